@@ -1,0 +1,68 @@
+// What every test asks of an answer: the fields of a File, and the bytes behind its link.
+// The link is fetched bare, as <img>, <video> and the clients themselves fetch it: no header at all.
+import assert from 'node:assert/strict';
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const ABSOLUTE = /^http:\/\/127\.0\.0\.1:\d+\//;
+
+/** Fetches a link with no header and returns `{bytes, type}`. */
+export async function download(link) {
+  assert.match(link, ABSOLUTE, 'links are absolute: the page lives on another origin');
+  const response = await fetch(link);
+  assert.equal(response.status, 200, `GET ${link}`);
+  return { bytes: Buffer.from(await response.arrayBuffer()), type: response.headers.get('content-type') };
+}
+
+/** The bytes behind `link` are `sent`. */
+export async function expectBytes(link, sent) {
+  const { bytes } = await download(link);
+  assert.equal(bytes.length, sent.length, 'as many bytes as went in');
+  assert.ok(bytes.equals(sent), 'the same bytes as went in');
+}
+
+/** `file` is a whole File answer for `sent`; `uuid`, `filename` and `mimetype` are compared when given. */
+export async function expectFile(file, sent, { uuid, filename, mimetype } = {}) {
+  assert.equal(file.success, true);
+  assert.match(file.uuid, UUID);
+  assert.equal(file.file_uuid, file.uuid);
+  if (uuid !== undefined) assert.equal(file.uuid, uuid);
+  if (filename !== undefined) assert.equal(file.filename, filename);
+  assert.equal(file.filesize, sent.length);
+  assert.equal(typeof file.mimetype, 'string', 'mimetype is never null');
+  if (mimetype !== undefined) assert.equal(file.mimetype, mimetype);
+  assert.ok(file.duration === null || Number.isInteger(file.duration), 'duration is whole seconds or null');
+  assert.ok(file.thumbnail === null || ABSOLUTE.test(file.thumbnail), 'thumbnail is an absolute link or null');
+  await expectBytes(file.file_url, sent);
+  await expectBytes(file.url, sent);
+}
+
+/** `again` is the same File as `first`. Links are signed afresh each time, so they are compared by what they serve. */
+export async function expectSameFile(again, first, sent) {
+  for (const name of ['success', 'uuid', 'file_uuid', 'filename', 'filesize', 'mimetype', 'duration']) {
+    assert.deepEqual(again[name], first[name], name);
+  }
+  await expectBytes(again.file_url, sent);
+}
+
+/** `reply` is a thumbnail's answer for `parent`, and its link shows the image that was sent. */
+export async function expectThumbnail(reply, parent, sent) {
+  assert.equal(reply.success, true);
+  assert.match(reply.file_uuid, UUID);
+  assert.equal(reply.parent_file_uuid, parent);
+  const { bytes, type } = await download(reply.file_url);
+  assert.match(type, /^image\//);
+  assert.ok(bytes.equals(sent), 'the same image as was sent');
+}
+
+/** `body` has the one shape of every error, and says why in a sentence. Returns that sentence. */
+export function expectError(body, { field } = {}) {
+  assert.ok(Array.isArray(body.errors), '`errors` is an array');
+  assert.equal(body.success, false);
+  const [entry] = body.errors;
+  const { code, message } = entry.field === undefined ? entry : entry.messages[0];
+  assert.equal(entry.field, field);
+  assert.equal(typeof code, 'string');
+  assert.equal(body.error, message);
+  assert.match(message, /\S/);
+  return message;
+}

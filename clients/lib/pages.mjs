@@ -1,0 +1,57 @@
+// Bundles the pages and serves them from a port of their own, so that the browser sees two origins and CORS is real.
+import { build } from 'esbuild';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { fileURLToPath } from 'node:url';
+
+const shell = (script) => `<!doctype html><meta charset="utf-8"><title>client</title><link rel="icon" href="data:,">
+<div id="root"></div><p id="message"></p><script type="module" src="/${script}.js"></script>`;
+
+// The entry of pdf.js for bundlers is CommonJS that names its worker by `import.meta.url`. Webpack allows that mixture,
+// esbuild does not, so the page's address stands in; the worker is served at the path which that gives.
+const pdfWorkerAddress = {
+  name: 'pdf-worker-address',
+  setup({ onLoad }) {
+    onLoad({ filter: /pdfjs-dist[\\/]webpack\.js$/ }, async ({ path }) => ({
+      contents: (await readFile(path, 'utf8')).replace('import.meta.url', 'location.href'),
+    }));
+  },
+};
+const pdfWorker = new URL('../node_modules/pdfjs-dist/build/pdf.worker.js', import.meta.url);
+
+/** Serves `pages/<name>` as `/<name without extension>`; returns its origin. */
+export async function servePage(source) {
+  const name = source.replace(/\.\w+$/, '');
+  const bundle = await build({
+    entryPoints: [fileURLToPath(new URL(`../pages/${source}`, import.meta.url))],
+    bundle: true,
+    format: 'esm',
+    jsx: 'automatic',
+    define: { 'process.env.NODE_ENV': '"production"' },
+    plugins: [pdfWorkerAddress],
+    logLevel: 'error',
+    write: false,
+  });
+  const files = new Map([
+    [`/${name}`, ['text/html', shell(name)]],
+    [`/${name}.js`, ['text/javascript', bundle.outputFiles[0].contents]],
+    ['/build/pdf.worker.js', ['text/javascript', () => readFile(pdfWorker)]],
+  ]);
+  const server = createServer(async (request, response) => {
+    const { pathname } = new URL(request.url, 'http://pages');
+    const [type, body] = files.get(pathname) ?? ['text/plain', null];
+    response.writeHead(body === null ? 404 : 200, { 'Content-Type': type });
+    response.end(typeof body === 'function' ? await body() : body);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${server.address().port}/${name}`,
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

@@ -1,0 +1,82 @@
+// Files to upload: the same bytes every run, and real enough for a browser to draw, play or render them.
+import { readFileSync } from 'node:fs';
+import { crc32, deflateSync } from 'node:zlib';
+
+/** `length` bytes that look random and are the same for the same `seed` (a 32-bit xorshift). */
+export function noise(length, seed = 1) {
+  const words = new Uint32Array(Math.ceil(length / 4));
+  let state = Math.imul(seed, 0x9e3779b1) | 1;
+  for (let i = 0; i < words.length; i++) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    words[i] = state;
+  }
+  return Buffer.from(words.buffer, 0, length);
+}
+
+/** A square PNG of noise: about 3 x side x side bytes, because noise does not compress. */
+export function png(side) {
+  const row = 1 + side * 3;
+  const pixels = noise(row * side);
+  for (let y = 0; y < side; y++) pixels[y * row] = 0; // filter type "none"
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(side, 0);
+  header.writeUInt32BE(side, 4);
+  header.set([8, 2, 0, 0, 0], 8); // 8 bits, truecolour
+  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+  return Buffer.concat([signature, pngChunk('IHDR', header), pngChunk('IDAT', deflateSync(pixels)), pngChunk('IEND')]);
+}
+
+function pngChunk(type, data = Buffer.alloc(0)) {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+  const chunk = Buffer.alloc(body.length + 8);
+  chunk.writeUInt32BE(data.length, 0);
+  chunk.set(body, 4);
+  chunk.writeUInt32BE(crc32(body), body.length + 4);
+  return chunk;
+}
+
+/** A one-pixel GIF; decoders stop at its trailer and ignore the padding after it. */
+export function gif(padding = 0) {
+  const pixel = Buffer.from('R0lGODlhAQABAIAAAP8AAAAAACwAAAAAAQABAAACAkQBADs=', 'base64');
+  return Buffer.concat([pixel, noise(padding, 2)]);
+}
+
+/** Two seconds of H.264, made longer by a `free` box, which players skip. */
+export function mp4(padding = 0) {
+  const video = readFileSync(new URL('../fixtures/two-seconds.mp4', import.meta.url));
+  const box = Buffer.alloc(8);
+  box.writeUInt32BE(padding + 8, 0);
+  box.write('free', 4, 'latin1');
+  return Buffer.concat([video, box, noise(padding, 3)]);
+}
+
+/** A one-page PDF, with a stream of padding that the page does not use. */
+export function pdf(padding = 0) {
+  const objects = [
+    '<< /Type /Catalog /Pages 2 0 R >>',
+    '<< /Type /Pages /Kids [3 0 R] /Count 1 >>',
+    '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 100] /Contents 4 0 R >>',
+    stream(Buffer.from('1 0 0 rg 20 20 160 60 re f')),
+    stream(noise(padding, 4)),
+  ];
+  const parts = [Buffer.from('%PDF-1.4\n')];
+  const offsets = [];
+  let length = parts[0].length;
+  for (const [index, object] of objects.entries()) {
+    const part = Buffer.concat([Buffer.from(`${index + 1} 0 obj\n`), Buffer.from(object), Buffer.from('\nendobj\n')]);
+    offsets.push(length);
+    parts.push(part);
+    length += part.length;
+  }
+  const rows = offsets.map((offset) => `${String(offset).padStart(10, '0')} 00000 n \n`).join('');
+  const count = objects.length + 1;
+  parts.push(Buffer.from(`xref\n0 ${count}\n0000000000 65535 f \n${rows}`));
+  parts.push(Buffer.from(`trailer\n<< /Size ${count} /Root 1 0 R >>\nstartxref\n${length}\n%%EOF\n`));
+  return Buffer.concat(parts);
+}
+
+function stream(bytes) {
+  return Buffer.concat([Buffer.from(`<< /Length ${bytes.length} >>\nstream\n`), bytes, Buffer.from('\nendstream')]);
+}

@@ -1,0 +1,117 @@
+//! The application: opens the stores and holds what requests share.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::auth::Auth;
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, Secret};
+use crate::links::Links;
+use crate::metadata::MetadataStore;
+use crate::metadata::sqlite::SqliteStore;
+use crate::storage::BlobStore;
+use crate::storage::disk::{DiskStore, make_private_dir};
+use crate::uploads::Uploads;
+
+/// What requests share.
+pub struct App {
+    /// The settings in force.
+    pub config: Config,
+    /// What time it is.
+    pub clock: Clock,
+    /// Checks tokens.
+    pub auth: Auth,
+    /// Makes and checks links.
+    pub links: Links,
+    /// Uploads and files.
+    pub uploads: Arc<Uploads>,
+    /// The bytes, for delivery.
+    pub blobs: Arc<dyn BlobStore>,
+    /// The records, for probes and for closing them.
+    pub metadata: Arc<dyn MetadataStore>,
+    /// Held as long as the application lives: no other process may use the data directory.
+    _lock: File,
+}
+
+impl App {
+    /// Opens the data directory, making it and a secret on first use.
+    pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, ConfigError> {
+        let dir = &config.data_dir;
+        let in_dir = |error: &dyn std::fmt::Display| {
+            ConfigError(format!("data directory {}: {error}", dir.display()))
+        };
+        make_private_dir(dir).map_err(|error| in_dir(&error))?;
+        let lock = lock(dir)?;
+        let secret = match config.secret_path().exists() || config.jwt_secret.is_some() {
+            true => config.secret()?,
+            false => make_secret(&config.secret_path()).map_err(|error| in_dir(&error))?,
+        };
+        if secret.as_bytes().len() < 32 {
+            tracing::warn!(
+                "the tokens' secret is shorter than 32 bytes and may be guessed (RFC 7518, 3.2)"
+            );
+        }
+        let blobs: Arc<dyn BlobStore> =
+            Arc::new(DiskStore::open(dir).map_err(|error| in_dir(&error))?);
+        let metadata: Arc<dyn MetadataStore> =
+            Arc::new(SqliteStore::open(dir).map_err(|error| in_dir(&error))?);
+        let keys = metadata
+            .link_keys(clock.unix_secs())
+            .await
+            .map_err(|error| in_dir(&error))?;
+        let uploads = Uploads::new(
+            Arc::clone(&blobs),
+            Arc::clone(&metadata),
+            config.limits,
+            clock.clone(),
+        );
+        Ok(Arc::new(Self {
+            auth: Auth::new(secret.as_bytes(), clock.clone()),
+            links: Links::new(&keys, clock.clone()),
+            uploads: Arc::new(uploads),
+            blobs,
+            metadata,
+            clock,
+            _lock: lock,
+            config,
+        }))
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, ConfigError> {
+    let path = dir.join("haversack.lock");
+    let failed = |error: std::io::Error| ConfigError(format!("{}: {error}", path.display()));
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let message = "another haversack uses this data directory; stop it first";
+            Err(ConfigError(format!(
+                "data directory {}: {message}",
+                dir.display()
+            )))
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn make_secret(path: &Path) -> std::io::Result<Secret> {
+    let secret = Secret::random();
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    writeln!(file, "{}", secret.expose())?;
+    file.sync_all()?;
+    Ok(secret)
+}

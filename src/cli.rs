@@ -1,0 +1,51 @@
+//! The command line: one file a command.
+
+mod serve;
+mod token;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::ConfigError;
+
+/// Self-hosted server for the media of private messages.
+///
+/// Clients cut a file into chunks and POST them to /api/v2/pm/upload/, call ?done, and get a link that
+/// plays. `haversack serve` starts with no configuration: records and files go to ./haversack-data.
+#[derive(Debug, Parser)]
+#[command(name = "haversack", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<crate::config::Source>),
+    /// Print an access token for a user (or a service token), signed with the server's secret
+    Token(Box<token::Arguments>),
+}
+
+impl Cli {
+    /// Does what the command line asks for.
+    pub fn run(self) -> Result<(), ConfigError> {
+        match self.command {
+            Command::Serve(source) => serve::run(*source),
+            Command::Token(arguments) => token::run(*arguments),
+        }
+    }
+
+    /// The names of all variables that set something.
+    fn variables() -> Vec<String> {
+        let command = Self::command();
+        let of = |command: &clap::Command| -> Vec<String> {
+            let names = command
+                .get_arguments()
+                .filter_map(|argument| argument.get_env());
+            names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect()
+        };
+        command.get_subcommands().flat_map(of).collect()
+    }
+}

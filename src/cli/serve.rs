@@ -1,0 +1,54 @@
+//! `haversack serve`.
+
+use std::io::Write;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, Source, unknown_variables};
+use crate::{server, telemetry};
+
+pub(super) fn run(source: Source) -> Result<(), ConfigError> {
+    let config = source.load()?;
+    telemetry::start(&config.log).map_err(ConfigError)?;
+    for name in unknown_variables(&super::Cli::variables()) {
+        tracing::warn!("{name} is set, but no option of haversack has that name");
+    }
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| ConfigError(format!("can't start: {error}")))?
+        .block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), ConfigError> {
+    let failed = |error: std::io::Error| ConfigError(error.to_string());
+    // Before anything is opened: a signal from here on stops the server in order.
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| ConfigError(format!("can't listen on {}: {error}", config.listen)))?;
+    let address = listener.local_addr().map_err(failed)?;
+    let mut config = config;
+    config.listen = address;
+    let app = App::open(config, Clock::system()).await?;
+    announce(&format!("listening on http://{address}")).map_err(failed)?;
+    let shutdown = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests in flight may finish");
+    };
+    server::serve(listener, app, shutdown).await.map_err(failed)
+}
+
+/// The only line on standard output: whoever started the server waits for it.
+fn announce(line: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}

@@ -1,0 +1,409 @@
+//! Settings: the only reader of flags, environment variables and the configuration file.
+//!
+//! A flag wins over its variable, which wins over the file, which wins over the default. Unknown keys in
+//! the file and unknown flags are refused.
+
+mod units;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+pub use units::{ByteSize, Span};
+
+use crate::uploads::Limits;
+use crate::wire::body::BodyLimits;
+
+/// Longest value of a form field other than the file.
+const MAX_FIELD_BYTES: usize = 16 * 1024;
+/// What a form may have around its file.
+const FORM_BYTES: u64 = 1 << 20;
+
+/// Every setting, as flag, environment variable and key of the file; absent ones have a default.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // clap's help text is the documentation
+pub struct Settings {
+    /// Address and port to listen on; port 0 takes any free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "HAVERSACK_LISTEN", value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+
+    /// Folder for records, files and keys; made if it is missing [default: ./haversack-data]
+    #[arg(long, env = "HAVERSACK_DATA_DIR", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Secret shared with the application, which signs its users' tokens (HS256) with it; better given
+    /// by the variable or the file than on the command line. [default: a random one, kept in the data
+    /// directory as jwt-secret]
+    #[arg(
+        long,
+        env = "HAVERSACK_JWT_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt_secret: Option<Secret>,
+
+    /// Address under which clients reach this server, for the links it makes, such as
+    /// https://media.example.org [default: taken from each request]
+    #[arg(long, env = "HAVERSACK_PUBLIC_URL", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<PublicUrl>,
+
+    /// Networks whose X-Forwarded-Host and X-Forwarded-Proto are believed, such as 10.0.0.0/8; several
+    /// are separated by commas [default: none]
+    #[arg(
+        long,
+        env = "HAVERSACK_TRUSTED_PROXIES",
+        value_name = "NETS",
+        value_delimiter = ','
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_proxies: Option<Vec<IpNet>>,
+
+    /// Web origins whose pages may call the server, such as https://chat.example.org; several are
+    /// separated by commas [default: every origin, without credentials]
+    #[arg(
+        long,
+        env = "HAVERSACK_CORS_ORIGINS",
+        value_name = "ORIGINS",
+        value_delimiter = ','
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors_origins: Option<Vec<Origin>>,
+
+    /// Largest file [default: 5GiB]
+    #[arg(long, env = "HAVERSACK_MAX_FILE_SIZE", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_file_size: Option<ByteSize>,
+
+    /// Largest chunk [default: 100MiB]
+    #[arg(long, env = "HAVERSACK_MAX_CHUNK_SIZE", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_chunk_size: Option<ByteSize>,
+
+    /// Most chunks of a file [default: 50000]
+    #[arg(long, env = "HAVERSACK_MAX_PARTS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parts: Option<u32>,
+
+    /// Most fields of a form, the file included [default: 64]
+    #[arg(long, env = "HAVERSACK_MAX_FIELDS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_fields: Option<usize>,
+
+    /// Longest field of a form, the file excepted [default: 16KiB]
+    #[arg(long, env = "HAVERSACK_MAX_FIELD_SIZE", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_field_size: Option<ByteSize>,
+
+    /// Most unfinished uploads of one user; at this number the oldest one that was idle for an hour
+    /// makes room [default: 100]
+    #[arg(long, env = "HAVERSACK_MAX_UNFINISHED", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_unfinished: Option<u32>,
+
+    /// An unfinished upload is removed so long after its last stored chunk; never in the first hour
+    /// after a start [default: 8d]
+    #[arg(long, env = "HAVERSACK_UPLOAD_TTL", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload_ttl: Option<Span>,
+
+    /// Longest time to send the body of one request [default: 1h]
+    #[arg(long, env = "HAVERSACK_BODY_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_timeout: Option<Span>,
+
+    /// Longest time without a byte of a body [default: 30s]
+    #[arg(long, env = "HAVERSACK_BODY_IDLE_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_idle_timeout: Option<Span>,
+
+    /// Longest time to send the head of a request, and to keep an idle connection [default: 60s]
+    #[arg(long, env = "HAVERSACK_HEADER_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header_timeout: Option<Span>,
+
+    /// Longest time that requests in flight may take to finish after SIGTERM [default: 30s]
+    #[arg(long, env = "HAVERSACK_SHUTDOWN_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shutdown_timeout: Option<Span>,
+
+    /// What to log on standard error: error, warn, info, debug or trace, also by module [default: info]
+    #[arg(long, env = "HAVERSACK_LOG", value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+/// Where the settings come from, beside flags and variables.
+#[derive(Args, Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Source {
+    /// File of settings in TOML; its keys are the flags' names with _ for -
+    #[arg(long, env = "HAVERSACK_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// A setting that can't be used; one line for the person who set it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// The settings in force.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // see `Settings`
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub jwt_secret: Option<Secret>,
+    pub public_url: Option<PublicUrl>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub cors_origins: Option<Vec<Origin>>,
+    pub limits: Limits,
+    pub body: BodyLimits,
+    pub header_timeout: Duration,
+    pub shutdown_timeout: Duration,
+    pub log: String,
+}
+
+impl Source {
+    /// Reads the file, if one is named, and lays flags and variables over it.
+    pub fn load(self) -> Result<Config, ConfigError> {
+        let Some(path) = &self.config else {
+            return Config::new(self.settings);
+        };
+        let failed = |error: &dyn std::fmt::Display| {
+            ConfigError(format!("configuration file {}: {error}", path.display()))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+        // Checked alone first, so that an error points to its line in the file.
+        toml::from_str::<Settings>(&text).map_err(|error| failed(&error))?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(|error| failed(&error))?;
+        table.extend(toml::Table::try_from(&self.settings).map_err(|error| failed(&error))?);
+        Config::new(table.try_into().map_err(|error| failed(&error))?)
+    }
+}
+
+impl Config {
+    /// Fills in the defaults and checks what depends on each other.
+    pub fn new(settings: Settings) -> Result<Self, ConfigError> {
+        let size = |setting: Option<ByteSize>, default| setting.map_or(default, |size| size.0);
+        let span = |setting: Option<Span>, default_secs| {
+            setting.map_or(Duration::from_secs(default_secs), |span| span.0)
+        };
+        let limits = Limits {
+            max_file_size: size(settings.max_file_size, 5 << 30),
+            max_chunk_size: size(settings.max_chunk_size, 100 << 20),
+            max_parts: settings.max_parts.unwrap_or(50_000),
+            max_unfinished: settings.max_unfinished.unwrap_or(100),
+            upload_ttl: span(settings.upload_ttl, 8 * 24 * 3600),
+        };
+        let max_field_bytes = size(settings.max_field_size, MAX_FIELD_BYTES as u64);
+        let body = BodyLimits {
+            max_bytes: limits
+                .max_file_size
+                .max(limits.max_chunk_size)
+                .saturating_add(FORM_BYTES),
+            total: span(settings.body_timeout, 3600),
+            idle: span(settings.body_idle_timeout, 30),
+            max_fields: settings.max_fields.unwrap_or(64),
+            max_field_bytes: usize::try_from(max_field_bytes).unwrap_or(usize::MAX),
+        };
+        let at_least_one = [
+            ("max-file-size", limits.max_file_size),
+            ("max-chunk-size", limits.max_chunk_size),
+            ("max-parts", limits.max_parts.into()),
+            ("max-unfinished", limits.max_unfinished.into()),
+            ("max-fields", body.max_fields as u64),
+            ("max-field-size", max_field_bytes),
+            ("body-timeout", body.total.as_secs()),
+            ("body-idle-timeout", body.idle.as_secs()),
+        ];
+        if let Some((name, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError(format!("--{name} must be at least 1")));
+        }
+        Ok(Self {
+            listen: settings
+                .listen
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            data_dir: settings
+                .data_dir
+                .unwrap_or_else(|| PathBuf::from("haversack-data")),
+            jwt_secret: settings.jwt_secret,
+            public_url: settings.public_url,
+            trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
+            cors_origins: settings.cors_origins,
+            limits,
+            body,
+            header_timeout: span(settings.header_timeout, 60),
+            shutdown_timeout: span(settings.shutdown_timeout, 30),
+            log: settings.log.unwrap_or_else(|| "info".into()),
+        })
+    }
+
+    /// The tokens' secret: the configured one, else the data directory's.
+    pub fn secret(&self) -> Result<Secret, ConfigError> {
+        match &self.jwt_secret {
+            Some(secret) => Ok(secret.clone()),
+            None => Secret::read(&self.secret_path()),
+        }
+    }
+
+    /// Where a secret made by this server is kept.
+    pub fn secret_path(&self) -> PathBuf {
+        self.data_dir.join("jwt-secret")
+    }
+}
+
+/// `HAVERSACK_…` variables that set nothing: misspelled, most likely.
+pub fn unknown_variables(known: &[String]) -> Vec<String> {
+    let ours = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let unknown = ours.filter(|name| name.starts_with("HAVERSACK_") && !known.contains(name));
+    unknown.collect()
+}
+
+/// A secret: never printed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The bytes that sign.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// A random one, 64 hexadecimal digits.
+    pub fn random() -> Self {
+        let digits = crate::links::random_secret()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self(digits)
+    }
+
+    /// The text to keep in a file.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            ConfigError(format!(
+                "no secret: set HAVERSACK_JWT_SECRET, or start `haversack serve` once so that it makes \
+                 {} ({error})",
+                path.display()
+            ))
+        })?;
+        text.trim()
+            .parse()
+            .map_err(|error| ConfigError(format!("{}: {error}", path.display())))
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("the secret is empty".into());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// Scheme and authority (and perhaps a path) of links, without a slash at the end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// What links begin with.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for PublicUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let uri: http::Uri = text
+            .parse()
+            .map_err(|error| format!("not an address: {error}"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.query().is_some() {
+            return Err("it must look like https://media.example.org".into());
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<PublicUrl> for String {
+    fn from(url: PublicUrl) -> Self {
+        url.0
+    }
+}
+
+/// A web origin, as browsers send it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Origin(http::HeaderValue);
+
+impl Origin {
+    /// The header's value.
+    pub fn value(&self) -> &http::HeaderValue {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no origin: it must look like https://chat.example.org");
+        let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+        if !matches!(scheme, "http" | "https") || rest.is_empty() || rest.contains('/') {
+            return Err(wrong());
+        }
+        http::HeaderValue::from_str(text)
+            .map(Self)
+            .map_err(|_| wrong())
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Origin> for String {
+    fn from(origin: Origin) -> Self {
+        origin.0.to_str().unwrap_or_default().to_owned()
+    }
+}

@@ -1,0 +1,475 @@
+//! A file's name as the receiver of a message will see it.
+//!
+//! Owns the cleaning of names that clients send. Refuses to know paths and
+//! storage (a name never becomes a path here), media types, and how a name is
+//! written into a header.
+//!
+//! Names are not normalised (NFC): a name should come back as its sender wrote
+//! it, browsers and file systems compare composed and decomposed forms
+//! themselves, and nothing here looks a file up by name.
+
+use std::fmt;
+
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Longest name in bytes of UTF-8: what common file systems hold.
+pub const MAX_BYTES: usize = 255;
+
+/// Longest extension, in bytes and without its dot, that survives a cut.
+pub const MAX_EXTENSION_BYTES: usize = 16;
+
+/// What a client's code writes when it has no name: `blob` is what browsers
+/// make of a nameless `Blob`, the others are JavaScript values turned to text.
+const NO_NAME: [&str; 3] = ["blob", "null", "undefined"];
+
+/// The name given to a file that came without one.
+const MADE_UP: &str = "file";
+
+/// A cleaned file name: not empty, one line, at most [`MAX_BYTES`] long, safe
+/// to show and to save on any system.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Filename(String);
+
+impl Filename {
+    /// Cleans a name; none if nothing that names a file is left.
+    ///
+    /// Only the last component of a `/` or `\` path counts. Control characters,
+    /// bidirectional controls and invisible characters are dropped; what
+    /// Windows forbids becomes `_`, its device names get a `_` in front;
+    /// leading dots, trailing dots and outer white space go; long names are cut
+    /// before their extension. Cleaning a cleaned name changes nothing.
+    #[must_use]
+    pub fn parse(raw: &str) -> Option<Self> {
+        let component = raw.rsplit(['/', '\\']).next()?;
+        let mut name = visible(component);
+        trim_end(&mut name);
+        if is_device(&name) {
+            name.insert(0, '_');
+        }
+        if name.len() > MAX_BYTES {
+            name = cut(&name);
+        }
+        if name.is_empty() || NO_NAME.contains(&name.as_str()) {
+            return None;
+        }
+        Some(Self(name))
+    }
+
+    /// A name for a file that has none: `file.jpg` for `jpg`, else `file`.
+    #[must_use]
+    pub fn made_up(extension: Option<&str>) -> Self {
+        Self(MADE_UP.to_owned()).with_extension(extension)
+    }
+
+    /// Adds the extension if the name has none; an existing one stays, even if
+    /// it contradicts, because it is the sender's.
+    #[must_use]
+    pub fn with_extension(self, extension: Option<&str>) -> Self {
+        match extension {
+            Some(new) if self.extension().is_none() && is_extension(new) => {
+                Self::parse(&format!("{}.{new}", self.0)).unwrap_or(self)
+            }
+            _ => self,
+        }
+    }
+
+    /// What follows the last dot, in the sender's letter case: at most
+    /// [`MAX_EXTENSION_BYTES`] and without white space (`Mr. Smith` has none).
+    #[must_use]
+    pub fn extension(&self) -> Option<&str> {
+        split_extension(&self.0).map(|(_, extension)| extension)
+    }
+
+    /// The name before its extension; the whole name if there is none.
+    #[must_use]
+    pub fn stem(&self) -> &str {
+        split_extension(&self.0).map_or(self.as_str(), |(stem, _)| stem)
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Filename {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn split_extension(name: &str) -> Option<(&str, &str)> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    (!stem.is_empty() && is_extension(extension)).then_some((stem, extension))
+}
+
+fn is_extension(text: &str) -> bool {
+    (1..=MAX_EXTENSION_BYTES).contains(&text.len()) && !text.contains(char::is_whitespace)
+}
+
+/// Keeps what can be seen, and the invisible signs that writing needs.
+fn visible(component: &str) -> String {
+    let mut out = String::with_capacity(component.len().min(2 * MAX_BYTES));
+    let mut before = None;
+    for c in component.chars() {
+        let c = match c {
+            '<' | '>' | ':' | '"' | '|' | '?' | '*' => '_',
+            _ if is_dropped(c) => continue,
+            _ if !has_its_place(c, before) => continue,
+            _ => c,
+        };
+        out.push(c);
+        before = Some(c);
+    }
+    out
+}
+
+/// Characters that no name needs: they hide, reorder or end the line.
+fn is_dropped(c: char) -> bool {
+    // C0, DEL, C1.
+    c.is_control()
+        || matches!(c,
+            // Marks, embeddings, overrides, isolates: they reverse `gpj.exe`.
+            '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}'
+            | '\u{2066}'..='\u{2069}'
+            // Line and paragraph separators.
+            | '\u{2028}' | '\u{2029}'
+            // Soft hyphen, grapheme joiner, zero-width space, word joiner,
+            // invisible operators, deprecated format characters, byte order mark.
+            | '\u{AD}' | '\u{34F}' | '\u{200B}' | '\u{2060}'..='\u{2065}'
+            | '\u{206A}'..='\u{206F}' | '\u{FEFF}'
+            // Hangul fillers: letters that show nothing.
+            | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}'
+            // Annotation, shorthand and musical format controls.
+            | '\u{FFF9}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}'
+            // The language tag; the other tags are judged by their place.
+            | '\u{E0001}')
+        || is_noncharacter(c)
+}
+
+fn is_noncharacter(c: char) -> bool {
+    matches!(c, '\u{FDD0}'..='\u{FDEF}') || u32::from(c) & 0xFFFE == 0xFFFE
+}
+
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200C}' | '\u{200D}')
+}
+
+fn is_variation_selector(c: char) -> bool {
+    matches!(c, '\u{180B}'..='\u{180D}' | '\u{180F}' | '\u{FE00}'..='\u{FE0F}'
+        | '\u{E0100}'..='\u{E01EF}')
+}
+
+fn is_tag(c: char) -> bool {
+    matches!(c, '\u{E0020}'..='\u{E007F}')
+}
+
+/// Whether a character may follow the one before it.
+///
+/// Joiners shape Arabic, Indic and emoji sequences, selectors choose a glyph,
+/// tags make the flags of England, Scotland and Wales. Elsewhere, or in a row,
+/// they only carry hidden text.
+fn has_its_place(c: char, before: Option<char>) -> bool {
+    let Some(before) = before else {
+        return !(c == '.'
+            || c.is_whitespace()
+            || is_joiner(c)
+            || is_variation_selector(c)
+            || is_tag(c));
+    };
+    if is_joiner(c) {
+        !before.is_ascii() && !before.is_whitespace() && !is_joiner(before)
+    } else if is_variation_selector(c) {
+        !(before == '.'
+            || before.is_whitespace()
+            || is_joiner(before)
+            || is_variation_selector(before))
+    } else if is_tag(c) {
+        before == '\u{1F3F4}' || is_tag(before)
+    } else {
+        true
+    }
+}
+
+/// Windows drops trailing dots and spaces; a joiner joins nothing there.
+fn trim_end(name: &mut String) {
+    let kept = name.trim_end_matches(|c: char| c == '.' || c.is_whitespace() || is_joiner(c));
+    name.truncate(kept.len());
+}
+
+/// Windows device names, with any extension and any spaces before it
+/// ("Naming Files, Paths, and Namespaces", Microsoft).
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).trim_end();
+    if ["con", "prn", "aux", "nul", "conin$", "conout$"]
+        .iter()
+        .any(|device| stem.eq_ignore_ascii_case(device))
+    {
+        return true;
+    }
+    let mut chars = stem.chars();
+    let port = chars.next_back();
+    let series = chars.as_str();
+    // Windows takes the superscripts of Latin-1 for digits.
+    matches!(port, Some('0'..='9' | '¹' | '²' | '³'))
+        && (series.eq_ignore_ascii_case("com") || series.eq_ignore_ascii_case("lpt"))
+}
+
+/// Cuts a name to [`MAX_BYTES`], keeping its extension.
+fn cut(name: &str) -> String {
+    if let Some((stem, extension)) = split_extension(name) {
+        let stem = shorten(stem, MAX_BYTES - 1 - extension.len());
+        return format!("{stem}.{extension}");
+    }
+    let mut short = shorten(name, MAX_BYTES).to_owned();
+    trim_end(&mut short);
+    short
+}
+
+/// The longest start of `text` that fits and ends between two graphemes; if
+/// the first grapheme alone is longer, it is cut between two characters.
+fn shorten(text: &str, max_bytes: usize) -> &str {
+    let end = text
+        .grapheme_indices(true)
+        .map(|(start, grapheme)| start + grapheme.len())
+        .take_while(|end| *end <= max_bytes)
+        .last()
+        .unwrap_or_else(|| text.floor_char_boundary(max_bytes));
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Filename, MAX_BYTES, MAX_EXTENSION_BYTES, is_device, is_dropped, is_joiner, is_tag,
+        is_variation_selector,
+    };
+    use proptest::prelude::*;
+
+    fn clean(raw: &str) -> Option<String> {
+        Filename::parse(raw).map(|name| name.as_str().to_owned())
+    }
+
+    #[test]
+    fn ordinary_names_stay_as_they_are() {
+        for name in [
+            "photo.jpg",
+            "My holiday (1).jpeg",
+            "archive.tar.gz",
+            "r\u{e9}sum\u{e9}.pdf",
+            "re\u{301}sume\u{301}.pdf",
+            "文件.docx",
+            "100% & more; it's #1.txt",
+            "Screenshot 3.04.05\u{202F}PM.png",
+            "مي\u{200C}خواهم.txt",
+            "👩\u{200D}👩\u{200D}👧.png",
+            "🏳\u{FE0F}\u{200D}🌈.png",
+            "1\u{FE0F}\u{20E3}.png",
+            "🏴\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F}.png",
+            "Blob",
+            "blob.jpg",
+            "nullable",
+            "console.log",
+            "com10.txt",
+            "%2e%2e%2fetc",
+        ] {
+            assert_eq!(clean(name).as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn hostile_names_are_cleaned() {
+        for (raw, want) in [
+            ("../../etc/passwd", "passwd"),
+            ("C:\\Users\\me\\cv.doc", "cv.doc"),
+            ("/a\\b/c.txt", "c.txt"),
+            ("C:cv.doc", "C_cv.doc"),
+            ("a\0b.txt", "ab.txt"),
+            ("a.jpg\0.exe", "a.jpg.exe"),
+            ("a\r\nSet-Cookie: x=1", "aSet-Cookie_ x=1"),
+            ("a\u{7f}\u{85}\u{9b}b", "ab"),
+            ("a\"; filename=\"b.exe", "a_; filename=_b.exe"),
+            ("photo\u{202E}gpj.exe", "photogpj.exe"),
+            ("a\u{2066}b\u{2069}\u{200E}\u{200F}\u{61C}c", "abc"),
+            ("inv\u{200B}oi\u{2060}ce\u{FEFF}.pdf", "invoice.pdf"),
+            ("in\u{200D}voice\u{200C}.pdf", "invoice.pdf"),
+            ("a\u{2028}b\u{2029}c", "abc"),
+            ("é\u{200D}\u{200D}\u{200D}x", "é\u{200D}x"),
+            ("x\u{E0041}\u{E0042}.txt", "x.txt"),
+            ("❤\u{FE0F}\u{FE01}\u{FE02}", "❤\u{FE0F}"),
+            (".htaccess", "htaccess"),
+            ("...a", "a"),
+            (" . .a", "a"),
+            ("\u{FE0F}.\u{200D}a", "a"),
+            ("a. . .", "a"),
+            ("a.txt   ", "a.txt"),
+            ("what?<b>*|\".txt", "what__b____.txt"),
+            ("CON", "_CON"),
+            ("nul.txt", "_nul.txt"),
+            ("COM1", "_COM1"),
+            ("lpt9.tar.gz", "_lpt9.tar.gz"),
+            ("com¹.txt", "_com¹.txt"),
+            ("aux .c", "_aux .c"),
+            ("..con", "_con"),
+            ("C\u{200B}ON", "_CON"),
+            ("CONIN$", "_CONIN$"),
+        ] {
+            assert_eq!(clean(raw).as_deref(), Some(want), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_name_nothing_are_none() {
+        for raw in [
+            "",
+            ".",
+            "..",
+            "...",
+            " ",
+            "\0",
+            "/",
+            "a/",
+            "a/..",
+            "a\\.",
+            "undefined",
+            "null",
+            "blob",
+            "dir/blob",
+            ".blob",
+            "null.",
+            "\u{200B}",
+            "\u{200D}",
+            "\u{202E}",
+            "\u{3164}",
+        ] {
+            assert_eq!(clean(raw), None, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn long_names_keep_their_extension() {
+        let name = Filename::parse(&format!("{}.jpeg", "a".repeat(70_000))).unwrap();
+        assert_eq!(name.as_str().len(), MAX_BYTES);
+        assert_eq!(name.extension(), Some("jpeg"));
+    }
+
+    #[test]
+    fn long_extensions_are_not_extensions() {
+        let name = Filename::parse(&format!("a.{}", "b".repeat(300))).unwrap();
+        assert_eq!(name.as_str().len(), MAX_BYTES);
+        assert_eq!(name.extension(), None);
+    }
+
+    #[test]
+    fn cuts_fall_between_graphemes() {
+        let family = "👩\u{200D}👩\u{200D}👧";
+        let name = Filename::parse(&format!("{}.png", family.repeat(40))).unwrap();
+        assert_eq!(name.stem(), family.repeat(251 / family.len()));
+        let accented = "e\u{301}".repeat(200);
+        let name = Filename::parse(&accented).unwrap();
+        assert_eq!(name.as_str(), "e\u{301}".repeat(85));
+    }
+
+    #[test]
+    fn one_endless_grapheme_is_cut_between_characters() {
+        let name = Filename::parse(&format!("e{}", "\u{301}".repeat(1000))).unwrap();
+        assert_eq!(name.as_str().len(), MAX_BYTES);
+    }
+
+    #[test]
+    fn extension_is_what_follows_the_last_dot() {
+        for (name, want) in [
+            ("a.jpg", Some("jpg")),
+            ("a.tar.GZ", Some("GZ")),
+            ("a", None),
+            (".profile", None),
+            ("Mr. Smith", None),
+            ("a.12345678901234567", None),
+        ] {
+            assert_eq!(Filename::parse(name).unwrap().extension(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn made_up_names_carry_the_extension() {
+        assert_eq!(Filename::made_up(Some("jpg")).as_str(), "file.jpg");
+        assert_eq!(Filename::made_up(None).as_str(), "file");
+        assert_eq!(Filename::made_up(Some("a/../b c")).as_str(), "file");
+    }
+
+    #[test]
+    fn an_extension_is_added_only_where_there_is_none() {
+        let with = |name| Filename::parse(name).unwrap().with_extension(Some("jpg")).0;
+        assert_eq!(with("photo"), "photo.jpg");
+        assert_eq!(with("photo.png"), "photo.png");
+        let long = with(&"a".repeat(300));
+        assert_eq!(long.len(), MAX_BYTES);
+        assert!(long.ends_with("a.jpg"));
+    }
+
+    fn hostile_text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            any::<char>().prop_map(String::from),
+            "[ -~]{0,4}",
+            prop::sample::select(vec![
+                "/",
+                "\\",
+                ".",
+                "..",
+                " ",
+                "con",
+                "NUL",
+                "com1",
+                "null",
+                "blob",
+                "undefined",
+                "\u{200D}",
+                "\u{200C}",
+                "\u{FE0F}",
+                "\u{202E}",
+                "\u{1F3F4}",
+                "\u{E0067}",
+                "\u{301}",
+                "\u{3000}",
+                "\"",
+                "\r\n",
+                "👩",
+            ])
+            .prop_map(str::to_owned),
+            (0..300_usize).prop_map(|n| "e\u{301}".repeat(n)),
+            (200..300_usize).prop_map(|n| "a".repeat(n)),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn cleaned_names_keep_every_rule(raw in hostile_text()) {
+            let Some(name) = Filename::parse(&raw) else { return Ok(()) };
+            let text = name.as_str();
+            prop_assert!((1..=MAX_BYTES).contains(&text.len()));
+            prop_assert!(!text.contains(['/', '\\', '<', '>', ':', '"', '|', '?', '*']));
+            prop_assert!(!text.contains(is_dropped));
+            prop_assert!(!text.starts_with(|c: char| c == '.' || c.is_whitespace()));
+            prop_assert!(!text.starts_with(|c| is_joiner(c) || is_variation_selector(c) || is_tag(c)));
+            prop_assert!(!text.ends_with(|c: char| c == '.' || c.is_whitespace() || is_joiner(c)));
+            prop_assert!(!is_device(text));
+            prop_assert!(!["undefined", "null", "blob"].contains(&text));
+            if let Some(extension) = name.extension() {
+                prop_assert!(extension.len() <= MAX_EXTENSION_BYTES);
+                prop_assert_eq!(format!("{}.{extension}", name.stem()), text);
+            }
+        }
+
+        #[test]
+        fn cleaning_twice_changes_nothing(raw in hostile_text()) {
+            if let Some(name) = Filename::parse(&raw) {
+                prop_assert_eq!(Filename::parse(name.as_str()), Some(name));
+            }
+        }
+    }
+}

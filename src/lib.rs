@@ -1,0 +1,25 @@
+//! Haversack: a self-hosted server for the media of private messages.
+//!
+//! A client cuts a file into chunks and sends them in any order; each is written where it will stay; `?done`
+//! makes a File of them without moving a byte. ARCHITECTURE.md is the map; the modules below are in reading
+//! order.
+
+pub mod cli;
+pub mod config;
+pub mod app;
+pub mod server;
+pub mod router;
+pub mod routes;
+pub mod wire;
+pub mod auth;
+pub mod uploads;
+pub mod part;
+pub mod storage;
+pub mod metadata;
+pub mod media;
+pub mod filename;
+pub mod links;
+pub mod sweep;
+pub mod ids;
+pub mod clock;
+pub mod telemetry;

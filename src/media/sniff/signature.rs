@@ -1,0 +1,203 @@
+//! Kinds that a few bytes at a fixed place tell.
+//!
+//! Owns still images, bare audio streams, PDF, and the list of `infer`'s rules
+//! that are trusted. Looks only at heads that are no text.
+
+use super::{PDF, bytes_at, find, text};
+
+/// Pictures that are one stream.
+///
+/// JPEG (T.81 annex B), PNG (section 5.2), GIF 87a and 89a, BMP.
+pub(super) fn image(head: &[u8]) -> Option<&'static str> {
+    let (kind, signature) = match head {
+        [0xFF, 0xD8, 0xFF, marker, ..] if is_jpeg_segment(*marker) => ("image/jpeg", 4),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => ("image/png", 8),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => ("image/gif", 6),
+        [b'B', b'M', ..] if is_bmp(head) => ("image/bmp", 2),
+        _ => return None,
+    };
+    // A page behind a borrowed signature; a real picture's next bytes are no text.
+    let page = text::decode(&head[signature..]).and_then(|rest| rest.markup());
+    page.or(Some(kind))
+}
+
+/// Segments that may come first: not the stand-alone markers and not padding.
+fn is_jpeg_segment(marker: u8) -> bool {
+    matches!(marker, 0xC0..=0xCF | 0xDA..=0xFE)
+}
+
+/// Reserved bytes zero, and a header size that some version of BMP has.
+fn is_bmp(head: &[u8]) -> bool {
+    bytes_at::<4>(head, 6) == Some([0; 4])
+        && bytes_at(head, 14).is_some_and(|size| {
+            matches!(
+                u32::from_le_bytes(size),
+                12 | 16 | 40 | 52 | 56 | 64 | 108 | 124
+            )
+        })
+}
+
+/// Sound without a container: FLAC, MP3 and ADTS AAC, the latter two also
+/// behind an `ID3v2` tag.
+pub(super) fn audio(head: &[u8]) -> Option<&'static str> {
+    match id3_length(head) {
+        // The tag's content is beyond us (a cover, mostly): MP3 is the rule.
+        Some(length) => head.get(length..).and_then(stream).or(Some("audio/mpeg")),
+        None => stream(head),
+    }
+}
+
+fn stream(head: &[u8]) -> Option<&'static str> {
+    if head.starts_with(b"fLaC") {
+        return Some("audio/flac");
+    }
+    if is_frame_chain(head, mpeg_frame) {
+        return Some("audio/mpeg");
+    }
+    is_frame_chain(head, adts_frame).then_some("audio/aac")
+}
+
+/// The length of an `ID3v2` tag (ID3v2.4.0 section 3.1): four bytes of seven bits.
+fn id3_length(head: &[u8]) -> Option<usize> {
+    let [b'I', b'D', b'3', major, revision, flags, size @ ..] = bytes_at::<10>(head, 0)? else {
+        return None;
+    };
+    if !(2..=4).contains(&major) || revision == 0xFF || size.iter().any(|b| *b >= 0x80) {
+        return None;
+    }
+    let body = size.iter().fold(0, |sum, b| sum << 7 | usize::from(*b));
+    let footer = if flags & 0x10 == 0 { 0 } else { 10 };
+    Some(10 + body + footer)
+}
+
+/// What two frames of one stream have in common, and the frame's length.
+#[derive(PartialEq)]
+struct Frame {
+    traits: [u8; 3],
+}
+
+/// Sync bits are few, so a second frame has to follow where the first one
+/// ends, unless the head ends there too.
+fn is_frame_chain(head: &[u8], parse: fn(&[u8]) -> Option<(Frame, usize)>) -> bool {
+    let Some((first, length)) = parse(head) else {
+        return false;
+    };
+    match head.get(length..) {
+        Some(rest) if rest.len() >= 7 => parse(rest).is_some_and(|(next, _)| next == first),
+        _ => true,
+    }
+}
+
+/// An MPEG audio frame of layer II or III (ISO 11172-3 section 2.4.1.3, with
+/// the half sampling rates of ISO 13818-3 and the quarter ones of MPEG 2.5).
+fn mpeg_frame(head: &[u8]) -> Option<(Frame, usize)> {
+    const V1_L2: [usize; 15] = [
+        0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384,
+    ];
+    const V1_L3: [usize; 15] = [
+        0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320,
+    ];
+    const V2: [usize; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
+
+    let [0xFF, second, third, _] = bytes_at::<4>(head, 0)? else {
+        return None;
+    };
+    let version = second >> 3 & 3;
+    let layer = second >> 1 & 3;
+    let (is_v1, rate_shift) = match version {
+        3 => (true, 0),
+        2 => (false, 1),
+        0 => (false, 2),
+        _ => return None,
+    };
+    let (kilobits, samples) = match (layer, is_v1) {
+        (2, true) => (&V1_L2, 1152),
+        (2, false) => (&V2, 1152),
+        (1, true) => (&V1_L3, 1152),
+        (1, false) => (&V2, 576),
+        _ => return None,
+    };
+    if second & 0xE0 != 0xE0 {
+        return None;
+    }
+    // Rate 0 is "free format", which no one sends; 15 is forbidden.
+    let bits = *kilobits.get(usize::from(third >> 4)).filter(|k| **k > 0)? * 1000;
+    let rate = [44_100, 48_000, 32_000].get(usize::from(third >> 2 & 3))? >> rate_shift;
+    let padding = usize::from(third >> 1 & 1);
+    let traits = [version, layer, third >> 2 & 3];
+    Some((Frame { traits }, samples / 8 * bits / rate + padding))
+}
+
+/// An ADTS frame (ISO 13818-7 section 6.2).
+fn adts_frame(head: &[u8]) -> Option<(Frame, usize)> {
+    let [0xFF, second, third, fourth, fifth, sixth, _] = bytes_at::<7>(head, 0)? else {
+        return None;
+    };
+    // Twelve bits of sync, any MPEG version, layer 0.
+    let rate = third >> 2 & 15;
+    if second & 0xF6 != 0xF0 || rate > 12 {
+        return None;
+    }
+    let length = usize::from(fourth & 3) << 11 | usize::from(fifth) << 3 | usize::from(sixth >> 5);
+    let traits = [second, third >> 6, rate];
+    (length > 7).then_some((Frame { traits }, length))
+}
+
+/// A PDF, also behind junk: readers look for its header in the first 1024
+/// bytes (Adobe's PDF 1.7 reference, appendix H.3).
+pub(super) fn pdf(head: &[u8]) -> Option<&'static str> {
+    find(&head[..head.len().min(1024)], b"%PDF-").map(|_| PDF)
+}
+
+/// `infer`'s kinds that are taken over, by its extension (its types are not
+/// unique), under the registered name where there is one.
+pub(super) const RARE: &[(&str, &str)] = &[
+    ("7z", "application/x-7z-compressed"),
+    ("aiff", "audio/aiff"),
+    ("amr", "audio/amr"),
+    ("bz2", "application/x-bzip2"),
+    ("cab", "application/vnd.ms-cab-compressed"),
+    ("class", "application/java-vm"),
+    ("cr2", "image/x-canon-cr2"),
+    ("dcm", "application/dicom"),
+    ("deb", "application/vnd.debian.binary-package"),
+    ("dex", "application/vnd.android.dex"),
+    ("djvu", "image/vnd.djvu"),
+    ("dwg", "image/vnd.dwg"),
+    ("elf", "application/x-executable"),
+    ("exe", "application/vnd.microsoft.portable-executable"),
+    ("flv", "video/x-flv"),
+    ("gz", "application/gzip"),
+    ("ico", "image/vnd.microsoft.icon"),
+    ("jp2", "image/jp2"),
+    ("jxl", "image/jxl"),
+    ("lz4", "application/x-lz4"),
+    ("mach", "application/x-mach-binary"),
+    ("midi", "audio/midi"),
+    ("mobi", "application/x-mobipocket-ebook"),
+    ("mpg", "video/mpeg"),
+    ("otf", "font/otf"),
+    ("psd", "image/vnd.adobe.photoshop"),
+    ("rar", "application/vnd.rar"),
+    ("rpm", "application/x-rpm"),
+    ("rtf", "application/rtf"),
+    ("sqlite", "application/vnd.sqlite3"),
+    ("sh", "text/x-shellscript"),
+    ("tar", "application/x-tar"),
+    ("tif", "image/tiff"),
+    ("ttf", "font/ttf"),
+    ("wasm", "application/wasm"),
+    ("wmv", "video/x-ms-asf"),
+    ("woff", "font/woff"),
+    ("woff2", "font/woff2"),
+    ("xz", "application/x-xz"),
+    ("zst", "application/zstd"),
+];
+
+/// What `infer` says, where its rule is worth its word.
+pub(super) fn rare(head: &[u8]) -> Option<&'static str> {
+    let found = infer::get(head)?.extension();
+    RARE.iter()
+        .find(|(extension, _)| *extension == found)
+        .map(|(_, kind)| *kind)
+}

@@ -1,0 +1,321 @@
+//! The records: the [`MetadataStore`] contract and the types it speaks in.
+//!
+//! Each method that changes something is one transaction, named for the step of the business it takes.
+//! Knows nothing of HTTP and touches no bytes of files. Times are seconds since 1970.
+
+pub mod sqlite;
+
+use crate::filename::Filename;
+use crate::ids::{BlobId, UploadId, UserId};
+use crate::media::MediaType;
+use crate::part::{Layout, Part, PartIndex};
+
+/// Why the records could not be read or changed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No room for another record.
+    #[error("the database's disk is full")]
+    Full,
+    /// Anything else; for the log, not for the client.
+    #[error("the database failed: {0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What the records say of one uuid.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its uuid.
+    pub id: UploadId,
+    /// Whose it is.
+    pub user: UserId,
+    /// How far it has come.
+    pub state: State,
+}
+
+/// How far an upload has come.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// Chunks are coming in.
+    Receiving(Unfinished),
+    /// It is a File.
+    Finished(Box<StoredFile>),
+    /// Cancelled or deleted: gone for ever.
+    Removed,
+    /// It was not finished in time.
+    Expired,
+    /// A thumbnail that a newer one replaced; it still stands for its parent.
+    Replaced {
+        /// The media it belongs to.
+        parent: UploadId,
+    },
+}
+
+/// An upload that receives chunks.
+#[derive(Clone, Debug)]
+pub struct Unfinished {
+    /// Where its bytes are.
+    pub blob: BlobId,
+    /// Its parts and totals.
+    pub layout: Layout,
+    /// The name its chunks gave.
+    pub filename: Option<Filename>,
+    /// The media type its chunks declared.
+    pub declared_type: Option<String>,
+    /// The last time something of it was stored.
+    pub touched_at: u64,
+}
+
+/// What an upload is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A file of its own.
+    Media,
+    /// The thumbnail of its parent.
+    Thumbnail,
+}
+
+/// A finished file.
+#[derive(Clone, Debug)]
+pub struct StoredFile {
+    /// Its uuid.
+    pub id: UploadId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What it is for.
+    pub role: Role,
+    /// Where its bytes are.
+    pub blob: BlobId,
+    /// Bytes.
+    pub size: u64,
+    /// CRC-32 of the whole.
+    pub crc32: u32,
+    /// What receivers see it called.
+    pub filename: Filename,
+    /// Whether a done has given that name; until then the first done may.
+    pub named: bool,
+    /// From its bytes.
+    pub media_type: MediaType,
+    /// Whole seconds, where known.
+    pub duration_secs: Option<u64>,
+    /// The media this thumbnail or scaled copy belongs to.
+    pub parent: Option<UploadId>,
+    /// Its current thumbnail.
+    pub thumbnail: Option<UploadId>,
+    /// Whether a message shows it.
+    pub attached: bool,
+}
+
+/// What begins an upload.
+#[derive(Clone, Debug)]
+pub struct NewUpload {
+    /// Made here or adopted from the client.
+    pub id: UploadId,
+    /// Whose it is.
+    pub user: UserId,
+    /// Where its bytes will be.
+    pub blob: BlobId,
+    /// Into how many parts it is cut.
+    pub total_parts: u32,
+    /// The name its first chunk gave.
+    pub filename: Option<Filename>,
+    /// The media type its first chunk declared.
+    pub declared_type: Option<String>,
+    /// The media this scaled copy belongs to.
+    pub parent: Option<UploadId>,
+}
+
+/// How many unfinished uploads a user may have.
+#[derive(Clone, Copy, Debug)]
+pub struct UnfinishedCap {
+    /// At most so many.
+    pub max: u32,
+    /// At the cap, the oldest one in which nothing was stored since then makes room.
+    pub idle_since: u64,
+}
+
+/// The outcome of [`MetadataStore::begin_upload`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// It is on record; this older one expired to make room.
+    Begun {
+        /// The upload that made room, and its bytes.
+        evicted: Option<(UploadId, BlobId)>,
+    },
+    /// The uuid is taken.
+    Exists,
+    /// The user has too many unfinished uploads, all of them busy.
+    TooMany,
+}
+
+/// A part and what its request said of the whole.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPart {
+    /// Its number.
+    pub index: PartIndex,
+    /// Where it is and what is in it.
+    pub part: Part,
+    /// The file's size, where the request declared it.
+    pub total_size: Option<u64>,
+    /// The size of all parts but the last, where placing relied on it.
+    pub even_size: Option<u64>,
+}
+
+/// The outcome of [`MetadataStore::record_part`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It counts.
+    Stored,
+    /// The upload takes no parts (any more), or another request changed what this one relied on.
+    Refused,
+}
+
+/// A file to put on record.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// What receivers see it called.
+    pub filename: Filename,
+    /// Whether that name is final.
+    pub named: bool,
+    /// From its bytes.
+    pub media_type: MediaType,
+    /// Whole seconds, where known.
+    pub duration_secs: Option<u64>,
+    /// Bytes.
+    pub size: u64,
+    /// CRC-32 of the whole.
+    pub crc32: u32,
+    /// The parts as they were received, in order and end to end.
+    pub received: Vec<Part>,
+}
+
+/// A file that came in one request.
+#[derive(Clone, Debug)]
+pub struct NewSingle {
+    /// Made here or adopted from the client.
+    pub id: UploadId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What it is for; a thumbnail has a parent.
+    pub role: Role,
+    /// The media it belongs to.
+    pub parent: Option<UploadId>,
+    /// Where its bytes are.
+    pub blob: BlobId,
+    /// The media type its request declared.
+    pub declared_type: Option<String>,
+    /// The file.
+    pub file: NewFile,
+}
+
+/// The outcome of [`MetadataStore::store_single`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is a File; these bytes of the thumbnail before it are forgotten.
+    Stored {
+        /// The bytes of the replaced thumbnail.
+        replaced: Option<BlobId>,
+    },
+    /// The uuid is taken.
+    Exists,
+    /// The parent isn't there (any more).
+    NoParent,
+}
+
+/// The outcome of [`MetadataStore::remove`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone, with the bytes of these blobs.
+    Removed {
+        /// What to delete now.
+        blobs: Vec<BlobId>,
+    },
+    /// A message shows it.
+    Attached,
+    /// There was nothing (any more) to remove.
+    Nothing,
+}
+
+/// Where a list of records continues: rows older than this one.
+pub type Cursor = u64;
+
+/// A key that signs links.
+#[derive(Clone)]
+pub struct LinkKey {
+    /// Its number, which a link names.
+    pub id: u64,
+    /// 32 random bytes.
+    pub secret: [u8; 32],
+}
+
+/// The records. Every method that changes something answers after its transaction is committed; those
+/// marked *durable* after it would also survive power loss.
+#[async_trait::async_trait]
+pub trait MetadataStore: Send + Sync + 'static {
+    /// What is known of a uuid.
+    async fn load(&self, id: UploadId) -> Result<Option<Record>, Error>;
+
+    /// The parts a File was received in, in order and end to end.
+    async fn received_parts(&self, id: UploadId) -> Result<Vec<Part>, Error>;
+
+    /// Puts a new upload on record. `Exists` when the uuid was ever used, also by the same call before.
+    async fn begin_upload(
+        &self,
+        new: NewUpload,
+        cap: UnfinishedCap,
+        now: u64,
+    ) -> Result<Begun, Error>;
+
+    /// Puts a part on record. `Refused` when its index is there already.
+    async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error>;
+
+    /// Makes a File of an upload whose parts are all there. Durable. `false` when it isn't receiving (any
+    /// more), as after the same call before.
+    async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error>;
+
+    /// Makes a File that came in one request. Durable.
+    async fn store_single(&self, new: NewSingle, now: u64) -> Result<Stored, Error>;
+
+    /// Gives a File that came in one request the name of its first done; later ones change nothing.
+    async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error>;
+
+    /// Cancels an upload or deletes a File with its thumbnails. `even_attached`: what the application's
+    /// backend may do.
+    async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error>;
+
+    /// Frees the uuid of an expired upload, so that it can begin afresh.
+    async fn forget_expired(&self, id: UploadId) -> Result<(), Error>;
+
+    /// Marks Files as shown by a message; repeating it changes nothing.
+    async fn attach(&self, ids: Vec<UploadId>) -> Result<(), Error>;
+
+    /// The Files of these uuids, in order; a thumbnail's uuid gives its parent.
+    async fn find_files(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Error>;
+
+    /// A user's unfinished uploads and Files, newest first, from `before` on, and where to continue.
+    async fn list(
+        &self,
+        user: UserId,
+        before: Option<Cursor>,
+        limit: u32,
+    ) -> Result<(Vec<Record>, Option<Cursor>), Error>;
+
+    /// Expires at most `limit` uploads in which nothing was stored since `idle_since`.
+    async fn expire(
+        &self,
+        idle_since: u64,
+        limit: u32,
+        now: u64,
+    ) -> Result<Vec<(UploadId, BlobId)>, Error>;
+
+    /// Which of these blobs no record claims.
+    async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error>;
+
+    /// The keys that sign links, newest first; makes the first one.
+    async fn link_keys(&self, now: u64) -> Result<Vec<LinkKey>, Error>;
+
+    /// Fails when records can't be written now; for the readiness probe.
+    async fn check(&self) -> Result<(), Error>;
+
+    /// Makes everything committed durable and lets go of the files; the last call.
+    async fn close(&self) -> Result<(), Error>;
+}

@@ -1,0 +1,234 @@
+//! Records in SQLite: one connection that writes, with group commit, and a few that read.
+//!
+//! Write-ahead log; commits that promise to survive power loss raise `synchronous` to FULL for their batch.
+
+mod commit;
+mod rows;
+mod steps;
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use super::{
+    Begun, Cursor, Error, LinkKey, MetadataStore, NewFile, NewPart, NewSingle, NewUpload, Record,
+    Recorded, Removed, Stored, StoredFile, UnfinishedCap,
+};
+use crate::filename::Filename;
+use crate::ids::{BlobId, UploadId, UserId};
+use crate::part::Part;
+use commit::Committer;
+
+mod migrations {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// Idle reading connections kept open; more are made when more are needed at once.
+const IDLE_READERS: usize = 4;
+
+/// The SQLite store. One process at a time; the caller holds the data directory's lock.
+pub struct SqliteStore {
+    path: PathBuf,
+    committer: Arc<Committer>,
+    readers: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl SqliteStore {
+    /// Opens `haversack.db` in `data_dir`, makes it on first use, and brings its tables up to date.
+    pub fn open(data_dir: &Path) -> Result<Self, Error> {
+        let path = data_dir.join("haversack.db");
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600) // SQLite gives its log the same mode
+            .open(&path)
+            .map_err(failed)?;
+        let mut writer = connect(&path)?;
+        migrations::migrations::runner()
+            .run(&mut writer)
+            .map_err(failed)?;
+        let committer = Committer::start(writer, &path)?;
+        Ok(Self {
+            path,
+            committer,
+            readers: Arc::default(),
+        })
+    }
+
+    /// Runs `query` on a reading connection, away from the async threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (readers, path) = (Arc::clone(&self.readers), self.path.clone());
+        let work = move || {
+            let idle = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let connection = match idle {
+                Some(connection) => connection,
+                None => connect(&path)?,
+            };
+            let result = query(&connection).map_err(sqlite);
+            let mut readers = readers.lock().unwrap_or_else(PoisonError::into_inner);
+            if readers.len() < IDLE_READERS {
+                readers.push(connection);
+            }
+            result
+        };
+        tokio::task::spawn_blocking(work).await.map_err(failed)?
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open(path).map_err(sqlite)?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = NORMAL;
+             PRAGMA wal_autocheckpoint = 0;
+             PRAGMA busy_timeout = 10000;
+             PRAGMA temp_store = MEMORY;",
+        )
+        .map_err(sqlite)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Failed(Box::new(error))
+}
+
+fn sqlite(error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => Error::Full,
+        _ => failed(error),
+    }
+}
+
+#[async_trait::async_trait]
+impl MetadataStore for SqliteStore {
+    async fn load(&self, id: UploadId) -> Result<Option<Record>, Error> {
+        self.read(move |connection| rows::load(connection, id))
+            .await
+    }
+
+    async fn received_parts(&self, id: UploadId) -> Result<Vec<Part>, Error> {
+        self.read(move |connection| rows::received_parts(connection, id))
+            .await
+    }
+
+    async fn begin_upload(
+        &self,
+        new: NewUpload,
+        cap: UnfinishedCap,
+        now: u64,
+    ) -> Result<Begun, Error> {
+        self.committer
+            .submit(move |tx| steps::begin_upload(tx, &new, cap, now))
+            .await
+    }
+
+    async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error> {
+        self.committer
+            .submit(move |tx| steps::record_part(tx, id, &new, now))
+            .await
+    }
+
+    async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error> {
+        self.committer
+            .submit_durable(move |tx| steps::finish_upload(tx, id, &file, now))
+            .await
+    }
+
+    async fn store_single(&self, new: NewSingle, now: u64) -> Result<Stored, Error> {
+        self.committer
+            .submit_durable(move |tx| steps::store_single(tx, &new, now))
+            .await
+    }
+
+    async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error> {
+        self.committer
+            .submit(move |tx| steps::name_file(tx, id, &filename))
+            .await
+    }
+
+    async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error> {
+        self.committer
+            .submit_durable(move |tx| steps::remove(tx, id, even_attached, now))
+            .await
+    }
+
+    async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
+        self.committer
+            .submit(move |tx| steps::forget_expired(tx, id))
+            .await
+    }
+
+    async fn attach(&self, ids: Vec<UploadId>) -> Result<(), Error> {
+        self.committer
+            .submit_durable(move |tx| steps::attach(tx, &ids))
+            .await
+    }
+
+    async fn find_files(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Error> {
+        self.read(move |connection| {
+            ids.iter()
+                .map(|id| rows::find_file(connection, *id))
+                .collect()
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        user: UserId,
+        before: Option<Cursor>,
+        limit: u32,
+    ) -> Result<(Vec<Record>, Option<Cursor>), Error> {
+        self.read(move |connection| rows::list(connection, user, before, limit))
+            .await
+    }
+
+    async fn expire(
+        &self,
+        idle_since: u64,
+        limit: u32,
+        now: u64,
+    ) -> Result<Vec<(UploadId, BlobId)>, Error> {
+        // Found on a reading connection first: writers wait only when there is something to expire.
+        let found = self
+            .read(move |c| steps::idle_uploads(c, idle_since, limit))
+            .await?;
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.committer
+            .submit_durable(move |tx| steps::expire(tx, &found, idle_since, now))
+            .await
+    }
+
+    async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error> {
+        self.read(move |connection| rows::unclaimed(connection, blobs))
+            .await
+    }
+
+    async fn link_keys(&self, now: u64) -> Result<Vec<LinkKey>, Error> {
+        self.committer
+            .submit_durable(move |tx| steps::link_keys(tx, now))
+            .await
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.committer.submit(steps::check).await
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        let committer = Arc::clone(&self.committer);
+        tokio::task::spawn_blocking(move || committer.stop())
+            .await
+            .map_err(failed)?
+    }
+}

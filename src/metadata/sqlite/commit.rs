@@ -1,0 +1,254 @@
+//! Group commit: steps that arrive while a commit runs share the next one.
+//!
+//! No writer thread: whoever finds the connection free commits everyone's steps ("flat combining"), so
+//! that a lone sender waits for no hand-over and a crowd shares one transaction. Whoever lets go of the
+//! connection looks at the list again: a step that found it busy relies on that.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::{connect, failed, sqlite};
+use crate::metadata::Error;
+
+/// How often the log's length is looked at.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// From this length on the log is copied into the database beside the writers.
+const CHECKPOINT_BYTES: u64 = 4 << 20;
+/// From this length on the writers wait for it, so that the log begins anew.
+const RESTART_BYTES: u64 = 64 << 20;
+
+pub(super) struct Committer {
+    pending: Mutex<Vec<Box<dyn Step>>>,
+    writer: Mutex<Connection>,
+    /// Dropping the sender stops the checkpoint thread.
+    checkpoints: Mutex<Option<mpsc::Sender<()>>>,
+}
+
+/// One step of the business within a shared transaction.
+trait Step: Send {
+    fn durable(&self) -> bool;
+    /// Takes the step; `false` when its changes must be undone.
+    fn run(&mut self, tx: &Connection) -> bool;
+    /// Tells the waiting task, once the transaction is committed or has failed.
+    fn settle(self: Box<Self>, committed: Result<(), CommitFailure>);
+}
+
+/// Why a whole batch failed; every step of it is told.
+#[derive(Clone)]
+enum CommitFailure {
+    Full,
+    Failed(String),
+}
+
+impl From<CommitFailure> for Error {
+    fn from(failure: CommitFailure) -> Self {
+        match failure {
+            CommitFailure::Full => Error::Full,
+            CommitFailure::Failed(reason) => Error::Failed(reason.into()),
+        }
+    }
+}
+
+struct Submitted<T, F> {
+    work: Option<F>,
+    outcome: Option<rusqlite::Result<T>>,
+    durable: bool,
+    reply: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<T, F> Step for Submitted<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+{
+    fn durable(&self) -> bool {
+        self.durable
+    }
+
+    fn run(&mut self, tx: &Connection) -> bool {
+        self.outcome = self.work.take().map(|work| work(tx));
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), CommitFailure>) {
+        let result = match (self.outcome, committed) {
+            (Some(Err(error)), _) => Err(sqlite(error)),
+            (_, Err(failure)) => Err(failure.into()),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(Error::Failed("the step never ran".into())),
+        };
+        let _ = self.reply.send(result); // nobody waits any more: the change stands all the same
+    }
+}
+
+impl Committer {
+    pub(super) fn start(writer: Connection, path: &Path) -> Result<Arc<Self>, Error> {
+        let (stop, stopped) = mpsc::channel();
+        let committer = Arc::new(Self {
+            pending: Mutex::default(),
+            writer: Mutex::new(writer),
+            checkpoints: Mutex::new(Some(stop)),
+        });
+        let beside = connect(path)?;
+        let log = log_path(path);
+        let weak = Arc::downgrade(&committer);
+        std::thread::Builder::new()
+            .name("checkpoints".into())
+            .spawn(move || {
+                while stopped.recv_timeout(CHECKPOINT_EVERY) == Err(RecvTimeoutError::Timeout) {
+                    let Some(committer) = weak.upgrade() else {
+                        return;
+                    };
+                    if let Err(error) = committer.checkpoint(&beside, &log) {
+                        tracing::warn!(%error, "the database's log could not be checkpointed");
+                    }
+                }
+            })
+            .map_err(failed)?;
+        Ok(committer)
+    }
+
+    /// Takes a step in a transaction and answers when it is committed.
+    pub(super) async fn submit<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.enqueue(work, false).await
+    }
+
+    /// The same; answers when it would survive power loss.
+    pub(super) async fn submit_durable<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.enqueue(work, true).await
+    }
+
+    async fn enqueue<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        durable: bool,
+    ) -> Result<T, Error> {
+        let (reply, result) = oneshot::channel();
+        let step = Submitted {
+            work: Some(work),
+            outcome: None,
+            durable,
+            reply,
+        };
+        lock(&self.pending).push(Box::new(step));
+        tokio::task::yield_now().await; // lets other tasks add theirs to the batch
+        self.lead();
+        result.await.map_err(failed)?
+    }
+
+    /// Commits what is pending, here or, when the disk must be waited for, on the blocking pool.
+    fn lead(self: &Arc<Self>) {
+        while !lock(&self.pending).is_empty() {
+            let mut writer = match self.writer.try_lock() {
+                Ok(writer) => writer,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let batch = {
+                let mut pending = lock(&self.pending);
+                if pending.iter().any(|step| step.durable()) {
+                    let this = Arc::clone(self);
+                    tokio::task::spawn_blocking(move || this.lead_and_wait());
+                    return;
+                }
+                std::mem::take(&mut *pending)
+            };
+            commit(&mut writer, batch);
+        }
+    }
+
+    fn lead_and_wait(&self) {
+        while !lock(&self.pending).is_empty() {
+            let mut writer = lock(&self.writer);
+            let batch = std::mem::take(&mut *lock(&self.pending));
+            commit(&mut writer, batch);
+        }
+    }
+
+    fn checkpoint(&self, beside: &Connection, log: &Path) -> rusqlite::Result<()> {
+        if length(log) < CHECKPOINT_BYTES {
+            return Ok(());
+        }
+        pragma(beside, "wal_checkpoint(PASSIVE)")?;
+        if length(log) < RESTART_BYTES {
+            return Ok(());
+        }
+        let result = pragma(&lock(&self.writer), "wal_checkpoint(TRUNCATE)");
+        self.lead_and_wait();
+        result
+    }
+
+    /// Commits what is pending, copies the log into the database and syncs it.
+    pub(super) fn stop(&self) -> Result<(), Error> {
+        lock(&self.checkpoints).take();
+        self.lead_and_wait();
+        let writer = lock(&self.writer);
+        pragma(&writer, "synchronous = FULL").map_err(sqlite)?;
+        pragma(&writer, "wal_checkpoint(TRUNCATE)").map_err(sqlite)
+    }
+}
+
+fn commit(writer: &mut Connection, mut batch: Vec<Box<dyn Step>>) {
+    let committed = try_commit(writer, &mut batch).map_err(|error| match sqlite(error) {
+        Error::Full => CommitFailure::Full,
+        Error::Failed(reason) => CommitFailure::Failed(reason.to_string()),
+    });
+    for step in batch {
+        step.settle(committed.clone());
+    }
+}
+
+fn try_commit(writer: &mut Connection, batch: &mut [Box<dyn Step>]) -> rusqlite::Result<()> {
+    let durable = batch.iter().any(|step| step.durable());
+    pragma(
+        writer,
+        if durable {
+            "synchronous = FULL"
+        } else {
+            "synchronous = NORMAL"
+        },
+    )?;
+    // Immediate: a deferred transaction that turns into a writer does not wait for another one.
+    let tx = Transaction::new(writer, TransactionBehavior::Immediate)?;
+    for step in batch {
+        tx.prepare_cached("SAVEPOINT step")?.execute(())?;
+        if !step.run(&tx) {
+            tx.prepare_cached("ROLLBACK TO step")?.execute(())?;
+        }
+        tx.prepare_cached("RELEASE step")?.execute(())?;
+    }
+    tx.commit()
+}
+
+fn pragma(connection: &Connection, text: &str) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(&format!("PRAGMA {text}"))?;
+    let mut rows = statement.query(())?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+fn log_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A connection poisoned by a panic has rolled back: `Transaction` does so when it is dropped.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,248 @@
+//! Reading records: from rows to the types of [`crate::metadata`].
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::filename::Filename;
+use crate::ids::{BlobId, UploadId, UserId};
+use crate::media::MediaType;
+use crate::metadata::{Cursor, Record, Role, State, StoredFile, Unfinished};
+use crate::part::{Layout, Part};
+
+pub(super) const RECEIVING: i64 = 0;
+pub(super) const FINISHED: i64 = 1;
+pub(super) const REMOVED: i64 = 2;
+pub(super) const EXPIRED: i64 = 3;
+pub(super) const REPLACED: i64 = 4;
+
+/// The columns [`record`] reads.
+const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, total_parts, total_size, \
+     even_size, filename, named, declared_type, media_type, duration_secs, size, crc32, attached, created_at";
+
+pub(super) fn load(connection: &Connection, id: UploadId) -> rusqlite::Result<Option<Record>> {
+    let sql = format!("SELECT {COLUMNS} FROM uploads WHERE id = ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement
+        .query_row([id], |row| record(connection, row))
+        .optional()
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    user: UserId,
+    before: Option<Cursor>,
+    limit: u32,
+) -> rusqlite::Result<(Vec<Record>, Option<Cursor>)> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM uploads
+         WHERE user_id = ? AND state IN (0, 1) AND role = 0 AND seq < ?
+         ORDER BY seq DESC LIMIT ?"
+    );
+    let before = before
+        .and_then(|cursor| i64::try_from(cursor).ok())
+        .unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement
+        .query_map((user.0, before, i64::from(limit) + 1), |row| {
+            Ok((row.get::<_, u64>("seq")?, record(connection, row)?))
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let more = rows.len() > limit as usize;
+    let page: Vec<_> = rows.into_iter().take(limit as usize).collect();
+    let next = page.last().filter(|_| more).map(|(seq, _)| *seq);
+    Ok((page.into_iter().map(|(_, record)| record).collect(), next))
+}
+
+/// The File of this uuid; a thumbnail's, also a replaced one's, gives its parent's.
+pub(super) fn find_file(
+    connection: &Connection,
+    id: UploadId,
+) -> rusqlite::Result<Option<StoredFile>> {
+    let parent = match load(connection, id)?.map(|record| record.state) {
+        Some(State::Finished(file)) => match (file.role, file.parent) {
+            (Role::Thumbnail, Some(parent)) => parent,
+            _ => return Ok(Some(*file)),
+        },
+        Some(State::Replaced { parent }) => parent,
+        _ => return Ok(None),
+    };
+    match load(connection, parent)?.map(|record| record.state) {
+        Some(State::Finished(file)) => Ok(Some(*file)),
+        _ => Ok(None),
+    }
+}
+
+pub(super) fn received_parts(connection: &Connection, id: UploadId) -> rusqlite::Result<Vec<Part>> {
+    let packed: Option<Option<Vec<u8>>> = connection
+        .prepare_cached("SELECT received FROM uploads WHERE id = ?")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    Ok(unpack(&packed.flatten().unwrap_or_default()))
+}
+
+pub(super) fn unclaimed(
+    connection: &Connection,
+    blobs: Vec<BlobId>,
+) -> rusqlite::Result<Vec<BlobId>> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM uploads WHERE blob = ?")?;
+    let mut unclaimed = Vec::new();
+    for blob in blobs {
+        if !statement.exists([blob])? {
+            unclaimed.push(blob);
+        }
+    }
+    Ok(unclaimed)
+}
+
+fn record(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Record> {
+    let id = row.get("id")?;
+    let user = UserId(row.get("user_id")?);
+    let state = match row.get::<_, i64>("state")? {
+        RECEIVING => State::Receiving(unfinished(connection, row)?),
+        FINISHED => State::Finished(Box::new(stored_file(id, user, row)?)),
+        EXPIRED => State::Expired,
+        REPLACED => State::Replaced {
+            parent: row.get("parent")?,
+        },
+        _ => State::Removed,
+    };
+    Ok(Record { id, user, state })
+}
+
+fn unfinished(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Unfinished> {
+    let mut layout = Layout::new(row.get("total_parts")?);
+    layout.total_size = row.get("total_size")?;
+    layout.even_size = row.get("even_size")?;
+    let mut touched_at = row.get("created_at")?;
+    let mut statement = connection
+        .prepare_cached("SELECT idx, offset, size, crc32, stored_at FROM parts WHERE upload = ?")?;
+    let mut parts = statement.query([row.get::<_, i64>("seq")?])?;
+    while let Some(part) = parts.next()? {
+        let (offset, size, crc32) = (part.get(1)?, part.get(2)?, part.get(3)?);
+        layout.insert(
+            part.get(0)?,
+            Part {
+                offset,
+                size,
+                crc32,
+            },
+        );
+        touched_at = part.get::<_, u64>(4)?.max(touched_at);
+    }
+    Ok(Unfinished {
+        blob: row.get("blob")?,
+        layout,
+        filename: filename(row)?,
+        declared_type: row.get("declared_type")?,
+        touched_at,
+    })
+}
+
+fn stored_file(id: UploadId, user: UserId, row: &Row<'_>) -> rusqlite::Result<StoredFile> {
+    let media_type = MediaType::parse(&row.get::<_, String>("media_type")?).unwrap_or_default();
+    Ok(StoredFile {
+        id,
+        user,
+        role: if row.get::<_, i64>("role")? == 1 {
+            Role::Thumbnail
+        } else {
+            Role::Media
+        },
+        blob: row.get("blob")?,
+        size: row.get("size")?,
+        crc32: row.get("crc32")?,
+        filename: filename(row)?.unwrap_or_else(|| Filename::made_up(media_type.extension())),
+        named: row.get("named")?,
+        media_type,
+        duration_secs: row.get("duration_secs")?,
+        parent: row.get("parent")?,
+        thumbnail: row.get("thumbnail")?,
+        attached: row.get("attached")?,
+    })
+}
+
+fn filename(row: &Row<'_>) -> rusqlite::Result<Option<Filename>> {
+    Ok(row
+        .get::<_, Option<String>>("filename")?
+        .and_then(|name| Filename::parse(&name)))
+}
+
+/// Sizes and checksums, 12 bytes a part; the parts lie end to end, so offsets need no room.
+pub(super) fn pack(parts: &[Part]) -> Vec<u8> {
+    let sizes_and_sums = parts.iter().flat_map(|part| {
+        part.size
+            .to_le_bytes()
+            .into_iter()
+            .chain(part.crc32.to_le_bytes())
+    });
+    sizes_and_sums.collect()
+}
+
+fn unpack(packed: &[u8]) -> Vec<Part> {
+    let mut offset = 0;
+    let (parts, _) = packed.as_chunks::<12>();
+    let unpack = parts.iter().map(|&[a, b, c, d, e, f, g, h, crc32 @ ..]| {
+        let size = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let part = Part {
+            offset,
+            size,
+            crc32: u32::from_le_bytes(crc32),
+        };
+        offset += size;
+        part
+    });
+    unpack.collect()
+}
+
+impl ToSql for UploadId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_bytes().to_vec().into())
+    }
+}
+
+impl FromSql for UploadId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        sixteen_bytes(value).map(Self::from_bytes)
+    }
+}
+
+impl ToSql for BlobId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_bytes().to_vec().into())
+    }
+}
+
+impl FromSql for BlobId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        sixteen_bytes(value).map(Self::from_bytes)
+    }
+}
+
+fn sixteen_bytes(value: ValueRef<'_>) -> FromSqlResult<[u8; 16]> {
+    value
+        .as_blob()?
+        .try_into()
+        .map_err(|_| FromSqlError::InvalidType)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_parts_come_back_end_to_end() {
+        let parts = [
+            Part {
+                offset: 0,
+                size: 5,
+                crc32: 7,
+            },
+            Part {
+                offset: 5,
+                size: u64::from(u32::MAX) + 1,
+                crc32: u32::MAX,
+            },
+        ];
+        assert_eq!(unpack(&pack(&parts)), parts);
+    }
+}

@@ -1,0 +1,338 @@
+//! Changing records: each function is one step within a transaction that the caller commits.
+
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED, REPLACED, pack};
+use crate::filename::Filename;
+use crate::ids::{BlobId, UploadId};
+use crate::metadata::{
+    Begun, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded, Removed, Role, Stored,
+    UnfinishedCap,
+};
+
+pub(super) fn begin_upload(
+    tx: &Connection,
+    new: &NewUpload,
+    cap: UnfinishedCap,
+    now: u64,
+) -> rusqlite::Result<Begun> {
+    if tx
+        .prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?
+        .exists([new.id])?
+    {
+        return Ok(Begun::Exists);
+    }
+    let unfinished: u32 = tx
+        .prepare_cached("SELECT count(*) FROM uploads WHERE user_id = ? AND state = 0")?
+        .query_row([new.user.0], |row| row.get(0))?;
+    let mut evicted = None;
+    if unfinished >= cap.max {
+        let idle: Option<(UploadId, BlobId)> = tx
+            .prepare_cached(&format!(
+                "SELECT id, blob FROM uploads u WHERE user_id = :user AND {IDLE}
+                 ORDER BY created_at LIMIT 1"
+            ))?
+            .query_row(
+                named_params! {":user": new.user.0, ":idle_since": cap.idle_since},
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        let Some((id, blob)) = idle else {
+            return Ok(Begun::TooMany);
+        };
+        forget_bytes(tx, id, EXPIRED, now)?;
+        evicted = Some((id, blob));
+    }
+    tx.prepare_cached(
+        "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, filename,
+                              declared_type, created_at, changed_at)
+         VALUES (?1, ?2, 0, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+    )?
+    .execute(params![
+        new.id,
+        new.user.0,
+        new.blob,
+        new.parent,
+        new.total_parts,
+        new.filename.as_ref().map(Filename::as_str),
+        new.declared_type,
+        now,
+    ])?;
+    Ok(Begun::Begun { evicted })
+}
+
+/// An unfinished upload in which nothing was stored since `:idle_since`.
+const IDLE: &str = "u.state = 0 AND u.created_at < :idle_since AND NOT EXISTS
+    (SELECT 1 FROM parts p WHERE p.upload = u.seq AND p.stored_at >= :idle_since)";
+
+pub(super) fn record_part(
+    tx: &Connection,
+    id: UploadId,
+    new: &NewPart,
+    now: u64,
+) -> rusqlite::Result<Recorded> {
+    let inserted = tx
+        .prepare_cached(
+            "INSERT INTO parts (upload, idx, offset, size, crc32, stored_at)
+             SELECT seq, ?2, ?3, ?4, ?5, ?6 FROM uploads
+             WHERE id = ?1 AND state = 0 AND total_parts > ?2
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            id,
+            new.index,
+            new.part.offset,
+            new.part.size,
+            new.part.crc32,
+            now
+        ])?;
+    if inserted == 0 {
+        return Ok(Recorded::Refused);
+    }
+    if new.total_size.is_none() && new.even_size.is_none() {
+        return Ok(Recorded::Stored);
+    }
+    // What this part says of the whole stands only beside what earlier ones said.
+    let agrees = tx
+        .prepare_cached(
+            "UPDATE uploads SET total_size = coalesce(?2, total_size), even_size = coalesce(?3, even_size)
+             WHERE id = ?1 AND coalesce(total_size = ?2, 1) AND coalesce(even_size = ?3, 1)",
+        )?
+        .execute(params![id, new.total_size, new.even_size])?;
+    if agrees == 1 {
+        return Ok(Recorded::Stored);
+    }
+    tx.prepare_cached(
+        "DELETE FROM parts WHERE idx = ?2 AND upload = (SELECT seq FROM uploads WHERE id = ?1)",
+    )?
+    .execute(params![id, new.index])?;
+    Ok(Recorded::Refused)
+}
+
+pub(super) fn finish_upload(
+    tx: &Connection,
+    id: UploadId,
+    file: &NewFile,
+    now: u64,
+) -> rusqlite::Result<bool> {
+    let finished = tx
+        .prepare_cached(
+            "UPDATE uploads SET state = 1, filename = ?2, named = ?3, media_type = ?4,
+                    duration_secs = ?5, size = ?6, crc32 = ?7, received = ?8, changed_at = ?9
+             WHERE id = ?1 AND state = 0",
+        )?
+        .execute(params![
+            id,
+            file.filename.as_str(),
+            file.named,
+            file.media_type.as_str(),
+            file.duration_secs,
+            file.size,
+            file.crc32,
+            pack(&file.received),
+            now,
+        ])?;
+    if finished == 0 {
+        return Ok(false);
+    }
+    drop_parts(tx, id)?;
+    Ok(true)
+}
+
+pub(super) fn store_single(tx: &Connection, new: &NewSingle, now: u64) -> rusqlite::Result<Stored> {
+    if tx
+        .prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?
+        .exists([new.id])?
+    {
+        return Ok(Stored::Exists);
+    }
+    let mut replaced = None;
+    if new.role == Role::Thumbnail {
+        let before: Option<Option<UploadId>> = tx
+            .prepare_cached("SELECT thumbnail FROM uploads WHERE id = ? AND state IN (0, 1)")?
+            .query_row([new.parent], |row| row.get(0))
+            .optional()?;
+        let Some(before) = before else {
+            return Ok(Stored::NoParent);
+        };
+        if let Some(before) = before {
+            replaced = forget_bytes(tx, before, REPLACED, now)?;
+        }
+        tx.prepare_cached("UPDATE uploads SET thumbnail = ?2 WHERE id = ?1")?
+            .execute(params![new.parent, new.id])?;
+    }
+    tx.prepare_cached(
+        "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, total_size, filename,
+                              named, declared_type, media_type, duration_secs, size, crc32, received,
+                              created_at, changed_at)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5, 1, ?11, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)",
+    )?
+    .execute(params![
+        new.id,
+        new.user.0,
+        i64::from(new.role == Role::Thumbnail),
+        new.blob,
+        new.parent,
+        new.file.filename.as_str(),
+        new.file.named,
+        new.declared_type,
+        new.file.media_type.as_str(),
+        new.file.duration_secs,
+        new.file.size,
+        new.file.crc32,
+        pack(&new.file.received),
+        now,
+    ])?;
+    Ok(Stored::Stored { replaced })
+}
+
+pub(super) fn name_file(
+    tx: &Connection,
+    id: UploadId,
+    filename: &Filename,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE uploads SET filename = ?2, named = 1 WHERE id = ?1 AND state = 1 AND named = 0",
+    )?
+    .execute(params![id, filename.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn remove(
+    tx: &Connection,
+    id: UploadId,
+    even_attached: bool,
+    now: u64,
+) -> rusqlite::Result<Removed> {
+    let found: Option<(i64, bool)> = tx
+        .prepare_cached("SELECT state, attached FROM uploads WHERE id = ?")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match found {
+        Some((RECEIVING | FINISHED, attached)) if attached && !even_attached => {
+            return Ok(Removed::Attached);
+        }
+        Some((RECEIVING | FINISHED, _)) => {}
+        _ => return Ok(Removed::Nothing),
+    }
+    tx.prepare_cached("UPDATE uploads SET thumbnail = NULL WHERE thumbnail = ?")?
+        .execute([id])?;
+    let thumbnails = tx
+        .prepare_cached("SELECT id FROM uploads WHERE parent = ? AND role = 1 AND state IN (1, 4)")?
+        .query_map([id], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<UploadId>>>()?;
+    let mut blobs = Vec::new();
+    for id in std::iter::once(id).chain(thumbnails) {
+        blobs.extend(forget_bytes(tx, id, REMOVED, now)?);
+    }
+    Ok(Removed::Removed { blobs })
+}
+
+pub(super) fn forget_expired(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM uploads WHERE id = ? AND state = 3")?
+        .execute([id])?;
+    Ok(())
+}
+
+pub(super) fn attach(tx: &Connection, ids: &[UploadId]) -> rusqlite::Result<()> {
+    let mut attach = tx.prepare_cached(
+        "UPDATE uploads SET attached = 1 WHERE state = 1 AND attached = 0 AND id = ?",
+    )?;
+    for id in ids {
+        attach.execute([id])?;
+    }
+    Ok(())
+}
+
+pub(super) fn idle_uploads(
+    connection: &Connection,
+    idle_since: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<UploadId>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT id FROM uploads u WHERE {IDLE} LIMIT :limit"
+        ))?
+        .query_map(
+            named_params! {":idle_since": idle_since, ":limit": limit},
+            |row| row.get(0),
+        )?
+        .collect()
+}
+
+pub(super) fn expire(
+    tx: &Connection,
+    found: &[UploadId],
+    idle_since: u64,
+    now: u64,
+) -> rusqlite::Result<Vec<(UploadId, BlobId)>> {
+    // Looked at again: a chunk may have come in since they were found.
+    let mut still_idle = tx.prepare_cached(&format!(
+        "SELECT 1 FROM uploads u WHERE u.id = :id AND {IDLE}"
+    ))?;
+    let mut expired = Vec::new();
+    for id in found {
+        if still_idle.exists(named_params! {":id": id, ":idle_since": idle_since})?
+            && let Some(blob) = forget_bytes(tx, *id, EXPIRED, now)?
+        {
+            expired.push((*id, blob));
+        }
+    }
+    Ok(expired)
+}
+
+pub(super) fn link_keys(tx: &Connection, now: u64) -> rusqlite::Result<Vec<LinkKey>> {
+    let read = |tx: &Connection| {
+        tx.prepare_cached("SELECT id, secret FROM link_keys ORDER BY id DESC")?
+            .query_map((), |row| {
+                Ok(LinkKey {
+                    id: row.get(0)?,
+                    secret: row.get(1)?,
+                })
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()
+    };
+    let keys = read(tx)?;
+    if !keys.is_empty() {
+        return Ok(keys);
+    }
+    tx.execute(
+        "INSERT INTO link_keys (secret, created_at) VALUES (?, ?)",
+        params![crate::links::random_secret(), now],
+    )?;
+    read(tx)
+}
+
+pub(super) fn check(tx: &Connection) -> rusqlite::Result<()> {
+    // Dirties nothing, but needs the lock and the file as every writer does.
+    tx.prepare_cached("UPDATE link_keys SET created_at = created_at WHERE 0")?
+        .execute(())?;
+    Ok(())
+}
+
+/// Turns a record into the tombstone `state`: without bytes, name and checksums. Gives the bytes' name.
+fn forget_bytes(
+    tx: &Connection,
+    id: UploadId,
+    state: i64,
+    now: u64,
+) -> rusqlite::Result<Option<BlobId>> {
+    drop_parts(tx, id)?;
+    let blob: Option<Option<BlobId>> = tx
+        .prepare_cached("SELECT blob FROM uploads WHERE id = ?")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    tx.prepare_cached(
+        "UPDATE uploads SET state = ?2, changed_at = ?3, blob = NULL, thumbnail = NULL, filename = NULL,
+                declared_type = NULL, media_type = NULL, received = NULL, crc32 = NULL
+         WHERE id = ?1",
+    )?
+    .execute(params![id, state, now])?;
+    Ok(blob.flatten())
+}
+
+fn drop_parts(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM parts WHERE upload = (SELECT seq FROM uploads WHERE id = ?)")?
+        .execute([id])?;
+    Ok(())
+}

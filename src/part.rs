@@ -1,0 +1,494 @@
+//! Where a part goes: the placement rules of the protocol (section 4), pure.
+//!
+//! A *part* is what is placed and stored; what a client sends is a chunk. Knows nothing of requests,
+//! stores or users. Indexes are 0-based, offsets and sizes are bytes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+/// The 0-based number of a part within its upload.
+pub type PartIndex = u32;
+
+/// A stored part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Where its first byte lies in the file.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub size: u64,
+    /// CRC-32 (IEEE 802.3) of its bytes.
+    pub crc32: u32,
+}
+
+impl Part {
+    /// The bytes it covers.
+    pub fn range(&self) -> Range<u64> {
+        self.offset..self.offset + self.size
+    }
+}
+
+/// What a request says of the part it carries; every field that was sent, none that was guessed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Declaration {
+    /// `partindex`.
+    pub index: PartIndex,
+    /// `totalparts`.
+    pub total_parts: Option<u32>,
+    /// `totalfilesize`.
+    pub total_size: Option<u64>,
+    /// `partbyteoffset`.
+    pub offset: Option<u64>,
+    /// `chunksize`.
+    pub size: Option<u64>,
+    /// The `Content-Range` header.
+    pub content_range: Option<ContentRange>,
+}
+
+/// `Content-Range: bytes first-last/total` (RFC 9110, section 14.4) as a half-open range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentRange {
+    /// First byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+    /// The file's size; `None` when it was sent as `*`.
+    pub total: Option<u64>,
+}
+
+impl ContentRange {
+    /// Parses the header's value; `None` when it isn't a byte range with a first and a last byte.
+    pub fn parse(value: &str) -> Option<Self> {
+        let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let start = decimal(first.trim())?;
+        let end = decimal(last.trim())?.checked_add(1)?;
+        let total = match total.trim() {
+            "*" => None,
+            digits => Some(decimal(digits)?),
+        };
+        let sound = start < end && total.is_none_or(|total| end <= total);
+        sound.then_some(Self { start, end, total })
+    }
+}
+
+/// An unsigned decimal number up to 2^63-1, digits only (protocol, section 2).
+pub fn decimal(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse()
+        .ok()
+        .filter(|number| i64::try_from(*number).is_ok())
+}
+
+/// Why a part can't be where its request puts it. The messages are for the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // each message says it
+pub enum PlacementError {
+    #[error("totalparts is missing: say into how many chunks the file is cut")]
+    TotalPartsMissing,
+    #[error("partindex {index} is out of range: with totalparts {total} it goes from 0 to {}", total.saturating_sub(1))]
+    IndexOutOfRange { index: PartIndex, total: u32 },
+    #[error("totalparts is {sent} here, but this upload was begun with {recorded}")]
+    TotalPartsChanged { sent: u32, recorded: u32 },
+    #[error("{field} says the file has {sent} bytes, but {recorded} were declared before")]
+    TotalSizeChanged {
+        field: &'static str,
+        sent: u64,
+        recorded: u64,
+    },
+    #[error("Content-Range begins at byte {content_range}, but partbyteoffset is {offset}")]
+    OffsetMismatch { content_range: u64, offset: u64 },
+    #[error("{field} announces {declared} bytes, but the chunk has {actual}")]
+    SizeMismatch {
+        field: &'static str,
+        declared: u64,
+        actual: u64,
+    },
+    #[error(
+        "can't tell where chunk {index} goes: send partbyteoffset, or a Content-Range header{}",
+        if *.total_size_would_help { ", or totalfilesize with the last chunk" } else { "" }
+    )]
+    OffsetUnknown {
+        index: PartIndex,
+        total_size_would_help: bool,
+    },
+    #[error(
+        "chunk {index} has {size} bytes, but this upload is cut evenly into chunks of {even}: \
+         start again with one chunk size, or send partbyteoffset"
+    )]
+    Uneven {
+        index: PartIndex,
+        size: u64,
+        even: u64,
+    },
+    #[error(
+        "chunk {index} covers bytes {} to {}, which overlap chunk {other}",
+        .range.start, .range.end.saturating_sub(1)
+    )]
+    Overlap {
+        index: PartIndex,
+        range: Range<u64>,
+        other: PartIndex,
+    },
+    #[error("chunk {index} ends at byte {end}, past the file's total of {total}")]
+    BeyondTotal {
+        index: PartIndex,
+        end: u64,
+        total: u64,
+    },
+    #[error("chunk {index} is empty: only a file of 0 bytes in 1 chunk may be")]
+    Empty { index: PartIndex },
+}
+
+/// Where [`place`] put a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// It begins here. `even_size`: the rule used makes the upload evenly cut into parts of this size.
+    At {
+        /// The offset of its first byte.
+        start: u64,
+        /// The size every non-last part must have from now on.
+        even_size: Option<u64>,
+    },
+    /// Only the part's own size can tell: read it first.
+    NeedsSize,
+}
+
+/// What is known of an unfinished upload's layout: its totals and the parts it has.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    /// How many parts the file has; fixed by the first chunk.
+    pub total_parts: u32,
+    /// The file's size, once somebody declared it.
+    pub total_size: Option<u64>,
+    /// Set when a part was placed by index x size: every non-last part has this size.
+    pub even_size: Option<u64>,
+    parts: BTreeMap<PartIndex, Part>,
+    by_offset: BTreeMap<u64, PartIndex>,
+    /// The parts 0..count that are all there, and their sizes added up.
+    prefix: (PartIndex, u64),
+    received: u64,
+}
+
+impl Layout {
+    /// An upload of `total_parts` parts that has none yet.
+    pub fn new(total_parts: u32) -> Self {
+        Self {
+            total_parts,
+            ..Self::default()
+        }
+    }
+
+    /// The part at this index, if it is stored.
+    pub fn part(&self, index: PartIndex) -> Option<&Part> {
+        self.parts.get(&index)
+    }
+
+    /// All stored parts in index order.
+    pub fn parts(&self) -> impl Iterator<Item = (PartIndex, &Part)> {
+        self.parts.iter().map(|(index, part)| (*index, part))
+    }
+
+    /// Bytes received so far.
+    pub fn received_bytes(&self) -> u64 {
+        self.received
+    }
+
+    /// Adds a stored part. Adding the same index again replaces nothing and changes nothing.
+    pub fn insert(&mut self, index: PartIndex, part: Part) {
+        if self.parts.contains_key(&index) {
+            return;
+        }
+        self.parts.insert(index, part);
+        self.received += part.size;
+        if part.size > 0 {
+            self.by_offset.insert(part.offset, index);
+        }
+        while let Some(next) = self.parts.get(&self.prefix.0) {
+            self.prefix = (self.prefix.0 + 1, self.prefix.1 + next.size);
+        }
+    }
+
+    /// The stored part of another index that shares a byte with `range`.
+    pub fn overlapping(&self, index: PartIndex, range: &Range<u64>) -> Option<PartIndex> {
+        // Stored parts are disjoint, so the last one that begins before the range's end also ends last;
+        // of two candidates one may be the same index.
+        self.by_offset
+            .range(..range.end)
+            .rev()
+            .map(|(_, other)| *other)
+            .take(2)
+            .find(|other| *other != index && self.parts[other].range().end > range.start)
+    }
+
+    /// Whether a part is stored at or behind this offset.
+    pub fn stored_from(&self, offset: u64) -> bool {
+        self.by_offset.range(offset..).next().is_some()
+    }
+
+    /// The indexes received, as closed ranges.
+    pub fn present(&self) -> Vec<(PartIndex, PartIndex)> {
+        let mut runs: Vec<(PartIndex, PartIndex)> = Vec::new();
+        for index in self.parts.keys() {
+            match runs.last_mut() {
+                Some((_, last)) if *last + 1 == *index => *last = *index,
+                _ => runs.push((*index, *index)),
+            }
+        }
+        runs
+    }
+
+    /// The indexes not received, as closed ranges.
+    pub fn missing(&self) -> Vec<(PartIndex, PartIndex)> {
+        let mut gaps = Vec::new();
+        let mut next = 0;
+        for (first, last) in self.present() {
+            if first > next {
+                gaps.push((next, first - 1));
+            }
+            next = last + 1;
+        }
+        if next < self.total_parts {
+            gaps.push((next, self.total_parts - 1));
+        }
+        gaps
+    }
+
+    /// The file's size if the parts lie end to end in index order, else the first place where they don't:
+    /// the index of the part and the offset it should have had. Call when nothing is missing.
+    pub fn contiguous_size(&self) -> Result<u64, (PartIndex, u64)> {
+        let mut end = 0;
+        for (index, part) in self.parts() {
+            if part.offset != end {
+                return Err((index, end));
+            }
+            end += part.size;
+        }
+        Ok(end)
+    }
+
+    fn last_index(&self) -> PartIndex {
+        self.total_parts.saturating_sub(1)
+    }
+
+    /// Sizes of the stored parts before the last, which an evenly cut file has all alike.
+    fn non_last_sizes(&self) -> impl Iterator<Item = u64> {
+        let last = self.last_index();
+        self.parts()
+            .filter(move |(index, _)| *index != last)
+            .map(|(_, part)| part.size)
+    }
+}
+
+/// Says where the part goes, or why it can't.
+///
+/// `size` is the part's length once its bytes are known; before that the declared one stands for it.
+/// Calling again with the same arguments gives the same answer, also after other parts came in, unless
+/// one of those now contradicts it. Rule: protocol, section 4, "Where the chunk goes".
+pub fn place(
+    declared: &Declaration,
+    layout: &Layout,
+    size: Option<u64>,
+) -> Result<Placement, PlacementError> {
+    let total_size = check_declaration(declared, layout, size)?;
+    let size = size.or_else(|| declared_size(declared));
+    let placement = match declared_offset(declared) {
+        Some(start) => Placement::At {
+            start,
+            even_size: layout.even_size,
+        },
+        None => derive_offset(declared.index, layout, total_size, size)?,
+    };
+    let Placement::At { start, even_size } = placement else {
+        return Ok(placement);
+    };
+    if let (Some(size), Some(even)) = (size, even_size) {
+        check_even(declared.index, layout, size, even)?;
+    }
+    let end = start.saturating_add(size.unwrap_or(0));
+    if let Some(total) = total_size.filter(|total| end > *total) {
+        return Err(PlacementError::BeyondTotal {
+            index: declared.index,
+            end,
+            total,
+        });
+    }
+    let range = start..end;
+    if let Some(other) = layout.overlapping(declared.index, &range) {
+        return Err(PlacementError::Overlap {
+            index: declared.index,
+            range,
+            other,
+        });
+    }
+    Ok(placement)
+}
+
+/// The total size this declaration or the upload states, after checking every statement against every
+/// other one.
+pub fn check_declaration(
+    declared: &Declaration,
+    layout: &Layout,
+    size: Option<u64>,
+) -> Result<Option<u64>, PlacementError> {
+    let index = declared.index;
+    let total = layout.total_parts;
+    if let Some(sent) = declared.total_parts.filter(|sent| *sent != total) {
+        return Err(PlacementError::TotalPartsChanged {
+            sent,
+            recorded: total,
+        });
+    }
+    if index >= total {
+        return Err(PlacementError::IndexOutOfRange { index, total });
+    }
+    if let (Some(range), Some(offset)) = (declared.content_range, declared.offset)
+        && range.start != offset
+    {
+        return Err(PlacementError::OffsetMismatch {
+            content_range: range.start,
+            offset,
+        });
+    }
+    let range_size = declared.content_range.map(|range| range.end - range.start);
+    let actual = size.or(declared.size);
+    for (field, declared) in [("Content-Range", range_size), ("chunksize", declared.size)] {
+        if let (Some(declared), Some(actual)) = (declared, actual)
+            && declared != actual
+        {
+            return Err(PlacementError::SizeMismatch {
+                field,
+                declared,
+                actual,
+            });
+        }
+    }
+    if actual == Some(0) && total > 1 {
+        return Err(PlacementError::Empty { index });
+    }
+    let mut total_size = layout.total_size;
+    let range_total = declared.content_range.and_then(|range| range.total);
+    for (field, sent) in [
+        ("totalfilesize", declared.total_size),
+        ("Content-Range", range_total),
+    ] {
+        match (sent, total_size) {
+            (Some(sent), Some(recorded)) if sent != recorded => {
+                return Err(PlacementError::TotalSizeChanged {
+                    field,
+                    sent,
+                    recorded,
+                });
+            }
+            (sent, known) => total_size = known.or(sent),
+        }
+    }
+    Ok(total_size)
+}
+
+/// The size the request announces for its part.
+pub fn declared_size(declared: &Declaration) -> Option<u64> {
+    declared
+        .size
+        .or_else(|| declared.content_range.map(|range| range.end - range.start))
+}
+
+/// The offset the request states, which is believed before any that could be derived.
+pub fn declared_offset(declared: &Declaration) -> Option<u64> {
+    declared
+        .content_range
+        .map(|range| range.start)
+        .or(declared.offset)
+}
+
+fn derive_offset(
+    index: PartIndex,
+    layout: &Layout,
+    total_size: Option<u64>,
+    size: Option<u64>,
+) -> Result<Placement, PlacementError> {
+    let (prefix_count, prefix_bytes) = layout.prefix;
+    if index == prefix_count {
+        return Ok(Placement::At {
+            start: prefix_bytes,
+            even_size: layout.even_size,
+        });
+    }
+    if index != layout.last_index() {
+        let Some(size) = size else {
+            return Ok(Placement::NeedsSize);
+        };
+        return Ok(evenly(index, layout, size));
+    }
+    match (total_size, size) {
+        (Some(_), None) => Ok(Placement::NeedsSize),
+        (Some(total), Some(size)) => {
+            let start = total.checked_sub(size).ok_or(PlacementError::BeyondTotal {
+                index,
+                end: size,
+                total,
+            })?;
+            Ok(Placement::At {
+                start,
+                even_size: layout.even_size,
+            })
+        }
+        (None, _) => match layout.non_last_sizes().next() {
+            Some(even) => Ok(evenly(index, layout, even)),
+            None => Err(PlacementError::OffsetUnknown {
+                index,
+                total_size_would_help: true,
+            }),
+        },
+    }
+}
+
+/// Index x size. A size other than the one the upload is already cut into is refused by [`check_even`].
+fn evenly(index: PartIndex, layout: &Layout, size: u64) -> Placement {
+    Placement::At {
+        start: u64::from(index).saturating_mul(size),
+        even_size: layout.even_size.or(Some(size)),
+    }
+}
+
+fn check_even(
+    index: PartIndex,
+    layout: &Layout,
+    size: u64,
+    even: u64,
+) -> Result<(), PlacementError> {
+    if index != layout.last_index() && size != even {
+        return Err(PlacementError::Uneven { index, size, even });
+    }
+    if layout.even_size.is_some() {
+        return Ok(()); // the parts that are there were checked when the mark was set
+    }
+    match layout.non_last_sizes().find(|other| *other != even) {
+        Some(other) => Err(PlacementError::Uneven {
+            index,
+            size,
+            even: other,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Closed ranges as people write them: `0, 3-7, 12`.
+pub fn describe_ranges(ranges: &[(PartIndex, PartIndex)]) -> String {
+    const SHOWN: usize = 20;
+    let mut text = String::new();
+    for (i, (first, last)) in ranges.iter().take(SHOWN).enumerate() {
+        let comma = if i == 0 { "" } else { ", " };
+        let _ = if first == last {
+            write!(text, "{comma}{first}")
+        } else {
+            write!(text, "{comma}{first}-{last}")
+        };
+    }
+    if ranges.len() > SHOWN {
+        let _ = write!(text, " and {} more ranges", ranges.len() - SHOWN);
+    }
+    text
+}

@@ -1,0 +1,134 @@
+//! Every route, one line each, and what surrounds them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{MethodRouter, get, post};
+use http::header::{
+    ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, RANGE, RETRY_AFTER,
+};
+use http::{HeaderName, Method, Uri};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::app::App;
+use crate::config::Config;
+use crate::routes::{delivery, files, ops, tokens, uploads};
+use crate::wire::error::ApiError;
+
+/// The whole HTTP interface (protocol, section 1).
+pub fn router(app: Arc<App>) -> Router {
+    let cors = cors(&app.config);
+    Router::new()
+        .route(
+            "/api/v2/pm/upload",
+            only("GET, POST", get(uploads::list).post(uploads::post)),
+        )
+        .route(
+            "/api/v2/pm/upload/{uuid}",
+            only("GET, DELETE", get(uploads::status).delete(uploads::delete)),
+        )
+        .route(
+            "/api/v2/pm/upload/{uuid}/file",
+            only("GET", get(files::one)),
+        )
+        .route("/api/v2/pm/files", only("POST", post(files::many)))
+        .route(
+            "/api/v2/jwt/verify_token",
+            only("POST", post(tokens::verify)),
+        )
+        .route(
+            "/media/{uuid}/{variant}",
+            only("GET, HEAD", get(delivery::get)),
+        )
+        .route("/health/live", only("GET", get(ops::live)))
+        .route("/health/ready", only("GET", get(ops::ready)))
+        .fallback(|| async { ApiError::not_found() })
+        .layer(cors)
+        .layer(DefaultBodyLimit::disable()) // our own limits know the forms
+        .with_state(app)
+}
+
+/// A path's methods; any other is refused in our shape.
+fn only(allowed: &'static str, methods: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
+    methods.fallback(move || async move { ApiError::method_not_allowed(allowed) })
+}
+
+/// CORS (protocol, section 9): every origin without credentials, or a reflected list.
+fn cors(config: &Config) -> CorsLayer {
+    let origins = match &config.cors_origins {
+        None => AllowOrigin::any(),
+        Some(list) => AllowOrigin::list(list.iter().map(|origin| origin.value().clone())),
+    };
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([
+            Method::POST,
+            Method::GET,
+            Method::HEAD,
+            Method::DELETE,
+            Method::OPTIONS,
+        ])
+        .allow_headers([
+            AUTHORIZATION,
+            CONTENT_RANGE,
+            CONTENT_TYPE,
+            RANGE,
+            HeaderName::from_static("x-requested-with"),
+            CACHE_CONTROL,
+            ACCEPT,
+        ])
+        .expose_headers([
+            ACCEPT_RANGES,
+            CONTENT_RANGE,
+            CONTENT_LENGTH,
+            CONTENT_ENCODING,
+            RETRY_AFTER,
+        ])
+        .max_age(Duration::from_secs(24 * 3600))
+}
+
+/// The path without a slash at its end and without doubled ones (Fine Uploader's delete sends one);
+/// `None` when it is so already.
+pub fn canonical(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    if !path.contains("//") && (path.len() == 1 || !path.ends_with('/')) {
+        return None;
+    }
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let mut whole = segments.fold(String::new(), |path, segment| path + "/" + segment);
+    if whole.is_empty() {
+        whole.push('/');
+    }
+    if let Some(query) = uri.query() {
+        whole.push('?');
+        whole.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = whole.parse().ok();
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slashes_at_the_end_and_doubled_ones_make_no_difference() {
+        let canonical =
+            |uri: &str| super::canonical(&uri.parse().unwrap()).map(|uri| uri.to_string());
+        assert_eq!(
+            canonical("/api/v2/pm/upload/?done"),
+            Some("/api/v2/pm/upload?done".into())
+        );
+        assert_eq!(
+            canonical("/api/v2/pm/upload//abc"),
+            Some("/api/v2/pm/upload/abc".into())
+        );
+        assert_eq!(canonical("/api/v2/pm/upload"), None);
+        assert_eq!(canonical("/"), None);
+        assert_eq!(canonical("//"), Some("/".into()));
+    }
+}

@@ -1,0 +1,129 @@
+//! Delivery: the bytes of a file, by signed link.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::response::Builder;
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+
+use super::request::{id, text};
+use crate::app::App;
+use crate::ids::UploadId;
+use crate::links::{LinkError, LinkQuery, Variant};
+use crate::media;
+use crate::metadata::{State as RecordState, StoredFile};
+use crate::uploads::Refusal;
+use crate::wire::disposition::{Disposition, content_disposition};
+use crate::wire::error::ApiError;
+use crate::wire::range::{Served, if_match, if_none_match, resolve};
+
+/// A served file may show itself and nothing else: no script, no form, no other origin (trials, "Hostile
+/// input" 10). Embedding it elsewhere is the receiver's page's business.
+const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; \
+                       style-src 'unsafe-inline'";
+
+/// `GET` and `HEAD` of a `file_url`.
+pub async fn get(
+    State(app): State<Arc<App>>,
+    Path((uuid, variant)): Path<(String, String)>,
+    query: Result<Query<LinkQuery>, QueryRejection>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let id = id(&uuid)?;
+    let variant = Variant::parse(&variant).ok_or_else(ApiError::not_found)?;
+    let Query(query) = query.map_err(|_| LinkError::Invalid)?;
+    app.links.check(id, variant, &query)?;
+    let file = stored(&app, id).await?;
+    let etag = format!("\"{}-{}\"", file.id, variant.as_str());
+    if text(&headers, IF_MATCH).is_some_and(|header| !if_match(header, &etag)) {
+        return Err(ApiError::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition_failed",
+            "the file is not the one that If-Match names",
+        ));
+    }
+    if text(&headers, IF_NONE_MATCH).is_some_and(|header| if_none_match(header, &etag)) {
+        return respond(
+            described(StatusCode::NOT_MODIFIED, &file, &etag),
+            Body::empty(),
+        );
+    }
+    let range = text(&headers, RANGE).filter(|_| method == Method::GET);
+    let served = resolve(range, text(&headers, IF_RANGE), &etag, file.size);
+    let content_range = served.content_range(file.size);
+    let (status, bytes) = match served {
+        Served::Whole => (StatusCode::OK, 0..file.size),
+        Served::Partial(bytes) => (StatusCode::PARTIAL_CONTENT, bytes),
+        Served::Unsatisfiable => {
+            let content_range = content_range.unwrap_or_default();
+            return Err(ApiError::range_not_satisfiable(&content_range, file.size));
+        }
+    };
+    let mut response =
+        described(status, &file, &etag).header(CONTENT_LENGTH, bytes.end - bytes.start);
+    if let Some(content_range) = content_range {
+        response = response.header(CONTENT_RANGE, content_range);
+    }
+    let body = match method {
+        Method::HEAD => Body::from_stream(stream::empty::<std::io::Result<bytes::Bytes>>()),
+        _ => Body::from_stream(
+            app.blobs
+                .read(file.blob, bytes)
+                .await
+                .map_err(Refusal::from)?,
+        ),
+    };
+    respond(response, body)
+}
+
+/// The file whose bytes the link shows: a thumbnail's uuid stands for the thumbnail here.
+async fn stored(app: &App, id: UploadId) -> Result<StoredFile, ApiError> {
+    match app.metadata.load(id).await?.map(|record| record.state) {
+        Some(RecordState::Finished(file)) => Ok(*file),
+        Some(RecordState::Removed | RecordState::Replaced { .. }) => Err(Refusal::Removed.into()),
+        _ => Err(ApiError::not_found()),
+    }
+}
+
+/// Status and headers that say what the file is and how it may be shown.
+fn described(status: StatusCode, file: &StoredFile, etag: &str) -> Builder {
+    let disposition = match file.media_type.is_inline() {
+        true => Disposition::Inline,
+        false => Disposition::Attachment,
+    };
+    http::Response::builder()
+        .status(status)
+        .header(ETAG, etag)
+        .header(ACCEPT_RANGES, "bytes")
+        .header(CACHE_CONTROL, "private, max-age=86400")
+        .header(CONTENT_TYPE, media::content_type_header(&file.media_type))
+        .header(
+            CONTENT_DISPOSITION,
+            content_disposition(disposition, &file.filename),
+        )
+        .header(CONTENT_SECURITY_POLICY, SANDBOX)
+        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(REFERRER_POLICY, "no-referrer")
+        // Pages of other origins embed links; without this, isolated ones could not.
+        .header(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "cross-origin",
+        )
+}
+
+fn respond(response: Builder, body: Body) -> Result<Response, ApiError> {
+    let response = response
+        .body(body)
+        .map_err(|error| Refusal::Internal(Box::new(error)))?;
+    Ok(response.into_response())
+}

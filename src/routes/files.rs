@@ -1,0 +1,96 @@
+//! Files: one for its owner, many for the application's backend.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::request::{caller, content_type, id, replies, user};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::ids::{UploadId, UserId};
+use crate::wire::body::TimedBody;
+use crate::wire::error::ApiError;
+
+/// Files asked for at once.
+const MAX_FILES: usize = 1000;
+/// Room for that many, generously.
+const MAX_BODY: usize = 64 * 1024;
+
+/// `GET /api/v2/pm/upload/{uuid}/file/`: the File object of a finished upload.
+pub async fn one(
+    State(app): State<Arc<App>>,
+    Path(uuid): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
+    let user = user(&app, request.headers())?;
+    let file = app.uploads.file(id(&uuid)?, user).await?;
+    let replies = replies(&app, request.headers(), request.extensions());
+    Ok(Json(Value::Object(replies.file(&file))))
+}
+
+/// The body of [`many`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    uuids: Vec<String>,
+    #[serde(default)]
+    attach: bool,
+    user_id: Option<i64>,
+}
+
+/// `POST /api/v2/pm/files/`: Files with fresh links, for the application's backend.
+pub async fn many(State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, ApiError> {
+    let (head, body) = request.into_parts();
+    if caller(&app, &head.headers)? != Caller::Service {
+        return Err(ApiError::forbidden(
+            "this needs a service token, not a user's",
+        ));
+    }
+    if content_type(&head.headers) != "application/json" {
+        return Err(ApiError::unsupported_media_type("send application/json"));
+    }
+    let body = TimedBody::new(body, app.config.body)
+        .collect(MAX_BODY)
+        .await?;
+    let wanted: Wanted = serde_json::from_slice(&body).map_err(|error| {
+        let message =
+            format!(r#"send {{"uuids": [...], "attach"?: true, "user_id"?: n}}: {error}"#);
+        ApiError::bad_request("malformed_json", message)
+    })?;
+    if wanted.uuids.len() > MAX_FILES {
+        let message = format!("ask for at most {MAX_FILES} files at once");
+        return Err(ApiError::bad_field("uuids", "too_many", message));
+    }
+    let ids: Vec<Option<UploadId>> = wanted
+        .uuids
+        .iter()
+        .map(|uuid| UploadId::parse(uuid))
+        .collect();
+    let mut found = app
+        .uploads
+        .files(ids.iter().flatten().copied().collect())
+        .await?
+        .into_iter();
+    let files: Vec<_> = ids
+        .iter()
+        .map(|id| id.and_then(|_| found.next().flatten()))
+        .map(|file| file.filter(|file| wanted.user_id.is_none_or(|id| file.user == UserId(id))))
+        .collect();
+    if wanted.attach {
+        app.uploads
+            .attach(files.iter().flatten().map(|file| file.id).collect())
+            .await?;
+    }
+    let replies = replies(&app, &head.headers, &head.extensions);
+    let results: Vec<Value> = files
+        .iter()
+        .map(|file| {
+            file.as_ref()
+                .map_or(Value::Null, |file| Value::Object(replies.file(file)))
+        })
+        .collect();
+    Ok(Json(json!(results)))
+}

@@ -1,0 +1,34 @@
+//! For whoever runs the server.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::wire::error::ApiError;
+
+/// `GET /health/live`: the process answers.
+pub async fn live() -> Json<Value> {
+    Json(json!({"status": "live"}))
+}
+
+/// `GET /health/ready`: the stores can take bytes and records.
+pub async fn ready(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    let not_ready = |what: &'static str, error: &dyn std::fmt::Display| {
+        tracing::warn!(%error, "{what} can't be written");
+        let message = format!("{what} can't be written; the log says why");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message)
+    };
+    app.blobs
+        .check()
+        .await
+        .map_err(|error| not_ready("the storage", &error))?;
+    app.metadata
+        .check()
+        .await
+        .map_err(|error| not_ready("the database", &error))?;
+    Ok(Json(json!({"status": "ready"})))
+}

@@ -1,0 +1,271 @@
+//! Uploads: chunks, single files, thumbnails, done, status, list, delete.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query, Request, State};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::request::{caller, content_type, id, reads_json, replies, text, user};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::ids::UserId;
+use crate::metadata::{Role, State as RecordState};
+use crate::wire::body::{FormReader, TimedBody};
+use crate::wire::error::ApiError;
+use crate::wire::form::Form;
+use crate::wire::multipart::{Boundary, BoundaryError};
+use crate::wire::reply::Replies;
+
+/// Bodies without a file are read whole; none needs more.
+const MAX_SMALL_BODY: usize = 256 * 1024;
+/// Entries of a page of the list.
+const PAGE: u32 = 50;
+
+const MULTIPART_PLEASE: &str =
+    "send a file as multipart/form-data; only ?done takes application/json or urlencoded bodies";
+
+/// `POST /api/v2/pm/upload/`: which form it is, decides the query, then the fields (protocol, section 3).
+pub async fn post(State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, ApiError> {
+    let (head, body) = request.into_parts();
+    let user = user(&app, &head.headers)?;
+    reads_json(&head.headers)?;
+    if is_done(head.uri.query().unwrap_or_default()) {
+        return done(&app, user, &head, body).await;
+    }
+    if content_type(&head.headers) == "application/x-www-form-urlencoded" {
+        return post_delete(&app, user, body).await;
+    }
+    refuse_by_length(&app, &head.headers)?;
+    let boundary = boundary(&head.headers)?;
+    let form = Form::new(text(&head.headers, CONTENT_RANGE))?;
+    let reader = FormReader::new(body, &boundary, form, app.config.body);
+    receive(&app, user, &head, reader).await.map(Json)
+}
+
+/// Receives a file: fields, bytes, fields.
+async fn receive(
+    app: &App,
+    user: UserId,
+    head: &Parts,
+    mut reader: FormReader,
+) -> Result<Value, ApiError> {
+    if !reader.until_file().await? {
+        return Err(ApiError::bad_field(
+            "file",
+            "required",
+            "the form has no field named file",
+        ));
+    }
+    let known = reader.form.chunk(user)?;
+    let bound = length(&head.headers).unwrap_or(u64::MAX);
+    let slot = app.uploads.slot(known.as_ref(), bound).await?;
+    let filled = slot.fill(pin!(reader.file())).await?;
+    reader.rest().await?;
+    if let Some(chunk) = reader.form.chunk(user)? {
+        return Ok(Replies::chunk(
+            app.uploads.accept_chunk(filled, chunk).await?,
+        ));
+    }
+    let single = reader.form.single(user)?;
+    let role = single.role;
+    let file = app.uploads.accept_single(filled, single).await?;
+    let replies = replies(app, &head.headers, &head.extensions);
+    Ok(match role {
+        Role::Media => replies.finished(&file),
+        Role::Thumbnail => replies.thumbnail(&file),
+    })
+}
+
+async fn done(app: &App, user: UserId, head: &Parts, body: Body) -> Result<Json<Value>, ApiError> {
+    let form = done_form(app, head, body).await?;
+    let file = app.uploads.done(form.done(user)?).await?;
+    Ok(Json(
+        replies(app, &head.headers, &head.extensions).finished(&file),
+    ))
+}
+
+/// The fields of a done, in any of the encodings that clients use.
+async fn done_form(app: &App, head: &Parts, body: Body) -> Result<Form, ApiError> {
+    let mut form = Form::default();
+    match content_type(&head.headers).as_str() {
+        "multipart/form-data" => {
+            let boundary = boundary(&head.headers)?;
+            let mut reader = FormReader::new(body, &boundary, form, app.config.body);
+            while reader.until_file().await? {} // a done touches no bytes
+            form = reader.form;
+        }
+        "application/json" => {
+            let body = TimedBody::new(body, app.config.body)
+                .collect(MAX_SMALL_BODY)
+                .await?;
+            let object = serde_json::from_slice(&body).map_err(|error| {
+                ApiError::bad_request(
+                    "malformed_json",
+                    format!("the body is no JSON object: {error}"),
+                )
+            })?;
+            form.set_json(&object)?;
+        }
+        "application/x-www-form-urlencoded" | "" => {
+            let body = TimedBody::new(body, app.config.body)
+                .collect(MAX_SMALL_BODY)
+                .await?;
+            form.set_urlencoded(&body)?;
+        }
+        other => {
+            return Err(ApiError::unsupported_media_type(format!(
+                "?done takes multipart/form-data, application/x-www-form-urlencoded or \
+                 application/json, not {other}"
+            )));
+        }
+    }
+    Ok(form)
+}
+
+/// Fine Uploader's way to delete where DELETE isn't to be had.
+async fn post_delete(app: &App, user: UserId, body: Body) -> Result<Json<Value>, ApiError> {
+    let body = TimedBody::new(body, app.config.body)
+        .collect(MAX_SMALL_BODY)
+        .await?;
+    let mut form = Form::default();
+    form.set_urlencoded(&body)?;
+    if !form.is_delete() {
+        return Err(ApiError::unsupported_media_type(MULTIPART_PLEASE));
+    }
+    let id = form.uuid()?.ok_or_else(|| {
+        ApiError::bad_field("uuid", "required", "uuid is missing: say what to delete")
+    })?;
+    app.uploads.remove(id, Some(user)).await?;
+    Ok(Json(Replies::removed(id)))
+}
+
+/// `GET /api/v2/pm/upload/{uuid}/`: what has been received, so that a client can resume.
+pub async fn status(
+    State(app): State<Arc<App>>,
+    Path(uuid): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let user = user(&app, &headers)?;
+    let id = id(&uuid)?;
+    match app.uploads.record(id, user).await?.state {
+        RecordState::Receiving(unfinished) => {
+            Ok(Json(Replies::status(&app.uploads, id, &unfinished)))
+        }
+        _ => {
+            let file = app.uploads.file(id, user).await?;
+            Ok(Json(Replies::finished_status(id, &file)))
+        }
+    }
+}
+
+/// The query of the list.
+#[derive(serde::Deserialize)]
+pub struct ListQuery {
+    cursor: Option<String>,
+}
+
+/// `GET /api/v2/pm/upload/`: the caller's unfinished uploads and Files, newest first.
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Query(query): Query<ListQuery>,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
+    let user = user(&app, request.headers())?;
+    let cursor = query.cursor.filter(|cursor| !cursor.is_empty());
+    let before = cursor
+        .map(|cursor| cursor.parse())
+        .transpose()
+        .map_err(|_| {
+            ApiError::bad_field(
+                "cursor",
+                "malformed",
+                "cursor must be the `next` of an earlier page",
+            )
+        })?;
+    let (records, next) = app.uploads.list(user, before, PAGE).await?;
+    let replies = replies(&app, request.headers(), request.extensions());
+    let results: Vec<Value> = records
+        .iter()
+        .map(|record| replies.listed(&app.uploads, record))
+        .collect();
+    let next = next.map(|cursor| cursor.to_string());
+    Ok(Json(
+        json!({"success": true, "results": results, "next": next}),
+    ))
+}
+
+/// `DELETE /api/v2/pm/upload/{uuid}/`: cancels an upload or deletes a file.
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    Path(uuid): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let owner = match caller(&app, &headers)? {
+        Caller::User(user) => Some(user),
+        Caller::Service => None,
+    };
+    let id = id(&uuid)?;
+    app.uploads.remove(id, owner).await?;
+    Ok(Json(Replies::removed(id)))
+}
+
+/// `?done`, `?done=`, `?done/`, `?done=anything`, also beside other parameters.
+fn is_done(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "done" || name == "done/")
+}
+
+fn boundary(headers: &HeaderMap) -> Result<Boundary, ApiError> {
+    let value = text(headers, CONTENT_TYPE).unwrap_or_default();
+    Boundary::from_content_type(value).map_err(|error| match error {
+        BoundaryError::NotMultipart => ApiError::unsupported_media_type(MULTIPART_PLEASE),
+        _ => ApiError::bad_request("malformed_content_type", error.to_string()),
+    })
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    text(headers, CONTENT_LENGTH)?.parse().ok()
+}
+
+/// Refuses what the length alone decides, before a byte of the body is read.
+fn refuse_by_length(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+    match length(headers) {
+        Some(length) if length > app.config.body.max_bytes => {
+            let max = app.config.limits.max_file_size;
+            Err(crate::uploads::Refusal::FileTooLong { max }.into())
+        }
+        None if !headers.contains_key(TRANSFER_ENCODING) => Err(ApiError::new(
+            StatusCode::LENGTH_REQUIRED,
+            "length_required",
+            "the request has neither a Content-Length nor a chunked body",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_done;
+
+    #[test]
+    fn every_spelling_of_done_is_understood() {
+        for query in [
+            "done",
+            "done=",
+            "done/",
+            "done=1",
+            "a=b&done",
+            "done=true&x",
+        ] {
+            assert!(is_done(query), "{query}");
+        }
+        for query in ["", "undone", "a=done", "donee"] {
+            assert!(!is_done(query), "{query}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Where bytes live: the [`BlobStore`] contract and what every store shares.
+//!
+//! Knows nothing of HTTP, users or uploads. A *blob* is the bytes of one file, whole or in the making.
+
+pub mod disk;
+
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::BoxStream;
+
+use crate::ids::BlobId;
+use crate::part::Part;
+
+/// The bytes of a part as they come in, in order. Each frame is dropped before the next is polled, so
+/// that the sender's buffer can be used again.
+pub type Incoming<'a> = Pin<&'a mut (dyn Stream<Item = Result<Bytes, BodyError>> + Send)>;
+
+/// The bytes of a blob as they go out.
+pub type Outgoing = BoxStream<'static, io::Result<Bytes>>;
+
+/// Why the bytes of a part stopped coming.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The sender went away.
+    #[error("the connection ended before the whole body had arrived")]
+    Aborted,
+    /// Nothing, or too little, came in time.
+    #[error("the body came too slowly: {0}")]
+    TooSlow(String),
+    /// The form around the bytes is broken; the message is for the client.
+    #[error("{0}")]
+    Malformed(String),
+    /// The body is longer than any form of request may be.
+    #[error("the request's body is longer than the limit of {limit} bytes")]
+    TooLong {
+        /// The limit, bytes.
+        limit: u64,
+    },
+    /// A newer sender of the same part took its place.
+    #[error("a newer request sends the same chunk")]
+    Superseded,
+}
+
+/// Why a part could not be written. Nothing of it counts.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The bytes stopped coming.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// More bytes came than the part may have.
+    #[error("more than {limit} bytes came")]
+    TooLong {
+        /// How many were allowed.
+        limit: u64,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] io::Error),
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes.
+    pub size: u64,
+    /// CRC-32 (IEEE 802.3) of them.
+    pub crc32: u32,
+}
+
+/// A store of blobs. Offsets and sizes are bytes.
+///
+/// Parts of one blob may be written side by side as long as their ranges are disjoint; the caller sees to
+/// that. What a write returned survives the death of the process; what [`BlobStore::seal`] returned
+/// survives power loss.
+#[async_trait::async_trait]
+pub trait BlobStore: Send + Sync + 'static {
+    /// Writes a part at `offset`, at most `limit` bytes, and makes the blob if it isn't there.
+    /// Writing a range again replaces it; a failed write leaves the range undefined.
+    async fn write_part(
+        &self,
+        blob: BlobId,
+        offset: u64,
+        limit: u64,
+        body: Incoming<'_>,
+    ) -> Result<Written, WriteError>;
+
+    /// Makes a blob of exactly these parts, given in order and end to end, durable. Repeating it is harmless.
+    async fn seal(&self, blob: BlobId, parts: &[Part]) -> io::Result<()>;
+
+    /// Reads `range`. An error of the kind `NotFound` when there is no such blob, `UnexpectedEof` when it is
+    /// shorter.
+    async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing>;
+
+    /// Removes the blob; `false` when there was none.
+    async fn delete(&self, blob: BlobId) -> io::Result<bool>;
+
+    /// Blobs last written before `unix_secs`, for finding those that no record claims.
+    async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>>;
+
+    /// Fails when the store can't take bytes now; for the readiness probe.
+    async fn check(&self) -> io::Result<()>;
+}
+
+/// Reads `body` to its end without storing it; what [`BlobStore::write_part`] would have returned.
+pub async fn checksum(limit: u64, body: Incoming<'_>) -> Result<Written, WriteError> {
+    each_frame(limit, body, |_, _| Ok(())).await
+}
+
+/// Hands each frame and its offset within the part to `write`, checksumming on the way.
+async fn each_frame(
+    limit: u64,
+    mut body: Incoming<'_>,
+    mut write: impl FnMut(&[u8], u64) -> io::Result<()>,
+) -> Result<Written, WriteError> {
+    use futures_util::StreamExt;
+
+    let mut size: u64 = 0;
+    let mut crc = crc32fast::Hasher::new();
+    while let Some(frame) = body.next().await.transpose()? {
+        let end = size + frame.len() as u64;
+        if end > limit {
+            return Err(WriteError::TooLong { limit });
+        }
+        crc.update(&frame);
+        write(&frame, size)?;
+        size = end;
+    }
+    Ok(Written {
+        size,
+        crc32: crc.finalize(),
+    })
+}

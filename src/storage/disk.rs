@@ -1,0 +1,181 @@
+//! Blobs as files in one folder: each part is written at its final offset in the file's final place, so
+//! that sealing moves no bytes.
+//!
+//! Names are made from [`BlobId`]s alone: `blobs/ab/ab…`, folders 0700, files 0600.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::{BlobStore, Incoming, Outgoing, WriteError, Written, each_frame};
+use crate::ids::BlobId;
+use crate::part::Part;
+
+/// How much a reader takes at once: large enough to make the hand-over to the blocking pool cheap.
+const READ_BYTES: usize = 256 * 1024;
+
+/// The disk store. One process at a time; the caller holds the data directory's lock.
+#[derive(Debug)]
+pub struct DiskStore {
+    folder: PathBuf,
+}
+
+impl DiskStore {
+    /// Opens the store below `data_dir`, making its 256 folders on first use.
+    pub fn open(data_dir: &Path) -> io::Result<Self> {
+        let folder = data_dir.join("blobs");
+        make_private_dir(&folder)?;
+        for shard in 0..=u8::MAX {
+            make_private_dir(&folder.join(format!("{shard:02x}")))?;
+        }
+        File::open(&folder)?.sync_all()?;
+        Ok(Self { folder })
+    }
+
+    fn shard(&self, blob: BlobId) -> PathBuf {
+        self.folder.join(&blob.to_string()[..2])
+    }
+
+    fn path(&self, blob: BlobId) -> PathBuf {
+        self.shard(blob).join(blob.to_string())
+    }
+}
+
+/// Makes a folder only its owner can open; one that is there already is left as it is.
+pub fn make_private_dir(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        result => result,
+    }
+}
+
+#[async_trait::async_trait]
+impl BlobStore for DiskStore {
+    async fn write_part(
+        &self,
+        blob: BlobId,
+        offset: u64,
+        limit: u64,
+        body: Incoming<'_>,
+    ) -> Result<Written, WriteError> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.path(blob))?;
+        // Written inline: into the page cache this costs less than handing the frame to another thread.
+        each_frame(limit, body, |frame, at| {
+            file.write_all_at(frame, offset + at)
+        })
+        .await
+    }
+
+    async fn seal(&self, blob: BlobId, parts: &[Part]) -> io::Result<()> {
+        let size = parts.last().map_or(0, |last| last.range().end);
+        let (path, shard) = (self.path(blob), self.shard(blob));
+        blocking(move || {
+            let file = OpenOptions::new().read(true).write(true).open(path)?;
+            let length = file.metadata()?.len();
+            if length < size {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    format!("the blob has {length} bytes of {size}"),
+                ));
+            }
+            if length > size {
+                file.set_len(size)?; // left by a sender that was cut off behind the end
+            }
+            file.sync_all()?;
+            File::open(shard)?.sync_all()
+        })
+        .await
+    }
+
+    async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
+        let path = self.path(blob);
+        let file = Arc::new(blocking(move || File::open(path)).await?);
+        let frames = stream::try_unfold((file, range), |(file, range)| async move {
+            if range.is_empty() {
+                return Ok::<_, io::Error>(None);
+            }
+            let length = usize::try_from(range.end - range.start)
+                .unwrap_or(usize::MAX)
+                .min(READ_BYTES);
+            let reader = Arc::clone(&file);
+            let frame = blocking(move || {
+                let mut buffer = vec![0; length];
+                reader.read_exact_at(&mut buffer, range.start)?;
+                Ok(Bytes::from(buffer))
+            })
+            .await?;
+            let rest = range.start + frame.len() as u64..range.end;
+            Ok(Some((frame, (file, rest))))
+        });
+        Ok(Box::pin(frames))
+    }
+
+    async fn delete(&self, blob: BlobId) -> io::Result<bool> {
+        let path = self.path(blob);
+        blocking(move || match std::fs::remove_file(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+
+    async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
+        let folder = self.folder.clone();
+        let before = UNIX_EPOCH + Duration::from_secs(unix_secs);
+        blocking(move || {
+            let mut found = Vec::new();
+            for shard in std::fs::read_dir(folder)? {
+                for entry in std::fs::read_dir(shard?.path())? {
+                    let entry = entry?;
+                    let Some(blob) = entry.file_name().to_str().and_then(BlobId::parse) else {
+                        continue; // not ours
+                    };
+                    match entry.metadata() {
+                        Ok(metadata) if metadata.modified()? < before => found.push(blob),
+                        Ok(_) => {}
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn check(&self) -> io::Result<()> {
+        let probe = self.folder.join("probe");
+        blocking(move || {
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&probe)?;
+            std::fs::remove_file(probe)
+        })
+        .await
+    }
+}
+
+/// Runs file work that may wait for the disk on the blocking pool.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+}

@@ -1,0 +1,264 @@
+//! What this process knows of the uploads in use: their records, and who is writing which range.
+//!
+//! Before its first byte is written a sender *claims* its range, so that no two senders write the same
+//! bytes and nothing recorded is ever written over. Knows no store: the caller loads and commits.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::ids::{BlobId, UploadId};
+use crate::metadata::{NewPart, Record, State};
+use crate::part::{self, Declaration, Part, Placement, PlacementError};
+
+/// So many uploads are remembered; at that point the idle ones are forgotten, to be loaded again when
+/// they are needed.
+const REMEMBERED: usize = 1024;
+
+/// The uploads in use.
+#[derive(Default)]
+pub(super) struct Entries {
+    map: Mutex<HashMap<UploadId, Arc<Entry>>>,
+}
+
+impl Entries {
+    /// The one entry of this upload. There are never two: claims depend on it.
+    pub(super) fn get(&self, id: UploadId) -> Arc<Entry> {
+        let mut map = lock(&self.map);
+        if map.len() >= REMEMBERED && !map.contains_key(&id) {
+            // Under the map's lock nobody can begin to use an entry that only the map holds.
+            map.retain(|_, entry| Arc::strong_count(entry) > 1);
+        }
+        Arc::clone(map.entry(id).or_insert_with(|| Arc::new(Entry::new(id))))
+    }
+}
+
+/// One upload in use.
+pub(super) struct Entry {
+    pub(super) id: UploadId,
+    /// Held while the record is loaded or begun.
+    pub(super) loading: tokio::sync::Mutex<()>,
+    /// Held while the upload is finished; remembers the checksum that took long to compute.
+    pub(super) finishing: tokio::sync::Mutex<Option<[u8; 16]>>,
+    tracked: Mutex<Tracked>,
+    /// Rings when a claim is released.
+    released: Notify,
+}
+
+#[derive(Default)]
+struct Tracked {
+    record: Option<Record>,
+    claims: Vec<Claimed>,
+}
+
+struct Claimed {
+    serial: u64,
+    index: u32,
+    /// None while the sender waits for its turn.
+    range: Option<Range<u64>>,
+    revoked: CancellationToken,
+    committing: bool,
+}
+
+/// What became of an attempt to claim a part's range.
+pub(super) enum Attempt {
+    /// Write here: at most `limit` bytes from `start` on.
+    Granted {
+        blob: BlobId,
+        start: u64,
+        limit: u64,
+    },
+    /// The part is on record: compare, write nothing.
+    Recorded(Part),
+    /// Its place can't be told or guarded before its size is known.
+    NeedsSize,
+    /// Somebody writes there: wait for [`Entry::released`].
+    Busy,
+    /// A newer sender of the same part came.
+    Superseded,
+    /// The record isn't loaded, or the upload receives nothing (any more).
+    NotReceiving,
+}
+
+impl Entry {
+    fn new(id: UploadId) -> Self {
+        Self {
+            id,
+            loading: tokio::sync::Mutex::default(),
+            finishing: tokio::sync::Mutex::default(),
+            tracked: Mutex::default(),
+            released: Notify::new(),
+        }
+    }
+
+    /// The record, if it is loaded.
+    pub(super) fn record(&self) -> Option<Record> {
+        lock(&self.tracked).record.clone()
+    }
+
+    /// Looks at the record without copying it.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Record) -> T) -> Option<T> {
+        lock(&self.tracked).record.as_ref().map(look)
+    }
+
+    /// Remembers what the store says.
+    pub(super) fn remember(&self, record: Record) {
+        lock(&self.tracked).record = Some(record);
+    }
+
+    /// Forgets the record after the store changed it: whoever needs it loads it again.
+    pub(super) fn forget(&self) {
+        lock(&self.tracked).record = None;
+    }
+
+    /// Forgets the record and stops everybody who writes: the upload is gone.
+    pub(super) fn forget_and_revoke(&self) {
+        let mut tracked = lock(&self.tracked);
+        tracked.record = None;
+        for claim in &tracked.claims {
+            claim.revoked.cancel();
+        }
+    }
+
+    /// Counts a part that the store has recorded.
+    pub(super) fn insert(&self, new: &NewPart, now: u64) {
+        if let Some(Record {
+            state: State::Receiving(unfinished),
+            ..
+        }) = &mut lock(&self.tracked).record
+        {
+            unfinished.layout.insert(new.index, new.part);
+            unfinished.layout.total_size = unfinished.layout.total_size.or(new.total_size);
+            unfinished.layout.even_size = unfinished.layout.even_size.or(new.even_size);
+            unfinished.touched_at = now;
+        }
+    }
+
+    /// Waits for the next release of a claim. Create it before the attempt, await it after.
+    pub(super) fn released(&self) -> tokio::sync::futures::Notified<'_> {
+        self.released.notified()
+    }
+}
+
+/// A sender's stake in one part: waiting for its range, then holding it. Dropped when the last write has
+/// returned.
+pub(super) struct Claim {
+    pub(super) entry: Arc<Entry>,
+    pub(super) revoked: CancellationToken,
+    serial: u64,
+}
+
+impl Claim {
+    /// Stands in line for the part. Every older sender of it is told to stop, unless it is committing.
+    pub(super) fn new(entry: Arc<Entry>, index: u32) -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let revoked = CancellationToken::new();
+        let mut tracked = lock(&entry.tracked);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed); // under the lock: in line in this order
+        for older in tracked
+            .claims
+            .iter()
+            .filter(|older| older.index == index && !older.committing)
+        {
+            older.revoked.cancel();
+        }
+        tracked.claims.push(Claimed {
+            serial,
+            index,
+            range: None,
+            revoked: revoked.clone(),
+            committing: false,
+        });
+        drop(tracked);
+        Self {
+            entry,
+            revoked,
+            serial,
+        }
+    }
+
+    /// Tries to take the range that the declaration and the record give. `bound`: no more bytes than this
+    /// can come; it guards the range where none declares the part's size.
+    pub(super) fn attempt(
+        &self,
+        declared: &Declaration,
+        size: Option<u64>,
+        bound: u64,
+    ) -> Result<Attempt, PlacementError> {
+        let mut tracked = lock(&self.entry.tracked);
+        if self.revoked.is_cancelled() {
+            return Ok(Attempt::Superseded);
+        }
+        let Tracked { record, claims } = &mut *tracked;
+        let Some(Record {
+            state: State::Receiving(unfinished),
+            ..
+        }) = record
+        else {
+            return Ok(Attempt::NotReceiving);
+        };
+        if let Some(part) = unfinished.layout.part(declared.index) {
+            return Ok(Attempt::Recorded(*part));
+        }
+        let Placement::At { start, .. } = part::place(declared, &unfinished.layout, size)? else {
+            return Ok(Attempt::NeedsSize);
+        };
+        let sized = size.or_else(|| part::declared_size(declared));
+        let range = start..start.saturating_add(sized.unwrap_or(bound));
+        let other_writer = claims.iter().any(|other| {
+            let overlaps = |held: &Range<u64>| held.start < range.end && range.start < held.end;
+            other.serial != self.serial
+                && other
+                    .range
+                    .as_ref()
+                    .is_some_and(|held| other.index == declared.index || overlaps(held))
+        });
+        if sized.is_none() && (other_writer || unfinished.layout.stored_from(start)) {
+            return Ok(Attempt::NeedsSize);
+        }
+        if other_writer {
+            return Ok(Attempt::Busy);
+        }
+        if let Some(own) = claims.iter_mut().find(|claim| claim.serial == self.serial) {
+            own.range = Some(range.clone());
+        }
+        Ok(Attempt::Granted {
+            blob: unfinished.blob,
+            start,
+            limit: range.end - range.start,
+        })
+    }
+
+    /// From here on no newer sender stops this one; `false` when one already has.
+    pub(super) fn begin_commit(&self) -> bool {
+        let mut tracked = lock(&self.entry.tracked);
+        if self.revoked.is_cancelled() {
+            return false;
+        }
+        if let Some(own) = tracked
+            .claims
+            .iter_mut()
+            .find(|claim| claim.serial == self.serial)
+        {
+            own.committing = true;
+        }
+        true
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&self.entry.tracked)
+            .claims
+            .retain(|claim| claim.serial != self.serial);
+        self.entry.released.notify_waiters();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

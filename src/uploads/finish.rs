@@ -1,0 +1,230 @@
+//! Finishing: from parts that are all there to a File. Every step can be repeated; no byte moves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use md5::{Digest, Md5};
+
+use super::{Refusal, Uploads, detached};
+use crate::filename::Filename;
+use crate::ids::{BlobId, UploadId, UserId};
+use crate::media::{self, MediaType};
+use crate::metadata::{NewFile, State, StoredFile, Unfinished};
+use crate::part::Part;
+
+/// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// A client's word that all chunks were sent.
+#[derive(Clone, Debug)]
+pub struct DoneRequest {
+    /// Who sends it.
+    pub user: UserId,
+    /// The upload.
+    pub id: UploadId,
+    /// The file's name; the first done's is final.
+    pub filename: Option<Filename>,
+    /// What the file's size should be.
+    pub total_size: Option<u64>,
+    /// What its MD5 should be.
+    pub md5: Option<[u8; 16]>,
+}
+
+impl Uploads {
+    /// Makes a File of an upload whose parts are all there. Completes even if the caller goes away; again,
+    /// also in parallel, it answers the same File. A refusal keeps the upload.
+    pub async fn done(self: &Arc<Self>, request: DoneRequest) -> Result<StoredFile, Refusal> {
+        let this = Arc::clone(self);
+        let finishing = detached(async move { this.finish(request).await });
+        tokio::time::timeout(PATIENCE, finishing)
+            .await
+            .unwrap_or(Err(Refusal::Verifying))
+    }
+
+    async fn finish(&self, request: DoneRequest) -> Result<StoredFile, Refusal> {
+        let entry = self.entries.get(request.id);
+        let mut known_md5 = entry.finishing.lock().await;
+        let record = self
+            .metadata
+            .load(request.id)
+            .await?
+            .ok_or(Refusal::NotFound)?;
+        match self.owned(record, request.user)?.state {
+            State::Receiving(unfinished) => {
+                let file = self.verify(unfinished, &request, &mut known_md5).await?;
+                self.metadata
+                    .finish_upload(request.id, file, self.clock.unix_secs())
+                    .await?;
+                entry.forget();
+                self.stored(request.id).await
+            }
+            State::Finished(file) => {
+                if let (false, Some(filename)) = (file.named, request.filename) {
+                    self.metadata.name_file(request.id, filename).await?;
+                }
+                self.found(request.id).await
+            }
+            State::Replaced { .. } => self.found(request.id).await,
+            State::Expired => Err(self.expired(request.id).await),
+            State::Removed => Err(Refusal::Removed),
+        }
+    }
+
+    async fn found(&self, id: UploadId) -> Result<StoredFile, Refusal> {
+        self.files(vec![id])
+            .await?
+            .pop()
+            .flatten()
+            .ok_or(Refusal::Removed)
+    }
+
+    /// Checks that the parts make up the file that the request speaks of, and makes their blob durable.
+    async fn verify(
+        &self,
+        unfinished: Unfinished,
+        request: &DoneRequest,
+        known_md5: &mut Option<[u8; 16]>,
+    ) -> Result<NewFile, Refusal> {
+        let Unfinished {
+            blob,
+            layout,
+            filename,
+            ..
+        } = unfinished;
+        let ranges = layout.missing();
+        if !ranges.is_empty() {
+            return Err(Refusal::MissingParts { ranges });
+        }
+        let size =
+            layout
+                .contiguous_size()
+                .map_err(|(index, expected)| Refusal::NotContiguous {
+                    index,
+                    start: layout.part(index).map_or(0, |part| part.offset),
+                    expected,
+                })?;
+        for declared in [layout.total_size, request.total_size]
+            .into_iter()
+            .flatten()
+        {
+            if declared != size {
+                return Err(Refusal::TotalSizeMismatch {
+                    declared,
+                    actual: size,
+                });
+            }
+        }
+        if let Some(declared) = request.md5 {
+            let actual = match *known_md5 {
+                Some(md5) => md5,
+                None => *known_md5.insert(self.md5(blob, size).await?),
+            };
+            same_md5(declared, actual)?;
+        }
+        let received: Vec<Part> = layout.parts().map(|(_, part)| *part).collect();
+        self.blobs.seal(blob, &received).await?;
+        let name = request.filename.clone().or(filename);
+        let media_type = self.sniff(blob, size, name.as_ref()).await?;
+        Ok(NewFile {
+            filename: name.unwrap_or_else(|| Filename::made_up(media_type.extension())),
+            named: true,
+            media_type,
+            duration_secs: None,
+            size,
+            crc32: combined_crc32(&received),
+            received,
+        })
+    }
+
+    /// The media type of the stored bytes.
+    pub(super) async fn sniff(
+        &self,
+        blob: BlobId,
+        size: u64,
+        name: Option<&Filename>,
+    ) -> Result<MediaType, Refusal> {
+        let head = self
+            .blobs
+            .read(blob, 0..size.min(media::SNIFF_LEN as u64))
+            .await?;
+        let head = head
+            .try_fold(Vec::new(), |mut head, frame| async move {
+                head.extend_from_slice(&frame);
+                Ok(head)
+            })
+            .await?;
+        Ok(media::sniff(&head, name))
+    }
+
+    /// Refuses when the stored bytes have another MD5 than `declared`.
+    pub(super) async fn check_md5(
+        &self,
+        blob: BlobId,
+        size: u64,
+        declared: Option<[u8; 16]>,
+    ) -> Result<(), Refusal> {
+        match declared {
+            Some(declared) => same_md5(declared, self.md5(blob, size).await?),
+            None => Ok(()),
+        }
+    }
+
+    async fn md5(&self, blob: BlobId, size: u64) -> Result<[u8; 16], Refusal> {
+        let bytes = self.blobs.read(blob, 0..size).await?;
+        let hashed = bytes.try_fold(Md5::new(), |mut md5, frame| async move {
+            let hash = tokio::task::spawn_blocking(move || {
+                md5.update(&frame);
+                md5
+            });
+            hash.await.map_err(std::io::Error::other)
+        });
+        Ok(hashed.await?.finalize().into())
+    }
+}
+
+fn same_md5(declared: [u8; 16], actual: [u8; 16]) -> Result<(), Refusal> {
+    if declared == actual {
+        return Ok(());
+    }
+    let hex = |md5: [u8; 16]| format!("{:032x}", u128::from_be_bytes(md5));
+    Err(Refusal::Md5Mismatch {
+        declared: hex(declared),
+        actual: hex(actual),
+    })
+}
+
+/// The whole file's checksum from those of its parts, without reading a byte.
+fn combined_crc32(parts: &[Part]) -> u32 {
+    let mut whole = crc32fast::Hasher::new();
+    for part in parts {
+        whole.combine(&crc32fast::Hasher::new_with_initial_len(
+            part.crc32, part.size,
+        ));
+    }
+    whole.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_of_the_whole_follows_from_those_of_its_parts() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(5000).collect();
+        let mut offset = 0;
+        let parts: Vec<Part> = bytes
+            .chunks(777)
+            .map(|chunk| {
+                let part = Part {
+                    offset,
+                    size: chunk.len() as u64,
+                    crc32: crc32fast::hash(chunk),
+                };
+                offset += part.size;
+                part
+            })
+            .collect();
+        assert_eq!(combined_crc32(&parts), crc32fast::hash(&bytes));
+    }
+}

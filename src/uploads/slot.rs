@@ -1,0 +1,177 @@
+//! Where a request's bytes go: in place, nowhere (they are there already), or to a spool.
+
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+
+use super::claims::Claim;
+use super::{Refusal, Uploads};
+use crate::ids::BlobId;
+use crate::part::Part;
+use crate::storage::{self, BlobStore, BodyError, Incoming, Written};
+
+/// Where the bytes of one request go.
+pub enum Slot {
+    /// Into their final place, which is this sender's.
+    InPlace {
+        /// The place.
+        granted: Granted,
+        /// Where it lies.
+        blobs: Arc<dyn BlobStore>,
+    },
+    /// Nowhere: they are on record and only compared.
+    Recorded {
+        /// The recorded part.
+        part: Part,
+        /// No chunk has more bytes.
+        limit: u64,
+    },
+    /// Into a blob of their own, until the fields behind them say where they go.
+    Spool(Spool),
+}
+
+/// A range that is one sender's to write.
+pub struct Granted {
+    pub(super) claim: Claim,
+    pub(super) blob: BlobId,
+    pub(super) start: u64,
+    pub(super) limit: u64,
+    /// Whether the request announced the limit as its chunk's size.
+    pub(super) declared: bool,
+}
+
+/// A slot whose bytes have all arrived.
+pub struct Filled {
+    pub(super) slot: Slot,
+    pub(super) written: Written,
+}
+
+impl Slot {
+    /// Takes the bytes. Nothing of them counts until they are accepted.
+    pub async fn fill(self, body: Incoming<'_>) -> Result<Filled, Refusal> {
+        let written = match &self {
+            Self::InPlace { granted, blobs } => granted.write(blobs.as_ref(), body).await?,
+            Self::Recorded { limit, .. } => storage::checksum(*limit, body)
+                .await
+                .map_err(|error| Refusal::of_write(error, |max| Refusal::ChunkTooLarge { max }))?,
+            Self::Spool(spool) => spool.write(body).await?,
+        };
+        Ok(Filled {
+            slot: self,
+            written,
+        })
+    }
+}
+
+impl Granted {
+    async fn write(&self, blobs: &dyn BlobStore, body: Incoming<'_>) -> Result<Written, Refusal> {
+        let revoked = &self.claim.revoked;
+        let mut body = std::pin::pin!(body.take_until(revoked.cancelled()));
+        let written = blobs
+            .write_part(self.blob, self.start, self.limit, body.as_mut())
+            .await;
+        if revoked.is_cancelled() {
+            return Err(Refusal::Body(BodyError::Superseded));
+        }
+        written.map_err(|error| {
+            Refusal::of_write(error, |limit| match self.declared {
+                true => Refusal::LongerThanDeclared { declared: limit },
+                false => Refusal::ChunkTooLarge { max: limit },
+            })
+        })
+    }
+}
+
+/// A blob that no record claims (yet). Deleted when it is dropped, unless it was kept.
+pub struct Spool {
+    blob: BlobId,
+    limit: u64,
+    too_long: fn(u64) -> Refusal,
+    blobs: Arc<dyn BlobStore>,
+    kept: bool,
+}
+
+impl Spool {
+    /// For a chunk whose place isn't known yet.
+    pub(super) fn of_chunk(uploads: &Uploads) -> Self {
+        let too_long = |max| Refusal::ChunkTooLarge { max };
+        Self::new(uploads, uploads.limits.max_chunk_size, too_long)
+    }
+
+    /// For a whole file, or for what may still turn out to be one.
+    pub(super) fn of_file(uploads: &Uploads) -> Self {
+        let too_long = |max| Refusal::FileTooLong { max };
+        Self::new(uploads, uploads.limits.max_file_size, too_long)
+    }
+
+    fn new(uploads: &Uploads, limit: u64, too_long: fn(u64) -> Refusal) -> Self {
+        let blobs = Arc::clone(&uploads.blobs);
+        Self {
+            blob: BlobId::random(),
+            limit,
+            too_long,
+            blobs,
+            kept: false,
+        }
+    }
+
+    /// A spool that holds these bytes of a blob.
+    pub(super) async fn copy(
+        uploads: &Uploads,
+        blob: BlobId,
+        range: Range<u64>,
+    ) -> Result<Self, Refusal> {
+        let spool = Self::of_file(uploads);
+        let mut bytes = stored(uploads.blobs.as_ref(), blob, range).await?;
+        spool.write(bytes.as_mut()).await?;
+        Ok(spool)
+    }
+
+    pub(super) fn blob(&self) -> BlobId {
+        self.blob
+    }
+
+    /// Its first `size` bytes, which are all of it.
+    pub(super) async fn read(&self, size: u64) -> Result<Stored, Refusal> {
+        stored(self.blobs.as_ref(), self.blob, 0..size).await
+    }
+
+    /// A record claims it now.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+
+    async fn write(&self, body: Incoming<'_>) -> Result<Written, Refusal> {
+        let written = self.blobs.write_part(self.blob, 0, self.limit, body).await;
+        written.map_err(|error| Refusal::of_write(error, self.too_long))
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        let (blobs, blob) = (Arc::clone(&self.blobs), self.blob);
+        tokio::spawn(async move {
+            if let Err(error) = blobs.delete(blob).await {
+                tracing::warn!(%blob, %error, "a spool could not be deleted; the sweep will");
+            }
+        });
+    }
+}
+
+/// Stored bytes on their way into another blob.
+pub(super) type Stored = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
+
+async fn stored(blobs: &dyn BlobStore, blob: BlobId, range: Range<u64>) -> Result<Stored, Refusal> {
+    let bytes = blobs.read(blob, range).await?;
+    // A reader's failure ends the copy as a sender's would; the message is for the log's reader.
+    Ok(Box::pin(bytes.map_err(move |error| {
+        tracing::error!(%blob, %error, "stored bytes could not be read back");
+        BodyError::Aborted
+    })))
+}

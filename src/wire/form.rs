@@ -1,0 +1,402 @@
+//! The fields of both dialects, and the one request they make (protocol, sections 2 and 3).
+//!
+//! Values stay text until a request is built of them: a wrong value is then refused by the name of its
+//! field. Knows neither how a body is encoded nor who sends it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::filename::Filename;
+use crate::ids::{UploadId, UserId};
+use crate::media::MediaType;
+use crate::metadata::Role;
+use crate::part::{ContentRange, Declaration, decimal};
+use crate::uploads::{ChunkRequest, DoneRequest, SingleRequest};
+
+/// Current name and seed name of every field that is read.
+const FIELDS: [(&str, &str); 13] = [
+    ("file", "qqfile"),
+    ("uuid", "qquuid"),
+    ("partindex", "qqpartindex"),
+    ("totalparts", "qqtotalparts"),
+    ("partbyteoffset", "qqpartbyteoffset"),
+    ("chunksize", "qqchunksize"),
+    ("totalfilesize", "qqtotalfilesize"),
+    ("filetype", "qqfiletype"),
+    ("filename", "qqfilename"),
+    ("md5", "qqmd5"),
+    ("duration", "qqduration"),
+    ("parentuuid", "qqparentuuid"),
+    ("_method", "_method"),
+];
+
+/// A field that can't be understood; the message is for the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field's current name.
+    pub field: &'static str,
+    /// What kind of mistake it is.
+    pub code: &'static str,
+    /// What was wrong and what would be right.
+    pub message: String,
+}
+
+/// The fields that have arrived so far.
+#[derive(Clone, Debug, Default)]
+pub struct Form {
+    values: BTreeMap<&'static str, String>,
+    content_range: Option<ContentRange>,
+    file_name: Option<String>,
+    file_type: Option<String>,
+}
+
+/// The current name of a field of either dialect.
+pub fn canonical(name: &str) -> Option<&'static str> {
+    FIELDS
+        .iter()
+        .find(|(current, seed)| name == *current || name == *seed)
+        .map(|(current, _)| *current)
+}
+
+impl Form {
+    /// A form whose request had this `Content-Range` header.
+    pub fn new(content_range: Option<&str>) -> Result<Self, FieldError> {
+        let parse = |value: &str| {
+            ContentRange::parse(value).ok_or_else(|| FieldError {
+                field: "partbyteoffset",
+                code: "malformed_content_range",
+                message: "the Content-Range header must read: bytes FIRST-LAST/TOTAL".into(),
+            })
+        };
+        let content_range = content_range.map(parse).transpose()?;
+        Ok(Self {
+            content_range,
+            ..Self::default()
+        })
+    }
+
+    /// Takes a field; names that mean nothing here are ignored. The same value twice is fine, also in both
+    /// dialects.
+    pub fn set(&mut self, name: &str, value: String) -> Result<(), FieldError> {
+        let Some(field) = canonical(name) else {
+            return Ok(());
+        };
+        match self.values.get(field) {
+            Some(known) if *known != value => Err(FieldError {
+                field,
+                code: "differs",
+                message: format!("{field} was sent twice, with different values"),
+            }),
+            Some(_) => Ok(()),
+            None => {
+                self.values.insert(field, value);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes what a multipart part says of the file in it.
+    pub fn set_file(&mut self, name: Option<String>, media_type: Option<String>) {
+        self.file_name = name;
+        self.file_type = media_type;
+    }
+
+    /// The fields of an urlencoded body.
+    pub fn set_urlencoded(&mut self, body: &[u8]) -> Result<(), FieldError> {
+        form_urlencoded::parse(body)
+            .try_for_each(|(name, value)| self.set(&name, value.into_owned()))
+    }
+
+    /// The fields of a JSON object; numbers may be strings, null is none.
+    pub fn set_json(&mut self, object: &serde_json::Map<String, Value>) -> Result<(), FieldError> {
+        for (name, value) in object {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                _ => match canonical(name) {
+                    None => continue,
+                    Some(field) => return Err(malformed(field, "a string or a number")),
+                },
+            };
+            self.set(name, text)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it asks, as Fine Uploader can, for a DELETE in the clothes of a POST.
+    pub fn is_delete(&self) -> bool {
+        self.values
+            .get("_method")
+            .is_some_and(|method| method.eq_ignore_ascii_case("DELETE"))
+    }
+
+    /// The upload it names.
+    pub fn uuid(&self) -> Result<Option<UploadId>, FieldError> {
+        self.id("uuid")
+    }
+
+    /// The chunk it describes, if it is one (protocol, section 3).
+    pub fn chunk(&self, user: UserId) -> Result<Option<ChunkRequest>, FieldError> {
+        let Some(index) = self.small_number("partindex")? else {
+            return Ok(None);
+        };
+        Ok(Some(ChunkRequest {
+            user,
+            id: self.uuid()?,
+            declared: self.declaration(index)?,
+            filename: self.filename(),
+            declared_type: self.declared_type(),
+            parent: self.id("parentuuid")?,
+        }))
+    }
+
+    /// The single file or thumbnail it describes.
+    pub fn single(&self, user: UserId) -> Result<SingleRequest, FieldError> {
+        let (id, parent) = (self.uuid()?, self.id("parentuuid")?);
+        // Fine Uploader's scaled copies carry a uuid of their own: ordinary files.
+        let role = if parent.is_some() && id.is_none() {
+            Role::Thumbnail
+        } else {
+            Role::Media
+        };
+        let declared = Declaration {
+            total_parts: None,
+            ..self.declaration(0)?
+        };
+        Ok(SingleRequest {
+            user,
+            id,
+            role,
+            parent,
+            declared,
+            md5: self.md5()?,
+            filename: self.filename(),
+            declared_type: self.declared_type(),
+            duration_secs: self.duration(),
+        })
+    }
+
+    /// The done it describes.
+    pub fn done(&self, user: UserId) -> Result<DoneRequest, FieldError> {
+        let id = self.uuid()?.ok_or_else(|| FieldError {
+            field: "uuid",
+            code: "required",
+            message: "uuid is missing: send the file_uuid that the chunks were answered with"
+                .into(),
+        })?;
+        self.number("totalparts")?; // advisory: the chunks' number counts
+        let total_size = self.number("totalfilesize")?;
+        let filename = self.text("filename").and_then(Filename::parse);
+        Ok(DoneRequest {
+            user,
+            id,
+            filename,
+            total_size,
+            md5: self.md5()?,
+        })
+    }
+
+    fn declaration(&self, index: u32) -> Result<Declaration, FieldError> {
+        Ok(Declaration {
+            index,
+            total_parts: self.small_number("totalparts")?,
+            total_size: self.number("totalfilesize")?,
+            offset: self.number("partbyteoffset")?,
+            size: self.number("chunksize")?,
+            content_range: self.content_range,
+        })
+    }
+
+    fn text(&self, field: &str) -> Option<&str> {
+        self.values.get(field).map(String::as_str)
+    }
+
+    fn number(&self, field: &'static str) -> Result<Option<u64>, FieldError> {
+        let parse =
+            |text| decimal(text).ok_or_else(|| malformed(field, "a whole number from 0 to 2^63-1"));
+        self.text(field).map(parse).transpose()
+    }
+
+    /// Indexes and counts, which no file needs more than 31 bits for.
+    fn small_number(&self, field: &'static str) -> Result<Option<u32>, FieldError> {
+        let small = |number| {
+            u32::try_from(number)
+                .ok()
+                .filter(|number| i32::try_from(*number).is_ok())
+                .ok_or_else(|| malformed(field, "a whole number from 0 to 2^31-1"))
+        };
+        self.number(field)?.map(small).transpose()
+    }
+
+    fn id(&self, field: &'static str) -> Result<Option<UploadId>, FieldError> {
+        let parse = |text| {
+            UploadId::parse(text)
+                .ok_or_else(|| malformed(field, "a version 4 uuid, 36 characters long"))
+        };
+        self.text(field).map(parse).transpose()
+    }
+
+    fn md5(&self) -> Result<Option<[u8; 16]>, FieldError> {
+        let parse = |text: &str| {
+            let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+            let number = hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+            number
+                .map(u128::to_be_bytes)
+                .ok_or_else(|| malformed("md5", "32 hexadecimal digits"))
+        };
+        self.text("md5").map(parse).transpose()
+    }
+
+    fn filename(&self) -> Option<Filename> {
+        let field = self.text("filename").and_then(Filename::parse);
+        field.or_else(|| self.file_name.as_deref().and_then(Filename::parse))
+    }
+
+    fn declared_type(&self) -> Option<String> {
+        let declared = self.text("filetype").or(self.file_type.as_deref());
+        declared
+            .and_then(MediaType::parse)
+            .map(|media_type| media_type.essence().to_owned())
+    }
+
+    /// Browsers send `Infinity` for recordings, and `NaN`: unusable durations are ignored.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the range is checked
+    fn duration(&self) -> Option<u64> {
+        const LONGEST_SECS: f64 = 1e9;
+        let secs: f64 = self.text("duration")?.trim().parse().ok()?;
+        (0.0..LONGEST_SECS)
+            .contains(&secs)
+            .then(|| secs.round() as u64)
+    }
+}
+
+fn malformed(field: &'static str, right: impl fmt::Display) -> FieldError {
+    FieldError {
+        field,
+        code: "malformed",
+        message: format!("{field} must be {right}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: &str = "0c2a6e4e-7a0b-4b5e-8f0a-6d2b8c9d0e1f";
+    const USER: UserId = UserId(1);
+
+    fn form(fields: &[(&str, &str)]) -> Form {
+        let mut form = Form::default();
+        for (name, value) in fields {
+            form.set(name, (*value).to_owned()).unwrap();
+        }
+        form
+    }
+
+    #[test]
+    fn both_dialects_may_be_mixed_field_by_field() {
+        let chunk = form(&[
+            ("qqpartindex", "2"),
+            ("totalparts", "3"),
+            ("qquuid", UUID),
+            ("uuid", UUID),
+        ]);
+        let chunk = chunk.chunk(USER).unwrap().unwrap();
+        assert_eq!(
+            (chunk.declared.index, chunk.declared.total_parts),
+            (2, Some(3))
+        );
+        assert_eq!(chunk.id, UploadId::parse(UUID));
+    }
+
+    #[test]
+    fn differing_values_in_two_dialects_are_refused() {
+        let mut form = form(&[("qqpartindex", "2")]);
+        let error = form.set("partindex", "3".into()).unwrap_err();
+        assert_eq!((error.field, error.code), ("partindex", "differs"));
+    }
+
+    #[test]
+    fn numbers_are_unsigned_decimals_below_2_to_the_63() {
+        for bad in [
+            "-1",
+            "+5",
+            "1.0",
+            "1e3",
+            "0x10",
+            "",
+            " 1",
+            "9223372036854775808",
+            "1e400",
+        ] {
+            let error = form(&[("partindex", "0"), ("totalfilesize", bad)])
+                .chunk(USER)
+                .unwrap_err();
+            assert_eq!(error.field, "totalfilesize", "{bad}");
+        }
+        let error = form(&[("partindex", "2147483648")])
+            .chunk(USER)
+            .unwrap_err();
+        assert_eq!(error.field, "partindex");
+    }
+
+    #[test]
+    fn unusable_durations_are_ignored() {
+        for bad in ["Infinity", "NaN", "-1", "", "abc", "1e400"] {
+            assert_eq!(
+                form(&[("duration", bad)])
+                    .single(USER)
+                    .unwrap()
+                    .duration_secs,
+                None,
+                "{bad}"
+            );
+        }
+        assert_eq!(
+            form(&[("duration", "7.6")])
+                .single(USER)
+                .unwrap()
+                .duration_secs,
+            Some(8)
+        );
+    }
+
+    #[test]
+    fn a_parent_makes_a_thumbnail_unless_the_file_has_a_uuid_of_its_own() {
+        let thumbnail = form(&[("parentuuid", UUID)]).single(USER).unwrap();
+        assert_eq!(thumbnail.role, Role::Thumbnail);
+        let scaled = form(&[
+            ("qqparentuuid", UUID),
+            ("qquuid", "1c2a6e4e-7a0b-4b5e-8f0a-6d2b8c9d0e1f"),
+        ]);
+        assert_eq!(scaled.single(USER).unwrap().role, Role::Media);
+    }
+
+    #[test]
+    fn names_that_mean_none_are_none() {
+        for none in ["blob", "undefined", "null", ""] {
+            assert_eq!(
+                form(&[("filename", none)]).single(USER).unwrap().filename,
+                None,
+                "{none}"
+            );
+        }
+    }
+
+    #[test]
+    fn json_numbers_may_be_strings_and_null_is_none() {
+        let mut form = Form::default();
+        let body =
+            serde_json::json!({"qquuid": UUID, "totalfilesize": "7", "totalparts": 2, "md5": null});
+        form.set_json(body.as_object().unwrap()).unwrap();
+        let done = form.done(USER).unwrap();
+        assert_eq!((done.total_size, done.md5), (Some(7), None));
+        let error = form
+            .set_json(serde_json::json!({"md5": []}).as_object().unwrap())
+            .unwrap_err();
+        assert_eq!(error.field, "md5");
+    }
+}

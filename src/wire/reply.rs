@@ -1,0 +1,113 @@
+//! What a client sees when a request succeeds (protocol, section 6).
+
+use serde_json::{Map, Value, json};
+
+use crate::ids::UploadId;
+use crate::links::{Links, Variant};
+use crate::metadata::{Record, Role, State, StoredFile, Unfinished};
+use crate::uploads::Uploads;
+
+/// Makes replies for one request: links are absolute, from the address its client used.
+pub struct Replies<'a> {
+    /// Signs the links.
+    pub links: &'a Links,
+    /// Scheme and authority, without a slash at the end.
+    pub base: String,
+}
+
+impl Replies<'_> {
+    /// A chunk is on record.
+    pub fn chunk(id: UploadId) -> Value {
+        json!({"success": true, "file_uuid": id.to_string()})
+    }
+
+    /// An upload or a file is gone.
+    pub fn removed(id: UploadId) -> Value {
+        json!({"success": true, "file_uuid": id.to_string()})
+    }
+
+    /// A File, as done and single answer it.
+    pub fn finished(&self, file: &StoredFile) -> Value {
+        let mut reply = self.file(file);
+        reply.insert("success".into(), Value::Bool(true));
+        reply.insert("file_uuid".into(), reply["uuid"].clone());
+        reply.insert("file_url".into(), reply["url"].clone());
+        Value::Object(reply)
+    }
+
+    /// A thumbnail.
+    pub fn thumbnail(&self, thumbnail: &StoredFile) -> Value {
+        json!({
+            "success": true,
+            "file_uuid": thumbnail.id.to_string(),
+            "file_url": self.link(thumbnail.id, Variant::Thumbnail),
+            "parent_file_uuid": thumbnail.parent.map(|id| id.to_string()),
+        })
+    }
+
+    /// The File object.
+    pub fn file(&self, file: &StoredFile) -> Map<String, Value> {
+        let variant = match file.role {
+            Role::Media => Variant::File,
+            Role::Thumbnail => Variant::Thumbnail,
+        };
+        let object = json!({
+            "uuid": file.id.to_string(),
+            "filename": file.filename.as_str(),
+            "filesize": file.size,
+            "mimetype": file.media_type.essence(),
+            "duration": file.duration_secs,
+            "url": self.link(file.id, variant),
+            "thumbnail": file.thumbnail.map(|id| self.link(id, Variant::Thumbnail)),
+        });
+        match object {
+            Value::Object(object) => object,
+            _ => Map::new(),
+        }
+    }
+
+    /// An unfinished upload.
+    pub fn status(uploads: &Uploads, id: UploadId, unfinished: &Unfinished) -> Value {
+        let layout = &unfinished.layout;
+        json!({
+            "file_uuid": id.to_string(),
+            "totalparts": layout.total_parts,
+            "totalfilesize": layout.total_size,
+            "received": layout.received_bytes(),
+            "parts": layout.present(),
+            "expires": uploads.expires_at(unfinished.touched_at),
+        })
+    }
+
+    /// A finished upload, in the words of [`Replies::status`].
+    pub fn finished_status(id: UploadId, file: &StoredFile) -> Value {
+        json!({
+            "file_uuid": id.to_string(),
+            "finished": true,
+            "totalfilesize": file.size,
+            "received": file.size,
+        })
+    }
+
+    /// An entry of a list: which of the two it is, and what it is.
+    pub fn listed(&self, uploads: &Uploads, record: &Record) -> Value {
+        match &record.state {
+            State::Receiving(unfinished) => {
+                let mut entry = Self::status(uploads, record.id, unfinished);
+                entry["state"] = json!("unfinished");
+                entry["filename"] = json!(unfinished.filename.as_ref().map(|name| name.as_str()));
+                entry
+            }
+            State::Finished(file) => {
+                let mut entry = self.file(file);
+                entry.insert("state".into(), json!("finished"));
+                Value::Object(entry)
+            }
+            State::Removed | State::Expired | State::Replaced { .. } => Value::Null,
+        }
+    }
+
+    fn link(&self, id: UploadId, variant: Variant) -> String {
+        format!("{}{}", self.base, self.links.path(id, variant))
+    }
+}
