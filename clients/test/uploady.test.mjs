@@ -103,7 +103,7 @@ for (const [size, side] of [['one chunk', 2], ['several chunks', 300]]) {
 
     const parent = await fileOf(reply.file_uuid);
     assert.equal(parent.uuid, file.uuid, 'the message is sent with the uuid of the thumbnail');
-    await expectBytes(parent.file_url, sent);
+    await expectBytes(parent.url, sent);
     assert.match((await download(parent.thumbnail)).type, /^image\//);
   });
 }
