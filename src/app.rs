@@ -45,9 +45,10 @@ impl App {
         };
         make_private_dir(dir).map_err(|error| in_dir(&error))?;
         let lock = lock(dir)?;
-        let secret = match config.secret_path().exists() || config.jwt_secret.is_some() {
-            true => config.secret()?,
-            false => make_secret(&config.secret_path()).map_err(|error| in_dir(&error))?,
+        let secret = if config.jwt_secret.is_some() || config.secret_path().exists() {
+            config.secret()?
+        } else {
+            make_secret(&config.secret_path()).map_err(|error| in_dir(&error))?
         };
         if secret.as_bytes().len() < 32 {
             tracing::warn!(

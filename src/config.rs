@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -51,7 +53,7 @@ pub struct Settings {
     pub jwt_secret: Option<Secret>,
 
     /// Address under which clients reach this server, for the links it makes, such as
-    /// https://media.example.org [default: taken from each request]
+    /// <https://media.example.org> [default: taken from each request]
     #[arg(long, env = "HAVERSACK_PUBLIC_URL", value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<PublicUrl>,
@@ -67,7 +69,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<Vec<IpNet>>,
 
-    /// Web origins whose pages may call the server, such as https://chat.example.org; several are
+    /// Web origins whose pages may call the server, such as <https://chat.example.org>; several are
     /// separated by commas [default: every origin, without credentials]
     #[arg(
         long,
@@ -282,13 +284,9 @@ impl Secret {
         self.0.as_bytes()
     }
 
-    /// A random one, 64 hexadecimal digits.
+    /// A random one, of 32 bytes.
     pub fn random() -> Self {
-        let digits = crate::links::random_secret()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Self(digits)
+        Self(URL_SAFE_NO_PAD.encode(crate::links::random_secret()))
     }
 
     /// The text to keep in a file.

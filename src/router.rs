@@ -87,7 +87,7 @@ fn cors(config: &Config) -> CorsLayer {
             CONTENT_ENCODING,
             RETRY_AFTER,
         ])
-        .max_age(Duration::from_secs(24 * 3600))
+        .max_age(Duration::from_hours(24))
 }
 
 /// The path without a slash at its end and without doubled ones (Fine Uploader's delete sends one);
@@ -113,8 +113,6 @@ pub fn canonical(uri: &Uri) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn slashes_at_the_end_and_doubled_ones_make_no_difference() {
         let canonical =

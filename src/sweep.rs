@@ -9,13 +9,13 @@ use crate::app::App;
 use crate::uploads::Refusal;
 
 /// How often it looks.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 /// Nothing expires earlier after a start: clients that could not reach the server meanwhile get the
 /// chance to go on.
-const GRACE: Duration = Duration::from_secs(3600);
+const GRACE: Duration = Duration::from_hours(1);
 /// Unclaimed bytes may still be on their way into a record for as long as a body may take; they are left
 /// for so much longer.
-const UNCLAIMED_MARGIN: Duration = Duration::from_secs(3600);
+const UNCLAIMED_MARGIN: Duration = Duration::from_hours(1);
 
 /// Sweeps until `stop`.
 pub async fn run(app: Arc<App>, stop: CancellationToken) {

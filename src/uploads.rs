@@ -27,7 +27,7 @@ use crate::storage::{BlobStore, BodyError, Written};
 use claims::{Attempt, Claim, Entries, Entry};
 
 /// An unfinished upload in which nothing was stored for so long makes room for a new one at the cap.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 /// What one user may send.
 #[derive(Clone, Copy, Debug)]
@@ -421,7 +421,7 @@ impl Uploads {
         let Some(record) = self.metadata.load(id).await? else {
             return Ok(None);
         };
-        match self.owned(record, request.user)?.state {
+        match owned(record, request.user)?.state {
             State::Finished(file) if (file.size, file.crc32) == (written.size, written.crc32) => {
                 Ok(Some(*file))
             }
@@ -458,7 +458,7 @@ impl Uploads {
     /// What is known of an unfinished upload or File, for its owner.
     pub async fn record(&self, id: UploadId, user: UserId) -> Result<Record, Refusal> {
         let record = self.metadata.load(id).await?.ok_or(Refusal::NotFound)?;
-        let record = self.owned(record, user)?;
+        let record = owned(record, user)?;
         match record.state {
             State::Removed => Err(Refusal::Removed),
             State::Expired => Err(Refusal::Expired),
@@ -562,15 +562,6 @@ impl Uploads {
             if let Err(error) = self.blobs.delete(blob).await {
                 tracing::warn!(%blob, %error, "forgotten bytes could not be deleted yet");
             }
-        }
-    }
-
-    /// The upload as this user's; to anybody else it does not exist.
-    fn owned(&self, record: Record, user: UserId) -> Result<Record, Refusal> {
-        if record.user == user {
-            Ok(record)
-        } else {
-            Err(Refusal::NotFound)
         }
     }
 
@@ -840,6 +831,15 @@ impl Uploads {
             });
         }
         Ok(())
+    }
+}
+
+/// The upload as this user's; to anybody else it does not exist.
+fn owned(record: Record, user: UserId) -> Result<Record, Refusal> {
+    if record.user == user {
+        Ok(record)
+    } else {
+        Err(Refusal::NotFound)
     }
 }
 

@@ -97,9 +97,10 @@ async fn stored(app: &App, id: UploadId) -> Result<StoredFile, ApiError> {
 
 /// Status and headers that say what the file is and how it may be shown.
 fn described(status: StatusCode, file: &StoredFile, etag: &str) -> Builder {
-    let disposition = match file.media_type.is_inline() {
-        true => Disposition::Inline,
-        false => Disposition::Attachment,
+    let disposition = if file.media_type.is_inline() {
+        Disposition::Inline
+    } else {
+        Disposition::Attachment
     };
     http::Response::builder()
         .status(status)

@@ -28,7 +28,7 @@ pub async fn one(
     let user = user(&app, request.headers())?;
     let file = app.uploads.file(id(&uuid)?, user).await?;
     let replies = replies(&app, request.headers(), request.extensions());
-    Ok(Json(Value::Object(replies.file(&file))))
+    Ok(Json(replies.file(&file)))
 }
 
 /// The body of [`many`].
@@ -87,10 +87,7 @@ pub async fn many(State(app): State<Arc<App>>, request: Request) -> Result<Json<
     let replies = replies(&app, &head.headers, &head.extensions);
     let results: Vec<Value> = files
         .iter()
-        .map(|file| {
-            file.as_ref()
-                .map_or(Value::Null, |file| Value::Object(replies.file(file)))
-        })
+        .map(|file| file.as_ref().map_or(Value::Null, |file| replies.file(file)))
         .collect();
     Ok(Json(json!(results)))
 }

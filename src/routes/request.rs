@@ -11,7 +11,7 @@ use crate::wire::error::ApiError;
 use crate::wire::reply::Replies;
 
 /// A header's text, if it is there and is text.
-pub fn text<'a>(headers: &'a HeaderMap, name: impl http::header::AsHeaderName) -> Option<&'a str> {
+pub fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 

@@ -153,15 +153,11 @@ pub async fn status(
 ) -> Result<Json<Value>, ApiError> {
     let user = user(&app, &headers)?;
     let id = id(&uuid)?;
-    match app.uploads.record(id, user).await?.state {
-        RecordState::Receiving(unfinished) => {
-            Ok(Json(Replies::status(&app.uploads, id, &unfinished)))
-        }
-        _ => {
-            let file = app.uploads.file(id, user).await?;
-            Ok(Json(Replies::finished_status(id, &file)))
-        }
+    if let RecordState::Receiving(unfinished) = app.uploads.record(id, user).await?.state {
+        return Ok(Json(Replies::status(&app.uploads, id, &unfinished)));
     }
+    let file = app.uploads.file(id, user).await?;
+    Ok(Json(Replies::finished_status(id, &file)))
 }
 
 /// The query of the list.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use md5::{Digest, Md5};
 
-use super::{Refusal, Uploads, detached};
+use super::{Refusal, Uploads, detached, owned};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::{self, MediaType};
@@ -50,7 +50,7 @@ impl Uploads {
             .load(request.id)
             .await?
             .ok_or(Refusal::NotFound)?;
-        match self.owned(record, request.user)?.state {
+        match owned(record, request.user)?.state {
             State::Receiving(unfinished) => {
                 let file = self.verify(unfinished, &request, &mut known_md5).await?;
                 self.metadata

@@ -77,9 +77,12 @@ impl Granted {
             return Err(Refusal::Body(BodyError::Superseded));
         }
         written.map_err(|error| {
-            Refusal::of_write(error, |limit| match self.declared {
-                true => Refusal::LongerThanDeclared { declared: limit },
-                false => Refusal::ChunkTooLarge { max: limit },
+            Refusal::of_write(error, |limit| {
+                if self.declared {
+                    Refusal::LongerThanDeclared { declared: limit }
+                } else {
+                    Refusal::ChunkTooLarge { max: limit }
+                }
             })
         })
     }

@@ -19,7 +19,10 @@ use crate::uploads::Refusal;
 
 /// A refused request, ready to be answered.
 #[derive(Debug)]
-pub struct ApiError {
+pub struct ApiError(Box<Answer>); // boxed: every handler's result carries it
+
+#[derive(Debug)]
+struct Answer {
     status: StatusCode,
     code: &'static str,
     field: Option<&'static str>,
@@ -33,7 +36,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error of the request as a whole.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Answer {
             status,
             code,
             field: None,
@@ -42,7 +45,7 @@ impl ApiError {
             reset: false,
             extra: None,
             header: None,
-        }
+        }))
     }
 
     /// A malformed field: the same request can never succeed.
@@ -107,22 +110,22 @@ impl ApiError {
     }
 
     fn field(mut self, field: &'static str) -> Self {
-        self.field = Some(field);
+        self.0.field = Some(field);
         self
     }
 
     fn never(mut self) -> Self {
-        self.prevent_retry = true;
+        self.0.prevent_retry = true;
         self
     }
 
     fn reset(mut self) -> Self {
-        self.reset = true;
+        self.0.reset = true;
         self
     }
 
     fn header(mut self, name: HeaderName, value: &str) -> Self {
-        self.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
+        self.0.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
         self
     }
 
@@ -133,28 +136,29 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let item = json!({"code": self.code, "message": self.message});
-        let errors = match self.field {
+        let answer = *self.0;
+        let item = json!({"code": answer.code, "message": answer.message});
+        let errors = match answer.field {
             Some(field) => json!([{"field": field, "messages": [item]}]),
             None => json!([item]),
         };
         let mut body = json!({
             "errors": errors,
             "success": false,
-            "error": self.message,
-            "preventRetry": self.prevent_retry,
+            "error": answer.message,
+            "preventRetry": answer.prevent_retry,
         });
-        if self.reset {
+        if answer.reset {
             body["reset"] = Value::Bool(true);
         }
-        if let Some((name, value)) = self.extra {
+        if let Some((name, value)) = answer.extra {
             body[name] = value;
         }
-        let mut response = (self.status, Json(body)).into_response();
-        if let Some((name, value)) = self.header {
+        let mut response = (answer.status, Json(body)).into_response();
+        if let Some((name, value)) = answer.header {
             response.headers_mut().insert(name, value);
         }
-        if self.status == StatusCode::REQUEST_TIMEOUT {
+        if answer.status == StatusCode::REQUEST_TIMEOUT {
             // What is left of the body can't be told from a next request.
             response
                 .headers_mut()
@@ -195,7 +199,7 @@ impl From<Refusal> for ApiError {
             Refusal::LongerThanDeclared { .. } => bad("chunksize", "size_mismatch"),
             Refusal::MissingParts { ref ranges } => {
                 let mut error = of(StatusCode::BAD_REQUEST, "chunks_missing").reset();
-                error.extra = Some(("missing", missing(ranges)));
+                error.0.extra = Some(("missing", missing(ranges)));
                 error
             }
             Refusal::NotContiguous { .. } => of(StatusCode::BAD_REQUEST, "parts_not_contiguous"),
@@ -231,14 +235,11 @@ impl From<PlacementError> for ApiError {
             PlacementError::Empty { .. } => ("file", "empty_chunk"),
         };
         let reset = matches!(error, PlacementError::Uneven { .. });
-        let answer = Self::bad_field(field, code, error.to_string());
+        let answer = Self::new(StatusCode::BAD_REQUEST, code, error.to_string()).field(field);
         if reset {
-            Self {
-                prevent_retry: false,
-                ..answer.reset()
-            }
+            answer.reset()
         } else {
-            answer
+            answer.never()
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a client sees when a request succeeds (protocol, section 6).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::filename::Filename;
 use crate::ids::UploadId;
 use crate::links::{Links, Variant};
 use crate::metadata::{Record, Role, State, StoredFile, Unfinished};
@@ -29,10 +30,10 @@ impl Replies<'_> {
     /// A File, as done and single answer it.
     pub fn finished(&self, file: &StoredFile) -> Value {
         let mut reply = self.file(file);
-        reply.insert("success".into(), Value::Bool(true));
-        reply.insert("file_uuid".into(), reply["uuid"].clone());
-        reply.insert("file_url".into(), reply["url"].clone());
-        Value::Object(reply)
+        reply["success"] = json!(true);
+        reply["file_uuid"] = reply["uuid"].clone();
+        reply["file_url"] = reply["url"].clone();
+        reply
     }
 
     /// A thumbnail.
@@ -46,12 +47,12 @@ impl Replies<'_> {
     }
 
     /// The File object.
-    pub fn file(&self, file: &StoredFile) -> Map<String, Value> {
+    pub fn file(&self, file: &StoredFile) -> Value {
         let variant = match file.role {
             Role::Media => Variant::File,
             Role::Thumbnail => Variant::Thumbnail,
         };
-        let object = json!({
+        json!({
             "uuid": file.id.to_string(),
             "filename": file.filename.as_str(),
             "filesize": file.size,
@@ -59,11 +60,7 @@ impl Replies<'_> {
             "duration": file.duration_secs,
             "url": self.link(file.id, variant),
             "thumbnail": file.thumbnail.map(|id| self.link(id, Variant::Thumbnail)),
-        });
-        match object {
-            Value::Object(object) => object,
-            _ => Map::new(),
-        }
+        })
     }
 
     /// An unfinished upload.
@@ -95,13 +92,13 @@ impl Replies<'_> {
             State::Receiving(unfinished) => {
                 let mut entry = Self::status(uploads, record.id, unfinished);
                 entry["state"] = json!("unfinished");
-                entry["filename"] = json!(unfinished.filename.as_ref().map(|name| name.as_str()));
+                entry["filename"] = json!(unfinished.filename.as_ref().map(Filename::as_str));
                 entry
             }
             State::Finished(file) => {
                 let mut entry = self.file(file);
-                entry.insert("state".into(), json!("finished"));
-                Value::Object(entry)
+                entry["state"] = json!("finished");
+                entry
             }
             State::Removed | State::Expired | State::Replaced { .. } => Value::Null,
         }

@@ -29,7 +29,7 @@ struct PartRead {
 
 /// An input is a number of frame sizes, the sizes, and the body; or, from 128
 /// on, a Content-Type value.
-pub fn check(input: &[u8]) {
+pub(crate) fn check(input: &[u8]) {
     match input {
         [] => {}
         [128..=255, value @ ..] => check_content_type(value),
@@ -42,7 +42,7 @@ pub fn check(input: &[u8]) {
 
 /// The same reading for frames of these sizes, in turn, for single bytes, and
 /// for one frame; and no more data than there is body.
-pub fn check_body(body: &[u8], sizes: &[u8]) {
+pub(crate) fn check_body(body: &[u8], sizes: &[u8]) {
     let whole = read(std::iter::once(body));
     assert_eq!(whole, read(body.chunks(1)), "in single bytes");
     assert_eq!(whole, read(cut(body, sizes)), "in frames of {sizes:?}");
