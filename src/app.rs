@@ -59,6 +59,10 @@ impl App {
             Arc::new(DiskStore::open(dir).map_err(|error| in_dir(&error))?);
         let metadata: Arc<dyn MetadataStore> =
             Arc::new(SqliteStore::open(dir).map_err(|error| in_dir(&error))?);
+        // The names of all these, which their own syncs don't cover.
+        File::open(dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(|error| in_dir(&error))?;
         let keys = metadata
             .link_keys(clock.unix_secs())
             .await

@@ -325,14 +325,9 @@ impl Uploads {
         request: SingleRequest,
     ) -> Result<StoredFile, Refusal> {
         let written = filled.written;
-        let spool = match filled.slot {
-            Slot::Spool(spool) => spool,
-            // Fields behind the file made a chunk of it no longer: take it out of its place again.
-            Slot::InPlace { granted, .. } => {
-                let range = granted.start..granted.start + written.size;
-                Spool::copy(self, granted.blob, range).await?
-            }
-            Slot::Recorded { .. } => return Err(Refusal::FileConflict),
+        // Only chunks get other slots, and fields that have arrived stay.
+        let Slot::Spool(spool) = filled.slot else {
+            return Err(Refusal::Raced);
         };
         let total =
             part::check_declaration(&request.declared, &Layout::new(1), Some(written.size))?;

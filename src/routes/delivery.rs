@@ -6,7 +6,6 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE,
@@ -74,14 +73,15 @@ pub async fn get(
     if let Some(content_range) = content_range {
         response = response.header(CONTENT_RANGE, content_range);
     }
-    let body = match method {
-        Method::HEAD => Body::from_stream(stream::empty::<std::io::Result<bytes::Bytes>>()),
-        _ => Body::from_stream(
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        Body::from_stream(
             app.blobs
                 .read(file.blob, bytes)
                 .await
                 .map_err(Refusal::from)?,
-        ),
+        )
     };
     respond(response, body)
 }

@@ -284,16 +284,20 @@ impl From<metadata::Error> for ApiError {
     }
 }
 
-/// `[3, 7]` for single indexes, `["3-9"]` for runs.
+/// The indexes one by one, `[3, 4, 7]`; when they are many, as closed ranges, `[[3, 900]]`.
 fn missing(ranges: &[(u32, u32)]) -> Value {
-    let one = |(first, last): &(u32, u32)| {
-        if first == last {
-            json!(first)
-        } else {
-            json!(format!("{first}-{last}"))
-        }
-    };
-    ranges.iter().map(one).collect()
+    const ONE_BY_ONE: u64 = 1000;
+    let count: u64 = ranges
+        .iter()
+        .map(|(first, last)| u64::from(last - first) + 1)
+        .sum();
+    if count > ONE_BY_ONE {
+        return json!(ranges);
+    }
+    ranges
+        .iter()
+        .flat_map(|(first, last)| *first..=*last)
+        .collect()
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
