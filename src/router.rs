@@ -1,21 +1,26 @@
 //! Every route, one line each, and what surrounds them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{MethodRouter, get, post};
 use http::header::{
     ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, RANGE, RETRY_AFTER,
+    CONTENT_RANGE, CONTENT_TYPE, EXPECT, RANGE, RETRY_AFTER,
 };
-use http::{HeaderName, Method, Uri};
+use http::{HeaderName, Method, Request, Uri};
+use hyper::body::Incoming;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::routes::request::Peer;
 use crate::routes::{delivery, files, ops, tokens, uploads};
+use crate::wire::body::DrainOnDrop;
 use crate::wire::error::ApiError;
 
 /// The whole HTTP interface (protocol, section 1).
@@ -90,9 +95,21 @@ fn cors(config: &Config) -> CorsLayer {
         .max_age(Duration::from_hours(24))
 }
 
+/// What every request gets before it is routed: its peer, a body whose refused rest is drained, and a path
+/// in the one form that routes have.
+pub fn prepare(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
+    let asks_first = request.headers().contains_key(EXPECT);
+    let mut request = request.map(|body| Body::new(DrainOnDrop::new(body, asks_first)));
+    request.extensions_mut().insert(Peer(peer));
+    if let Some(uri) = canonical(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
 /// The path without a slash at its end and without doubled ones (Fine Uploader's delete sends one);
 /// `None` when it is so already.
-pub fn canonical(uri: &Uri) -> Option<Uri> {
+fn canonical(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     if !path.contains("//") && (path.len() == 1 || !path.ends_with('/')) {
         return None;

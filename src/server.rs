@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use http::Request;
-use http::header::EXPECT;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,17 +17,12 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::app::App;
-use crate::wire::body::DrainOnDrop;
 use crate::{router, sweep};
 
 /// The most that is read from a connection at once, and the longest head of a request.
 const READ_BYTES: usize = 512 * 1024;
 /// A pause after running out of descriptors: the connections that hold them need time to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// The address a request came from.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
 
 /// Serves until `shutdown` is complete; then no new connections are taken, requests in flight finish
 /// within the configured time, and the records are closed.
@@ -94,7 +87,8 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
-    let service = router.map_request(move |request: Request<Incoming>| prepare(request, peer));
+    let service =
+        router.map_request(move |request: Request<Incoming>| router::prepare(request, peer));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
@@ -111,16 +105,4 @@ async fn connection(
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended early");
     }
-}
-
-/// What every request gets before it is routed: its peer, a body whose refused rest is drained, and a path
-/// in the one form that routes have.
-fn prepare(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
-    let asks_first = request.headers().contains_key(EXPECT);
-    let mut request = request.map(|body| Body::new(DrainOnDrop::new(body, asks_first)));
-    request.extensions_mut().insert(Peer(peer));
-    if let Some(uri) = router::canonical(request.uri()) {
-        *request.uri_mut() = uri;
-    }
-    request
 }

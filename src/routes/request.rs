@@ -1,14 +1,19 @@
 //! What routes read from the head of a request: who calls, under which address, and ids in paths.
 
+use std::net::SocketAddr;
+
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{Extensions, HeaderMap, StatusCode};
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::ids::{UploadId, UserId};
-use crate::server::Peer;
 use crate::wire::error::ApiError;
 use crate::wire::reply::Replies;
+
+/// The address a request came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
 
 /// A header's text, if it is there and is text.
 pub fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {

@@ -1,0 +1,170 @@
+//! A file that comes in one request: a single file or a thumbnail.
+
+use std::sync::Arc;
+
+use super::{Filled, Refusal, Slot, Uploads, detached, owned};
+use crate::filename::Filename;
+use crate::ids::{UploadId, UserId};
+use crate::metadata::{NewFile, NewSingle, Role, State, Stored, StoredFile};
+use crate::part::{self, Declaration, Layout, Part};
+use crate::storage::Written;
+
+/// A file that comes in one request, as that request describes it.
+#[derive(Clone, Debug)]
+pub struct SingleRequest {
+    /// Who sends it.
+    pub user: UserId,
+    /// Its uuid, if the client made one.
+    pub id: Option<UploadId>,
+    /// What it is for.
+    pub role: Role,
+    /// The media it belongs to; a thumbnail has one.
+    pub parent: Option<UploadId>,
+    /// What it says of its size.
+    pub declared: Declaration,
+    /// Its MD5, if it says so.
+    pub md5: Option<[u8; 16]>,
+    /// Its name, if it says so.
+    pub filename: Option<Filename>,
+    /// Its media type, if it says so.
+    pub declared_type: Option<String>,
+    /// Its duration in whole seconds, if it says so.
+    pub duration_secs: Option<u64>,
+}
+
+impl Uploads {
+    /// Puts a file that came in one request on record; from here on it completes even if the caller goes
+    /// away. The same bytes again under the same uuid are answered with the same File.
+    pub async fn accept_single(
+        self: &Arc<Self>,
+        filled: Filled,
+        request: SingleRequest,
+    ) -> Result<StoredFile, Refusal> {
+        let this = Arc::clone(self);
+        detached(async move { this.record_single(filled, request).await }).await
+    }
+
+    async fn record_single(
+        self: &Arc<Self>,
+        filled: Filled,
+        request: SingleRequest,
+    ) -> Result<StoredFile, Refusal> {
+        let written = filled.written;
+        // Only chunks get other slots, and fields that have arrived stay.
+        let Slot::Spool(spool) = filled.slot else {
+            return Err(Refusal::Raced);
+        };
+        let total =
+            part::check_declaration(&request.declared, &Layout::new(1), Some(written.size))?;
+        if let Some(declared) = total.filter(|total| *total != written.size) {
+            return Err(Refusal::TotalSizeMismatch {
+                declared,
+                actual: written.size,
+            });
+        }
+        if written.size > self.limits.max_file_size {
+            return Err(Refusal::FileTooLong {
+                max: self.limits.max_file_size,
+            });
+        }
+        let id = request.id.unwrap_or_else(UploadId::random);
+        if let Some(file) = self.same_file(id, &request, written).await? {
+            return Ok(file);
+        }
+        self.check_md5(spool.blob(), written.size, request.md5)
+            .await?;
+        let media_type = self
+            .sniff(spool.blob(), written.size, request.filename.as_ref())
+            .await?;
+        let parent = match (request.role, request.parent) {
+            (Role::Thumbnail, _) if !media_type.is_image() => {
+                return Err(Refusal::NotAnImage {
+                    found: media_type.to_string(),
+                });
+            }
+            (Role::Thumbnail, Some(parent)) => Some(self.parent_of(parent, request.user).await?),
+            (_, parent) => parent,
+        };
+        let part = Part {
+            offset: 0,
+            size: written.size,
+            crc32: written.crc32,
+        };
+        self.blobs.seal(spool.blob(), &[part]).await?;
+        let filename = request
+            .filename
+            .clone()
+            .unwrap_or_else(|| Filename::made_up(media_type.extension()));
+        let new = NewSingle {
+            id,
+            user: request.user,
+            role: request.role,
+            parent,
+            blob: spool.blob(),
+            declared_type: request.declared_type.clone(),
+            file: NewFile {
+                filename,
+                named: false,
+                media_type,
+                duration_secs: request.duration_secs,
+                size: written.size,
+                crc32: written.crc32,
+                received: vec![part],
+            },
+        };
+        match self
+            .metadata
+            .store_single(new, self.clock.unix_secs())
+            .await?
+        {
+            Stored::Stored { replaced } => {
+                spool.keep();
+                self.entries.get(id).forget();
+                self.delete_blobs(replaced).await;
+                self.stored(id).await
+            }
+            Stored::NoParent => Err(Refusal::NoParent),
+            Stored::Exists => self
+                .same_file(id, &request, written)
+                .await?
+                .ok_or(Refusal::Raced),
+        }
+    }
+
+    /// The File that this uuid already names, if these are its bytes.
+    async fn same_file(
+        &self,
+        id: UploadId,
+        request: &SingleRequest,
+        written: Written,
+    ) -> Result<Option<StoredFile>, Refusal> {
+        let Some(record) = self.metadata.load(id).await? else {
+            return Ok(None);
+        };
+        match owned(record, request.user)?.state {
+            State::Finished(file) if (file.size, file.crc32) == (written.size, written.crc32) => {
+                Ok(Some(*file))
+            }
+            State::Finished(_) | State::Receiving(_) => Err(Refusal::FileConflict),
+            State::Expired => Err(self.expired(id).await),
+            State::Removed | State::Replaced { .. } => Err(Refusal::Removed),
+        }
+    }
+
+    /// The media a thumbnail belongs to; a thumbnail's own uuid stands for its parent.
+    async fn parent_of(&self, id: UploadId, user: UserId) -> Result<UploadId, Refusal> {
+        let record = self
+            .metadata
+            .load(id)
+            .await?
+            .filter(|record| record.user == user);
+        match record.map(|record| record.state) {
+            Some(State::Finished(file)) if file.role == Role::Thumbnail => {
+                file.parent.ok_or(Refusal::NoParent)
+            }
+            Some(State::Finished(_) | State::Receiving(_)) => Ok(id),
+            Some(State::Replaced { parent }) => Ok(parent),
+            _ => Err(Refusal::NoParent),
+        }
+    }
+}
