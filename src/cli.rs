@@ -18,9 +18,19 @@ pub struct Cli {
     command: Command,
 }
 
+const AFTER_SERVE: &str = "\
+Sizes are bytes or KiB, MiB, GiB; times are seconds or s, m, h, d. A flag wins over its variable, which
+wins over the file.
+
+Examples:
+  haversack serve
+  haversack serve --listen 0.0.0.0:8080 --data-dir /var/lib/haversack --public-url https://media.example.org
+  HAVERSACK_MAX_FILE_SIZE=50MiB haversack serve --config /etc/haversack.toml";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
+    #[command(after_help = AFTER_SERVE)]
     Serve(Box<crate::config::Source>),
     /// Print an access token for a user (or a service token), signed with the server's secret
     Token(Box<token::Arguments>),

@@ -28,7 +28,7 @@ const FORM_BYTES: u64 = 1 << 20;
 /// Every setting, as flag, environment variable and key of the file; absent ones have a default.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // clap's help text is the documentation
+#[allow(missing_docs, rustdoc::bare_urls, clippy::doc_markdown)] // clap prints these comments as they are
 pub struct Settings {
     /// Address and port to listen on; port 0 takes any free one [default: 127.0.0.1:8080]
     #[arg(long, env = "HAVERSACK_LISTEN", value_name = "ADDR")]
@@ -53,7 +53,7 @@ pub struct Settings {
     pub jwt_secret: Option<Secret>,
 
     /// Address under which clients reach this server, for the links it makes, such as
-    /// <https://media.example.org> [default: taken from each request]
+    /// https://media.example.org [default: taken from each request]
     #[arg(long, env = "HAVERSACK_PUBLIC_URL", value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<PublicUrl>,
@@ -69,7 +69,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<Vec<IpNet>>,
 
-    /// Web origins whose pages may call the server, such as <https://chat.example.org>; several are
+    /// Web origins whose pages may call the server, such as https://chat.example.org; several are
     /// separated by commas [default: every origin, without credentials]
     #[arg(
         long,

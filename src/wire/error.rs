@@ -1,6 +1,6 @@
 //! What a client sees when a request is refused: the only map from refusals to status codes.
 //!
-//! Use [`Refusal`](crate::uploads::Refusal) below the routes and [`ApiError`] in them. One shape for all
+//! Use [`Refusal`] below the routes and [`ApiError`] in them. One shape for all
 //! (protocol, section 7), so that each client finds what it reads. A failure inside the server is logged
 //! here, once, and shown as a plain 500.
 
