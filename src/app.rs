@@ -2,14 +2,15 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Secret};
-use crate::links::Links;
+use crate::ids::BlobId;
+use crate::links::{Links, random_secret};
 use crate::metadata::MetadataStore;
 use crate::metadata::sqlite::SqliteStore;
 use crate::storage::BlobStore;
@@ -28,10 +29,7 @@ pub struct App {
     pub links: Links,
     /// Uploads and files.
     pub uploads: Arc<Uploads>,
-    /// The bytes, for delivery.
-    pub blobs: Arc<dyn BlobStore>,
-    /// The records, for probes and for closing them.
-    pub metadata: Arc<dyn MetadataStore>,
+
     /// Held as long as the application lives: no other process may use the data directory.
     _lock: File,
 }
@@ -44,6 +42,12 @@ impl App {
             ConfigError(format!("data directory {}: {error}", dir.display()))
         };
         make_private_dir(dir).map_err(|error| in_dir(&error))?;
+        if dir.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
+            tracing::warn!(
+                "the data directory can be opened by others: chmod 700 {}",
+                dir.display()
+            );
+        }
         let lock = lock(dir)?;
         let secret = if config.jwt_secret.is_some() || config.secret_path().exists() {
             config.secret()?
@@ -60,29 +64,43 @@ impl App {
         let metadata: Arc<dyn MetadataStore> =
             Arc::new(SqliteStore::open(dir).map_err(|error| in_dir(&error))?);
         // The names of all these, which their own syncs don't cover.
-        File::open(dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(|error| in_dir(&error))?;
+        for dir in [dir.as_path(), &dir.join("..")] {
+            let synced = File::open(dir).and_then(|dir| dir.sync_all());
+            synced.map_err(|error| in_dir(&error))?;
+        }
+        introduce(blobs.as_ref(), metadata.as_ref()).await.map_err(|error| in_dir(&error))?;
         let keys = metadata
-            .link_keys(clock.unix_secs())
+            .link_keys(random_secret(), clock.unix_secs())
             .await
             .map_err(|error| in_dir(&error))?;
-        let uploads = Uploads::new(
-            Arc::clone(&blobs),
-            Arc::clone(&metadata),
-            config.limits,
-            clock.clone(),
-        );
+        let uploads = Uploads::new(blobs, metadata, config.limits, clock.clone());
         Ok(Arc::new(Self {
             auth: Auth::new(secret.as_bytes(), clock.clone()),
             links: Links::new(&keys, clock.clone()),
             uploads: Arc::new(uploads),
-            blobs,
-            metadata,
             clock,
             _lock: lock,
             config,
         }))
+    }
+}
+
+/// Sees that records and bytes belong together: swept by another one's records, every file would go.
+async fn introduce(
+    blobs: &dyn BlobStore,
+    metadata: &dyn MetadataStore,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let recorded = metadata.store_id(BlobId::random()).await?;
+    match blobs.marker().await? {
+        Some(marker) if marker == recorded => Ok(()),
+        None if blobs.list_older_than(u64::MAX).await?.is_empty() => {
+            Ok(blobs.mark(recorded).await?)
+        }
+        _ => {
+            Err("the records (haversack.db) and the stored files (blobs/) don't belong together: \
+                  restore both from the same backup"
+                .into())
+        }
     }
 }
 
@@ -100,10 +118,7 @@ fn lock(dir: &Path) -> Result<File, ConfigError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             let message = "another haversack uses this data directory; stop it first";
-            Err(ConfigError(format!(
-                "data directory {}: {message}",
-                dir.display()
-            )))
+            Err(ConfigError(format!("data directory {}: {message}", dir.display())))
         }
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
@@ -111,11 +126,7 @@ fn lock(dir: &Path) -> Result<File, ConfigError> {
 
 fn make_secret(path: &Path) -> std::io::Result<Secret> {
     let secret = Secret::random();
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     writeln!(file, "{}", secret.expose())?;
     file.sync_all()?;
     Ok(secret)

@@ -46,30 +46,19 @@ pub struct Auth {
 impl Auth {
     /// Tokens signed with `secret` count.
     pub fn new(secret: &[u8], clock: Clock) -> Self {
-        Self {
-            key: DecodingKey::from_secret(secret),
-            clock,
-        }
+        Self { key: DecodingKey::from_secret(secret), clock }
     }
 
     /// Whom the value of an `Authorization` header names.
     pub fn authenticate(&self, header: Option<&str>) -> Result<Caller, AuthError> {
-        let (scheme, token) = header
-            .ok_or(AuthError::Missing)?
-            .split_once(' ')
-            .ok_or(AuthError::Missing)?;
+        let (scheme, token) =
+            header.ok_or(AuthError::Missing)?.split_once(' ').ok_or(AuthError::Missing)?;
         // `Token` is what the vendor's client sends from its constructor.
-        if !["Bearer", "Token"]
-            .iter()
-            .any(|known| scheme.eq_ignore_ascii_case(known))
-        {
+        if !["Bearer", "Token"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return Err(AuthError::Missing);
         }
         let claims = self.claims(token.trim())?;
-        let issued = claims
-            .get("iat")
-            .and_then(Value::as_f64)
-            .ok_or(AuthError::Claim("iat"))?;
+        let issued = claims.get("iat").and_then(Value::as_f64).ok_or(AuthError::Claim("iat"))?;
         if issued > self.now() + MAX_AHEAD_SECS {
             return Err(AuthError::NotYet);
         }
@@ -81,9 +70,7 @@ impl Auth {
         let user = claims.get("user_id");
         match claims.get("token_type").and_then(Value::as_str) {
             Some("access") => {
-                let id = user
-                    .and_then(Value::as_i64)
-                    .ok_or(AuthError::Claim("user_id"))?;
+                let id = user.and_then(Value::as_i64).ok_or(AuthError::Claim("user_id"))?;
                 Ok(Caller::User(UserId(id)))
             }
             Some("service") if user.is_none() => Ok(Caller::Service),
@@ -109,10 +96,7 @@ impl Auth {
         let claims = decode::<Map<String, Value>>(token, &self.key, &only_signature)
             .map_err(|_| AuthError::Invalid)?
             .claims;
-        let expires = claims
-            .get("exp")
-            .and_then(Value::as_f64)
-            .ok_or(AuthError::Claim("exp"))?;
+        let expires = claims.get("exp").and_then(Value::as_f64).ok_or(AuthError::Claim("exp"))?;
         if self.now() >= expires {
             return Err(AuthError::Expired);
         }
@@ -136,10 +120,6 @@ pub fn sign(secret: &[u8], caller: Caller, now: u64, ttl_secs: u64) -> String {
         }
         Caller::Service => claims["token_type"] = json!("service"),
     }
-    encode(
-        &Header::new(Algorithm::HS256),
-        &claims,
-        &EncodingKey::from_secret(secret),
-    )
-    .unwrap_or_default() // plain JSON under HMAC: nothing in it can fail
+    encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
+        .unwrap_or_default() // plain JSON under HMAC: nothing in it can fail
 }

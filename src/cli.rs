@@ -49,13 +49,17 @@ impl Cli {
     fn variables() -> Vec<String> {
         let command = Self::command();
         let of = |command: &clap::Command| -> Vec<String> {
-            let names = command
-                .get_arguments()
-                .filter_map(|argument| argument.get_env());
-            names
-                .map(|name| name.to_string_lossy().into_owned())
-                .collect()
+            let names = command.get_arguments().filter_map(|argument| argument.get_env());
+            names.map(|name| name.to_string_lossy().into_owned()).collect()
         };
         command.get_subcommands().flat_map(of).collect()
     }
+}
+
+/// What is wrong with a command line, in one line.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let what = text.split("\n\n").next().unwrap_or_default();
+    let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{} (see --help)", what.strip_prefix("error: ").unwrap_or(&what))
 }

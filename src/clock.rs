@@ -15,17 +15,12 @@ pub struct Clock {
 impl Clock {
     /// The system's clock; its uptime begins now.
     pub fn system() -> Self {
-        Self {
-            started: Instant::now(),
-            skipped_secs: Arc::default(),
-        }
+        Self { started: Instant::now(), skipped_secs: Arc::default() }
     }
 
     /// Seconds since 1970, UTC.
     pub fn unix_secs(&self) -> u64 {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         since.as_secs() + self.skipped_secs.load(Ordering::Relaxed)
     }
 

@@ -43,12 +43,7 @@ pub struct Settings {
     /// Secret shared with the application, which signs its users' tokens (HS256) with it; better given
     /// by the variable or the file than on the command line. [default: a random one, kept in the data
     /// directory as jwt-secret]
-    #[arg(
-        long,
-        env = "HAVERSACK_JWT_SECRET",
-        value_name = "SECRET",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "HAVERSACK_JWT_SECRET", value_name = "SECRET", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt_secret: Option<Secret>,
 
@@ -60,23 +55,13 @@ pub struct Settings {
 
     /// Networks whose X-Forwarded-Host and X-Forwarded-Proto are believed, such as 10.0.0.0/8; several
     /// are separated by commas [default: none]
-    #[arg(
-        long,
-        env = "HAVERSACK_TRUSTED_PROXIES",
-        value_name = "NETS",
-        value_delimiter = ','
-    )]
+    #[arg(long, env = "HAVERSACK_TRUSTED_PROXIES", value_name = "NETS", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<Vec<IpNet>>,
 
     /// Web origins whose pages may call the server, such as https://chat.example.org; several are
     /// separated by commas [default: every origin, without credentials]
-    #[arg(
-        long,
-        env = "HAVERSACK_CORS_ORIGINS",
-        value_name = "ORIGINS",
-        value_delimiter = ','
-    )]
+    #[arg(long, env = "HAVERSACK_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors_origins: Option<Vec<Origin>>,
 
@@ -132,6 +117,12 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header_timeout: Option<Span>,
 
+    /// Most connections at once, each with a buffer of up to 512 KiB; further ones wait. Lowered to what the
+    /// system's limit on open files allows [default: 2048]
+    #[arg(long, env = "HAVERSACK_MAX_CONNECTIONS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<usize>,
+
     /// Longest time that requests in flight may take to finish after SIGTERM [default: 30s]
     #[arg(long, env = "HAVERSACK_SHUTDOWN_TIMEOUT", value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,6 +164,7 @@ pub struct Config {
     pub limits: Limits,
     pub body: BodyLimits,
     pub header_timeout: Duration,
+    pub max_connections: usize,
     pub shutdown_timeout: Duration,
     pub log: String,
 }
@@ -187,9 +179,15 @@ impl Source {
             ConfigError(format!("configuration file {}: {error}", path.display()))
         };
         let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-        // Checked alone first, so that an error points to its line in the file.
-        toml::from_str::<Settings>(&text).map_err(|error| failed(&error))?;
-        let mut table: toml::Table = toml::from_str(&text).map_err(|error| failed(&error))?;
+        // The parser's whole report would quote the line, which may hold the secret.
+        let at_line = |error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+            failed(&format_args!("line {line}: {}", error.message().replace('\n', " ")))
+        };
+        // Checked alone first, so that an error points to its line.
+        toml::from_str::<Settings>(&text).map_err(at_line)?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(at_line)?;
         table.extend(toml::Table::try_from(&self.settings).map_err(|error| failed(&error))?);
         Config::new(table.try_into().map_err(|error| failed(&error))?)
     }
@@ -207,19 +205,18 @@ impl Config {
             max_chunk_size: size(settings.max_chunk_size, 100 << 20),
             max_parts: settings.max_parts.unwrap_or(50_000),
             max_unfinished: settings.max_unfinished.unwrap_or(100),
+            max_age: span(settings.body_timeout, 3600),
             upload_ttl: span(settings.upload_ttl, 8 * 24 * 3600),
         };
         let max_field_bytes = size(settings.max_field_size, MAX_FIELD_BYTES as u64);
         let body = BodyLimits {
-            max_bytes: limits
-                .max_file_size
-                .max(limits.max_chunk_size)
-                .saturating_add(FORM_BYTES),
+            max_bytes: limits.max_file_size.max(limits.max_chunk_size).saturating_add(FORM_BYTES),
             total: span(settings.body_timeout, 3600),
             idle: span(settings.body_idle_timeout, 30),
             max_fields: settings.max_fields.unwrap_or(64),
             max_field_bytes: usize::try_from(max_field_bytes).unwrap_or(usize::MAX),
         };
+        let max_connections = settings.max_connections.unwrap_or(2048);
         let at_least_one = [
             ("max-file-size", limits.max_file_size),
             ("max-chunk-size", limits.max_chunk_size),
@@ -227,6 +224,8 @@ impl Config {
             ("max-unfinished", limits.max_unfinished.into()),
             ("max-fields", body.max_fields as u64),
             ("max-field-size", max_field_bytes),
+            ("max-connections", max_connections as u64),
+            ("header-timeout", span(settings.header_timeout, 60).as_secs()),
             ("body-timeout", body.total.as_secs()),
             ("body-idle-timeout", body.idle.as_secs()),
         ];
@@ -234,12 +233,8 @@ impl Config {
             return Err(ConfigError(format!("--{name} must be at least 1")));
         }
         Ok(Self {
-            listen: settings
-                .listen
-                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
-            data_dir: settings
-                .data_dir
-                .unwrap_or_else(|| PathBuf::from("haversack-data")),
+            listen: settings.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            data_dir: settings.data_dir.unwrap_or_else(|| PathBuf::from("haversack-data")),
             jwt_secret: settings.jwt_secret,
             public_url: settings.public_url,
             trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
@@ -247,6 +242,7 @@ impl Config {
             limits,
             body,
             header_timeout: span(settings.header_timeout, 60),
+            max_connections,
             shutdown_timeout: span(settings.shutdown_timeout, 30),
             log: settings.log.unwrap_or_else(|| "info".into()),
         })
@@ -275,7 +271,7 @@ pub fn unknown_variables(known: &[String]) -> Vec<String> {
 
 /// A secret: never printed.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Secret(String);
 
 impl Secret {
@@ -302,9 +298,7 @@ impl Secret {
                 path.display()
             ))
         })?;
-        text.trim()
-            .parse()
-            .map_err(|error| ConfigError(format!("{}: {error}", path.display())))
+        text.trim().parse().map_err(|error| ConfigError(format!("{}: {error}", path.display())))
     }
 }
 
@@ -316,6 +310,20 @@ impl std::str::FromStr for Secret {
             return Err("the secret is empty".into());
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Secret {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Secret> for String {
+    fn from(secret: Secret) -> Self {
+        secret.0
     }
 }
 
@@ -341,9 +349,7 @@ impl std::str::FromStr for PublicUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let uri: http::Uri = text
-            .parse()
-            .map_err(|error| format!("not an address: {error}"))?;
+        let uri: http::Uri = text.parse().map_err(|error| format!("not an address: {error}"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.query().is_some() {
             return Err("it must look like https://media.example.org".into());
         }
@@ -386,9 +392,7 @@ impl std::str::FromStr for Origin {
         if !matches!(scheme, "http" | "https") || rest.is_empty() || rest.contains('/') {
             return Err(wrong());
         }
-        http::HeaderValue::from_str(text)
-            .map(Self)
-            .map_err(|_| wrong())
+        http::HeaderValue::from_str(text).map(Self).map_err(|_| wrong())
     }
 }
 

@@ -63,9 +63,7 @@ impl BlobId {
     /// Parses the 32 hexadecimal digits that [`fmt::Display`] prints; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = text.len() == 32
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         canonical.then(|| Uuid::try_parse(text).ok().map(Self))?
     }
 

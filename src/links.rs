@@ -33,9 +33,7 @@ impl Variant {
 
     /// Reads what links spell.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::File, Self::Thumbnail]
-            .into_iter()
-            .find(|variant| variant.as_str() == text)
+        [Self::File, Self::Thumbnail].into_iter().find(|variant| variant.as_str() == text)
     }
 }
 
@@ -95,14 +93,9 @@ impl Links {
         variant: Variant,
         query: &LinkQuery,
     ) -> Result<(), LinkError> {
-        let (_, key) = self
-            .keys
-            .iter()
-            .find(|(key_id, _)| *key_id == query.key)
-            .ok_or(LinkError::Invalid)?;
-        let tag = URL_SAFE_NO_PAD
-            .decode(&query.signature)
-            .map_err(|_| LinkError::Invalid)?;
+        let (_, key) =
+            self.keys.iter().find(|(key_id, _)| *key_id == query.key).ok_or(LinkError::Invalid)?;
+        let tag = URL_SAFE_NO_PAD.decode(&query.signature).map_err(|_| LinkError::Invalid)?;
         // Compares in constant time.
         hmac::verify(key, &message(id, variant, query.expires), &tag)
             .map_err(|_| LinkError::Invalid)?;
@@ -132,21 +125,13 @@ mod tests {
     use super::*;
 
     fn links(clock: &Clock) -> Links {
-        Links::new(
-            &[LinkKey {
-                id: 3,
-                secret: [7; 32],
-            }],
-            clock.clone(),
-        )
+        Links::new(&[LinkKey { id: 3, secret: [7; 32] }], clock.clone())
     }
 
     fn query(path: &str) -> LinkQuery {
         let value = |name: &str| {
             let (_, query) = path.split_once('?').unwrap();
-            let pair = query
-                .split('&')
-                .find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+            let pair = query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
             pair.unwrap().to_owned()
         };
         LinkQuery {
@@ -171,10 +156,7 @@ mod tests {
         assert_eq!(links.check(id, Variant::File, &query), Ok(()));
         assert!(query.expires - clock.unix_secs() >= 24 * 3600);
         clock.skip(Duration::from_secs(DAY_SECS + 60));
-        assert_eq!(
-            links.check(id, Variant::File, &query),
-            Err(LinkError::Expired)
-        );
+        assert_eq!(links.check(id, Variant::File, &query), Err(LinkError::Expired));
     }
 
     #[test]
@@ -184,25 +166,13 @@ mod tests {
         let id = UploadId::random();
         let good = query(&links.path(id, Variant::File));
         let invalid = Err(LinkError::Invalid);
-        assert_eq!(
-            links.check(UploadId::random(), Variant::File, &good),
-            invalid
-        );
+        assert_eq!(links.check(UploadId::random(), Variant::File, &good), invalid);
         assert_eq!(links.check(id, Variant::Thumbnail, &good), invalid);
-        let later = LinkQuery {
-            expires: good.expires + 1,
-            ..good.clone()
-        };
+        let later = LinkQuery { expires: good.expires + 1, ..good.clone() };
         assert_eq!(links.check(id, Variant::File, &later), invalid);
-        let other_key = LinkQuery {
-            key: 4,
-            ..good.clone()
-        };
+        let other_key = LinkQuery { key: 4, ..good.clone() };
         assert_eq!(links.check(id, Variant::File, &other_key), invalid);
-        let cut = LinkQuery {
-            signature: good.signature[..10].to_owned(),
-            ..good
-        };
+        let cut = LinkQuery { signature: good.signature[..10].to_owned(), ..good };
         assert_eq!(links.check(id, Variant::File, &cut), invalid);
     }
 }

@@ -50,6 +50,31 @@ pub enum State {
     },
 }
 
+impl State {
+    /// The state without its details.
+    pub fn standing(&self) -> Standing {
+        match self {
+            Self::Receiving(_) => Standing::Receiving,
+            Self::Finished(_) => Standing::Finished,
+            Self::Removed | Self::Replaced { .. } => Standing::Removed,
+            Self::Expired => Standing::Expired,
+        }
+    }
+}
+
+/// How far an upload has come, without the details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Chunks are coming in.
+    Receiving,
+    /// It is a File.
+    Finished,
+    /// It is gone for ever; a replaced thumbnail too takes and gives nothing of its own.
+    Removed,
+    /// It was not finished in time.
+    Expired,
+}
+
 /// An upload that receives chunks.
 #[derive(Clone, Debug)]
 pub struct Unfinished {
@@ -133,13 +158,16 @@ pub struct UnfinishedCap {
     pub idle_since: u64,
 }
 
+/// An upload that was forgotten, and the blobs to delete now: its own and those of its thumbnails.
+pub type Forgotten = (UploadId, Vec<BlobId>);
+
 /// The outcome of [`MetadataStore::begin_upload`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
     /// It is on record; this older one expired to make room.
     Begun {
         /// The upload that made room, and its bytes.
-        evicted: Option<(UploadId, BlobId)>,
+        evicted: Option<Forgotten>,
     },
     /// The uuid is taken.
     Exists,
@@ -235,6 +263,32 @@ pub enum Removed {
     Nothing,
 }
 
+/// An entry of a user's list.
+#[derive(Clone, Debug)]
+pub enum Listed {
+    /// An upload that receives chunks.
+    Unfinished(Summary),
+    /// A File.
+    File(Box<StoredFile>),
+}
+
+/// An unfinished upload without its parts, of which it may have very many.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Its uuid.
+    pub id: UploadId,
+    /// The name its chunks gave.
+    pub filename: Option<Filename>,
+    /// Into how many parts it is cut.
+    pub total_parts: u32,
+    /// The file's size, once somebody declared it.
+    pub total_size: Option<u64>,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// The last time something of it was stored.
+    pub touched_at: u64,
+}
+
 /// Where a list of records continues: rows older than this one.
 pub type Cursor = u64;
 
@@ -268,6 +322,10 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Puts a part on record. `Refused` when its index is there already.
     async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error>;
 
+    /// Forgets all parts of an upload whose bytes could not be made durable: it begins again in `blob`.
+    /// Durable. Gives the bytes it had; `None` when it isn't receiving.
+    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<Option<BlobId>, Error>;
+
     /// Makes a File of an upload whose parts are all there. Durable. `false` when it isn't receiving (any
     /// more), as after the same call before.
     async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error>;
@@ -291,27 +349,25 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// The Files of these uuids, in order; a thumbnail's uuid gives its parent.
     async fn find_files(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Error>;
 
-    /// A user's unfinished uploads and Files, newest first, from `before` on, and where to continue.
+    /// A user's unfinished uploads and Files, newest first, those older than `before`, and where to continue.
     async fn list(
         &self,
         user: UserId,
         before: Option<Cursor>,
         limit: u32,
-    ) -> Result<(Vec<Record>, Option<Cursor>), Error>;
+    ) -> Result<(Vec<Listed>, Option<Cursor>), Error>;
 
     /// Expires at most `limit` uploads in which nothing was stored since `idle_since`.
-    async fn expire(
-        &self,
-        idle_since: u64,
-        limit: u32,
-        now: u64,
-    ) -> Result<Vec<(UploadId, BlobId)>, Error>;
+    async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<Forgotten>, Error>;
 
     /// Which of these blobs no record claims.
     async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error>;
 
-    /// The keys that sign links, newest first; makes the first one.
-    async fn link_keys(&self, now: u64) -> Result<Vec<LinkKey>, Error>;
+    /// The keys that sign links, newest first; `first` becomes one when there is none.
+    async fn link_keys(&self, first: [u8; 32], now: u64) -> Result<Vec<LinkKey>, Error>;
+
+    /// The id of the byte store that these records speak of; `fresh` becomes it when there is none yet.
+    async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error>;
 
     /// Fails when records can't be written now; for the readiness probe.
     async fn check(&self) -> Result<(), Error>;

@@ -77,9 +77,7 @@ pub fn decimal(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    text.parse()
-        .ok()
-        .filter(|number| i64::try_from(*number).is_ok())
+    text.parse().ok().filter(|number| i64::try_from(*number).is_ok())
 }
 
 /// Why a part can't be where its request puts it. The messages are for the client.
@@ -93,51 +91,28 @@ pub enum PlacementError {
     #[error("totalparts is {sent} here, but this upload was begun with {recorded}")]
     TotalPartsChanged { sent: u32, recorded: u32 },
     #[error("{field} says the file has {sent} bytes, but {recorded} were declared before")]
-    TotalSizeChanged {
-        field: &'static str,
-        sent: u64,
-        recorded: u64,
-    },
+    TotalSizeChanged { field: &'static str, sent: u64, recorded: u64 },
     #[error("Content-Range begins at byte {content_range}, but partbyteoffset is {offset}")]
     OffsetMismatch { content_range: u64, offset: u64 },
     #[error("{field} announces {declared} bytes, but the chunk has {actual}")]
-    SizeMismatch {
-        field: &'static str,
-        declared: u64,
-        actual: u64,
-    },
+    SizeMismatch { field: &'static str, declared: u64, actual: u64 },
     #[error(
         "can't tell where chunk {index} goes: send partbyteoffset, or a Content-Range header{}",
         if *.total_size_would_help { ", or totalfilesize with the last chunk" } else { "" }
     )]
-    OffsetUnknown {
-        index: PartIndex,
-        total_size_would_help: bool,
-    },
+    OffsetUnknown { index: PartIndex, total_size_would_help: bool },
     #[error(
         "chunk {index} has {size} bytes, but this upload is cut evenly into chunks of {even}: \
-         start again with one chunk size, or send partbyteoffset"
+         start again, with chunks of one size"
     )]
-    Uneven {
-        index: PartIndex,
-        size: u64,
-        even: u64,
-    },
+    Uneven { index: PartIndex, size: u64, even: u64 },
     #[error(
         "chunk {index} covers bytes {} to {}, which overlap chunk {other}",
         .range.start, .range.end.saturating_sub(1)
     )]
-    Overlap {
-        index: PartIndex,
-        range: Range<u64>,
-        other: PartIndex,
-    },
+    Overlap { index: PartIndex, range: Range<u64>, other: PartIndex },
     #[error("chunk {index} ends at byte {end}, past the file's total of {total}")]
-    BeyondTotal {
-        index: PartIndex,
-        end: u64,
-        total: u64,
-    },
+    BeyondTotal { index: PartIndex, end: u64, total: u64 },
     #[error("chunk {index} is empty: only a file of 0 bytes in 1 chunk may be")]
     Empty { index: PartIndex },
 }
@@ -175,10 +150,7 @@ pub struct Layout {
 impl Layout {
     /// An upload of `total_parts` parts that has none yet.
     pub fn new(total_parts: u32) -> Self {
-        Self {
-            total_parts,
-            ..Self::default()
-        }
+        Self { total_parts, ..Self::default() }
     }
 
     /// The part at this index, if it is stored.
@@ -276,9 +248,7 @@ impl Layout {
     /// Sizes of the stored parts before the last, which an evenly cut file has all alike.
     fn non_last_sizes(&self) -> impl Iterator<Item = u64> {
         let last = self.last_index();
-        self.parts()
-            .filter(move |(index, _)| *index != last)
-            .map(|(_, part)| part.size)
+        self.parts().filter(move |(index, _)| *index != last).map(|(_, part)| part.size)
     }
 }
 
@@ -295,10 +265,7 @@ pub fn place(
     let total_size = check_declaration(declared, layout, size)?;
     let size = size.or_else(|| declared_size(declared));
     let placement = match declared_offset(declared) {
-        Some(start) => Placement::At {
-            start,
-            even_size: layout.even_size,
-        },
+        Some(start) => Placement::At { start, even_size: layout.even_size },
         None => derive_offset(declared.index, layout, total_size, size)?,
     };
     let Placement::At { start, even_size } = placement else {
@@ -309,19 +276,11 @@ pub fn place(
     }
     let end = start.saturating_add(size.unwrap_or(0));
     if let Some(total) = total_size.filter(|total| end > *total) {
-        return Err(PlacementError::BeyondTotal {
-            index: declared.index,
-            end,
-            total,
-        });
+        return Err(PlacementError::BeyondTotal { index: declared.index, end, total });
     }
     let range = start..end;
     if let Some(other) = layout.overlapping(declared.index, &range) {
-        return Err(PlacementError::Overlap {
-            index: declared.index,
-            range,
-            other,
-        });
+        return Err(PlacementError::Overlap { index: declared.index, range, other });
     }
     Ok(placement)
 }
@@ -336,10 +295,7 @@ pub fn check_declaration(
     let index = declared.index;
     let total = layout.total_parts;
     if let Some(sent) = declared.total_parts.filter(|sent| *sent != total) {
-        return Err(PlacementError::TotalPartsChanged {
-            sent,
-            recorded: total,
-        });
+        return Err(PlacementError::TotalPartsChanged { sent, recorded: total });
     }
     if index >= total {
         return Err(PlacementError::IndexOutOfRange { index, total });
@@ -347,10 +303,7 @@ pub fn check_declaration(
     if let (Some(range), Some(offset)) = (declared.content_range, declared.offset)
         && range.start != offset
     {
-        return Err(PlacementError::OffsetMismatch {
-            content_range: range.start,
-            offset,
-        });
+        return Err(PlacementError::OffsetMismatch { content_range: range.start, offset });
     }
     let range_size = declared.content_range.map(|range| range.end - range.start);
     let actual = size.or(declared.size);
@@ -358,11 +311,7 @@ pub fn check_declaration(
         if let (Some(declared), Some(actual)) = (declared, actual)
             && declared != actual
         {
-            return Err(PlacementError::SizeMismatch {
-                field,
-                declared,
-                actual,
-            });
+            return Err(PlacementError::SizeMismatch { field, declared, actual });
         }
     }
     if actual == Some(0) && total > 1 {
@@ -370,17 +319,10 @@ pub fn check_declaration(
     }
     let mut total_size = layout.total_size;
     let range_total = declared.content_range.and_then(|range| range.total);
-    for (field, sent) in [
-        ("totalfilesize", declared.total_size),
-        ("Content-Range", range_total),
-    ] {
+    for (field, sent) in [("totalfilesize", declared.total_size), ("Content-Range", range_total)] {
         match (sent, total_size) {
             (Some(sent), Some(recorded)) if sent != recorded => {
-                return Err(PlacementError::TotalSizeChanged {
-                    field,
-                    sent,
-                    recorded,
-                });
+                return Err(PlacementError::TotalSizeChanged { field, sent, recorded });
             }
             (sent, known) => total_size = known.or(sent),
         }
@@ -390,17 +332,17 @@ pub fn check_declaration(
 
 /// The size the request announces for its part.
 pub fn declared_size(declared: &Declaration) -> Option<u64> {
-    declared
-        .size
-        .or_else(|| declared.content_range.map(|range| range.end - range.start))
+    declared.size.or_else(|| declared.content_range.map(|range| range.end - range.start))
+}
+
+/// The file's size, where the request states it.
+pub fn declared_total(declared: &Declaration) -> Option<u64> {
+    declared.total_size.or_else(|| declared.content_range.and_then(|range| range.total))
 }
 
 /// The offset the request states, which is believed before any that could be derived.
 pub fn declared_offset(declared: &Declaration) -> Option<u64> {
-    declared
-        .content_range
-        .map(|range| range.start)
-        .or(declared.offset)
+    declared.content_range.map(|range| range.start).or(declared.offset)
 }
 
 fn derive_offset(
@@ -411,10 +353,7 @@ fn derive_offset(
 ) -> Result<Placement, PlacementError> {
     let (prefix_count, prefix_bytes) = layout.prefix;
     if index == prefix_count {
-        return Ok(Placement::At {
-            start: prefix_bytes,
-            even_size: layout.even_size,
-        });
+        return Ok(Placement::At { start: prefix_bytes, even_size: layout.even_size });
     }
     if index != layout.last_index() {
         let Some(size) = size else {
@@ -430,17 +369,11 @@ fn derive_offset(
                 end: size,
                 total,
             })?;
-            Ok(Placement::At {
-                start,
-                even_size: layout.even_size,
-            })
+            Ok(Placement::At { start, even_size: layout.even_size })
         }
         (None, _) => match layout.non_last_sizes().next() {
             Some(even) => Ok(evenly(index, layout, even)),
-            None => Err(PlacementError::OffsetUnknown {
-                index,
-                total_size_would_help: true,
-            }),
+            None => Err(PlacementError::OffsetUnknown { index, total_size_would_help: true }),
         },
     }
 }
@@ -466,11 +399,7 @@ fn check_even(
         return Ok(()); // the parts that are there were checked when the mark was set
     }
     match layout.non_last_sizes().find(|other| *other != even) {
-        Some(other) => Err(PlacementError::Uneven {
-            index,
-            size,
-            even: other,
-        }),
+        Some(other) => Err(PlacementError::Uneven { index, size, even: other }),
         None => Ok(()),
     }
 }

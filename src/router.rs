@@ -21,36 +21,25 @@ use crate::config::Config;
 use crate::routes::request::Peer;
 use crate::routes::{delivery, files, ops, tokens, uploads};
 use crate::wire::body::DrainOnDrop;
-use crate::wire::error::ApiError;
+use crate::wire::error::{ApiError, log_failures};
 
 /// The whole HTTP interface (protocol, section 1).
 pub fn router(app: Arc<App>) -> Router {
     let cors = cors(&app.config);
     Router::new()
-        .route(
-            "/api/v2/pm/upload",
-            only("GET, POST", get(uploads::list).post(uploads::post)),
-        )
+        .route("/api/v2/pm/upload", only("GET, POST", get(uploads::list).post(uploads::post)))
         .route(
             "/api/v2/pm/upload/{uuid}",
             only("GET, DELETE", get(uploads::status).delete(uploads::delete)),
         )
-        .route(
-            "/api/v2/pm/upload/{uuid}/file",
-            only("GET", get(files::one)),
-        )
+        .route("/api/v2/pm/upload/{uuid}/file", only("GET", get(files::one)))
         .route("/api/v2/pm/files", only("POST", post(files::many)))
-        .route(
-            "/api/v2/jwt/verify_token",
-            only("POST", post(tokens::verify)),
-        )
-        .route(
-            "/media/{uuid}/{variant}",
-            only("GET, HEAD", get(delivery::get)),
-        )
+        .route("/api/v2/jwt/verify_token", only("POST", post(tokens::verify)))
+        .route("/media/{uuid}/{variant}", only("GET, HEAD", get(delivery::get)))
         .route("/health/live", only("GET", get(ops::live)))
         .route("/health/ready", only("GET", get(ops::ready)))
         .fallback(|| async { ApiError::not_found() })
+        .layer(axum::middleware::from_fn(log_failures))
         .layer(cors)
         .layer(DefaultBodyLimit::disable()) // our own limits know the forms
         .with_state(app)
@@ -69,13 +58,7 @@ fn cors(config: &Config) -> CorsLayer {
     };
     CorsLayer::new()
         .allow_origin(origins)
-        .allow_methods([
-            Method::POST,
-            Method::GET,
-            Method::HEAD,
-            Method::DELETE,
-            Method::OPTIONS,
-        ])
+        .allow_methods([Method::POST, Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS])
         .allow_headers([
             AUTHORIZATION,
             CONTENT_RANGE,
@@ -134,14 +117,8 @@ mod tests {
     fn slashes_at_the_end_and_doubled_ones_make_no_difference() {
         let canonical =
             |uri: &str| super::canonical(&uri.parse().unwrap()).map(|uri| uri.to_string());
-        assert_eq!(
-            canonical("/api/v2/pm/upload/?done"),
-            Some("/api/v2/pm/upload?done".into())
-        );
-        assert_eq!(
-            canonical("/api/v2/pm/upload//abc"),
-            Some("/api/v2/pm/upload/abc".into())
-        );
+        assert_eq!(canonical("/api/v2/pm/upload/?done"), Some("/api/v2/pm/upload?done".into()));
+        assert_eq!(canonical("/api/v2/pm/upload//abc"), Some("/api/v2/pm/upload/abc".into()));
         assert_eq!(canonical("/api/v2/pm/upload"), None);
         assert_eq!(canonical("/"), None);
         assert_eq!(canonical("//"), Some("/".into()));

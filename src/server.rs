@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -37,17 +38,11 @@ pub async fn serve(
     accept(listener, &app, &connections, &stop, shutdown).await;
     stop.cancel();
     connections.close();
-    if tokio::time::timeout(app.config.shutdown_timeout, connections.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            open = connections.len(),
-            "stopping with requests unfinished"
-        );
+    if tokio::time::timeout(app.config.shutdown_timeout, connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "stopping with requests unfinished");
     }
-    let _ = sweeper.await;
-    app.metadata.close().await.map_err(io::Error::other)
+    sweeper.abort(); // between its transactions it leaves nothing half done
+    app.uploads.close().await.map_err(io::Error::other)
 }
 
 async fn accept(
@@ -58,10 +53,16 @@ async fn accept(
     shutdown: impl Future<Output = ()>,
 ) {
     let router = router::router(Arc::clone(app));
+    let free = Arc::new(Semaphore::new(app.config.max_connections));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        // At the cap, new connections wait in the system's queue.
+        let next = async {
+            let place = Arc::clone(&free).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
             () = &mut shutdown => return,
         };
         match accepted {
@@ -69,7 +70,10 @@ async fn accept(
                 let header_timeout = app.config.header_timeout;
                 let connection =
                     connection(stream, peer, router.clone(), header_timeout, stop.clone());
-                connections.spawn(connection);
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -91,6 +95,7 @@ async fn connection(
         router.map_request(move |request: Request<Incoming>| router::prepare(request, peer));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .half_close(true) // a client may close its side once it has sent its request
         .header_read_timeout(header_timeout)
         .max_buf_size(READ_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));

@@ -40,6 +40,9 @@ pub enum BodyError {
         /// The limit, bytes.
         limit: u64,
     },
+    /// The bytes were to come from a store, and it failed; it has been logged.
+    #[error("stored bytes could not be read back")]
+    Unreadable,
     /// A newer sender of the same part took its place.
     #[error("a newer request sends the same chunk")]
     Superseded,
@@ -69,6 +72,13 @@ pub struct Written {
     pub size: u64,
     /// CRC-32 (IEEE 802.3) of them.
     pub crc32: u32,
+}
+
+impl Written {
+    /// The part that these bytes make at `offset`.
+    pub fn at(self, offset: u64) -> Part {
+        Part { offset, size: self.size, crc32: self.crc32 }
+    }
 }
 
 /// A store of blobs. Offsets and sizes are bytes.
@@ -101,6 +111,12 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Blobs last written before `unix_secs`, for finding those that no record claims.
     async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>>;
 
+    /// The id this store was marked with.
+    async fn marker(&self) -> io::Result<Option<BlobId>>;
+
+    /// Marks the store with an id, durably; once, while it is empty.
+    async fn mark(&self, id: BlobId) -> io::Result<()>;
+
     /// Fails when the store can't take bytes now; for the readiness probe.
     async fn check(&self) -> io::Result<()>;
 }
@@ -129,8 +145,5 @@ async fn each_frame(
         write(&frame, size)?;
         size = end;
     }
-    Ok(Written {
-        size,
-        crc32: crc.finalize(),
-    })
+    Ok(Written { size, crc32: crc.finalize() })
 }

@@ -11,6 +11,8 @@ mod refusal;
 mod single;
 mod slot;
 
+use std::io::ErrorKind;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +24,10 @@ pub use slot::{Filled, Granted, Slot, Spool};
 
 use crate::clock::Clock;
 use crate::ids::{BlobId, UploadId, UserId};
-use crate::metadata::{Cursor, MetadataStore, Record, Removed, State, StoredFile};
-use crate::storage::BlobStore;
+use crate::metadata::{
+    Cursor, Listed, MetadataStore, Record, Removed, Standing, State, StoredFile,
+};
+use crate::storage::{BlobStore, Outgoing};
 use claims::{Entries, Entry};
 
 /// What one user may send.
@@ -37,6 +41,8 @@ pub struct Limits {
     pub max_parts: u32,
     /// Unfinished uploads of one user.
     pub max_unfinished: u32,
+    /// Bytes that take longer to come in are not put on record.
+    pub max_age: Duration,
     /// An unfinished upload lives so long after its last stored chunk.
     pub upload_ttl: Duration,
 }
@@ -58,13 +64,7 @@ impl Uploads {
         limits: Limits,
         clock: Clock,
     ) -> Self {
-        Self {
-            blobs,
-            metadata,
-            limits,
-            clock,
-            entries: Entries::default(),
-        }
+        Self { blobs, metadata, limits, clock, entries: Entries::default() }
     }
 
     async fn stored(&self, id: UploadId) -> Result<StoredFile, Refusal> {
@@ -80,7 +80,7 @@ impl Uploads {
         let record = owned(record, user)?;
         match record.state {
             State::Removed => Err(Refusal::Removed),
-            State::Expired => Err(Refusal::Expired),
+            State::Expired => Err(Refusal::Expired), // told again to whoever only asks
             _ => Ok(record),
         }
     }
@@ -93,16 +93,32 @@ impl Uploads {
     /// The File of this uuid, for its owner; a thumbnail's uuid gives its parent.
     pub async fn file(&self, id: UploadId, user: UserId) -> Result<StoredFile, Refusal> {
         self.record(id, user).await?;
-        self.files(vec![id])
-            .await?
-            .pop()
-            .flatten()
-            .ok_or(Refusal::NotFound)
+        self.files(vec![id]).await?.pop().flatten().ok_or(Refusal::NotFound)
     }
 
     /// The Files of these uuids, in order; a thumbnail's uuid gives its parent.
     pub async fn files(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Refusal> {
         Ok(self.metadata.find_files(ids).await?)
+    }
+
+    /// The File whose own bytes a link shows: here a thumbnail's uuid stands for the thumbnail.
+    pub async fn linked(&self, id: UploadId) -> Result<StoredFile, Refusal> {
+        match self.metadata.load(id).await?.map(|record| record.state) {
+            Some(State::Finished(file)) => Ok(*file),
+            Some(State::Removed | State::Replaced { .. }) => Err(Refusal::Removed),
+            _ => Err(Refusal::NotFound),
+        }
+    }
+
+    /// Bytes of a File.
+    pub async fn read(&self, file: &StoredFile, range: Range<u64>) -> Result<Outgoing, Refusal> {
+        match self.blobs.read(file.blob, range).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.linked(file.id).await?; // deleted since it was found?
+                Err(error.into())
+            }
+            opened => Ok(opened?),
+        }
     }
 
     /// Marks Files as shown by a message, so that their owner can't delete them. Repeating it is harmless.
@@ -116,7 +132,7 @@ impl Uploads {
         user: UserId,
         before: Option<Cursor>,
         limit: u32,
-    ) -> Result<(Vec<Record>, Option<Cursor>), Refusal> {
+    ) -> Result<(Vec<Listed>, Option<Cursor>), Refusal> {
         Ok(self.metadata.list(user, before, limit).await?)
     }
 
@@ -148,7 +164,7 @@ impl Uploads {
 
     /// Expires uploads in which nothing was stored for their time to live; answers how many.
     pub async fn expire_idle(&self) -> Result<usize, Refusal> {
-        const BATCH: u32 = 500;
+        const BATCH: u32 = 50;
         let now = self.clock.unix_secs();
         let idle_since = now.saturating_sub(self.limits.upload_ttl.as_secs());
         let mut count = 0;
@@ -158,9 +174,9 @@ impl Uploads {
                 return Ok(count);
             }
             count += expired.len();
-            for (id, blob) in expired {
+            for (id, blobs) in expired {
                 self.entries.get(id).forget_and_revoke();
-                self.delete_blobs([blob]).await;
+                self.delete_blobs(blobs).await;
             }
         }
     }
@@ -175,12 +191,32 @@ impl Uploads {
         Ok(count)
     }
 
+    /// Fails when bytes or records can't be written now; for the readiness probe.
+    pub async fn check(&self) -> Result<(), Refusal> {
+        self.blobs.check().await?;
+        Ok(self.metadata.check().await?)
+    }
+
+    /// Makes every record durable; the last call.
+    pub async fn close(&self) -> Result<(), Refusal> {
+        Ok(self.metadata.close().await?)
+    }
+
     /// Deletes bytes that the records have already forgotten. What fails here, the sweep finds.
     async fn delete_blobs(&self, blobs: impl IntoIterator<Item = BlobId>) {
         for blob in blobs {
             if let Err(error) = self.blobs.delete(blob).await {
                 tracing::warn!(%blob, %error, "forgotten bytes could not be deleted yet");
             }
+        }
+    }
+
+    /// Why an upload that stands so takes nothing; `None` for one in progress and for a File.
+    async fn gone(&self, id: UploadId, standing: Standing) -> Option<Refusal> {
+        match standing {
+            Standing::Receiving | Standing::Finished => None,
+            Standing::Removed => Some(Refusal::Removed),
+            Standing::Expired => Some(self.expired(id).await),
         }
     }
 
@@ -197,26 +233,20 @@ impl Uploads {
 
     /// Loads the record unless it is there; `false` when there is none. The caller holds `loading`.
     async fn loaded(&self, entry: &Entry) -> Result<bool, Refusal> {
-        if entry.look(|_| ()).is_some() {
-            return Ok(true);
+        while entry.look(|_| ()).is_none() {
+            let version = entry.version();
+            let Some(record) = self.metadata.load(entry.id).await? else {
+                return Ok(false);
+            };
+            entry.remember(record, version);
         }
-        match self.metadata.load(entry.id).await? {
-            Some(record) => {
-                entry.remember(record);
-                Ok(true)
-            }
-            None => Ok(false),
-        }
+        Ok(true)
     }
 }
 
 /// The upload as this user's; to anybody else it does not exist.
 fn owned(record: Record, user: UserId) -> Result<Record, Refusal> {
-    if record.user == user {
-        Ok(record)
-    } else {
-        Err(Refusal::NotFound)
-    }
+    if record.user == user { Ok(record) } else { Err(Refusal::NotFound) }
 }
 
 /// Runs `work` to its end even if the caller is dropped: a client that hangs up must not leave a step
@@ -224,7 +254,5 @@ fn owned(record: Record, user: UserId) -> Result<Record, Refusal> {
 async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
-    tokio::spawn(work)
-        .await
-        .unwrap_or_else(|panic| Err(Refusal::Internal(Box::new(panic))))
+    tokio::spawn(work).await.unwrap_or_else(|panic| Err(Refusal::Internal(Box::new(panic))))
 }

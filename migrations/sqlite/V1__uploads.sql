@@ -40,6 +40,11 @@ CREATE TABLE parts (
     PRIMARY KEY (upload, idx)
 ) WITHOUT ROWID;
 
+-- One row: the byte store these records speak of.
+CREATE TABLE store (
+    id BLOB NOT NULL
+);
+
 -- Keys that sign links; the newest signs.
 CREATE TABLE link_keys (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -11,8 +12,9 @@ use crate::config::{Config, ConfigError, Source, unknown_variables};
 use crate::{server, telemetry};
 
 pub(super) fn run(source: Source) -> Result<(), ConfigError> {
-    let config = source.load()?;
+    let mut config = source.load()?;
     telemetry::start(&config.log).map_err(ConfigError)?;
+    config.max_connections = affordable(config.max_connections);
     for name in unknown_variables(&super::Cli::variables()) {
         tracing::warn!("{name} is set, but no option of haversack has that name");
     }
@@ -21,6 +23,25 @@ pub(super) fn run(source: Source) -> Result<(), ConfigError> {
         .build()
         .map_err(|error| ConfigError(format!("can't start: {error}")))?
         .block_on(serve(config))
+}
+
+/// As many connections as the system's limit on open files allows, after raising it as far as it goes: one
+/// descriptor for each connection, one for the file it reads or writes.
+fn affordable(wanted: usize) -> usize {
+    const RESERVE: u64 = 128; // databases, logs, listening socket, readers
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+    let Some(files) = getrlimit(Resource::Nofile).current else {
+        return wanted;
+    };
+    let affordable = usize::try_from(files.saturating_sub(RESERVE) / 2).unwrap_or(wanted).max(1);
+    if affordable < wanted {
+        tracing::warn!(
+            "the limit of {files} open files allows {affordable} connections, not {wanted}"
+        );
+    }
+    wanted.min(affordable)
 }
 
 async fn serve(config: Config) -> Result<(), ConfigError> {

@@ -14,6 +14,9 @@ pub struct ByteSize(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
+/// 100 years; what is added to the present must stay a time.
+const LONGEST_SECS: u64 = 100 * 365 * 24 * 3600;
+
 impl FromStr for ByteSize {
     type Err = String;
 
@@ -31,6 +34,7 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, String> {
         let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600)];
         scaled(text, &units)
+            .filter(|secs| *secs <= LONGEST_SECS)
             .map(|secs| Self(Duration::from_secs(secs)))
             .ok_or_else(|| {
                 format!("{text:?} is no time: use seconds or s, m, h, d, such as 90s or 8d")
@@ -53,19 +57,13 @@ impl fmt::Display for Span {
 /// A whole number and perhaps a unit; nothing beyond 2^63-1.
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor = match unit.trim() {
         "" => 1,
         unit => units.iter().find(|(name, _)| *name == unit)?.1,
     };
-    number
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(factor)
-        .filter(|n| i64::try_from(*n).is_ok())
+    number.parse::<u64>().ok()?.checked_mul(factor).filter(|n| i64::try_from(*n).is_ok())
 }
 
 macro_rules! as_text_or_number {
@@ -103,12 +101,9 @@ mod tests {
 
     #[test]
     fn sizes_are_bytes_or_binary_multiples() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("204800", 204_800),
-            ("10MiB", 10 << 20),
-            ("2 GiB", 2 << 30),
-        ] {
+        for (text, bytes) in
+            [("0", 0), ("204800", 204_800), ("10MiB", 10 << 20), ("2 GiB", 2 << 30)]
+        {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
         }
         for wrong in ["", "MiB", "10MB", "1.5GiB", "-1", "9007199254740992GiB"] {
@@ -118,13 +113,8 @@ mod tests {
 
     #[test]
     fn times_are_seconds_or_have_a_unit() {
-        for (text, secs) in [
-            ("90", 90),
-            ("90s", 90),
-            ("15m", 900),
-            ("24h", 86400),
-            ("8d", 691_200),
-        ] {
+        for (text, secs) in [("90", 90), ("90s", 90), ("15m", 900), ("24h", 86400), ("8d", 691_200)]
+        {
             assert_eq!(text.parse(), Ok(Span(Duration::from_secs(secs))), "{text}");
         }
         for wrong in ["", "s", "1w", "1.5h", "-1s"] {

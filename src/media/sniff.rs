@@ -44,9 +44,7 @@ const PDF: &str = "application/pdf";
 #[must_use]
 pub fn sniff(head: &[u8], name: Option<&Filename>) -> MediaType {
     let head = &head[..head.len().min(SNIFF_LEN)];
-    let extension = name
-        .and_then(Filename::extension)
-        .map(str::to_ascii_lowercase);
+    let extension = name.and_then(Filename::extension).map(str::to_ascii_lowercase);
     let extension = extension.as_deref().unwrap_or_default();
 
     // Text first: every binary format of ours has bytes no text has, and some

@@ -10,12 +10,13 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::{
-    Begun, Cursor, Error, LinkKey, MetadataStore, NewFile, NewPart, NewSingle, NewUpload, Record,
-    Recorded, Removed, Stored, StoredFile, UnfinishedCap,
+    Begun, Cursor, Error, Forgotten, LinkKey, Listed, MetadataStore, NewFile, NewPart, NewSingle,
+    NewUpload, Record, Recorded, Removed, Stored, StoredFile, UnfinishedCap,
 };
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
@@ -26,6 +27,8 @@ mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
 }
 
+/// How long a connection waits for another one's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle reading connections kept open; more are made when more are needed at once.
 const IDLE_READERS: usize = 4;
 
@@ -48,15 +51,9 @@ impl SqliteStore {
             .open(&path)
             .map_err(failed)?;
         let mut writer = connect(&path)?;
-        migrations::migrations::runner()
-            .run(&mut writer)
-            .map_err(failed)?;
+        migrations::migrations::runner().run(&mut writer).map_err(failed)?;
         let committer = Committer::start(writer, &path)?;
-        Ok(Self {
-            path,
-            committer,
-            readers: Arc::default(),
-        })
+        Ok(Self { path, committer, readers: Arc::default() })
     }
 
     /// Runs `query` on a reading connection, away from the async threads.
@@ -89,10 +86,11 @@ fn connect(path: &Path) -> Result<Connection, Error> {
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = NORMAL;
              PRAGMA wal_autocheckpoint = 0;
-             PRAGMA busy_timeout = 10000;
+             
              PRAGMA temp_store = MEMORY;",
         )
         .map_err(sqlite)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -111,13 +109,11 @@ fn sqlite(error: rusqlite::Error) -> Error {
 #[async_trait::async_trait]
 impl MetadataStore for SqliteStore {
     async fn load(&self, id: UploadId) -> Result<Option<Record>, Error> {
-        self.read(move |connection| rows::load(connection, id))
-            .await
+        self.read(move |connection| rows::load(connection, id)).await
     }
 
     async fn received_parts(&self, id: UploadId) -> Result<Vec<Part>, Error> {
-        self.read(move |connection| rows::received_parts(connection, id))
-            .await
+        self.read(move |connection| rows::received_parts(connection, id)).await
     }
 
     async fn begin_upload(
@@ -126,60 +122,44 @@ impl MetadataStore for SqliteStore {
         cap: UnfinishedCap,
         now: u64,
     ) -> Result<Begun, Error> {
-        self.committer
-            .submit(move |tx| steps::begin_upload(tx, &new, cap, now))
-            .await
+        self.committer.submit(move |tx| steps::begin_upload(tx, &new, cap, now)).await
     }
 
     async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error> {
-        self.committer
-            .submit(move |tx| steps::record_part(tx, id, &new, now))
-            .await
+        self.committer.submit(move |tx| steps::record_part(tx, id, &new, now)).await
+    }
+
+    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<Option<BlobId>, Error> {
+        self.committer.submit_durable(move |tx| steps::restart_upload(tx, id, blob)).await
     }
 
     async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error> {
-        self.committer
-            .submit_durable(move |tx| steps::finish_upload(tx, id, &file, now))
-            .await
+        self.committer.submit_durable(move |tx| steps::finish_upload(tx, id, &file, now)).await
     }
 
     async fn store_single(&self, new: NewSingle, now: u64) -> Result<Stored, Error> {
-        self.committer
-            .submit_durable(move |tx| steps::store_single(tx, &new, now))
-            .await
+        self.committer.submit_durable(move |tx| steps::store_single(tx, &new, now)).await
     }
 
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error> {
-        self.committer
-            .submit(move |tx| steps::name_file(tx, id, &filename))
-            .await
+        self.committer.submit(move |tx| steps::name_file(tx, id, &filename)).await
     }
 
     async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error> {
-        self.committer
-            .submit_durable(move |tx| steps::remove(tx, id, even_attached, now))
-            .await
+        self.committer.submit_durable(move |tx| steps::remove(tx, id, even_attached, now)).await
     }
 
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
-        self.committer
-            .submit(move |tx| steps::forget_expired(tx, id))
-            .await
+        self.committer.submit(move |tx| steps::forget_expired(tx, id)).await
     }
 
     async fn attach(&self, ids: Vec<UploadId>) -> Result<(), Error> {
-        self.committer
-            .submit_durable(move |tx| steps::attach(tx, &ids))
-            .await
+        self.committer.submit_durable(move |tx| steps::attach(tx, &ids)).await
     }
 
     async fn find_files(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Error> {
-        self.read(move |connection| {
-            ids.iter()
-                .map(|id| rows::find_file(connection, *id))
-                .collect()
-        })
-        .await
+        self.read(move |connection| ids.iter().map(|id| rows::find_file(connection, *id)).collect())
+            .await
     }
 
     async fn list(
@@ -187,38 +167,29 @@ impl MetadataStore for SqliteStore {
         user: UserId,
         before: Option<Cursor>,
         limit: u32,
-    ) -> Result<(Vec<Record>, Option<Cursor>), Error> {
-        self.read(move |connection| rows::list(connection, user, before, limit))
-            .await
+    ) -> Result<(Vec<Listed>, Option<Cursor>), Error> {
+        self.read(move |connection| rows::list(connection, user, before, limit)).await
     }
 
-    async fn expire(
-        &self,
-        idle_since: u64,
-        limit: u32,
-        now: u64,
-    ) -> Result<Vec<(UploadId, BlobId)>, Error> {
+    async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<Forgotten>, Error> {
         // Found on a reading connection first: writers wait only when there is something to expire.
-        let found = self
-            .read(move |c| steps::idle_uploads(c, idle_since, limit))
-            .await?;
+        let found = self.read(move |c| steps::idle_uploads(c, idle_since, limit)).await?;
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        self.committer
-            .submit_durable(move |tx| steps::expire(tx, &found, idle_since, now))
-            .await
+        self.committer.submit_durable(move |tx| steps::expire(tx, &found, idle_since, now)).await
     }
 
     async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error> {
-        self.read(move |connection| rows::unclaimed(connection, blobs))
-            .await
+        self.read(move |connection| rows::unclaimed(connection, blobs)).await
     }
 
-    async fn link_keys(&self, now: u64) -> Result<Vec<LinkKey>, Error> {
-        self.committer
-            .submit_durable(move |tx| steps::link_keys(tx, now))
-            .await
+    async fn link_keys(&self, first: [u8; 32], now: u64) -> Result<Vec<LinkKey>, Error> {
+        self.committer.submit_durable(move |tx| steps::link_keys(tx, first, now)).await
+    }
+
+    async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error> {
+        self.committer.submit_durable(move |tx| steps::store_id(tx, fresh)).await
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -227,8 +198,6 @@ impl MetadataStore for SqliteStore {
 
     async fn close(&self) -> Result<(), Error> {
         let committer = Arc::clone(&self.committer);
-        tokio::task::spawn_blocking(move || committer.stop())
-            .await
-            .map_err(failed)?
+        tokio::task::spawn_blocking(move || committer.stop()).await.map_err(failed)?
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
@@ -14,12 +14,12 @@ use http::header::{
 use http::response::Builder;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
-use super::request::{id, text};
+use super::request::text;
 use crate::app::App;
 use crate::ids::UploadId;
 use crate::links::{LinkError, LinkQuery, Variant};
 use crate::media;
-use crate::metadata::{State as RecordState, StoredFile};
+use crate::metadata::StoredFile;
 use crate::uploads::Refusal;
 use crate::wire::disposition::{Disposition, content_disposition};
 use crate::wire::error::ApiError;
@@ -33,16 +33,15 @@ const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 's
 /// `GET` and `HEAD` of a `file_url`.
 pub async fn get(
     State(app): State<Arc<App>>,
-    Path((uuid, variant)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     query: Result<Query<LinkQuery>, QueryRejection>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let id = id(&uuid)?;
-    let variant = Variant::parse(&variant).ok_or_else(ApiError::not_found)?;
+    let (id, variant) = named(path).ok_or_else(ApiError::not_found)?;
     let Query(query) = query.map_err(|_| LinkError::Invalid)?;
     app.links.check(id, variant, &query)?;
-    let file = stored(&app, id).await?;
+    let file = app.uploads.linked(id).await?;
     let etag = format!("\"{}-{}\"", file.id, variant.as_str());
     if text(&headers, IF_MATCH).is_some_and(|header| !if_match(header, &etag)) {
         return Err(ApiError::new(
@@ -52,10 +51,7 @@ pub async fn get(
         ));
     }
     if text(&headers, IF_NONE_MATCH).is_some_and(|header| if_none_match(header, &etag)) {
-        return respond(
-            described(StatusCode::NOT_MODIFIED, &file, &etag),
-            Body::empty(),
-        );
+        return respond(described(StatusCode::NOT_MODIFIED, &file, &etag), Body::empty());
     }
     let range = text(&headers, RANGE).filter(|_| method == Method::GET);
     let served = resolve(range, text(&headers, IF_RANGE), &etag, file.size);
@@ -76,55 +72,36 @@ pub async fn get(
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        Body::from_stream(
-            app.blobs
-                .read(file.blob, bytes)
-                .await
-                .map_err(Refusal::from)?,
-        )
+        Body::from_stream(app.uploads.read(&file, bytes).await?)
     };
     respond(response, body)
 }
 
-/// The file whose bytes the link shows: a thumbnail's uuid stands for the thumbnail here.
-async fn stored(app: &App, id: UploadId) -> Result<StoredFile, ApiError> {
-    match app.metadata.load(id).await?.map(|record| record.state) {
-        Some(RecordState::Finished(file)) => Ok(*file),
-        Some(RecordState::Removed | RecordState::Replaced { .. }) => Err(Refusal::Removed.into()),
-        _ => Err(ApiError::not_found()),
-    }
+/// What a link's path names.
+fn named(path: Result<Path<(String, String)>, PathRejection>) -> Option<(UploadId, Variant)> {
+    let Path((uuid, variant)) = path.ok()?;
+    Some((UploadId::parse(&uuid)?, Variant::parse(&variant)?))
 }
 
 /// Status and headers that say what the file is and how it may be shown.
 fn described(status: StatusCode, file: &StoredFile, etag: &str) -> Builder {
-    let disposition = if file.media_type.is_inline() {
-        Disposition::Inline
-    } else {
-        Disposition::Attachment
-    };
+    let disposition =
+        if file.media_type.is_inline() { Disposition::Inline } else { Disposition::Attachment };
     http::Response::builder()
         .status(status)
         .header(ETAG, etag)
         .header(ACCEPT_RANGES, "bytes")
         .header(CACHE_CONTROL, "private, max-age=86400")
         .header(CONTENT_TYPE, media::content_type_header(&file.media_type))
-        .header(
-            CONTENT_DISPOSITION,
-            content_disposition(disposition, &file.filename),
-        )
+        .header(CONTENT_DISPOSITION, content_disposition(disposition, &file.filename))
         .header(CONTENT_SECURITY_POLICY, SANDBOX)
         .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(REFERRER_POLICY, "no-referrer")
         // Pages of other origins embed links; without this, isolated ones could not.
-        .header(
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "cross-origin",
-        )
+        .header(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin")
 }
 
 fn respond(response: Builder, body: Body) -> Result<Response, ApiError> {
-    let response = response
-        .body(body)
-        .map_err(|error| Refusal::Internal(Box::new(error)))?;
+    let response = response.body(body).map_err(|error| Refusal::Internal(Box::new(error)))?;
     Ok(response.into_response())
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::{caller, content_type, id, replies, user};
+use super::request::{PathUuid, caller, content_type, id, replies, user};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::ids::{UploadId, UserId};
+use crate::metadata::StoredFile;
 use crate::wire::body::TimedBody;
 use crate::wire::error::ApiError;
 
@@ -22,11 +23,11 @@ const MAX_BODY: usize = 64 * 1024;
 /// `GET /api/v2/pm/upload/{uuid}/file/`: the File object of a finished upload.
 pub async fn one(
     State(app): State<Arc<App>>,
-    Path(uuid): Path<String>,
+    uuid: PathUuid,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let user = user(&app, request.headers())?;
-    let file = app.uploads.file(id(&uuid)?, user).await?;
+    let file = app.uploads.file(id(uuid)?, user).await?;
     let replies = replies(&app, request.headers(), request.extensions());
     Ok(Json(replies.file(&file)))
 }
@@ -45,16 +46,12 @@ struct Wanted {
 pub async fn many(State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, ApiError> {
     let (head, body) = request.into_parts();
     if caller(&app, &head.headers)? != Caller::Service {
-        return Err(ApiError::forbidden(
-            "this needs a service token, not a user's",
-        ));
+        return Err(ApiError::forbidden("this needs a service token, not a user's"));
     }
     if content_type(&head.headers) != "application/json" {
         return Err(ApiError::unsupported_media_type("send application/json"));
     }
-    let body = TimedBody::new(body, app.config.body)
-        .collect(MAX_BODY)
-        .await?;
+    let body = TimedBody::new(body, app.config.body).collect(MAX_BODY).await?;
     let wanted: Wanted = serde_json::from_slice(&body).map_err(|error| {
         let message =
             format!(r#"send {{"uuids": [...], "attach"?: true, "user_id"?: n}}: {error}"#);
@@ -64,25 +61,12 @@ pub async fn many(State(app): State<Arc<App>>, request: Request) -> Result<Json<
         let message = format!("ask for at most {MAX_FILES} files at once");
         return Err(ApiError::bad_field("uuids", "too_many", message));
     }
-    let ids: Vec<Option<UploadId>> = wanted
-        .uuids
-        .iter()
-        .map(|uuid| UploadId::parse(uuid))
-        .collect();
-    let mut found = app
-        .uploads
-        .files(ids.iter().flatten().copied().collect())
-        .await?
-        .into_iter();
-    let files: Vec<_> = ids
-        .iter()
-        .map(|id| id.and_then(|_| found.next().flatten()))
-        .map(|file| file.filter(|file| wanted.user_id.is_none_or(|id| file.user == UserId(id))))
-        .collect();
+    let ids: Vec<Option<UploadId>> =
+        wanted.uuids.iter().map(|uuid| UploadId::parse(uuid)).collect();
+    let mut files = find(&app, &ids, wanted.user_id).await?;
     if wanted.attach {
-        app.uploads
-            .attach(files.iter().flatten().map(|file| file.id).collect())
-            .await?;
+        app.uploads.attach(files.iter().flatten().map(|file| file.id).collect()).await?;
+        files = find(&app, &ids, wanted.user_id).await?; // one deleted in between is not attached
     }
     let replies = replies(&app, &head.headers, &head.extensions);
     let results: Vec<Value> = files
@@ -90,4 +74,19 @@ pub async fn many(State(app): State<Arc<App>>, request: Request) -> Result<Json<
         .map(|file| file.as_ref().map_or(Value::Null, |file| replies.file(file)))
         .collect();
     Ok(Json(json!(results)))
+}
+
+/// The Files of these ids, in order; none for ids of other users' files.
+async fn find(
+    app: &App,
+    ids: &[Option<UploadId>],
+    user: Option<i64>,
+) -> Result<Vec<Option<StoredFile>>, ApiError> {
+    let known = ids.iter().flatten().copied().collect();
+    let mut found = app.uploads.files(known).await?.into_iter();
+    let files = ids.iter().map(|id| {
+        let file = id.and_then(|_| found.next().flatten());
+        file.filter(|file| user.is_none_or(|user| file.user == UserId(user)))
+    });
+    Ok(files.collect())
 }

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{Extensions, HeaderMap, StatusCode};
 
@@ -29,9 +31,7 @@ pub fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
 pub fn user(app: &App, headers: &HeaderMap) -> Result<UserId, ApiError> {
     match caller(app, headers)? {
         Caller::User(user) => Ok(user),
-        Caller::Service => Err(ApiError::forbidden(
-            "this needs a user's token, not a service's",
-        )),
+        Caller::Service => Err(ApiError::forbidden("this needs a user's token, not a service's")),
     }
 }
 
@@ -58,26 +58,22 @@ pub fn reads_json(headers: &HeaderMap) -> Result<(), ApiError> {
 /// The media type of the body, in lower case and without parameters.
 pub fn content_type(headers: &HeaderMap) -> String {
     let value = text(headers, CONTENT_TYPE).unwrap_or_default();
-    value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// The uuid in a path, as axum read it.
+pub type PathUuid = Result<Path<String>, PathRejection>;
+
 /// The id in a path; what can't be one names nothing.
-pub fn id(text: &str) -> Result<UploadId, ApiError> {
-    UploadId::parse(text).ok_or_else(ApiError::not_found)
+pub fn id(path: PathUuid) -> Result<UploadId, ApiError> {
+    let id = path.ok().and_then(|Path(text)| UploadId::parse(&text));
+    id.ok_or_else(ApiError::not_found)
 }
 
 /// Replies whose links carry the address that the client used: the configured one, else that of the
 /// request; a proxy's word counts only if it is a trusted one.
 pub fn replies<'a>(app: &'a App, headers: &HeaderMap, extensions: &Extensions) -> Replies<'a> {
-    Replies {
-        links: &app.links,
-        base: base(app, headers, extensions),
-    }
+    Replies { links: &app.links, base: base(app, headers, extensions) }
 }
 
 fn base(app: &App, headers: &HeaderMap, extensions: &Extensions) -> String {
@@ -85,10 +81,7 @@ fn base(app: &App, headers: &HeaderMap, extensions: &Extensions) -> String {
         return url.as_str().to_owned();
     }
     let proxied = extensions.get::<Peer>().is_some_and(|Peer(peer)| {
-        app.config
-            .trusted_proxies
-            .iter()
-            .any(|net| net.contains(&peer.ip().to_canonical()))
+        app.config.trusted_proxies.iter().any(|net| net.contains(&peer.ip().to_canonical()))
     });
     let forwarded = |name: &str| {
         let first = text(headers, name)?.split(',').next()?.trim();
@@ -101,8 +94,7 @@ fn base(app: &App, headers: &HeaderMap, extensions: &Extensions) -> String {
     let host = forwarded("x-forwarded-host").or_else(|| text(headers, HOST));
     // What isn't an authority must not become part of a link.
     let host = host.filter(|host| {
-        host.parse::<http::uri::Authority>()
-            .is_ok_and(|a| !a.as_str().contains('@'))
+        host.parse::<http::uri::Authority>().is_ok_and(|a| !a.as_str().contains('@'))
     });
     match host {
         Some(host) => format!("{scheme}://{host}"),

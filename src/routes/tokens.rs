@@ -23,16 +23,10 @@ pub async fn verify(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let body = TimedBody::new(request.into_body(), app.config.body)
-        .collect(MAX_BODY)
-        .await?;
+    let body = TimedBody::new(request.into_body(), app.config.body).collect(MAX_BODY).await?;
     // The parser's own message could quote the token.
     let Ok(question) = serde_json::from_slice::<Question>(&body) else {
-        return Err(ApiError::bad_field(
-            "token",
-            "required",
-            r#"send {"token": "..."}"#,
-        ));
+        return Err(ApiError::bad_field("token", "required", r#"send {"token": "..."}"#));
     };
     app.auth.verify(&question.token)?;
     Ok(Json(json!({})))

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::request::{caller, content_type, id, reads_json, replies, text, user};
+use super::request::{PathUuid, caller, content_type, id, reads_json, replies, text, user};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::ids::UserId;
-use crate::metadata::{Role, State as RecordState};
+use crate::metadata::{Cursor, Role, State as RecordState};
+use crate::storage::BodyError;
 use crate::wire::body::{FormReader, TimedBody};
 use crate::wire::error::ApiError;
 use crate::wire::form::Form;
@@ -56,21 +57,18 @@ async fn receive(
     mut reader: FormReader,
 ) -> Result<Value, ApiError> {
     if !reader.until_file().await? {
-        return Err(ApiError::bad_field(
-            "file",
-            "required",
-            "the form has no field named file",
-        ));
+        return Err(ApiError::bad_field("file", "required", "the form has no field named file"));
     }
     let known = reader.form.chunk(user)?;
     let bound = length(&head.headers).unwrap_or(u64::MAX);
     let slot = app.uploads.slot(known.as_ref(), bound).await?;
     let filled = slot.fill(pin!(reader.file())).await?;
-    reader.rest().await?;
+    tokio::select! {
+        rest = reader.rest() => rest?,
+        () = filled.superseded() => return Err(BodyError::Superseded.into()),
+    }
     if let Some(chunk) = reader.form.chunk(user)? {
-        return Ok(Replies::chunk(
-            app.uploads.accept_chunk(filled, chunk).await?,
-        ));
+        return Ok(Replies::chunk(app.uploads.accept_chunk(filled, chunk).await?));
     }
     let single = reader.form.single(user)?;
     let role = single.role;
@@ -85,9 +83,7 @@ async fn receive(
 async fn done(app: &App, user: UserId, head: &Parts, body: Body) -> Result<Json<Value>, ApiError> {
     let form = done_form(app, head, body).await?;
     let file = app.uploads.done(form.done(user)?).await?;
-    Ok(Json(
-        replies(app, &head.headers, &head.extensions).finished(&file),
-    ))
+    Ok(Json(replies(app, &head.headers, &head.extensions).finished(&file)))
 }
 
 /// The fields of a done, in any of the encodings that clients use.
@@ -101,9 +97,7 @@ async fn done_form(app: &App, head: &Parts, body: Body) -> Result<Form, ApiError
             form = reader.form;
         }
         "application/json" => {
-            let body = TimedBody::new(body, app.config.body)
-                .collect(MAX_SMALL_BODY)
-                .await?;
+            let body = TimedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
             let object = serde_json::from_slice(&body).map_err(|error| {
                 ApiError::bad_request(
                     "malformed_json",
@@ -113,9 +107,7 @@ async fn done_form(app: &App, head: &Parts, body: Body) -> Result<Form, ApiError
             form.set_json(&object)?;
         }
         "application/x-www-form-urlencoded" | "" => {
-            let body = TimedBody::new(body, app.config.body)
-                .collect(MAX_SMALL_BODY)
-                .await?;
+            let body = TimedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
             form.set_urlencoded(&body)?;
         }
         other => {
@@ -130,9 +122,7 @@ async fn done_form(app: &App, head: &Parts, body: Body) -> Result<Form, ApiError
 
 /// Fine Uploader's way to delete where DELETE isn't to be had.
 async fn post_delete(app: &App, user: UserId, body: Body) -> Result<Json<Value>, ApiError> {
-    let body = TimedBody::new(body, app.config.body)
-        .collect(MAX_SMALL_BODY)
-        .await?;
+    let body = TimedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
     let mut form = Form::default();
     form.set_urlencoded(&body)?;
     if !form.is_delete() {
@@ -148,11 +138,11 @@ async fn post_delete(app: &App, user: UserId, body: Body) -> Result<Json<Value>,
 /// `GET /api/v2/pm/upload/{uuid}/`: what has been received, so that a client can resume.
 pub async fn status(
     State(app): State<Arc<App>>,
-    Path(uuid): Path<String>,
+    uuid: PathUuid,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     let user = user(&app, &headers)?;
-    let id = id(&uuid)?;
+    let id = id(uuid)?;
     if let RecordState::Receiving(unfinished) = app.uploads.record(id, user).await?.state {
         return Ok(Json(Replies::status(&app.uploads, id, &unfinished)));
     }
@@ -160,55 +150,43 @@ pub async fn status(
     Ok(Json(Replies::finished_status(id, &file)))
 }
 
-/// The query of the list.
-#[derive(serde::Deserialize)]
-pub struct ListQuery {
-    cursor: Option<String>,
-}
-
 /// `GET /api/v2/pm/upload/`: the caller's unfinished uploads and Files, newest first.
-pub async fn list(
-    State(app): State<Arc<App>>,
-    Query(query): Query<ListQuery>,
-    request: Request,
-) -> Result<Json<Value>, ApiError> {
+pub async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, ApiError> {
     let user = user(&app, request.headers())?;
-    let cursor = query.cursor.filter(|cursor| !cursor.is_empty());
-    let before = cursor
-        .map(|cursor| cursor.parse())
-        .transpose()
-        .map_err(|_| {
-            ApiError::bad_field(
-                "cursor",
-                "malformed",
-                "cursor must be the `next` of an earlier page",
-            )
-        })?;
-    let (records, next) = app.uploads.list(user, before, PAGE).await?;
+    let before = cursor(request.uri().query().unwrap_or_default())?;
+    let (entries, next) = app.uploads.list(user, before, PAGE).await?;
     let replies = replies(&app, request.headers(), request.extensions());
-    let results: Vec<Value> = records
-        .iter()
-        .map(|record| replies.listed(&app.uploads, record))
-        .collect();
+    let results: Vec<Value> =
+        entries.iter().map(|entry| replies.listed(&app.uploads, entry)).collect();
     let next = next.map(|cursor| cursor.to_string());
-    Ok(Json(
-        json!({"success": true, "results": results, "next": next}),
-    ))
+    Ok(Json(json!({"success": true, "results": results, "next": next})))
 }
 
 /// `DELETE /api/v2/pm/upload/{uuid}/`: cancels an upload or deletes a file.
 pub async fn delete(
     State(app): State<Arc<App>>,
-    Path(uuid): Path<String>,
+    uuid: PathUuid,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     let owner = match caller(&app, &headers)? {
         Caller::User(user) => Some(user),
         Caller::Service => None,
     };
-    let id = id(&uuid)?;
+    let id = id(uuid)?;
     app.uploads.remove(id, owner).await?;
     Ok(Json(Replies::removed(id)))
+}
+
+/// Where the caller wants the list to go on.
+fn cursor(query: &str) -> Result<Option<Cursor>, ApiError> {
+    let value = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "cursor");
+    match value {
+        Some((_, value)) if !value.is_empty() => value.parse().map(Some).map_err(|_| {
+            let message = "cursor must be the `next` of an earlier page";
+            ApiError::bad_field("cursor", "malformed", message)
+        }),
+        _ => Ok(None),
+    }
 }
 
 /// `?done`, `?done=`, `?done/`, `?done=anything`, also beside other parameters.
@@ -250,14 +228,7 @@ mod tests {
 
     #[test]
     fn every_spelling_of_done_is_understood() {
-        for query in [
-            "done",
-            "done=",
-            "done/",
-            "done=1",
-            "a=b&done",
-            "done=true&x",
-        ] {
+        for query in ["done", "done=", "done/", "done=1", "a=b&done", "done=true&x"] {
             assert!(is_done(query), "{query}");
         }
         for query in ["", "undone", "a=done", "donee"] {

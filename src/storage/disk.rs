@@ -4,7 +4,7 @@
 //! Names are made from [`BlobId`]s alone: `blobs/ab/ab…`, folders 0700, files 0600.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -43,6 +43,10 @@ impl DiskStore {
         self.folder.join(&blob.to_string()[..2])
     }
 
+    fn marker_path(&self) -> PathBuf {
+        self.folder.join("store-id")
+    }
+
     fn path(&self, blob: BlobId) -> PathBuf {
         self.shard(blob).join(blob.to_string())
     }
@@ -72,10 +76,7 @@ impl BlobStore for DiskStore {
             .mode(0o600)
             .open(self.path(blob))?;
         // Written inline: into the page cache this costs less than handing the frame to another thread.
-        each_frame(limit, body, |frame, at| {
-            file.write_all_at(frame, offset + at)
-        })
-        .await
+        each_frame(limit, body, |frame, at| file.write_all_at(frame, offset + at)).await
     }
 
     async fn seal(&self, blob: BlobId, parts: &[Part]) -> io::Result<()> {
@@ -106,9 +107,8 @@ impl BlobStore for DiskStore {
             if range.is_empty() {
                 return Ok::<_, io::Error>(None);
             }
-            let length = usize::try_from(range.end - range.start)
-                .unwrap_or(usize::MAX)
-                .min(READ_BYTES);
+            let length =
+                usize::try_from(range.end - range.start).unwrap_or(usize::MAX).min(READ_BYTES);
             let reader = Arc::clone(&file);
             let frame = blocking(move || {
                 let mut buffer = vec![0; length];
@@ -134,17 +134,27 @@ impl BlobStore for DiskStore {
 
     async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
         let folder = self.folder.clone();
-        let before = UNIX_EPOCH + Duration::from_secs(unix_secs);
+        let before = UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs)); // none: the end of time
         blocking(move || {
             let mut found = Vec::new();
             for shard in std::fs::read_dir(folder)? {
-                for entry in std::fs::read_dir(shard?.path())? {
+                let shard = shard?;
+                if !shard.file_type()?.is_dir() {
+                    continue;
+                }
+                for entry in std::fs::read_dir(shard.path())? {
                     let entry = entry?;
                     let Some(blob) = entry.file_name().to_str().and_then(BlobId::parse) else {
                         continue; // not ours
                     };
                     match entry.metadata() {
-                        Ok(metadata) if metadata.modified()? < before => found.push(blob),
+                        Ok(metadata)
+                            if before.is_none_or(|before| {
+                                metadata.modified().is_ok_and(|at| at < before)
+                            }) =>
+                        {
+                            found.push(blob);
+                        }
                         Ok(_) => {}
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         Err(error) => return Err(error),
@@ -156,15 +166,35 @@ impl BlobStore for DiskStore {
         .await
     }
 
-    async fn check(&self) -> io::Result<()> {
-        let probe = self.folder.join("probe");
+    async fn marker(&self) -> io::Result<Option<BlobId>> {
+        let path = self.marker_path();
+        blocking(move || match std::fs::read_to_string(path) {
+            Ok(text) => match BlobId::parse(text.trim()) {
+                Some(id) => Ok(Some(id)),
+                None => Err(io::Error::new(io::ErrorKind::InvalidData, "store-id is damaged")),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+
+    async fn mark(&self, id: BlobId) -> io::Result<()> {
+        let (folder, path) = (self.folder.clone(), self.marker_path());
         blocking(move || {
-            OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&probe)?;
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+            writeln!(file, "{id}")?;
+            file.sync_all()?;
+            File::open(folder)?.sync_all()
+        })
+        .await
+    }
+
+    async fn check(&self) -> io::Result<()> {
+        let probe = self.folder.join(format!("probe-{}", BlobId::random()));
+        blocking(move || {
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe)?;
             std::fs::remove_file(probe)
         })
         .await
@@ -175,7 +205,5 @@ impl BlobStore for DiskStore {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::claims::{Attempt, Claim};
-use super::place::{Claimed, place_again};
-use super::{Filled, Limits, Refusal, Slot, Spool, Uploads, detached};
+use super::place::{Claimed, Placed, place_first};
+use super::{Filled, Granted, Limits, Refusal, Slot, Spool, Uploads, detached};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
 use crate::metadata::State;
-use crate::part::{self, Declaration, Layout, Part, Placement, PlacementError};
+use crate::part::{self, Declaration, Part, Placement, PlacementError};
 use crate::storage::Written;
 
 /// A chunk, as its request describes it.
@@ -51,14 +51,12 @@ impl Uploads {
         let bound = bound.min(self.limits.max_chunk_size);
         let claim = Claim::new(entry, request.declared.index);
         match self.claim(claim, &request.declared, None, bound).await? {
-            Claimed::Granted(granted) => Ok(Slot::InPlace {
-                granted,
-                blobs: Arc::clone(&self.blobs),
-            }),
-            Claimed::Recorded(part) => Ok(Slot::Recorded {
-                part,
-                limit: self.limits.max_chunk_size,
-            }),
+            Claimed::Granted(granted) => {
+                Ok(Slot::InPlace { granted, blobs: Arc::clone(&self.blobs) })
+            }
+            Claimed::Recorded(part) => {
+                Ok(Slot::Recorded { id, part, limit: self.limits.max_chunk_size })
+            }
             Claimed::NeedsSize => Ok(Slot::Spool(Spool::of_chunk(self))),
         }
     }
@@ -82,39 +80,19 @@ impl Uploads {
         let (declared, written) = (&request.declared, filled.written);
         self.check_limits(declared, Some(written.size))?;
         match filled.slot {
-            Slot::Recorded { part, .. } => {
-                let id = request.id.ok_or(Refusal::UuidMissing {
-                    index: declared.index,
-                })?;
-                self.compare(id, declared, part, written).await?;
-                Ok(id)
-            }
+            Slot::Recorded { id, part, .. } => self.compare(id, declared, part, written).await,
             Slot::InPlace { granted, .. } => {
-                let start = granted.start;
-                match place_again(&granted.claim.entry, declared, written.size)? {
-                    Some(Placement::At {
-                        start: again,
-                        even_size,
-                    }) if again == start => {
-                        let part = Part {
-                            offset: start,
-                            size: written.size,
-                            crc32: written.crc32,
-                        };
-                        self.commit_part(granted.claim, declared, part, even_size)
-                            .await
-                    }
-                    Some(_) => {
-                        // Fields behind the file say otherwise than those before it.
-                        let range = start..start + written.size;
-                        let spool = Spool::copy(self, granted.blob, range).await?;
-                        drop(granted);
-                        self.record_spooled(spool, written, request).await
-                    }
-                    None => Err(self
-                        .why_not_receiving(granted.claim.entry.id, declared)
-                        .await),
+                let Granted { start, blob, .. } = granted;
+                let again = self.place_again(&granted.claim.entry, declared, written.size).await?;
+                if again.start == start {
+                    return self
+                        .commit_part(granted.claim, declared, written.at(start), again)
+                        .await;
                 }
+                // Fields behind the file say otherwise than those before it.
+                let spool = Spool::copy(self, blob, start..start + written.size).await?;
+                drop(granted);
+                self.record_spooled(spool, written, request).await
             }
             Slot::Spool(spool) => self.record_spooled(spool, written, request).await,
         }
@@ -124,7 +102,7 @@ impl Uploads {
     /// stay where they are; others are copied into place.
     async fn record_spooled(
         self: &Arc<Self>,
-        spool: Spool,
+        mut spool: Spool,
         written: Written,
         request: &ChunkRequest,
     ) -> Result<UploadId, Refusal> {
@@ -133,29 +111,19 @@ impl Uploads {
             Some(id) => id,
             None if declared.index == 0 => UploadId::random(),
             None => {
-                return Err(Refusal::UuidMissing {
-                    index: declared.index,
-                });
+                return Err(Refusal::UuidMissing { index: declared.index });
             }
         };
-        if let Some(claim) = self.adopt_spool(id, &spool, written, request).await? {
-            spool.keep();
-            let part = Part {
-                offset: 0,
-                size: written.size,
-                crc32: written.crc32,
-            };
-            return self.commit_part(claim, declared, part, None).await;
+        if let Some(claim) = self.adopt_spool(id, &mut spool, written, request).await? {
+            let placed = Placed { start: 0, even_size: None };
+            return self.commit_part(claim, declared, written.at(0), placed).await;
         }
         let entry = self
             .open_or_begin(id, request)
             .await?
             .ok_or(Refusal::Placement(PlacementError::TotalPartsMissing))?;
         let claim = Claim::new(entry, declared.index);
-        match self
-            .claim(claim, declared, Some(written.size), written.size)
-            .await?
-        {
+        match self.claim(claim, declared, Some(written.size), written.size).await? {
             Claimed::Granted(granted) => {
                 let mut bytes = spool.read(written.size).await?;
                 let copied = self
@@ -163,22 +131,10 @@ impl Uploads {
                     .write_part(granted.blob, granted.start, written.size, bytes.as_mut())
                     .await
                     .map_err(|error| Refusal::of_write(error, |_| Refusal::Raced))?;
-                let part = Part {
-                    offset: granted.start,
-                    size: copied.size,
-                    crc32: copied.crc32,
-                };
-                let placed = place_again(&granted.claim.entry, declared, copied.size)?;
-                let Some(Placement::At { even_size, .. }) = placed else {
-                    return Err(Refusal::Raced);
-                };
-                self.commit_part(granted.claim, declared, part, even_size)
-                    .await
+                let placed = self.place_again(&granted.claim.entry, declared, copied.size).await?;
+                self.commit_part(granted.claim, declared, copied.at(granted.start), placed).await
             }
-            Claimed::Recorded(part) => {
-                self.compare(id, declared, part, written).await?;
-                Ok(id)
-            }
+            Claimed::Recorded(part) => self.compare(id, declared, part, written).await,
             Claimed::NeedsSize => Err(Refusal::Raced), // the size is known: can't be
         }
     }
@@ -186,40 +142,26 @@ impl Uploads {
     /// Begins an upload whose first bytes are the spool's, if it is new and they are its first. The claim
     /// is taken before anybody else can see the upload.
     async fn adopt_spool(
-        self: &Arc<Self>,
+        &self,
         id: UploadId,
-        spool: &Spool,
+        spool: &mut Spool,
         written: Written,
         request: &ChunkRequest,
     ) -> Result<Option<Claim>, Refusal> {
-        let Some(total_parts) = request.declared.total_parts else {
-            return Ok(None);
-        };
-        let placed = part::place(
-            &request.declared,
-            &Layout::new(total_parts),
-            Some(written.size),
-        );
-        if !matches!(
-            placed,
-            Ok(Placement::At {
-                start: 0,
-                even_size: None
-            })
-        ) {
-            return Ok(None);
-        }
         let entry = self.entries.get(id);
         let _loading = entry.loading.lock().await;
         if request.id.is_some() && self.loaded(&entry).await? {
             return Ok(None);
         }
-        if !self
-            .begin(&entry, request, total_parts, spool.blob())
-            .await?
-        {
+        let (total_parts, placement) = place_first(&request.declared, Some(written.size))?;
+        if placement != (Placement::At { start: 0, even_size: None }) {
             return Ok(None);
         }
+        spool.check_age()?;
+        if !self.begin(&entry, request, total_parts, spool.blob()).await? {
+            return Ok(None);
+        }
+        spool.keep();
         let claim = Claim::new(Arc::clone(&entry), request.declared.index);
         match claim.attempt(&request.declared, Some(written.size), written.size)? {
             Attempt::Granted { .. } => Ok(Some(claim)),
@@ -227,17 +169,23 @@ impl Uploads {
         }
     }
 
-    /// A chunk that was sent again: fine when it is the same.
+    /// A chunk that was sent again: fine when it is the same. Answers the upload's uuid.
     async fn compare(
         &self,
         id: UploadId,
         declared: &Declaration,
         part: Part,
         written: Written,
-    ) -> Result<(), Refusal> {
+    ) -> Result<UploadId, Refusal> {
+        if let Some(declared) = part::declared_size(declared).filter(|size| *size != written.size) {
+            let actual = written.size;
+            return Err(
+                PlacementError::SizeMismatch { field: "chunksize", declared, actual }.into()
+            );
+        }
         let same_place = part::declared_offset(declared).is_none_or(|start| start == part.offset);
         if same_place && (part.size, part.crc32) == (written.size, written.crc32) {
-            return Ok(());
+            return Ok(id);
         }
         let index = declared.index;
         match self.metadata.load(id).await?.map(|record| record.state) {
@@ -247,32 +195,21 @@ impl Uploads {
     }
 
     fn check_limits(&self, declared: &Declaration, size: Option<u64>) -> Result<(), Refusal> {
-        let Limits {
-            max_file_size,
-            max_chunk_size,
-            max_parts,
-            ..
-        } = self.limits;
+        let Limits { max_file_size, max_chunk_size, max_parts, .. } = self.limits;
         if let Some(sent) = declared.total_parts.filter(|sent| *sent > max_parts) {
-            return Err(Refusal::TooManyParts {
-                sent: sent.into(),
-                max: max_parts,
-            });
+            return Err(Refusal::TooManyParts { sent: sent.into(), max: max_parts });
         }
-        let total = declared
-            .total_size
-            .or(declared.content_range.and_then(|range| range.total));
+        let total = part::declared_total(declared);
         if let Some(size) = total.filter(|size| *size > max_file_size) {
-            return Err(Refusal::FileTooLarge {
-                size,
-                max: max_file_size,
-            });
+            return Err(Refusal::FileTooLarge { size, max: max_file_size });
         }
         let size = size.or_else(|| part::declared_size(declared));
+        let end = part::declared_offset(declared).unwrap_or(0).saturating_add(size.unwrap_or(0));
+        if end > max_file_size {
+            return Err(Refusal::FileTooLong { max: max_file_size });
+        }
         if size.is_some_and(|size| size > max_chunk_size) {
-            return Err(Refusal::ChunkTooLarge {
-                max: max_chunk_size,
-            });
+            return Err(Refusal::ChunkTooLarge { max: max_chunk_size });
         }
         Ok(())
     }

@@ -43,7 +43,7 @@ pub(super) struct Entry {
     /// Held while the record is loaded or begun.
     pub(super) loading: tokio::sync::Mutex<()>,
     /// Held while the upload is finished; remembers the checksum that took long to compute.
-    pub(super) finishing: tokio::sync::Mutex<Option<[u8; 16]>>,
+    pub(super) finishing: tokio::sync::Mutex<Option<(BlobId, [u8; 16])>>,
     tracked: Mutex<Tracked>,
     /// Rings when a claim is released.
     released: Notify,
@@ -52,6 +52,8 @@ pub(super) struct Entry {
 #[derive(Default)]
 struct Tracked {
     record: Option<Record>,
+    /// Counts the changes that the store was told of: a record read before one of them is stale.
+    version: u64,
     claims: Vec<Claimed>,
 }
 
@@ -67,11 +69,7 @@ struct Claimed {
 /// What became of an attempt to claim a part's range.
 pub(super) enum Attempt {
     /// Write here: at most `limit` bytes from `start` on.
-    Granted {
-        blob: BlobId,
-        start: u64,
-        limit: u64,
-    },
+    Granted { blob: BlobId, start: u64, limit: u64 },
     /// The part is on record: compare, write nothing.
     Recorded(Part),
     /// Its place can't be told or guarded before its size is known.
@@ -95,29 +93,36 @@ impl Entry {
         }
     }
 
-    /// The record, if it is loaded.
-    pub(super) fn record(&self) -> Option<Record> {
-        lock(&self.tracked).record.clone()
-    }
-
-    /// Looks at the record without copying it.
+    /// Looks at the record, if it is loaded.
     pub(super) fn look<T>(&self, look: impl FnOnce(&Record) -> T) -> Option<T> {
         lock(&self.tracked).record.as_ref().map(look)
     }
 
-    /// Remembers what the store says.
-    pub(super) fn remember(&self, record: Record) {
-        lock(&self.tracked).record = Some(record);
+    /// What [`Entry::remember`] needs to know; ask before reading the store.
+    pub(super) fn version(&self) -> u64 {
+        lock(&self.tracked).version
+    }
+
+    /// Remembers what the store said; not if it has changed since `version`: what was read may lack an
+    /// acknowledged part, whose bytes would then be written over.
+    pub(super) fn remember(&self, record: Record, version: u64) {
+        let mut tracked = lock(&self.tracked);
+        if tracked.version == version {
+            tracked.record = Some(record);
+        }
     }
 
     /// Forgets the record after the store changed it: whoever needs it loads it again.
     pub(super) fn forget(&self) {
-        lock(&self.tracked).record = None;
+        let mut tracked = lock(&self.tracked);
+        tracked.version += 1;
+        tracked.record = None;
     }
 
     /// Forgets the record and stops everybody who writes: the upload is gone.
     pub(super) fn forget_and_revoke(&self) {
         let mut tracked = lock(&self.tracked);
+        tracked.version += 1;
         tracked.record = None;
         for claim in &tracked.claims {
             claim.revoked.cancel();
@@ -126,11 +131,9 @@ impl Entry {
 
     /// Counts a part that the store has recorded.
     pub(super) fn insert(&self, new: &NewPart, now: u64) {
-        if let Some(Record {
-            state: State::Receiving(unfinished),
-            ..
-        }) = &mut lock(&self.tracked).record
-        {
+        let mut tracked = lock(&self.tracked);
+        tracked.version += 1;
+        if let Some(Record { state: State::Receiving(unfinished), .. }) = &mut tracked.record {
             unfinished.layout.insert(new.index, new.part);
             unfinished.layout.total_size = unfinished.layout.total_size.or(new.total_size);
             unfinished.layout.even_size = unfinished.layout.even_size.or(new.even_size);
@@ -153,19 +156,13 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Stands in line for the part. Every older sender of it is told to stop, unless it is committing.
+    /// Stands in line for the part.
     pub(super) fn new(entry: Arc<Entry>, index: u32) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let revoked = CancellationToken::new();
         let mut tracked = lock(&entry.tracked);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed); // under the lock: in line in this order
-        for older in tracked
-            .claims
-            .iter()
-            .filter(|older| older.index == index && !older.committing)
-        {
-            older.revoked.cancel();
-        }
+
         tracked.claims.push(Claimed {
             serial,
             index,
@@ -174,14 +171,11 @@ impl Claim {
             committing: false,
         });
         drop(tracked);
-        Self {
-            entry,
-            revoked,
-            serial,
-        }
+        Self { entry, revoked, serial }
     }
 
-    /// Tries to take the range that the declaration and the record give. `bound`: no more bytes than this
+    /// Tries to take the range that the declaration and the record give. Older senders of the same part are
+    /// told to stop, unless they are committing. `bound`: no more bytes than this
     /// can come; it guards the range where none declares the part's size.
     pub(super) fn attempt(
         &self,
@@ -193,20 +187,22 @@ impl Claim {
         if self.revoked.is_cancelled() {
             return Ok(Attempt::Superseded);
         }
-        let Tracked { record, claims } = &mut *tracked;
-        let Some(Record {
-            state: State::Receiving(unfinished),
-            ..
-        }) = record
-        else {
+        let Tracked { record, claims, .. } = &mut *tracked;
+        let Some(Record { state: State::Receiving(unfinished), .. }) = record else {
             return Ok(Attempt::NotReceiving);
         };
         if let Some(part) = unfinished.layout.part(declared.index) {
+            part::check_declaration(declared, &unfinished.layout, None)?;
             return Ok(Attempt::Recorded(*part));
         }
         let Placement::At { start, .. } = part::place(declared, &unfinished.layout, size)? else {
             return Ok(Attempt::NeedsSize);
         };
+        for older in claims.iter().filter(|other| {
+            other.index == declared.index && other.serial < self.serial && !other.committing
+        }) {
+            older.revoked.cancel();
+        }
         let sized = size.or_else(|| part::declared_size(declared));
         let range = start..start.saturating_add(sized.unwrap_or(bound));
         let other_writer = claims.iter().any(|other| {
@@ -226,11 +222,7 @@ impl Claim {
         if let Some(own) = claims.iter_mut().find(|claim| claim.serial == self.serial) {
             own.range = Some(range.clone());
         }
-        Ok(Attempt::Granted {
-            blob: unfinished.blob,
-            start,
-            limit: range.end - range.start,
-        })
+        Ok(Attempt::Granted { blob: unfinished.blob, start, limit: range.end - range.start })
     }
 
     /// From here on no newer sender stops this one; `false` when one already has.
@@ -239,11 +231,7 @@ impl Claim {
         if self.revoked.is_cancelled() {
             return false;
         }
-        if let Some(own) = tracked
-            .claims
-            .iter_mut()
-            .find(|claim| claim.serial == self.serial)
-        {
+        if let Some(own) = tracked.claims.iter_mut().find(|claim| claim.serial == self.serial) {
             own.committing = true;
         }
         true
@@ -252,9 +240,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        lock(&self.entry.tracked)
-            .claims
-            .retain(|claim| claim.serial != self.serial);
+        lock(&self.entry.tracked).claims.retain(|claim| claim.serial != self.serial);
         self.entry.released.notify_waiters();
     }
 }

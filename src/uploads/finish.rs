@@ -37,25 +37,17 @@ impl Uploads {
     pub async fn done(self: &Arc<Self>, request: DoneRequest) -> Result<StoredFile, Refusal> {
         let this = Arc::clone(self);
         let finishing = detached(async move { this.finish(request).await });
-        tokio::time::timeout(PATIENCE, finishing)
-            .await
-            .unwrap_or(Err(Refusal::Verifying))
+        tokio::time::timeout(PATIENCE, finishing).await.unwrap_or(Err(Refusal::Verifying))
     }
 
     async fn finish(&self, request: DoneRequest) -> Result<StoredFile, Refusal> {
         let entry = self.entries.get(request.id);
         let mut known_md5 = entry.finishing.lock().await;
-        let record = self
-            .metadata
-            .load(request.id)
-            .await?
-            .ok_or(Refusal::NotFound)?;
+        let record = self.metadata.load(request.id).await?.ok_or(Refusal::NotFound)?;
         match owned(record, request.user)?.state {
             State::Receiving(unfinished) => {
                 let file = self.verify(unfinished, &request, &mut known_md5).await?;
-                self.metadata
-                    .finish_upload(request.id, file, self.clock.unix_secs())
-                    .await?;
+                self.metadata.finish_upload(request.id, file, self.clock.unix_secs()).await?;
                 entry.forget();
                 self.stored(request.id).await
             }
@@ -66,17 +58,12 @@ impl Uploads {
                 self.found(request.id).await
             }
             State::Replaced { .. } => self.found(request.id).await,
-            State::Expired => Err(self.expired(request.id).await),
-            State::Removed => Err(Refusal::Removed),
+            state => Err(self.gone(request.id, state.standing()).await.unwrap_or(Refusal::Raced)),
         }
     }
 
     async fn found(&self, id: UploadId) -> Result<StoredFile, Refusal> {
-        self.files(vec![id])
-            .await?
-            .pop()
-            .flatten()
-            .ok_or(Refusal::Removed)
+        self.files(vec![id]).await?.pop().flatten().ok_or(Refusal::Removed)
     }
 
     /// Checks that the parts make up the file that the request speaks of, and makes their blob durable.
@@ -84,46 +71,35 @@ impl Uploads {
         &self,
         unfinished: Unfinished,
         request: &DoneRequest,
-        known_md5: &mut Option<[u8; 16]>,
+        known_md5: &mut Option<(BlobId, [u8; 16])>,
     ) -> Result<NewFile, Refusal> {
-        let Unfinished {
-            blob,
-            layout,
-            filename,
-            ..
-        } = unfinished;
+        let Unfinished { blob, layout, filename, .. } = unfinished;
         let ranges = layout.missing();
         if !ranges.is_empty() {
             return Err(Refusal::MissingParts { ranges });
         }
         let size =
-            layout
-                .contiguous_size()
-                .map_err(|(index, expected)| Refusal::NotContiguous {
-                    index,
-                    start: layout.part(index).map_or(0, |part| part.offset),
-                    expected,
-                })?;
-        for declared in [layout.total_size, request.total_size]
-            .into_iter()
-            .flatten()
-        {
+            layout.contiguous_size().map_err(|(index, expected)| Refusal::NotContiguous {
+                index,
+                start: layout.part(index).map_or(0, |part| part.offset),
+                expected,
+            })?;
+        for declared in [layout.total_size, request.total_size].into_iter().flatten() {
             if declared != size {
-                return Err(Refusal::TotalSizeMismatch {
-                    declared,
-                    actual: size,
-                });
+                return Err(Refusal::TotalSizeMismatch { declared, actual: size });
             }
         }
         if let Some(declared) = request.md5 {
             let actual = match *known_md5 {
-                Some(md5) => md5,
-                None => *known_md5.insert(self.md5(blob, size).await?),
+                Some((of, md5)) if of == blob => md5,
+                _ => known_md5.insert((blob, self.md5(blob, size).await?)).1,
             };
             same_md5(declared, actual)?;
         }
         let received: Vec<Part> = layout.parts().map(|(_, part)| *part).collect();
-        self.blobs.seal(blob, &received).await?;
+        if let Err(error) = self.blobs.seal(blob, &received).await {
+            return Err(self.restart(request.id, &error).await?);
+        }
         let name = request.filename.clone().or(filename);
         let media_type = self.sniff(blob, size, name.as_ref()).await?;
         Ok(NewFile {
@@ -137,6 +113,17 @@ impl Uploads {
         })
     }
 
+    /// After a failed sync nobody knows which bytes are on the disk, and a second sync would not say: the
+    /// upload forgets its parts and begins again in another blob.
+    async fn restart(&self, id: UploadId, error: &std::io::Error) -> Result<Refusal, Refusal> {
+        tracing::error!(%id, %error, "an upload's bytes could not be made durable; it begins again");
+        let forgotten = self.metadata.restart_upload(id, BlobId::random()).await?;
+        self.entries.get(id).forget_and_revoke();
+        let refusal = if forgotten.is_some() { Refusal::NotDurable } else { Refusal::Removed };
+        self.delete_blobs(forgotten).await;
+        Ok(refusal)
+    }
+
     /// The media type of the stored bytes.
     pub(super) async fn sniff(
         &self,
@@ -144,10 +131,7 @@ impl Uploads {
         size: u64,
         name: Option<&Filename>,
     ) -> Result<MediaType, Refusal> {
-        let head = self
-            .blobs
-            .read(blob, 0..size.min(media::SNIFF_LEN as u64))
-            .await?;
+        let head = self.blobs.read(blob, 0..size.min(media::SNIFF_LEN as u64)).await?;
         let head = head
             .try_fold(Vec::new(), |mut head, frame| async move {
                 head.extend_from_slice(&frame);
@@ -188,19 +172,14 @@ fn same_md5(declared: [u8; 16], actual: [u8; 16]) -> Result<(), Refusal> {
         return Ok(());
     }
     let hex = |md5: [u8; 16]| format!("{:032x}", u128::from_be_bytes(md5));
-    Err(Refusal::Md5Mismatch {
-        declared: hex(declared),
-        actual: hex(actual),
-    })
+    Err(Refusal::Md5Mismatch { declared: hex(declared), actual: hex(actual) })
 }
 
 /// The whole file's checksum from those of its parts, without reading a byte.
 fn combined_crc32(parts: &[Part]) -> u32 {
     let mut whole = crc32fast::Hasher::new();
     for part in parts {
-        whole.combine(&crc32fast::Hasher::new_with_initial_len(
-            part.crc32, part.size,
-        ));
+        whole.combine(&crc32fast::Hasher::new_with_initial_len(part.crc32, part.size));
     }
     whole.finalize()
 }
@@ -216,11 +195,7 @@ mod tests {
         let parts: Vec<Part> = bytes
             .chunks(777)
             .map(|chunk| {
-                let part = Part {
-                    offset,
-                    size: chunk.len() as u64,
-                    crc32: crc32fast::hash(chunk),
-                };
+                let part = Part { offset, size: chunk.len() as u64, crc32: crc32fast::hash(chunk) };
                 offset += part.size;
                 part
             })

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::claims::{Attempt, Claim, Entry};
-use super::{ChunkRequest, Granted, Refusal, Uploads};
+use super::{ChunkRequest, Granted, Refusal, Uploads, detached};
 use crate::ids::{BlobId, UploadId};
-use crate::metadata::{Begun, NewPart, NewUpload, Recorded, State, UnfinishedCap};
-use crate::part::{self, Declaration, Layout, Part, Placement};
+use crate::metadata::{Begun, NewPart, NewUpload, Recorded, Standing, State, UnfinishedCap};
+use crate::part::{self, Declaration, Layout, Part, Placement, PlacementError};
 use crate::storage::BodyError;
 
 /// An unfinished upload in which nothing was stored for so long makes room for a new one at the cap.
@@ -20,6 +20,13 @@ pub(super) enum Claimed {
     NeedsSize,
 }
 
+/// Where a part lies, and what placing it says of the others.
+#[derive(Clone, Copy)]
+pub(super) struct Placed {
+    pub(super) start: u64,
+    pub(super) even_size: Option<u64>,
+}
+
 impl Uploads {
     /// The upload's entry with its record loaded, begun if the uuid is new. `None` when it is new and
     /// `totalparts` isn't known yet.
@@ -29,40 +36,34 @@ impl Uploads {
         request: &ChunkRequest,
     ) -> Result<Option<Arc<Entry>>, Refusal> {
         let entry = self.entries.get(id);
-        let owner = entry.look(|record| record.user);
-        if owner.is_none() {
-            let _loading = entry.loading.lock().await;
-            if !self.loaded(&entry).await? {
-                let Some(total_parts) = request.declared.total_parts else {
-                    return Ok(None);
-                };
-                part::check_declaration(&request.declared, &Layout::new(total_parts), None)?;
-                if !self
-                    .begin(&entry, request, total_parts, BlobId::random())
-                    .await?
-                {
-                    return Err(Refusal::Raced);
-                }
+        if entry.look(|_| ()).is_none() {
+            let (this, opened, request) = (Arc::clone(self), Arc::clone(&entry), request.clone());
+            if !detached(async move { this.load_or_begin(&opened, &request).await }).await? {
+                return Ok(None);
             }
         }
-        match entry.look(|record| (record.user, matches!(record.state, State::Receiving(_)))) {
-            Some((user, _)) if user != request.user => Err(Refusal::NotFound),
-            Some((_, true)) => Ok(Some(entry)),
-            _ => match self.gone(&entry).await {
-                Some(refusal) => Err(refusal),
-                None => Ok(Some(entry)),
-            },
+        let (user, standing) =
+            entry.look(|record| (record.user, record.state.standing())).ok_or(Refusal::Raced)?;
+        if user != request.user {
+            return Err(Refusal::NotFound);
+        }
+        match self.gone(id, standing).await {
+            Some(refusal) => Err(refusal),
+            None => Ok(Some(entry)),
         }
     }
 
-    /// Why an upload that isn't receiving takes nothing; `None` when it is finished.
-    async fn gone(&self, entry: &Entry) -> Option<Refusal> {
-        match entry.record().map(|record| record.state) {
-            Some(State::Removed | State::Replaced { .. }) => Some(Refusal::Removed),
-            Some(State::Expired) => Some(self.expired(entry.id).await),
-            Some(State::Finished(_) | State::Receiving(_)) => None,
-            None => Some(Refusal::Raced),
+    async fn load_or_begin(&self, entry: &Entry, request: &ChunkRequest) -> Result<bool, Refusal> {
+        let _loading = entry.loading.lock().await;
+        if self.loaded(entry).await? {
+            return Ok(true);
         }
+        if request.declared.total_parts.is_none() {
+            return Ok(false);
+        }
+        let (total_parts, _) = place_first(&request.declared, None)?;
+        let begun = self.begin(entry, request, total_parts, BlobId::random()).await?;
+        begun.then_some(true).ok_or(Refusal::Raced)
     }
 
     /// Commits a new upload; `false` when the uuid is taken. The caller holds `loading`.
@@ -92,9 +93,9 @@ impl Uploads {
             Begun::Exists => return Ok(false),
             Begun::TooMany => return Err(Refusal::TooManyUnfinished { max: cap.max }),
         };
-        if let Some((id, blob)) = evicted {
+        if let Some((id, blobs)) = evicted {
             self.entries.get(id).forget_and_revoke();
-            self.delete_blobs([blob]).await;
+            self.delete_blobs(blobs).await;
         }
         self.loaded(entry).await
     }
@@ -116,18 +117,10 @@ impl Uploads {
                     if start.saturating_add(part::declared_size(declared).unwrap_or(0))
                         > self.limits.max_file_size
                     {
-                        return Err(Refusal::FileTooLong {
-                            max: self.limits.max_file_size,
-                        });
+                        return Err(Refusal::FileTooLong { max: self.limits.max_file_size });
                     }
                     let declared = part::declared_size(declared).is_some();
-                    return Ok(Claimed::Granted(Granted {
-                        claim,
-                        blob,
-                        start,
-                        limit,
-                        declared,
-                    }));
+                    return Ok(Claimed::Granted(Granted { claim, blob, start, limit, declared }));
                 }
                 Attempt::Recorded(part) => return Ok(Claimed::Recorded(part)),
                 Attempt::NeedsSize => return Ok(Claimed::NeedsSize),
@@ -138,11 +131,12 @@ impl Uploads {
                     if !self.loaded(&entry).await? {
                         return Err(Refusal::Raced);
                     }
-                    if let Some(refusal) = self.gone(&entry).await {
+                    let standing = entry.look(|record| record.state.standing());
+                    let standing = standing.ok_or(Refusal::Raced)?;
+                    if let Some(refusal) = self.gone(entry.id, standing).await {
                         return Err(refusal);
                     }
-                    if entry.look(|record| matches!(record.state, State::Finished(_))) == Some(true)
-                    {
+                    if standing == Standing::Finished {
                         let received = self.metadata.received_parts(entry.id).await?;
                         let part = received.get(declared.index as usize).copied();
                         let index = declared.index;
@@ -161,20 +155,16 @@ impl Uploads {
         claim: Claim,
         declared: &Declaration,
         part: Part,
-        even_size: Option<u64>,
+        placed: Placed,
     ) -> Result<UploadId, Refusal> {
         if part.range().end > self.limits.max_file_size {
-            return Err(Refusal::FileTooLong {
-                max: self.limits.max_file_size,
-            });
+            return Err(Refusal::FileTooLong { max: self.limits.max_file_size });
         }
         if !claim.begin_commit() {
             return Err(Refusal::Body(BodyError::Superseded));
         }
         let entry = &claim.entry;
-        let total_size = declared
-            .total_size
-            .or(declared.content_range.and_then(|r| r.total));
+        let total_size = part::declared_total(declared);
         let known = entry.look(|record| match &record.state {
             State::Receiving(u) => (u.layout.total_size, u.layout.even_size),
             _ => (None, None),
@@ -184,7 +174,7 @@ impl Uploads {
             index: declared.index,
             part,
             total_size: total_size.filter(|_| known_total.is_none()),
-            even_size: even_size.filter(|_| known_even.is_none()),
+            even_size: placed.even_size.filter(|_| known_even.is_none()),
         };
         let now = self.clock.unix_secs();
         match self.metadata.record_part(entry.id, new, now).await? {
@@ -199,34 +189,48 @@ impl Uploads {
         }
     }
 
+    /// Where the part goes now that its size and all its fields are known.
+    pub(super) async fn place_again(
+        &self,
+        entry: &Entry,
+        declared: &Declaration,
+        size: u64,
+    ) -> Result<Placed, Refusal> {
+        if entry.look(|_| ()).is_none() {
+            let _loading = entry.loading.lock().await;
+            self.loaded(entry).await?;
+        }
+        let placed = entry.look(|record| match &record.state {
+            State::Receiving(unfinished) => {
+                part::place(declared, &unfinished.layout, Some(size)).map(Some)
+            }
+            _ => Ok(None),
+        });
+        match placed.transpose()?.flatten() {
+            Some(Placement::At { start, even_size }) => Ok(Placed { start, even_size }),
+            _ => Err(self.why_not_receiving(entry.id, declared).await),
+        }
+    }
+
     /// Why a part could not be recorded: the upload was finished, removed or changed meanwhile.
-    pub(super) async fn why_not_receiving(&self, id: UploadId, declared: &Declaration) -> Refusal {
-        match self.metadata.load(id).await {
-            Err(error) => error.into(),
-            Ok(record) => match record.map(|record| record.state) {
-                Some(State::Finished(_)) => Refusal::UploadFinished {
-                    index: declared.index,
-                },
-                Some(State::Removed | State::Replaced { .. }) => Refusal::Removed,
-                Some(State::Expired) => self.expired(id).await,
-                Some(State::Receiving(_)) | None => Refusal::Raced,
-            },
+    async fn why_not_receiving(&self, id: UploadId, declared: &Declaration) -> Refusal {
+        let standing = match self.metadata.load(id).await {
+            Ok(record) => record.map(|record| record.state.standing()),
+            Err(error) => return error.into(),
+        };
+        match standing {
+            Some(Standing::Finished) => Refusal::UploadFinished { index: declared.index },
+            Some(standing) => self.gone(id, standing).await.unwrap_or(Refusal::Raced),
+            None => Refusal::Raced,
         }
     }
 }
 
-/// Where the part goes now that its size and all its fields are known; `None` when the upload receives
-/// nothing any more.
-pub(super) fn place_again(
-    entry: &Entry,
+/// Where the part of a new upload goes, and into how many that is cut.
+pub(super) fn place_first(
     declared: &Declaration,
-    size: u64,
-) -> Result<Option<Placement>, Refusal> {
-    let placed = entry.look(|record| match &record.state {
-        State::Receiving(unfinished) => {
-            part::place(declared, &unfinished.layout, Some(size)).map(Some)
-        }
-        _ => Ok(None),
-    });
-    Ok(placed.transpose()?.flatten())
+    size: Option<u64>,
+) -> Result<(u32, Placement), PlacementError> {
+    let total_parts = declared.total_parts.ok_or(PlacementError::TotalPartsMissing)?;
+    Ok((total_parts, part::place(declared, &Layout::new(total_parts), size)?))
 }

@@ -51,17 +51,15 @@ pub enum Refusal {
         "the chunks don't lie end to end: chunk {index} begins at byte {start}, but the ones before \
          it end at byte {expected}"
     )]
-    NotContiguous {
-        index: PartIndex,
-        start: u64,
-        expected: u64,
-    },
+    NotContiguous { index: PartIndex, start: u64, expected: u64 },
     #[error("totalfilesize is {declared}, but {actual} bytes were received")]
     TotalSizeMismatch { declared: u64, actual: u64 },
     #[error("md5 is {declared}, but that of the received bytes is {actual}")]
     Md5Mismatch { declared: String, actual: String },
     #[error("the file is still being verified: ask again in a few seconds")]
     Verifying,
+    #[error("the disk failed to keep what was received: start again at chunk 0")]
+    NotDurable,
     #[error("a thumbnail must be an image, but these bytes are {found}")]
     NotAnImage { found: String },
     #[error("parentuuid names no file or upload of yours")]

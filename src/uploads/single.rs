@@ -51,50 +51,38 @@ impl Uploads {
     ) -> Result<StoredFile, Refusal> {
         let written = filled.written;
         // Only chunks get other slots, and fields that have arrived stay.
-        let Slot::Spool(spool) = filled.slot else {
+        let Slot::Spool(mut spool) = filled.slot else {
             return Err(Refusal::Raced);
         };
         let total =
             part::check_declaration(&request.declared, &Layout::new(1), Some(written.size))?;
         if let Some(declared) = total.filter(|total| *total != written.size) {
-            return Err(Refusal::TotalSizeMismatch {
-                declared,
-                actual: written.size,
-            });
+            return Err(Refusal::TotalSizeMismatch { declared, actual: written.size });
+        }
+        if let Some(start) = part::declared_offset(&request.declared).filter(|start| *start != 0) {
+            return Err(Refusal::NotContiguous { index: 0, start, expected: 0 });
         }
         if written.size > self.limits.max_file_size {
-            return Err(Refusal::FileTooLong {
-                max: self.limits.max_file_size,
-            });
+            return Err(Refusal::FileTooLong { max: self.limits.max_file_size });
         }
         let id = request.id.unwrap_or_else(UploadId::random);
         if let Some(file) = self.same_file(id, &request, written).await? {
             return Ok(file);
         }
-        self.check_md5(spool.blob(), written.size, request.md5)
-            .await?;
-        let media_type = self
-            .sniff(spool.blob(), written.size, request.filename.as_ref())
-            .await?;
+        self.check_md5(spool.blob(), written.size, request.md5).await?;
+        let media_type = self.sniff(spool.blob(), written.size, request.filename.as_ref()).await?;
         let parent = match (request.role, request.parent) {
             (Role::Thumbnail, _) if !media_type.is_image() => {
-                return Err(Refusal::NotAnImage {
-                    found: media_type.to_string(),
-                });
+                return Err(Refusal::NotAnImage { found: media_type.to_string() });
             }
             (Role::Thumbnail, Some(parent)) => Some(self.parent_of(parent, request.user).await?),
             (_, parent) => parent,
         };
-        let part = Part {
-            offset: 0,
-            size: written.size,
-            crc32: written.crc32,
-        };
+        let part = Part { offset: 0, size: written.size, crc32: written.crc32 };
         self.blobs.seal(spool.blob(), &[part]).await?;
-        let filename = request
-            .filename
-            .clone()
-            .unwrap_or_else(|| Filename::made_up(media_type.extension()));
+        spool.check_age()?;
+        let filename =
+            request.filename.clone().unwrap_or_else(|| Filename::made_up(media_type.extension()));
         let new = NewSingle {
             id,
             user: request.user,
@@ -112,11 +100,7 @@ impl Uploads {
                 received: vec![part],
             },
         };
-        match self
-            .metadata
-            .store_single(new, self.clock.unix_secs())
-            .await?
-        {
+        match self.metadata.store_single(new, self.clock.unix_secs()).await? {
             Stored::Stored { replaced } => {
                 spool.keep();
                 self.entries.get(id).forget();
@@ -124,10 +108,7 @@ impl Uploads {
                 self.stored(id).await
             }
             Stored::NoParent => Err(Refusal::NoParent),
-            Stored::Exists => self
-                .same_file(id, &request, written)
-                .await?
-                .ok_or(Refusal::Raced),
+            Stored::Exists => self.same_file(id, &request, written).await?.ok_or(Refusal::Raced),
         }
     }
 
@@ -145,19 +126,13 @@ impl Uploads {
             State::Finished(file) if (file.size, file.crc32) == (written.size, written.crc32) => {
                 Ok(Some(*file))
             }
-            State::Finished(_) | State::Receiving(_) => Err(Refusal::FileConflict),
-            State::Expired => Err(self.expired(id).await),
-            State::Removed | State::Replaced { .. } => Err(Refusal::Removed),
+            state => Err(self.gone(id, state.standing()).await.unwrap_or(Refusal::FileConflict)),
         }
     }
 
     /// The media a thumbnail belongs to; a thumbnail's own uuid stands for its parent.
     async fn parent_of(&self, id: UploadId, user: UserId) -> Result<UploadId, Refusal> {
-        let record = self
-            .metadata
-            .load(id)
-            .await?
-            .filter(|record| record.user == user);
+        let record = self.metadata.load(id).await?.filter(|record| record.user == user);
         match record.map(|record| record.state) {
             Some(State::Finished(file)) if file.role == Role::Thumbnail => {
                 file.parent.ok_or(Refusal::NoParent)

@@ -3,13 +3,14 @@
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::claims::Claim;
 use super::{Refusal, Uploads};
-use crate::ids::BlobId;
+use crate::ids::{BlobId, UploadId};
 use crate::part::Part;
 use crate::storage::{self, BlobStore, BodyError, Incoming, Written};
 
@@ -24,6 +25,8 @@ pub enum Slot {
     },
     /// Nowhere: they are on record and only compared.
     Recorded {
+        /// The upload.
+        id: UploadId,
         /// The recorded part.
         part: Part,
         /// No chunk has more bytes.
@@ -59,10 +62,17 @@ impl Slot {
                 .map_err(|error| Refusal::of_write(error, |max| Refusal::ChunkTooLarge { max }))?,
             Self::Spool(spool) => spool.write(body).await?,
         };
-        Ok(Filled {
-            slot: self,
-            written,
-        })
+        Ok(Filled { slot: self, written })
+    }
+}
+
+impl Filled {
+    /// Completes when a newer sender of the same part has taken its place; never, where none can.
+    pub async fn superseded(&self) {
+        match &self.slot {
+            Slot::InPlace { granted, .. } => granted.claim.revoked.cancelled().await,
+            Slot::Recorded { .. } | Slot::Spool(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -70,9 +80,7 @@ impl Granted {
     async fn write(&self, blobs: &dyn BlobStore, body: Incoming<'_>) -> Result<Written, Refusal> {
         let revoked = &self.claim.revoked;
         let mut body = std::pin::pin!(body.take_until(revoked.cancelled()));
-        let written = blobs
-            .write_part(self.blob, self.start, self.limit, body.as_mut())
-            .await;
+        let written = blobs.write_part(self.blob, self.start, self.limit, body.as_mut()).await;
         if revoked.is_cancelled() {
             return Err(Refusal::Body(BodyError::Superseded));
         }
@@ -95,6 +103,8 @@ pub struct Spool {
     too_long: fn(u64) -> Refusal,
     blobs: Arc<dyn BlobStore>,
     kept: bool,
+    begun: Instant,
+    max_age: Duration,
 }
 
 impl Spool {
@@ -111,13 +121,14 @@ impl Spool {
     }
 
     fn new(uploads: &Uploads, limit: u64, too_long: fn(u64) -> Refusal) -> Self {
-        let blobs = Arc::clone(&uploads.blobs);
         Self {
             blob: BlobId::random(),
             limit,
             too_long,
-            blobs,
+            blobs: Arc::clone(&uploads.blobs),
             kept: false,
+            begun: Instant::now(),
+            max_age: uploads.limits.max_age,
         }
     }
 
@@ -143,8 +154,18 @@ impl Spool {
     }
 
     /// A record claims it now.
-    pub(super) fn keep(mut self) {
+    pub(super) fn keep(&mut self) {
         self.kept = true;
+    }
+
+    /// Refuses to put bytes on record that are so old that a sweep may take them for nobody's.
+    pub(super) fn check_age(&self) -> Result<(), Refusal> {
+        if self.begun.elapsed() < self.max_age {
+            return Ok(());
+        }
+        let limit = self.max_age.as_secs();
+        let message = format!("it could not be put on record within {limit} s");
+        Err(Refusal::Body(BodyError::TooSlow(message)))
     }
 
     async fn write(&self, body: Incoming<'_>) -> Result<Written, Refusal> {
@@ -172,9 +193,9 @@ pub(super) type Stored = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + S
 
 async fn stored(blobs: &dyn BlobStore, blob: BlobId, range: Range<u64>) -> Result<Stored, Refusal> {
     let bytes = blobs.read(blob, range).await?;
-    // A reader's failure ends the copy as a sender's would; the message is for the log's reader.
+
     Ok(Box::pin(bytes.map_err(move |error| {
         tracing::error!(%blob, %error, "stored bytes could not be read back");
-        BodyError::Aborted
+        BodyError::Unreadable
     })))
 }

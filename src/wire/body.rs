@@ -119,16 +119,9 @@ pub struct FormReader {
 impl FormReader {
     /// Nothing is polled yet.
     pub fn new(body: Body, boundary: &Boundary, form: Form, limits: BodyLimits) -> Self {
-        let parts = MultipartLimits {
-            max_parts: limits.max_fields,
-            ..MultipartLimits::default()
-        };
+        let parts = MultipartLimits { max_parts: limits.max_fields, ..MultipartLimits::default() };
         let multipart = Multipart::new(TimedBody::new(body, limits), boundary, parts);
-        Self {
-            multipart,
-            limits,
-            form,
-        }
+        Self { multipart, limits, form }
     }
 
     /// Reads fields up to the file's first byte; `false` when the form has no (further) file.
@@ -159,11 +152,7 @@ impl FormReader {
     /// Reads the fields behind the file, to the body's end.
     pub async fn rest(&mut self) -> Result<(), ApiError> {
         if self.until_file().await? {
-            return Err(ApiError::bad_field(
-                "file",
-                "more_than_one",
-                "send one file a request",
-            ));
+            return Err(ApiError::bad_field("file", "more_than_one", "send one file a request"));
         }
         Ok(())
     }
@@ -215,10 +204,7 @@ pub struct DrainOnDrop<B: http_body::Body<Data = Bytes> + Send + Unpin + 'static
 impl<B: http_body::Body<Data = Bytes> + Send + Unpin + 'static> DrainOnDrop<B> {
     /// `asks_first`: the request has `Expect: 100-continue`.
     pub fn new(inner: B, asks_first: bool) -> Self {
-        Self {
-            inner: Some(inner),
-            asks_first,
-        }
+        Self { inner: Some(inner), asks_first }
     }
 }
 
@@ -233,8 +219,9 @@ impl<B: http_body::Body<Data = Bytes> + Send + Unpin + 'static> http_body::Body 
         let Some(inner) = &mut self.inner else {
             return Poll::Ready(None);
         };
-        let frame = ready!(Pin::new(inner).poll_frame(cx));
-        self.asks_first = false;
+        let frame = Pin::new(inner).poll_frame(cx);
+        self.asks_first = false; // asked for, the client sends
+        let frame = ready!(frame);
         if !matches!(frame, Some(Ok(_))) {
             self.inner = None;
         }
@@ -242,15 +229,11 @@ impl<B: http_body::Body<Data = Bytes> + Send + Unpin + 'static> http_body::Body 
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner
-            .as_ref()
-            .is_none_or(http_body::Body::is_end_stream)
+        self.inner.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
     }
 }
 

@@ -59,11 +59,8 @@ fn fallback(name: &Filename) -> String {
         return whole.to_owned();
     }
     let stem = plain(name.stem());
-    let stem = if stem.contains(|c: char| c.is_ascii_alphanumeric()) {
-        stem
-    } else {
-        "file".to_owned()
-    };
+    let stem =
+        if stem.contains(|c: char| c.is_ascii_alphanumeric()) { stem } else { "file".to_owned() };
     match name.extension() {
         Some(extension) => format!("{stem}.{}", plain(extension)),
         None => stem,
@@ -101,15 +98,9 @@ mod tests {
 
     #[test]
     fn plain_names_need_one_parameter() {
-        assert_eq!(
-            attachment("a b's; (1).jpg"),
-            "attachment; filename=\"a b's; (1).jpg\""
-        );
+        assert_eq!(attachment("a b's; (1).jpg"), "attachment; filename=\"a b's; (1).jpg\"");
         let name = Filename::parse("a.jpg").unwrap();
-        assert_eq!(
-            content_disposition(Disposition::Inline, &name),
-            "inline; filename=\"a.jpg\""
-        );
+        assert_eq!(content_disposition(Disposition::Inline, &name), "inline; filename=\"a.jpg\"");
     }
 
     #[test]
@@ -122,10 +113,7 @@ mod tests {
             attachment("文件.pdf"),
             "attachment; filename=\"file.pdf\"; filename*=UTF-8''%E6%96%87%E4%BB%B6.pdf"
         );
-        assert_eq!(
-            attachment("€"),
-            "attachment; filename=\"file\"; filename*=UTF-8''%E2%82%AC"
-        );
+        assert_eq!(attachment("€"), "attachment; filename=\"file\"; filename*=UTF-8''%E2%82%AC");
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! Use [`Refusal`] below the routes and [`ApiError`] in them. One shape for all
 //! (protocol, section 7), so that each client finds what it reads. A failure inside the server is logged
-//! here, once, and shown as a plain 500.
+//! once ([`log_failures`]) and shown as a plain 500.
 
 use axum::Json;
+use axum::extract::Request;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -31,6 +33,8 @@ struct Answer {
     reset: bool,
     extra: Option<(&'static str, Value)>,
     header: Option<(HeaderName, HeaderValue)>,
+    /// For the log.
+    cause: Option<String>,
 }
 
 impl ApiError {
@@ -45,14 +49,13 @@ impl ApiError {
             reset: false,
             extra: None,
             header: None,
+            cause: None,
         }))
     }
 
     /// A malformed field: the same request can never succeed.
     pub fn bad_field(field: &'static str, code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, message)
-            .field(field)
-            .never()
+        Self::new(StatusCode::BAD_REQUEST, code, message).field(field).never()
     }
 
     /// A malformed request: it can never succeed.
@@ -73,40 +76,28 @@ impl ApiError {
     /// The method doesn't exist on this path.
     pub fn method_not_allowed(allowed: &'static str) -> Self {
         let message = format!("this path answers {allowed} only");
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            message,
-        )
-        .never()
-        .header(ALLOW, allowed)
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+            .never()
+            .header(ALLOW, allowed)
     }
 
     /// The body has a type that isn't understood here.
     pub fn unsupported_media_type(message: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            message,
-        )
-        .never()
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message).never()
     }
 
     /// No range of a file of `size` bytes was asked for.
     pub fn range_not_satisfiable(content_range: &str, size: u64) -> Self {
         let message = format!("the file has {size} bytes; no such range of it");
-        Self::new(
-            StatusCode::RANGE_NOT_SATISFIABLE,
-            "range_not_satisfiable",
-            message,
-        )
-        .header(http::header::CONTENT_RANGE, content_range)
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", message)
+            .header(http::header::CONTENT_RANGE, content_range)
     }
 
     fn internal(error: &dyn std::error::Error) -> Self {
-        tracing::error!(error = %chain(error), "a request failed inside the server");
         let message = "something failed inside the server; it has been logged";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+        let mut answer = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);
+        answer.0.cause = Some(chain(error));
+        answer
     }
 
     fn field(mut self, field: &'static str) -> Self {
@@ -134,6 +125,21 @@ impl ApiError {
     }
 }
 
+/// What failed inside the server, on its way to the log; never sent.
+#[derive(Clone, Debug)]
+struct Cause(String);
+
+/// Logs failures inside the server, once, with the request they concern. The query stays out of the log: it
+/// may hold a signature.
+pub async fn log_failures(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    if let Some(Cause(error)) = response.extensions().get() {
+        tracing::error!(%method, path, error, "a request failed inside the server");
+    }
+    response
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let answer = *self.0;
@@ -158,11 +164,12 @@ impl IntoResponse for ApiError {
         if let Some((name, value)) = answer.header {
             response.headers_mut().insert(name, value);
         }
+        if let Some(cause) = answer.cause {
+            response.extensions_mut().insert(Cause(cause));
+        }
         if answer.status == StatusCode::REQUEST_TIMEOUT {
             // What is left of the body can't be told from a next request.
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -189,13 +196,11 @@ impl From<Refusal> for ApiError {
             }
             Refusal::TooManyParts { .. } => bad("totalparts", "too_many_parts"),
             Refusal::FileTooLarge { .. } | Refusal::FileTooLong { .. } => {
-                of(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large")
-                    .field("file")
-                    .never()
+                of(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large").field("file").never()
             }
-            Refusal::ChunkTooLarge { .. } => of(StatusCode::PAYLOAD_TOO_LARGE, "chunk_too_large")
-                .field("file")
-                .never(),
+            Refusal::ChunkTooLarge { .. } => {
+                of(StatusCode::PAYLOAD_TOO_LARGE, "chunk_too_large").field("file").never()
+            }
             Refusal::LongerThanDeclared { .. } => bad("chunksize", "size_mismatch"),
             Refusal::MissingParts { ref ranges } => {
                 let mut error = of(StatusCode::BAD_REQUEST, "chunks_missing").reset();
@@ -206,12 +211,13 @@ impl From<Refusal> for ApiError {
             Refusal::TotalSizeMismatch { .. } => bad("totalfilesize", "size_mismatch"),
             Refusal::Md5Mismatch { .. } => bad("md5", "md5_mismatch"),
             Refusal::Verifying => of(StatusCode::SERVICE_UNAVAILABLE, "verifying").retry_after(2),
-            Refusal::NotAnImage { .. } => of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_an_image")
-                .field("file")
-                .never(),
-            Refusal::NoParent => of(StatusCode::NOT_FOUND, "not_found")
-                .field("parentuuid")
-                .never(),
+            Refusal::NotDurable => {
+                of(StatusCode::SERVICE_UNAVAILABLE, "not_durable").reset().retry_after(1)
+            }
+            Refusal::NotAnImage { .. } => {
+                of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_an_image").field("file").never()
+            }
+            Refusal::NoParent => of(StatusCode::NOT_FOUND, "not_found").field("parentuuid").never(),
             Refusal::Attached => of(StatusCode::CONFLICT, "attached").never(),
             Refusal::StorageFull => of(StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
             Refusal::Internal(source) => Self::internal(source.as_ref()),
@@ -235,11 +241,13 @@ impl From<PlacementError> for ApiError {
             PlacementError::Empty { .. } => ("file", "empty_chunk"),
         };
         let reset = matches!(error, PlacementError::Uneven { .. });
+        // Once other chunks have arrived, this one may be placed.
+        let later = matches!(error, PlacementError::OffsetUnknown { .. });
         let answer = Self::new(StatusCode::BAD_REQUEST, code, error.to_string()).field(field);
-        if reset {
-            answer.reset()
-        } else {
-            answer.never()
+        match (reset, later) {
+            (true, _) => answer.reset(),
+            (_, true) => answer,
+            _ => answer.never(),
         }
     }
 }
@@ -252,9 +260,10 @@ impl From<BodyError> for ApiError {
             BodyError::Aborted => of(StatusCode::BAD_REQUEST, "body_incomplete"),
             BodyError::Malformed(_) => of(StatusCode::BAD_REQUEST, "malformed_body").never(),
             BodyError::TooSlow { .. } => of(StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
-            BodyError::TooLong { .. } => of(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
-                .field("file")
-                .never(),
+            BodyError::TooLong { .. } => {
+                of(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large").never()
+            }
+            BodyError::Unreadable => Self::internal(&error),
             BodyError::Superseded => of(StatusCode::CONFLICT, "superseded"),
         }
     }
@@ -262,13 +271,9 @@ impl From<BodyError> for ApiError {
 
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "not_authenticated",
-            error.to_string(),
-        )
-        .never()
-        .header(WWW_AUTHENTICATE, "Bearer")
+        Self::new(StatusCode::UNAUTHORIZED, "not_authenticated", error.to_string())
+            .never()
+            .header(WWW_AUTHENTICATE, "Bearer")
     }
 }
 
@@ -287,17 +292,11 @@ impl From<metadata::Error> for ApiError {
 /// The indexes one by one, `[3, 4, 7]`; when they are many, as closed ranges, `[[3, 900]]`.
 fn missing(ranges: &[(u32, u32)]) -> Value {
     const ONE_BY_ONE: u64 = 1000;
-    let count: u64 = ranges
-        .iter()
-        .map(|(first, last)| u64::from(last - first) + 1)
-        .sum();
+    let count: u64 = ranges.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
     if count > ONE_BY_ONE {
         return json!(ranges);
     }
-    ranges
-        .iter()
-        .flat_map(|(first, last)| *first..=*last)
-        .collect()
+    ranges.iter().flat_map(|(first, last)| *first..=*last).collect()
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

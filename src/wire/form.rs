@@ -71,10 +71,7 @@ impl Form {
             })
         };
         let content_range = content_range.map(parse).transpose()?;
-        Ok(Self {
-            content_range,
-            ..Self::default()
-        })
+        Ok(Self { content_range, ..Self::default() })
     }
 
     /// Takes a field; names that mean nothing here are ignored. The same value twice is fine, also in both
@@ -128,9 +125,7 @@ impl Form {
 
     /// Whether it asks, as Fine Uploader can, for a DELETE in the clothes of a POST.
     pub fn is_delete(&self) -> bool {
-        self.values
-            .get("_method")
-            .is_some_and(|method| method.eq_ignore_ascii_case("DELETE"))
+        self.values.get("_method").is_some_and(|method| method.eq_ignore_ascii_case("DELETE"))
     }
 
     /// The upload it names.
@@ -157,15 +152,8 @@ impl Form {
     pub fn single(&self, user: UserId) -> Result<SingleRequest, FieldError> {
         let (id, parent) = (self.uuid()?, self.id("parentuuid")?);
         // Fine Uploader's scaled copies carry a uuid of their own: ordinary files.
-        let role = if parent.is_some() && id.is_none() {
-            Role::Thumbnail
-        } else {
-            Role::Media
-        };
-        let declared = Declaration {
-            total_parts: None,
-            ..self.declaration(0)?
-        };
+        let role = if parent.is_some() && id.is_none() { Role::Thumbnail } else { Role::Media };
+        let declared = Declaration { total_parts: None, ..self.declaration(0)? };
         Ok(SingleRequest {
             user,
             id,
@@ -190,13 +178,7 @@ impl Form {
         self.number("totalparts")?; // advisory: the chunks' number counts
         let total_size = self.number("totalfilesize")?;
         let filename = self.text("filename").and_then(Filename::parse);
-        Ok(DoneRequest {
-            user,
-            id,
-            filename,
-            total_size,
-            md5: self.md5()?,
-        })
+        Ok(DoneRequest { user, id, filename, total_size, md5: self.md5()? })
     }
 
     fn declaration(&self, index: u32) -> Result<Declaration, FieldError> {
@@ -243,9 +225,7 @@ impl Form {
         let parse = |text: &str| {
             let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
             let number = hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
-            number
-                .map(u128::to_be_bytes)
-                .ok_or_else(|| malformed("md5", "32 hexadecimal digits"))
+            number.map(u128::to_be_bytes).ok_or_else(|| malformed("md5", "32 hexadecimal digits"))
         };
         self.text("md5").map(parse).transpose()
     }
@@ -257,9 +237,7 @@ impl Form {
 
     fn declared_type(&self) -> Option<String> {
         let declared = self.text("filetype").or(self.file_type.as_deref());
-        declared
-            .and_then(MediaType::parse)
-            .map(|media_type| media_type.essence().to_owned())
+        declared.and_then(MediaType::parse).map(|media_type| media_type.essence().to_owned())
     }
 
     /// Browsers send `Infinity` for recordings, and `NaN`: unusable durations are ignored.
@@ -267,18 +245,12 @@ impl Form {
     fn duration(&self) -> Option<u64> {
         const LONGEST_SECS: f64 = 1e9;
         let secs: f64 = self.text("duration")?.trim().parse().ok()?;
-        (0.0..LONGEST_SECS)
-            .contains(&secs)
-            .then(|| secs.round() as u64)
+        (0.0..LONGEST_SECS).contains(&secs).then(|| secs.round() as u64)
     }
 }
 
 fn malformed(field: &'static str, right: impl fmt::Display) -> FieldError {
-    FieldError {
-        field,
-        code: "malformed",
-        message: format!("{field} must be {right}"),
-    }
+    FieldError { field, code: "malformed", message: format!("{field} must be {right}") }
 }
 
 #[cfg(test)]
@@ -298,17 +270,10 @@ mod tests {
 
     #[test]
     fn both_dialects_may_be_mixed_field_by_field() {
-        let chunk = form(&[
-            ("qqpartindex", "2"),
-            ("totalparts", "3"),
-            ("qquuid", UUID),
-            ("uuid", UUID),
-        ]);
+        let chunk =
+            form(&[("qqpartindex", "2"), ("totalparts", "3"), ("qquuid", UUID), ("uuid", UUID)]);
         let chunk = chunk.chunk(USER).unwrap().unwrap();
-        assert_eq!(
-            (chunk.declared.index, chunk.declared.total_parts),
-            (2, Some(3))
-        );
+        assert_eq!((chunk.declared.index, chunk.declared.total_parts), (2, Some(3)));
         assert_eq!(chunk.id, UploadId::parse(UUID));
     }
 
@@ -321,25 +286,12 @@ mod tests {
 
     #[test]
     fn numbers_are_unsigned_decimals_below_2_to_the_63() {
-        for bad in [
-            "-1",
-            "+5",
-            "1.0",
-            "1e3",
-            "0x10",
-            "",
-            " 1",
-            "9223372036854775808",
-            "1e400",
-        ] {
-            let error = form(&[("partindex", "0"), ("totalfilesize", bad)])
-                .chunk(USER)
-                .unwrap_err();
+        for bad in ["-1", "+5", "1.0", "1e3", "0x10", "", " 1", "9223372036854775808", "1e400"] {
+            let error =
+                form(&[("partindex", "0"), ("totalfilesize", bad)]).chunk(USER).unwrap_err();
             assert_eq!(error.field, "totalfilesize", "{bad}");
         }
-        let error = form(&[("partindex", "2147483648")])
-            .chunk(USER)
-            .unwrap_err();
+        let error = form(&[("partindex", "2147483648")]).chunk(USER).unwrap_err();
         assert_eq!(error.field, "partindex");
     }
 
@@ -347,42 +299,27 @@ mod tests {
     fn unusable_durations_are_ignored() {
         for bad in ["Infinity", "NaN", "-1", "", "abc", "1e400"] {
             assert_eq!(
-                form(&[("duration", bad)])
-                    .single(USER)
-                    .unwrap()
-                    .duration_secs,
+                form(&[("duration", bad)]).single(USER).unwrap().duration_secs,
                 None,
                 "{bad}"
             );
         }
-        assert_eq!(
-            form(&[("duration", "7.6")])
-                .single(USER)
-                .unwrap()
-                .duration_secs,
-            Some(8)
-        );
+        assert_eq!(form(&[("duration", "7.6")]).single(USER).unwrap().duration_secs, Some(8));
     }
 
     #[test]
     fn a_parent_makes_a_thumbnail_unless_the_file_has_a_uuid_of_its_own() {
         let thumbnail = form(&[("parentuuid", UUID)]).single(USER).unwrap();
         assert_eq!(thumbnail.role, Role::Thumbnail);
-        let scaled = form(&[
-            ("qqparentuuid", UUID),
-            ("qquuid", "1c2a6e4e-7a0b-4b5e-8f0a-6d2b8c9d0e1f"),
-        ]);
+        let scaled =
+            form(&[("qqparentuuid", UUID), ("qquuid", "1c2a6e4e-7a0b-4b5e-8f0a-6d2b8c9d0e1f")]);
         assert_eq!(scaled.single(USER).unwrap().role, Role::Media);
     }
 
     #[test]
     fn names_that_mean_none_are_none() {
         for none in ["blob", "undefined", "null", ""] {
-            assert_eq!(
-                form(&[("filename", none)]).single(USER).unwrap().filename,
-                None,
-                "{none}"
-            );
+            assert_eq!(form(&[("filename", none)]).single(USER).unwrap().filename, None, "{none}");
         }
     }
 
@@ -394,9 +331,7 @@ mod tests {
         form.set_json(body.as_object().unwrap()).unwrap();
         let done = form.done(USER).unwrap();
         assert_eq!((done.total_size, done.md5), (Some(7), None));
-        let error = form
-            .set_json(serde_json::json!({"md5": []}).as_object().unwrap())
-            .unwrap_err();
+        let error = form.set_json(serde_json::json!({"md5": []}).as_object().unwrap()).unwrap_err();
         assert_eq!(error.field, "md5");
     }
 }

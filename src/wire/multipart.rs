@@ -65,11 +65,7 @@ where
 {
     /// Nothing is polled yet.
     pub fn new(body: S, boundary: &Boundary, limits: Limits) -> Self {
-        Self {
-            body,
-            parser: Parser::new(boundary, limits),
-            in_part: false,
-        }
+        Self { body, parser: Parser::new(boundary, limits), in_part: false }
     }
 
     /// Goes to the next part, over what is left of the current one. None once

@@ -31,11 +31,9 @@ impl Served {
     pub fn content_range(&self, size: u64) -> Option<String> {
         match self {
             Self::Whole => None,
-            Self::Partial(bytes) => Some(format!(
-                "bytes {}-{}/{size}",
-                bytes.start,
-                bytes.end.saturating_sub(1)
-            )),
+            Self::Partial(bytes) => {
+                Some(format!("bytes {}-{}/{size}", bytes.start, bytes.end.saturating_sub(1)))
+            }
             Self::Unsatisfiable => Some(format!("bytes */{size}")),
         }
     }
@@ -98,9 +96,7 @@ pub fn resolve(
 /// joined by commas.
 #[must_use]
 pub fn if_none_match(header: &str, etag: &str) -> bool {
-    lists(header, |tag| {
-        opaque(tag).is_some() && opaque(tag) == opaque(etag)
-    })
+    lists(header, |tag| opaque(tag).is_some() && opaque(tag) == opaque(etag))
 }
 
 /// Whether `If-Match` lists the tag, by strong comparison; if not, the answer
@@ -281,20 +277,13 @@ mod tests {
             "items=0-1",
             "none",
         ] {
-            assert_eq!(
-                resolve(Some(header), None, TAG, 10),
-                Served::Whole,
-                "{header}"
-            );
+            assert_eq!(resolve(Some(header), None, TAG, 10), Served::Whole, "{header}");
         }
     }
 
     #[test]
     fn unit_name_ignores_case() {
-        assert_eq!(
-            resolve(Some("Bytes=0-1"), None, TAG, 10),
-            Served::Partial(0..2)
-        );
+        assert_eq!(resolve(Some("Bytes=0-1"), None, TAG, 10), Served::Partial(0..2));
     }
 
     #[test]
@@ -339,10 +328,7 @@ mod tests {
 
     #[test]
     fn stale_if_range_hides_an_unsatisfiable_range() {
-        assert_eq!(
-            resolve(Some("bytes=99-"), Some("\"old\""), TAG, 10),
-            Served::Whole
-        );
+        assert_eq!(resolve(Some("bytes=99-"), Some("\"old\""), TAG, 10), Served::Whole);
     }
 
     #[test]

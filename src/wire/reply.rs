@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::filename::Filename;
 use crate::ids::UploadId;
 use crate::links::{Links, Variant};
-use crate::metadata::{Record, Role, State, StoredFile, Unfinished};
+use crate::metadata::{Listed, Role, StoredFile, Unfinished};
 use crate::uploads::Uploads;
 
 /// Makes replies for one request: links are absolute, from the address its client used.
@@ -87,20 +87,22 @@ impl Replies<'_> {
     }
 
     /// An entry of a list: which of the two it is, and what it is.
-    pub fn listed(&self, uploads: &Uploads, record: &Record) -> Value {
-        match &record.state {
-            State::Receiving(unfinished) => {
-                let mut entry = Self::status(uploads, record.id, unfinished);
-                entry["state"] = json!("unfinished");
-                entry["filename"] = json!(unfinished.filename.as_ref().map(Filename::as_str));
-                entry
-            }
-            State::Finished(file) => {
+    pub fn listed(&self, uploads: &Uploads, entry: &Listed) -> Value {
+        match entry {
+            Listed::Unfinished(upload) => json!({
+                "state": "unfinished",
+                "file_uuid": upload.id.to_string(),
+                "filename": upload.filename.as_ref().map(Filename::as_str),
+                "totalparts": upload.total_parts,
+                "totalfilesize": upload.total_size,
+                "received": upload.received_bytes,
+                "expires": uploads.expires_at(upload.touched_at),
+            }),
+            Listed::File(file) => {
                 let mut entry = self.file(file);
                 entry["state"] = json!("finished");
                 entry
             }
-            State::Removed | State::Expired | State::Replaced { .. } => Value::Null,
         }
     }
 

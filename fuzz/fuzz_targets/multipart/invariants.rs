@@ -6,12 +6,8 @@ use bytes::Bytes;
 use super::{Boundary, Event, Limits, MAX_BOUNDARY_BYTES, ParseError, Parser, PartHead};
 
 /// Small, so that a short input can reach each of them.
-const LIMITS: Limits = Limits {
-    max_parts: 3,
-    max_header_bytes: 200,
-    max_preamble_bytes: 16,
-    max_epilogue_bytes: 16,
-};
+const LIMITS: Limits =
+    Limits { max_parts: 3, max_header_bytes: 200, max_preamble_bytes: 16, max_epilogue_bytes: 16 };
 
 /// All that a reader learns of a body, however it is cut.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,11 +86,9 @@ fn read<'a>(mut frames: impl Iterator<Item = &'a [u8]>) -> Reading {
                 Some(frame) => parser.feed(Bytes::copy_from_slice(frame)),
                 None => parser.finish(),
             },
-            Ok(Event::Head(head)) => parts.push(PartRead {
-                head,
-                data: Vec::new(),
-                complete: false,
-            }),
+            Ok(Event::Head(head)) => {
+                parts.push(PartRead { head, data: Vec::new(), complete: false });
+            }
             Ok(Event::Data(slice)) => {
                 let part = open_part(&mut parts);
                 assert!(!slice.is_empty());
@@ -106,12 +100,7 @@ fn read<'a>(mut frames: impl Iterator<Item = &'a [u8]>) -> Reading {
         }
     };
     // Whatever the outcome, it stays.
-    assert_eq!(
-        parser
-            .next_event()
-            .map(|event| assert_eq!(event, Event::End)),
-        end
-    );
+    assert_eq!(parser.next_event().map(|event| assert_eq!(event, Event::End)), end);
     Reading { parts, end }
 }
 

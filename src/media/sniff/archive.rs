@@ -42,10 +42,7 @@ pub(super) const ZIP_BY_EXTENSION: &[(&str, &str)] = &[
     ("ods", "application/vnd.oasis.opendocument.spreadsheet"),
     ("odt", "application/vnd.oasis.opendocument.text"),
     ("pages", "application/vnd.apple.pages"),
-    (
-        "pptm",
-        "application/vnd.ms-powerpoint.presentation.macroenabled.12",
-    ),
+    ("pptm", "application/vnd.ms-powerpoint.presentation.macroenabled.12"),
     ("pptx", PPTX),
     ("xlsm", "application/vnd.ms-excel.sheet.macroenabled.12"),
     ("xlsx", XLSX),
@@ -100,10 +97,7 @@ fn by_extension(
     table: &'static [(&'static str, &'static str)],
     extension: &str,
 ) -> Option<&'static str> {
-    table
-        .iter()
-        .find(|(known, _)| *known == extension)
-        .map(|(_, kind)| *kind)
+    table.iter().find(|(known, _)| *known == extension).map(|(_, kind)| *kind)
 }
 
 /// What the names of a zip's entries give away.
@@ -166,11 +160,7 @@ impl<'a> Iterator for Entries<'a> {
         if !header.starts_with(LOCAL) {
             return None;
         }
-        let word = |at| {
-            bytes_at(header, at)
-                .map(u16::from_le_bytes)
-                .map(usize::from)
-        };
+        let word = |at| bytes_at(header, at).map(u16::from_le_bytes).map(usize::from);
         let packed = u32::from_le_bytes(bytes_at(header, 18)?);
         let packed = usize::try_from(packed).unwrap_or(usize::MAX);
         let (name, body) = body.split_at_checked(word(26)?)?;

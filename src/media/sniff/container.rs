@@ -55,11 +55,7 @@ pub(super) fn iso_bmff(head: &[u8]) -> Option<&'static str> {
         [b'3', b'g', b'2', _] => "video/3gpp2",
         [b'3', b'g', b'p' | b'e' | b'r' | b's' | b'g' | b'h', _] => "video/3gpp",
         _ if is_mp4_brand(major) || compatible.iter().any(|b| is_mp4_brand(*b)) => {
-            if only_sound(head) {
-                "audio/mp4"
-            } else {
-                "video/mp4"
-            }
+            if only_sound(head) { "audio/mp4" } else { "video/mp4" }
         }
         _ => "application/mp4",
     })
@@ -96,9 +92,7 @@ fn only_sound(head: &[u8]) -> bool {
     };
     // `hdlr`: four bytes of version, four unused, then the handler's kind.
     let handles = |kind: &[u8; 4]| {
-        index
-            .windows(16)
-            .any(|w| w.starts_with(b"hdlr") && w[12..].starts_with(kind))
+        index.windows(16).any(|w| w.starts_with(b"hdlr") && w[12..].starts_with(kind))
     };
     handles(b"soun") && !handles(b"vide")
 }
@@ -142,11 +136,7 @@ pub(super) fn ebml(head: &[u8]) -> Option<&'static str> {
             Some(if sound { "audio/webm" } else { "video/webm" })
         }
         [b'm', b'a', b't', b'r', b'o', b's', b'k', b'a', rest @ ..] if only_nul(rest) => {
-            Some(if sound {
-                "audio/matroska"
-            } else {
-                "video/matroska"
-            })
+            Some(if sound { "audio/matroska" } else { "video/matroska" })
         }
         _ => None,
     }
@@ -178,8 +168,7 @@ fn vint(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// Looks for a `CodecID` element: `V_VP9`, `A_OPUS` and so on.
 fn has_codec(head: &[u8], track: u8) -> bool {
-    head.windows(4)
-        .any(|w| w[0] == 0x86 && w[1] & 0x80 != 0 && w[2] == track && w[3] == b'_')
+    head.windows(4).any(|w| w[0] == 0x86 && w[1] & 0x80 != 0 && w[2] == track && w[3] == b'_')
 }
 
 /// Ogg by the streams that begin in it (RFC 3533, RFC 5334).

@@ -30,10 +30,7 @@ fn is_jpeg_segment(marker: u8) -> bool {
 fn is_bmp(head: &[u8]) -> bool {
     bytes_at::<4>(head, 6) == Some([0; 4])
         && bytes_at(head, 14).is_some_and(|size| {
-            matches!(
-                u32::from_le_bytes(size),
-                12 | 16 | 40 | 52 | 56 | 64 | 108 | 124
-            )
+            matches!(u32::from_le_bytes(size), 12 | 16 | 40 | 52 | 56 | 64 | 108 | 124)
         })
 }
 
@@ -91,12 +88,8 @@ fn is_frame_chain(head: &[u8], parse: fn(&[u8]) -> Option<(Frame, usize)>) -> bo
 /// An MPEG audio frame of layer II or III (ISO 11172-3 section 2.4.1.3, with
 /// the half sampling rates of ISO 13818-3 and the quarter ones of MPEG 2.5).
 fn mpeg_frame(head: &[u8]) -> Option<(Frame, usize)> {
-    const V1_L2: [usize; 15] = [
-        0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384,
-    ];
-    const V1_L3: [usize; 15] = [
-        0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320,
-    ];
+    const V1_L2: [usize; 15] = [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384];
+    const V1_L3: [usize; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
     const V2: [usize; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
 
     let [0xFF, second, third, _] = bytes_at::<4>(head, 0)? else {
@@ -197,7 +190,5 @@ pub(super) const RARE: &[(&str, &str)] = &[
 /// What `infer` says, where its rule is worth its word.
 pub(super) fn rare(head: &[u8]) -> Option<&'static str> {
     let found = infer::get(head)?.extension();
-    RARE.iter()
-        .find(|(extension, _)| *extension == found)
-        .map(|(_, kind)| *kind)
+    RARE.iter().find(|(extension, _)| *extension == found).map(|(_, kind)| *kind)
 }

@@ -36,29 +36,17 @@ fn mp4_with_handlers(kinds: &[&[u8; 4]]) -> Vec<u8> {
         index.extend(join(&[&[0, 0, 0, 32], b"hdlr", &[0; 8], *kind, &[0; 12]]));
     }
     let size = u32::try_from(8 + index.len()).unwrap().to_be_bytes();
-    join(&[
-        &[0, 0, 0, 16],
-        b"ftypisom\0\0\x02\0",
-        &size,
-        b"moov",
-        &index,
-        &[0; 64],
-    ])
+    join(&[&[0, 0, 0, 16], b"ftypisom\0\0\x02\0", &size, b"moov", &index, &[0; 64]])
 }
 
 fn ebml(doc_type: &str, codecs: &[&str]) -> Vec<u8> {
     let length = u8::try_from(doc_type.len()).unwrap();
-    let header = join(&[
-        &[0x42, 0x86, 0x81, 1, 0x42, 0x82, 0x80 | length],
-        doc_type.as_bytes(),
-    ]);
+    let header = join(&[&[0x42, 0x86, 0x81, 1, 0x42, 0x82, 0x80 | length], doc_type.as_bytes()]);
     let mut file = join(&[
         &[0x1A, 0x45, 0xDF, 0xA3],
         &[0x80 | u8::try_from(header.len()).unwrap()],
         &header,
-        &[
-            0x18, 0x53, 0x80, 0x67, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
-        ],
+        &[0x18, 0x53, 0x80, 0x67, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF],
     ]);
     for codec in codecs {
         file.extend([0x86, 0x80 | u8::try_from(codec.len()).unwrap()]);
@@ -138,11 +126,7 @@ fn tar() -> Vec<u8> {
 }
 
 fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
-    "\u{FEFF}"
-        .encode_utf16()
-        .chain(text.encode_utf16())
-        .flat_map(bytes)
-        .collect()
+    "\u{FEFF}".encode_utf16().chain(text.encode_utf16()).flat_map(bytes).collect()
 }
 
 const OCTETS: &str = "application/octet-stream";
@@ -163,11 +147,7 @@ fn pictures_are_told_from_their_bytes() {
     check(&[
         (JPEG.to_vec(), "a.jpg", "image/jpeg"),
         (b"\xff\xd8\xff\xdb".to_vec(), "", "image/jpeg"),
-        (
-            padded(b"\xff\xd8\xff\xe1\0\x20Exif\0\0"),
-            "a.png",
-            "image/jpeg",
-        ),
+        (padded(b"\xff\xd8\xff\xe1\0\x20Exif\0\0"), "a.png", "image/jpeg"),
         (padded(PNG), "a.png", "image/png"),
         (PNG.to_vec(), "a.jpg", "image/png"),
         (GIF.to_vec(), "a.gif", "image/gif"),
@@ -199,68 +179,36 @@ fn films_and_sounds_are_told_from_their_containers() {
         (ftyp("3g2a"), "a.3g2", "video/3gpp2"),
         (mp4_with_handlers(&[b"soun"]), "voice.mp4", "audio/mp4"),
         (mp4_with_handlers(&[b"soun", b"vide"]), "", "video/mp4"),
-        (
-            padded(b"\0\0\0\x08wide\0\0\x10\0mdat"),
-            "a.mov",
-            "video/quicktime",
-        ),
-        (
-            padded(b"\0\0\x10\0moov\0\0\0\x6cmvhd"),
-            "a.mov",
-            "video/quicktime",
-        ),
+        (padded(b"\0\0\0\x08wide\0\0\x10\0mdat"), "a.mov", "video/quicktime"),
+        (padded(b"\0\0\x10\0moov\0\0\0\x6cmvhd"), "a.mov", "video/quicktime"),
         (padded(b"\0\0\x10\0moov\0\0\0\x6cjunk"), "a.mov", OCTETS),
         (ebml("webm", &["V_VP9", "A_OPUS"]), "a.webm", "video/webm"),
         (ebml("webm", &["A_OPUS"]), "voice.webm", "audio/webm"),
         (ebml("webm", &[]), "a.mkv", "video/webm"),
         (ebml("webm\0\0", &["V_VP8"]), "", "video/webm"),
-        (
-            ebml("matroska", &["V_MPEG4/ISO/AVC"]),
-            "a.webm",
-            "video/matroska",
-        ),
+        (ebml("matroska", &["V_MPEG4/ISO/AVC"]), "a.webm", "video/matroska"),
         (ebml("matroska", &["A_FLAC"]), "a.mka", "audio/matroska"),
         (ebml("matrix", &[]), "a.webm", OCTETS),
         (ogg(&[b"OpusHead\x01\x02"]), "a.opus", "audio/ogg"),
         (ogg(&[b"\x01vorbis\0\0\0\0"]), "a.ogg", "audio/ogg"),
-        (
-            ogg(&[b"fishead\0", b"\x01vorbis", b"\x80theora"]),
-            "a.ogg",
-            "video/ogg",
-        ),
+        (ogg(&[b"fishead\0", b"\x01vorbis", b"\x80theora"]), "a.ogg", "video/ogg"),
         (ogg(&[b"fishead\0"]), "a.ogg", "application/ogg"),
         (padded(b"RIFF\x24\0\0\0WAVEfmt "), "a.wav", "audio/wav"),
-        (
-            padded(b"RIFF\x24\0\0\0AVI LIST"),
-            "a.avi",
-            "video/x-msvideo",
-        ),
+        (padded(b"RIFF\x24\0\0\0AVI LIST"), "a.avi", "video/x-msvideo"),
         (padded(b"RIFF\x24\0\0\0WEBPjunk"), "a.webp", OCTETS),
         (padded(b"fLaC\0\0\0\x22"), "a.flac", "audio/flac"),
         (mp3(), "a.mp3", "audio/mpeg"),
         (id3(20, &mp3()), "a.mp3", "audio/mpeg"),
         (id3(20, &adts()), "a.mp3", "audio/aac"),
         (id3(20, &padded(b"fLaC")), "a.mp3", "audio/flac"),
-        (
-            b"ID3\x03\0\0\x7f\x7f\x7f\x7fTIT2".to_vec(),
-            "",
-            "audio/mpeg",
-        ),
+        (b"ID3\x03\0\0\x7f\x7f\x7f\x7fTIT2".to_vec(), "", "audio/mpeg"),
         (adts(), "a.aac", "audio/aac"),
         (padded(&[0xFF, 0xFB, 0x90, 0x00]), "a.mp3", OCTETS),
-        (
-            padded(&[0xFF, 0xF1, 0x50, 0x80, 0x0C, 0x9F, 0xFC]),
-            "a.aac",
-            OCTETS,
-        ),
+        (padded(&[0xFF, 0xF1, 0x50, 0x80, 0x0C, 0x9F, 0xFC]), "a.aac", OCTETS),
         (padded(b"#!AMR\n\x3c"), "a.amr", "audio/amr"),
         (padded(b"\0\0\x01\xba\x44"), "a.mpg", "video/mpeg"),
         (frames(&[0x47, 0x40], 188), "a.ts", "video/mp2t"),
-        (
-            frames(&[0, 0, 0, 0, 0x47, 0x40], 192),
-            "a.mts",
-            "video/mp2t",
-        ),
+        (frames(&[0, 0, 0, 0, 0x47, 0x40], 192), "a.mts", "video/mp2t"),
     ]);
 }
 
@@ -276,45 +224,17 @@ fn archives_and_documents_are_told_apart() {
         (zip(word), "", DOCX),
         (zip(word), "a.xlsx", DOCX),
         (streamed_zip(word), "a.zip", DOCX),
-        (
-            zip(word),
-            "a.docm",
-            "application/vnd.ms-word.document.macroenabled.12",
-        ),
-        (
-            zip(&[("_rels/.rels", ""), ("xl/workbook.xml", "")]),
-            "",
-            XLSX,
-        ),
-        (
-            zip(&[("docProps/app.xml", ""), ("ppt/p.xml", "")]),
-            "",
-            PPTX,
-        ),
+        (zip(word), "a.docm", "application/vnd.ms-word.document.macroenabled.12"),
+        (zip(&[("_rels/.rels", ""), ("xl/workbook.xml", "")]), "", XLSX),
+        (zip(&[("docProps/app.xml", ""), ("ppt/p.xml", "")]), "", PPTX),
         (zip(&[("word/notes.txt", "")]), "a.zip", "application/zip"),
         (zip(&[("[Content_Types].xml", "x")]), "a.pptx", PPTX),
-        (
-            zip(&[("mimetype", odt), ("content.xml", "")]),
-            "a.docx",
-            odt,
-        ),
+        (zip(&[("mimetype", odt), ("content.xml", "")]), "a.docx", odt),
         (zip(&[("mimetype", template)]), "", template),
-        (
-            streamed_zip(&[("mimetype", "application/epub+zip")]),
-            "",
-            "application/epub+zip",
-        ),
-        (
-            zip(&[("mimetype", "text/html")]),
-            "a.zip",
-            "application/zip",
-        ),
+        (streamed_zip(&[("mimetype", "application/epub+zip")]), "", "application/epub+zip"),
+        (zip(&[("mimetype", "text/html")]), "a.zip", "application/zip"),
         (zip(&[("x", "")]), "book.EPUB", "application/epub+zip"),
-        (
-            zip(&[("META-INF/MANIFEST.MF", "")]),
-            "a.zip",
-            "application/java-archive",
-        ),
+        (zip(&[("META-INF/MANIFEST.MF", "")]), "a.zip", "application/java-archive"),
         (
             zip(&[("META-INF/MANIFEST.MF", ""), ("AndroidManifest.xml", "")]),
             "a.jar",
@@ -323,24 +243,12 @@ fn archives_and_documents_are_told_apart() {
         (padded(OLE), "a.doc", "application/msword"),
         (padded(OLE), "a.XLS", "application/vnd.ms-excel"),
         (padded(OLE), "a.jpg", "application/x-ole-storage"),
-        (
-            b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj".to_vec(),
-            "a.pdf",
-            "application/pdf",
-        ),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj".to_vec(), "a.pdf", "application/pdf"),
         (b"%PDF-1.4\n1 0 obj".to_vec(), "a.txt", "application/pdf"),
         (b"{\\rtf1\\ansi hello}".to_vec(), "a.doc", "application/rtf"),
         (padded(b"\x1f\x8b\x08\0"), "a.tgz", "application/gzip"),
-        (
-            padded(b"7z\xbc\xaf\x27\x1c"),
-            "",
-            "application/x-7z-compressed",
-        ),
-        (
-            padded(b"Rar!\x1a\x07\x01\0"),
-            "a.cbr",
-            "application/vnd.rar",
-        ),
+        (padded(b"7z\xbc\xaf\x27\x1c"), "", "application/x-7z-compressed"),
+        (padded(b"Rar!\x1a\x07\x01\0"), "a.cbr", "application/vnd.rar"),
         (tar(), "a.tar", "application/x-tar"),
         (padded(b"\xfd7zXZ\0"), "", "application/x-xz"),
         (padded(b"SQLite format 3\0"), "", "application/vnd.sqlite3"),
@@ -350,28 +258,12 @@ fn archives_and_documents_are_told_apart() {
 #[test]
 fn programs_are_recognised_under_any_name() {
     check(&[
-        (
-            padded(b"MZ\x90\0"),
-            "holiday.jpg",
-            "application/vnd.microsoft.portable-executable",
-        ),
-        (
-            padded(b"\x7fELF\x02\x01\x01\0"),
-            "a.mp4",
-            "application/x-executable",
-        ),
+        (padded(b"MZ\x90\0"), "holiday.jpg", "application/vnd.microsoft.portable-executable"),
+        (padded(b"\x7fELF\x02\x01\x01\0"), "a.mp4", "application/x-executable"),
         (padded(b"\xcf\xfa\xed\xfe"), "", "application/x-mach-binary"),
-        (
-            padded(b"\xca\xfe\xba\xbe\0\0\0\x34"),
-            "a.png",
-            "application/java-vm",
-        ),
+        (padded(b"\xca\xfe\xba\xbe\0\0\0\x34"), "a.png", "application/java-vm"),
         (padded(b"\0asm\x01\0\0\0"), "", "application/wasm"),
-        (
-            b"#!/bin/sh\nrm -rf /\n".to_vec(),
-            "a.txt",
-            "text/x-shellscript",
-        ),
+        (b"#!/bin/sh\nrm -rf /\n".to_vec(), "a.txt", "text/x-shellscript"),
         (b"#![allow(missing_docs)]\n".to_vec(), "a.rs", "text/plain"),
         (b"<?php echo 1;".to_vec(), "a.txt", "text/x-php"),
         (b"alert(1)".to_vec(), "a.js", "text/javascript"),
@@ -386,28 +278,12 @@ fn texts_are_told_by_content_and_then_by_name() {
         (b"hello".to_vec(), "", "text/plain"),
         (b"hello".to_vec(), "photo.jpg", "text/plain"),
         (b"hello".to_vec(), "a.docx", "text/plain"),
-        (
-            "na\u{ef}ve \u{4f60}\u{597d} \u{1f600}".into(),
-            "a",
-            "text/plain",
-        ),
-        (
-            "\u{4f60}\u{597d}".as_bytes()[..5].to_vec(),
-            "a.txt",
-            "text/plain",
-        ),
+        ("na\u{ef}ve \u{4f60}\u{597d} \u{1f600}".into(), "a", "text/plain"),
+        ("\u{4f60}\u{597d}".as_bytes()[..5].to_vec(), "a.txt", "text/plain"),
         (b"\xef\xbb\xbfhello".to_vec(), "a.txt", "text/plain"),
         (b"log \x1b[31mred\x1b[0m".to_vec(), "a.log", "text/plain"),
-        (
-            utf16("hello", u16::to_le_bytes),
-            "a.txt",
-            "text/plain;charset=utf-16le",
-        ),
-        (
-            utf16("hello", u16::to_be_bytes),
-            "a.txt",
-            "text/plain;charset=utf-16be",
-        ),
+        (utf16("hello", u16::to_le_bytes), "a.txt", "text/plain;charset=utf-16le"),
+        (utf16("hello", u16::to_be_bytes), "a.txt", "text/plain;charset=utf-16be"),
         (b"caf\xe9 noir".to_vec(), "a.txt", OCTETS),
         (b"a\0b".to_vec(), "a.txt", OCTETS),
         (b"a\x01b".to_vec(), "a.txt", OCTETS),
@@ -417,22 +293,10 @@ fn texts_are_told_by_content_and_then_by_name() {
         (padded(b"a,b"), "a.csv", OCTETS),
         (b"BEGIN:VCARD\r\nVERSION:3.0".to_vec(), "a", "text/vcard"),
         (b"BM is my name".to_vec(), "a.bmp", "text/plain"),
-        (
-            b"ID3 tags explained, at length".to_vec(),
-            "a.mp3",
-            "text/plain",
-        ),
-        (
-            b"MZ and BC and SQLite and GIF".to_vec(),
-            "a.exe",
-            "text/plain",
-        ),
+        (b"ID3 tags explained, at length".to_vec(), "a.mp3", "text/plain"),
+        (b"MZ and BC and SQLite and GIF".to_vec(), "a.exe", "text/plain"),
         (b"about the %PDF-1.7 header".to_vec(), "a.txt", "text/plain"),
-        (
-            b"-----BEGIN CERTIFICATE-----\n".to_vec(),
-            "a.pem",
-            "text/plain",
-        ),
+        (b"-----BEGIN CERTIFICATE-----\n".to_vec(), "a.pem", "text/plain"),
         (b"<3 you".to_vec(), "a.txt", "text/plain"),
         (b"<me@example.org> wrote:".to_vec(), "a.txt", "text/plain"),
         (b"if a <b> then".to_vec(), "a.txt", "text/plain"),
@@ -447,25 +311,13 @@ fn markup_is_recognised_however_it_is_wrapped() {
         (b"<!DOCTYPE html><p>".to_vec(), "photo.jpg", "text/html"),
         (b"<HTML>".to_vec(), "a.txt", "text/html"),
         (b"<script>alert(1)</script>".to_vec(), "a.json", "text/html"),
-        (
-            b"<img/src=x onerror=alert(1)>".to_vec(),
-            "a.csv",
-            "text/html",
-        ),
+        (b"<img/src=x onerror=alert(1)>".to_vec(), "a.csv", "text/html"),
         (b"<x onclick=alert(1)>".to_vec(), "a.txt", "application/xml"),
         (b"\xef\xbb\xbf \r\n\t<html>".to_vec(), "a.txt", "text/html"),
         ("\u{FEFF}\u{FEFF}\u{A0}<body>".into(), "a.txt", "text/html"),
-        (
-            b"<!-- a --> \n<!-- <b> --><script>".to_vec(),
-            "a.txt",
-            "text/html",
-        ),
+        (b"<!-- a --> \n<!-- <b> --><script>".to_vec(), "a.txt", "text/html"),
         (b"<!-- never closed".to_vec(), "a.txt", "text/html"),
-        (
-            b"<!-- just a remark --> text".to_vec(),
-            "a.txt",
-            "text/html",
-        ),
+        (b"<!-- just a remark --> text".to_vec(), "a.txt", "text/html"),
         (b"</p>".to_vec(), "a.txt", "text/html"),
         (b"<html>caf\xe9 \x00".to_vec(), "a.txt", "text/html"),
         (b"  <!doctype HTML>\xff".to_vec(), "a.png", "text/html"),
@@ -474,37 +326,13 @@ fn markup_is_recognised_however_it_is_wrapped() {
         (svg(""), "a.png", SVG),
         (svg("<?xml version='1.0'?>\n"), "a.txt", SVG),
         (svg("<?xml version='1.0'?><!-- x -->\n<!-- y -->"), "", SVG),
-        (
-            svg("\u{FEFF}<!-- x --><?xml-stylesheet href='a'?>"),
-            "",
-            SVG,
-        ),
-        (
-            svg("<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'x'>"),
-            "",
-            SVG,
-        ),
-        (
-            b"<s:svg xmlns:s='http://www.w3.org/2000/svg'>".to_vec(),
-            "a",
-            SVG,
-        ),
-        (
-            b"<?xml version='1.0'?><html xmlns='x'>".to_vec(),
-            "",
-            "application/xhtml+xml",
-        ),
-        (
-            b"<?xml version='1.0'?><feed>".to_vec(),
-            "a.txt",
-            "application/xml",
-        ),
+        (svg("\u{FEFF}<!-- x --><?xml-stylesheet href='a'?>"), "", SVG),
+        (svg("<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'x'>"), "", SVG),
+        (b"<s:svg xmlns:s='http://www.w3.org/2000/svg'>".to_vec(), "a", SVG),
+        (b"<?xml version='1.0'?><html xmlns='x'>".to_vec(), "", "application/xhtml+xml"),
+        (b"<?xml version='1.0'?><feed>".to_vec(), "a.txt", "application/xml"),
         (b"<?xml".to_vec(), "a.txt", "application/xml"),
-        (
-            b"<!DOCTYPE foo [<!ENTITY a SYSTEM 'file:'>]>".to_vec(),
-            "",
-            "application/xml",
-        ),
+        (b"<!DOCTYPE foo [<!ENTITY a SYSTEM 'file:'>]>".to_vec(), "", "application/xml"),
         (b"<note>hi</note>".to_vec(), "a.txt", "application/xml"),
         (b"nothing but words".to_vec(), "a.html", "text/html"),
         (b"nothing but words".to_vec(), "a.SVG", SVG),
@@ -522,17 +350,9 @@ fn polyglots_get_a_type_that_runs_nothing() {
         (jpeg_page, "a.html", "image/jpeg"),
         (gif_pdf, "a.pdf", "image/gif"),
         // A signature and nothing behind it: a page.
-        (
-            b"GIF89a<script>alert(1)</script>".to_vec(),
-            "a.gif",
-            "text/html",
-        ),
+        (b"GIF89a<script>alert(1)</script>".to_vec(), "a.gif", "text/html"),
         (b"GIF89a <svg onload=alert(1)>".to_vec(), "a.gif", SVG),
-        (
-            b"\xff\xd8\xff\xe0<html><script>".to_vec(),
-            "a.jpg",
-            "text/html",
-        ),
+        (b"\xff\xd8\xff\xe0<html><script>".to_vec(), "a.jpg", "text/html"),
         (join(&[PNG, b"\n<!DOCTYPE html>"]), "a.png", "text/html"),
         // A script that is also a picture's first letters: a text.
         (b"GIF89a=1;alert(1)//".to_vec(), "a.gif", "text/plain"),
@@ -564,21 +384,14 @@ fn only_the_head_is_looked_at() {
 fn sniffed_text_is_served_with_its_charset() {
     let header = |head: &[u8]| content_type_header(&sniff(head, None));
     assert_eq!(header(b"hello"), "text/plain; charset=utf-8");
-    assert_eq!(
-        header(&utf16("hi", u16::to_be_bytes)),
-        "text/plain; charset=utf-16be"
-    );
+    assert_eq!(header(&utf16("hi", u16::to_be_bytes)), "text/plain; charset=utf-16be");
     assert_eq!(header(PNG), "image/png");
 }
 
 #[test]
 fn no_name_and_no_borrowed_rule_leads_to_the_inline_list() {
-    let tables = [
-        text::BY_EXTENSION,
-        archive::ZIP_BY_EXTENSION,
-        archive::OLE_BY_EXTENSION,
-        signature::RARE,
-    ];
+    let tables =
+        [text::BY_EXTENSION, archive::ZIP_BY_EXTENSION, archive::OLE_BY_EXTENSION, signature::RARE];
     for (extension, kind) in tables.into_iter().flatten() {
         let media = MediaType::parse(kind).unwrap();
         assert_eq!(media.as_str(), *kind, "types are written in lower case");

@@ -73,18 +73,13 @@ pub(super) struct Text<'a> {
 pub(super) fn decode(head: &[u8]) -> Option<Text<'_>> {
     let text = match head {
         [] => return None,
-        [0xFF, 0xFE, rest @ ..] => Text {
-            text: Cow::Owned(utf16(rest, u16::from_le_bytes)?),
-            plain: UTF_16_LE,
-        },
-        [0xFE, 0xFF, rest @ ..] => Text {
-            text: Cow::Owned(utf16(rest, u16::from_be_bytes)?),
-            plain: UTF_16_BE,
-        },
-        _ => Text {
-            text: Cow::Borrowed(utf8(head)?),
-            plain: "text/plain",
-        },
+        [0xFF, 0xFE, rest @ ..] => {
+            Text { text: Cow::Owned(utf16(rest, u16::from_le_bytes)?), plain: UTF_16_LE }
+        }
+        [0xFE, 0xFF, rest @ ..] => {
+            Text { text: Cow::Owned(utf16(rest, u16::from_be_bytes)?), plain: UTF_16_BE }
+        }
+        _ => Text { text: Cow::Borrowed(utf8(head)?), plain: "text/plain" },
     };
     (!text.text.contains(is_binary)).then_some(text)
 }
@@ -127,10 +122,8 @@ pub(super) fn kind(text: &Text<'_>, extension: &str) -> Option<&'static str> {
     }
     if text.plain == "text/plain" {
         // Markup behind a picture's first letters is a page in disguise.
-        let disguised = ["GIF87a", "GIF89a"]
-            .iter()
-            .find_map(|front| body.strip_prefix(front))
-            .and_then(markup);
+        let disguised =
+            ["GIF87a", "GIF89a"].iter().find_map(|front| body.strip_prefix(front)).and_then(markup);
         if disguised.is_some() {
             return disguised;
         }

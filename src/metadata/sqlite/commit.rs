@@ -4,6 +4,7 @@
 //! that a lone sender waits for no hand-over and a crowd shares one transaction. Whoever lets go of the
 //! connection looks at the list again: a step that found it busy relies on that.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::{connect, failed, sqlite};
+use super::{BUSY_TIMEOUT, connect, failed, sqlite};
 use crate::metadata::Error;
 
 /// How often the log's length is looked at.
@@ -71,7 +72,9 @@ where
     }
 
     fn run(&mut self, tx: &Connection) -> bool {
-        self.outcome = self.work.take().map(|work| work(tx));
+        // A panic stays this step's own: its batch goes on, its submitter is told.
+        let work = self.work.take();
+        self.outcome = work.and_then(|work| catch_unwind(AssertUnwindSafe(|| work(tx))).ok());
         matches!(self.outcome, Some(Ok(_)))
     }
 
@@ -80,9 +83,18 @@ where
             (Some(Err(error)), _) => Err(sqlite(error)),
             (_, Err(failure)) => Err(failure.into()),
             (Some(Ok(value)), Ok(())) => Ok(value),
-            (None, Ok(())) => Err(Error::Failed("the step never ran".into())),
+            (None, Ok(())) => Err(Error::Failed("a step panicked".into())),
         };
         let _ = self.reply.send(result); // nobody waits any more: the change stands all the same
+    }
+}
+
+/// A submitter's duty to see that its step is taken.
+struct Turn<'a>(&'a Arc<Committer>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.lead();
     }
 }
 
@@ -135,15 +147,11 @@ impl Committer {
         durable: bool,
     ) -> Result<T, Error> {
         let (reply, result) = oneshot::channel();
-        let step = Submitted {
-            work: Some(work),
-            outcome: None,
-            durable,
-            reply,
-        };
+        let step = Submitted { work: Some(work), outcome: None, durable, reply };
         lock(&self.pending).push(Box::new(step));
+        let turn = Turn(self); // also when this task is dropped right here: the step is on the list
         tokio::task::yield_now().await; // lets other tasks add theirs to the batch
-        self.lead();
+        drop(turn);
         result.await.map_err(failed)?
     }
 
@@ -184,7 +192,7 @@ impl Committer {
         if length(log) < RESTART_BYTES {
             return Ok(());
         }
-        let result = pragma(&lock(&self.writer), "wal_checkpoint(TRUNCATE)");
+        let result = truncate_log(&lock(&self.writer));
         self.lead_and_wait();
         result
     }
@@ -193,9 +201,12 @@ impl Committer {
     pub(super) fn stop(&self) -> Result<(), Error> {
         lock(&self.checkpoints).take();
         self.lead_and_wait();
-        let writer = lock(&self.writer);
-        pragma(&writer, "synchronous = FULL").map_err(sqlite)?;
-        pragma(&writer, "wal_checkpoint(TRUNCATE)").map_err(sqlite)
+        let result = {
+            let writer = lock(&self.writer);
+            pragma(&writer, "synchronous = FULL").and_then(|()| truncate_log(&writer))
+        };
+        self.lead_and_wait();
+        result.map_err(sqlite)
     }
 }
 
@@ -211,14 +222,7 @@ fn commit(writer: &mut Connection, mut batch: Vec<Box<dyn Step>>) {
 
 fn try_commit(writer: &mut Connection, batch: &mut [Box<dyn Step>]) -> rusqlite::Result<()> {
     let durable = batch.iter().any(|step| step.durable());
-    pragma(
-        writer,
-        if durable {
-            "synchronous = FULL"
-        } else {
-            "synchronous = NORMAL"
-        },
-    )?;
+    pragma(writer, if durable { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
     // Immediate: a deferred transaction that turns into a writer does not wait for another one.
     let tx = Transaction::new(writer, TransactionBehavior::Immediate)?;
     for step in batch {
@@ -229,6 +233,14 @@ fn try_commit(writer: &mut Connection, batch: &mut [Box<dyn Step>]) -> rusqlite:
         tx.prepare_cached("RELEASE step")?.execute(())?;
     }
     tx.commit()
+}
+
+/// Empties the log unless a reader still needs it: the writers must not wait for readers.
+fn truncate_log(writer: &Connection) -> rusqlite::Result<()> {
+    writer.busy_timeout(Duration::from_millis(50))?;
+    let result = pragma(writer, "wal_checkpoint(TRUNCATE)");
+    writer.busy_timeout(BUSY_TIMEOUT)?;
+    result
 }
 
 fn pragma(connection: &Connection, text: &str) -> rusqlite::Result<()> {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::MediaType;
-use crate::metadata::{Cursor, Record, Role, State, StoredFile, Unfinished};
+use crate::metadata::{Cursor, Listed, Record, Role, State, StoredFile, Summary, Unfinished};
 use crate::part::{Layout, Part};
 
 pub(super) const RECEIVING: i64 = 0;
@@ -22,9 +22,7 @@ const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, t
 pub(super) fn load(connection: &Connection, id: UploadId) -> rusqlite::Result<Option<Record>> {
     let sql = format!("SELECT {COLUMNS} FROM uploads WHERE id = ?");
     let mut statement = connection.prepare_cached(&sql)?;
-    statement
-        .query_row([id], |row| record(connection, row))
-        .optional()
+    statement.query_row([id], |row| record(connection, row)).optional()
 }
 
 pub(super) fn list(
@@ -32,25 +30,44 @@ pub(super) fn list(
     user: UserId,
     before: Option<Cursor>,
     limit: u32,
-) -> rusqlite::Result<(Vec<Record>, Option<Cursor>)> {
+) -> rusqlite::Result<(Vec<Listed>, Option<Cursor>)> {
     let sql = format!(
         "SELECT {COLUMNS} FROM uploads
          WHERE user_id = ? AND state IN (0, 1) AND role = 0 AND seq < ?
          ORDER BY seq DESC LIMIT ?"
     );
-    let before = before
-        .and_then(|cursor| i64::try_from(cursor).ok())
-        .unwrap_or(i64::MAX);
+    let before = before.and_then(|cursor| i64::try_from(cursor).ok()).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement
+    let mut entries = statement
         .query_map((user.0, before, i64::from(limit) + 1), |row| {
-            Ok((row.get::<_, u64>("seq")?, record(connection, row)?))
+            Ok((row.get::<_, u64>("seq")?, listed(connection, row)?))
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    let more = rows.len() > limit as usize;
-    let page: Vec<_> = rows.into_iter().take(limit as usize).collect();
-    let next = page.last().filter(|_| more).map(|(seq, _)| *seq);
-    Ok((page.into_iter().map(|(_, record)| record).collect(), next))
+    let more = entries.len() > limit as usize;
+    entries.truncate(limit as usize);
+    let next = entries.last().filter(|_| more).map(|(seq, _)| *seq);
+    Ok((entries.into_iter().map(|(_, entry)| entry).collect(), next))
+}
+
+fn listed(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Listed> {
+    let id = row.get("id")?;
+    if row.get::<_, i64>("state")? == FINISHED {
+        let file = stored_file(id, UserId(row.get("user_id")?), row)?;
+        return Ok(Listed::File(Box::new(file)));
+    }
+    let (received_bytes, stored_at): (u64, u64) = connection
+        .prepare_cached(
+            "SELECT coalesce(sum(size), 0), coalesce(max(stored_at), 0) FROM parts WHERE upload = ?",
+        )?
+        .query_row([row.get::<_, i64>("seq")?], |sums| Ok((sums.get(0)?, sums.get(1)?)))?;
+    Ok(Listed::Unfinished(Summary {
+        id,
+        filename: filename(row)?,
+        total_parts: row.get("total_parts")?,
+        total_size: row.get("total_size")?,
+        received_bytes,
+        touched_at: stored_at.max(row.get("created_at")?),
+    }))
 }
 
 /// The File of this uuid; a thumbnail's, also a replaced one's, gives its parent's.
@@ -101,9 +118,7 @@ fn record(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Record> {
         RECEIVING => State::Receiving(unfinished(connection, row)?),
         FINISHED => State::Finished(Box::new(stored_file(id, user, row)?)),
         EXPIRED => State::Expired,
-        REPLACED => State::Replaced {
-            parent: row.get("parent")?,
-        },
+        REPLACED => State::Replaced { parent: row.get("parent")? },
         _ => State::Removed,
     };
     Ok(Record { id, user, state })
@@ -119,14 +134,7 @@ fn unfinished(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Unfini
     let mut parts = statement.query([row.get::<_, i64>("seq")?])?;
     while let Some(part) = parts.next()? {
         let (offset, size, crc32) = (part.get(1)?, part.get(2)?, part.get(3)?);
-        layout.insert(
-            part.get(0)?,
-            Part {
-                offset,
-                size,
-                crc32,
-            },
-        );
+        layout.insert(part.get(0)?, Part { offset, size, crc32 });
         touched_at = part.get::<_, u64>(4)?.max(touched_at);
     }
     Ok(Unfinished {
@@ -143,11 +151,7 @@ fn stored_file(id: UploadId, user: UserId, row: &Row<'_>) -> rusqlite::Result<St
     Ok(StoredFile {
         id,
         user,
-        role: if row.get::<_, i64>("role")? == 1 {
-            Role::Thumbnail
-        } else {
-            Role::Media
-        },
+        role: if row.get::<_, i64>("role")? == 1 { Role::Thumbnail } else { Role::Media },
         blob: row.get("blob")?,
         size: row.get("size")?,
         crc32: row.get("crc32")?,
@@ -162,19 +166,14 @@ fn stored_file(id: UploadId, user: UserId, row: &Row<'_>) -> rusqlite::Result<St
 }
 
 fn filename(row: &Row<'_>) -> rusqlite::Result<Option<Filename>> {
-    Ok(row
-        .get::<_, Option<String>>("filename")?
-        .and_then(|name| Filename::parse(&name)))
+    Ok(row.get::<_, Option<String>>("filename")?.and_then(|name| Filename::parse(&name)))
 }
 
 /// Sizes and checksums, 12 bytes a part; the parts lie end to end, so offsets need no room.
 pub(super) fn pack(parts: &[Part]) -> Vec<u8> {
-    let sizes_and_sums = parts.iter().flat_map(|part| {
-        part.size
-            .to_le_bytes()
-            .into_iter()
-            .chain(part.crc32.to_le_bytes())
-    });
+    let sizes_and_sums = parts
+        .iter()
+        .flat_map(|part| part.size.to_le_bytes().into_iter().chain(part.crc32.to_le_bytes()));
     sizes_and_sums.collect()
 }
 
@@ -183,11 +182,7 @@ fn unpack(packed: &[u8]) -> Vec<Part> {
     let (parts, _) = packed.as_chunks::<12>();
     let unpack = parts.iter().map(|&[a, b, c, d, e, f, g, h, crc32 @ ..]| {
         let size = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let part = Part {
-            offset,
-            size,
-            crc32: u32::from_le_bytes(crc32),
-        };
+        let part = Part { offset, size, crc32: u32::from_le_bytes(crc32) };
         offset += size;
         part
     });
@@ -219,10 +214,7 @@ impl FromSql for BlobId {
 }
 
 fn sixteen_bytes(value: ValueRef<'_>) -> FromSqlResult<[u8; 16]> {
-    value
-        .as_blob()?
-        .try_into()
-        .map_err(|_| FromSqlError::InvalidType)
+    value.as_blob()?.try_into().map_err(|_| FromSqlError::InvalidType)
 }
 
 #[cfg(test)]
@@ -232,16 +224,8 @@ mod tests {
     #[test]
     fn packed_parts_come_back_end_to_end() {
         let parts = [
-            Part {
-                offset: 0,
-                size: 5,
-                crc32: 7,
-            },
-            Part {
-                offset: 5,
-                size: u64::from(u32::MAX) + 1,
-                crc32: u32::MAX,
-            },
+            Part { offset: 0, size: 5, crc32: 7 },
+            Part { offset: 5, size: u64::from(u32::MAX) + 1, crc32: u32::MAX },
         ];
         assert_eq!(unpack(&pack(&parts)), parts);
     }

@@ -6,8 +6,8 @@ use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED, REPLACED, pack};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{
-    Begun, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded, Removed, Role, Stored,
-    UnfinishedCap,
+    Begun, Forgotten, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded, Removed, Role,
+    Stored, UnfinishedCap,
 };
 
 pub(super) fn begin_upload(
@@ -16,10 +16,7 @@ pub(super) fn begin_upload(
     cap: UnfinishedCap,
     now: u64,
 ) -> rusqlite::Result<Begun> {
-    if tx
-        .prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?
-        .exists([new.id])?
-    {
+    if tx.prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?.exists([new.id])? {
         return Ok(Begun::Exists);
     }
     let unfinished: u32 = tx
@@ -27,21 +24,19 @@ pub(super) fn begin_upload(
         .query_row([new.user.0], |row| row.get(0))?;
     let mut evicted = None;
     if unfinished >= cap.max {
-        let idle: Option<(UploadId, BlobId)> = tx
+        let idle: Option<UploadId> = tx
             .prepare_cached(&format!(
-                "SELECT id, blob FROM uploads u WHERE user_id = :user AND {IDLE}
+                "SELECT id FROM uploads u WHERE user_id = :user AND {IDLE}
                  ORDER BY created_at LIMIT 1"
             ))?
-            .query_row(
-                named_params! {":user": new.user.0, ":idle_since": cap.idle_since},
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
+            .query_row(named_params! {":user": new.user.0, ":idle_since": cap.idle_since}, |row| {
+                row.get(0)
+            })
             .optional()?;
-        let Some((id, blob)) = idle else {
+        let Some(id) = idle else {
             return Ok(Begun::TooMany);
         };
-        forget_bytes(tx, id, EXPIRED, now)?;
-        evicted = Some((id, blob));
+        evicted = Some((id, forget_with_thumbnails(tx, id, EXPIRED, now)?));
     }
     tx.prepare_cached(
         "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, filename,
@@ -78,14 +73,7 @@ pub(super) fn record_part(
              WHERE id = ?1 AND state = 0 AND total_parts > ?2
              ON CONFLICT DO NOTHING",
         )?
-        .execute(params![
-            id,
-            new.index,
-            new.part.offset,
-            new.part.size,
-            new.part.crc32,
-            now
-        ])?;
+        .execute(params![id, new.index, new.part.offset, new.part.size, new.part.crc32, now])?;
     if inserted == 0 {
         return Ok(Recorded::Refused);
     }
@@ -140,10 +128,7 @@ pub(super) fn finish_upload(
 }
 
 pub(super) fn store_single(tx: &Connection, new: &NewSingle, now: u64) -> rusqlite::Result<Stored> {
-    if tx
-        .prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?
-        .exists([new.id])?
-    {
+    if tx.prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?.exists([new.id])? {
         return Ok(Stored::Exists);
     }
     let mut replaced = None;
@@ -215,22 +200,52 @@ pub(super) fn remove(
         Some((RECEIVING | FINISHED, _)) => {}
         _ => return Ok(Removed::Nothing),
     }
-    tx.prepare_cached("UPDATE uploads SET thumbnail = NULL WHERE thumbnail = ?")?
-        .execute([id])?;
+    let blobs = forget_with_thumbnails(tx, id, REMOVED, now)?;
+    Ok(Removed::Removed { blobs })
+}
+
+/// Forgets an upload and its thumbnails; a thumbnail is also taken from its parent.
+fn forget_with_thumbnails(
+    tx: &Connection,
+    id: UploadId,
+    state: i64,
+    now: u64,
+) -> rusqlite::Result<Vec<BlobId>> {
+    tx.prepare_cached(
+        "UPDATE uploads SET thumbnail = NULL
+         WHERE id = (SELECT parent FROM uploads WHERE id = ?1) AND thumbnail = ?1",
+    )?
+    .execute([id])?;
     let thumbnails = tx
         .prepare_cached("SELECT id FROM uploads WHERE parent = ? AND role = 1 AND state IN (1, 4)")?
         .query_map([id], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<UploadId>>>()?;
-    let mut blobs = Vec::new();
-    for id in std::iter::once(id).chain(thumbnails) {
+    let mut blobs = Vec::from_iter(forget_bytes(tx, id, state, now)?);
+    for id in thumbnails {
         blobs.extend(forget_bytes(tx, id, REMOVED, now)?);
     }
-    Ok(Removed::Removed { blobs })
+    Ok(blobs)
+}
+
+pub(super) fn restart_upload(
+    tx: &Connection,
+    id: UploadId,
+    blob: BlobId,
+) -> rusqlite::Result<Option<BlobId>> {
+    let before: Option<BlobId> = tx
+        .prepare_cached("SELECT blob FROM uploads WHERE id = ? AND state = 0")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    if before.is_some() {
+        drop_parts(tx, id)?;
+        tx.prepare_cached("UPDATE uploads SET blob = ?2, even_size = NULL WHERE id = ?1")?
+            .execute(params![id, blob])?;
+    }
+    Ok(before)
 }
 
 pub(super) fn forget_expired(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
-    tx.prepare_cached("DELETE FROM uploads WHERE id = ? AND state = 3")?
-        .execute([id])?;
+    tx.prepare_cached("DELETE FROM uploads WHERE id = ? AND state = 3")?.execute([id])?;
     Ok(())
 }
 
@@ -250,13 +265,8 @@ pub(super) fn idle_uploads(
     limit: u32,
 ) -> rusqlite::Result<Vec<UploadId>> {
     connection
-        .prepare_cached(&format!(
-            "SELECT id FROM uploads u WHERE {IDLE} LIMIT :limit"
-        ))?
-        .query_map(
-            named_params! {":idle_since": idle_since, ":limit": limit},
-            |row| row.get(0),
-        )?
+        .prepare_cached(&format!("SELECT id FROM uploads u WHERE {IDLE} LIMIT :limit"))?
+        .query_map(named_params! {":idle_since": idle_since, ":limit": limit}, |row| row.get(0))?
         .collect()
 }
 
@@ -265,48 +275,45 @@ pub(super) fn expire(
     found: &[UploadId],
     idle_since: u64,
     now: u64,
-) -> rusqlite::Result<Vec<(UploadId, BlobId)>> {
+) -> rusqlite::Result<Vec<Forgotten>> {
     // Looked at again: a chunk may have come in since they were found.
-    let mut still_idle = tx.prepare_cached(&format!(
-        "SELECT 1 FROM uploads u WHERE u.id = :id AND {IDLE}"
-    ))?;
+    let mut still_idle =
+        tx.prepare_cached(&format!("SELECT 1 FROM uploads u WHERE u.id = :id AND {IDLE}"))?;
     let mut expired = Vec::new();
     for id in found {
-        if still_idle.exists(named_params! {":id": id, ":idle_since": idle_since})?
-            && let Some(blob) = forget_bytes(tx, *id, EXPIRED, now)?
-        {
-            expired.push((*id, blob));
+        if still_idle.exists(named_params! {":id": id, ":idle_since": idle_since})? {
+            expired.push((*id, forget_with_thumbnails(tx, *id, EXPIRED, now)?));
         }
     }
     Ok(expired)
 }
 
-pub(super) fn link_keys(tx: &Connection, now: u64) -> rusqlite::Result<Vec<LinkKey>> {
+pub(super) fn store_id(tx: &Connection, fresh: BlobId) -> rusqlite::Result<BlobId> {
+    tx.execute("INSERT INTO store (id) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM store)", [fresh])?;
+    tx.query_row("SELECT id FROM store", (), |row| row.get(0))
+}
+
+pub(super) fn link_keys(
+    tx: &Connection,
+    first: [u8; 32],
+    now: u64,
+) -> rusqlite::Result<Vec<LinkKey>> {
     let read = |tx: &Connection| {
         tx.prepare_cached("SELECT id, secret FROM link_keys ORDER BY id DESC")?
-            .query_map((), |row| {
-                Ok(LinkKey {
-                    id: row.get(0)?,
-                    secret: row.get(1)?,
-                })
-            })?
+            .query_map((), |row| Ok(LinkKey { id: row.get(0)?, secret: row.get(1)? }))?
             .collect::<rusqlite::Result<Vec<_>>>()
     };
     let keys = read(tx)?;
     if !keys.is_empty() {
         return Ok(keys);
     }
-    tx.execute(
-        "INSERT INTO link_keys (secret, created_at) VALUES (?, ?)",
-        params![crate::links::random_secret(), now],
-    )?;
+    tx.execute("INSERT INTO link_keys (secret, created_at) VALUES (?, ?)", params![first, now])?;
     read(tx)
 }
 
 pub(super) fn check(tx: &Connection) -> rusqlite::Result<()> {
     // Dirties nothing, but needs the lock and the file as every writer does.
-    tx.prepare_cached("UPDATE link_keys SET created_at = created_at WHERE 0")?
-        .execute(())?;
+    tx.prepare_cached("UPDATE link_keys SET created_at = created_at WHERE 0")?.execute(())?;
     Ok(())
 }
 

@@ -59,9 +59,7 @@ impl Boundary {
         if !allowed || !length_fits || boundary.ends_with(b" ") {
             return Err(BoundaryError::Invalid);
         }
-        String::from_utf8(boundary)
-            .map(Self)
-            .map_err(|_| BoundaryError::Invalid)
+        String::from_utf8(boundary).map(Self).map_err(|_| BoundaryError::Invalid)
     }
 
     /// The boundary without the dashes around it.

@@ -41,10 +41,7 @@ struct Disposition {
 impl HeadBuilder {
     /// For the part with this number, counted from 1, which errors will name.
     pub(super) fn new(part: usize) -> Self {
-        Self {
-            part,
-            ..Self::default()
-        }
+        Self { part, ..Self::default() }
     }
 
     /// Takes one header line without its line end. Headers other than the
@@ -184,9 +181,7 @@ fn extended_value(value: &[u8]) -> Option<String> {
             other => *other,
         });
     }
-    String::from_utf8(decoded)
-        .ok()
-        .filter(|name| !name.is_empty())
+    String::from_utf8(decoded).ok().filter(|name| !name.is_empty())
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {

@@ -45,9 +45,7 @@ impl<'a> Iterator for Params<'a> {
 /// parameter name.
 pub(super) fn is_token(name: &[u8]) -> bool {
     !name.is_empty()
-        && name
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 type Parameter<'a> = (&'a [u8], Vec<u8>, &'a [u8]);
@@ -59,10 +57,7 @@ fn parameter(text: &[u8]) -> Result<Parameter<'_>, Malformed> {
     if !is_token(name) {
         return Err(Malformed);
     }
-    let after = after
-        .strip_prefix(b"=")
-        .ok_or(Malformed)?
-        .trim_ascii_start();
+    let after = after.strip_prefix(b"=").ok_or(Malformed)?.trim_ascii_start();
     let (value, rest) = match after.strip_prefix(b"\"") {
         Some(text) => quoted(text)?,
         None => unquoted(after)?,
@@ -77,10 +72,8 @@ fn parameter(text: &[u8]) -> Result<Parameter<'_>, Malformed> {
 /// them and names with bytes beyond ASCII; but never a quote or a space, where
 /// readers would disagree about the value's end.
 fn unquoted(text: &[u8]) -> Result<(Vec<u8>, &[u8]), Malformed> {
-    let end = text
-        .iter()
-        .position(|byte| matches!(byte, b';' | b' ' | b'\t'))
-        .unwrap_or(text.len());
+    let end =
+        text.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t')).unwrap_or(text.len());
     let (value, rest) = text.split_at(end);
     if value.is_empty() || value.contains(&b'"') {
         return Err(Malformed);

@@ -17,12 +17,8 @@ use super::*;
 const BOUNDARY: &str = "bound";
 const HEAD: &str = "Content-Disposition: form-data; name=\"a\"\r\n\r\n";
 
-const LIMITS: Limits = Limits {
-    max_parts: 8,
-    max_header_bytes: 512,
-    max_preamble_bytes: 64,
-    max_epilogue_bytes: 64,
-};
+const LIMITS: Limits =
+    Limits { max_parts: 8, max_header_bytes: 512, max_preamble_bytes: 64, max_epilogue_bytes: 64 };
 
 /// A part as read: its head, and its data put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,14 +129,8 @@ fn preamble_and_epilogue_are_dropped() {
 
 #[test]
 fn a_line_end_before_the_first_boundary_is_no_harm() {
-    assert_eq!(
-        data(&format!("\r\n--bound\r\n{HEAD}x\r\n--bound--")),
-        [b"x"]
-    );
-    assert_eq!(
-        data(&format!("\r\n\r\n--bound\r\n{HEAD}x\r\n--bound--")),
-        [b"x"]
-    );
+    assert_eq!(data(&format!("\r\n--bound\r\n{HEAD}x\r\n--bound--")), [b"x"]);
+    assert_eq!(data(&format!("\r\n\r\n--bound\r\n{HEAD}x\r\n--bound--")), [b"x"]);
 }
 
 #[test]
@@ -159,10 +149,7 @@ fn blanks_may_follow_a_boundary() {
 #[test]
 fn the_last_line_end_may_be_missing_or_cut() {
     for end in ["", " ", "\r", "\r\n"] {
-        assert_eq!(
-            data(&format!("--bound\r\n{HEAD}x\r\n--bound--{end}")),
-            [b"x"]
-        );
+        assert_eq!(data(&format!("--bound\r\n{HEAD}x\r\n--bound--{end}")), [b"x"]);
     }
 }
 
@@ -209,11 +196,7 @@ fn what_only_looks_like_a_boundary_is_data() {
 fn garbage_after_a_boundary_is_refused() {
     for garbage in ["x\r\n", "-\r\n", "-x\r\n", "--x\r\n", " x\r\n", "--\r\r\n"] {
         let body = format!("--bound\r\n{HEAD}x\r\n--bound{garbage}");
-        assert_eq!(
-            error(&body),
-            ParseError::GarbageAfterBoundary,
-            "{garbage:?}"
-        );
+        assert_eq!(error(&body), ParseError::GarbageAfterBoundary, "{garbage:?}");
     }
     let endless = format!("--bound\r\n{HEAD}x\r\n--bound--{}", " ".repeat(300));
     assert_eq!(error(&endless), ParseError::GarbageAfterBoundary);
@@ -270,10 +253,7 @@ fn a_parts_headers_are_measured_up_to_the_limit() {
         format!("--bound\r\n{HEAD}1\r\n--bound\r\nX: {padding}\r\n{HEAD}2\r\n--bound--")
     };
     assert_eq!(data(&form(512)).len(), 2);
-    let too_long = ParseError::HeadersTooLong {
-        part: 2,
-        limit: 512,
-    };
+    let too_long = ParseError::HeadersTooLong { part: 2, limit: 512 };
     assert_eq!(error(&form(513)), too_long);
 }
 
@@ -284,24 +264,14 @@ fn preamble_and_epilogue_are_measured_up_to_the_limit() {
         format!("{preamble}\r\n--bound\r\n{HEAD}x\r\n--bound--\r\n{epilogue}")
     };
     assert_eq!(data(&form(64, 64)), [b"x"]);
-    assert_eq!(
-        error(&form(65, 0)),
-        ParseError::PreambleTooLong { limit: 64 }
-    );
-    assert_eq!(
-        error(&form(0, 65)),
-        ParseError::EpilogueTooLong { limit: 64 }
-    );
+    assert_eq!(error(&form(65, 0)), ParseError::PreambleTooLong { limit: 64 });
+    assert_eq!(error(&form(0, 65)), ParseError::EpilogueTooLong { limit: 64 });
 }
 
 #[test]
 fn limits_of_zero_and_of_the_largest_number_hold() {
-    let zero = Limits {
-        max_parts: 0,
-        max_header_bytes: 0,
-        max_preamble_bytes: 0,
-        max_epilogue_bytes: 0,
-    };
+    let zero =
+        Limits { max_parts: 0, max_header_bytes: 0, max_preamble_bytes: 0, max_epilogue_bytes: 0 };
     assert_eq!(parse_split(b"--bound--\r\n", &[1], zero), Ok(vec![]));
     let form = format!("--bound\r\n{HEAD}x\r\n--bound--\r\n");
     assert_eq!(
@@ -326,14 +296,8 @@ fn only_excess_counts_as_a_limit() {
 
 #[test]
 fn messages_name_the_limit_and_the_part() {
-    let too_long = ParseError::HeadersTooLong {
-        part: 3,
-        limit: 8192,
-    };
-    assert_eq!(
-        too_long.to_string(),
-        "the headers of multipart part 3 are longer than 8192 bytes"
-    );
+    let too_long = ParseError::HeadersTooLong { part: 3, limit: 8192 };
+    assert_eq!(too_long.to_string(), "the headers of multipart part 3 are longer than 8192 bytes");
 }
 
 #[test]
@@ -380,10 +344,7 @@ fn the_end_repeats() {
 /// The transport reads into the same buffer again only if nobody holds it.
 #[tokio::test]
 async fn no_frame_is_kept_when_the_next_is_polled() {
-    struct Frame(
-        Bytes,
-        #[expect(dead_code, reason = "counts who is alive")] Arc<()>,
-    );
+    struct Frame(Bytes, #[expect(dead_code, reason = "counts who is alive")] Arc<()>);
     impl AsRef<[u8]> for Frame {
         fn as_ref(&self) -> &[u8] {
             &self.0
@@ -508,14 +469,8 @@ fn a_boundary_is_read_from_the_content_type() {
         ("multipart/form-data; boundary=abc", "abc"),
         ("Multipart/Form-Data;BOUNDARY=aBc", "aBc"),
         ("multipart/form-data; boundary=\"a b\"", "a b"),
-        (
-            " multipart/form-data ; charset=utf-8 ; boundary = abc ; ",
-            "abc",
-        ),
-        (
-            "multipart/form-data; boundary=----=_Part_1:2/3",
-            "----=_Part_1:2/3",
-        ),
+        (" multipart/form-data ; charset=utf-8 ; boundary = abc ; ", "abc"),
+        ("multipart/form-data; boundary=----=_Part_1:2/3", "----=_Part_1:2/3"),
     ] {
         let boundary = Boundary::from_content_type(value);
         assert_eq!(boundary.as_ref().map(Boundary::as_str), Ok(expected));
@@ -528,10 +483,7 @@ fn a_boundary_is_read_from_the_content_type() {
 #[test]
 fn a_content_type_without_a_usable_boundary_says_why() {
     use BoundaryError::{Duplicate, Invalid, Missing, NotMultipart};
-    let too_long = format!(
-        "multipart/form-data; boundary={}",
-        "x".repeat(MAX_BOUNDARY_BYTES + 1)
-    );
+    let too_long = format!("multipart/form-data; boundary={}", "x".repeat(MAX_BOUNDARY_BYTES + 1));
     for (value, expected) in [
         ("", NotMultipart),
         ("application/json", NotMultipart),

@@ -46,10 +46,7 @@ fn filenames_are_decoded_as_real_clients_encode_them() {
         (r#"filename="a\"b.jpg""#, "a\"b.jpg"),
         ("filename=\"a%22b%0D%0a.jpg\"", "a\"b\r\n.jpg"),
         ("filename=\"100%25 %41 %\"", "100%25 %41 %"),
-        (
-            r#"filename="C:\Documents\new.jpg""#,
-            r"C:\Documents\new.jpg",
-        ),
+        (r#"filename="C:\Documents\new.jpg""#, r"C:\Documents\new.jpg"),
         (r#"filename="\\server\a.jpg""#, r"\\server\a.jpg"),
         (r#"filename="ends in \\""#, r"ends in \\"),
         ("filename=\"gatto è.jpg\"", "gatto è.jpg"),
@@ -129,12 +126,9 @@ fn a_part_must_say_that_it_is_form_data() {
 
 #[test]
 fn a_part_must_have_a_name() {
-    for nameless in [
-        "form-data",
-        "form-data; filename=a",
-        "form-data; name=\"\"",
-        "form-data; name*=UTF-8''a",
-    ] {
+    for nameless in
+        ["form-data", "form-data; filename=a", "form-data; name=\"\"", "form-data; name*=UTF-8''a"]
+    {
         let missing = Err(ParseError::MissingName { part: 1 });
         assert_eq!(disposition(nameless), missing, "{nameless}");
     }
@@ -158,11 +152,7 @@ fn malformed_and_repeated_parameters_are_refused() {
         "name=a; filename*=b; filename*=b",
     ] {
         let malformed = Err(ParseError::MalformedDisposition { part: 1 });
-        assert_eq!(
-            disposition(&format!("form-data; {parameters}")),
-            malformed,
-            "{parameters}"
-        );
+        assert_eq!(disposition(&format!("form-data; {parameters}")), malformed, "{parameters}");
     }
 }
 

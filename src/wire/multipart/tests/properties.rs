@@ -12,11 +12,7 @@ mod invariants;
 
 /// Encodes as browsers do (WHATWG HTML, multipart/form-data encoding).
 pub(super) fn encode(parts: &[Part]) -> Vec<u8> {
-    let escape = |name: &str| {
-        name.replace('"', "%22")
-            .replace('\r', "%0D")
-            .replace('\n', "%0A")
-    };
+    let escape = |name: &str| name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
     let mut body = Vec::new();
     for part in parts {
         let name = escape(&part.head.name);
@@ -90,11 +86,7 @@ pub(super) fn parts(
     let filename = proptest::option::of(filename);
     let part = (name, filename, content_type, part_data());
     let part = part.prop_map(|(name, filename, content_type, data)| Part {
-        head: PartHead {
-            name,
-            filename,
-            content_type,
-        },
+        head: PartHead { name, filename, content_type },
         data,
     });
     vec(part, 0..=LIMITS.max_parts)
@@ -208,37 +200,21 @@ fn work_is_linear_in_the_body_however_it_is_split() {
             let parts = drive(&mut parser, frames(body.as_bytes(), &[size])).unwrap();
             assert_eq!(parts[0].data.len(), data.len() + 1);
             let work = parser.work;
-            assert!(
-                work >= data.len(),
-                "the hook missed work: {pattern:?} {size}"
-            );
-            assert!(
-                work <= 3 * body.len() + 1000,
-                "{work} for {pattern:?} in frames of {size}"
-            );
+            assert!(work >= data.len(), "the hook missed work: {pattern:?} {size}");
+            assert!(work <= 3 * body.len() + 1000, "{work} for {pattern:?} in frames of {size}");
         }
     }
 }
 
 #[test]
 fn header_work_is_linear_however_it_is_split() {
-    let limits = Limits {
-        max_header_bytes: 100_000,
-        ..LIMITS
-    };
-    for line in [
-        "x:\r\n".repeat(20_000),
-        format!("x:{}\r\n", "y".repeat(90_000)),
-    ] {
+    let limits = Limits { max_header_bytes: 100_000, ..LIMITS };
+    for line in ["x:\r\n".repeat(20_000), format!("x:{}\r\n", "y".repeat(90_000))] {
         for size in [1, 3, 1000, usize::MAX] {
             let body = format!("--bound\r\n{line}{HEAD}x\r\n--bound--\r\n");
             let mut parser = Parser::new(&boundary(), limits);
             drive(&mut parser, frames(body.as_bytes(), &[size])).unwrap();
-            assert!(
-                parser.work <= 3 * body.len() + 1000,
-                "{} for frames of {size}",
-                parser.work
-            );
+            assert!(parser.work <= 3 * body.len() + 1000, "{} for frames of {size}", parser.work);
         }
     }
 }
