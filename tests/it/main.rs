@@ -1,1 +1,3 @@
 //! The one integration binary: the server over real sockets.
+
+mod stores;
