@@ -1,3 +1,4 @@
 //! The one integration binary: the server over real sockets.
 
+mod process;
 mod stores;

@@ -1,0 +1,9 @@
+//! The program itself, as its operator meets it: started with flags, variables and a file, stopped in
+//! order, and killed. Knows the server only through its outputs, its exit code and HTTP.
+
+pub(crate) mod http;
+pub(crate) mod program;
+mod secrecy;
+mod settings;
+mod starting;
+mod stopping;
