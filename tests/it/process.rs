@@ -2,6 +2,8 @@
 //! order, and killed. Knows the server only through its outputs, its exit code and HTTP.
 
 pub(crate) mod http;
+mod killing;
+pub(crate) mod ledger;
 pub(crate) mod program;
 mod secrecy;
 mod settings;
