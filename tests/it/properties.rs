@@ -6,6 +6,7 @@
 mod chunks;
 mod lies;
 mod plan;
+mod races;
 
 mod server;
 mod singles;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::plan::{Cut, Finish, MOST, Plan, cut, explicit, finish, plan};
 use super::server::Server;
-use crate::process::http::{Reply, download};
+use crate::process::http::{Multipart, Reply, Request, download};
 
 /// One upload on its way.
 struct Upload<'a> {
@@ -19,6 +19,9 @@ struct Upload<'a> {
     cut: &'a Cut,
     bytes: &'a [u8],
     id: String,
+    /// Whether every chunk has one right place, however little it says: no refusal is in order but that of
+    /// a last chunk which nothing places.
+    placed: bool,
 }
 
 /// What became of a chunk.
@@ -34,18 +37,23 @@ impl Upload<'_> {
         let fields = plan.fields(self.cut, index);
         let request = plan.request(self.cut, index, Some(&self.id), fields, bytes);
         let request = request.token(self.token);
-        request
-            .send_split(&self.server.host, &plan.writes)
-            .expect("a reply")
+        let reply = request.send_split(&self.server.host, &plan.writes);
+        reply.expect("a reply")
+    }
+
+    /// Sends a chunk. `crowded`: another sender may come later with the same one, and is believed.
+    fn send_until_heard(&self, index: usize, plan: &Plan, crowded: bool) -> Reply {
+        loop {
+            let reply = self.send(index, plan, &self.bytes[self.cut.range(index)]);
+            if !(crowded && reply.status == 409 && reply.refusal() == "superseded") {
+                return reply;
+            }
+        }
     }
 
     /// Sends a chunk and, where the refusal says what would help, that.
-    fn deliver(&self, index: usize, plan: &Plan, repeated: bool) -> Sent {
-        let bytes = &self.bytes[self.cut.range(index)];
-        let mut reply = self.send(index, plan, bytes);
-        while reply.status == 409 && repeated && reply.refusal() == "superseded" {
-            reply = self.send(index, plan, bytes); // another sender of the same chunk came later
-        }
+    fn deliver(&self, index: usize, plan: &Plan, crowded: bool) -> Sent {
+        let reply = self.send_until_heard(index, plan, crowded);
         if reply.status == 200 {
             return self.taken(&reply);
         }
@@ -58,15 +66,15 @@ impl Upload<'_> {
                     offset: true,
                     ..plan.clone()
                 };
-                self.taken(&self.send(index, &helped, bytes))
+                self.taken(&self.send_until_heard(index, &helped, crowded))
             }
             "uneven_chunk" => {
-                assert!(!self.cut.is_even(), "{}", reply.json());
+                assert!(!self.placed, "{}", reply.json());
                 assert_eq!(reply.json()["reset"], true);
                 Sent::BeginAgain
             }
             "overlap" | "beyond_total" => {
-                assert!(!self.cut.is_even(), "{}", reply.json());
+                assert!(!self.placed, "{}", reply.json());
                 Sent::BeginAgain
             }
             _ => panic!("{}", reply.json()),
@@ -122,23 +130,33 @@ fn case() -> impl Strategy<Value = Case> {
         picks,
         1..5_usize,
         any::<bool>(),
+        any::<bool>(),
         finish(),
     );
-    parts.prop_map(|(cut, plans, picks, senders, own_id, finish)| Case {
-        cut,
-        plans,
-        picks,
-        senders,
-        own_id,
-        finish,
-    })
+    parts.prop_map(
+        |(cut, mut plans, picks, senders, own_id, says_offsets, finish)| {
+            plans
+                .iter_mut()
+                .for_each(|plan| plan.offset |= says_offsets);
+            Case {
+                cut,
+                plans,
+                picks,
+                senders,
+                own_id,
+                finish,
+            }
+        },
+    )
 }
 
 impl Case {
     fn run(&self, server: &Server) {
         let (token, bytes) = (server.new_user(), self.cut.bytes());
+        let placed = self.cut.is_even() || self.plans.iter().all(Plan::says_offset);
         let upload = |id| Upload {
             server,
+            placed,
             token: &token,
             cut: &self.cut,
             bytes: &bytes,
@@ -183,8 +201,7 @@ impl Case {
     /// they go are sent one by one: which of them is refused depends on their order.
     fn deliver_all(&self, upload: &Upload<'_>) -> Sent {
         let order = self.order();
-        let placed = self.cut.is_even() || self.plans.iter().all(Plan::says_offset);
-        let senders = if placed { self.senders } else { 1 };
+        let senders = if upload.placed { self.senders } else { 1 };
         let next = AtomicUsize::new(0);
         let work = || {
             while let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -215,6 +232,42 @@ impl Case {
             (reply.status, reply.refusal().as_str()),
             (409, "chunk_conflict")
         );
+    }
+}
+
+#[test]
+fn a_field_behind_the_file_places_the_last_chunk_as_well() {
+    let server = Server::start();
+    let token = server.new_user();
+    for (field, value) in [("totalfilesize", 30), ("partbyteoffset", 20)] {
+        let form = Multipart::default()
+            .field("uuid", UploadId::random())
+            .field("partindex", 2)
+            .field("totalparts", 3)
+            .file("file", &[7; 10])
+            .field(field, value);
+        let reply = Request::upload(form).token(&token).send(&server.host);
+        reply.expect("a reply").ok();
+    }
+}
+
+#[test]
+fn an_offset_behind_the_file_is_believed_before_an_even_cut() {
+    let server = Server::start();
+    let token = server.new_user();
+    let id = UploadId::random();
+    let form = |index: u32, size: usize| {
+        let form = Multipart::default()
+            .field("uuid", id)
+            .field("partindex", index)
+            .field("totalparts", 4);
+        form.field("chunksize", size)
+    };
+    let first = form(0, 5).field("partbyteoffset", 0).file("file", &[0; 5]);
+    let third = form(2, 7).file("file", &[2; 7]).field("partbyteoffset", 15);
+    for form in [first, third] {
+        let reply = Request::upload(form).token(&token).send(&server.host);
+        reply.expect("a reply").ok();
     }
 }
 
