@@ -2,6 +2,7 @@
 //! wrong.
 
 mod layout;
+mod refusals;
 mod rules;
 
 use proptest::collection::vec;
@@ -25,6 +26,44 @@ pub(super) fn layout(total_parts: u32, parts: &[(PartIndex, Range<u64>)]) -> Lay
         layout.insert(*index, part(range.clone()));
     }
     layout
+}
+
+pub(super) fn at(start: u64) -> Result<Placement, PlacementError> {
+    Ok(Placement::At {
+        start,
+        even_size: None,
+    })
+}
+
+pub(super) fn evenly_at(start: u64, even: u64) -> Result<Placement, PlacementError> {
+    Ok(Placement::At {
+        start,
+        even_size: Some(even),
+    })
+}
+
+pub(super) fn index(index: PartIndex) -> Declaration {
+    Declaration {
+        index,
+        ..Declaration::default()
+    }
+}
+
+pub(super) fn content_range(text: &str) -> Option<ContentRange> {
+    Some(ContentRange::parse(text).expect("a range"))
+}
+
+/// Asserts the refusal, and that its message has these numbers and names.
+pub(super) fn assert_refused(
+    placed: Result<Placement, PlacementError>,
+    expected: &PlacementError,
+    texts: &[&str],
+) {
+    assert_eq!(placed.as_ref(), Err(expected));
+    let message = expected.to_string();
+    for text in texts {
+        assert!(message.contains(text), "{text:?} is not in {message:?}");
+    }
 }
 
 /// How a file is cut into chunks, and whether all but the last are alike.
