@@ -3,6 +3,12 @@
 //!
 //! `PROPTEST_CASES` sets the number of cases. The server runs in this process, on a port of its own.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::similar_names
+)] // test data is small, and a test has the names of its subject
+
 mod chunks;
 mod lies;
 mod plan;

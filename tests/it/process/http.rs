@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// No reply takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const BOUNDARY: &str = "----haversack-test-7MA4YWxkTrZu0gW";
 
 /// A request that is ready to be sent.
@@ -87,7 +87,7 @@ impl Request {
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.head.push_str(&format!("{name}: {value}\r\n"));
+        self.head.extend([name, ": ", value, "\r\n"]);
         self
     }
 

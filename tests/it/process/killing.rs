@@ -90,7 +90,7 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(0, |since| since.as_micros() as u64)
     });
-    println!("HAVERSACK_TEST_SEED={seed} HAVERSACK_TEST_KILLS={kills}");
+    eprintln!("HAVERSACK_TEST_SEED={seed} HAVERSACK_TEST_KILLS={kills}");
     let mut random = Random(seed);
     let dir = tempfile::tempdir().expect("a folder");
     let mut finished = Vec::new();
@@ -132,13 +132,13 @@ async fn sweep_and_look_for_leftovers(data_dir: &Path, users: impl Iterator<Item
     let config = Config::new(settings).expect("usable settings");
     let app = App::open(config, clock.clone()).await.expect("it opens");
     let long_after = clock.unix_secs() + 365 * 24 * 3600;
-    clock.skip(Duration::from_secs(3 * 3600));
+    clock.skip(Duration::from_hours(3));
     sweep::once(&app).await.expect("swept");
     let blobs = app.blobs.list_older_than(long_after).await.expect("listed");
     let unclaimed = app.metadata.unclaimed(blobs).await.expect("looked up");
     assert_eq!(unclaimed, [], "left over");
     // Uploads whose uuid no client ever learned expire; then every blob is a File's.
-    clock.skip(Duration::from_secs(9 * 24 * 3600));
+    clock.skip(Duration::from_hours(9 * 24));
     sweep::once(&app).await.expect("swept");
     let mut files = 0;
     for user in users {

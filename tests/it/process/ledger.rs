@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::http::{Multipart, Reply, Request, download};
 use super::program::token;
 
-/// A small random number generator (SplitMix64, Steele et al. 2014): the same seed, the same trial.
+/// A small random number generator (`SplitMix64`, Steele et al. 2014): the same seed, the same trial.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -75,6 +75,10 @@ pub(crate) struct Client {
     own_id: bool,
     acknowledged: Mutex<Vec<bool>>,
     done_sent: bool,
+    /// Whether it deletes its file in the end, and how far that has come.
+    deletes: bool,
+    delete_sent: bool,
+    delete_acknowledged: bool,
     /// The File, once it was acknowledged.
     file: Option<Value>,
     /// Why its links may be compared: same bytes, same name, same type, whenever asked.
@@ -125,6 +129,9 @@ impl Client {
             own_id,
             acknowledged: Mutex::new(vec![false; chunks]),
             done_sent: false,
+            deletes: random.below(4) == 0,
+            delete_sent: false,
+            delete_acknowledged: false,
             file: None,
             seed: random.next(),
         }
@@ -137,11 +144,36 @@ impl Client {
 
     /// Goes on from wherever it was cut off. An error is another cut; a broken promise fails the test.
     pub(crate) fn drive(&mut self, line: &Line<'_>) -> io::Result<()> {
-        match self.way {
-            Way::Single => self.single(line)?,
-            Way::Series | Way::Parallel => self.chunks(line)?,
+        if !self.delete_sent {
+            match self.way {
+                Way::Single => self.single(line)?,
+                Way::Series | Way::Parallel => self.chunks(line)?,
+            }
+            self.check_file(line)?;
         }
-        self.check_file(line)
+        if self.deletes {
+            self.delete(line)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Deletes the file; once that was acknowledged, it is gone for ever.
+    fn delete(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let path = format!(
+            "/api/v2/pm/upload/{}/",
+            self.id.as_deref().expect("answered")
+        );
+        let request = Request::new("DELETE", &path).token(&self.token);
+        let again = std::mem::replace(&mut self.delete_sent, true);
+        match line.send(&request)?.status {
+            200 => assert!(!self.delete_acknowledged, "{self:?}: it came back"),
+            status => assert!(status == 410 && again, "{self:?}: {status}"),
+        }
+        self.delete_acknowledged = true;
+        let status = Request::new("GET", &path).token(&self.token);
+        assert_eq!(line.send(&status)?.status, 410);
+        Ok(())
     }
 
     fn single(&mut self, line: &Line<'_>) -> io::Result<()> {

@@ -15,7 +15,7 @@ use haversack::ids::UserId;
 pub(crate) const SECRET: &str = "a secret of the tests, long enough for HS256";
 
 /// No start and no stop takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A command of the program with nothing of ours in its environment.
 pub(crate) fn haversack(arguments: &[&str]) -> Command {
