@@ -421,3 +421,6 @@ pub fn describe_ranges(ranges: &[(PartIndex, PartIndex)]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What a layout knows of its parts, against models that look at every part and every byte.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Parts that share no byte: gaps and sizes in turn, under shuffled indexes.
+fn disjoint() -> impl Strategy<Value = Vec<(PartIndex, Range<u64>)>> {
+    let indexes = Just((0..12_u32).collect::<Vec<_>>()).prop_shuffle();
+    (vec((0..5_u64, 0..10_u64), 0..12), indexes).prop_map(|(pieces, indexes)| {
+        let mut end = 0;
+        let ranges = pieces.into_iter().map(move |(gap, size)| {
+            let start = end + gap;
+            end = start + size;
+            start..end
+        });
+        indexes.into_iter().zip(ranges).collect()
+    })
+}
+
+/// Whether `byte` of a range that begins there lies strictly inside the part, or a byte is shared.
+fn overlaps(part: &Range<u64>, range: &Range<u64>) -> bool {
+    if range.is_empty() {
+        return part.start < range.start && range.start < part.end;
+    }
+    range.clone().any(|byte| part.contains(&byte))
+}
+
+proptest! {
+    #[test]
+    fn an_overlap_is_found_as_by_looking_at_every_byte(
+        parts in disjoint(),
+        own in 0..12_u32,
+        start in 0..150_u64,
+        size in 0..40_u64,
+    ) {
+        let (known, range) = (layout(12, &parts), start..start + size);
+        let others = parts.iter().filter(|(index, _)| *index != own);
+        let expected: Vec<_> = others
+            .filter(|(_, part)| overlaps(part, &range))
+            .map(|(index, _)| *index)
+            .collect();
+        match known.overlapping(own, &range) {
+            Some(found) => prop_assert!(expected.contains(&found), "{found} of {expected:?}"),
+            None => prop_assert!(expected.is_empty(), "{expected:?}"),
+        }
+    }
+
+    #[test]
+    fn present_and_missing_are_the_indexes_in_runs(
+        total in 1..40_u32,
+        picks in vec(0..40_u32, 0..60),
+    ) {
+        let mut known = Layout::new(total);
+        let mut there = vec![false; total as usize];
+        for index in picks.into_iter().filter(|index| *index < total) {
+            known.insert(index, part(u64::from(index)..u64::from(index) + 1));
+            there[index as usize] = true;
+        }
+        for (runs, wanted) in [(known.present(), true), (known.missing(), false)] {
+            let listed: Vec<u32> = runs.iter().flat_map(|(first, last)| *first..=*last).collect();
+            let expected: Vec<u32> = (0..total).filter(|i| there[*i as usize] == wanted).collect();
+            prop_assert_eq!(listed, expected);
+            // As few runs as possible: between two of them an index is left out.
+            prop_assert!(runs.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
+        }
+    }
+
+    #[test]
+    fn a_file_is_contiguous_when_each_part_begins_where_the_last_ended(
+        sizes in vec(0..10_u64, 1..10),
+        shifts in vec(prop::bool::weighted(0.05), 10),
+        order in Just((0..10_usize).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let mut known = Layout::new(sizes.len() as u32);
+        let offset = |index: usize| {
+            sizes[..index].iter().sum::<u64>() + u64::from(shifts[index])
+        };
+        for index in order.into_iter().filter(|index| *index < sizes.len()) {
+            known.insert(index as u32, part(offset(index)..offset(index) + sizes[index]));
+        }
+        let mut end = 0;
+        let mut expected = None;
+        for (index, size) in sizes.iter().enumerate() {
+            if offset(index) != end && expected.is_none() {
+                expected = Some((index as u32, end));
+            }
+            end += size;
+        }
+        prop_assert_eq!(known.contiguous_size(), expected.map_or(Ok(end), Err));
+    }
+
+    #[test]
+    fn what_was_received_is_counted_once(parts in disjoint(), from in 0..150_u64) {
+        let once = layout(12, &parts);
+        let twice = layout(12, &[parts.clone(), parts.clone()].concat());
+        let bytes: u64 = parts.iter().map(|(_, range)| range.end - range.start).sum();
+        for known in [once, twice] {
+            prop_assert_eq!(known.received_bytes(), bytes);
+            prop_assert_eq!(known.parts().count(), parts.len());
+            for (index, range) in &parts {
+                prop_assert_eq!(known.part(*index), Some(&part(range.clone())));
+            }
+            let behind = parts.iter().any(|(_, range)| range.start >= from && !range.is_empty());
+            prop_assert_eq!(known.stored_from(from), behind);
+        }
+    }
+}
+
+#[test]
+fn inserting_an_index_again_changes_nothing() {
+    let mut known = layout(3, &[(0, 0..10)]);
+    known.insert(0, part(50..99));
+    assert_eq!(known.part(0), Some(&part(0..10)));
+    assert_eq!(known.received_bytes(), 10);
+    assert_eq!(known.overlapping(1, &(50..99)), None);
+}
+
+#[test]
+fn ranges_are_described_as_people_write_them() {
+    assert_eq!(describe_ranges(&[]), "");
+    assert_eq!(describe_ranges(&[(0, 0), (3, 7), (12, 12)]), "0, 3-7, 12");
+    let many: Vec<_> = (0..30).map(|i| (i * 2, i * 2)).collect();
+    let text = describe_ranges(&many);
+    assert!(
+        text.starts_with("0, 2, 4") && text.ends_with("38 and 10 more ranges"),
+        "{text}"
+    );
+}

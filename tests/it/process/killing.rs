@@ -1,0 +1,155 @@
+//! kill -9 at random moments under load: nothing acknowledged is lost, everything can be resumed, and
+//! nothing is left over.
+//!
+//! `HAVERSACK_TEST_KILLS` sets the number of kills, `HAVERSACK_TEST_SEED` repeats a trial.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use haversack::app::App;
+use haversack::clock::Clock;
+use haversack::config::{Config, Settings};
+use haversack::ids::UserId;
+use haversack::metadata::State;
+use haversack::sweep;
+
+use super::ledger::{Client, Line, Random};
+use super::program::{Server, serve};
+
+const KILLS: u64 = 12;
+const CLIENTS: u64 = 6;
+
+fn setting(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
+}
+
+/// Lets all clients go on at once and kills the server after so many acknowledged requests, or when all
+/// are through.
+fn drive_and_kill(data_dir: &Path, clients: &mut [Client], random: &mut Random, requests: u64) {
+    let server = Server::start(&mut serve(data_dir));
+    let host = server.host.clone();
+    let after = random.below(requests);
+    let pause = Duration::from_micros(random.below(3000));
+    std::thread::scope(|scope| {
+        let counted = start(scope, clients, &host);
+        for _ in 0..after {
+            if counted.recv().is_err() {
+                break;
+            }
+        }
+        std::thread::sleep(pause); // into the middle of a request, not of the tests' own thread
+        server.kill();
+    });
+}
+
+/// Lets all clients finish.
+fn drive_to_the_end(server: &Server, clients: &mut [Client]) {
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = clients
+            .iter_mut()
+            .map(|client| {
+                let (acknowledged, _) = mpsc::channel();
+                let line = Line {
+                    host: &server.host,
+                    acknowledged,
+                };
+                scope.spawn(move || client.drive(&line))
+            })
+            .collect();
+        for worker in workers {
+            let ended = worker.join().expect("a promise was broken");
+            ended.unwrap_or_else(|error| panic!("{error}: {}", server.stderr()));
+        }
+    });
+}
+
+/// Starts every client; what they send is counted until they are through or cut off.
+fn start<'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    clients: &'scope mut [Client],
+    host: &'scope str,
+) -> Receiver<()> {
+    let (acknowledged, counted) = mpsc::channel();
+    for client in clients {
+        let acknowledged = acknowledged.clone();
+        scope.spawn(move || {
+            let line = Line { host, acknowledged };
+            let _ = client.drive(&line); // cut off: it resumes after the next start
+        });
+    }
+    counted
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
+    let kills = setting("HAVERSACK_TEST_KILLS").unwrap_or(KILLS);
+    let seed = setting("HAVERSACK_TEST_SEED").unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |since| since.as_micros() as u64)
+    });
+    eprintln!("HAVERSACK_TEST_SEED={seed} HAVERSACK_TEST_KILLS={kills}");
+    let mut random = Random(seed);
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut finished = Vec::new();
+    let mut killed = 0;
+    while killed < kills {
+        let mut clients: Vec<Client> = (0..CLIENTS)
+            .map(|number| {
+                let user = (finished.len() as u64 + number + 1) as i64;
+                Client::new(&mut random, user)
+            })
+            .collect();
+        let requests = clients.iter().map(Client::requests).sum();
+        for _ in 0..=random.below(3) {
+            drive_and_kill(dir.path(), &mut clients, &mut random, requests);
+            killed += 1;
+        }
+        let server = Server::start(&mut serve(dir.path()));
+        drive_to_the_end(&server, &mut clients);
+        drive_to_the_end(&server, &mut clients); // everything again: all of it is repeatable
+        server.kill();
+        finished.extend(clients);
+    }
+    let server = Server::start(&mut serve(dir.path()));
+    drive_to_the_end(&server, &mut finished);
+    let stderr = server.stop().stderr;
+    assert!(!stderr.contains("ERROR"), "{stderr}");
+    let users = 1..=finished.len() as i64;
+    sweep_and_look_for_leftovers(dir.path(), users.map(UserId));
+}
+
+/// Sweeps as the server does long after: no bytes may be left that no record claims.
+#[tokio::main]
+async fn sweep_and_look_for_leftovers(data_dir: &Path, users: impl Iterator<Item = UserId>) {
+    let settings = Settings {
+        data_dir: Some(data_dir.into()),
+        ..Settings::default()
+    };
+    let clock = Clock::system();
+    let config = Config::new(settings).expect("usable settings");
+    let app = App::open(config, clock.clone()).await.expect("it opens");
+    let long_after = clock.unix_secs() + 365 * 24 * 3600;
+    clock.skip(Duration::from_hours(3));
+    sweep::once(&app).await.expect("swept");
+    let blobs = app.blobs.list_older_than(long_after).await.expect("listed");
+    let unclaimed = app.metadata.unclaimed(blobs).await.expect("looked up");
+    assert_eq!(unclaimed, [], "left over");
+    // Uploads whose uuid no client ever learned expire; then every blob is a File's.
+    clock.skip(Duration::from_hours(9 * 24));
+    sweep::once(&app).await.expect("swept");
+    let mut files = 0;
+    for user in users {
+        let (records, _) = app.uploads.list(user, None, 1000).await.expect("listed");
+        files += records.len();
+        for record in records {
+            assert!(matches!(record.state, State::Finished(_)), "{record:?}");
+        }
+    }
+    let blobs = app.blobs.list_older_than(long_after).await.expect("listed");
+    assert_eq!(blobs.len(), files);
+    let closed = Arc::clone(&app.metadata);
+    closed.close().await.expect("closed");
+}

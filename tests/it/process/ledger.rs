@@ -1,0 +1,333 @@
+//! A client that keeps a ledger of what the server acknowledged, and resumes whenever it is cut off.
+//!
+//! Every claim it makes is one of the protocol: what was answered with a 2xx stays.
+
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+
+use haversack::ids::UploadId;
+use serde_json::{Value, json};
+
+use super::http::{Multipart, Reply, Request, download};
+use super::program::token;
+
+/// A small random number generator (`SplitMix64`, Steele et al. 2014): the same seed, the same trial.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`, which is not 0.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub(crate) fn flip(&mut self) -> bool {
+        self.below(2) == 1
+    }
+
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let words = std::iter::repeat_with(|| self.next().to_le_bytes());
+        words
+            .take(length.div_ceil(8))
+            .flatten()
+            .take(length)
+            .collect()
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i as u64 + 1) as usize);
+        }
+    }
+}
+
+/// How a client sends its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// In one request.
+    Single,
+    /// One chunk after the other.
+    Series,
+    /// Several chunks at once, in any order.
+    Parallel,
+}
+
+/// One file of one user, and what the server said of it.
+#[derive(Debug)]
+pub(crate) struct Client {
+    token: String,
+    bytes: Vec<u8>,
+    chunk_size: usize,
+    way: Way,
+    /// Whether each chunk says where it begins; else that follows from the even cut.
+    says_offset: bool,
+    /// The file's uuid: the client's own, or the server's once it has answered.
+    id: Option<String>,
+    own_id: bool,
+    acknowledged: Mutex<Vec<bool>>,
+    done_sent: bool,
+    /// Whether it deletes its file in the end, and how far that has come.
+    deletes: bool,
+    delete_sent: bool,
+    delete_acknowledged: bool,
+    /// The File, once it was acknowledged.
+    file: Option<Value>,
+    /// Why its links may be compared: same bytes, same name, same type, whenever asked.
+    seed: u64,
+}
+
+/// A server that acknowledges to the trial, which kills it by that count.
+pub(crate) struct Line<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) acknowledged: Sender<()>,
+}
+
+impl Line<'_> {
+    /// Sends and counts. An error is a connection that was cut or refused: nothing is known of the request.
+    fn send(&self, request: &Request) -> io::Result<Reply> {
+        let reply = request.send(self.host)?;
+        if reply.status < 300 {
+            let _ = self.acknowledged.send(());
+        }
+        Ok(reply)
+    }
+}
+
+/// What identifies a File for ever; links change with the server's port and with the day.
+fn identity(file: &Value) -> Value {
+    let keys = ["uuid", "filename", "filesize", "mimetype", "duration"];
+    keys.iter().map(|key| file[*key].clone()).collect()
+}
+
+impl Client {
+    pub(crate) fn new(random: &mut Random, user: i64) -> Self {
+        let way =
+            [Way::Single, Way::Series, Way::Parallel, Way::Parallel][random.below(4) as usize];
+        let chunk_size = 1 + random.below(32 * 1024) as usize;
+        let chunks = match way {
+            Way::Single => 1,
+            _ => 1 + random.below(10) as usize,
+        };
+        let length = (chunks - 1) * chunk_size + 1 + random.below(chunk_size as u64) as usize;
+        let own_id = random.flip();
+        Self {
+            token: token(user),
+            bytes: random.bytes(length),
+            chunk_size,
+            way,
+            says_offset: random.flip(),
+            id: own_id.then(|| UploadId::random().to_string()),
+            own_id,
+            acknowledged: Mutex::new(vec![false; chunks]),
+            done_sent: false,
+            deletes: random.below(4) == 0,
+            delete_sent: false,
+            delete_acknowledged: false,
+            file: None,
+            seed: random.next(),
+        }
+    }
+
+    /// How many requests it takes when nothing goes wrong.
+    pub(crate) fn requests(&self) -> u64 {
+        self.bytes.len().div_ceil(self.chunk_size) as u64 + 1
+    }
+
+    /// Goes on from wherever it was cut off. An error is another cut; a broken promise fails the test.
+    pub(crate) fn drive(&mut self, line: &Line<'_>) -> io::Result<()> {
+        if !self.delete_sent {
+            match self.way {
+                Way::Single => self.single(line)?,
+                Way::Series | Way::Parallel => self.chunks(line)?,
+            }
+            self.check_file(line)?;
+        }
+        if self.deletes {
+            self.delete(line)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Deletes the file; once that was acknowledged, it is gone for ever.
+    fn delete(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let path = format!(
+            "/api/v2/pm/upload/{}/",
+            self.id.as_deref().expect("answered")
+        );
+        let request = Request::new("DELETE", &path).token(&self.token);
+        let again = std::mem::replace(&mut self.delete_sent, true);
+        match line.send(&request)?.status {
+            200 => assert!(!self.delete_acknowledged, "{self:?}: it came back"),
+            status => assert!(status == 410 && again, "{self:?}: {status}"),
+        }
+        self.delete_acknowledged = true;
+        let status = Request::new("GET", &path).token(&self.token);
+        assert_eq!(line.send(&status)?.status, 410);
+        Ok(())
+    }
+
+    fn single(&mut self, line: &Line<'_>) -> io::Result<()> {
+        if self.file.is_some() && !self.own_id {
+            return Ok(()); // again without a uuid would be another file
+        }
+        let mut form = Multipart::default();
+        if let (true, Some(id)) = (self.own_id, &self.id) {
+            form = form.field("qquuid", id);
+        }
+        let request = Request::upload(form.file("qqfile", &self.bytes)).token(&self.token);
+        let file = line.send(&request)?.ok();
+        self.remember(file);
+        Ok(())
+    }
+
+    fn chunks(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let mut missing = self.missing(line)?;
+        if self.id.is_none() {
+            // Only the first chunk may come without a uuid.
+            let reply = line.send(&self.chunk(0))?.ok();
+            self.id = Some(reply["file_uuid"].as_str().expect("a uuid").to_owned());
+            self.acknowledge(0);
+            missing.retain(|index| *index != 0);
+        }
+        let mut random = Random(self.seed);
+        self.seed = random.next();
+        let mut sent: Vec<usize> = missing.clone();
+        if self.file.is_none() {
+            // Acknowledged ones are sent again now and then, as clients do whose reply was lost.
+            let known = (0..self.count()).filter(|index| !missing.contains(index));
+            sent.extend(known.filter(|_| random.below(4) == 0));
+        }
+        if self.way == Way::Parallel {
+            random.shuffle(&mut sent);
+            self.send_at_once(line, &sent)?;
+        } else {
+            for index in sent {
+                self.send_chunk(line, index)?;
+            }
+        }
+        self.done_sent = true;
+        let done = json!({
+            "uuid": self.id, "filename": "file.bin", "totalfilesize": self.bytes.len(),
+        });
+        let file = line.send(&Request::done(&done).token(&self.token))?.ok();
+        self.remember(file);
+        Ok(())
+    }
+
+    /// What the server lacks, by its own word; it must have all that it acknowledged.
+    fn missing(&self, line: &Line<'_>) -> io::Result<Vec<usize>> {
+        let all = (0..self.count()).collect();
+        let Some(id) = &self.id else {
+            return Ok(all);
+        };
+        let status = Request::new("GET", &format!("/api/v2/pm/upload/{id}/"));
+        let reply = line.send(&status.token(&self.token))?;
+        let acknowledged = self.acknowledged.lock().expect("no panic").clone();
+        if reply.status == 404 {
+            assert!(!acknowledged.contains(&true), "{self:?}: forgotten");
+            return Ok(all);
+        }
+        let status = reply.ok();
+        if status["finished"] == true {
+            assert!(self.done_sent, "{self:?}: finished by itself");
+            return Ok(Vec::new());
+        }
+        assert!(
+            self.file.is_none(),
+            "{self:?}: a File became an upload again"
+        );
+        let mut present = vec![false; self.count()];
+        for run in status["parts"].as_array().expect("runs of indexes") {
+            let end = |at: usize| run[at].as_u64().expect("an index") as usize;
+            present[end(0)..=end(1)].fill(true);
+        }
+        for (index, acknowledged) in acknowledged.into_iter().enumerate() {
+            assert!(
+                present[index] || !acknowledged,
+                "{self:?}: chunk {index} is lost"
+            );
+        }
+        Ok((0..self.count()).filter(|index| !present[*index]).collect())
+    }
+
+    fn send_at_once(&self, line: &Line<'_>, indexes: &[usize]) -> io::Result<()> {
+        const CONNECTIONS: usize = 3;
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(index) = indexes.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.send_chunk(line, *index)?;
+            }
+            io::Result::Ok(())
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(work)).collect();
+            let ends = workers.into_iter().map(|worker| worker.join());
+            ends.map(|end| end.expect("no panic")).collect()
+        })
+    }
+
+    fn send_chunk(&self, line: &Line<'_>, index: usize) -> io::Result<()> {
+        let reply = line.send(&self.chunk(index))?.ok();
+        assert_eq!(reply["file_uuid"].as_str(), self.id.as_deref());
+        self.acknowledge(index);
+        Ok(())
+    }
+
+    fn chunk(&self, index: usize) -> Request {
+        let begin = index * self.chunk_size;
+        let end = self.bytes.len().min(begin + self.chunk_size);
+        let mut form = Multipart::default()
+            .field("partindex", index)
+            .field("totalparts", self.count());
+        if let Some(id) = &self.id {
+            form = form.field("uuid", id);
+        }
+        form = match self.says_offset {
+            true => form.field("partbyteoffset", begin),
+            false => form.field("totalfilesize", self.bytes.len()),
+        };
+        Request::upload(form.file("file", &self.bytes[begin..end])).token(&self.token)
+    }
+
+    /// The File is the one it always was, and so are its bytes.
+    fn check_file(&self, line: &Line<'_>) -> io::Result<()> {
+        let id = self.id.as_deref().expect("answered");
+        let path = format!("/api/v2/pm/upload/{id}/file/");
+        let request = Request::new("GET", &path).token(&self.token);
+        let file = line.send(&request)?.ok();
+        let known = self.file.as_ref().map(identity);
+        assert_eq!(Some(identity(&file)), known, "{id}");
+        let served = download(line.host, file["url"].as_str().expect("a link"))?;
+        assert_eq!(served.status, 200);
+        assert!(served.body == self.bytes, "{id}: other bytes are served");
+        Ok(())
+    }
+
+    fn remember(&mut self, file: Value) {
+        let id = file["file_uuid"].as_str().expect("a uuid").to_owned();
+        assert_eq!(file["filesize"], self.bytes.len());
+        if let Some(known) = &self.file {
+            assert_eq!(identity(known), identity(&file), "one File for ever");
+        }
+        self.id = Some(id);
+        self.file = Some(file);
+    }
+
+    fn acknowledge(&self, index: usize) {
+        self.acknowledged.lock().expect("no panic")[index] = true;
+    }
+
+    fn count(&self) -> usize {
+        self.bytes.len().div_ceil(self.chunk_size)
+    }
+}

@@ -1,0 +1,190 @@
+//! The program under test: started with variables and flags, watched on both outputs, stopped or killed.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use haversack::auth::{Caller, sign};
+use haversack::clock::Clock;
+use haversack::ids::UserId;
+
+pub(crate) const SECRET: &str = "a secret of the tests, long enough for HS256";
+
+/// No start and no stop takes longer.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A command of the program with nothing of ours in its environment.
+pub(crate) fn haversack(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_haversack"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HAVERSACK_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// `haversack serve` on a free port and this data directory.
+pub(crate) fn serve(data_dir: &Path) -> Command {
+    let mut command = haversack(&["serve"]);
+    command
+        .env("HAVERSACK_LISTEN", "127.0.0.1:0")
+        .env("HAVERSACK_DATA_DIR", data_dir)
+        .env("HAVERSACK_JWT_SECRET", SECRET);
+    command
+}
+
+/// A token for a user, signed with [`SECRET`].
+pub(crate) fn token(user: i64) -> String {
+    let now = Clock::system().unix_secs();
+    sign(SECRET.as_bytes(), Caller::User(UserId(user)), now, 3600)
+}
+
+/// What a program that ended has said.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Ended {
+    let output = command.output().expect("the program runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    Ended {
+        status: output.status,
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+/// A running server; killed when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    /// `host:port`.
+    pub(crate) host: String,
+    /// The lines on standard output after the first.
+    more_lines: Receiver<String>,
+    stderr: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts it and waits for the line that says where it listens.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the program starts");
+        let (lines, more_lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let out = std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = lines.send(line);
+            }
+        });
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let (mut pipe, log) = (child.stderr.take().expect("piped"), Arc::clone(&stderr));
+        let err = std::thread::spawn(move || {
+            let mut buffer = [0; 16 * 1024];
+            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..length]);
+                log.lock().expect("no panic").push_str(&text);
+            }
+        });
+        let mut server = Self {
+            child,
+            host: String::new(),
+            more_lines,
+            stderr,
+            readers: vec![out, err],
+        };
+        let Ok(line) = server.more_lines.recv_timeout(PATIENCE) else {
+            panic!("the server does not start: {}", server.stderr());
+        };
+        let host = line.strip_prefix("listening on http://");
+        server.host = host.unwrap_or_else(|| panic!("{line:?}")).to_owned();
+        server
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.lock().expect("no panic").clone()
+    }
+
+    /// Waits until it has logged this.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let begun = Instant::now();
+        while !self.stderr().contains(text) {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{text:?} is not in {}",
+                self.stderr()
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &command]).status();
+        assert!(sent.expect("a shell").success());
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait(mut self) -> Ended {
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                break status;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "it does not stop: {}",
+                self.stderr()
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        for reader in self.readers.drain(..) {
+            reader.join().expect("no panic");
+        }
+        Ended {
+            status,
+            stdout: self.more_lines.try_iter().collect(),
+            stderr: self.stderr(),
+        }
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub(crate) fn stop(self) -> Ended {
+        self.terminate();
+        let ended = self.wait();
+        assert!(ended.status.success(), "{}", ended.stderr);
+        ended
+    }
+
+    /// Kills it with SIGKILL, which it can't notice.
+    pub(crate) fn kill(mut self) -> String {
+        self.child.kill().expect("killed");
+        self.wait().stderr
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

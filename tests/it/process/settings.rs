@@ -1,0 +1,302 @@
+//! Where settings come from: a flag wins over its variable, which wins over the file, which wins over the
+//! default. What can't be used is refused before anything starts.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use haversack::config::Settings;
+use tempfile::TempDir;
+
+use super::http::{Multipart, Request};
+use super::program::{SECRET, Server, haversack, run, serve, token};
+
+fn write(dir: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = dir.path().join(name);
+    std::fs::write(&path, text).expect("written");
+    path
+}
+
+/// Where a server's links point: the one setting that every reply shows.
+fn links_of(server: &Server) -> String {
+    let form = Multipart::default().file("file", b"hello");
+    let reply = Request::upload(form).token(&token(1)).send(&server.host);
+    let url = reply.expect("a reply").ok()["file_url"].clone();
+    let url = url.as_str().expect("a link");
+    url.split("/media/").next().expect("an address").to_owned()
+}
+
+/// What a command that must be refused says on standard error.
+fn refused(command: &mut Command) -> String {
+    let ended = run(command);
+    assert!(!ended.status.success(), "it started");
+    assert_eq!(
+        ended.stdout, "",
+        "standard output belongs to the readiness line"
+    );
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    ended.stderr
+}
+
+/// Of settings that are refused: the first line must name the culprit and what would be right.
+fn assert_refused(command: &mut Command, expected: &[&str]) {
+    let stderr = refused(command);
+    let first = stderr.lines().next().unwrap_or_default();
+    for text in expected {
+        assert!(first.contains(text), "{text:?} is not in {stderr}");
+    }
+}
+
+#[test]
+fn a_flag_wins_over_its_variable_and_that_over_the_file() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = write(
+        &dir,
+        "haversack.toml",
+        "public_url = \"https://file.example\"",
+    );
+    let data = dir.path().join("data");
+    let address_with = |configure: &dyn Fn(&mut Command)| {
+        let mut command = serve(&data);
+        configure(&mut command);
+        let server = Server::start(&mut command);
+        let links = links_of(&server);
+        let host = server.host.clone();
+        server.stop();
+        (links, host)
+    };
+    let (default, host) = address_with(&|_| {});
+    assert_eq!(default, format!("http://{host}"));
+    let (from_file, _) = address_with(&|command| {
+        command.env("HAVERSACK_CONFIG", &file);
+    });
+    assert_eq!(from_file, "https://file.example");
+    let (from_variable, _) = address_with(&|command| {
+        command.arg("--config").arg(&file);
+        command.env("HAVERSACK_PUBLIC_URL", "https://variable.example/");
+    });
+    assert_eq!(from_variable, "https://variable.example");
+    let (from_flag, _) = address_with(&|command| {
+        command.arg("--config").arg(&file);
+        command.env("HAVERSACK_PUBLIC_URL", "https://variable.example");
+        command.arg("--public-url=https://flag.example");
+    });
+    assert_eq!(from_flag, "https://flag.example");
+}
+
+#[test]
+fn everything_can_be_set_in_the_file_alone() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\ndata_dir = {data:?}\njwt_secret = \"{SECRET}\"\n\
+         public_url = \"https://media.example\"\ntrusted_proxies = [\"10.0.0.0/8\"]\n\
+         cors_origins = [\"https://chat.example\"]\nmax_file_size = \"10MiB\"\n\
+         max_chunk_size = 204800\nmax_parts = 52\nmax_fields = 20\nmax_field_size = \"1KiB\"\n\
+         max_unfinished = 3\nupload_ttl = \"2d\"\nbody_timeout = 60\nbody_idle_timeout = \"5s\"\n\
+         header_timeout = \"5s\"\nshutdown_timeout = \"1s\"\nlog = \"warn\"\n"
+    );
+    let file = write(&dir, "haversack.toml", &text);
+    let server = Server::start(haversack(&["serve", "--config"]).arg(file));
+    assert_eq!(links_of(&server), "https://media.example");
+    let form = Multipart::default()
+        .field("partindex", 0)
+        .field("totalparts", 53)
+        .file("file", b"hello");
+    let reply = Request::upload(form).token(&token(1)).send(&server.host);
+    assert_eq!(reply.expect("a reply").refusal(), "too_many_parts");
+    assert!(data.join("haversack.db").exists());
+    assert_eq!(server.stop().stderr, "", "nothing to warn about");
+}
+
+#[test]
+fn an_unknown_key_of_the_file_is_refused_by_its_name_and_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = write(
+        &dir,
+        "haversack.toml",
+        "log = \"info\"\nlistne = \"127.0.0.1:0\"\n",
+    );
+    let stderr = refused(serve(dir.path()).arg("--config").arg(&file));
+    for text in ["haversack.toml", "line 2", "listne", "listen"] {
+        assert!(stderr.contains(text), "{text:?} is not in {stderr}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_or_no_toml_is_refused_by_its_name() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let missing = dir.path().join("missing.toml");
+    assert_refused(
+        serve(dir.path()).arg("--config").arg(missing),
+        &["missing.toml"],
+    );
+    let broken = write(&dir, "broken.toml", "listen =\n");
+    let expected = ["broken.toml", "line 1"];
+    assert_refused(serve(dir.path()).arg("--config").arg(broken), &expected);
+}
+
+#[test]
+fn a_broken_line_of_the_file_is_not_quoted_when_it_holds_the_secret() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for line in [
+        "jwt_secret = \"hunter2-hunter2\n",
+        "jwt_secret = hunter2-hunter2\n",
+    ] {
+        let file = write(&dir, "haversack.toml", line);
+        let stderr = refused(haversack(&["serve", "--config"]).arg(file));
+        assert!(stderr.contains("line 1"), "{stderr}");
+        assert!(!stderr.contains("hunter2"), "{stderr}");
+    }
+}
+
+#[test]
+fn values_that_can_not_be_used_are_refused_by_name() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (setting, value, right) in [
+        ("max-file-size", "10MB", "10MiB"),
+        ("max-chunk-size", "-1", ""),
+        ("max-field-size", "1.5KiB", "KiB"),
+        ("max-parts", "0", "at least 1"),
+        ("max-parts", "many", ""),
+        ("upload-ttl", "1w", "8d"),
+        ("body-timeout", "0", "at least 1"),
+        ("shutdown-timeout", "soon", "90s"),
+        (
+            "public-url",
+            "media.example.org",
+            "https://media.example.org",
+        ),
+        (
+            "public-url",
+            "ftp://media.example.org",
+            "https://media.example.org",
+        ),
+        (
+            "public-url",
+            "https://media.example.org/?a=b",
+            "https://media.example.org",
+        ),
+        (
+            "cors-origins",
+            "chat.example.org",
+            "https://chat.example.org",
+        ),
+        ("trusted-proxies", "10.0.0.0/33", ""),
+        ("listen", "nowhere", ""),
+    ] {
+        let flag = format!("--{setting}={value}");
+        let expected = [setting, right];
+        assert_refused(
+            serve(dir.path()).env_remove("HAVERSACK_LISTEN").arg(flag),
+            &expected,
+        );
+        let variable = format!("HAVERSACK_{}", setting.to_uppercase().replace('-', "_"));
+        assert_refused(serve(dir.path()).env(variable, value), &expected);
+    }
+    assert!(
+        !dir.path().join("haversack.db").exists(),
+        "nothing was opened"
+    );
+}
+
+#[test]
+fn a_log_filter_that_can_not_be_used_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let expected = ["haversack: ", "log", "loud=very=much"];
+    assert_refused(
+        serve(dir.path()).env("HAVERSACK_LOG", "loud=very=much"),
+        &expected,
+    );
+}
+
+#[test]
+fn an_unknown_flag_is_refused_by_its_name() {
+    let dir = tempfile::tempdir().expect("a folder");
+    assert_refused(
+        serve(dir.path()).arg("--max-file-sise=1"),
+        &["--max-file-sise"],
+    );
+}
+
+#[test]
+fn a_variable_that_sets_nothing_is_warned_about() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut command = serve(dir.path());
+    command.env("HAVERSACK_LISTNE", "a value that may be secret");
+    let server = Server::start(&mut command);
+    let stderr = server.stop().stderr;
+    let warnings: Vec<_> = stderr
+        .lines()
+        .filter(|line| line.contains("WARN"))
+        .collect();
+    assert_eq!(warnings.len(), 1, "{stderr}");
+    assert!(warnings[0].contains("HAVERSACK_LISTNE"), "{stderr}");
+    assert!(!stderr.contains("a value that may be secret"), "{stderr}");
+}
+
+/// The keys of the file, as its own refusal of an unknown one lists them.
+fn keys() -> Vec<String> {
+    let error = toml::from_str::<Settings>("no_such_key = 1").expect_err("refused");
+    let message = error.message().to_owned();
+    let listed = message.split_once("expected one of ").expect("a list").1;
+    let keys = listed
+        .split(", ")
+        .map(|key| key.trim_matches('`').to_owned());
+    keys.collect()
+}
+
+#[test]
+fn the_help_tells_every_option_its_variable_and_its_default() {
+    let keys = keys();
+    assert!(keys.contains(&"max_file_size".into()));
+    let help = run(&mut haversack(&["serve", "--help"])).stdout;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let options: Vec<&str> = help.split(" --").collect();
+    for key in keys.iter().map(String::as_str).chain(["config"]) {
+        let flag = key.replace('_', "-");
+        let told = options
+            .iter()
+            .find(|text| text.starts_with(&format!("{flag} <")));
+        let told = told.unwrap_or_else(|| panic!("--{flag} is not in the help"));
+        let variable = format!("[env: HAVERSACK_{}", key.to_uppercase());
+        assert!(told.contains(&variable), "--{flag}: {told}");
+        assert!(
+            key == "config" || told.contains("[default: "),
+            "--{flag}: {told}"
+        );
+    }
+}
+
+#[test]
+fn the_help_never_shows_a_secret_that_is_set() {
+    for command in ["serve", "token"] {
+        let help = run(haversack(&[command, "--help"]).env("HAVERSACK_JWT_SECRET", SECRET));
+        assert!(help.status.success() && !help.stdout.contains(SECRET));
+    }
+}
+
+#[test]
+fn the_help_of_the_program_names_its_commands() {
+    let help = run(&mut haversack(&["--help"]));
+    assert!(help.status.success() && help.stderr.is_empty());
+    for text in ["serve", "token", "/api/v2/pm/upload/", "?done"] {
+        assert!(
+            help.stdout.contains(text),
+            "{text:?} is not in {}",
+            help.stdout
+        );
+    }
+    let version = run(&mut haversack(&["--version"])).stdout;
+    assert_eq!(
+        version.trim(),
+        format!("haversack {}", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn nothing_is_left_where_a_start_was_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data: &Path = &dir.path().join("data");
+    refused(serve(data).arg("--max-parts=0"));
+    assert!(!data.exists());
+}

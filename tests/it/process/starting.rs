@@ -1,0 +1,206 @@
+//! Starting: what the program says where, what it needs, and the tokens it prints.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use super::http::{Multipart, Request};
+use super::program::{SECRET, Server, haversack, run, serve, token};
+
+/// The one line that a command which can't start leaves on standard error.
+fn refusal(command: &mut Command) -> String {
+    let ended = run(command);
+    assert!(!ended.status.success(), "it started");
+    assert_eq!(ended.stdout, "");
+    let lines: Vec<_> = ended
+        .stderr
+        .lines()
+        .filter(|line| !line.contains(" INFO "))
+        .collect();
+    assert_eq!(lines.len(), 1, "{}", ended.stderr);
+    lines[0].to_owned()
+}
+
+/// Status of a POST of a small file with this token.
+fn upload_with(host: &str, token: &str) -> u16 {
+    let form = Multipart::default().file("file", b"hello");
+    let reply = Request::upload(form).token(token).send(host);
+    reply.expect("a reply").status
+}
+
+fn token_of(command: &mut Command) -> String {
+    let ended = run(command);
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert_eq!(ended.stderr, "");
+    let token = ended.stdout.strip_suffix('\n').expect("a line");
+    assert!(!token.contains(char::is_whitespace), "one line: {token:?}");
+    token.to_owned()
+}
+
+#[test]
+fn standard_output_is_one_line_and_everything_else_is_logged() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut command = serve(dir.path());
+    command.env("HAVERSACK_LOG", "trace");
+    let server = Server::start(&mut command);
+    let port = server
+        .host
+        .strip_prefix("127.0.0.1:")
+        .expect("the host asked for");
+    assert_ne!(port.parse::<u16>().expect("a port"), 0);
+    assert_eq!(upload_with(&server.host, &token(1)), 200);
+    assert_eq!(upload_with(&server.host, "no token"), 401);
+    let ended = server.stop();
+    assert_eq!(ended.stdout, "", "more than one line");
+    assert!(ended.stderr.contains("stopping"), "{}", ended.stderr);
+}
+
+#[test]
+fn whoever_reads_the_line_can_connect_at_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for _ in 0..5 {
+        let server = Server::start(&mut serve(dir.path()));
+        let ready = Request::new("GET", "/health/ready").send(&server.host);
+        assert_eq!(ready.expect("a reply").ok(), json!({"status": "ready"}));
+        server.kill();
+    }
+}
+
+#[test]
+fn a_port_in_use_is_refused_in_one_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let line = refusal(serve(dir.path()).env("HAVERSACK_LISTEN", &address));
+    assert!(line.contains(&address) && line.contains("in use"), "{line}");
+}
+
+#[test]
+fn a_data_directory_that_can_not_be_made_is_refused_in_one_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "in the way").expect("written");
+    for path in [file.join("data"), file, "/proc/haversack".into()] {
+        let line = refusal(&mut serve(&path));
+        assert!(line.contains(&path.display().to_string()), "{line}");
+    }
+}
+
+#[test]
+fn a_database_that_is_none_is_refused_in_one_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let text = "this is no database at all. ".repeat(100);
+    std::fs::write(dir.path().join("haversack.db"), text).expect("written");
+    let line = refusal(&mut serve(dir.path()));
+    assert!(line.contains("not a database"), "{line}");
+}
+
+#[test]
+fn a_second_process_on_the_same_data_directory_is_refused_in_one_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let first = Server::start(&mut serve(dir.path()));
+    let line = refusal(&mut serve(dir.path()));
+    assert!(line.contains("another haversack"), "{line}");
+    assert_eq!(
+        upload_with(&first.host, &token(1)),
+        200,
+        "the first goes on"
+    );
+    first.kill();
+    Server::start(&mut serve(dir.path())).stop();
+}
+
+#[test]
+fn a_token_of_the_configured_secret_works() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    let mut command = haversack(&["token", "--user-id", "5"]);
+    let token = token_of(command.env("HAVERSACK_JWT_SECRET", SECRET));
+    assert_eq!(upload_with(&server.host, &token), 200);
+    let question = json!({ "token": token }).to_string().into_bytes();
+    let reply = Request::new("POST", "/api/v2/jwt/verify_token/").body(question);
+    assert_eq!(reply.send(&server.host).expect("a reply").status, 200);
+}
+
+#[test]
+fn a_token_of_a_time_lives_no_longer() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    let mut command = haversack(&["token", "--user-id", "5", "--ttl", "0"]);
+    let token = token_of(command.env("HAVERSACK_JWT_SECRET", SECRET));
+    assert_eq!(upload_with(&server.host, &token), 401);
+}
+
+#[test]
+fn a_service_token_opens_what_a_users_does_not() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    let mut command = haversack(&["token", "--service"]);
+    let service = token_of(command.env("HAVERSACK_JWT_SECRET", SECRET));
+    for (token, status) in [(service.as_str(), 200), (&token(1), 403)] {
+        let request = Request::new("POST", "/api/v2/pm/files/")
+            .token(token)
+            .header("Content-Type", "application/json")
+            .body(br#"{"uuids": []}"#.to_vec());
+        assert_eq!(request.send(&server.host).expect("a reply").status, status);
+    }
+    assert_eq!(upload_with(&server.host, &service), 403);
+}
+
+#[test]
+fn a_secret_nobody_configured_is_made_once_and_kept_from_others() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let own_secret = |data: &Path| {
+        let mut command = serve(data);
+        command.env_remove("HAVERSACK_JWT_SECRET");
+        command
+    };
+    let print = || {
+        let mut command = haversack(&["token", "--user-id", "7", "--data-dir"]);
+        token_of(command.arg(dir.path()))
+    };
+    let server = Server::start(&mut own_secret(dir.path()));
+    let path = dir.path().join("jwt-secret");
+    let mode = path.metadata().expect("made").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    let secret = std::fs::read_to_string(&path).expect("read");
+    let digits = secret.trim_end();
+    assert!(digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    let first = print();
+    assert_eq!(upload_with(&server.host, &first), 200);
+    assert_eq!(
+        upload_with(&server.host, &token(7)),
+        401,
+        "another secret's"
+    );
+    server.stop();
+    let server = Server::start(&mut own_secret(dir.path()));
+    assert_eq!(std::fs::read_to_string(&path).expect("read"), secret);
+    assert_eq!(upload_with(&server.host, &first), 200);
+}
+
+#[test]
+fn a_token_without_any_secret_is_refused_in_one_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut command = haversack(&["token", "--user-id", "7", "--data-dir"]);
+    let line = refusal(command.arg(dir.path()));
+    assert!(line.contains("HAVERSACK_JWT_SECRET"), "{line}");
+    let entries = std::fs::read_dir(dir.path()).expect("listed").count();
+    assert_eq!(entries, 0, "printing a token makes nothing");
+}
+
+#[test]
+fn a_secret_too_short_to_be_safe_is_warned_about_and_not_shown() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut command = serve(dir.path());
+    command.env("HAVERSACK_JWT_SECRET", "hunter2");
+    let stderr = Server::start(&mut command).stop().stderr;
+    assert!(
+        stderr.contains("WARN") && stderr.contains("32 bytes"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+}

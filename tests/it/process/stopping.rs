@@ -1,0 +1,136 @@
+//! Stopping: SIGTERM lets requests in flight finish, within the time that it has.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use haversack::ids::UploadId;
+
+use super::http::{Multipart, Request, connect, receive};
+use super::program::{Server, serve, token};
+
+/// A chunk of which the server has the first half.
+struct HalfSent {
+    id: String,
+    stream: TcpStream,
+    rest: Vec<u8>,
+}
+
+impl HalfSent {
+    /// Sends half of a chunk and waits until the server is writing it.
+    fn to(server: &Server) -> Self {
+        let id = UploadId::random().to_string();
+        let form = Multipart::default()
+            .field("uuid", &id)
+            .field("partindex", 0)
+            .field("totalparts", 2)
+            .field("chunksize", 100_000)
+            .file("file", &[b'x'; 100_000]);
+        let mut bytes = Request::upload(form).token(&token(1)).bytes(&server.host);
+        let rest = bytes.split_off(bytes.len() - 50_000);
+        let mut stream = connect(&server.host).expect("connected");
+        stream.write_all(&bytes).expect("sent");
+        // The upload is on record from its chunk's first byte on.
+        while status(&server.host, &id).is_none() {
+            std::thread::yield_now();
+        }
+        Self { id, stream, rest }
+    }
+}
+
+/// The indexes received, or none when the upload is unknown.
+fn status(host: &str, id: &str) -> Option<serde_json::Value> {
+    let request = Request::new("GET", &format!("/api/v2/pm/upload/{id}/"));
+    let reply = request.token(&token(1)).send(host).expect("a reply");
+    (reply.status == 200).then(|| reply.json()["parts"].clone())
+}
+
+/// Waits until the server takes no more connections.
+fn wait_until_refusing(host: &str) {
+    while TcpStream::connect(host).is_ok() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_chunk_in_flight_is_finished_and_acknowledged() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    let mut chunk = HalfSent::to(&server);
+    server.terminate();
+    server.wait_for_log("stopping");
+    wait_until_refusing(&server.host);
+    chunk.stream.write_all(&chunk.rest).expect("sent");
+    let reply = receive(chunk.stream).expect("a reply").ok();
+    assert_eq!(reply["file_uuid"], chunk.id);
+    let ended = server.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let server = Server::start(&mut serve(dir.path()));
+    let parts = status(&server.host, &chunk.id).expect("known");
+    assert_eq!(parts, serde_json::json!([[0, 0]]));
+}
+
+#[test]
+fn a_stalled_request_holds_up_the_stop_no_longer_than_allowed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut command = serve(dir.path());
+    let server = Server::start(command.arg("--shutdown-timeout=1s"));
+    let chunk = HalfSent::to(&server);
+    let asked = Instant::now();
+    server.terminate();
+    let ended = server.wait();
+    let took = asked.elapsed();
+    assert!(
+        took >= Duration::from_secs(1),
+        "{took:?}: it had a second to finish"
+    );
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("unfinished"), "{}", ended.stderr);
+    assert!(receive(chunk.stream).is_err(), "it was not acknowledged");
+    let server = Server::start(&mut serve(dir.path()));
+    let parts = status(&server.host, &chunk.id).expect("known");
+    assert_eq!(parts, serde_json::json!([]), "and nothing of it counts");
+}
+
+#[test]
+fn idle_connections_do_not_hold_up_the_stop() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    let silent = connect(&server.host).expect("connected");
+    let mut kept = connect(&server.host).expect("connected");
+    let head = "GET /health/live HTTP/1.1\r\nHost: haversack\r\n\r\n";
+    kept.write_all(head.as_bytes()).expect("sent");
+    receive(kept.try_clone().expect("cloned"))
+        .expect("a reply")
+        .ok();
+    let asked = Instant::now();
+    let ended = server.stop();
+    assert!(
+        asked.elapsed() < Duration::from_secs(10),
+        "{}",
+        ended.stderr
+    );
+    drop((silent, kept));
+}
+
+#[test]
+fn an_interrupt_stops_it_in_order_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    server.signal("INT");
+    let ended = server.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn after_an_orderly_stop_the_log_of_the_database_is_empty() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    let form = Multipart::default().file("file", b"hello");
+    let reply = Request::upload(form).token(&token(1)).send(&server.host);
+    reply.expect("a reply").ok();
+    server.stop();
+    let log = dir.path().join("haversack.db-wal").metadata();
+    assert_eq!(log.map_or(0, |log| log.len()), 0);
+}

@@ -1,0 +1,175 @@
+//! Chunks of different lengths that don't say where they go, sent at once: each order of events must end
+//! in the right place or in a refusal, never in an upload that can't be finished.
+
+use std::io;
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use haversack::clock::Clock;
+use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::metadata::State;
+use haversack::metadata::sqlite::SqliteStore;
+use haversack::part::{Declaration, Part};
+use haversack::storage::disk::DiskStore;
+use haversack::storage::{BlobStore, Incoming, Outgoing, WriteError, Written};
+use haversack::uploads::{ChunkRequest, Limits, Uploads};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::server::Server;
+use crate::process::http::{Multipart, Request};
+
+/// A disk whose writes at one offset wait for permission.
+struct Gate {
+    disk: DiskStore,
+    offset: u64,
+    reached: Semaphore,
+    opened: Semaphore,
+}
+
+#[async_trait::async_trait]
+impl BlobStore for Gate {
+    async fn write_part(
+        &self,
+        blob: BlobId,
+        offset: u64,
+        limit: u64,
+        body: Incoming<'_>,
+    ) -> Result<Written, WriteError> {
+        if offset == self.offset {
+            self.reached.add_permits(1);
+            let _opened = self.opened.acquire().await.expect("never closed");
+        }
+        self.disk.write_part(blob, offset, limit, body).await
+    }
+
+    async fn seal(&self, blob: BlobId, parts: &[Part]) -> io::Result<()> {
+        self.disk.seal(blob, parts).await
+    }
+
+    async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
+        self.disk.read(blob, range).await
+    }
+
+    async fn delete(&self, blob: BlobId) -> io::Result<bool> {
+        self.disk.delete(blob).await
+    }
+
+    async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
+        self.disk.list_older_than(unix_secs).await
+    }
+
+    async fn check(&self) -> io::Result<()> {
+        self.disk.check().await
+    }
+}
+
+const USER: UserId = UserId(1);
+
+fn chunk(id: UploadId, index: u32) -> ChunkRequest {
+    ChunkRequest {
+        user: USER,
+        id: Some(id),
+        declared: Declaration {
+            index,
+            total_parts: Some(3),
+            ..Declaration::default()
+        },
+        filename: None,
+        declared_type: None,
+        parent: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let gate = Arc::new(Gate {
+        disk: DiskStore::open(dir.path()).expect("opened"),
+        offset: 20,
+        reached: Semaphore::new(0),
+        opened: Semaphore::new(0),
+    });
+    let records = Arc::new(SqliteStore::open(dir.path()).expect("opened"));
+    let limits = Limits {
+        max_file_size: 1000,
+        max_chunk_size: 1000,
+        max_parts: 10,
+        max_unfinished: 10,
+        upload_ttl: Duration::from_secs(1000),
+    };
+    let blobs = Arc::clone(&gate) as Arc<dyn BlobStore>;
+    let uploads = Arc::new(Uploads::new(blobs, records, limits, Clock::system()));
+    let id = UploadId::random();
+    let bytes = |size| stream::iter([Ok(Bytes::from(vec![1; size]))]);
+    // The file came before the fields: 20 bytes, of which only the cut can tell that they go to byte 20.
+    let spool = uploads.slot(None, u64::MAX).await.expect("a spool");
+    let filled = spool.fill(pin!(bytes(20))).await.expect("filled");
+    let accepting = tokio::spawn({
+        let uploads = Arc::clone(&uploads);
+        async move { uploads.accept_chunk(filled, chunk(id, 1)).await }
+    });
+    let _ = gate.reached.acquire().await.expect("it is being copied");
+    // Meanwhile the first chunk comes, with 10 bytes: the other's place is byte 10.
+    let first = chunk(id, 0);
+    let slot = uploads.slot(None, u64::MAX).await.expect("a slot");
+    let filled = slot.fill(pin!(bytes(10))).await.expect("filled");
+    uploads.accept_chunk(filled, first).await.expect("taken");
+    gate.opened.add_permits(100);
+    let accepted = accepting.await.expect("no panic");
+    let record = uploads.record(id, USER).await.expect("on record");
+    let State::Receiving(unfinished) = record.state else {
+        panic!("it is not finished");
+    };
+    let placed = unfinished.layout.part(1).map(|part| part.offset);
+    match accepted {
+        Ok(_) => assert_eq!(placed, Some(10)),
+        Err(refusal) => assert_eq!(placed, None, "{refusal}"),
+    }
+}
+
+#[test]
+fn uneven_chunks_sent_at_once_make_a_file_or_are_told_to_begin_again() {
+    let server = Server::start();
+    let sizes = [10, 20, 30];
+    for _ in 0..200 {
+        let (token, id, together) = (server.new_user(), UploadId::random(), Barrier::new(2));
+        let send = |index: usize| {
+            let form = Multipart::default()
+                .field("uuid", id)
+                .field("partindex", index)
+                .field("totalparts", 3)
+                .field("chunksize", sizes[index])
+                .file("file", &vec![1; sizes[index]]);
+            let request = Request::upload(form).token(&token);
+            if index < 2 {
+                together.wait();
+            }
+            request.send(&server.host).expect("a reply")
+        };
+        let replies = std::thread::scope(|scope| {
+            let both = [0, 1].map(|index| {
+                scope.spawn({
+                    let send = &send;
+                    move || send(index)
+                })
+            });
+            both.map(|sender| sender.join().expect("no panic"))
+        });
+        if let Some(refused) = replies.iter().find(|reply| reply.status != 200) {
+            assert_eq!(refused.refusal(), "uneven_chunk");
+            continue;
+        }
+        let last = send(2);
+        if last.status != 200 {
+            assert_eq!(last.json()["reset"], true, "{}", last.json());
+            continue;
+        }
+        let done = Request::done(&json!({"uuid": id.to_string()})).token(&token);
+        done.send(&server.host).expect("a reply").ok();
+    }
+}

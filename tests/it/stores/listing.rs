@@ -1,0 +1,98 @@
+//! The contract of a `MetadataStore`: what a user has, page by page, and many Files at once.
+
+use haversack::ids::UploadId;
+use haversack::metadata::{MetadataStore, State};
+
+use super::Records;
+use super::records::{ANNA, BERT, begin, finished, single, store_single, upload};
+
+/// All pages of `limit`, which must be full but for the last.
+async fn pages(store: &dyn MetadataStore, limit: u32) -> Vec<UploadId> {
+    let (mut all, mut before) = (Vec::new(), None);
+    loop {
+        let (page, next) = store.list(ANNA, before, limit).await.expect("no error");
+        assert!(page.iter().all(|record| record.user == ANNA));
+        all.extend(page.iter().map(|record| record.id));
+        if next.is_none() {
+            return all;
+        }
+        assert_eq!(page.len(), limit as usize, "a page before the last is full");
+        before = next;
+    }
+}
+
+pub(crate) async fn uploads_and_files_are_listed_newest_first(records: &dyn Records) {
+    let store = records.open();
+    let mut expected = Vec::new();
+    for now in 0..10 {
+        let new = upload(ANNA, 2);
+        begin(store.as_ref(), &new, now).await;
+        expected.push(new.id);
+        expected.push(finished(store.as_ref(), ANNA, now).await.id);
+        begin(store.as_ref(), &upload(BERT, 2), now).await;
+    }
+    expected.reverse();
+    for limit in [1, 3, 19, 20, 21, 50] {
+        assert_eq!(
+            pages(store.as_ref(), limit).await,
+            expected,
+            "{limit} a page"
+        );
+    }
+}
+
+pub(crate) async fn the_list_leaves_out_thumbnails_and_what_is_gone(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 50).await;
+    store_single(store.as_ref(), &single(ANNA, Some(media.id)), 51).await;
+    let removed = finished(store.as_ref(), ANNA, 52).await;
+    store.remove(removed.id, false, 53).await.expect("removed");
+    begin(store.as_ref(), &upload(ANNA, 2), 5).await;
+    store.expire(6, 10, 54).await.expect("expired");
+    assert_eq!(pages(store.as_ref(), 50).await, [media.id]);
+}
+
+pub(crate) async fn a_user_without_anything_has_an_empty_list(records: &dyn Records) {
+    let store = records.open();
+    begin(store.as_ref(), &upload(BERT, 2), 5).await;
+    let (page, next) = store.list(ANNA, None, 50).await.expect("no error");
+    assert!(page.is_empty() && next.is_none());
+}
+
+pub(crate) async fn a_page_is_not_shifted_by_what_comes_meanwhile(records: &dyn Records) {
+    let store = records.open();
+    let mut ids = Vec::new();
+    for now in 0..4 {
+        ids.push(finished(store.as_ref(), ANNA, now).await.id);
+    }
+    let (first, next) = store.list(ANNA, None, 2).await.expect("no error");
+    finished(store.as_ref(), ANNA, 9).await;
+    store.remove(ids[2], false, 9).await.expect("removed");
+    let (second, end) = store.list(ANNA, next, 2).await.expect("no error");
+    let shown: Vec<UploadId> = first.iter().chain(&second).map(|r| r.id).collect();
+    assert_eq!(shown, [ids[3], ids[2], ids[1], ids[0]]);
+    assert!(end.is_none());
+}
+
+pub(crate) async fn a_list_tells_how_far_each_has_come(records: &dyn Records) {
+    let store = records.open();
+    begin(store.as_ref(), &upload(ANNA, 2), 5).await;
+    finished(store.as_ref(), ANNA, 6).await;
+    let (page, _) = store.list(ANNA, None, 50).await.expect("no error");
+    assert!(matches!(page[0].state, State::Finished(_)));
+    assert!(matches!(page[1].state, State::Receiving(_)));
+}
+
+pub(crate) async fn files_are_found_in_the_order_asked_for(records: &dyn Records) {
+    let store = records.open();
+    let (first, second) = (
+        finished(store.as_ref(), ANNA, 5).await.id,
+        finished(store.as_ref(), BERT, 5).await.id,
+    );
+    let receiving = upload(ANNA, 2);
+    begin(store.as_ref(), &receiving, 5).await;
+    let asked = vec![second, UploadId::random(), first, receiving.id, second];
+    let found = store.find_files(asked).await.expect("no error");
+    let ids: Vec<_> = found.iter().map(|f| f.as_ref().map(|f| f.id)).collect();
+    assert_eq!(ids, [Some(second), None, Some(first), None, Some(second)]);
+}

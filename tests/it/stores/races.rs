@@ -1,0 +1,302 @@
+//! The contract of a `MetadataStore` under races: each decision is made once.
+
+use std::sync::Arc;
+
+use futures_util::future;
+use haversack::metadata::{
+    Begun, MetadataStore, NewPart, NewSingle, NewUpload, Recorded, Removed, State, Stored,
+    UnfinishedCap,
+};
+
+use super::Records;
+use super::records::{
+    ANNA, NO_CAP, begin, file, file_of, finished, name, plain_part, record, single, state,
+    unfinished, upload,
+};
+
+/// So many at once.
+const CROWD: u32 = 64;
+
+/// Runs `step` for each of a crowd at once, on several threads.
+async fn crowd<T, F>(
+    store: &Arc<dyn MetadataStore>,
+    step: impl Fn(Arc<dyn MetadataStore>, u32) -> F,
+) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let tasks = (0..CROWD).map(|number| tokio::spawn(step(Arc::clone(store), number)));
+    let outcomes = future::join_all(tasks).await;
+    outcomes
+        .into_iter()
+        .map(|outcome| outcome.expect("no panic"))
+        .collect()
+}
+
+fn count<T: PartialEq>(outcomes: &[T], wanted: &T) -> usize {
+    outcomes.iter().filter(|outcome| *outcome == wanted).count()
+}
+
+pub(crate) async fn of_many_begins_of_one_uuid_one_begins(records: &dyn Records) {
+    let store = records.open();
+    let id = upload(ANNA, 1).id;
+    let outcomes = crowd(&store, |store, number| async move {
+        let new = NewUpload {
+            id,
+            ..upload(ANNA, number + 1)
+        };
+        let blob = new.blob;
+        (
+            store.begin_upload(new, NO_CAP, 5).await.expect("no error"),
+            blob,
+        )
+    })
+    .await;
+    let begun: Vec<_> = outcomes
+        .iter()
+        .filter(|(begun, _)| *begun != Begun::Exists)
+        .collect();
+    assert_eq!(begun.len(), 1);
+    assert_eq!(unfinished(store.as_ref(), id).await.blob, begun[0].1);
+}
+
+pub(crate) async fn the_cap_is_exact_when_many_begin_at_once(records: &dyn Records) {
+    let store = records.open();
+    let cap = UnfinishedCap {
+        max: 10,
+        idle_since: 0,
+    };
+    let outcomes = crowd(&store, |store, _| async move {
+        let begun = store.begin_upload(upload(ANNA, 1), cap, 5).await;
+        begun.expect("no error")
+    })
+    .await;
+    assert_eq!(count(&outcomes, &Begun::Begun { evicted: None }), 10);
+    assert_eq!(count(&outcomes, &Begun::TooMany), 54);
+    let (page, _) = store.list(ANNA, None, 100).await.expect("no error");
+    assert_eq!(page.len(), 10);
+}
+
+pub(crate) async fn of_many_records_of_one_part_one_counts(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 3);
+    begin(store.as_ref(), &new, 5).await;
+    let id = new.id;
+    let outcomes = crowd(&store, |store, number| async move {
+        let mut part = plain_part(1, 10, 10);
+        part.part.crc32 = number;
+        (record(store.as_ref(), id, part, 6).await, part.part)
+    })
+    .await;
+    let stored: Vec<_> = outcomes
+        .iter()
+        .filter(|(r, _)| *r == Recorded::Stored)
+        .collect();
+    assert_eq!(stored.len(), 1);
+    let layout = unfinished(store.as_ref(), id).await.layout;
+    assert_eq!(layout.part(1), Some(&stored[0].1));
+}
+
+pub(crate) async fn parts_recorded_at_once_are_all_there(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, CROWD);
+    begin(store.as_ref(), &new, 5).await;
+    let id = new.id;
+    let outcomes = crowd(&store, |store, number| async move {
+        let part = plain_part(number, u64::from(number) * 10, 10);
+        record(store.as_ref(), id, part, 6).await
+    })
+    .await;
+    assert_eq!(count(&outcomes, &Recorded::Stored), CROWD as usize);
+    let layout = unfinished(store.as_ref(), id).await.layout;
+    assert_eq!(layout.contiguous_size(), Ok(u64::from(CROWD) * 10));
+    assert!(layout.missing().is_empty());
+}
+
+pub(crate) async fn of_contradicting_totals_one_stands(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, CROWD);
+    begin(store.as_ref(), &new, 5).await;
+    let id = new.id;
+    let outcomes = crowd(&store, |store, number| async move {
+        let part = NewPart {
+            total_size: Some(1000 + u64::from(number % 4)),
+            ..plain_part(number, u64::from(number) * 10, 10)
+        };
+        (record(store.as_ref(), id, part, 6).await, part.total_size)
+    })
+    .await;
+    let layout = unfinished(store.as_ref(), id).await.layout;
+    let stands = layout.total_size;
+    for (outcome, total_size) in outcomes {
+        assert_eq!(outcome == Recorded::Stored, total_size == stands);
+    }
+    assert_eq!(layout.parts().count(), 16);
+}
+
+pub(crate) async fn of_many_finishes_one_makes_the_file(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 1);
+    begin(store.as_ref(), &new, 5).await;
+    let part = plain_part(0, 0, 10);
+    record(store.as_ref(), new.id, part, 5).await;
+    let id = new.id;
+    let outcomes = crowd(&store, |store, number| async move {
+        let mut file = file_of(vec![part.part]);
+        file.filename = name(&format!("{number}.png"));
+        let name = file.filename.clone();
+        (
+            store.finish_upload(id, file, 6).await.expect("no error"),
+            name,
+        )
+    })
+    .await;
+    let finished: Vec<_> = outcomes.iter().filter(|(done, _)| *done).collect();
+    assert_eq!(finished.len(), 1);
+    assert_eq!(file(store.as_ref(), id).await.filename, finished[0].1);
+}
+
+pub(crate) async fn a_removal_and_a_finish_at_once_leave_nothing_behind(records: &dyn Records) {
+    let store = records.open();
+    for _ in 0..32 {
+        let new = upload(ANNA, 1);
+        begin(store.as_ref(), &new, 5).await;
+        let part = plain_part(0, 0, 10);
+        record(store.as_ref(), new.id, part, 5).await;
+        let (finisher, remover) = (Arc::clone(&store), Arc::clone(&store));
+        let id = new.id;
+        let finish = tokio::spawn(async move {
+            let file = file_of(vec![part.part]);
+            finisher.finish_upload(id, file, 6).await
+        });
+        let remove = tokio::spawn(async move { remover.remove(id, false, 6).await });
+        finish.await.expect("no panic").expect("no error");
+        let removed = remove.await.expect("no panic").expect("no error");
+        let blobs = vec![new.blob];
+        assert_eq!(
+            removed,
+            Removed::Removed { blobs },
+            "its bytes are named either way"
+        );
+        assert!(matches!(state(store.as_ref(), id).await, State::Removed));
+    }
+}
+
+pub(crate) async fn an_attachment_and_a_removal_at_once_agree(records: &dyn Records) {
+    let store = records.open();
+    for _ in 0..32 {
+        let new = finished(store.as_ref(), ANNA, 5).await;
+        let (attacher, remover) = (Arc::clone(&store), Arc::clone(&store));
+        let id = new.id;
+        let attach = tokio::spawn(async move { attacher.attach(vec![id]).await });
+        let remove = tokio::spawn(async move { remover.remove(id, false, 6).await });
+        attach.await.expect("no panic").expect("no error");
+        match remove.await.expect("no panic").expect("no error") {
+            Removed::Attached => assert!(file(store.as_ref(), id).await.attached),
+            Removed::Removed { blobs } => {
+                assert_eq!(blobs, [new.blob]);
+                assert!(matches!(state(store.as_ref(), id).await, State::Removed));
+            }
+            Removed::Nothing => panic!("there was a file"),
+        }
+    }
+}
+
+pub(crate) async fn of_many_single_files_of_one_uuid_one_is_stored(records: &dyn Records) {
+    let store = records.open();
+    let id = single(ANNA, None).id;
+    let outcomes = crowd(&store, |store, _| async move {
+        let new = NewSingle {
+            id,
+            ..single(ANNA, None)
+        };
+        let blob = new.blob;
+        (store.store_single(new, 5).await.expect("no error"), blob)
+    })
+    .await;
+    let stored: Vec<_> = outcomes
+        .iter()
+        .filter(|(stored, _)| *stored != Stored::Exists)
+        .collect();
+    assert_eq!(stored.len(), 1);
+    assert_eq!(file(store.as_ref(), id).await.blob, stored[0].1);
+}
+
+pub(crate) async fn of_many_thumbnails_all_but_one_are_replaced(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let outcomes = crowd(&store, |store, _| async move {
+        let new = single(ANNA, Some(media));
+        let blob = new.blob;
+        match store.store_single(new, 6).await.expect("no error") {
+            Stored::Stored { replaced } => (blob, replaced),
+            other => panic!("{other:?}"),
+        }
+    })
+    .await;
+    let (written, replaced): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
+    let mut forgotten: Vec<_> = replaced.into_iter().flatten().collect();
+    assert_eq!(forgotten.len(), CROWD as usize - 1);
+    let mut unclaimed = store.unclaimed(written).await.expect("no error");
+    unclaimed.sort();
+    forgotten.sort();
+    assert_eq!(unclaimed, forgotten, "each was given once, to be deleted");
+}
+
+pub(crate) async fn a_late_part_saves_an_upload_or_is_refused(records: &dyn Records) {
+    let store = records.open();
+    for _ in 0..32 {
+        let new = upload(ANNA, 2);
+        begin(store.as_ref(), &new, 5).await;
+        let (recorder, expirer) = (Arc::clone(&store), Arc::clone(&store));
+        let id = new.id;
+        let late =
+            tokio::spawn(
+                async move { record(recorder.as_ref(), id, plain_part(0, 0, 10), 100).await },
+            );
+        let expiry = tokio::spawn(async move { expirer.expire(50, 10, 100).await });
+        let recorded = late.await.expect("no panic");
+        let expired = expiry.await.expect("no panic").expect("no error");
+        match recorded {
+            Recorded::Stored => {
+                assert_eq!(expired, []);
+                assert_eq!(
+                    unfinished(store.as_ref(), id).await.layout.present(),
+                    [(0, 0)]
+                );
+            }
+            Recorded::Refused => assert_eq!(expired, [(id, new.blob)]),
+        }
+        store.remove(id, false, 100).await.expect("cleared");
+    }
+}
+
+pub(crate) async fn a_change_whose_caller_is_gone_breaks_nothing(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, CROWD);
+    begin(store.as_ref(), &new, 5).await;
+    let recorders: Vec<_> = (0..CROWD)
+        .map(|number| {
+            let (store, id) = (Arc::clone(&store), new.id);
+            tokio::spawn(async move {
+                let part = plain_part(number, u64::from(number) * 10, 10);
+                record(store.as_ref(), id, part, 6).await
+            })
+        })
+        .collect();
+    for recorder in recorders.iter().step_by(2) {
+        recorder.abort();
+    }
+    let outcomes = future::join_all(recorders).await;
+    let layout = unfinished(store.as_ref(), new.id).await.layout;
+    for (index, outcome) in outcomes.into_iter().enumerate() {
+        if outcome.is_ok() {
+            assert!(
+                layout.part(index as u32).is_some(),
+                "part {index} was acknowledged"
+            );
+        }
+    }
+    store.check().await.expect("healthy");
+}

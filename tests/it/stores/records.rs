@@ -1,0 +1,283 @@
+//! The contract of a `MetadataStore`: removal, links, names, probes. Uploads, singles, lists and races have
+//! files of their own; what they share is here.
+
+use haversack::filename::Filename;
+use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::media::MediaType;
+use haversack::metadata::{
+    Begun, MetadataStore, NewFile, NewPart, NewSingle, NewUpload, Recorded, Removed, Role, State,
+    Stored, StoredFile, Unfinished, UnfinishedCap,
+};
+use haversack::part::Part;
+
+use super::Records;
+
+pub(crate) const ANNA: UserId = UserId(1);
+pub(crate) const BERT: UserId = UserId(i64::MAX);
+/// A cap that nobody meets.
+pub(crate) const NO_CAP: UnfinishedCap = UnfinishedCap {
+    max: u32::MAX,
+    idle_since: 0,
+};
+
+pub(crate) fn name(text: &str) -> Filename {
+    Filename::parse(text).expect("a name")
+}
+
+pub(crate) fn upload(user: UserId, total_parts: u32) -> NewUpload {
+    NewUpload {
+        id: UploadId::random(),
+        user,
+        blob: BlobId::random(),
+        total_parts,
+        filename: None,
+        declared_type: None,
+        parent: None,
+    }
+}
+
+/// Begins an upload that must be new.
+pub(crate) async fn begin(store: &dyn MetadataStore, new: &NewUpload, now: u64) {
+    let begun = store.begin_upload(new.clone(), NO_CAP, now).await;
+    assert_eq!(begun.expect("no error"), Begun::Begun { evicted: None });
+}
+
+pub(crate) fn plain_part(index: u32, offset: u64, size: u64) -> NewPart {
+    NewPart {
+        index,
+        part: Part {
+            offset,
+            size,
+            crc32: index ^ 0xDEAD_BEEF,
+        },
+        total_size: None,
+        even_size: None,
+    }
+}
+
+pub(crate) async fn record(
+    store: &dyn MetadataStore,
+    id: UploadId,
+    new: NewPart,
+    now: u64,
+) -> Recorded {
+    store.record_part(id, new, now).await.expect("no error")
+}
+
+pub(crate) fn file_of(received: Vec<Part>) -> NewFile {
+    NewFile {
+        filename: name("holiday.png"),
+        named: true,
+        media_type: MediaType::parse("image/png").expect("a media type"),
+        duration_secs: Some(7),
+        size: received.iter().map(|part| part.size).sum(),
+        crc32: 0xFFFF_FFFF,
+        received,
+    }
+}
+
+/// An upload of one part, finished at `now`.
+pub(crate) async fn finished(store: &dyn MetadataStore, user: UserId, now: u64) -> NewUpload {
+    let new = upload(user, 1);
+    begin(store, &new, now).await;
+    let part = plain_part(0, 0, 10);
+    assert_eq!(record(store, new.id, part, now).await, Recorded::Stored);
+    let file = file_of(vec![part.part]);
+    let done = store.finish_upload(new.id, file, now).await;
+    assert!(done.expect("no error"));
+    new
+}
+
+pub(crate) fn single(user: UserId, thumbnail_of: Option<UploadId>) -> NewSingle {
+    NewSingle {
+        id: UploadId::random(),
+        user,
+        role: thumbnail_of.map_or(Role::Media, |_| Role::Thumbnail),
+        parent: thumbnail_of,
+        blob: BlobId::random(),
+        declared_type: Some("image/png".into()),
+        file: NewFile {
+            named: false,
+            ..file_of(vec![plain_part(0, 0, 10).part])
+        },
+    }
+}
+
+/// Stores a single file that must be new; gives the bytes it replaced.
+pub(crate) async fn store_single(
+    store: &dyn MetadataStore,
+    new: &NewSingle,
+    now: u64,
+) -> Option<BlobId> {
+    match store
+        .store_single(new.clone(), now)
+        .await
+        .expect("no error")
+    {
+        Stored::Stored { replaced } => replaced,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn state(store: &dyn MetadataStore, id: UploadId) -> State {
+    let record = store.load(id).await.expect("no error");
+    record.expect("it is on record").state
+}
+
+pub(crate) async fn unfinished(store: &dyn MetadataStore, id: UploadId) -> Unfinished {
+    match state(store, id).await {
+        State::Receiving(unfinished) => unfinished,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn file(store: &dyn MetadataStore, id: UploadId) -> StoredFile {
+    match state(store, id).await {
+        State::Finished(file) => *file,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn removing_an_upload_gives_its_bytes_once(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 2);
+    begin(store.as_ref(), &new, 5).await;
+    record(store.as_ref(), new.id, plain_part(0, 0, 10), 5).await;
+    let removed = store.remove(new.id, false, 6).await.expect("no error");
+    let blobs = vec![new.blob];
+    assert_eq!(removed, Removed::Removed { blobs });
+    for _ in 0..2 {
+        let again = store.remove(new.id, true, 7).await.expect("no error");
+        assert_eq!(again, Removed::Nothing);
+    }
+    assert!(matches!(
+        state(store.as_ref(), new.id).await,
+        State::Removed
+    ));
+    let unknown = store.remove(UploadId::random(), true, 7).await;
+    assert_eq!(unknown.expect("no error"), Removed::Nothing);
+}
+
+pub(crate) async fn a_removed_upload_takes_nothing_any_more(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 2);
+    begin(store.as_ref(), &new, 5).await;
+    store.remove(new.id, false, 6).await.expect("removed");
+    let part = plain_part(0, 0, 10);
+    assert_eq!(
+        record(store.as_ref(), new.id, part, 7).await,
+        Recorded::Refused
+    );
+    let done = store
+        .finish_upload(new.id, file_of(vec![part.part]), 7)
+        .await;
+    assert!(!done.expect("no error"));
+    let begun = store.begin_upload(new.clone(), NO_CAP, 7).await;
+    assert_eq!(begun.expect("no error"), Begun::Exists);
+    store.forget_expired(new.id).await.expect("no error");
+    assert!(matches!(
+        state(store.as_ref(), new.id).await,
+        State::Removed
+    ));
+}
+
+pub(crate) async fn removing_a_file_takes_its_thumbnails_along(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await;
+    let thumbnail = single(ANNA, Some(media.id));
+    store_single(store.as_ref(), &thumbnail, 6).await;
+    let removed = store.remove(media.id, false, 7).await.expect("no error");
+    let blobs = vec![media.blob, thumbnail.blob];
+    assert_eq!(removed, Removed::Removed { blobs });
+    for id in [media.id, thumbnail.id] {
+        assert!(matches!(state(store.as_ref(), id).await, State::Removed));
+    }
+    let found = store.find_files(vec![media.id, thumbnail.id]).await;
+    assert!(found.expect("no error").iter().all(Option::is_none));
+}
+
+pub(crate) async fn removing_a_thumbnail_leaves_its_media(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await;
+    let thumbnail = single(ANNA, Some(media.id));
+    store_single(store.as_ref(), &thumbnail, 6).await;
+    let removed = store.remove(thumbnail.id, false, 7).await;
+    let blobs = vec![thumbnail.blob];
+    assert_eq!(removed.expect("no error"), Removed::Removed { blobs });
+    assert_eq!(file(store.as_ref(), media.id).await.thumbnail, None);
+}
+
+pub(crate) async fn an_attached_file_is_removed_by_the_backend_alone(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await;
+    for _ in 0..2 {
+        let unknown = UploadId::random();
+        let attached = store.attach(vec![unknown, media.id]).await;
+        attached.expect("no error");
+    }
+    assert!(file(store.as_ref(), media.id).await.attached);
+    let by_owner = store.remove(media.id, false, 6).await;
+    assert_eq!(by_owner.expect("no error"), Removed::Attached);
+    assert_eq!(file(store.as_ref(), media.id).await.blob, media.blob);
+    let by_backend = store.remove(media.id, true, 7).await;
+    let blobs = vec![media.blob];
+    assert_eq!(by_backend.expect("no error"), Removed::Removed { blobs });
+}
+
+pub(crate) async fn an_unfinished_upload_can_not_be_attached(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 1);
+    begin(store.as_ref(), &new, 5).await;
+    store.attach(vec![new.id]).await.expect("no error");
+    let removed = store.remove(new.id, false, 6).await.expect("no error");
+    assert!(matches!(removed, Removed::Removed { .. }));
+}
+
+pub(crate) async fn blobs_of_records_are_claimed_until_these_forget_them(records: &dyn Records) {
+    let store = records.open();
+    let unfinished = upload(ANNA, 1);
+    begin(store.as_ref(), &unfinished, 5).await;
+    let media = finished(store.as_ref(), ANNA, 5).await;
+    let thumbnail = single(ANNA, Some(media.id));
+    store_single(store.as_ref(), &thumbnail, 5).await;
+    let nobodys = BlobId::random();
+    let all = vec![unfinished.blob, nobodys, media.blob, thumbnail.blob];
+    let unclaimed = store.unclaimed(all.clone()).await.expect("no error");
+    assert_eq!(unclaimed, [nobodys]);
+    for id in [unfinished.id, thumbnail.id] {
+        store.remove(id, false, 6).await.expect("removed");
+    }
+    let unclaimed = store.unclaimed(all).await.expect("no error");
+    assert_eq!(unclaimed, [unfinished.blob, nobodys, thumbnail.blob]);
+    let none = store.unclaimed(Vec::new()).await.expect("no error");
+    assert!(none.is_empty());
+}
+
+pub(crate) async fn the_keys_of_links_are_made_once(records: &dyn Records) {
+    let store = records.open();
+    let first = store.link_keys(5).await.expect("made");
+    assert_eq!(first.len(), 1);
+    assert_ne!(first[0].secret, [0; 32]);
+    let again = store.link_keys(6).await.expect("found");
+    drop(store);
+    let reopened = records.open().link_keys(7).await.expect("found");
+    for keys in [again, reopened] {
+        assert_eq!(keys.len(), 1);
+        assert_eq!((keys[0].id, keys[0].secret), (first[0].id, first[0].secret));
+    }
+}
+
+pub(crate) async fn a_healthy_store_says_so(records: &dyn Records) {
+    let store = records.open();
+    store.check().await.expect("healthy");
+}
+
+pub(crate) async fn what_is_unknown_is_not_found(records: &dyn Records) {
+    let (store, id) = (records.open(), UploadId::random());
+    assert!(store.load(id).await.expect("no error").is_none());
+    assert!(store.received_parts(id).await.expect("no error").is_empty());
+    let found = store.find_files(vec![id, id]).await.expect("no error");
+    assert!(found.len() == 2 && found.iter().all(Option::is_none));
+    store.forget_expired(id).await.expect("harmless");
+    store.name_file(id, name("x")).await.expect("harmless");
+}

@@ -1,0 +1,123 @@
+//! The SQLite store: the contract of records, and what one file of it promises beyond it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use haversack::metadata::MetadataStore;
+use haversack::metadata::sqlite::SqliteStore;
+
+use super::Records;
+use super::records::{ANNA, finished};
+
+struct Folder(tempfile::TempDir);
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+}
+
+impl Records for Folder {
+    fn open(&self) -> Arc<dyn MetadataStore> {
+        Arc::new(SqliteStore::open(self.0.path()).expect("the store opens"))
+    }
+}
+
+super::on_every_store!(Folder:
+    records::{
+        removing_an_upload_gives_its_bytes_once,
+        a_removed_upload_takes_nothing_any_more,
+        removing_a_file_takes_its_thumbnails_along,
+        removing_a_thumbnail_leaves_its_media,
+        an_attached_file_is_removed_by_the_backend_alone,
+        an_unfinished_upload_can_not_be_attached,
+        blobs_of_records_are_claimed_until_these_forget_them,
+        the_keys_of_links_are_made_once,
+        a_healthy_store_says_so,
+        what_is_unknown_is_not_found,
+    },
+    uploads::{
+        a_new_upload_is_on_record_as_it_was_begun,
+        a_uuid_begins_once_whoever_asks,
+        at_the_cap_only_an_idle_upload_makes_room,
+        the_cap_counts_one_users_unfinished_uploads_alone,
+        parts_are_on_record_in_any_order,
+        a_parts_numbers_are_kept_up_to_their_limits,
+        a_recorded_index_is_refused_and_stays_as_it_was,
+        parts_that_belong_to_nothing_are_refused,
+        a_part_that_contradicts_the_whole_is_refused,
+        finishing_makes_a_file_once,
+        uploads_expire_when_nothing_was_stored_for_long,
+        no_more_expire_at_once_than_asked_for,
+        an_expired_uuid_begins_afresh_once_it_is_forgotten,
+        only_expired_uploads_are_forgotten,
+        every_record_outlives_the_store,
+    },
+    singles::{
+        a_single_file_is_finished_as_it_is_stored,
+        a_uuid_is_stored_once_whatever_it_named_before,
+        a_thumbnail_belongs_to_its_media,
+        a_second_thumbnail_replaces_the_first,
+        the_media_may_still_be_on_its_way,
+        a_thumbnail_of_nothing_is_refused,
+        the_first_name_a_done_gives_is_final,
+    },
+    listing::{
+        uploads_and_files_are_listed_newest_first,
+        the_list_leaves_out_thumbnails_and_what_is_gone,
+        a_user_without_anything_has_an_empty_list,
+        a_page_is_not_shifted_by_what_comes_meanwhile,
+        a_list_tells_how_far_each_has_come,
+        files_are_found_in_the_order_asked_for,
+    },
+    races::{
+        of_many_begins_of_one_uuid_one_begins,
+        the_cap_is_exact_when_many_begin_at_once,
+        of_many_records_of_one_part_one_counts,
+        parts_recorded_at_once_are_all_there,
+        of_contradicting_totals_one_stands,
+        of_many_finishes_one_makes_the_file,
+        a_removal_and_a_finish_at_once_leave_nothing_behind,
+        an_attachment_and_a_removal_at_once_agree,
+        of_many_single_files_of_one_uuid_one_is_stored,
+        of_many_thumbnails_all_but_one_are_replaced,
+        a_late_part_saves_an_upload_or_is_refused,
+        a_change_whose_caller_is_gone_breaks_nothing,
+    },
+);
+
+#[tokio::test]
+async fn only_the_owner_may_read_the_database_and_its_log() {
+    let folder = Folder::default();
+    let store = folder.open();
+    finished(store.as_ref(), ANNA, 5).await;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder.0.path()).expect("listed") {
+        let entry = entry.expect("an entry");
+        let mode = entry.metadata().expect("there").permissions().mode() & 0o777;
+        names.push(entry.file_name().into_string().expect("a name"));
+        assert_eq!(mode, 0o600, "{names:?}");
+    }
+    assert!(names.contains(&"haversack.db".into()) && names.contains(&"haversack.db-wal".into()));
+}
+
+#[tokio::test]
+async fn closing_leaves_everything_in_the_database_itself() {
+    let folder = Folder::default();
+    let store = folder.open();
+    let new = finished(store.as_ref(), ANNA, 5).await;
+    store.close().await.expect("closed");
+    let copy = Folder::default();
+    let name = "haversack.db";
+    std::fs::copy(folder.0.path().join(name), copy.0.path().join(name)).expect("copied");
+    let found = copy.open().load(new.id).await.expect("no error");
+    assert!(found.is_some(), "the database without its log is complete");
+}
+
+#[test]
+fn what_is_no_database_is_refused() {
+    let folder = Folder::default();
+    let text = "this is no database at all. ".repeat(100);
+    std::fs::write(folder.0.path().join("haversack.db"), text).expect("written");
+    assert!(SqliteStore::open(folder.0.path()).is_err());
+}

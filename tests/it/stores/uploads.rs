@@ -1,0 +1,334 @@
+//! The contract of a `MetadataStore`: uploads that begin, receive parts, finish or expire.
+
+use haversack::metadata::{Begun, NewPart, NewUpload, Recorded, State, UnfinishedCap};
+use haversack::part::Part;
+
+use super::Records;
+use super::records::{
+    ANNA, BERT, NO_CAP, begin, file, file_of, finished, name, plain_part, record, state,
+    unfinished, upload,
+};
+
+pub(crate) async fn a_new_upload_is_on_record_as_it_was_begun(records: &dyn Records) {
+    let store = records.open();
+    let new = NewUpload {
+        filename: Some(name("Grüße 🎒.mp4")),
+        declared_type: Some("video/mp4".into()),
+        ..upload(BERT, 52)
+    };
+    begin(store.as_ref(), &new, 1234).await;
+    let found = store.load(new.id).await.expect("no error").expect("there");
+    assert_eq!((found.id, found.user), (new.id, BERT));
+    let found = unfinished(store.as_ref(), new.id).await;
+    assert_eq!((found.blob, found.layout.total_parts), (new.blob, 52));
+    assert_eq!(found.filename, new.filename);
+    assert_eq!(found.declared_type.as_deref(), Some("video/mp4"));
+    assert_eq!(found.touched_at, 1234);
+    assert_eq!(found.layout.total_size, None);
+    assert_eq!(found.layout.parts().count(), 0);
+}
+
+pub(crate) async fn a_uuid_begins_once_whoever_asks(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 3);
+    begin(store.as_ref(), &new, 5).await;
+    for user in [ANNA, BERT] {
+        let again = NewUpload {
+            id: new.id,
+            ..upload(user, 9)
+        };
+        let begun = store.begin_upload(again, NO_CAP, 6).await;
+        assert_eq!(begun.expect("no error"), Begun::Exists);
+    }
+    let found = unfinished(store.as_ref(), new.id).await;
+    assert_eq!((found.blob, found.layout.total_parts), (new.blob, 3));
+}
+
+pub(crate) async fn at_the_cap_only_an_idle_upload_makes_room(records: &dyn Records) {
+    let store = records.open();
+    let cap = |idle_since| UnfinishedCap { max: 2, idle_since };
+    let (busy, idle) = (upload(ANNA, 2), upload(ANNA, 2));
+    begin(store.as_ref(), &busy, 10).await;
+    begin(store.as_ref(), &idle, 20).await;
+    record(store.as_ref(), busy.id, plain_part(0, 0, 10), 90).await;
+    let refused = store.begin_upload(upload(ANNA, 1), cap(20), 100).await;
+    assert_eq!(refused.expect("no error"), Begun::TooMany);
+    let newest = upload(ANNA, 1);
+    let begun = store.begin_upload(newest.clone(), cap(21), 100).await;
+    let evicted = Some((idle.id, idle.blob));
+    assert_eq!(begun.expect("no error"), Begun::Begun { evicted });
+    assert!(matches!(
+        state(store.as_ref(), idle.id).await,
+        State::Expired
+    ));
+    for id in [busy.id, newest.id] {
+        unfinished(store.as_ref(), id).await;
+    }
+}
+
+pub(crate) async fn the_cap_counts_one_users_unfinished_uploads_alone(records: &dyn Records) {
+    let store = records.open();
+    finished(store.as_ref(), ANNA, 5).await;
+    let removed = upload(ANNA, 1);
+    begin(store.as_ref(), &removed, 5).await;
+    store.remove(removed.id, false, 6).await.expect("removed");
+    begin(store.as_ref(), &upload(BERT, 1), 5).await;
+    let cap = UnfinishedCap {
+        max: 1,
+        idle_since: 0,
+    };
+    let first = store.begin_upload(upload(ANNA, 1), cap, 7).await;
+    assert_eq!(first.expect("no error"), Begun::Begun { evicted: None });
+    let second = store.begin_upload(upload(ANNA, 1), cap, 7).await;
+    assert_eq!(second.expect("no error"), Begun::TooMany);
+}
+
+pub(crate) async fn parts_are_on_record_in_any_order(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 4);
+    begin(store.as_ref(), &new, 5).await;
+    let parts = [(3, 30, 4), (0, 0, 10), (1, 10, 20)].map(|(i, o, s)| plain_part(i, o, s));
+    for (part, now) in parts.iter().zip([10, 30, 20]) {
+        assert_eq!(
+            record(store.as_ref(), new.id, *part, now).await,
+            Recorded::Stored
+        );
+    }
+    let found = unfinished(store.as_ref(), new.id).await;
+    for part in parts {
+        assert_eq!(found.layout.part(part.index), Some(&part.part));
+    }
+    assert_eq!(found.layout.present(), [(0, 1), (3, 3)]);
+    assert_eq!(found.layout.received_bytes(), 34);
+    assert_eq!(found.touched_at, 30, "the last time something was stored");
+}
+
+pub(crate) async fn a_parts_numbers_are_kept_up_to_their_limits(records: &dyn Records) {
+    let store = records.open();
+    let total_parts = i32::MAX as u32;
+    let new = upload(ANNA, total_parts);
+    begin(store.as_ref(), &new, 5).await;
+    let largest = NewPart {
+        index: total_parts - 1,
+        part: Part {
+            offset: i64::MAX as u64 - 10,
+            size: 10,
+            crc32: u32::MAX,
+        },
+        total_size: Some(i64::MAX as u64),
+        even_size: None,
+    };
+    assert_eq!(
+        record(store.as_ref(), new.id, largest, 5).await,
+        Recorded::Stored
+    );
+    let found = unfinished(store.as_ref(), new.id).await;
+    assert_eq!(found.layout.part(largest.index), Some(&largest.part));
+    assert_eq!(found.layout.total_size, largest.total_size);
+}
+
+pub(crate) async fn a_recorded_index_is_refused_and_stays_as_it_was(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 2);
+    begin(store.as_ref(), &new, 5).await;
+    let first = plain_part(0, 0, 10);
+    assert_eq!(
+        record(store.as_ref(), new.id, first, 5).await,
+        Recorded::Stored
+    );
+    for again in [first, plain_part(0, 5, 99)] {
+        assert_eq!(
+            record(store.as_ref(), new.id, again, 6).await,
+            Recorded::Refused
+        );
+    }
+    let found = unfinished(store.as_ref(), new.id).await;
+    assert_eq!(found.layout.part(0), Some(&first.part));
+}
+
+pub(crate) async fn parts_that_belong_to_nothing_are_refused(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 2);
+    begin(store.as_ref(), &new, 5).await;
+    let beyond = plain_part(2, 0, 10);
+    assert_eq!(
+        record(store.as_ref(), new.id, beyond, 5).await,
+        Recorded::Refused
+    );
+    let done = finished(store.as_ref(), ANNA, 5).await;
+    for id in [done.id, upload(ANNA, 1).id] {
+        let refused = record(store.as_ref(), id, plain_part(0, 0, 10), 6).await;
+        assert_eq!(refused, Recorded::Refused);
+    }
+}
+
+pub(crate) async fn a_part_that_contradicts_the_whole_is_refused(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 5);
+    begin(store.as_ref(), &new, 5).await;
+    let says = |index, total_size, even_size| NewPart {
+        total_size,
+        even_size,
+        ..plain_part(index, u64::from(index) * 10, 10)
+    };
+    let steps = [
+        (says(0, None, Some(10)), Recorded::Stored),
+        (says(1, Some(50), None), Recorded::Stored),
+        (says(2, Some(51), None), Recorded::Refused),
+        (says(2, None, Some(11)), Recorded::Refused),
+        (says(2, Some(50), Some(11)), Recorded::Refused),
+        (says(2, Some(50), Some(10)), Recorded::Stored),
+        (says(3, None, None), Recorded::Stored),
+    ];
+    for (part, expected) in steps {
+        assert_eq!(
+            record(store.as_ref(), new.id, part, 6).await,
+            expected,
+            "{part:?}"
+        );
+    }
+    let layout = unfinished(store.as_ref(), new.id).await.layout;
+    assert_eq!((layout.total_size, layout.even_size), (Some(50), Some(10)));
+    assert_eq!(layout.present(), [(0, 3)]);
+}
+
+pub(crate) async fn finishing_makes_a_file_once(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 3);
+    begin(store.as_ref(), &new, 5).await;
+    let parts = [(0, 0, 10), (1, 10, 20), (2, 30, 5)].map(|(i, o, s)| plain_part(i, o, s));
+    for part in [parts[2], parts[0], parts[1]] {
+        record(store.as_ref(), new.id, part, 6).await;
+    }
+    let received = parts.map(|part| part.part).to_vec();
+    let first = file_of(received.clone());
+    let done = store.finish_upload(new.id, first.clone(), 7).await;
+    assert!(done.expect("no error"));
+    let mut second = file_of(received.clone());
+    second.filename = name("another.txt");
+    let done = store.finish_upload(new.id, second, 8).await;
+    assert!(!done.expect("no error"));
+    let found = file(store.as_ref(), new.id).await;
+    assert_eq!((found.id, found.user, found.blob), (new.id, ANNA, new.blob));
+    assert_eq!(found.filename, first.filename);
+    assert_eq!(found.media_type, first.media_type);
+    assert_eq!((found.size, found.crc32), (35, first.crc32));
+    assert_eq!((found.duration_secs, found.named), (Some(7), true));
+    assert!(!found.attached && found.thumbnail.is_none() && found.parent.is_none());
+    assert_eq!(
+        store.received_parts(new.id).await.expect("no error"),
+        received
+    );
+}
+
+pub(crate) async fn uploads_expire_when_nothing_was_stored_for_long(records: &dyn Records) {
+    let store = records.open();
+    let (idle, busy, young) = (upload(ANNA, 2), upload(BERT, 2), upload(ANNA, 2));
+    begin(store.as_ref(), &idle, 10).await;
+    begin(store.as_ref(), &busy, 10).await;
+    begin(store.as_ref(), &young, 100).await;
+    record(store.as_ref(), idle.id, plain_part(0, 0, 10), 99).await;
+    record(store.as_ref(), busy.id, plain_part(0, 0, 10), 100).await;
+    let done = finished(store.as_ref(), ANNA, 10).await;
+    assert_eq!(store.expire(99, 10, 200).await.expect("no error"), []);
+    let expired = store.expire(100, 10, 200).await.expect("no error");
+    assert_eq!(expired, [(idle.id, idle.blob)]);
+    assert_eq!(store.expire(100, 10, 200).await.expect("no error"), []);
+    assert!(matches!(
+        state(store.as_ref(), idle.id).await,
+        State::Expired
+    ));
+    for id in [busy.id, young.id] {
+        unfinished(store.as_ref(), id).await;
+    }
+    file(store.as_ref(), done.id).await;
+}
+
+pub(crate) async fn no_more_expire_at_once_than_asked_for(records: &dyn Records) {
+    let store = records.open();
+    let mut all = Vec::new();
+    for _ in 0..7 {
+        let new = upload(ANNA, 1);
+        begin(store.as_ref(), &new, 5).await;
+        all.push((new.id, new.blob));
+    }
+    let mut expired = Vec::new();
+    for expected in [3, 3, 1, 0] {
+        let batch = store.expire(6, 3, 100).await.expect("no error");
+        assert_eq!(batch.len(), expected);
+        expired.extend(batch);
+    }
+    all.sort();
+    expired.sort();
+    assert_eq!(expired, all);
+}
+
+pub(crate) async fn an_expired_uuid_begins_afresh_once_it_is_forgotten(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 2);
+    begin(store.as_ref(), &new, 5).await;
+    record(store.as_ref(), new.id, plain_part(0, 0, 10), 5).await;
+    store.expire(6, 10, 100).await.expect("expired");
+    let refused = record(store.as_ref(), new.id, plain_part(1, 10, 10), 100).await;
+    assert_eq!(refused, Recorded::Refused);
+    let begun = store.begin_upload(new.clone(), NO_CAP, 100).await;
+    assert_eq!(begun.expect("no error"), Begun::Exists);
+    store.forget_expired(new.id).await.expect("forgotten");
+    assert!(store.load(new.id).await.expect("no error").is_none());
+    let again = NewUpload {
+        id: new.id,
+        ..upload(ANNA, 9)
+    };
+    begin(store.as_ref(), &again, 101).await;
+    let found = unfinished(store.as_ref(), new.id).await;
+    assert_eq!(found.layout.total_parts, 9);
+    assert_eq!(found.layout.parts().count(), 0, "the old parts are gone");
+}
+
+pub(crate) async fn only_expired_uploads_are_forgotten(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 2);
+    begin(store.as_ref(), &new, 5).await;
+    let done = finished(store.as_ref(), ANNA, 5).await;
+    for id in [new.id, done.id] {
+        store.forget_expired(id).await.expect("harmless");
+    }
+    unfinished(store.as_ref(), new.id).await;
+    file(store.as_ref(), done.id).await;
+}
+
+pub(crate) async fn every_record_outlives_the_store(records: &dyn Records) {
+    let store = records.open();
+    let (open, gone, late) = (upload(ANNA, 3), upload(ANNA, 1), upload(ANNA, 1));
+    begin(store.as_ref(), &late, 1).await;
+    begin(store.as_ref(), &open, 5).await;
+    begin(store.as_ref(), &gone, 5).await;
+    let part = NewPart {
+        total_size: Some(30),
+        even_size: Some(10),
+        ..plain_part(1, 10, 10)
+    };
+    record(store.as_ref(), open.id, part, 6).await;
+    store.remove(gone.id, false, 6).await.expect("removed");
+    store.expire(5, 1, 6).await.expect("expired");
+    let done = finished(store.as_ref(), ANNA, 6).await;
+    store.attach(vec![done.id]).await.expect("attached");
+    drop(store); // without a word, as at the death of the process
+    let store = records.open();
+    let layout = unfinished(store.as_ref(), open.id).await.layout;
+    assert_eq!(layout.part(1), Some(&part.part));
+    assert_eq!((layout.total_size, layout.even_size), (Some(30), Some(10)));
+    assert!(matches!(
+        state(store.as_ref(), gone.id).await,
+        State::Removed
+    ));
+    assert!(matches!(
+        state(store.as_ref(), late.id).await,
+        State::Expired
+    ));
+    assert!(file(store.as_ref(), done.id).await.attached);
+    store.close().await.expect("closed");
+    drop(store);
+    let store = records.open();
+    assert_eq!(file(store.as_ref(), done.id).await.blob, done.blob);
+}
