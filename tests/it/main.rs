@@ -5,12 +5,27 @@ mod harness;
 
 /// The wire contract, one file a section.
 mod protocol {
+    mod auth;
     mod chunks;
+    mod cors;
+    mod delivery;
     mod done;
+    mod early;
     mod endpoints;
+    mod errors;
     mod fields;
     mod files;
     mod forms;
+    mod hangups;
+    mod limits;
+    mod links;
+    mod list;
+    mod ownership;
     mod placement;
     mod placement_errors;
+    mod replies;
+    mod restart;
+    mod singles;
+    mod sweep;
+    mod thumbnails;
 }
