@@ -135,12 +135,6 @@ impl Raw {
         let count = self.read().await.unwrap();
         assert!(count > 0, "the server closed the connection: {self:?}");
     }
-
-    /// Whether the server closed the connection after what it has answered so far.
-    pub(crate) async fn is_closed(&mut self) -> bool {
-        let read = timeout(PATIENCE, self.read()).await;
-        matches!(read, Ok(Ok(0) | Err(_)))
-    }
 }
 
 impl std::fmt::Debug for Raw {

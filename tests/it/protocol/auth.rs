@@ -339,7 +339,13 @@ async fn verify_token_looks_at_signature_and_expiry_only() {
 async fn verify_token_is_told_how_to_ask() {
     let server = Server::start().await;
     let nobody = server.anonymous();
-    for malformed in ["", "{", "{}", r#"{"token": 1}"#, r#"["secret-looking"]"#] {
+    for malformed in [
+        "",
+        "{",
+        "{}",
+        r#"{"token": 1}"#,
+        r#"{"token": ["secret-looking"]}"#,
+    ] {
         let request = nobody.request(Method::POST, "/api/v2/jwt/verify_token/");
         let request = request.header("content-type", "application/json");
         let reply = nobody.send(request.body(malformed)).await;
