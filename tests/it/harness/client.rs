@@ -47,9 +47,10 @@ impl Client {
 
     /// A request to a path of the server, or to a whole address.
     pub(crate) fn request(&self, method: Method, to: &str) -> RequestBuilder {
-        let url = match to.starts_with('/') {
-            true => format!("{}{to}", self.base),
-            false => to.to_owned(),
+        let url = if to.starts_with('/') {
+            format!("{}{to}", self.base)
+        } else {
+            to.to_owned()
         };
         self.http.request(method, url).headers(self.headers.clone())
     }

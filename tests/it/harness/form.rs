@@ -1,4 +1,5 @@
 //! A multipart form with any fields in any order, as it goes over the wire.
+#![allow(clippy::needless_pass_by_value)] // `field("partindex", 0)` reads better than `&0`
 
 const BOUNDARY: &str = "----haversack-test-boundary";
 

@@ -140,9 +140,10 @@ async fn a_field_may_stand_on_either_side_of_the_file() {
     let user = server.user(1);
     for index_first in [true, false] {
         let uuid = user.begin(2, "abc").await;
-        let (before, after) = match index_first {
-            true => (("partindex", "1"), ("uuid", &*uuid)),
-            false => (("uuid", &*uuid), ("partindex", "1")),
+        let (before, after) = if index_first {
+            (("partindex", "1"), ("uuid", &*uuid))
+        } else {
+            (("uuid", &*uuid), ("partindex", "1"))
         };
         let form = Form::single("def").field(before.0, before.1);
         user.upload(form.after(after.0, after.1)).await.ok();

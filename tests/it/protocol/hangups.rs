@@ -5,12 +5,12 @@ use serde_json::json;
 
 use crate::harness::{Client, Form, Raw, Server, eventually, new_uuid};
 
-/// A chunk of 100 bytes whose sender hangs after 90 of them have been written.
+/// A form with a file of 100 bytes whose sender hangs 10 bytes before its end.
 async fn hanging(server: &Server, user: &Client, form: Form) -> Raw {
     let before: u64 = server.stored().iter().sum();
     let tail = 10 + "\r\n------haversack-test-boundary--\r\n".len();
     let raw = Raw::half_sent(server, user, &form, tail).await;
-    // What could still be the boundary is held back; the rest is there once the range is claimed.
+    // Bytes on the disk mean that the sender has claimed its range.
     eventually("the first bytes are written", async || {
         server.stored().iter().sum::<u64>() > before
     })

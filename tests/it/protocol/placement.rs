@@ -44,10 +44,9 @@ async fn partbyteoffset_says_where_a_chunk_goes() {
         Form::chunk(1, 3, "de").field("partbyteoffset", 3),
     ];
     for file_first in [false, true] {
-        let forms = forms.clone().map(|form| match file_first {
-            true => form.file_first(),
-            false => form,
-        });
+        let forms = forms
+            .clone()
+            .map(|form| if file_first { form.file_first() } else { form });
         let made = made_of(&server.user(1), &new_uuid(), forms).await;
         assert_eq!(made, "abcdefghi");
     }

@@ -163,9 +163,10 @@ async fn cancelling_is_answered_with_success() {
     let user = server.user(1);
     for post in [false, true] {
         let uuid = user.begin(2, "abc").await;
-        let reply: Reply = match post {
-            true => user.post_delete(&uuid).await,
-            false => user.delete(&uuid).await,
+        let reply: Reply = if post {
+            user.post_delete(&uuid).await
+        } else {
+            user.delete(&uuid).await
         };
         assert_eq!(reply.ok()["success"], true);
     }

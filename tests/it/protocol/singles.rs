@@ -94,6 +94,22 @@ async fn a_single_files_announced_size_must_be_its_own() {
 }
 
 #[tokio::test]
+async fn the_first_done_of_a_single_file_verifies_what_it_says() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let file = user.store("a.txt", "abd").await;
+    let uuid = file["uuid"].as_str().unwrap();
+    for (field, wrong, code) in [
+        ("totalfilesize", "7", "size_mismatch"),
+        ("md5", MD5_OF_ABC, "md5_mismatch"),
+    ] {
+        let fields = [("uuid", uuid), (field, wrong)];
+        let reply = user.done_urlencoded(&fields).await;
+        reply.refused(400, code).of_field(field);
+    }
+}
+
+#[tokio::test]
 async fn a_single_file_may_be_empty() {
     let server = Server::start().await;
     let user = server.user(1);

@@ -72,6 +72,16 @@ async fn anything_else_as_a_thumbnail_is_refused_by_the_files_name() {
 }
 
 #[tokio::test]
+async fn a_thumbnails_md5_is_verified() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let form = Form::thumbnail(&parent, png()).field("md5", "0".repeat(32));
+    user.upload(form).await.refused(400, "md5_mismatch");
+    assert_eq!(user.file(&parent).await.ok()["thumbnail"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_second_thumbnail_replaces_the_first() {
     let server = Server::start().await;
     let user = server.user(1);
