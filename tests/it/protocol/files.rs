@@ -191,3 +191,11 @@ async fn a_question_for_files_is_json() {
     let refused = reply.refused(415, "unsupported_media_type");
     refused.saying(&["application/json"]);
 }
+
+#[tokio::test]
+async fn a_malformed_question_is_not_answered_in_words_of_our_source() {
+    let server = Server::start().await;
+    let reply = server.service().files(&json!([])).await;
+    let refused = reply.refused(400, "malformed_json");
+    assert!(!refused.message.contains("struct"), "{}", refused.message);
+}

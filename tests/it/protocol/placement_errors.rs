@@ -25,6 +25,18 @@ async fn the_last_chunk_first_and_nothing_known_says_which_field_would_help() {
 }
 
 #[tokio::test]
+async fn the_last_chunk_first_may_be_sent_again_once_more_is_known() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let uuid = new_uuid();
+    let form = Form::chunk(2, 3, "g");
+    let refused = refused(&user, &uuid, form.clone(), "offset_unknown").await;
+    user.upload(Form::chunk(0, 3, "abc").uuid(&uuid)).await.ok();
+    user.upload(form.uuid(&uuid)).await.ok();
+    assert!(!refused.prevent_retry, "the same request did succeed");
+}
+
+#[tokio::test]
 async fn content_range_and_partbyteoffset_must_agree() {
     let server = Server::start().await;
     let form = Form::chunk(1, 2, "de").field("partbyteoffset", 4);
