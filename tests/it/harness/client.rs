@@ -1,0 +1,185 @@
+//! A client with one method per form of request.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, HeaderName, Method};
+use reqwest::RequestBuilder;
+use serde_json::Value;
+
+use super::{Form, Reply};
+
+/// The path that uploads go to.
+pub(crate) const UPLOAD: &str = "/api/v2/pm/upload/";
+
+/// Sends requests with its headers to one server.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    headers: HeaderMap,
+}
+
+impl Client {
+    pub(super) fn new(http: reqwest::Client, address: SocketAddr) -> Self {
+        let base = format!("http://{address}");
+        Self {
+            http,
+            base,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// The same client with one more header on every request, instead of an earlier one of that name.
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+        let mut changed = self.clone();
+        let name = name.parse::<HeaderName>().unwrap();
+        changed.headers.insert(name, value.parse().unwrap());
+        changed
+    }
+
+    /// Its headers, as they stand in a request.
+    pub(super) fn head_lines(&self) -> String {
+        let line = |(name, value): (&HeaderName, &http::HeaderValue)| {
+            format!("{name}: {}\r\n", value.to_str().unwrap())
+        };
+        self.headers.iter().map(line).collect()
+    }
+
+    /// A request to a path of the server, or to a whole address.
+    pub(crate) fn request(&self, method: Method, to: &str) -> RequestBuilder {
+        let url = if to.starts_with('/') {
+            format!("{}{to}", self.base)
+        } else {
+            to.to_owned()
+        };
+        self.http.request(method, url).headers(self.headers.clone())
+    }
+
+    /// Sends it and reads the answer to its end.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Reply {
+        let response = request.send().await.unwrap();
+        Reply {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.bytes().await.unwrap(),
+        }
+    }
+
+    /// Posts a form to a path.
+    pub(crate) async fn post_form(&self, to: &str, form: &Form) -> Reply {
+        let mut request = self.request(Method::POST, to);
+        if let Some(range) = &form.content_range {
+            request = request.header("content-range", range);
+        }
+        let request = request.header("content-type", Form::content_type());
+        self.send(request.body(form.encode())).await
+    }
+
+    /// A chunk, a single file or a thumbnail.
+    pub(crate) async fn upload(&self, form: Form) -> Reply {
+        self.post_form(UPLOAD, &form).await
+    }
+
+    /// Done, urlencoded, with nothing but the uuid.
+    pub(crate) async fn done(&self, uuid: &str) -> Reply {
+        self.done_urlencoded(&[("uuid", uuid)]).await
+    }
+
+    /// Done, urlencoded.
+    pub(crate) async fn done_urlencoded(&self, fields: &[(&str, &str)]) -> Reply {
+        let request = self.request(Method::POST, "/api/v2/pm/upload/?done");
+        self.send(request.form(fields)).await
+    }
+
+    /// Done, multipart.
+    pub(crate) async fn done_form(&self, form: Form) -> Reply {
+        self.post_form("/api/v2/pm/upload/?done", &form).await
+    }
+
+    /// Done, JSON.
+    pub(crate) async fn done_json(&self, body: &Value) -> Reply {
+        let request = self.request(Method::POST, "/api/v2/pm/upload/?done");
+        self.send(request.json(body)).await
+    }
+
+    /// The state of an unfinished upload.
+    pub(crate) async fn status(&self, uuid: &str) -> Reply {
+        self.get(&format!("{UPLOAD}{uuid}/")).await
+    }
+
+    /// A page of the list.
+    pub(crate) async fn list(&self, cursor: &str) -> Reply {
+        self.get(&format!("{UPLOAD}?cursor={cursor}")).await
+    }
+
+    /// The File object of a finished upload.
+    pub(crate) async fn file(&self, uuid: &str) -> Reply {
+        self.get(&format!("{UPLOAD}{uuid}/file/")).await
+    }
+
+    /// Files for the application's backend.
+    pub(crate) async fn files(&self, body: &Value) -> Reply {
+        let request = self.request(Method::POST, "/api/v2/pm/files/");
+        self.send(request.json(body)).await
+    }
+
+    /// Cancels or deletes.
+    pub(crate) async fn delete(&self, uuid: &str) -> Reply {
+        let request = self.request(Method::DELETE, &format!("{UPLOAD}{uuid}/"));
+        self.send(request).await
+    }
+
+    /// Cancels or deletes as Fine Uploader does where DELETE isn't to be had.
+    pub(crate) async fn post_delete(&self, uuid: &str) -> Reply {
+        let request = self.request(Method::POST, UPLOAD);
+        let fields = [("_method", "DELETE"), ("qquuid", uuid)];
+        self.send(request.form(&fields)).await
+    }
+
+    /// Asks whether a token is good.
+    pub(crate) async fn verify_token(&self, token: &str) -> Reply {
+        let request = self.request(Method::POST, "/api/v2/jwt/verify_token/");
+        self.send(request.json(&serde_json::json!({"token": token})))
+            .await
+    }
+
+    /// GET of a path or a link.
+    pub(crate) async fn get(&self, to: &str) -> Reply {
+        self.send(self.request(Method::GET, to)).await
+    }
+
+    /// HEAD of a path or a link.
+    pub(crate) async fn head(&self, to: &str) -> Reply {
+        self.send(self.request(Method::HEAD, to)).await
+    }
+
+    /// Begins an upload of `total` chunks with chunk 0 and answers its uuid.
+    pub(crate) async fn begin(&self, total: u32, first: &str) -> String {
+        let reply = self.upload(Form::chunk(0, total, first)).await.ok();
+        reply["file_uuid"].as_str().unwrap().to_owned()
+    }
+
+    /// Stores a single file and answers its File.
+    pub(crate) async fn store(&self, name: &str, bytes: impl AsRef<[u8]>) -> Value {
+        self.upload(Form::single(bytes).named(name)).await.ok()
+    }
+
+    /// Stores a single file and answers its uuid.
+    pub(crate) async fn store_any(&self) -> String {
+        let file = self.store("note.txt", "some bytes").await;
+        file["uuid"].as_str().unwrap().to_owned()
+    }
+
+    /// The bytes behind a File's link.
+    pub(crate) async fn contents(&self, file: &Value) -> String {
+        let reply = self.get(file["url"].as_str().unwrap()).await;
+        assert_eq!(reply.status, 200);
+        String::from_utf8(reply.body.to_vec()).unwrap()
+    }
+
+    /// Finishes an upload and answers the bytes it was made of.
+    pub(crate) async fn finish(&self, uuid: &str) -> String {
+        let file = self.done(uuid).await.ok();
+        self.contents(&file).await
+    }
+}

@@ -1,0 +1,144 @@
+//! A connection that sends what no well-behaved client would: half a request, a wrong length, too much.
+
+use std::io::{self, ErrorKind};
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Client, Form, PATIENCE, Reply, Server};
+
+/// A connection on which bytes are sent as they are.
+pub(crate) struct Raw {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Raw {
+    /// Connects.
+    pub(crate) async fn connect(server: &Server) -> Self {
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        Self {
+            stream,
+            received: Vec::new(),
+        }
+    }
+
+    /// Connects and sends a form up to `missing` bytes before its end.
+    pub(crate) async fn half_sent(
+        server: &Server,
+        client: &Client,
+        form: &Form,
+        missing: usize,
+    ) -> Self {
+        let request = Self::form(client, form);
+        let mut raw = Self::connect(server).await;
+        raw.send(&request[..request.len() - missing]).await;
+        raw
+    }
+
+    /// The bytes of a whole request with this form.
+    pub(crate) fn form(client: &Client, form: &Form) -> Vec<u8> {
+        let body = form.encode();
+        let range = form.content_range.as_ref();
+        let range = range.map_or(String::new(), |range| format!("Content-Range: {range}\r\n"));
+        let lines = format!(
+            "{range}Content-Type: {}\r\nContent-Length: {}\r\n",
+            Form::content_type(),
+            body.len()
+        );
+        let head = Self::head("POST /api/v2/pm/upload/", client, &lines);
+        [head.into_bytes(), body].concat()
+    }
+
+    /// The head of a request: method and path, the client's headers, these lines.
+    pub(crate) fn head(what: &str, client: &Client, lines: &str) -> String {
+        let own = client.head_lines();
+        format!("{what} HTTP/1.1\r\nHost: localhost\r\n{own}{lines}\r\n")
+    }
+
+    /// Sends.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        timeout(PATIENCE, self.write(bytes))
+            .await
+            .expect("the server reads")
+            .unwrap();
+    }
+
+    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.stream.writable().await?;
+            match self.stream.try_write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self) -> io::Result<usize> {
+        let mut buffer = [0; 4096];
+        loop {
+            self.stream.readable().await?;
+            match self.stream.try_read(&mut buffer) {
+                Ok(count) => {
+                    self.received.extend(&buffer[..count]);
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads one answer with a declared length.
+    pub(crate) async fn reply(&mut self) -> Reply {
+        timeout(PATIENCE, self.read_reply())
+            .await
+            .expect("the server answers")
+    }
+
+    async fn read_reply(&mut self) -> Reply {
+        let head_end = loop {
+            let end = self.received.windows(4).position(|w| w == b"\r\n\r\n");
+            match end {
+                Some(end) => break end + 4,
+                None => self.read_more().await,
+            }
+        };
+        let head = String::from_utf8(self.received[..head_end].to_vec()).unwrap();
+        let mut lines = head.trim_end().lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap();
+        let headers: http::HeaderMap = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| {
+                let name: http::HeaderName = name.parse().unwrap();
+                (name, http::HeaderValue::from_str(value).unwrap())
+            })
+            .collect();
+        let length = headers.get("content-length");
+        let length: usize = length.map_or(0, |length| length.to_str().unwrap().parse().unwrap());
+        while self.received.len() < head_end + length {
+            self.read_more().await;
+        }
+        let rest = self.received.split_off(head_end + length);
+        let whole = std::mem::replace(&mut self.received, rest);
+        Reply {
+            status: status.parse().unwrap(),
+            headers,
+            body: Bytes::from(whole).slice(head_end..),
+        }
+    }
+
+    async fn read_more(&mut self) {
+        let count = self.read().await.unwrap();
+        assert!(count > 0, "the server closed the connection: {self:?}");
+    }
+}
+
+impl std::fmt::Debug for Raw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.received))
+    }
+}

@@ -1,0 +1,130 @@
+//! The server under test, as the program runs it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use haversack::app::App;
+use haversack::auth::{Caller, sign};
+use haversack::clock::Clock;
+use haversack::config::{Config, Settings};
+use haversack::ids::UserId;
+use haversack::{server, sweep};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Client;
+
+/// What the tests' tokens are signed with.
+pub(crate) const SECRET: &str = "a secret of the tests that is longer than 32 bytes";
+
+/// A running server. Its data directory goes with it.
+pub(crate) struct Server {
+    pub(crate) app: Arc<App>,
+    pub(crate) clock: Clock,
+    pub(crate) address: SocketAddr,
+    settings: Settings,
+    stop: CancellationToken,
+    serving: JoinHandle<io::Result<()>>,
+    http: reqwest::Client,
+    data: TempDir,
+}
+
+impl Server {
+    /// With default settings.
+    pub(crate) async fn start() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    /// With these settings; address, data directory and secret are ours.
+    pub(crate) async fn with(settings: Settings) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), settings).await
+    }
+
+    async fn on(data: TempDir, settings: Settings) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let settings = Settings {
+            listen: Some(address),
+            data_dir: Some(data.path().to_owned()),
+            jwt_secret: Some(SECRET.parse().unwrap()),
+            ..settings
+        };
+        let clock = Clock::system();
+        let config = Config::new(settings.clone()).unwrap();
+        let app = App::open(config, clock.clone()).await.unwrap();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let serving = tokio::spawn(server::serve(listener, Arc::clone(&app), stopped));
+        Self {
+            app,
+            clock,
+            address,
+            settings,
+            stop,
+            serving,
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            data,
+        }
+    }
+
+    /// Stops it in order and starts it again on the same data directory, at another address and with a new
+    /// clock: clients have to be made anew.
+    pub(crate) async fn restart(self) -> Self {
+        self.stop.cancel();
+        self.serving.await.unwrap().unwrap();
+        drop(self.app); // and with it the data directory's lock
+        Self::on(self.data, self.settings).await
+    }
+
+    /// Moves the clock.
+    pub(crate) fn skip(&self, secs: u64) {
+        self.clock.skip(Duration::from_secs(secs));
+    }
+
+    /// What the server does by itself once a minute.
+    pub(crate) async fn sweep(&self) {
+        sweep::once(&self.app).await.unwrap();
+    }
+
+    /// A client of this user's.
+    pub(crate) fn user(&self, id: i64) -> Client {
+        self.caller(Caller::User(UserId(id)))
+    }
+
+    /// The application's backend.
+    pub(crate) fn service(&self) -> Client {
+        self.caller(Caller::Service)
+    }
+
+    fn caller(&self, caller: Caller) -> Client {
+        let year = 365 * super::DAY; // outlives every skip of a test
+        let token = sign(SECRET.as_bytes(), caller, self.clock.unix_secs(), year);
+        self.anonymous()
+            .with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// A client without a token.
+    pub(crate) fn anonymous(&self) -> Client {
+        Client::new(self.http.clone(), self.address)
+    }
+
+    /// Where the bytes of files are kept.
+    pub(crate) fn blobs(&self) -> std::path::PathBuf {
+        self.data.path().join("blobs")
+    }
+
+    /// The lengths of all stored blobs, in no order.
+    pub(crate) fn stored(&self) -> Vec<u64> {
+        let entries = |path: &Path| std::fs::read_dir(path).unwrap().map(Result::unwrap);
+        entries(&self.blobs())
+            .filter(|shard| shard.path().is_dir())
+            .flat_map(|shard| entries(&shard.path()).collect::<Vec<_>>())
+            .filter_map(|blob| Some(blob.metadata().ok()?.len())) // gone since it was listed
+            .collect()
+    }
+}

@@ -1,0 +1,230 @@
+//! Section 6: thumbnails.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Form, HTML, PDF, SVG, Server, jpeg, mp4, new_uuid, png};
+
+/// Sends a thumbnail and answers its uuid.
+async fn thumbnail(user: &Client, parent: &str, bytes: impl AsRef<[u8]>) -> String {
+    let reply = user.upload(Form::thumbnail(parent, bytes)).await.ok();
+    reply["file_uuid"].as_str().unwrap().to_owned()
+}
+
+/// The bytes that a File's thumbnail link shows.
+async fn shown(user: &Client, file: &Value) -> Vec<u8> {
+    let reply = user.get(file["thumbnail"].as_str().unwrap()).await;
+    assert_eq!(reply.status, 200);
+    reply.body.to_vec()
+}
+
+#[tokio::test]
+async fn a_thumbnail_is_shown_by_its_link_and_by_its_files() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let reply = user.upload(Form::thumbnail(&parent, png())).await.ok();
+    let link = reply["file_url"].as_str().unwrap();
+    assert_eq!(server.anonymous().get(link).await.body, png());
+    let file = user.file(&parent).await.ok();
+    assert_eq!(shown(&server.anonymous(), &file).await, png());
+}
+
+#[tokio::test]
+async fn a_thumbnail_may_come_before_its_file_is_finished() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.begin(1, "abc").await;
+    thumbnail(&user, &parent, png()).await;
+    let file = user.done(&parent).await.ok();
+    assert_eq!(shown(&user, &file).await, png());
+}
+
+#[tokio::test]
+async fn bytes_that_begin_like_an_image_are_taken_even_if_they_are_none() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    for bytes in [jpeg(), png(), b"GIF89a\x01\0\x01\0\0\0\0;".to_vec()] {
+        thumbnail(&user, &parent, bytes).await;
+    }
+}
+
+#[tokio::test]
+async fn anything_else_as_a_thumbnail_is_refused_by_the_files_name() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    for bytes in [
+        b"text".to_vec(),
+        SVG.into(),
+        HTML.into(),
+        PDF.into(),
+        mp4(),
+        Vec::new(),
+    ] {
+        let form = Form::thumbnail(&parent, bytes).named("image.png");
+        let refused = user.upload(form).await.refused(415, "not_an_image");
+        assert!(refused.prevent_retry);
+        refused.of_field("file").saying(&["image"]);
+    }
+    assert_eq!(user.file(&parent).await.ok()["thumbnail"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_thumbnails_md5_is_verified() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let form = Form::thumbnail(&parent, png()).field("md5", "0".repeat(32));
+    user.upload(form).await.refused(400, "md5_mismatch");
+    assert_eq!(user.file(&parent).await.ok()["thumbnail"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_second_thumbnail_replaces_the_first() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    thumbnail(&user, &parent, png()).await;
+    thumbnail(&user, &parent, jpeg()).await;
+    let file = user.file(&parent).await.ok();
+    assert_eq!(shown(&user, &file).await, jpeg());
+    let lengths = [png().len(), jpeg().len()].map(|length| length as u64);
+    assert!(!server.stored().contains(&lengths[0]));
+    assert!(server.stored().contains(&lengths[1]));
+}
+
+#[tokio::test]
+async fn a_replaced_thumbnails_link_is_gone() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let first = user.upload(Form::thumbnail(&parent, png())).await.ok();
+    thumbnail(&user, &parent, jpeg()).await;
+    let link = first["file_url"].as_str().unwrap();
+    user.get(link).await.refused(410, "gone");
+}
+
+#[tokio::test]
+async fn old_and_new_thumbnails_uuids_stand_for_the_parent() {
+    let server = Server::start().await;
+    let (user, service) = (server.user(1), server.service());
+    let parent = user.store_any().await;
+    let first = thumbnail(&user, &parent, png()).await;
+    let second = thumbnail(&user, &parent, jpeg()).await;
+    for uuid in [&first, &second] {
+        assert_eq!(user.file(uuid).await.ok()["uuid"], parent);
+        assert_eq!(user.done(uuid).await.ok()["uuid"], parent);
+        let files = service.files(&json!({"uuids": [uuid]})).await.ok();
+        assert_eq!(files[0]["uuid"], parent);
+    }
+}
+
+#[tokio::test]
+async fn attaching_a_replaced_thumbnails_uuid_attaches_the_parent() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let first = thumbnail(&user, &parent, png()).await;
+    thumbnail(&user, &parent, jpeg()).await;
+    let attach = json!({"uuids": [first], "attach": true});
+    server.service().files(&attach).await.ok();
+    user.delete(&parent).await.refused(409, "attached");
+}
+
+#[tokio::test]
+async fn deleting_a_thumbnail_leaves_its_file() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let uuid = thumbnail(&user, &parent, png()).await;
+    user.delete(&uuid).await.ok();
+    let file = user.file(&parent).await.ok();
+    assert_eq!(file["thumbnail"], Value::Null);
+    assert_eq!(user.contents(&file).await, "some bytes");
+    user.delete(&uuid).await.refused(410, "gone");
+}
+
+#[tokio::test]
+async fn a_file_whose_thumbnail_was_deleted_takes_a_new_one() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let uuid = thumbnail(&user, &parent, png()).await;
+    user.delete(&uuid).await.ok();
+    thumbnail(&user, &parent, jpeg()).await;
+    let file = user.file(&parent).await.ok();
+    assert_eq!(shown(&user, &file).await, jpeg());
+}
+
+#[tokio::test]
+async fn a_deleted_files_thumbnail_is_gone_with_it() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let uuid = thumbnail(&user, &parent, png()).await;
+    user.delete(&parent).await.ok();
+    user.file(&uuid).await.refused(410, "gone");
+}
+
+#[tokio::test]
+async fn a_thumbnail_of_a_thumbnail_belongs_to_the_same_file() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let first = thumbnail(&user, &parent, png()).await;
+    let form = Form::thumbnail(&first, jpeg());
+    let reply = user.upload(form).await.ok();
+    assert_eq!(reply["parent_file_uuid"], parent);
+}
+
+#[tokio::test]
+async fn a_thumbnail_of_nothing_is_refused_by_the_parents_name() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let someone_elses = server.user(2).store_any().await;
+    for parent in [new_uuid(), someone_elses] {
+        let reply = user.upload(Form::thumbnail(&parent, png())).await;
+        reply.refused(404, "not_found").of_field("parentuuid");
+    }
+}
+
+#[tokio::test]
+async fn a_thumbnail_with_the_bytes_of_its_image_stands_for_the_image() {
+    let server = Server::start().await;
+    let (user, service) = (server.user(1), server.service());
+    let image = user.store("photo.jpg", jpeg()).await;
+    let parent = image["file_uuid"].as_str().unwrap();
+    let uuid = thumbnail(&user, parent, jpeg()).await;
+    assert_ne!(uuid, parent);
+    let message = json!({"uuids": [uuid], "attach": true, "user_id": 1});
+    let files = service.files(&message).await.ok();
+    assert_eq!(files[0]["uuid"], parent);
+    assert_eq!(files[0]["filename"], "photo.jpg");
+}
+
+#[tokio::test]
+async fn a_thumbnail_repeated_under_its_uuid_is_the_same() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let uuid = thumbnail(&user, &parent, png()).await;
+    let again = |bytes| Form::thumbnail(&parent, bytes).uuid(&uuid);
+    assert_eq!(user.upload(again(png())).await.ok()["file_uuid"], uuid);
+    let reply = user.upload(again(jpeg())).await;
+    reply.refused(409, "file_conflict");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_thumbnails_in_parallel_one_is_left() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let sent = (0..8).map(|_| thumbnail(&user, &parent, png()));
+    let uuids = join_all(sent).await;
+    for uuid in &uuids {
+        assert_eq!(user.file(uuid).await.ok()["uuid"], parent);
+    }
+    assert_eq!(server.stored().len(), 2, "the file and one thumbnail");
+}
