@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,12 +42,6 @@ impl App {
             ConfigError(format!("data directory {}: {error}", dir.display()))
         };
         make_private_dir(dir).map_err(|error| in_dir(&error))?;
-        if dir.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
-            tracing::warn!(
-                "the data directory can be opened by others: chmod 700 {}",
-                dir.display()
-            );
-        }
         let lock = lock(dir)?;
         let secret = if config.jwt_secret.is_some() || config.secret_path().exists() {
             config.secret()?
@@ -126,8 +120,12 @@ fn lock(dir: &Path) -> Result<File, ConfigError> {
 
 fn make_secret(path: &Path) -> std::io::Result<Secret> {
     let secret = Secret::random();
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // Complete under its name, or not there: an empty secret would stop every later start.
+    let half_made = path.with_extension("new");
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half_made)?;
     writeln!(file, "{}", secret.expose())?;
     file.sync_all()?;
+    std::fs::rename(half_made, path)?;
     Ok(secret)
 }

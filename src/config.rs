@@ -244,7 +244,7 @@ impl Config {
             header_timeout: span(settings.header_timeout, 60),
             max_connections,
             shutdown_timeout: span(settings.shutdown_timeout, 30),
-            log: settings.log.unwrap_or_else(|| "info".into()),
+            log: settings.log.unwrap_or_else(|| "info,refinery_core=warn".into()),
         })
     }
 

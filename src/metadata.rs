@@ -235,6 +235,27 @@ pub struct NewSingle {
     pub file: NewFile,
 }
 
+impl NewSingle {
+    /// The File it becomes.
+    pub fn stored(self) -> StoredFile {
+        StoredFile {
+            id: self.id,
+            user: self.user,
+            role: self.role,
+            blob: self.blob,
+            size: self.file.size,
+            crc32: self.file.crc32,
+            filename: self.file.filename,
+            named: self.file.named,
+            media_type: self.file.media_type,
+            duration_secs: self.file.duration_secs,
+            parent: self.parent,
+            thumbnail: None,
+            attached: false,
+        }
+    }
+}
+
 /// The outcome of [`MetadataStore::store_single`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
@@ -270,6 +291,16 @@ pub enum Listed {
     Unfinished(Summary),
     /// A File.
     File(Box<StoredFile>),
+}
+
+impl Listed {
+    /// Its uuid.
+    pub fn id(&self) -> UploadId {
+        match self {
+            Self::Unfinished(upload) => upload.id,
+            Self::File(file) => file.id,
+        }
+    }
 }
 
 /// An unfinished upload without its parts, of which it may have very many.

@@ -106,10 +106,7 @@ pub enum PlacementError {
          start again, with chunks of one size"
     )]
     Uneven { index: PartIndex, size: u64, even: u64 },
-    #[error(
-        "chunk {index} covers bytes {} to {}, which overlap chunk {other}",
-        .range.start, .range.end.saturating_sub(1)
-    )]
+    #[error("chunk {index} {}, which overlaps chunk {other}", describe_bytes(.range))]
     Overlap { index: PartIndex, range: Range<u64>, other: PartIndex },
     #[error("chunk {index} ends at byte {end}, past the file's total of {total}")]
     BeyondTotal { index: PartIndex, end: u64, total: u64 },
@@ -327,6 +324,12 @@ pub fn check_declaration(
             (sent, known) => total_size = known.or(sent),
         }
     }
+    let stored = layout.by_offset.last_key_value().map(|(_, index)| (*index, layout.parts[index]));
+    if let (Some(total), Some((index, part))) = (total_size, stored)
+        && part.range().end > total
+    {
+        return Err(PlacementError::BeyondTotal { index, end: part.range().end, total });
+    }
     Ok(total_size)
 }
 
@@ -404,6 +407,15 @@ fn check_even(
     }
 }
 
+/// A range of bytes, or where it begins when its size isn't known yet.
+fn describe_bytes(range: &Range<u64>) -> String {
+    if range.is_empty() {
+        format!("begins at byte {}", range.start)
+    } else {
+        format!("covers bytes {} to {}", range.start, range.end - 1)
+    }
+}
+
 /// Closed ranges as people write them: `0, 3-7, 12`.
 pub fn describe_ranges(ranges: &[(PartIndex, PartIndex)]) -> String {
     const SHOWN: usize = 20;
@@ -423,4 +435,5 @@ pub fn describe_ranges(ranges: &[(PartIndex, PartIndex)]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::pedantic)] // small casts are safe in tests
 mod tests;

@@ -18,11 +18,13 @@ pub(super) fn run(source: Source) -> Result<(), ConfigError> {
     for name in unknown_variables(&super::Cli::variables()) {
         tracing::warn!("{name} is set, but no option of haversack has that name");
     }
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| ConfigError(format!("can't start: {error}")))?
-        .block_on(serve(config))
+        .map_err(|error| ConfigError(format!("can't start: {error}")))?;
+    let result = runtime.block_on(serve(config));
+    runtime.shutdown_background(); // the stop has a limit, which file work still under way must not pass
+    result
 }
 
 /// As many connections as the system's limit on open files allows, after raising it as far as it goes: one

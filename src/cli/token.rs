@@ -11,14 +11,19 @@ use crate::config::{ConfigError, Secret, Settings, Source, Span};
 use crate::ids::UserId;
 
 #[derive(Args, Debug)]
-#[group(id = "whose", args = ["user_id", "service"], required = true, multiple = false)]
+
 pub(super) struct Arguments {
     /// The user whom the token names
-    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "ID",
+        allow_negative_numbers = true,
+        required_unless_present = "service"
+    )]
     user_id: Option<i64>,
 
     /// A token for the application's backend instead of a user's
-    #[arg(long)]
+    #[arg(long, conflicts_with = "user_id")]
     service: bool,
 
     /// How long it is valid

@@ -12,11 +12,7 @@ use proptest::sample::Index;
 use super::*;
 
 pub(super) fn part(range: Range<u64>) -> Part {
-    Part {
-        offset: range.start,
-        size: range.end - range.start,
-        crc32: 0,
-    }
+    Part { offset: range.start, size: range.end - range.start, crc32: 0 }
 }
 
 /// A layout of these parts.
@@ -29,24 +25,15 @@ pub(super) fn layout(total_parts: u32, parts: &[(PartIndex, Range<u64>)]) -> Lay
 }
 
 pub(super) fn at(start: u64) -> Result<Placement, PlacementError> {
-    Ok(Placement::At {
-        start,
-        even_size: None,
-    })
+    Ok(Placement::At { start, even_size: None })
 }
 
 pub(super) fn evenly_at(start: u64, even: u64) -> Result<Placement, PlacementError> {
-    Ok(Placement::At {
-        start,
-        even_size: Some(even),
-    })
+    Ok(Placement::At { start, even_size: Some(even) })
 }
 
 pub(super) fn index(index: PartIndex) -> Declaration {
-    Declaration {
-        index,
-        ..Declaration::default()
-    }
+    Declaration { index, ..Declaration::default() }
 }
 
 pub(super) fn content_range(text: &str) -> Option<ContentRange> {
@@ -281,25 +268,17 @@ proptest! {
 fn declaration() -> impl Strategy<Value = Declaration> {
     let maybe = |range: Range<u64>| proptest::option::weighted(0.3, range);
     let content_range = proptest::option::weighted(0.2, (0..60_u64, 1..20_u64, maybe(0..80)));
-    let fields = (
-        0..9_u32,
-        maybe(0..80),
-        maybe(0..80),
-        maybe(0..20),
-        content_range,
-    );
-    fields.prop_map(
-        |(index, total_size, offset, size, content_range)| Declaration {
-            index,
-            total_parts: None,
-            total_size,
-            offset,
-            size,
-            content_range: content_range.map(|(start, size, total)| ContentRange {
-                start,
-                end: start + size,
-                total: total.filter(|total| *total >= start + size),
-            }),
-        },
-    )
+    let fields = (0..9_u32, maybe(0..80), maybe(0..80), maybe(0..20), content_range);
+    fields.prop_map(|(index, total_size, offset, size, content_range)| Declaration {
+        index,
+        total_parts: None,
+        total_size,
+        offset,
+        size,
+        content_range: content_range.map(|(start, size, total)| ContentRange {
+            start,
+            end: start + size,
+            total: total.filter(|total| *total >= start + size),
+        }),
+    })
 }

@@ -52,9 +52,9 @@ pub async fn many(State(app): State<Arc<App>>, request: Request) -> Result<Json<
         return Err(ApiError::unsupported_media_type("send application/json"));
     }
     let body = TimedBody::new(body, app.config.body).collect(MAX_BODY).await?;
-    let wanted: Wanted = serde_json::from_slice(&body).map_err(|error| {
+    let wanted: Wanted = serde_json::from_slice(&body).map_err(|_| {
         let message =
-            format!(r#"send {{"uuids": [...], "attach"?: true, "user_id"?: n}}: {error}"#);
+            r#"send {"uuids": ["...", ...], "attach"?: true or false, "user_id"?: number}"#;
         ApiError::bad_request("malformed_json", message)
     })?;
     if wanted.uuids.len() > MAX_FILES {

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::ids::UserId;
 use crate::metadata::{Cursor, Role, State as RecordState};
-use crate::storage::BodyError;
+
 use crate::wire::body::{FormReader, TimedBody};
 use crate::wire::error::ApiError;
 use crate::wire::form::Form;
@@ -45,6 +45,7 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Result<Json<
     refuse_by_length(&app, &head.headers)?;
     let boundary = boundary(&head.headers)?;
     let form = Form::new(text(&head.headers, CONTENT_RANGE))?;
+    app.uploads.check_total(form.total_size()?)?;
     let reader = FormReader::new(body, &boundary, form, app.config.body);
     receive(&app, user, &head, reader).await.map(Json)
 }
@@ -59,13 +60,14 @@ async fn receive(
     if !reader.until_file().await? {
         return Err(ApiError::bad_field("file", "required", "the form has no field named file"));
     }
+    app.uploads.check_total(reader.form.total_size()?)?;
     let known = reader.form.chunk(user)?;
     let bound = length(&head.headers).unwrap_or(u64::MAX);
     let slot = app.uploads.slot(known.as_ref(), bound).await?;
     let filled = slot.fill(pin!(reader.file())).await?;
     tokio::select! {
         rest = reader.rest() => rest?,
-        () = filled.superseded() => return Err(BodyError::Superseded.into()),
+        refusal = filled.revoked() => return Err(refusal.into()),
     }
     if let Some(chunk) = reader.form.chunk(user)? {
         return Ok(Replies::chunk(app.uploads.accept_chunk(filled, chunk).await?));
@@ -179,14 +181,16 @@ pub async fn delete(
 
 /// Where the caller wants the list to go on.
 fn cursor(query: &str) -> Result<Option<Cursor>, ApiError> {
-    let value = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "cursor");
-    match value {
-        Some((_, value)) if !value.is_empty() => value.parse().map(Some).map_err(|_| {
-            let message = "cursor must be the `next` of an earlier page";
-            ApiError::bad_field("cursor", "malformed", message)
-        }),
-        _ => Ok(None),
-    }
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let values: Vec<_> = pairs.filter(|(name, _)| name == "cursor").collect();
+    let cursor = match &values[..] {
+        [] => return Ok(None),
+        [(_, value)] if value.is_empty() => return Ok(None),
+        [(_, value)] => value.parse().ok(),
+        _ => None,
+    };
+    let message = "cursor must be the `next` of an earlier page, once";
+    cursor.map(Some).ok_or_else(|| ApiError::bad_field("cursor", "malformed", message))
 }
 
 /// `?done`, `?done=`, `?done/`, `?done=anything`, also beside other parameters.

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use super::claims::{Attempt, Claim};
 use super::place::{Claimed, Placed, place_first};
-use super::{Filled, Granted, Limits, Refusal, Slot, Spool, Uploads, detached};
+use super::{Filled, Limits, Refusal, Slot, Spool, Uploads, detached};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
 use crate::metadata::State;
 use crate::part::{self, Declaration, Part, Placement, PlacementError};
 use crate::storage::Written;
+
+/// How often a chunk follows a place that other chunks move while it is copied there.
+const ATTEMPTS: u32 = 8;
 
 /// A chunk, as its request describes it.
 #[derive(Clone, Debug)]
@@ -45,10 +48,23 @@ impl Uploads {
             return Ok(Slot::Spool(Spool::of_chunk(self)));
         };
         self.check_limits(&request.declared, None)?;
+        match self.place_now(id, request, bound.min(self.limits.max_chunk_size)).await {
+            Err(Refusal::Placement(error)) if may_be_cured(&error, &request.declared) => {
+                Ok(Slot::Spool(Spool::of_chunk(self)))
+            }
+            placed => placed,
+        }
+    }
+
+    async fn place_now(
+        self: &Arc<Self>,
+        id: UploadId,
+        request: &ChunkRequest,
+        bound: u64,
+    ) -> Result<Slot, Refusal> {
         let Some(entry) = self.open_or_begin(id, request).await? else {
             return Ok(Slot::Spool(Spool::of_chunk(self)));
         };
-        let bound = bound.min(self.limits.max_chunk_size);
         let claim = Claim::new(entry, request.declared.index);
         match self.claim(claim, &request.declared, None, bound).await? {
             Claimed::Granted(granted) => {
@@ -82,15 +98,17 @@ impl Uploads {
         match filled.slot {
             Slot::Recorded { id, part, .. } => self.compare(id, declared, part, written).await,
             Slot::InPlace { granted, .. } => {
-                let Granted { start, blob, .. } = granted;
-                let again = self.place_again(&granted.claim.entry, declared, written.size).await?;
+                let (claim, start) = (&granted.claim, granted.start);
+                let again = self.place_again(&claim.entry, declared, written.size).await?;
                 if again.start == start {
-                    return self
-                        .commit_part(granted.claim, declared, written.at(start), again)
-                        .await;
+                    match self.commit_part(claim, declared, written.at(start), again).await {
+                        Err(Refusal::Raced) => {}
+                        recorded => return recorded,
+                    }
                 }
-                // Fields behind the file say otherwise than those before it.
-                let spool = Spool::copy(self, blob, start..start + written.size).await?;
+                // It goes elsewhere: fields behind the file, or parts that came in meanwhile, say so.
+                let range = start..start + written.size;
+                let spool = Spool::copy(self, granted.blob, range).await?;
                 drop(granted);
                 self.record_spooled(spool, written, request).await
             }
@@ -116,27 +134,37 @@ impl Uploads {
         };
         if let Some(claim) = self.adopt_spool(id, &mut spool, written, request).await? {
             let placed = Placed { start: 0, even_size: None };
-            return self.commit_part(claim, declared, written.at(0), placed).await;
+            return self.commit_part(&claim, declared, written.at(0), placed).await;
         }
         let entry = self
             .open_or_begin(id, request)
             .await?
             .ok_or(Refusal::Placement(PlacementError::TotalPartsMissing))?;
-        let claim = Claim::new(entry, declared.index);
-        match self.claim(claim, declared, Some(written.size), written.size).await? {
-            Claimed::Granted(granted) => {
-                let mut bytes = spool.read(written.size).await?;
-                let copied = self
-                    .blobs
-                    .write_part(granted.blob, granted.start, written.size, bytes.as_mut())
-                    .await
-                    .map_err(|error| Refusal::of_write(error, |_| Refusal::Raced))?;
-                let placed = self.place_again(&granted.claim.entry, declared, copied.size).await?;
-                self.commit_part(granted.claim, declared, copied.at(granted.start), placed).await
+        for _ in 0..ATTEMPTS {
+            let claim = Claim::new(Arc::clone(&entry), declared.index);
+            let size = Some(written.size);
+            let granted = match self.claim(claim, declared, size, written.size).await? {
+                Claimed::Granted(granted) => granted,
+                Claimed::Recorded(part) => return self.compare(id, declared, part, written).await,
+                Claimed::NeedsSize => break, // the size is known: can't be
+            };
+            let mut bytes = spool.read(written.size).await?;
+            let copied = self
+                .blobs
+                .write_part(granted.blob, granted.start, written.size, bytes.as_mut())
+                .await
+                .map_err(|error| Refusal::of_write(error, |_| Refusal::Raced))?;
+            let placed = self.place_again(&granted.claim.entry, declared, copied.size).await?;
+            if placed.start != granted.start {
+                continue; // parts that came in meanwhile moved it
             }
-            Claimed::Recorded(part) => self.compare(id, declared, part, written).await,
-            Claimed::NeedsSize => Err(Refusal::Raced), // the size is known: can't be
+            let part = copied.at(granted.start);
+            match self.commit_part(&granted.claim, declared, part, placed).await {
+                Err(Refusal::Raced) => {}
+                recorded => return recorded,
+            }
         }
+        Err(Refusal::Raced)
     }
 
     /// Begins an upload whose first bytes are the spool's, if it is new and they are its first. The claim
@@ -194,15 +222,21 @@ impl Uploads {
         }
     }
 
+    /// Refuses a file whose declared size is over the limit.
+    pub fn check_total(&self, declared: Option<u64>) -> Result<(), Refusal> {
+        let max = self.limits.max_file_size;
+        match declared {
+            Some(size) if size > max => Err(Refusal::FileTooLarge { size, max }),
+            _ => Ok(()),
+        }
+    }
+
     fn check_limits(&self, declared: &Declaration, size: Option<u64>) -> Result<(), Refusal> {
         let Limits { max_file_size, max_chunk_size, max_parts, .. } = self.limits;
         if let Some(sent) = declared.total_parts.filter(|sent| *sent > max_parts) {
             return Err(Refusal::TooManyParts { sent: sent.into(), max: max_parts });
         }
-        let total = part::declared_total(declared);
-        if let Some(size) = total.filter(|size| *size > max_file_size) {
-            return Err(Refusal::FileTooLarge { size, max: max_file_size });
-        }
+        self.check_total(part::declared_total(declared))?;
         let size = size.or_else(|| part::declared_size(declared));
         let end = part::declared_offset(declared).unwrap_or(0).saturating_add(size.unwrap_or(0));
         if end > max_file_size {
@@ -213,4 +247,16 @@ impl Uploads {
         }
         Ok(())
     }
+}
+
+/// Whether fields behind the file could still place what those before it don't.
+fn may_be_cured(error: &PlacementError, declared: &Declaration) -> bool {
+    part::declared_offset(declared).is_none()
+        && matches!(
+            error,
+            PlacementError::OffsetUnknown { .. }
+                | PlacementError::Uneven { .. }
+                | PlacementError::Overlap { .. }
+                | PlacementError::BeyondTotal { .. }
+        )
 }

@@ -11,9 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::Refusal;
+
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{NewPart, Record, State};
 use crate::part::{self, Declaration, Part, Placement, PlacementError};
+use crate::storage::BodyError;
 
 /// So many uploads are remembered; at that point the idle ones are forgotten, to be loaded again when
 /// they are needed.
@@ -64,6 +67,8 @@ struct Claimed {
     range: Option<Range<u64>>,
     revoked: CancellationToken,
     committing: bool,
+    /// Revoked because the upload itself is gone.
+    gone: bool,
 }
 
 /// What became of an attempt to claim a part's range.
@@ -76,8 +81,8 @@ pub(super) enum Attempt {
     NeedsSize,
     /// Somebody writes there: wait for [`Entry::released`].
     Busy,
-    /// A newer sender of the same part came.
-    Superseded,
+    /// The sender is to stop.
+    Revoked,
     /// The record isn't loaded, or the upload receives nothing (any more).
     NotReceiving,
 }
@@ -124,7 +129,8 @@ impl Entry {
         let mut tracked = lock(&self.tracked);
         tracked.version += 1;
         tracked.record = None;
-        for claim in &tracked.claims {
+        for claim in &mut tracked.claims {
+            claim.gone = true;
             claim.revoked.cancel();
         }
     }
@@ -169,6 +175,7 @@ impl Claim {
             range: None,
             revoked: revoked.clone(),
             committing: false,
+            gone: false,
         });
         drop(tracked);
         Self { entry, revoked, serial }
@@ -185,7 +192,7 @@ impl Claim {
     ) -> Result<Attempt, PlacementError> {
         let mut tracked = lock(&self.entry.tracked);
         if self.revoked.is_cancelled() {
-            return Ok(Attempt::Superseded);
+            return Ok(Attempt::Revoked);
         }
         let Tracked { record, claims, .. } = &mut *tracked;
         let Some(Record { state: State::Receiving(unfinished), .. }) = record else {
@@ -223,6 +230,15 @@ impl Claim {
             own.range = Some(range.clone());
         }
         Ok(Attempt::Granted { blob: unfinished.blob, start, limit: range.end - range.start })
+    }
+
+    /// Why this sender was told to stop.
+    pub(super) fn why_revoked(&self) -> Refusal {
+        let tracked = lock(&self.entry.tracked);
+        match tracked.claims.iter().find(|claim| claim.serial == self.serial) {
+            Some(claim) if claim.gone => Refusal::Removed,
+            _ => Refusal::Body(BodyError::Superseded),
+        }
     }
 
     /// From here on no newer sender stops this one; `false` when one already has.

@@ -52,6 +52,7 @@ impl Uploads {
                 self.stored(request.id).await
             }
             State::Finished(file) => {
+                self.check_claims(&request, file.blob, file.size, &mut known_md5).await?;
                 if let (false, Some(filename)) = (file.named, request.filename) {
                     self.metadata.name_file(request.id, filename).await?;
                 }
@@ -84,18 +85,8 @@ impl Uploads {
                 start: layout.part(index).map_or(0, |part| part.offset),
                 expected,
             })?;
-        for declared in [layout.total_size, request.total_size].into_iter().flatten() {
-            if declared != size {
-                return Err(Refusal::TotalSizeMismatch { declared, actual: size });
-            }
-        }
-        if let Some(declared) = request.md5 {
-            let actual = match *known_md5 {
-                Some((of, md5)) if of == blob => md5,
-                _ => known_md5.insert((blob, self.md5(blob, size).await?)).1,
-            };
-            same_md5(declared, actual)?;
-        }
+        same_size(layout.total_size, size)?;
+        self.check_claims(request, blob, size, known_md5).await?;
         let received: Vec<Part> = layout.parts().map(|(_, part)| *part).collect();
         if let Err(error) = self.blobs.seal(blob, &received).await {
             return Err(self.restart(request.id, &error).await?);
@@ -113,12 +104,29 @@ impl Uploads {
         })
     }
 
+    /// What a done says of the size and the MD5 of the stored bytes.
+    async fn check_claims(
+        &self,
+        request: &DoneRequest,
+        blob: BlobId,
+        size: u64,
+        known_md5: &mut Option<(BlobId, [u8; 16])>,
+    ) -> Result<(), Refusal> {
+        same_size(request.total_size, size)?;
+        let Some(declared) = request.md5 else { return Ok(()) };
+        let actual = match *known_md5 {
+            Some((of, md5)) if of == blob => md5,
+            _ => known_md5.insert((blob, self.md5(blob, size).await?)).1,
+        };
+        same_md5(declared, actual)
+    }
+
     /// After a failed sync nobody knows which bytes are on the disk, and a second sync would not say: the
     /// upload forgets its parts and begins again in another blob.
     async fn restart(&self, id: UploadId, error: &std::io::Error) -> Result<Refusal, Refusal> {
         tracing::error!(%id, %error, "an upload's bytes could not be made durable; it begins again");
         let forgotten = self.metadata.restart_upload(id, BlobId::random()).await?;
-        self.entries.get(id).forget_and_revoke();
+        self.entries.get(id).forget();
         let refusal = if forgotten.is_some() { Refusal::NotDurable } else { Refusal::Removed };
         self.delete_blobs(forgotten).await;
         Ok(refusal)
@@ -164,6 +172,15 @@ impl Uploads {
             hash.await.map_err(std::io::Error::other)
         });
         Ok(hashed.await?.finalize().into())
+    }
+}
+
+fn same_size(declared: Option<u64>, actual: u64) -> Result<(), Refusal> {
+    match declared {
+        Some(declared) if declared != actual => {
+            Err(Refusal::TotalSizeMismatch { declared, actual })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -8,7 +8,6 @@ use super::{ChunkRequest, Granted, Refusal, Uploads, detached};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{Begun, NewPart, NewUpload, Recorded, Standing, State, UnfinishedCap};
 use crate::part::{self, Declaration, Layout, Part, Placement, PlacementError};
-use crate::storage::BodyError;
 
 /// An unfinished upload in which nothing was stored for so long makes room for a new one at the cap.
 const IDLE: Duration = Duration::from_hours(1);
@@ -124,7 +123,7 @@ impl Uploads {
                 }
                 Attempt::Recorded(part) => return Ok(Claimed::Recorded(part)),
                 Attempt::NeedsSize => return Ok(Claimed::NeedsSize),
-                Attempt::Superseded => return Err(Refusal::Body(BodyError::Superseded)),
+                Attempt::Revoked => return Err(claim.why_revoked()),
                 Attempt::Busy => released.await,
                 Attempt::NotReceiving => {
                     let _loading = entry.loading.lock().await;
@@ -149,10 +148,11 @@ impl Uploads {
         }
     }
 
-    /// Commits a part whose bytes are written, under its live claim.
+    /// Commits a part whose bytes are written, under its live claim. `Raced` when parts that came in meanwhile
+    /// moved its place.
     pub(super) async fn commit_part(
         &self,
-        claim: Claim,
+        claim: &Claim,
         declared: &Declaration,
         part: Part,
         placed: Placed,
@@ -161,7 +161,7 @@ impl Uploads {
             return Err(Refusal::FileTooLong { max: self.limits.max_file_size });
         }
         if !claim.begin_commit() {
-            return Err(Refusal::Body(BodyError::Superseded));
+            return Err(claim.why_revoked());
         }
         let entry = &claim.entry;
         let total_size = part::declared_total(declared);
@@ -184,7 +184,9 @@ impl Uploads {
             }
             Recorded::Refused => {
                 entry.forget();
-                Err(self.why_not_receiving(entry.id, declared).await)
+                // The record says why; if it does not any more, the same request may succeed now.
+                self.place_again(entry, declared, part.size).await?;
+                Err(Refusal::Raced)
             }
         }
     }

@@ -100,12 +100,12 @@ impl Uploads {
                 received: vec![part],
             },
         };
-        match self.metadata.store_single(new, self.clock.unix_secs()).await? {
+        match self.metadata.store_single(new.clone(), self.clock.unix_secs()).await? {
             Stored::Stored { replaced } => {
                 spool.keep();
                 self.entries.get(id).forget();
                 self.delete_blobs(replaced).await;
-                self.stored(id).await
+                Ok(new.stored())
             }
             Stored::NoParent => Err(Refusal::NoParent),
             Stored::Exists => self.same_file(id, &request, written).await?.ok_or(Refusal::Raced),

@@ -67,10 +67,14 @@ impl Slot {
 }
 
 impl Filled {
-    /// Completes when a newer sender of the same part has taken its place; never, where none can.
-    pub async fn superseded(&self) {
+    /// Completes when the sender is to stop, because a newer one of the same part came or the upload is
+    /// gone; never, where nothing of the kind can be.
+    pub async fn revoked(&self) -> Refusal {
         match &self.slot {
-            Slot::InPlace { granted, .. } => granted.claim.revoked.cancelled().await,
+            Slot::InPlace { granted, .. } => {
+                granted.claim.revoked.cancelled().await;
+                granted.claim.why_revoked()
+            }
             Slot::Recorded { .. } | Slot::Spool(_) => std::future::pending().await,
         }
     }
@@ -82,7 +86,7 @@ impl Granted {
         let mut body = std::pin::pin!(body.take_until(revoked.cancelled()));
         let written = blobs.write_part(self.blob, self.start, self.limit, body.as_mut()).await;
         if revoked.is_cancelled() {
-            return Err(Refusal::Body(BodyError::Superseded));
+            return Err(self.claim.why_revoked());
         }
         written.map_err(|error| {
             Refusal::of_write(error, |limit| {

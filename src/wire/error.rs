@@ -271,9 +271,14 @@ impl From<BodyError> for ApiError {
 
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "not_authenticated", error.to_string())
-            .never()
-            .header(WWW_AUTHENTICATE, "Bearer")
+        let answer = Self::new(StatusCode::UNAUTHORIZED, "not_authenticated", error.to_string())
+            .header(WWW_AUTHENTICATE, "Bearer");
+        // A client that refreshes its token, or waits, succeeds with the same request.
+        if matches!(error, AuthError::Expired | AuthError::NotYet) {
+            answer
+        } else {
+            answer.never()
+        }
     }
 }
 
@@ -291,7 +296,7 @@ impl From<metadata::Error> for ApiError {
 
 /// The indexes one by one, `[3, 4, 7]`; when they are many, as closed ranges, `[[3, 900]]`.
 fn missing(ranges: &[(u32, u32)]) -> Value {
-    const ONE_BY_ONE: u64 = 1000;
+    const ONE_BY_ONE: u64 = 100;
     let count: u64 = ranges.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
     if count > ONE_BY_ONE {
         return json!(ranges);

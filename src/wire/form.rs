@@ -133,6 +133,12 @@ impl Form {
         self.id("uuid")
     }
 
+    /// The file's size, where a field or the `Content-Range` says it.
+    pub fn total_size(&self) -> Result<Option<u64>, FieldError> {
+        let in_range = self.content_range.and_then(|range| range.total);
+        Ok(self.number("totalfilesize")?.or(in_range))
+    }
+
     /// The chunk it describes, if it is one (protocol, section 3).
     pub fn chunk(&self, user: UserId) -> Result<Option<ChunkRequest>, FieldError> {
         let Some(index) = self.small_number("partindex")? else {

@@ -1,5 +1,7 @@
 //! The one integration binary: the server over real sockets.
 
+#![allow(clippy::unwrap_used, clippy::pedantic)] // in a test a panic is the report, and small casts are safe
+
 mod harness;
 mod process;
 mod properties;

@@ -1,11 +1,7 @@
 //! The program itself, as its operator meets it: started with flags, variables and a file, stopped in
 //! order, and killed. Knows the server only through its outputs, its exit code and HTTP.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::similar_names
-)] // test data is small, and a test has the names of its subject
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test has the names of its subject
 
 pub(crate) mod http;
 mod killing;

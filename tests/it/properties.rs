@@ -3,11 +3,7 @@
 //!
 //! `PROPTEST_CASES` sets the number of cases. The server runs in this process, on a port of its own.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::similar_names
-)] // test data is small, and a test has the names of its subject
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test has the names of its subject
 
 mod chunks;
 mod lies;

@@ -3,11 +3,7 @@
 //! A contract takes a *fixture* that opens the store, and opens it again as after a restart. A new store
 //! joins by a fixture and one line of `on_every_store!`.
 
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::similar_names
-)] // test data is small, and a test has the names of its subject
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test has the names of its subject
 
 mod blobs;
 mod disk;

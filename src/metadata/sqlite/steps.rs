@@ -71,6 +71,8 @@ pub(super) fn record_part(
             "INSERT INTO parts (upload, idx, offset, size, crc32, stored_at)
              SELECT seq, ?2, ?3, ?4, ?5, ?6 FROM uploads
              WHERE id = ?1 AND state = 0 AND total_parts > ?2
+               AND (even_size IS NULL OR even_size = ?4 OR ?2 = total_parts - 1)
+               AND (total_size IS NULL OR ?3 + ?4 <= total_size)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![id, new.index, new.part.offset, new.part.size, new.part.crc32, now])?;
@@ -80,11 +82,13 @@ pub(super) fn record_part(
     if new.total_size.is_none() && new.even_size.is_none() {
         return Ok(Recorded::Stored);
     }
-    // What this part says of the whole stands only beside what earlier ones said.
+    // What this part says of the whole stands only beside what earlier ones said and are.
     let agrees = tx
         .prepare_cached(
             "UPDATE uploads SET total_size = coalesce(?2, total_size), even_size = coalesce(?3, even_size)
-             WHERE id = ?1 AND coalesce(total_size = ?2, 1) AND coalesce(even_size = ?3, 1)",
+             WHERE id = ?1 AND coalesce(total_size = ?2, 1) AND coalesce(even_size = ?3, 1)
+               AND NOT EXISTS (SELECT 1 FROM parts WHERE upload = uploads.seq
+                   AND (offset + size > ?2 OR (size <> ?3 AND idx < uploads.total_parts - 1)))",
         )?
         .execute(params![id, new.total_size, new.even_size])?;
     if agrees == 1 {

@@ -5,23 +5,13 @@ use super::*;
 #[test]
 fn an_index_out_of_range_is_refused() {
     let error = PlacementError::IndexOutOfRange { index: 5, total: 5 };
-    assert_refused(
-        place(&index(5), &Layout::new(5), Some(1)),
-        &error,
-        &["partindex 5", "0 to 4"],
-    );
+    assert_refused(place(&index(5), &Layout::new(5), Some(1)), &error, &["partindex 5", "0 to 4"]);
 }
 
 #[test]
 fn another_number_of_parts_is_refused() {
-    let declared = Declaration {
-        total_parts: Some(6),
-        ..index(1)
-    };
-    let error = PlacementError::TotalPartsChanged {
-        sent: 6,
-        recorded: 5,
-    };
+    let declared = Declaration { total_parts: Some(6), ..index(1) };
+    let error = PlacementError::TotalPartsChanged { sent: 6, recorded: 5 };
     assert_refused(
         place(&declared, &Layout::new(5), Some(1)),
         &error,
@@ -33,119 +23,52 @@ fn another_number_of_parts_is_refused() {
 fn another_total_size_is_refused_wherever_it_is_said() {
     let mut known = Layout::new(5);
     known.total_size = Some(100);
-    let by_field = Declaration {
-        total_size: Some(101),
-        ..index(0)
-    };
-    let by_header = Declaration {
-        content_range: content_range("bytes 0-9/101"),
-        ..index(0)
-    };
+    let by_field = Declaration { total_size: Some(101), ..index(0) };
+    let by_header = Declaration { content_range: content_range("bytes 0-9/101"), ..index(0) };
     for (declared, field) in [(by_field, "totalfilesize"), (by_header, "Content-Range")] {
-        let error = PlacementError::TotalSizeChanged {
-            field,
-            sent: 101,
-            recorded: 100,
-        };
-        assert_refused(
-            place(&declared, &known, Some(10)),
-            &error,
-            &[field, "101", "100"],
-        );
+        let error = PlacementError::TotalSizeChanged { field, sent: 101, recorded: 100 };
+        assert_refused(place(&declared, &known, Some(10)), &error, &[field, "101", "100"]);
     }
-    let both = Declaration {
-        total_size: Some(100),
-        ..by_header
-    };
+    let both = Declaration { total_size: Some(100), ..by_header };
     let refused = place(&both, &Layout::new(5), Some(10));
-    assert!(
-        matches!(refused, Err(PlacementError::TotalSizeChanged { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(PlacementError::TotalSizeChanged { .. })), "{refused:?}");
 }
 
 #[test]
 fn a_total_below_what_is_stored_already_is_refused() {
     let known = layout(5, &[(3, 30..40)]);
-    let declared = Declaration {
-        total_size: Some(20),
-        ..index(0)
-    };
+    let declared = Declaration { total_size: Some(20), ..index(0) };
     let placed = place(&declared, &known, Some(10));
-    assert!(
-        placed.is_err(),
-        "{placed:?}: bytes 30 to 39 are stored past a total of 20"
-    );
+    assert!(placed.is_err(), "{placed:?}: bytes 30 to 39 are stored past a total of 20");
 }
 
 #[test]
 fn two_declared_offsets_that_differ_are_refused() {
-    let declared = Declaration {
-        offset: Some(11),
-        content_range: content_range("bytes 10-19/*"),
-        ..index(1)
-    };
-    let error = PlacementError::OffsetMismatch {
-        content_range: 10,
-        offset: 11,
-    };
-    assert_refused(
-        place(&declared, &Layout::new(5), Some(10)),
-        &error,
-        &["byte 10", "is 11"],
-    );
-    let agreeing = Declaration {
-        offset: Some(10),
-        ..declared
-    };
+    let declared =
+        Declaration { offset: Some(11), content_range: content_range("bytes 10-19/*"), ..index(1) };
+    let error = PlacementError::OffsetMismatch { content_range: 10, offset: 11 };
+    assert_refused(place(&declared, &Layout::new(5), Some(10)), &error, &["byte 10", "is 11"]);
+    let agreeing = Declaration { offset: Some(10), ..declared };
     assert_eq!(place(&agreeing, &Layout::new(5), Some(10)), at(10));
 }
 
 #[test]
 fn another_size_than_announced_is_refused_wherever_it_is_said() {
-    let by_field = Declaration {
-        size: Some(9),
-        ..index(0)
-    };
-    let by_header = Declaration {
-        content_range: content_range("bytes 0-8/*"),
-        ..index(0)
-    };
+    let by_field = Declaration { size: Some(9), ..index(0) };
+    let by_header = Declaration { content_range: content_range("bytes 0-8/*"), ..index(0) };
     for (declared, field) in [(by_field, "chunksize"), (by_header, "Content-Range")] {
-        let error = PlacementError::SizeMismatch {
-            field,
-            declared: 9,
-            actual: 10,
-        };
-        assert_refused(
-            place(&declared, &Layout::new(5), Some(10)),
-            &error,
-            &[field, "9", "10"],
-        );
+        let error = PlacementError::SizeMismatch { field, declared: 9, actual: 10 };
+        assert_refused(place(&declared, &Layout::new(5), Some(10)), &error, &[field, "9", "10"]);
     }
-    let both = Declaration {
-        size: Some(10),
-        ..by_header
-    };
+    let both = Declaration { size: Some(10), ..by_header };
     let refused = place(&both, &Layout::new(5), None);
-    assert!(
-        matches!(refused, Err(PlacementError::SizeMismatch { .. })),
-        "before any byte came"
-    );
+    assert!(matches!(refused, Err(PlacementError::SizeMismatch { .. })), "before any byte came");
 }
 
 #[test]
 fn a_last_part_that_nothing_places_is_refused_with_what_would_help() {
-    let error = PlacementError::OffsetUnknown {
-        index: 4,
-        total_size_would_help: true,
-    };
-    let help = [
-        "chunk 4",
-        "partbyteoffset",
-        "Content-Range",
-        "totalfilesize",
-    ];
+    let error = PlacementError::OffsetUnknown { index: 4, total_size_would_help: true };
+    let help = ["chunk 4", "partbyteoffset", "Content-Range", "totalfilesize"];
     assert_refused(place(&index(4), &Layout::new(5), Some(10)), &error, &help);
     assert_refused(place(&index(4), &Layout::new(5), None), &error, &help);
 }
@@ -154,17 +77,10 @@ fn a_last_part_that_nothing_places_is_refused_with_what_would_help() {
 fn a_part_of_another_size_than_the_even_cut_is_refused() {
     let mut known = layout(5, &[(2, 20..30)]);
     known.even_size = Some(10);
-    let error = PlacementError::Uneven {
-        index: 1,
-        size: 11,
-        even: 10,
-    };
+    let error = PlacementError::Uneven { index: 1, size: 11, even: 10 };
     let texts = ["chunk 1", "11", "chunks of 10"];
     assert_refused(place(&index(1), &known, Some(11)), &error, &texts);
-    let declared = Declaration {
-        offset: Some(50),
-        ..index(1)
-    };
+    let declared = Declaration { offset: Some(50), ..index(1) };
     assert_refused(place(&declared, &known, Some(11)), &error, &texts);
 }
 
@@ -172,34 +88,20 @@ fn a_part_of_another_size_than_the_even_cut_is_refused() {
 fn an_even_cut_can_not_be_relied_on_where_sizes_differ() {
     let known = layout(6, &[(0, 0..10), (1, 10..21)]);
     let placed = place(&index(3), &known, Some(10));
-    assert!(
-        matches!(placed, Err(PlacementError::Uneven { index: 3, .. })),
-        "{placed:?}"
-    );
+    assert!(matches!(placed, Err(PlacementError::Uneven { index: 3, .. })), "{placed:?}");
 }
 
 #[test]
 fn a_shared_byte_is_refused_and_a_shared_border_is_not() {
     let known = layout(5, &[(2, 20..30)]);
     let placed = |offset| {
-        let declared = Declaration {
-            offset: Some(offset),
-            ..index(1)
-        };
+        let declared = Declaration { offset: Some(offset), ..index(1) };
         place(&declared, &known, Some(10))
     };
     for offset in [11, 20, 25, 29] {
-        let error = PlacementError::Overlap {
-            index: 1,
-            range: offset..offset + 10,
-            other: 2,
-        };
+        let error = PlacementError::Overlap { index: 1, range: offset..offset + 10, other: 2 };
         let (first, last) = (offset.to_string(), (offset + 9).to_string());
-        assert_refused(
-            placed(offset),
-            &error,
-            &["chunk 1", &first, &last, "chunk 2"],
-        );
+        assert_refused(placed(offset), &error, &["chunk 1", &first, &last, "chunk 2"]);
     }
     assert_eq!(placed(10), at(10));
     assert_eq!(placed(30), at(30));
@@ -208,41 +110,22 @@ fn a_shared_byte_is_refused_and_a_shared_border_is_not() {
 #[test]
 fn an_overlap_of_a_part_of_unknown_length_names_the_byte_it_begins_at() {
     let known = layout(5, &[(2, 20..30)]);
-    let declared = Declaration {
-        offset: Some(25),
-        ..index(1)
-    };
-    let message = place(&declared, &known, None)
-        .expect_err("refused")
-        .to_string();
-    assert!(
-        message.contains("25") && !message.contains("24"),
-        "{message}"
-    );
+    let declared = Declaration { offset: Some(25), ..index(1) };
+    let message = place(&declared, &known, None).expect_err("refused").to_string();
+    assert!(message.contains("25") && !message.contains("24"), "{message}");
 }
 
 #[test]
 fn a_byte_past_the_total_is_refused_and_the_last_one_is_not() {
     let mut known = Layout::new(5);
     known.total_size = Some(100);
-    let declared = |offset| Declaration {
-        offset: Some(offset),
-        ..index(3)
-    };
-    let error = PlacementError::BeyondTotal {
-        index: 3,
-        end: 101,
-        total: 100,
-    };
+    let declared = |offset| Declaration { offset: Some(offset), ..index(3) };
+    let error = PlacementError::BeyondTotal { index: 3, end: 101, total: 100 };
     let texts = ["chunk 3", "101", "100"];
     assert_refused(place(&declared(91), &known, Some(10)), &error, &texts);
     assert_eq!(place(&declared(90), &known, Some(10)), at(90));
     let larger_than_the_file = place(&index(4), &known, Some(101));
-    let error = PlacementError::BeyondTotal {
-        index: 4,
-        end: 101,
-        total: 100,
-    };
+    let error = PlacementError::BeyondTotal { index: 4, end: 101, total: 100 };
     assert_refused(larger_than_the_file, &error, &["101", "100"]);
 }
 
@@ -251,10 +134,7 @@ fn an_empty_part_among_several_is_refused() {
     let error = PlacementError::Empty { index: 1 };
     let texts = ["chunk 1", "0 bytes", "1 chunk"];
     assert_refused(place(&index(1), &Layout::new(2), Some(0)), &error, &texts);
-    let declared = Declaration {
-        size: Some(0),
-        ..index(1)
-    };
+    let declared = Declaration { size: Some(0), ..index(1) };
     assert_refused(place(&declared, &Layout::new(2), None), &error, &texts);
 }
 

@@ -22,11 +22,7 @@ pub(crate) struct Client {
 impl Client {
     pub(super) fn new(http: reqwest::Client, address: SocketAddr) -> Self {
         let base = format!("http://{address}");
-        Self {
-            http,
-            base,
-            headers: HeaderMap::new(),
-        }
+        Self { http, base, headers: HeaderMap::new() }
     }
 
     /// The same client with one more header on every request, instead of an earlier one of that name.
@@ -47,11 +43,7 @@ impl Client {
 
     /// A request to a path of the server, or to a whole address.
     pub(crate) fn request(&self, method: Method, to: &str) -> RequestBuilder {
-        let url = if to.starts_with('/') {
-            format!("{}{to}", self.base)
-        } else {
-            to.to_owned()
-        };
+        let url = if to.starts_with('/') { format!("{}{to}", self.base) } else { to.to_owned() };
         self.http.request(method, url).headers(self.headers.clone())
     }
 
@@ -139,8 +131,7 @@ impl Client {
     /// Asks whether a token is good.
     pub(crate) async fn verify_token(&self, token: &str) -> Reply {
         let request = self.request(Method::POST, "/api/v2/jwt/verify_token/");
-        self.send(request.json(&serde_json::json!({"token": token})))
-            .await
+        self.send(request.json(&serde_json::json!({"token": token}))).await
     }
 
     /// GET of a path or a link.

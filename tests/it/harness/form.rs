@@ -27,9 +27,7 @@ impl Form {
 
     /// A chunk: `partindex`, `totalparts` and the bytes, under the name that browsers give to blobs.
     pub(crate) fn chunk(index: u32, total: u32, bytes: impl AsRef<[u8]>) -> Self {
-        Self::single(bytes)
-            .field("partindex", index)
-            .field("totalparts", total)
+        Self::single(bytes).field("partindex", index).field("totalparts", total)
     }
 
     /// A single file: only `file`.

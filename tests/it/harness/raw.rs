@@ -18,10 +18,7 @@ impl Raw {
     /// Connects.
     pub(crate) async fn connect(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address).await.unwrap();
-        Self {
-            stream,
-            received: Vec::new(),
-        }
+        Self { stream, received: Vec::new() }
     }
 
     /// Connects and sends a form up to `missing` bytes before its end.
@@ -59,10 +56,7 @@ impl Raw {
 
     /// Sends.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        timeout(PATIENCE, self.write(bytes))
-            .await
-            .expect("the server reads")
-            .unwrap();
+        timeout(PATIENCE, self.write(bytes)).await.expect("the server reads").unwrap();
     }
 
     async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -94,9 +88,7 @@ impl Raw {
 
     /// Reads one answer with a declared length.
     pub(crate) async fn reply(&mut self) -> Reply {
-        timeout(PATIENCE, self.read_reply())
-            .await
-            .expect("the server answers")
+        timeout(PATIENCE, self.read_reply()).await.expect("the server answers")
     }
 
     async fn read_reply(&mut self) -> Reply {

@@ -99,7 +99,5 @@ impl Refused {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).map_or("", |value| {
-        value.to_str().expect("headers are printable ASCII")
-    })
+    headers.get(name).map_or("", |value| value.to_str().expect("headers are printable ASCII"))
 }

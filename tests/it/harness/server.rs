@@ -104,8 +104,7 @@ impl Server {
     fn caller(&self, caller: Caller) -> Client {
         let year = 365 * super::DAY; // outlives every skip of a test
         let token = sign(SECRET.as_bytes(), caller, self.clock.unix_secs(), year);
-        self.anonymous()
-            .with("authorization", &format!("Bearer {token}"))
+        self.anonymous().with("authorization", &format!("Bearer {token}"))
     }
 
     /// A client without a token.

@@ -79,11 +79,8 @@ impl Request {
     }
 
     pub(crate) fn form(self, form: Multipart) -> Self {
-        self.header(
-            "Content-Type",
-            &format!("multipart/form-data; boundary={BOUNDARY}"),
-        )
-        .body(form.finish())
+        self.header("Content-Type", &format!("multipart/form-data; boundary={BOUNDARY}"))
+            .body(form.finish())
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {

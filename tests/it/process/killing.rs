@@ -4,7 +4,6 @@
 //! `HAVERSACK_TEST_KILLS` sets the number of kills, `HAVERSACK_TEST_SEED` repeats a trial.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -12,7 +11,10 @@ use haversack::app::App;
 use haversack::clock::Clock;
 use haversack::config::{Config, Settings};
 use haversack::ids::UserId;
-use haversack::metadata::State;
+use haversack::metadata::sqlite::SqliteStore;
+use haversack::metadata::{Listed, MetadataStore};
+use haversack::storage::BlobStore;
+use haversack::storage::disk::DiskStore;
 use haversack::sweep;
 
 use super::ledger::{Client, Line, Random};
@@ -52,10 +54,7 @@ fn drive_to_the_end(server: &Server, clients: &mut [Client]) {
             .iter_mut()
             .map(|client| {
                 let (acknowledged, _) = mpsc::channel();
-                let line = Line {
-                    host: &server.host,
-                    acknowledged,
-                };
+                let line = Line { host: &server.host, acknowledged };
                 scope.spawn(move || client.drive(&line))
             })
             .collect();
@@ -124,32 +123,29 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
 /// Sweeps as the server does long after: no bytes may be left that no record claims.
 #[tokio::main]
 async fn sweep_and_look_for_leftovers(data_dir: &Path, users: impl Iterator<Item = UserId>) {
-    let settings = Settings {
-        data_dir: Some(data_dir.into()),
-        ..Settings::default()
-    };
+    let settings = Settings { data_dir: Some(data_dir.into()), ..Settings::default() };
     let clock = Clock::system();
     let config = Config::new(settings).expect("usable settings");
     let app = App::open(config, clock.clone()).await.expect("it opens");
     let long_after = clock.unix_secs() + 365 * 24 * 3600;
     clock.skip(Duration::from_hours(3));
     sweep::once(&app).await.expect("swept");
-    let blobs = app.blobs.list_older_than(long_after).await.expect("listed");
-    let unclaimed = app.metadata.unclaimed(blobs).await.expect("looked up");
-    assert_eq!(unclaimed, [], "left over");
+    let blobs = DiskStore::open(data_dir).expect("it opens");
+    let records = SqliteStore::open(data_dir).expect("it opens");
+    let left = blobs.list_older_than(long_after).await.expect("listed");
+    assert_eq!(records.unclaimed(left).await.expect("looked up"), [], "left over");
     // Uploads whose uuid no client ever learned expire; then every blob is a File's.
     clock.skip(Duration::from_hours(9 * 24));
     sweep::once(&app).await.expect("swept");
     let mut files = 0;
     for user in users {
-        let (records, _) = app.uploads.list(user, None, 1000).await.expect("listed");
-        files += records.len();
-        for record in records {
-            assert!(matches!(record.state, State::Finished(_)), "{record:?}");
+        let (entries, _) = app.uploads.list(user, None, 1000).await.expect("listed");
+        files += entries.len();
+        for entry in entries {
+            assert!(matches!(entry, Listed::File(_)), "{entry:?}");
         }
     }
-    let blobs = app.blobs.list_older_than(long_after).await.expect("listed");
-    assert_eq!(blobs.len(), files);
-    let closed = Arc::clone(&app.metadata);
-    closed.close().await.expect("closed");
+    let left = blobs.list_older_than(long_after).await.expect("listed");
+    assert_eq!(left.len(), files);
+    app.uploads.close().await.expect("closed");
 }

@@ -36,11 +36,7 @@ impl Random {
 
     pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
         let words = std::iter::repeat_with(|| self.next().to_le_bytes());
-        words
-            .take(length.div_ceil(8))
-            .flatten()
-            .take(length)
-            .collect()
+        words.take(length.div_ceil(8)).flatten().take(length).collect()
     }
 
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
@@ -151,19 +147,12 @@ impl Client {
             }
             self.check_file(line)?;
         }
-        if self.deletes {
-            self.delete(line)
-        } else {
-            Ok(())
-        }
+        if self.deletes { self.delete(line) } else { Ok(()) }
     }
 
     /// Deletes the file; once that was acknowledged, it is gone for ever.
     fn delete(&mut self, line: &Line<'_>) -> io::Result<()> {
-        let path = format!(
-            "/api/v2/pm/upload/{}/",
-            self.id.as_deref().expect("answered")
-        );
+        let path = format!("/api/v2/pm/upload/{}/", self.id.as_deref().expect("answered"));
         let request = Request::new("DELETE", &path).token(&self.token);
         let again = std::mem::replace(&mut self.delete_sent, true);
         match line.send(&request)?.status {
@@ -242,20 +231,14 @@ impl Client {
             assert!(self.done_sent, "{self:?}: finished by itself");
             return Ok(Vec::new());
         }
-        assert!(
-            self.file.is_none(),
-            "{self:?}: a File became an upload again"
-        );
+        assert!(self.file.is_none(), "{self:?}: a File became an upload again");
         let mut present = vec![false; self.count()];
         for run in status["parts"].as_array().expect("runs of indexes") {
             let end = |at: usize| run[at].as_u64().expect("an index") as usize;
             present[end(0)..=end(1)].fill(true);
         }
         for (index, acknowledged) in acknowledged.into_iter().enumerate() {
-            assert!(
-                present[index] || !acknowledged,
-                "{self:?}: chunk {index} is lost"
-            );
+            assert!(present[index] || !acknowledged, "{self:?}: chunk {index} is lost");
         }
         Ok((0..self.count()).filter(|index| !present[*index]).collect())
     }
@@ -271,8 +254,7 @@ impl Client {
         };
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(work)).collect();
-            let ends = workers.into_iter().map(|worker| worker.join());
-            ends.map(|end| end.expect("no panic")).collect()
+            workers.into_iter().try_for_each(|worker| worker.join().expect("no panic"))
         })
     }
 
@@ -286,9 +268,8 @@ impl Client {
     fn chunk(&self, index: usize) -> Request {
         let begin = index * self.chunk_size;
         let end = self.bytes.len().min(begin + self.chunk_size);
-        let mut form = Multipart::default()
-            .field("partindex", index)
-            .field("totalparts", self.count());
+        let mut form =
+            Multipart::default().field("partindex", index).field("totalparts", self.count());
         if let Some(id) = &self.id {
             form = form.field("uuid", id);
         }

@@ -25,11 +25,7 @@ pub(crate) fn haversack(arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -60,11 +56,7 @@ pub(crate) struct Ended {
 pub(crate) fn run(command: &mut Command) -> Ended {
     let output = command.output().expect("the program runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    Ended {
-        status: output.status,
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
+    Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 /// A running server; killed when it is dropped.
@@ -98,13 +90,8 @@ impl Server {
                 log.lock().expect("no panic").push_str(&text);
             }
         });
-        let mut server = Self {
-            child,
-            host: String::new(),
-            more_lines,
-            stderr,
-            readers: vec![out, err],
-        };
+        let mut server =
+            Self { child, host: String::new(), more_lines, stderr, readers: vec![out, err] };
         let Ok(line) = server.more_lines.recv_timeout(PATIENCE) else {
             panic!("the server does not start: {}", server.stderr());
         };
@@ -122,11 +109,7 @@ impl Server {
     pub(crate) fn wait_for_log(&self, text: &str) {
         let begun = Instant::now();
         while !self.stderr().contains(text) {
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{text:?} is not in {}",
-                self.stderr()
-            );
+            assert!(begun.elapsed() < PATIENCE, "{text:?} is not in {}", self.stderr());
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -150,21 +133,13 @@ impl Server {
             if let Some(status) = self.child.try_wait().expect("a child") {
                 break status;
             }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "it does not stop: {}",
-                self.stderr()
-            );
+            assert!(begun.elapsed() < PATIENCE, "it does not stop: {}", self.stderr());
             std::thread::sleep(Duration::from_millis(1));
         };
         for reader in self.readers.drain(..) {
             reader.join().expect("no panic");
         }
-        Ended {
-            status,
-            stdout: self.more_lines.try_iter().collect(),
-            stderr: self.stderr(),
-        }
+        Ended { status, stdout: self.more_lines.try_iter().collect(), stderr: self.stderr() }
     }
 
     /// Asks it to stop and waits until it has.

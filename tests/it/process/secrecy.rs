@@ -58,10 +58,7 @@ fn no_secret_is_logged_at_any_level() {
         Request::new("POST", "/api/v2/jwt/verify_token/").body(token.clone().into_bytes());
     malformed.send(&host).expect("a reply").refusal();
     let in_query = format!("/api/v2/pm/upload/?access_token={token}");
-    Request::new("GET", &in_query)
-        .send(&host)
-        .expect("a reply")
-        .refusal();
+    Request::new("GET", &in_query).send(&host).expect("a reply").refusal();
     let stderr = server.stop().stderr;
     assert!(stderr.contains("DEBUG"), "the trial needs a log: {stderr}");
     let claims = token.split('.').nth(1).expect("a token has three parts");
@@ -127,10 +124,7 @@ fn the_data_directory_is_its_owners_alone_whatever_the_umask() {
     reply.expect("a reply").ok();
     let mut files = 0;
     assert_private(&data, &mut files);
-    assert!(
-        files >= 6,
-        "lock, secret, database, its log, two blobs: {files}"
-    );
+    assert!(files >= 6, "lock, secret, database, its log, two blobs: {files}");
     server.stop();
     assert_private(&data, &mut files);
 }

@@ -29,10 +29,7 @@ fn links_of(server: &Server) -> String {
 fn refused(command: &mut Command) -> String {
     let ended = run(command);
     assert!(!ended.status.success(), "it started");
-    assert_eq!(
-        ended.stdout, "",
-        "standard output belongs to the readiness line"
-    );
+    assert_eq!(ended.stdout, "", "standard output belongs to the readiness line");
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     ended.stderr
 }
@@ -49,11 +46,7 @@ fn assert_refused(command: &mut Command, expected: &[&str]) {
 #[test]
 fn a_flag_wins_over_its_variable_and_that_over_the_file() {
     let dir = tempfile::tempdir().expect("a folder");
-    let file = write(
-        &dir,
-        "haversack.toml",
-        "public_url = \"https://file.example\"",
-    );
+    let file = write(&dir, "haversack.toml", "public_url = \"https://file.example\"");
     let data = dir.path().join("data");
     let address_with = |configure: &dyn Fn(&mut Command)| {
         let mut command = serve(&data);
@@ -98,10 +91,8 @@ fn everything_can_be_set_in_the_file_alone() {
     let file = write(&dir, "haversack.toml", &text);
     let server = Server::start(haversack(&["serve", "--config"]).arg(file));
     assert_eq!(links_of(&server), "https://media.example");
-    let form = Multipart::default()
-        .field("partindex", 0)
-        .field("totalparts", 53)
-        .file("file", b"hello");
+    let form =
+        Multipart::default().field("partindex", 0).field("totalparts", 53).file("file", b"hello");
     let reply = Request::upload(form).token(&token(1)).send(&server.host);
     assert_eq!(reply.expect("a reply").refusal(), "too_many_parts");
     assert!(data.join("haversack.db").exists());
@@ -111,11 +102,7 @@ fn everything_can_be_set_in_the_file_alone() {
 #[test]
 fn an_unknown_key_of_the_file_is_refused_by_its_name_and_line() {
     let dir = tempfile::tempdir().expect("a folder");
-    let file = write(
-        &dir,
-        "haversack.toml",
-        "log = \"info\"\nlistne = \"127.0.0.1:0\"\n",
-    );
+    let file = write(&dir, "haversack.toml", "log = \"info\"\nlistne = \"127.0.0.1:0\"\n");
     let stderr = refused(serve(dir.path()).arg("--config").arg(&file));
     for text in ["haversack.toml", "line 2", "listne", "listen"] {
         assert!(stderr.contains(text), "{text:?} is not in {stderr}");
@@ -126,10 +113,7 @@ fn an_unknown_key_of_the_file_is_refused_by_its_name_and_line() {
 fn a_file_that_is_not_there_or_no_toml_is_refused_by_its_name() {
     let dir = tempfile::tempdir().expect("a folder");
     let missing = dir.path().join("missing.toml");
-    assert_refused(
-        serve(dir.path()).arg("--config").arg(missing),
-        &["missing.toml"],
-    );
+    assert_refused(serve(dir.path()).arg("--config").arg(missing), &["missing.toml"]);
     let broken = write(&dir, "broken.toml", "listen =\n");
     let expected = ["broken.toml", "line 1"];
     assert_refused(serve(dir.path()).arg("--config").arg(broken), &expected);
@@ -138,10 +122,7 @@ fn a_file_that_is_not_there_or_no_toml_is_refused_by_its_name() {
 #[test]
 fn a_broken_line_of_the_file_is_not_quoted_when_it_holds_the_secret() {
     let dir = tempfile::tempdir().expect("a folder");
-    for line in [
-        "jwt_secret = \"hunter2-hunter2\n",
-        "jwt_secret = hunter2-hunter2\n",
-    ] {
+    for line in ["jwt_secret = \"hunter2-hunter2\n", "jwt_secret = hunter2-hunter2\n"] {
         let file = write(&dir, "haversack.toml", line);
         let stderr = refused(haversack(&["serve", "--config"]).arg(file));
         assert!(stderr.contains("line 1"), "{stderr}");
@@ -161,61 +142,33 @@ fn values_that_can_not_be_used_are_refused_by_name() {
         ("upload-ttl", "1w", "8d"),
         ("body-timeout", "0", "at least 1"),
         ("shutdown-timeout", "soon", "90s"),
-        (
-            "public-url",
-            "media.example.org",
-            "https://media.example.org",
-        ),
-        (
-            "public-url",
-            "ftp://media.example.org",
-            "https://media.example.org",
-        ),
-        (
-            "public-url",
-            "https://media.example.org/?a=b",
-            "https://media.example.org",
-        ),
-        (
-            "cors-origins",
-            "chat.example.org",
-            "https://chat.example.org",
-        ),
+        ("public-url", "media.example.org", "https://media.example.org"),
+        ("public-url", "ftp://media.example.org", "https://media.example.org"),
+        ("public-url", "https://media.example.org/?a=b", "https://media.example.org"),
+        ("cors-origins", "chat.example.org", "https://chat.example.org"),
         ("trusted-proxies", "10.0.0.0/33", ""),
         ("listen", "nowhere", ""),
     ] {
         let flag = format!("--{setting}={value}");
         let expected = [setting, right];
-        assert_refused(
-            serve(dir.path()).env_remove("HAVERSACK_LISTEN").arg(flag),
-            &expected,
-        );
+        assert_refused(serve(dir.path()).env_remove("HAVERSACK_LISTEN").arg(flag), &expected);
         let variable = format!("HAVERSACK_{}", setting.to_uppercase().replace('-', "_"));
         assert_refused(serve(dir.path()).env(variable, value), &expected);
     }
-    assert!(
-        !dir.path().join("haversack.db").exists(),
-        "nothing was opened"
-    );
+    assert!(!dir.path().join("haversack.db").exists(), "nothing was opened");
 }
 
 #[test]
 fn a_log_filter_that_can_not_be_used_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let expected = ["haversack: ", "log", "loud=very=much"];
-    assert_refused(
-        serve(dir.path()).env("HAVERSACK_LOG", "loud=very=much"),
-        &expected,
-    );
+    assert_refused(serve(dir.path()).env("HAVERSACK_LOG", "loud=very=much"), &expected);
 }
 
 #[test]
 fn an_unknown_flag_is_refused_by_its_name() {
     let dir = tempfile::tempdir().expect("a folder");
-    assert_refused(
-        serve(dir.path()).arg("--max-file-sise=1"),
-        &["--max-file-sise"],
-    );
+    assert_refused(serve(dir.path()).arg("--max-file-sise=1"), &["--max-file-sise"]);
 }
 
 #[test]
@@ -225,10 +178,7 @@ fn a_variable_that_sets_nothing_is_warned_about() {
     command.env("HAVERSACK_LISTNE", "a value that may be secret");
     let server = Server::start(&mut command);
     let stderr = server.stop().stderr;
-    let warnings: Vec<_> = stderr
-        .lines()
-        .filter(|line| line.contains("WARN"))
-        .collect();
+    let warnings: Vec<_> = stderr.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{stderr}");
     assert!(warnings[0].contains("HAVERSACK_LISTNE"), "{stderr}");
     assert!(!stderr.contains("a value that may be secret"), "{stderr}");
@@ -239,9 +189,7 @@ fn keys() -> Vec<String> {
     let error = toml::from_str::<Settings>("no_such_key = 1").expect_err("refused");
     let message = error.message().to_owned();
     let listed = message.split_once("expected one of ").expect("a list").1;
-    let keys = listed
-        .split(", ")
-        .map(|key| key.trim_matches('`').to_owned());
+    let keys = listed.split(", ").map(|key| key.trim_matches('`').to_owned());
     keys.collect()
 }
 
@@ -254,16 +202,11 @@ fn the_help_tells_every_option_its_variable_and_its_default() {
     let options: Vec<&str> = help.split(" --").collect();
     for key in keys.iter().map(String::as_str).chain(["config"]) {
         let flag = key.replace('_', "-");
-        let told = options
-            .iter()
-            .find(|text| text.starts_with(&format!("{flag} <")));
+        let told = options.iter().find(|text| text.starts_with(&format!("{flag} <")));
         let told = told.unwrap_or_else(|| panic!("--{flag} is not in the help"));
         let variable = format!("[env: HAVERSACK_{}", key.to_uppercase());
         assert!(told.contains(&variable), "--{flag}: {told}");
-        assert!(
-            key == "config" || told.contains("[default: "),
-            "--{flag}: {told}"
-        );
+        assert!(key == "config" || told.contains("[default: "), "--{flag}: {told}");
     }
 }
 
@@ -280,17 +223,10 @@ fn the_help_of_the_program_names_its_commands() {
     let help = run(&mut haversack(&["--help"]));
     assert!(help.status.success() && help.stderr.is_empty());
     for text in ["serve", "token", "/api/v2/pm/upload/", "?done"] {
-        assert!(
-            help.stdout.contains(text),
-            "{text:?} is not in {}",
-            help.stdout
-        );
+        assert!(help.stdout.contains(text), "{text:?} is not in {}", help.stdout);
     }
     let version = run(&mut haversack(&["--version"])).stdout;
-    assert_eq!(
-        version.trim(),
-        format!("haversack {}", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(version.trim(), format!("haversack {}", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]

@@ -15,11 +15,7 @@ fn refusal(command: &mut Command) -> String {
     let ended = run(command);
     assert!(!ended.status.success(), "it started");
     assert_eq!(ended.stdout, "");
-    let lines: Vec<_> = ended
-        .stderr
-        .lines()
-        .filter(|line| !line.contains(" INFO "))
-        .collect();
+    let lines: Vec<_> = ended.stderr.lines().filter(|line| !line.contains(" INFO ")).collect();
     assert_eq!(lines.len(), 1, "{}", ended.stderr);
     lines[0].to_owned()
 }
@@ -46,10 +42,7 @@ fn standard_output_is_one_line_and_everything_else_is_logged() {
     let mut command = serve(dir.path());
     command.env("HAVERSACK_LOG", "trace");
     let server = Server::start(&mut command);
-    let port = server
-        .host
-        .strip_prefix("127.0.0.1:")
-        .expect("the host asked for");
+    let port = server.host.strip_prefix("127.0.0.1:").expect("the host asked for");
     assert_ne!(port.parse::<u16>().expect("a port"), 0);
     assert_eq!(upload_with(&server.host, &token(1)), 200);
     assert_eq!(upload_with(&server.host, "no token"), 401);
@@ -104,11 +97,7 @@ fn a_second_process_on_the_same_data_directory_is_refused_in_one_line() {
     let first = Server::start(&mut serve(dir.path()));
     let line = refusal(&mut serve(dir.path()));
     assert!(line.contains("another haversack"), "{line}");
-    assert_eq!(
-        upload_with(&first.host, &token(1)),
-        200,
-        "the first goes on"
-    );
+    assert_eq!(upload_with(&first.host, &token(1)), 200, "the first goes on");
     first.kill();
     Server::start(&mut serve(dir.path())).stop();
 }
@@ -168,14 +157,13 @@ fn a_secret_nobody_configured_is_made_once_and_kept_from_others() {
     assert_eq!(mode, 0o600);
     let secret = std::fs::read_to_string(&path).expect("read");
     let digits = secret.trim_end();
-    assert!(digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    assert!(
+        digits.len() == 43
+            && digits.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    );
     let first = print();
     assert_eq!(upload_with(&server.host, &first), 200);
-    assert_eq!(
-        upload_with(&server.host, &token(7)),
-        401,
-        "another secret's"
-    );
+    assert_eq!(upload_with(&server.host, &token(7)), 401, "another secret's");
     server.stop();
     let server = Server::start(&mut own_secret(dir.path()));
     assert_eq!(std::fs::read_to_string(&path).expect("read"), secret);
@@ -198,9 +186,6 @@ fn a_secret_too_short_to_be_safe_is_warned_about_and_not_shown() {
     let mut command = serve(dir.path());
     command.env("HAVERSACK_JWT_SECRET", "hunter2");
     let stderr = Server::start(&mut command).stop().stderr;
-    assert!(
-        stderr.contains("WARN") && stderr.contains("32 bytes"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("WARN") && stderr.contains("32 bytes"), "{stderr}");
     assert!(!stderr.contains("hunter2"), "{stderr}");
 }

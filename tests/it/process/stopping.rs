@@ -80,10 +80,7 @@ fn a_stalled_request_holds_up_the_stop_no_longer_than_allowed() {
     server.terminate();
     let ended = server.wait();
     let took = asked.elapsed();
-    assert!(
-        took >= Duration::from_secs(1),
-        "{took:?}: it had a second to finish"
-    );
+    assert!(took >= Duration::from_secs(1), "{took:?}: it had a second to finish");
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("unfinished"), "{}", ended.stderr);
@@ -101,16 +98,10 @@ fn idle_connections_do_not_hold_up_the_stop() {
     let mut kept = connect(&server.host).expect("connected");
     let head = "GET /health/live HTTP/1.1\r\nHost: haversack\r\n\r\n";
     kept.write_all(head.as_bytes()).expect("sent");
-    receive(kept.try_clone().expect("cloned"))
-        .expect("a reply")
-        .ok();
+    receive(kept.try_clone().expect("cloned")).expect("a reply").ok();
     let asked = Instant::now();
     let ended = server.stop();
-    assert!(
-        asked.elapsed() < Duration::from_secs(10),
-        "{}",
-        ended.stderr
-    );
+    assert!(asked.elapsed() < Duration::from_secs(10), "{}", ended.stderr);
     drop((silent, kept));
 }
 

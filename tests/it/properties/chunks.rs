@@ -62,10 +62,7 @@ impl Upload<'_> {
             "offset_unknown" => {
                 assert_eq!(index + 1, self.cut.count(), "{}", reply.json());
                 assert!(!plan.says_offset() && !plan.total, "{}", reply.json());
-                let helped = Plan {
-                    offset: true,
-                    ..plan.clone()
-                };
+                let helped = Plan { offset: true, ..plan.clone() };
                 self.taken(&self.send_until_heard(index, &helped, crowded))
             }
             "uneven_chunk" => {
@@ -124,44 +121,20 @@ struct Case {
 
 fn case() -> impl Strategy<Value = Case> {
     let picks = vec(any::<Index>(), 0..2 * MOST);
-    let parts = (
-        cut(),
-        vec(plan(), MOST + 1),
-        picks,
-        1..5_usize,
-        any::<bool>(),
-        any::<bool>(),
-        finish(),
-    );
-    parts.prop_map(
-        |(cut, mut plans, picks, senders, own_id, says_offsets, finish)| {
-            plans
-                .iter_mut()
-                .for_each(|plan| plan.offset |= says_offsets);
-            Case {
-                cut,
-                plans,
-                picks,
-                senders,
-                own_id,
-                finish,
-            }
-        },
-    )
+    let parts =
+        (cut(), vec(plan(), MOST + 1), picks, 1..5_usize, any::<bool>(), any::<bool>(), finish());
+    parts.prop_map(|(cut, mut plans, picks, senders, own_id, says_offsets, finish)| {
+        plans.iter_mut().for_each(|plan| plan.offset |= says_offsets);
+        Case { cut, plans, picks, senders, own_id, finish }
+    })
 }
 
 impl Case {
     fn run(&self, server: &Server) {
         let (token, bytes) = (server.new_user(), self.cut.bytes());
         let placed = self.cut.is_even() || self.plans.iter().all(Plan::says_offset);
-        let upload = |id| Upload {
-            server,
-            placed,
-            token: &token,
-            cut: &self.cut,
-            bytes: &bytes,
-            id,
-        };
+        let upload =
+            |id| Upload { server, placed, token: &token, cut: &self.cut, bytes: &bytes, id };
         let first = match self.own_id {
             true => upload(UploadId::random().to_string()),
             false => upload(self.begin(server, &token, &bytes)),
@@ -228,10 +201,7 @@ impl Case {
         let mut other = upload.bytes[self.cut.range(index)].to_vec();
         other[0] ^= 1;
         let reply = upload.send(index, &self.plans[index], &other);
-        assert_eq!(
-            (reply.status, reply.refusal().as_str()),
-            (409, "chunk_conflict")
-        );
+        assert_eq!((reply.status, reply.refusal().as_str()), (409, "chunk_conflict"));
     }
 }
 
@@ -257,10 +227,8 @@ fn an_offset_behind_the_file_is_believed_before_an_even_cut() {
     let token = server.new_user();
     let id = UploadId::random();
     let form = |index: u32, size: usize| {
-        let form = Multipart::default()
-            .field("uuid", id)
-            .field("partindex", index)
-            .field("totalparts", 4);
+        let form =
+            Multipart::default().field("uuid", id).field("partindex", index).field("totalparts", 4);
         form.field("chunksize", size)
     };
     let first = form(0, 5).field("partbyteoffset", 0).file("file", &[0; 5]);

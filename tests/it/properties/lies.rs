@@ -85,10 +85,8 @@ impl Upload<'_> {
             Lie::TotalParts => (with(honest, "totalparts", count + by), "totalparts"),
             Lie::TotalSize => (with(honest, "totalfilesize", total + by), "totalfilesize"),
             Lie::Offset => {
-                let plan = Plan {
-                    content_range: Some(super::plan::RangeTotal::Star),
-                    ..plan.clone()
-                };
+                let plan =
+                    Plan { content_range: Some(super::plan::RangeTotal::Star), ..plan.clone() };
                 let fields = with(honest, "partbyteoffset", range.start + by);
                 return (self.send(index, &plan, fields), "partbyteoffset");
             }
@@ -97,10 +95,7 @@ impl Upload<'_> {
                 let fields = with(honest, "partbyteoffset", total - range.len() + by);
                 (fields, "totalfilesize")
             }
-            Lie::Number => (
-                with(honest, "partbyteoffset", format!("-{by}")),
-                "partbyteoffset",
-            ),
+            Lie::Number => (with(honest, "partbyteoffset", format!("-{by}")), "partbyteoffset"),
             Lie::DoneSize => {
                 let reply = self.done(&json!({"totalfilesize": total + by}));
                 return (reply, "totalfilesize");
@@ -108,10 +103,7 @@ impl Upload<'_> {
             Lie::DoneMd5 => return (self.done(&json!({"md5": md5_of(b"another")})), "md5"),
         };
         // The header would contradict what was altered.
-        let plan = Plan {
-            content_range: None,
-            ..plan.clone()
-        };
+        let plan = Plan { content_range: None, ..plan.clone() };
         (self.send(index, &plan, fields), named)
     }
 }
@@ -119,13 +111,7 @@ impl Upload<'_> {
 #[test]
 fn a_contradiction_is_refused_by_the_name_of_its_field_and_the_upload_goes_on() {
     let server = Server::start();
-    let parts = (
-        cut(),
-        vec(plan(), MOST + 1),
-        lie(),
-        any::<Index>(),
-        1..5000_usize,
-    );
+    let parts = (cut(), vec(plan(), MOST + 1), lie(), any::<Index>(), 1..5000_usize);
     proptest!(super::config(), |((cut, plans, lie, pick, by) in parts)| {
         let bytes = cut.bytes();
         let upload = Upload {

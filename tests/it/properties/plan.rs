@@ -121,10 +121,8 @@ impl Plan {
     /// The fields of a chunk, as this plan tells them.
     pub(crate) fn fields(&self, cut: &Cut, index: usize) -> Vec<(&'static str, String)> {
         let range = cut.range(index);
-        let mut fields = vec![
-            ("partindex", index.to_string()),
-            ("totalparts", cut.count().to_string()),
-        ];
+        let mut fields =
+            vec![("partindex", index.to_string()), ("totalparts", cut.count().to_string())];
         if self.offset {
             fields.push(("partbyteoffset", range.start.to_string()));
         }
@@ -172,11 +170,7 @@ impl Plan {
                 form.field(&format!("{prefix}{name}"), value)
             })
         };
-        let name = if bit(self.seed_names, 7) {
-            "qqfile"
-        } else {
-            "file"
-        };
+        let name = if bit(self.seed_names, 7) { "qqfile" } else { "file" };
         add(add(Multipart::default(), false).file(name, bytes), true)
     }
 }
@@ -191,11 +185,7 @@ pub(crate) struct Finish {
 
 pub(crate) fn finish() -> impl Strategy<Value = Finish> {
     let fields = (0..3_u8, any::<bool>(), any::<bool>());
-    fields.prop_map(|(encoding, total, md5)| Finish {
-        encoding,
-        total,
-        md5,
-    })
+    fields.prop_map(|(encoding, total, md5)| Finish { encoding, total, md5 })
 }
 
 pub(crate) fn md5_of(bytes: &[u8]) -> String {
@@ -225,11 +215,9 @@ impl Finish {
                     .body(body)
             }
             _ => {
-                let form = fields
-                    .iter()
-                    .fold(Multipart::default(), |form, (name, value)| {
-                        form.field(name, text(value))
-                    });
+                let form = fields.iter().fold(Multipart::default(), |form, (name, value)| {
+                    form.field(name, text(value))
+                });
                 Request::new("POST", "/api/v2/pm/upload/?done=true").form(form)
             }
         }

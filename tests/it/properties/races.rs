@@ -63,6 +63,14 @@ impl BlobStore for Gate {
         self.disk.list_older_than(unix_secs).await
     }
 
+    async fn marker(&self) -> io::Result<Option<BlobId>> {
+        self.disk.marker().await
+    }
+
+    async fn mark(&self, id: BlobId) -> io::Result<()> {
+        self.disk.mark(id).await
+    }
+
     async fn check(&self) -> io::Result<()> {
         self.disk.check().await
     }
@@ -74,11 +82,7 @@ fn chunk(id: UploadId, index: u32) -> ChunkRequest {
     ChunkRequest {
         user: USER,
         id: Some(id),
-        declared: Declaration {
-            index,
-            total_parts: Some(3),
-            ..Declaration::default()
-        },
+        declared: Declaration { index, total_parts: Some(3), ..Declaration::default() },
         filename: None,
         declared_type: None,
         parent: None,
@@ -100,6 +104,7 @@ async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_i
         max_chunk_size: 1000,
         max_parts: 10,
         max_unfinished: 10,
+        max_age: Duration::from_secs(1000),
         upload_ttl: Duration::from_secs(1000),
     };
     let blobs = Arc::clone(&gate) as Arc<dyn BlobStore>;

@@ -45,19 +45,11 @@ impl Server {
                 let shutdown = async move {
                     let _ = stopped.await;
                 };
-                server::serve(listener, app, shutdown)
-                    .await
-                    .expect("served");
+                server::serve(listener, app, shutdown).await.expect("served");
             });
         });
         let host = starts.recv().expect("started");
-        Self {
-            host,
-            users: AtomicI64::new(1),
-            stop: Some(stop),
-            thread: Some(thread),
-            _dir: dir,
-        }
+        Self { host, users: AtomicI64::new(1), stop: Some(stop), thread: Some(thread), _dir: dir }
     }
 
     /// The token of a user who has nothing yet.

@@ -47,10 +47,7 @@ fn bearing(server: &Server, token: &str) -> Client {
 /// Asserts that nothing can be done with this token, and that the answer does not repeat it.
 async fn refused(server: &Server, token: &str) {
     let client = bearing(server, token);
-    for reply in [
-        client.list("").await,
-        client.upload(Form::chunk(0, 1, "abc")).await,
-    ] {
+    for reply in [client.list("").await, client.upload(Form::chunk(0, 1, "abc")).await] {
         let refused = reply.refused(401, "not_authenticated");
         assert!(refused.header("www-authenticate").starts_with("Bearer"));
         assert!(token.len() < 8 || !refused.message.contains(token));
@@ -60,10 +57,7 @@ async fn refused(server: &Server, token: &str) {
 #[tokio::test]
 async fn a_token_with_all_claims_is_good() {
     let server = Server::start().await;
-    bearing(&server, &token(&claims(&server)))
-        .list("")
-        .await
-        .ok();
+    bearing(&server, &token(&claims(&server))).list("").await.ok();
 }
 
 #[tokio::test]
@@ -258,11 +252,7 @@ async fn a_token_may_be_issued_a_minute_ahead_and_no_more() {
 async fn other_claims_are_ignored() {
     let server = Server::start().await;
     let mut claims = claims(&server);
-    for (claim, value) in [
-        ("ext_id", json!([])),
-        ("aud", json!("x")),
-        ("iss", json!("y")),
-    ] {
+    for (claim, value) in [("ext_id", json!([])), ("aud", json!("x")), ("iss", json!("y"))] {
         claims[claim] = value;
     }
     bearing(&server, &token(&claims)).list("").await.ok();
@@ -340,13 +330,7 @@ async fn verify_token_looks_at_signature_and_expiry_only() {
 async fn verify_token_is_told_how_to_ask() {
     let server = Server::start().await;
     let nobody = server.anonymous();
-    for malformed in [
-        "",
-        "{",
-        "{}",
-        r#"{"token": 1}"#,
-        r#"{"token": ["secret-looking"]}"#,
-    ] {
+    for malformed in ["", "{", "{}", r#"{"token": 1}"#, r#"{"token": ["secret-looking"]}"#] {
         let request = nobody.request(Method::POST, "/api/v2/jwt/verify_token/");
         let request = request.header("content-type", "application/json");
         let reply = nobody.send(request.body(malformed)).await;

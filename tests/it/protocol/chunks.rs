@@ -95,9 +95,7 @@ async fn chunks_in_series_make_the_file() {
     let mut whole = "0000".to_owned();
     for index in 1..20 {
         let bytes = format!("{index:04}");
-        user.upload(Form::chunk(index, 20, &bytes).uuid(&uuid))
-            .await
-            .ok();
+        user.upload(Form::chunk(index, 20, &bytes).uuid(&uuid)).await.ok();
         whole += &bytes;
     }
     assert_eq!(user.finish(&uuid).await, whole);
@@ -159,10 +157,7 @@ async fn chunks_in_parallel_make_the_file() {
     let part = |index: u32| format!("{index:04}").repeat(1000);
     let sent = (0..16).map(|index| {
         let form = Form::chunk(index, 16, part(index)).uuid(&uuid);
-        user.upload(
-            form.field("partbyteoffset", index * 4000)
-                .field("chunksize", 4000),
-        )
+        user.upload(form.field("partbyteoffset", index * 4000).field("chunksize", 4000))
     });
     for reply in join_all(sent).await {
         assert_eq!(reply.ok()["file_uuid"], uuid);
@@ -207,11 +202,7 @@ async fn the_same_chunk_again_is_answered_the_same_and_writes_nothing() {
     let user = server.user(1);
     let uuid = user.begin(2, "abc").await;
     let again = Form::chunk(0, 2, "abc").uuid(&uuid);
-    for form in [
-        again.clone(),
-        again.clone().file_first(),
-        again.in_seed_dialect(),
-    ] {
+    for form in [again.clone(), again.clone().file_first(), again.in_seed_dialect()] {
         assert_eq!(user.upload(form).await.ok()["file_uuid"], uuid);
     }
     assert_eq!(user.status(&uuid).await.ok()["received"], 3);

@@ -30,10 +30,7 @@ fn names(reply: &Reply, header: &str) -> Vec<String> {
     let all = reply.headers.get_all(header).iter();
     let text = all.map(|value| value.to_str().unwrap().to_lowercase());
     let joined = text.collect::<Vec<_>>().join(",");
-    joined
-        .split(',')
-        .map(|name| name.trim().to_owned())
-        .collect()
+    joined.split(',').map(|name| name.trim().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -117,16 +114,9 @@ async fn a_listed_origin_is_reflected_with_vary() {
 #[tokio::test]
 async fn an_origin_that_is_not_listed_is_not_reflected() {
     let server = listed().await;
-    for origin in [
-        "https://evil.example",
-        "https://chat.example.org.evil.example",
-        "null",
-    ] {
+    for origin in ["https://evil.example", "https://chat.example.org.evil.example", "null"] {
         let page = server.user(1).with("origin", origin);
-        for reply in [
-            page.list("").await,
-            preflight(&page, "/api/v2/pm/upload/", "POST").await,
-        ] {
+        for reply in [page.list("").await, preflight(&page, "/api/v2/pm/upload/", "POST").await] {
             let allowed = reply.headers.get("access-control-allow-origin");
             assert_eq!(allowed, None, "{origin}");
             assert!(names(&reply, "vary").contains(&"origin".to_owned()));
@@ -142,8 +132,7 @@ async fn a_listed_origin_may_read_refusals() {
         page.list("").await,
         page.upload(Form::chunk(0, 1, "abc")).await,
         page.get("/nowhere").await,
-        page.send(page.request(Method::PUT, "/api/v2/pm/upload/"))
-            .await,
+        page.send(page.request(Method::PUT, "/api/v2/pm/upload/")).await,
     ] {
         assert!(reply.status.is_client_error());
         assert_eq!(reply.header("access-control-allow-origin"), ORIGIN);
@@ -157,12 +146,7 @@ async fn media_links_expose_what_a_player_reads() {
     let page = server.anonymous().with("origin", ORIGIN);
     let reply = page.get(file["url"].as_str().unwrap()).await;
     let exposed = names(&reply, "access-control-expose-headers");
-    for header in [
-        "accept-ranges",
-        "content-range",
-        "content-length",
-        "content-encoding",
-    ] {
+    for header in ["accept-ranges", "content-range", "content-length", "content-encoding"] {
         assert!(exposed.contains(&header.to_owned()), "{exposed:?}");
     }
 }

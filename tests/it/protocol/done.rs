@@ -37,7 +37,7 @@ async fn many_missing_chunks_are_named_as_ranges() {
     let form = Form::chunk(500, 1000, "xyz").uuid(&uuid);
     user.upload(form).await.ok();
     let refused = user.done(&uuid).await.refused(400, "chunks_missing");
-    assert_eq!(refused.json["missing"], json!(["1-499", "501-999"]));
+    assert_eq!(refused.json["missing"], json!([[1, 499], [501, 999]]));
 }
 
 #[tokio::test]
@@ -200,10 +200,7 @@ async fn a_done_completes_although_its_caller_hangs_up() {
     let done = server.app.uploads.done(request);
     let ended = tokio::time::timeout(Duration::ZERO, done).await;
     assert!(ended.is_err(), "it was dropped in the middle");
-    eventually("the file is there", async || {
-        user.file(&uuid).await.status == 200
-    })
-    .await;
+    eventually("the file is there", async || user.file(&uuid).await.status == 200).await;
 }
 
 #[tokio::test]

@@ -24,11 +24,7 @@ const UPLOAD: &str = "POST /api/v2/pm/upload/";
 async fn a_missing_token_is_refused_before_the_body_comes() {
     let server = Server::start().await;
     let stranger = server.anonymous();
-    for what in [
-        UPLOAD,
-        "POST /api/v2/pm/upload/?done",
-        "POST /api/v2/pm/files/",
-    ] {
+    for what in [UPLOAD, "POST /api/v2/pm/upload/?done", "POST /api/v2/pm/files/"] {
         let reply = answer(&server, what, &stranger, &announcing("")).await;
         reply.refused(401, "not_authenticated");
     }
@@ -83,10 +79,8 @@ async fn a_body_longer_than_any_file_may_be_is_refused_before_it_comes() {
 
 #[tokio::test]
 async fn a_content_range_of_a_file_above_the_limit_is_refused_before_the_body_comes() {
-    let settings = Settings {
-        max_file_size: Some("2000000".parse().unwrap()),
-        ..Settings::default()
-    };
+    let settings =
+        Settings { max_file_size: Some("2000000".parse().unwrap()), ..Settings::default() };
     let server = Server::with(settings).await;
     let lines = announcing("Content-Range: bytes 0-999/2000001\r\n");
     let reply = answer(&server, UPLOAD, &server.user(1), &lines).await;

@@ -110,9 +110,7 @@ async fn a_post_with_method_delete_needs_a_uuid() {
 async fn a_post_with_method_delete_is_never_taken_for_a_single_file() {
     let server = Server::start().await;
     let user = server.user(1);
-    user.post_delete(&new_uuid())
-        .await
-        .refused(404, "not_found");
+    user.post_delete(&new_uuid()).await.refused(404, "not_found");
 }
 
 #[tokio::test]

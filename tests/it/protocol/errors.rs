@@ -56,13 +56,7 @@ async fn an_error_that_begins_anew_says_reset() {
 #[tokio::test]
 async fn a_path_that_is_not_there_is_404() {
     let server = Server::start().await;
-    for path in [
-        "/",
-        "/x",
-        "/api/v2/pm/",
-        "/media/x",
-        "/api/v2/pm/upload/x/y/",
-    ] {
+    for path in ["/", "/x", "/api/v2/pm/", "/media/x", "/api/v2/pm/upload/x/y/"] {
         let reply = server.user(1).get(path).await;
         reply.refused(404, "not_found");
     }
@@ -147,10 +141,7 @@ async fn a_body_in_http_chunks_needs_no_length() {
     let server = Server::start().await;
     let user = server.user(1);
     let body = Form::chunk(0, 1, "abc").encode();
-    let lines = format!(
-        "Content-Type: {}\r\nTransfer-Encoding: chunked\r\n",
-        Form::content_type()
-    );
+    let lines = format!("Content-Type: {}\r\nTransfer-Encoding: chunked\r\n", Form::content_type());
     let head = Raw::head("POST /api/v2/pm/upload/", &user, &lines);
     let mut raw = Raw::connect(&server).await;
     raw.send(head.as_bytes()).await;
@@ -187,11 +178,7 @@ async fn a_multipart_type_without_a_usable_boundary_is_400() {
     let server = Server::start().await;
     let user = server.user(1);
     let long = format!("multipart/form-data; boundary={}", "x".repeat(71));
-    for wrong in [
-        "multipart/form-data",
-        "multipart/form-data; boundary=",
-        &long,
-    ] {
+    for wrong in ["multipart/form-data", "multipart/form-data; boundary=", &long] {
         let request = user.request(Method::POST, "/api/v2/pm/upload/");
         let request = request.header("content-type", wrong);
         let refused = user.send(request.body("x")).await;
@@ -230,8 +217,7 @@ async fn a_connection_is_of_use_after_a_refused_body() {
     let mut raw = Raw::connect(&server).await;
     raw.send(&Raw::form(&stranger, &form)).await;
     raw.reply().await.refused(401, "not_authenticated");
-    raw.send(&Raw::form(&server.user(1), &Form::chunk(0, 1, "abc")))
-        .await;
+    raw.send(&Raw::form(&server.user(1), &Form::chunk(0, 1, "abc"))).await;
     raw.reply().await.ok();
 }
 

@@ -37,9 +37,7 @@ async fn every_field_of_the_seed_dialect_has_the_meaning_of_its_current_name() {
         ("parentuuid", "x", "malformed"),
     ] {
         for name in [field.to_owned(), format!("qq{field}")] {
-            let mut form = Form::new()
-                .file("file", None, "abc")
-                .field("filename", "a.txt");
+            let mut form = Form::new().file("file", None, "abc").field("filename", "a.txt");
             for (other, right) in [("partindex", "0"), ("totalparts", "1")] {
                 if other != field {
                     form = form.field(other, right);
@@ -76,10 +74,7 @@ async fn equal_values_in_both_dialects_are_one_value() {
     let user = server.user(1);
     let uuid = new_uuid();
     let form = Form::chunk(0, 1, "abc").uuid(&uuid);
-    let both = form
-        .field("qqpartindex", 0)
-        .field("qqtotalparts", 1)
-        .field("qquuid", &uuid);
+    let both = form.field("qqpartindex", 0).field("qqtotalparts", 1).field("qquuid", &uuid);
     assert_eq!(user.upload(both).await.ok()["file_uuid"], uuid);
 }
 
@@ -115,10 +110,8 @@ async fn differing_values_are_refused_in_every_encoding_of_done() {
     let names = [("filename", "a"), ("qqfilename", "b"), ("uuid", &uuid)];
     let replies = [
         user.done_urlencoded(&names).await,
-        user.done_json(&json!({"filename": "a", "qqfilename": "b", "uuid": uuid}))
-            .await,
-        user.done_form(Form::new().field("filename", "a").field("qqfilename", "b"))
-            .await,
+        user.done_json(&json!({"filename": "a", "qqfilename": "b", "uuid": uuid})).await,
+        user.done_form(Form::new().field("filename", "a").field("qqfilename", "b")).await,
     ];
     for reply in replies {
         reply.refused(400, "differs").of_field("filename");
@@ -141,25 +134,9 @@ async fn fields_that_mean_nothing_are_ignored() {
 async fn numbers_are_unsigned_decimals_up_to_2_to_the_63_minus_1() {
     let server = Server::start().await;
     let user = server.user(1);
-    let fields = [
-        "partindex",
-        "totalparts",
-        "partbyteoffset",
-        "chunksize",
-        "totalfilesize",
-    ];
+    let fields = ["partindex", "totalparts", "partbyteoffset", "chunksize", "totalfilesize"];
     for field in fields {
-        for wrong in [
-            "-1",
-            "+1",
-            "1.0",
-            "1e3",
-            "0x1",
-            "",
-            " 1",
-            "9223372036854775808",
-            "x",
-        ] {
+        for wrong in ["-1", "+1", "1.0", "1e3", "0x1", "", " 1", "9223372036854775808", "x"] {
             let mut form = Form::single("abc");
             for (other, right) in [("partindex", 0), ("totalparts", 1)] {
                 if other != field {
@@ -178,11 +155,7 @@ async fn numbers_of_a_done_may_be_strings_in_every_encoding() {
     let server = Server::start().await;
     let user = server.user(1);
     let uuid = user.begin(1, "abc").await;
-    let fields = [
-        ("uuid", &*uuid),
-        ("totalparts", "1"),
-        ("totalfilesize", "3"),
-    ];
+    let fields = [("uuid", &*uuid), ("totalparts", "1"), ("totalfilesize", "3")];
     user.done_urlencoded(&fields).await.ok();
     let form = Form::new().uuid(&uuid).field("totalfilesize", "3");
     user.done_form(form).await.ok();
@@ -233,9 +206,7 @@ async fn names_that_mean_none_are_none_wherever_they_come_from() {
 #[tokio::test]
 async fn the_filename_field_wins_over_the_parts_filename() {
     let server = Server::start().await;
-    let form = Form::single("abc")
-        .named("part.txt")
-        .field("filename", "field.txt");
+    let form = Form::single("abc").named("part.txt").field("filename", "field.txt");
     let file = server.user(1).upload(form).await.ok();
     assert_eq!(file["filename"], "field.txt");
 }
@@ -265,9 +236,7 @@ async fn an_unusable_duration_is_ignored_and_others_are_rounded() {
 #[tokio::test]
 async fn the_bytes_say_what_a_file_is_whatever_its_name_and_declared_type() {
     let server = Server::start().await;
-    let form = Form::single(jpeg())
-        .named("photo.png")
-        .field("filetype", "image/png");
+    let form = Form::single(jpeg()).named("photo.png").field("filetype", "image/png");
     let file = server.user(1).upload(form).await.ok();
     assert_eq!(file["mimetype"], "image/jpeg");
     assert_eq!(file["filename"], "photo.png");
@@ -287,10 +256,7 @@ async fn a_malformed_md5_is_refused_by_name() {
 async fn an_md5_is_read_in_either_case() {
     let server = Server::start().await;
     let user = server.user(1);
-    for md5 in [
-        "900150983CD24FB0D6963F7D28E17F72",
-        "900150983cd24fb0d6963f7d28e17f72",
-    ] {
+    for md5 in ["900150983CD24FB0D6963F7D28E17F72", "900150983cd24fb0d6963f7d28e17f72"] {
         let reply = user.upload(Form::single("abc").field("md5", md5)).await;
         reply.ok();
     }

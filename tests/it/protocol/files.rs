@@ -14,12 +14,7 @@ async fn files_come_in_the_order_asked_with_null_for_the_unknown() {
     let unfinished = user.begin(2, "first").await;
     let wanted = json!({"uuids": [b, new_uuid(), a, "no uuid", unfinished, b]});
     let files = service.files(&wanted).await.ok();
-    let uuids: Vec<_> = files
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|f| &f["uuid"])
-        .collect();
+    let uuids: Vec<_> = files.as_array().unwrap().iter().map(|f| &f["uuid"]).collect();
     let null = Value::Null;
     assert_eq!(uuids, [&b, &null, &a, &null, &null, &b]);
     assert_eq!(files[1], null);
@@ -152,10 +147,7 @@ async fn a_thousand_files_are_asked_for_at_once_and_no_more() {
     let server = Server::start().await;
     let service = server.service();
     let uuid = server.user(1).store_any().await;
-    let files = service
-        .files(&json!({"uuids": vec![&uuid; 1000]}))
-        .await
-        .ok();
+    let files = service.files(&json!({"uuids": vec![&uuid; 1000]})).await.ok();
     assert_eq!(files.as_array().unwrap().len(), 1000);
     let reply = service.files(&json!({"uuids": vec![&uuid; 1001]})).await;
     let refused = reply.refused(400, "too_many").of_field("uuids");
@@ -173,14 +165,7 @@ async fn files_are_not_for_users() {
 async fn a_question_for_files_is_json() {
     let server = Server::start().await;
     let service = server.service();
-    for malformed in [
-        "",
-        "[]",
-        "{}",
-        r#"{"uuids": "x"}"#,
-        r#"{"uuids": [1]}"#,
-        "{",
-    ] {
+    for malformed in ["", "[]", "{}", r#"{"uuids": "x"}"#, r#"{"uuids": [1]}"#, "{"] {
         let request = service.request(Method::POST, "/api/v2/pm/files/");
         let request = request.header("content-type", "application/json");
         let reply = service.send(request.body(malformed)).await;

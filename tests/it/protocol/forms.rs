@@ -19,10 +19,7 @@ async fn a_partindex_behind_the_file_makes_a_chunk() {
     let form = Form::chunk(0, 1, "abc").file_first();
     let reply = user.upload(form).await.ok();
     assert!(reply.get("url").is_none(), "{reply}");
-    assert_eq!(
-        user.finish(reply["file_uuid"].as_str().unwrap()).await,
-        "abc"
-    );
+    assert_eq!(user.finish(reply["file_uuid"].as_str().unwrap()).await, "abc");
 }
 
 #[tokio::test]
@@ -66,9 +63,7 @@ async fn the_parent_of_a_scaled_copy_is_only_recorded_and_need_not_exist() {
     let server = Server::start().await;
     let user = server.user(1);
     let parent = new_uuid();
-    let single = Form::single(png())
-        .uuid(&new_uuid())
-        .field("parentuuid", &parent);
+    let single = Form::single(png()).uuid(&new_uuid()).field("parentuuid", &parent);
     user.upload(single).await.ok();
     let chunk = Form::chunk(0, 2, "abc").uuid(&new_uuid());
     user.upload(chunk.field("parentuuid", parent)).await.ok();
@@ -97,11 +92,7 @@ async fn the_vendors_single_file_is_followed_by_a_done_that_only_names_it() {
     let form = Form::single("abc").content_range("bytes 0-2/3");
     let stored = user.upload(form).await.ok();
     let uuid = stored["file_uuid"].as_str().unwrap();
-    let fields = [
-        ("uuid", uuid),
-        ("totalparts", "1"),
-        ("filename", "named.txt"),
-    ];
+    let fields = [("uuid", uuid), ("totalparts", "1"), ("filename", "named.txt")];
     let done = user.done_urlencoded(&fields).await.ok();
     assert_eq!(done["filename"], "named.txt");
     assert_eq!(done["uuid"], stored["uuid"]);
@@ -113,10 +104,7 @@ async fn fine_uploaders_single_file_is_finished_as_it_arrives() {
     let server = Server::start().await;
     let user = server.user(1);
     let uuid = new_uuid();
-    let form = Form::single("abc")
-        .uuid(&uuid)
-        .field("totalfilesize", 3)
-        .field("filename", "a.txt");
+    let form = Form::single("abc").uuid(&uuid).field("totalfilesize", 3).field("filename", "a.txt");
     let file = user.upload(form.in_seed_dialect()).await.ok();
     assert_eq!(file["file_uuid"], uuid);
     assert_eq!(user.file(&uuid).await.ok()["filename"], "a.txt");

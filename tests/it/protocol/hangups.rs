@@ -21,8 +21,7 @@ async fn hanging(server: &Server, user: &Client, form: Form) -> Raw {
 /// The end of what [`hanging`] left out.
 async fn complete(raw: &mut Raw, byte: &str) {
     let end = "\r\n------haversack-test-boundary--\r\n";
-    raw.send(format!("{}{end}", byte.repeat(10)).as_bytes())
-        .await;
+    raw.send(format!("{}{end}", byte.repeat(10)).as_bytes()).await;
 }
 
 #[tokio::test]
@@ -149,8 +148,7 @@ async fn a_hanging_sender_does_not_hold_up_other_chunks() {
     let uuid = new_uuid();
     let form = |index: u32| {
         let form = Form::chunk(index, 3, "o".repeat(100)).uuid(&uuid);
-        form.field("partbyteoffset", index * 100)
-            .field("chunksize", 100)
+        form.field("partbyteoffset", index * 100).field("chunksize", 100)
     };
     let mut raw = hanging(&server, &user, form(1)).await;
     for index in [0, 2] {
@@ -214,10 +212,8 @@ async fn a_cancelled_uploads_hanging_sender_leaves_no_bytes() {
 
 #[tokio::test]
 async fn a_body_without_a_byte_for_too_long_is_408_and_ends_the_connection() {
-    let settings = Settings {
-        body_idle_timeout: Some("1s".parse().unwrap()),
-        ..Settings::default()
-    };
+    let settings =
+        Settings { body_idle_timeout: Some("1s".parse().unwrap()), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let uuid = user.begin(2, "abc").await;
@@ -238,10 +234,7 @@ async fn a_form_that_ends_before_its_last_boundary_is_refused_and_leaves_nothing
     let uuid = user.begin(2, "abc").await;
     let body = Form::chunk(1, 2, "defghi").uuid(&uuid).encode();
     let cut = body.len() - 20;
-    let lines = format!(
-        "Content-Type: {}\r\nContent-Length: {cut}\r\n",
-        Form::content_type()
-    );
+    let lines = format!("Content-Type: {}\r\nContent-Length: {cut}\r\n", Form::content_type());
     let mut raw = Raw::connect(&server).await;
     let head = Raw::head("POST /api/v2/pm/upload/", &user, &lines);
     raw.send(head.as_bytes()).await;

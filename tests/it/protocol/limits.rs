@@ -16,10 +16,7 @@ async fn sized(file: u64, chunk: u64) -> Server {
 
 /// At most so many unfinished uploads a user.
 async fn capped(max: u32) -> Server {
-    let settings = Settings {
-        max_unfinished: Some(max),
-        ..Settings::default()
-    };
+    let settings = Settings { max_unfinished: Some(max), ..Settings::default() };
     Server::with(settings).await
 }
 
@@ -63,10 +60,9 @@ async fn a_chunk_that_announces_a_file_above_the_limit_is_refused() {
     let server = sized(10, 4).await;
     let user = server.user(1);
     let chunk = Form::chunk(0, 3, "0123");
-    for form in [
-        chunk.clone().field("totalfilesize", 11),
-        chunk.clone().content_range("bytes 0-3/11"),
-    ] {
+    for form in
+        [chunk.clone().field("totalfilesize", 11), chunk.clone().content_range("bytes 0-3/11")]
+    {
         for form in [form.clone(), form.uuid(&new_uuid())] {
             for form in [form.clone(), form.file_first()] {
                 let reply = user.upload(form).await;
@@ -86,11 +82,7 @@ async fn chunks_that_add_up_to_more_than_the_limit_are_refused() {
     let form = Form::chunk(1, 3, "4567").uuid(&uuid);
     user.upload(form).await.ok();
     let last = Form::chunk(2, 3, "89a").uuid(&uuid);
-    for form in [
-        last.clone(),
-        last.clone().file_first(),
-        last.field("chunksize", 3),
-    ] {
+    for form in [last.clone(), last.clone().file_first(), last.field("chunksize", 3)] {
         let refused = user.upload(form).await.refused(413, "file_too_large");
         refused.of_field("file").saying(&["10 bytes"]);
     }
@@ -142,10 +134,7 @@ async fn a_repeated_chunk_above_the_limit_is_refused() {
 
 #[tokio::test]
 async fn more_chunks_than_the_limit_are_refused_by_the_fields_name() {
-    let settings = Settings {
-        max_parts: Some(3),
-        ..Settings::default()
-    };
+    let settings = Settings { max_parts: Some(3), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     user.upload(Form::chunk(0, 3, "abc")).await.ok();
@@ -159,10 +148,7 @@ async fn more_chunks_than_the_limit_are_refused_by_the_fields_name() {
 
 #[tokio::test]
 async fn a_form_may_have_as_many_fields_as_the_limit() {
-    let settings = Settings {
-        max_fields: Some(5),
-        ..Settings::default()
-    };
+    let settings = Settings { max_fields: Some(5), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let form = Form::chunk(0, 1, "abc").field("a", 1).after("b", 2);
@@ -176,10 +162,7 @@ async fn a_form_may_have_as_many_fields_as_the_limit() {
 
 #[tokio::test]
 async fn a_field_may_be_as_long_as_the_limit() {
-    let settings = Settings {
-        max_field_size: Some("40".parse().unwrap()),
-        ..Settings::default()
-    };
+    let settings = Settings { max_field_size: Some("40".parse().unwrap()), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let form = |length| Form::single("a").field("filename", "n".repeat(length));

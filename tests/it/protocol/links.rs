@@ -13,10 +13,8 @@ async fn base(client: &Client) -> String {
 }
 
 async fn behind(proxies: &str) -> Server {
-    let settings = Settings {
-        trusted_proxies: Some(vec![proxies.parse().unwrap()]),
-        ..Settings::default()
-    };
+    let settings =
+        Settings { trusted_proxies: Some(vec![proxies.parse().unwrap()]), ..Settings::default() };
     Server::with(settings).await
 }
 
@@ -63,9 +61,7 @@ async fn a_trusted_proxy_may_say_the_scheme_alone() {
 #[tokio::test]
 async fn of_a_chain_of_proxies_the_first_one_counts() {
     let server = behind("127.0.0.0/8").await;
-    let user = server
-        .user(1)
-        .with("x-forwarded-host", "a.example, b.example");
+    let user = server.user(1).with("x-forwarded-host", "a.example, b.example");
     let user = user.with("x-forwarded-proto", "https, http");
     assert_eq!(base(&user).await, "https://a.example");
 }

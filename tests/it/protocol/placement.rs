@@ -44,9 +44,7 @@ async fn partbyteoffset_says_where_a_chunk_goes() {
         Form::chunk(1, 3, "de").field("partbyteoffset", 3),
     ];
     for file_first in [false, true] {
-        let forms = forms
-            .clone()
-            .map(|form| if file_first { form.file_first() } else { form });
+        let forms = forms.clone().map(|form| if file_first { form.file_first() } else { form });
         let made = made_of(&server.user(1), &new_uuid(), forms).await;
         assert_eq!(made, "abcdefghi");
     }
@@ -55,11 +53,7 @@ async fn partbyteoffset_says_where_a_chunk_goes() {
 #[tokio::test]
 async fn the_sum_of_all_parts_before_it_says_where_a_chunk_goes() {
     let server = Server::start().await;
-    let forms = [
-        Form::chunk(0, 3, "abc"),
-        Form::chunk(1, 3, "d"),
-        Form::chunk(2, 3, "efghi"),
-    ];
+    let forms = [Form::chunk(0, 3, "abc"), Form::chunk(1, 3, "d"), Form::chunk(2, 3, "efghi")];
     let made = made_of(&server.user(1), &new_uuid(), forms).await;
     assert_eq!(made, "abcdefghi");
 }
@@ -163,10 +157,8 @@ async fn a_declared_place_wins_over_the_sum_of_the_parts_before() {
 async fn content_range_and_partbyteoffset_that_agree_are_taken() {
     let server = Server::start().await;
     let form = Form::chunk(1, 2, "de").field("partbyteoffset", 3);
-    let forms = [
-        form.content_range("bytes 3-4/5").field("totalfilesize", 5),
-        Form::chunk(0, 2, "abc"),
-    ];
+    let forms =
+        [form.content_range("bytes 3-4/5").field("totalfilesize", 5), Form::chunk(0, 2, "abc")];
     let made = made_of(&server.user(1), &new_uuid(), forms).await;
     assert_eq!(made, "abcde");
 }
@@ -187,9 +179,7 @@ async fn an_empty_file_is_one_empty_chunk() {
     let user = server.user(1);
     for form in [
         Form::chunk(0, 1, ""),
-        Form::chunk(0, 1, "")
-            .field("totalfilesize", 0)
-            .field("chunksize", 0),
+        Form::chunk(0, 1, "").field("totalfilesize", 0).field("chunksize", 0),
     ] {
         assert_eq!(made_of(&user, &new_uuid(), [form]).await, "");
     }
@@ -198,11 +188,7 @@ async fn an_empty_file_is_one_empty_chunk() {
 #[tokio::test]
 async fn an_upload_once_placed_by_an_even_cut_takes_a_shorter_last_chunk() {
     let server = Server::start().await;
-    let forms = [
-        Form::chunk(1, 3, "def"),
-        Form::chunk(2, 3, "g"),
-        Form::chunk(0, 3, "abc"),
-    ];
+    let forms = [Form::chunk(1, 3, "def"), Form::chunk(2, 3, "g"), Form::chunk(0, 3, "abc")];
     let made = made_of(&server.user(1), &new_uuid(), forms).await;
     assert_eq!(made, "abcdefg");
 }

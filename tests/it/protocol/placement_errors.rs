@@ -144,10 +144,7 @@ async fn the_total_size_must_not_change() {
     let first = Form::chunk(0, 3, "abc").uuid(&uuid);
     user.upload(first.field("totalfilesize", 9)).await.ok();
     let next = Form::chunk(1, 3, "def");
-    for form in [
-        next.clone().field("totalfilesize", 10),
-        next.content_range("bytes 3-5/10"),
-    ] {
+    for form in [next.clone().field("totalfilesize", 10), next.content_range("bytes 3-5/10")] {
         let refused = refused(&user, &uuid, form, "changed").await;
         refused.of_field("totalfilesize").saying(&["9", "10"]);
     }
@@ -230,9 +227,7 @@ async fn no_byte_may_be_past_the_total() {
         Form::chunk(0, 2, "abcd").field("totalfilesize", 3),
         Form::chunk(1, 3, "abcd").field("totalfilesize", 7),
         Form::chunk(2, 3, "abcd").field("totalfilesize", 3),
-        Form::chunk(0, 2, "abcd")
-            .field("totalfilesize", 9)
-            .field("partbyteoffset", 6),
+        Form::chunk(0, 2, "abcd").field("totalfilesize", 9).field("partbyteoffset", 6),
     ] {
         let refused = refused(&user, &new_uuid(), form, "beyond_total").await;
         assert!(refused.prevent_retry);

@@ -6,25 +6,13 @@ use crate::harness::{Form, Reply, Server, jpeg, new_uuid, png};
 
 /// The field names of a JSON object, in order of the alphabet.
 fn fields(object: &Value) -> Vec<&str> {
-    let mut names: Vec<_> = object
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let mut names: Vec<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
     names
 }
 
-const FILE: [&str; 7] = [
-    "duration",
-    "filename",
-    "filesize",
-    "mimetype",
-    "thumbnail",
-    "url",
-    "uuid",
-];
+const FILE: [&str; 7] =
+    ["duration", "filename", "filesize", "mimetype", "thumbnail", "url", "uuid"];
 
 const FINISHED: [&str; 10] = [
     "duration",
@@ -163,11 +151,8 @@ async fn cancelling_is_answered_with_success() {
     let user = server.user(1);
     for post in [false, true] {
         let uuid = user.begin(2, "abc").await;
-        let reply: Reply = if post {
-            user.post_delete(&uuid).await
-        } else {
-            user.delete(&uuid).await
-        };
+        let reply: Reply =
+            if post { user.post_delete(&uuid).await } else { user.delete(&uuid).await };
         assert_eq!(reply.ok()["success"], true);
     }
 }
@@ -176,13 +161,7 @@ async fn cancelling_is_answered_with_success() {
 async fn a_files_type_is_never_null() {
     let server = Server::start().await;
     let user = server.user(1);
-    for bytes in [
-        vec![],
-        vec![0; 10],
-        vec![0xFF; 10],
-        b"text".to_vec(),
-        jpeg(),
-    ] {
+    for bytes in [vec![], vec![0; 10], vec![0xFF; 10], b"text".to_vec(), jpeg()] {
         let file = user.store("x", bytes).await;
         assert!(file["mimetype"].as_str().unwrap().contains('/'));
     }

@@ -99,10 +99,9 @@ async fn the_first_done_of_a_single_file_verifies_what_it_says() {
     let user = server.user(1);
     let file = user.store("a.txt", "abd").await;
     let uuid = file["uuid"].as_str().unwrap();
-    for (field, wrong, code) in [
-        ("totalfilesize", "7", "size_mismatch"),
-        ("md5", MD5_OF_ABC, "md5_mismatch"),
-    ] {
+    for (field, wrong, code) in
+        [("totalfilesize", "7", "size_mismatch"), ("md5", MD5_OF_ABC, "md5_mismatch")]
+    {
         let fields = [("uuid", uuid), (field, wrong)];
         let reply = user.done_urlencoded(&fields).await;
         reply.refused(400, code).of_field(field);
@@ -140,10 +139,7 @@ async fn a_file_without_a_name_gets_one_with_the_extension_of_its_type() {
     let server = Server::start().await;
     let user = server.user(1);
     for (bytes, name) in [(jpeg(), "file.jpg"), (vec![0, 1, 2], "file")] {
-        let file = user
-            .upload(Form::new().file("file", None, bytes))
-            .await
-            .ok();
+        let file = user.upload(Form::new().file("file", None, bytes)).await.ok();
         assert_eq!(file["filename"], name);
     }
 }

@@ -31,10 +31,7 @@ async fn an_upload_expires_eight_days_after_its_last_stored_chunk() {
 
 #[tokio::test]
 async fn status_says_when_an_upload_expires() {
-    let settings = Settings {
-        upload_ttl: Some("2d".parse().unwrap()),
-        ..Settings::default()
-    };
+    let settings = Settings { upload_ttl: Some("2d".parse().unwrap()), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let uuid = user.begin(2, "abc").await;
@@ -103,10 +100,7 @@ async fn an_expired_upload_is_not_listed() {
 
 #[tokio::test]
 async fn nothing_expires_in_the_first_hour_after_a_start() {
-    let settings = Settings {
-        upload_ttl: Some("1m".parse().unwrap()),
-        ..Settings::default()
-    };
+    let settings = Settings { upload_ttl: Some("1m".parse().unwrap()), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let uuid = user.begin(2, "abc").await;

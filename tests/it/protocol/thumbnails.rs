@@ -55,14 +55,7 @@ async fn anything_else_as_a_thumbnail_is_refused_by_the_files_name() {
     let server = Server::start().await;
     let user = server.user(1);
     let parent = user.store_any().await;
-    for bytes in [
-        b"text".to_vec(),
-        SVG.into(),
-        HTML.into(),
-        PDF.into(),
-        mp4(),
-        Vec::new(),
-    ] {
+    for bytes in [b"text".to_vec(), SVG.into(), HTML.into(), PDF.into(), mp4(), Vec::new()] {
         let form = Form::thumbnail(&parent, bytes).named("image.png");
         let refused = user.upload(form).await.refused(415, "not_an_image");
         assert!(refused.prevent_retry);

@@ -22,11 +22,7 @@ pub(crate) fn pattern(range: Range<u64>) -> Vec<u8> {
 }
 
 pub(crate) fn part(offset: u64, bytes: &[u8]) -> Part {
-    Part {
-        offset,
-        size: bytes.len() as u64,
-        crc32: crc32fast::hash(bytes),
-    }
+    Part { offset, size: bytes.len() as u64, crc32: crc32fast::hash(bytes) }
 }
 
 /// Writes `bytes` in frames of at most `frame` bytes.
@@ -40,10 +36,7 @@ pub(crate) async fn write(
     let frames: Vec<_> = bytes.chunks(frame).map(Bytes::copy_from_slice).collect();
     let body = stream::iter(frames.into_iter().map(Ok));
     let limit = bytes.len() as u64;
-    store
-        .write_part(blob, offset, limit, pin!(body))
-        .await
-        .expect("the part is written")
+    store.write_part(blob, offset, limit, pin!(body)).await.expect("the part is written")
 }
 
 /// All of `range`, or the kind of the error that opening or reading met.
@@ -52,10 +45,7 @@ pub(crate) async fn read(
     blob: BlobId,
     range: Range<u64>,
 ) -> Result<Vec<u8>, ErrorKind> {
-    let bytes = store
-        .read(blob, range)
-        .await
-        .map_err(|error| error.kind())?;
+    let bytes = store.read(blob, range).await.map_err(|error| error.kind())?;
     let frames: Vec<Bytes> = bytes.try_collect().await.map_err(|error| error.kind())?;
     Ok(frames.concat())
 }
@@ -76,11 +66,8 @@ pub(crate) async fn parts_written_in_any_order_make_the_blob(blobs: &dyn Blobs) 
     for range in [1000..2000, 2000..2500, 0..1000] {
         write(store.as_ref(), blob, range.start as u64, &whole[range], 333).await;
     }
-    let parts = [
-        part(0, &whole[..1000]),
-        part(1000, &whole[1000..2000]),
-        part(2000, &whole[2000..]),
-    ];
+    let parts =
+        [part(0, &whole[..1000]), part(1000, &whole[1000..2000]), part(2000, &whole[2000..])];
     store.seal(blob, &parts).await.expect("sealed");
     assert_eq!(read(store.as_ref(), blob, 0..2500).await, Ok(whole));
 }
@@ -102,10 +89,7 @@ pub(crate) async fn parts_written_side_by_side_make_the_blob(blobs: &dyn Blobs) 
         .map(|(index, bytes)| part(index as u64 * 700, bytes))
         .collect();
     store.seal(blob, &parts).await.expect("sealed");
-    assert_eq!(
-        read(store.as_ref(), blob, 0..whole.len() as u64).await,
-        Ok(whole)
-    );
+    assert_eq!(read(store.as_ref(), blob, 0..whole.len() as u64).await, Ok(whole));
 }
 
 pub(crate) async fn writing_a_range_again_replaces_it(blobs: &dyn Blobs) {
@@ -166,17 +150,10 @@ pub(crate) async fn each_frame_is_dropped_before_the_next_is_polled(blobs: &dyn 
     let alive = Arc::new(());
     let watched = Arc::clone(&alive);
     let body = stream::iter(0..10).map(move |_| {
-        assert_eq!(
-            Arc::strong_count(&watched),
-            2,
-            "an earlier frame is still held"
-        );
+        assert_eq!(Arc::strong_count(&watched), 2, "an earlier frame is still held");
         Ok(Bytes::from_owner(Frame(Arc::clone(&watched))))
     });
-    store
-        .write_part(BlobId::random(), 0, 50, pin!(body))
-        .await
-        .expect("written");
+    store.write_part(BlobId::random(), 0, 50, pin!(body)).await.expect("written");
     assert_eq!(Arc::strong_count(&alive), 1);
 }
 
@@ -195,14 +172,8 @@ pub(crate) async fn sealing_cuts_off_what_lies_behind_the_last_part(blobs: &dyn 
     write(store.as_ref(), blob, 0, &whole, 150).await;
     let parts = [part(0, &whole[..60]), part(60, &whole[60..100])];
     store.seal(blob, &parts).await.expect("sealed");
-    assert_eq!(
-        read(store.as_ref(), blob, 0..100).await.as_deref(),
-        Ok(&whole[..100])
-    );
-    assert_eq!(
-        read(store.as_ref(), blob, 0..101).await,
-        Err(ErrorKind::UnexpectedEof)
-    );
+    assert_eq!(read(store.as_ref(), blob, 0..100).await.as_deref(), Ok(&whole[..100]));
+    assert_eq!(read(store.as_ref(), blob, 0..101).await, Err(ErrorKind::UnexpectedEof));
 }
 
 pub(crate) async fn sealing_again_is_harmless(blobs: &dyn Blobs) {
@@ -255,14 +226,8 @@ pub(crate) async fn a_deleted_blob_is_gone_and_deleting_it_again_says_so(blobs: 
     }
     assert!(store.delete(blob).await.expect("deleted"));
     assert!(!store.delete(blob).await.expect("nothing to delete"));
-    assert_eq!(
-        read(store.as_ref(), blob, 0..5).await,
-        Err(ErrorKind::NotFound)
-    );
-    assert_eq!(
-        read(store.as_ref(), other, 0..5).await,
-        Ok(b"bytes".to_vec())
-    );
+    assert_eq!(read(store.as_ref(), blob, 0..5).await, Err(ErrorKind::NotFound));
+    assert_eq!(read(store.as_ref(), other, 0..5).await, Ok(b"bytes".to_vec()));
 }
 
 pub(crate) async fn of_many_deleters_one_deletes(blobs: &dyn Blobs) {
@@ -273,9 +238,7 @@ pub(crate) async fn of_many_deleters_one_deletes(blobs: &dyn Blobs) {
         tokio::spawn(async move { store.delete(blob).await.expect("no error") })
     });
     let deleted = future::join_all(deleters).await;
-    let winners = deleted
-        .into_iter()
-        .filter(|done| *done.as_ref().expect("no panic"));
+    let winners = deleted.into_iter().filter(|done| *done.as_ref().expect("no panic"));
     assert_eq!(winners.count(), 1);
 }
 
@@ -302,17 +265,11 @@ pub(crate) async fn blobs_outlive_the_store(blobs: &dyn Blobs) {
     {
         let store = blobs.open();
         write(store.as_ref(), sealed, 0, &whole, 100).await;
-        store
-            .seal(sealed, &[part(0, &whole)])
-            .await
-            .expect("sealed");
+        store.seal(sealed, &[part(0, &whole)]).await.expect("sealed");
         write(store.as_ref(), unsealed, 500, &whole[500..], 100).await;
     }
     let store = blobs.open();
-    assert_eq!(
-        read(store.as_ref(), sealed, 0..1000).await,
-        Ok(whole.clone())
-    );
+    assert_eq!(read(store.as_ref(), sealed, 0..1000).await, Ok(whole.clone()));
     write(store.as_ref(), unsealed, 0, &whole[..500], 100).await;
     let parts = [part(0, &whole[..500]), part(500, &whole[500..])];
     store.seal(unsealed, &parts).await.expect("sealed");

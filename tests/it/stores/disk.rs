@@ -86,10 +86,7 @@ async fn files_that_are_no_blobs_are_never_listed() {
     for name in ["notes.txt", "AB00000000004000800000000000000F", ".hidden"] {
         std::fs::write(shard.join(name), "not ours").expect("written");
     }
-    assert_eq!(
-        store.list_older_than(4_000_000_000).await.expect("listed"),
-        []
-    );
+    assert_eq!(store.list_older_than(4_000_000_000).await.expect("listed"), []);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The contract of a `MetadataStore`: what a user has, page by page, and many Files at once.
 
 use haversack::ids::UploadId;
-use haversack::metadata::{MetadataStore, State};
+use haversack::metadata::{Listed, MetadataStore};
 
 use super::Records;
 use super::records::{ANNA, BERT, begin, finished, single, store_single, upload};
@@ -11,8 +11,8 @@ async fn pages(store: &dyn MetadataStore, limit: u32) -> Vec<UploadId> {
     let (mut all, mut before) = (Vec::new(), None);
     loop {
         let (page, next) = store.list(ANNA, before, limit).await.expect("no error");
-        assert!(page.iter().all(|record| record.user == ANNA));
-        all.extend(page.iter().map(|record| record.id));
+
+        all.extend(page.iter().map(Listed::id));
         if next.is_none() {
             return all;
         }
@@ -33,11 +33,7 @@ pub(crate) async fn uploads_and_files_are_listed_newest_first(records: &dyn Reco
     }
     expected.reverse();
     for limit in [1, 3, 19, 20, 21, 50] {
-        assert_eq!(
-            pages(store.as_ref(), limit).await,
-            expected,
-            "{limit} a page"
-        );
+        assert_eq!(pages(store.as_ref(), limit).await, expected, "{limit} a page");
     }
 }
 
@@ -69,7 +65,7 @@ pub(crate) async fn a_page_is_not_shifted_by_what_comes_meanwhile(records: &dyn 
     finished(store.as_ref(), ANNA, 9).await;
     store.remove(ids[2], false, 9).await.expect("removed");
     let (second, end) = store.list(ANNA, next, 2).await.expect("no error");
-    let shown: Vec<UploadId> = first.iter().chain(&second).map(|r| r.id).collect();
+    let shown: Vec<UploadId> = first.iter().chain(&second).map(Listed::id).collect();
     assert_eq!(shown, [ids[3], ids[2], ids[1], ids[0]]);
     assert!(end.is_none());
 }
@@ -79,16 +75,14 @@ pub(crate) async fn a_list_tells_how_far_each_has_come(records: &dyn Records) {
     begin(store.as_ref(), &upload(ANNA, 2), 5).await;
     finished(store.as_ref(), ANNA, 6).await;
     let (page, _) = store.list(ANNA, None, 50).await.expect("no error");
-    assert!(matches!(page[0].state, State::Finished(_)));
-    assert!(matches!(page[1].state, State::Receiving(_)));
+    assert!(matches!(page[0], Listed::File(_)));
+    assert!(matches!(page[1], Listed::Unfinished(_)));
 }
 
 pub(crate) async fn files_are_found_in_the_order_asked_for(records: &dyn Records) {
     let store = records.open();
-    let (first, second) = (
-        finished(store.as_ref(), ANNA, 5).await.id,
-        finished(store.as_ref(), BERT, 5).await.id,
-    );
+    let (first, second) =
+        (finished(store.as_ref(), ANNA, 5).await.id, finished(store.as_ref(), BERT, 5).await.id);
     let receiving = upload(ANNA, 2);
     begin(store.as_ref(), &receiving, 5).await;
     let asked = vec![second, UploadId::random(), first, receiving.id, second];

@@ -28,10 +28,7 @@ where
 {
     let tasks = (0..CROWD).map(|number| tokio::spawn(step(Arc::clone(store), number)));
     let outcomes = future::join_all(tasks).await;
-    outcomes
-        .into_iter()
-        .map(|outcome| outcome.expect("no panic"))
-        .collect()
+    outcomes.into_iter().map(|outcome| outcome.expect("no panic")).collect()
 }
 
 fn count<T: PartialEq>(outcomes: &[T], wanted: &T) -> usize {
@@ -42,31 +39,19 @@ pub(crate) async fn of_many_begins_of_one_uuid_one_begins(records: &dyn Records)
     let store = records.open();
     let id = upload(ANNA, 1).id;
     let outcomes = crowd(&store, |store, number| async move {
-        let new = NewUpload {
-            id,
-            ..upload(ANNA, number + 1)
-        };
+        let new = NewUpload { id, ..upload(ANNA, number + 1) };
         let blob = new.blob;
-        (
-            store.begin_upload(new, NO_CAP, 5).await.expect("no error"),
-            blob,
-        )
+        (store.begin_upload(new, NO_CAP, 5).await.expect("no error"), blob)
     })
     .await;
-    let begun: Vec<_> = outcomes
-        .iter()
-        .filter(|(begun, _)| *begun != Begun::Exists)
-        .collect();
+    let begun: Vec<_> = outcomes.iter().filter(|(begun, _)| *begun != Begun::Exists).collect();
     assert_eq!(begun.len(), 1);
     assert_eq!(unfinished(store.as_ref(), id).await.blob, begun[0].1);
 }
 
 pub(crate) async fn the_cap_is_exact_when_many_begin_at_once(records: &dyn Records) {
     let store = records.open();
-    let cap = UnfinishedCap {
-        max: 10,
-        idle_since: 0,
-    };
+    let cap = UnfinishedCap { max: 10, idle_since: 0 };
     let outcomes = crowd(&store, |store, _| async move {
         let begun = store.begin_upload(upload(ANNA, 1), cap, 5).await;
         begun.expect("no error")
@@ -89,10 +74,7 @@ pub(crate) async fn of_many_records_of_one_part_one_counts(records: &dyn Records
         (record(store.as_ref(), id, part, 6).await, part.part)
     })
     .await;
-    let stored: Vec<_> = outcomes
-        .iter()
-        .filter(|(r, _)| *r == Recorded::Stored)
-        .collect();
+    let stored: Vec<_> = outcomes.iter().filter(|(r, _)| *r == Recorded::Stored).collect();
     assert_eq!(stored.len(), 1);
     let layout = unfinished(store.as_ref(), id).await.layout;
     assert_eq!(layout.part(1), Some(&stored[0].1));
@@ -146,10 +128,7 @@ pub(crate) async fn of_many_finishes_one_makes_the_file(records: &dyn Records) {
         let mut file = file_of(vec![part.part]);
         file.filename = name(&format!("{number}.png"));
         let name = file.filename.clone();
-        (
-            store.finish_upload(id, file, 6).await.expect("no error"),
-            name,
-        )
+        (store.finish_upload(id, file, 6).await.expect("no error"), name)
     })
     .await;
     let finished: Vec<_> = outcomes.iter().filter(|(done, _)| *done).collect();
@@ -174,11 +153,7 @@ pub(crate) async fn a_removal_and_a_finish_at_once_leave_nothing_behind(records:
         finish.await.expect("no panic").expect("no error");
         let removed = remove.await.expect("no panic").expect("no error");
         let blobs = vec![new.blob];
-        assert_eq!(
-            removed,
-            Removed::Removed { blobs },
-            "its bytes are named either way"
-        );
+        assert_eq!(removed, Removed::Removed { blobs }, "its bytes are named either way");
         assert!(matches!(state(store.as_ref(), id).await, State::Removed));
     }
 }
@@ -207,18 +182,12 @@ pub(crate) async fn of_many_single_files_of_one_uuid_one_is_stored(records: &dyn
     let store = records.open();
     let id = single(ANNA, None).id;
     let outcomes = crowd(&store, |store, _| async move {
-        let new = NewSingle {
-            id,
-            ..single(ANNA, None)
-        };
+        let new = NewSingle { id, ..single(ANNA, None) };
         let blob = new.blob;
         (store.store_single(new, 5).await.expect("no error"), blob)
     })
     .await;
-    let stored: Vec<_> = outcomes
-        .iter()
-        .filter(|(stored, _)| *stored != Stored::Exists)
-        .collect();
+    let stored: Vec<_> = outcomes.iter().filter(|(stored, _)| *stored != Stored::Exists).collect();
     assert_eq!(stored.len(), 1);
     assert_eq!(file(store.as_ref(), id).await.blob, stored[0].1);
 }
@@ -261,12 +230,9 @@ pub(crate) async fn a_late_part_saves_an_upload_or_is_refused(records: &dyn Reco
         match recorded {
             Recorded::Stored => {
                 assert_eq!(expired, []);
-                assert_eq!(
-                    unfinished(store.as_ref(), id).await.layout.present(),
-                    [(0, 0)]
-                );
+                assert_eq!(unfinished(store.as_ref(), id).await.layout.present(), [(0, 0)]);
             }
-            Recorded::Refused => assert_eq!(expired, [(id, new.blob)]),
+            Recorded::Refused => assert_eq!(expired, [(id, vec![new.blob])]),
         }
         store.remove(id, false, 100).await.expect("cleared");
     }
@@ -292,10 +258,7 @@ pub(crate) async fn a_change_whose_caller_is_gone_breaks_nothing(records: &dyn R
     let layout = unfinished(store.as_ref(), new.id).await.layout;
     for (index, outcome) in outcomes.into_iter().enumerate() {
         if outcome.is_ok() {
-            assert!(
-                layout.part(index as u32).is_some(),
-                "part {index} was acknowledged"
-            );
+            assert!(layout.part(index as u32).is_some(), "part {index} was acknowledged");
         }
     }
     store.check().await.expect("healthy");

@@ -15,10 +15,7 @@ use super::Records;
 pub(crate) const ANNA: UserId = UserId(1);
 pub(crate) const BERT: UserId = UserId(i64::MAX);
 /// A cap that nobody meets.
-pub(crate) const NO_CAP: UnfinishedCap = UnfinishedCap {
-    max: u32::MAX,
-    idle_since: 0,
-};
+pub(crate) const NO_CAP: UnfinishedCap = UnfinishedCap { max: u32::MAX, idle_since: 0 };
 
 pub(crate) fn name(text: &str) -> Filename {
     Filename::parse(text).expect("a name")
@@ -45,11 +42,7 @@ pub(crate) async fn begin(store: &dyn MetadataStore, new: &NewUpload, now: u64) 
 pub(crate) fn plain_part(index: u32, offset: u64, size: u64) -> NewPart {
     NewPart {
         index,
-        part: Part {
-            offset,
-            size,
-            crc32: index ^ 0xDEAD_BEEF,
-        },
+        part: Part { offset, size, crc32: index ^ 0xDEAD_BEEF },
         total_size: None,
         even_size: None,
     }
@@ -96,10 +89,7 @@ pub(crate) fn single(user: UserId, thumbnail_of: Option<UploadId>) -> NewSingle 
         parent: thumbnail_of,
         blob: BlobId::random(),
         declared_type: Some("image/png".into()),
-        file: NewFile {
-            named: false,
-            ..file_of(vec![plain_part(0, 0, 10).part])
-        },
+        file: NewFile { named: false, ..file_of(vec![plain_part(0, 0, 10).part]) },
     }
 }
 
@@ -109,11 +99,7 @@ pub(crate) async fn store_single(
     new: &NewSingle,
     now: u64,
 ) -> Option<BlobId> {
-    match store
-        .store_single(new.clone(), now)
-        .await
-        .expect("no error")
-    {
+    match store.store_single(new.clone(), now).await.expect("no error") {
         Stored::Stored { replaced } => replaced,
         other => panic!("{other:?}"),
     }
@@ -150,10 +136,7 @@ pub(crate) async fn removing_an_upload_gives_its_bytes_once(records: &dyn Record
         let again = store.remove(new.id, true, 7).await.expect("no error");
         assert_eq!(again, Removed::Nothing);
     }
-    assert!(matches!(
-        state(store.as_ref(), new.id).await,
-        State::Removed
-    ));
+    assert!(matches!(state(store.as_ref(), new.id).await, State::Removed));
     let unknown = store.remove(UploadId::random(), true, 7).await;
     assert_eq!(unknown.expect("no error"), Removed::Nothing);
 }
@@ -164,21 +147,13 @@ pub(crate) async fn a_removed_upload_takes_nothing_any_more(records: &dyn Record
     begin(store.as_ref(), &new, 5).await;
     store.remove(new.id, false, 6).await.expect("removed");
     let part = plain_part(0, 0, 10);
-    assert_eq!(
-        record(store.as_ref(), new.id, part, 7).await,
-        Recorded::Refused
-    );
-    let done = store
-        .finish_upload(new.id, file_of(vec![part.part]), 7)
-        .await;
+    assert_eq!(record(store.as_ref(), new.id, part, 7).await, Recorded::Refused);
+    let done = store.finish_upload(new.id, file_of(vec![part.part]), 7).await;
     assert!(!done.expect("no error"));
     let begun = store.begin_upload(new.clone(), NO_CAP, 7).await;
     assert_eq!(begun.expect("no error"), Begun::Exists);
     store.forget_expired(new.id).await.expect("no error");
-    assert!(matches!(
-        state(store.as_ref(), new.id).await,
-        State::Removed
-    ));
+    assert!(matches!(state(store.as_ref(), new.id).await, State::Removed));
 }
 
 pub(crate) async fn removing_a_file_takes_its_thumbnails_along(records: &dyn Records) {
@@ -255,12 +230,12 @@ pub(crate) async fn blobs_of_records_are_claimed_until_these_forget_them(records
 
 pub(crate) async fn the_keys_of_links_are_made_once(records: &dyn Records) {
     let store = records.open();
-    let first = store.link_keys(5).await.expect("made");
+    let first = store.link_keys([5; 32], 5).await.expect("made");
     assert_eq!(first.len(), 1);
-    assert_ne!(first[0].secret, [0; 32]);
-    let again = store.link_keys(6).await.expect("found");
+    assert_eq!(first[0].secret, [5; 32]);
+    let again = store.link_keys([6; 32], 6).await.expect("found");
     drop(store);
-    let reopened = records.open().link_keys(7).await.expect("found");
+    let reopened = records.open().link_keys([7; 32], 7).await.expect("found");
     for keys in [again, reopened] {
         assert_eq!(keys.len(), 1);
         assert_eq!((keys[0].id, keys[0].secret), (first[0].id, first[0].secret));

@@ -13,10 +13,7 @@ pub(crate) async fn a_single_file_is_finished_as_it_is_stored(records: &dyn Reco
     let new = single(BERT, None);
     assert_eq!(store_single(store.as_ref(), &new, 5).await, None);
     let found = file(store.as_ref(), new.id).await;
-    assert_eq!(
-        (found.user, found.role, found.blob),
-        (BERT, Role::Media, new.blob)
-    );
+    assert_eq!((found.user, found.role, found.blob), (BERT, Role::Media, new.blob));
     assert_eq!((found.size, found.crc32), (10, new.file.crc32));
     assert_eq!((found.filename, found.named), (new.file.filename, false));
     let received = store.received_parts(new.id).await.expect("no error");
@@ -33,10 +30,7 @@ pub(crate) async fn a_uuid_is_stored_once_whatever_it_named_before(records: &dyn
     let receiving = upload(ANNA, 2);
     begin(store.as_ref(), &receiving, 5).await;
     for id in [first.id, removed.id, receiving.id] {
-        let again = NewSingle {
-            id,
-            ..single(ANNA, None)
-        };
+        let again = NewSingle { id, ..single(ANNA, None) };
         let stored = store.store_single(again, 7).await.expect("no error");
         assert_eq!(stored, Stored::Exists);
     }
@@ -50,16 +44,10 @@ pub(crate) async fn a_thumbnail_belongs_to_its_media(records: &dyn Records) {
     let thumbnail = single(ANNA, Some(media.id));
     assert_eq!(store_single(store.as_ref(), &thumbnail, 6).await, None);
     let found = file(store.as_ref(), thumbnail.id).await;
-    assert_eq!(
-        (found.role, found.parent),
-        (Role::Thumbnail, Some(media.id))
-    );
+    assert_eq!((found.role, found.parent), (Role::Thumbnail, Some(media.id)));
     let media_file = file(store.as_ref(), media.id).await;
     assert_eq!(media_file.thumbnail, Some(thumbnail.id));
-    let found = store
-        .find_files(vec![thumbnail.id])
-        .await
-        .expect("no error");
+    let found = store.find_files(vec![thumbnail.id]).await.expect("no error");
     assert_eq!(found[0].as_ref().map(|file| file.id), Some(media.id));
 }
 
@@ -89,10 +77,7 @@ pub(crate) async fn the_media_may_still_be_on_its_way(records: &dyn Records) {
     begin(store.as_ref(), &media, 5).await;
     let thumbnail = single(ANNA, Some(media.id));
     store_single(store.as_ref(), &thumbnail, 6).await;
-    let found = store
-        .find_files(vec![thumbnail.id])
-        .await
-        .expect("no error");
+    let found = store.find_files(vec![thumbnail.id]).await.expect("no error");
     assert!(found[0].is_none(), "no File yet");
 }
 

@@ -33,10 +33,7 @@ pub(crate) async fn a_uuid_begins_once_whoever_asks(records: &dyn Records) {
     let new = upload(ANNA, 3);
     begin(store.as_ref(), &new, 5).await;
     for user in [ANNA, BERT] {
-        let again = NewUpload {
-            id: new.id,
-            ..upload(user, 9)
-        };
+        let again = NewUpload { id: new.id, ..upload(user, 9) };
         let begun = store.begin_upload(again, NO_CAP, 6).await;
         assert_eq!(begun.expect("no error"), Begun::Exists);
     }
@@ -55,12 +52,9 @@ pub(crate) async fn at_the_cap_only_an_idle_upload_makes_room(records: &dyn Reco
     assert_eq!(refused.expect("no error"), Begun::TooMany);
     let newest = upload(ANNA, 1);
     let begun = store.begin_upload(newest.clone(), cap(21), 100).await;
-    let evicted = Some((idle.id, idle.blob));
+    let evicted = Some((idle.id, vec![idle.blob]));
     assert_eq!(begun.expect("no error"), Begun::Begun { evicted });
-    assert!(matches!(
-        state(store.as_ref(), idle.id).await,
-        State::Expired
-    ));
+    assert!(matches!(state(store.as_ref(), idle.id).await, State::Expired));
     for id in [busy.id, newest.id] {
         unfinished(store.as_ref(), id).await;
     }
@@ -73,10 +67,7 @@ pub(crate) async fn the_cap_counts_one_users_unfinished_uploads_alone(records: &
     begin(store.as_ref(), &removed, 5).await;
     store.remove(removed.id, false, 6).await.expect("removed");
     begin(store.as_ref(), &upload(BERT, 1), 5).await;
-    let cap = UnfinishedCap {
-        max: 1,
-        idle_since: 0,
-    };
+    let cap = UnfinishedCap { max: 1, idle_since: 0 };
     let first = store.begin_upload(upload(ANNA, 1), cap, 7).await;
     assert_eq!(first.expect("no error"), Begun::Begun { evicted: None });
     let second = store.begin_upload(upload(ANNA, 1), cap, 7).await;
@@ -89,10 +80,7 @@ pub(crate) async fn parts_are_on_record_in_any_order(records: &dyn Records) {
     begin(store.as_ref(), &new, 5).await;
     let parts = [(3, 30, 4), (0, 0, 10), (1, 10, 20)].map(|(i, o, s)| plain_part(i, o, s));
     for (part, now) in parts.iter().zip([10, 30, 20]) {
-        assert_eq!(
-            record(store.as_ref(), new.id, *part, now).await,
-            Recorded::Stored
-        );
+        assert_eq!(record(store.as_ref(), new.id, *part, now).await, Recorded::Stored);
     }
     let found = unfinished(store.as_ref(), new.id).await;
     for part in parts {
@@ -110,18 +98,11 @@ pub(crate) async fn a_parts_numbers_are_kept_up_to_their_limits(records: &dyn Re
     begin(store.as_ref(), &new, 5).await;
     let largest = NewPart {
         index: total_parts - 1,
-        part: Part {
-            offset: i64::MAX as u64 - 10,
-            size: 10,
-            crc32: u32::MAX,
-        },
+        part: Part { offset: i64::MAX as u64 - 10, size: 10, crc32: u32::MAX },
         total_size: Some(i64::MAX as u64),
         even_size: None,
     };
-    assert_eq!(
-        record(store.as_ref(), new.id, largest, 5).await,
-        Recorded::Stored
-    );
+    assert_eq!(record(store.as_ref(), new.id, largest, 5).await, Recorded::Stored);
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.layout.part(largest.index), Some(&largest.part));
     assert_eq!(found.layout.total_size, largest.total_size);
@@ -132,15 +113,9 @@ pub(crate) async fn a_recorded_index_is_refused_and_stays_as_it_was(records: &dy
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
     let first = plain_part(0, 0, 10);
-    assert_eq!(
-        record(store.as_ref(), new.id, first, 5).await,
-        Recorded::Stored
-    );
+    assert_eq!(record(store.as_ref(), new.id, first, 5).await, Recorded::Stored);
     for again in [first, plain_part(0, 5, 99)] {
-        assert_eq!(
-            record(store.as_ref(), new.id, again, 6).await,
-            Recorded::Refused
-        );
+        assert_eq!(record(store.as_ref(), new.id, again, 6).await, Recorded::Refused);
     }
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.layout.part(0), Some(&first.part));
@@ -151,10 +126,7 @@ pub(crate) async fn parts_that_belong_to_nothing_are_refused(records: &dyn Recor
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
     let beyond = plain_part(2, 0, 10);
-    assert_eq!(
-        record(store.as_ref(), new.id, beyond, 5).await,
-        Recorded::Refused
-    );
+    assert_eq!(record(store.as_ref(), new.id, beyond, 5).await, Recorded::Refused);
     let done = finished(store.as_ref(), ANNA, 5).await;
     for id in [done.id, upload(ANNA, 1).id] {
         let refused = record(store.as_ref(), id, plain_part(0, 0, 10), 6).await;
@@ -181,11 +153,7 @@ pub(crate) async fn a_part_that_contradicts_the_whole_is_refused(records: &dyn R
         (says(3, None, None), Recorded::Stored),
     ];
     for (part, expected) in steps {
-        assert_eq!(
-            record(store.as_ref(), new.id, part, 6).await,
-            expected,
-            "{part:?}"
-        );
+        assert_eq!(record(store.as_ref(), new.id, part, 6).await, expected, "{part:?}");
     }
     let layout = unfinished(store.as_ref(), new.id).await.layout;
     assert_eq!((layout.total_size, layout.even_size), (Some(50), Some(10)));
@@ -215,10 +183,7 @@ pub(crate) async fn finishing_makes_a_file_once(records: &dyn Records) {
     assert_eq!((found.size, found.crc32), (35, first.crc32));
     assert_eq!((found.duration_secs, found.named), (Some(7), true));
     assert!(!found.attached && found.thumbnail.is_none() && found.parent.is_none());
-    assert_eq!(
-        store.received_parts(new.id).await.expect("no error"),
-        received
-    );
+    assert_eq!(store.received_parts(new.id).await.expect("no error"), received);
 }
 
 pub(crate) async fn uploads_expire_when_nothing_was_stored_for_long(records: &dyn Records) {
@@ -232,12 +197,9 @@ pub(crate) async fn uploads_expire_when_nothing_was_stored_for_long(records: &dy
     let done = finished(store.as_ref(), ANNA, 10).await;
     assert_eq!(store.expire(99, 10, 200).await.expect("no error"), []);
     let expired = store.expire(100, 10, 200).await.expect("no error");
-    assert_eq!(expired, [(idle.id, idle.blob)]);
+    assert_eq!(expired, [(idle.id, vec![idle.blob])]);
     assert_eq!(store.expire(100, 10, 200).await.expect("no error"), []);
-    assert!(matches!(
-        state(store.as_ref(), idle.id).await,
-        State::Expired
-    ));
+    assert!(matches!(state(store.as_ref(), idle.id).await, State::Expired));
     for id in [busy.id, young.id] {
         unfinished(store.as_ref(), id).await;
     }
@@ -250,7 +212,7 @@ pub(crate) async fn no_more_expire_at_once_than_asked_for(records: &dyn Records)
     for _ in 0..7 {
         let new = upload(ANNA, 1);
         begin(store.as_ref(), &new, 5).await;
-        all.push((new.id, new.blob));
+        all.push((new.id, vec![new.blob]));
     }
     let mut expired = Vec::new();
     for expected in [3, 3, 1, 0] {
@@ -275,10 +237,7 @@ pub(crate) async fn an_expired_uuid_begins_afresh_once_it_is_forgotten(records: 
     assert_eq!(begun.expect("no error"), Begun::Exists);
     store.forget_expired(new.id).await.expect("forgotten");
     assert!(store.load(new.id).await.expect("no error").is_none());
-    let again = NewUpload {
-        id: new.id,
-        ..upload(ANNA, 9)
-    };
+    let again = NewUpload { id: new.id, ..upload(ANNA, 9) };
     begin(store.as_ref(), &again, 101).await;
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.layout.total_parts, 9);
@@ -303,11 +262,7 @@ pub(crate) async fn every_record_outlives_the_store(records: &dyn Records) {
     begin(store.as_ref(), &late, 1).await;
     begin(store.as_ref(), &open, 5).await;
     begin(store.as_ref(), &gone, 5).await;
-    let part = NewPart {
-        total_size: Some(30),
-        even_size: Some(10),
-        ..plain_part(1, 10, 10)
-    };
+    let part = NewPart { total_size: Some(30), even_size: Some(10), ..plain_part(1, 10, 10) };
     record(store.as_ref(), open.id, part, 6).await;
     store.remove(gone.id, false, 6).await.expect("removed");
     store.expire(5, 1, 6).await.expect("expired");
@@ -318,14 +273,8 @@ pub(crate) async fn every_record_outlives_the_store(records: &dyn Records) {
     let layout = unfinished(store.as_ref(), open.id).await.layout;
     assert_eq!(layout.part(1), Some(&part.part));
     assert_eq!((layout.total_size, layout.even_size), (Some(30), Some(10)));
-    assert!(matches!(
-        state(store.as_ref(), gone.id).await,
-        State::Removed
-    ));
-    assert!(matches!(
-        state(store.as_ref(), late.id).await,
-        State::Expired
-    ));
+    assert!(matches!(state(store.as_ref(), gone.id).await, State::Removed));
+    assert!(matches!(state(store.as_ref(), late.id).await, State::Expired));
     assert!(file(store.as_ref(), done.id).await.attached);
     store.close().await.expect("closed");
     drop(store);
