@@ -25,7 +25,8 @@ use crate::wire::disposition::{Disposition, content_disposition};
 use crate::wire::error::ApiError;
 use crate::wire::range::{Served, if_match, if_none_match, resolve};
 
-/// A served file may show itself and nothing else: no script, no form, no other origin. Embedding it elsewhere is the receiver's page's business.
+/// A served file may show itself and nothing else: no script, no form, no other origin. Embedding it
+/// elsewhere is the receiver's page's business.
 const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; \
                        style-src 'unsafe-inline'";
 
