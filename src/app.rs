@@ -1,7 +1,6 @@
 //! The application: opens the stores and holds what requests share.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use crate::links::{Links, random_secret};
 use crate::metadata::MetadataStore;
 use crate::metadata::sqlite::SqliteStore;
 use crate::storage::BlobStore;
-use crate::storage::disk::{DiskStore, make_private_dir};
+use crate::storage::disk::{DiskStore, make_private_dir, make_private_file};
 use crate::uploads::Uploads;
 
 /// What requests share.
@@ -87,7 +86,10 @@ async fn introduce(
     let recorded = metadata.store_id(BlobId::random()).await?;
     match blobs.marker().await? {
         Some(marker) if marker == recorded => Ok(()),
-        None if blobs.list_older_than(u64::MAX).await?.is_empty() => {
+        // The first start, or one that was cut off before it had marked the store.
+        None if !metadata.has_uploads().await?
+            && blobs.list_older_than(u64::MAX).await?.is_empty() =>
+        {
             Ok(blobs.mark(recorded).await?)
         }
         _ => {
@@ -120,12 +122,6 @@ fn lock(dir: &Path) -> Result<File, ConfigError> {
 
 fn make_secret(path: &Path) -> std::io::Result<Secret> {
     let secret = Secret::random();
-    // Complete under its name, or not there: an empty secret would stop every later start.
-    let half_made = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half_made)?;
-    writeln!(file, "{}", secret.expose())?;
-    file.sync_all()?;
-    std::fs::rename(half_made, path)?;
+    make_private_file(path, secret.expose())?;
     Ok(secret)
 }

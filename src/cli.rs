@@ -19,12 +19,12 @@ pub struct Cli {
 }
 
 const AFTER_SERVE: &str = "\
-Sizes are bytes or KiB, MiB, GiB; times are seconds or s, m, h, d. A flag wins over its variable, which
-wins over the file.
+Sizes are bytes or KiB, MiB, GiB; times are seconds or s, m, h, d.
+A flag wins over its variable, which wins over the file.
 
 Examples:
   haversack serve
-  haversack serve --listen 0.0.0.0:8080 --data-dir /var/lib/haversack --public-url https://media.example.org
+  haversack serve --listen 0.0.0.0:8080 --data-dir /var/lib/haversack
   HAVERSACK_MAX_FILE_SIZE=50MiB haversack serve --config /etc/haversack.toml";
 
 #[derive(Debug, Subcommand)]

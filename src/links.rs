@@ -48,8 +48,8 @@ pub enum LinkError {
     Expired,
 }
 
-/// The query of a link.
-#[derive(Clone, Debug, serde::Deserialize)]
+/// The query of a link. Not `Debug`: it holds a signature.
+#[derive(Clone, serde::Deserialize)]
 pub struct LinkQuery {
     /// Unix seconds from which on it shows nothing.
     pub expires: u64,

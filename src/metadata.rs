@@ -397,6 +397,9 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// The keys that sign links, newest first; `first` becomes one when there is none.
     async fn link_keys(&self, first: [u8; 32], now: u64) -> Result<Vec<LinkKey>, Error>;
 
+    /// Whether any upload was ever begun.
+    async fn has_uploads(&self) -> Result<bool, Error>;
+
     /// The id of the byte store that these records speak of; `fresh` becomes it when there is none yet.
     async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error>;
 

@@ -65,6 +65,17 @@ pub enum WriteError {
     Store(#[from] io::Error),
 }
 
+/// Why a blob is not sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// Its bytes are not all there, or the disk failed to keep them: asking again would not say which.
+    #[error("the bytes are lost or not durable: {0}")]
+    Lost(#[source] io::Error),
+    /// Something else failed; the bytes are as they were.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+}
+
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
@@ -99,7 +110,7 @@ pub trait BlobStore: Send + Sync + 'static {
     ) -> Result<Written, WriteError>;
 
     /// Makes a blob of exactly these parts, given in order and end to end, durable. Repeating it is harmless.
-    async fn seal(&self, blob: BlobId, parts: &[Part]) -> io::Result<()>;
+    async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError>;
 
     /// Reads `range`. An error of the kind `NotFound` when there is no such blob, `UnexpectedEof` when it is
     /// shorter.

@@ -4,11 +4,19 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Begins to log what `filter` lets through; a second call changes nothing.
 pub fn start(filter: &str) -> Result<(), String> {
-    let filter =
-        EnvFilter::try_new(filter).map_err(|error| format!("log filter {filter:?}: {error}"))?;
+    let wrong = |why: &dyn std::fmt::Display| format!("log filter {filter:?}: {why}");
+    // A misspelled level would count as a module's name and silence everything else.
+    let levels = filter.split(',').filter(|directive| !directive.contains('='));
+    if let Some(word) = levels.map(str::trim).find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(wrong(&format_args!(
+            "{word:?} is no level: error, warn, info, debug or trace"
+        )));
+    }
+    let filter = EnvFilter::try_new(filter).map_err(|error| wrong(&error))?;
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

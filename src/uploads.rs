@@ -70,7 +70,8 @@ impl Uploads {
     async fn stored(&self, id: UploadId) -> Result<StoredFile, Refusal> {
         match self.metadata.load(id).await?.map(|record| record.state) {
             Some(State::Finished(file)) => Ok(*file),
-            _ => Err(Refusal::Removed), // deleted in the same moment
+            Some(state) => Err(self.gone(id, state.standing()).await.unwrap_or(Refusal::Raced)),
+            None => Err(Refusal::Raced),
         }
     }
 
@@ -151,7 +152,7 @@ impl Uploads {
             let now = this.clock.unix_secs();
             match this.metadata.remove(id, owner.is_none(), now).await? {
                 Removed::Removed { blobs } => {
-                    this.entries.get(id).forget_and_revoke();
+                    this.entries.get(id).end(Standing::Removed);
                     this.delete_blobs(blobs).await;
                     Ok(())
                 }
@@ -175,7 +176,7 @@ impl Uploads {
             }
             count += expired.len();
             for (id, blobs) in expired {
-                self.entries.get(id).forget_and_revoke();
+                self.entries.get(id).end(Standing::Expired);
                 self.delete_blobs(blobs).await;
             }
         }

@@ -31,6 +31,7 @@ pub(super) struct Arguments {
     ttl: Span,
 
     /// The server's data directory, whose secret signs when no other is configured
+    /// [default: ./haversack-data]
     #[arg(long, env = "HAVERSACK_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
 

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::sync::Semaphore;
 
 use super::{
     Begun, Cursor, Error, Forgotten, LinkKey, Listed, MetadataStore, NewFile, NewPart, NewSingle,
@@ -29,14 +30,16 @@ mod migrations {
 
 /// How long a connection waits for another one's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Idle reading connections kept open; more are made when more are needed at once.
-const IDLE_READERS: usize = 4;
+/// Reading connections at most; they are made when they are needed and kept.
+const READERS: usize = 8;
 
 /// The SQLite store. One process at a time; the caller holds the data directory's lock.
 pub struct SqliteStore {
     path: PathBuf,
     committer: Arc<Committer>,
     readers: Arc<Mutex<Vec<Connection>>>,
+    /// Bounds the readers: each holds two open files.
+    turns: Semaphore,
 }
 
 impl SqliteStore {
@@ -53,7 +56,8 @@ impl SqliteStore {
         let mut writer = connect(&path)?;
         migrations::migrations::runner().run(&mut writer).map_err(failed)?;
         let committer = Committer::start(writer, &path)?;
-        Ok(Self { path, committer, readers: Arc::default() })
+        let turns = Semaphore::new(READERS);
+        Ok(Self { path, committer, readers: Arc::default(), turns })
     }
 
     /// Runs `query` on a reading connection, away from the async threads.
@@ -61,6 +65,7 @@ impl SqliteStore {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
+        let _turn = self.turns.acquire().await.map_err(failed)?;
         let (readers, path) = (Arc::clone(&self.readers), self.path.clone());
         let work = move || {
             let idle = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -69,10 +74,7 @@ impl SqliteStore {
                 None => connect(&path)?,
             };
             let result = query(&connection).map_err(sqlite);
-            let mut readers = readers.lock().unwrap_or_else(PoisonError::into_inner);
-            if readers.len() < IDLE_READERS {
-                readers.push(connection);
-            }
+            readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             result
         };
         tokio::task::spawn_blocking(work).await.map_err(failed)?
@@ -186,6 +188,10 @@ impl MetadataStore for SqliteStore {
 
     async fn link_keys(&self, first: [u8; 32], now: u64) -> Result<Vec<LinkKey>, Error> {
         self.committer.submit_durable(move |tx| steps::link_keys(tx, first, now)).await
+    }
+
+    async fn has_uploads(&self) -> Result<bool, Error> {
+        self.read(|connection| connection.prepare("SELECT 1 FROM uploads")?.exists(())).await
     }
 
     async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error> {

@@ -14,7 +14,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::{BlobStore, Incoming, Outgoing, WriteError, Written, each_frame};
+use super::{BlobStore, Incoming, Outgoing, SealError, WriteError, Written, each_frame};
 use crate::ids::BlobId;
 use crate::part::Part;
 
@@ -52,12 +52,21 @@ impl DiskStore {
     }
 }
 
-/// Makes a folder only its owner can open; one that is there already is left as it is.
+/// Makes a folder only its owner can open, and what is missing above it; one that is there already is left
+/// as it is.
 pub fn make_private_dir(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        result => result,
-    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes a file of one line that only its owner can read: complete under its name, or not there. The caller
+/// syncs the folder.
+pub fn make_private_file(path: &Path, line: &str) -> io::Result<()> {
+    let half_made = path.with_extension("new");
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half_made)?;
+    writeln!(file, "{line}")?;
+    file.sync_all()?;
+    std::fs::rename(half_made, path)
 }
 
 #[async_trait::async_trait]
@@ -79,25 +88,11 @@ impl BlobStore for DiskStore {
         each_frame(limit, body, |frame, at| file.write_all_at(frame, offset + at)).await
     }
 
-    async fn seal(&self, blob: BlobId, parts: &[Part]) -> io::Result<()> {
+    async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
         let size = parts.last().map_or(0, |last| last.range().end);
         let (path, shard) = (self.path(blob), self.shard(blob));
-        blocking(move || {
-            let file = OpenOptions::new().read(true).write(true).open(path)?;
-            let length = file.metadata()?.len();
-            if length < size {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    format!("the blob has {length} bytes of {size}"),
-                ));
-            }
-            if length > size {
-                file.set_len(size)?; // left by a sender that was cut off behind the end
-            }
-            file.sync_all()?;
-            File::open(shard)?.sync_all()
-        })
-        .await
+        let sealed = blocking(move || Ok(seal(&path, &shard, size))).await?;
+        sealed
     }
 
     async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
@@ -182,23 +177,43 @@ impl BlobStore for DiskStore {
     async fn mark(&self, id: BlobId) -> io::Result<()> {
         let (folder, path) = (self.folder.clone(), self.marker_path());
         blocking(move || {
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-            writeln!(file, "{id}")?;
-            file.sync_all()?;
+            make_private_file(&path, &id.to_string())?;
             File::open(folder)?.sync_all()
         })
         .await
     }
 
     async fn check(&self) -> io::Result<()> {
-        let probe = self.folder.join(format!("probe-{}", BlobId::random()));
+        let probe = self.folder.join("probe");
         blocking(move || {
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe)?;
-            std::fs::remove_file(probe)
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
+            match std::fs::remove_file(probe) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()), // a probe at the same time may have removed it
+            }
         })
         .await
     }
+}
+
+fn seal(path: &Path, shard: &Path, size: u64) -> Result<(), SealError> {
+    let shard = File::open(shard)?;
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(SealError::Lost(error));
+        }
+        opened => opened?,
+    };
+    let length = file.metadata()?.len();
+    if length < size {
+        let message = format!("the blob has {length} bytes of {size}");
+        let error = io::Error::new(io::ErrorKind::UnexpectedEof, message);
+        return Err(SealError::Lost(error));
+    }
+    if length > size {
+        file.set_len(size)?; // left by a sender that was cut off behind the end
+    }
+    file.sync_all().and_then(|()| shard.sync_all()).map_err(SealError::Lost)
 }
 
 /// Runs file work that may wait for the disk on the blocking pool.

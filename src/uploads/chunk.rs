@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::claims::{Attempt, Claim};
+use super::claims::{Attempt, Claim, Entry};
 use super::place::{Claimed, Placed, place_first};
 use super::{Filled, Limits, Refusal, Slot, Spool, Uploads, detached};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
-use crate::metadata::State;
-use crate::part::{self, Declaration, Part, Placement, PlacementError};
+use crate::metadata::{Standing, State};
+use crate::part::{self, Declaration, Part, PartIndex, Placement, PlacementError};
 use crate::storage::Written;
 
 /// How often a chunk follows a place that other chunks move while it is copied there.
@@ -186,10 +186,14 @@ impl Uploads {
             return Ok(None);
         }
         spool.check_age()?;
-        if !self.begin(&entry, request, total_parts, spool.blob()).await? {
+        spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
+        let begun = self.begin(&entry, request, total_parts, spool.blob()).await;
+        if matches!(begun, Ok(false) | Err(Refusal::TooManyUnfinished { .. })) {
+            spool.discard();
+        }
+        if !begun? {
             return Ok(None);
         }
-        spool.keep();
         let claim = Claim::new(Arc::clone(&entry), request.declared.index);
         match claim.attempt(&request.declared, Some(written.size), written.size)? {
             Attempt::Granted { .. } => Ok(Some(claim)),
@@ -212,14 +216,41 @@ impl Uploads {
             );
         }
         let same_place = part::declared_offset(declared).is_none_or(|start| start == part.offset);
-        if same_place && (part.size, part.crc32) == (written.size, written.crc32) {
-            return Ok(id);
-        }
+        let same = same_place && (part.size, part.crc32) == (written.size, written.crc32);
+        // What was on record when the bytes began to come may be gone by now.
         let index = declared.index;
-        match self.metadata.load(id).await?.map(|record| record.state) {
-            Some(State::Finished(_)) => Err(Refusal::UploadFinished { index }),
-            _ => Err(Refusal::ChunkConflict { index }),
+        let entry = self.entries.get(id);
+        match self.recorded_now(&entry, index).await? {
+            (Standing::Receiving, Some(now)) if now == part => {
+                if same {
+                    Ok(id)
+                } else {
+                    Err(Refusal::ChunkConflict { index })
+                }
+            }
+            (Standing::Finished, _) => {
+                if same {
+                    Ok(id)
+                } else {
+                    Err(Refusal::UploadFinished { index })
+                }
+            }
+            (standing, _) => Err(self.gone(id, standing).await.unwrap_or(Refusal::Raced)),
         }
+    }
+
+    /// How the upload stands, and the part it has at this index while it receives.
+    async fn recorded_now(
+        &self,
+        entry: &Entry,
+        index: PartIndex,
+    ) -> Result<(Standing, Option<Part>), Refusal> {
+        self.load_again(entry).await?;
+        let now = entry.look(|record| match &record.state {
+            State::Receiving(upload) => (Standing::Receiving, upload.layout.part(index).copied()),
+            state => (state.standing(), None),
+        });
+        now.ok_or(Refusal::Raced)
     }
 
     /// Refuses a file whose declared size is over the limit.

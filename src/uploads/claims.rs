@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Refusal;
 
 use crate::ids::{BlobId, UploadId};
-use crate::metadata::{NewPart, Record, State};
+use crate::metadata::{NewPart, Record, Standing, State};
 use crate::part::{self, Declaration, Part, Placement, PlacementError};
 use crate::storage::BodyError;
 
@@ -67,8 +67,8 @@ struct Claimed {
     range: Option<Range<u64>>,
     revoked: CancellationToken,
     committing: bool,
-    /// Revoked because the upload itself is gone.
-    gone: bool,
+    /// Revoked because the upload itself is gone, and how.
+    ended: Option<Standing>,
 }
 
 /// What became of an attempt to claim a part's range.
@@ -125,12 +125,12 @@ impl Entry {
     }
 
     /// Forgets the record and stops everybody who writes: the upload is gone.
-    pub(super) fn forget_and_revoke(&self) {
+    pub(super) fn end(&self, standing: Standing) {
         let mut tracked = lock(&self.tracked);
         tracked.version += 1;
         tracked.record = None;
         for claim in &mut tracked.claims {
-            claim.gone = true;
+            claim.ended = Some(standing);
             claim.revoked.cancel();
         }
     }
@@ -175,7 +175,7 @@ impl Claim {
             range: None,
             revoked: revoked.clone(),
             committing: false,
-            gone: false,
+            ended: None,
         });
         drop(tracked);
         Self { entry, revoked, serial }
@@ -235,9 +235,11 @@ impl Claim {
     /// Why this sender was told to stop.
     pub(super) fn why_revoked(&self) -> Refusal {
         let tracked = lock(&self.entry.tracked);
-        match tracked.claims.iter().find(|claim| claim.serial == self.serial) {
-            Some(claim) if claim.gone => Refusal::Removed,
-            _ => Refusal::Body(BodyError::Superseded),
+        let own = tracked.claims.iter().find(|claim| claim.serial == self.serial);
+        match own.and_then(|claim| claim.ended) {
+            Some(Standing::Expired) => Refusal::Expired,
+            Some(_) => Refusal::Removed,
+            None => Refusal::Body(BodyError::Superseded),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::{self, MediaType};
 use crate::metadata::{NewFile, State, StoredFile, Unfinished};
 use crate::part::Part;
+use crate::storage::SealError;
 
 /// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -52,7 +53,7 @@ impl Uploads {
                 self.stored(request.id).await
             }
             State::Finished(file) => {
-                self.check_claims(&request, file.blob, file.size, &mut known_md5).await?;
+                self.check_stated(&request, file.blob, file.size, &mut known_md5).await?;
                 if let (false, Some(filename)) = (file.named, request.filename) {
                     self.metadata.name_file(request.id, filename).await?;
                 }
@@ -86,10 +87,12 @@ impl Uploads {
                 expected,
             })?;
         same_size(layout.total_size, size)?;
-        self.check_claims(request, blob, size, known_md5).await?;
+        self.check_stated(request, blob, size, known_md5).await?;
         let received: Vec<Part> = layout.parts().map(|(_, part)| *part).collect();
-        if let Err(error) = self.blobs.seal(blob, &received).await {
-            return Err(self.restart(request.id, &error).await?);
+        match self.blobs.seal(blob, &received).await {
+            Ok(()) => {}
+            Err(SealError::Lost(error)) => return Err(self.restart(request.id, &error).await?),
+            Err(SealError::Failed(error)) => return Err(error.into()),
         }
         let name = request.filename.clone().or(filename);
         let media_type = self.sniff(blob, size, name.as_ref()).await?;
@@ -105,7 +108,7 @@ impl Uploads {
     }
 
     /// What a done says of the size and the MD5 of the stored bytes.
-    async fn check_claims(
+    async fn check_stated(
         &self,
         request: &DoneRequest,
         blob: BlobId,
@@ -127,9 +130,11 @@ impl Uploads {
         tracing::error!(%id, %error, "an upload's bytes could not be made durable; it begins again");
         let forgotten = self.metadata.restart_upload(id, BlobId::random()).await?;
         self.entries.get(id).forget();
-        let refusal = if forgotten.is_some() { Refusal::NotDurable } else { Refusal::Removed };
+        if forgotten.is_none() {
+            self.stored(id).await?; // not receiving any more: why?
+        }
         self.delete_blobs(forgotten).await;
-        Ok(refusal)
+        Ok(Refusal::NotDurable)
     }
 
     /// The media type of the stored bytes.

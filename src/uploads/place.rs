@@ -93,7 +93,7 @@ impl Uploads {
             Begun::TooMany => return Err(Refusal::TooManyUnfinished { max: cap.max }),
         };
         if let Some((id, blobs)) = evicted {
-            self.entries.get(id).forget_and_revoke();
+            self.entries.get(id).end(Standing::Expired);
             self.delete_blobs(blobs).await;
         }
         self.loaded(entry).await
@@ -191,6 +191,15 @@ impl Uploads {
         }
     }
 
+    /// Loads the record if it was forgotten since.
+    pub(super) async fn load_again(&self, entry: &Entry) -> Result<(), Refusal> {
+        if entry.look(|_| ()).is_none() {
+            let _loading = entry.loading.lock().await;
+            self.loaded(entry).await?;
+        }
+        Ok(())
+    }
+
     /// Where the part goes now that its size and all its fields are known.
     pub(super) async fn place_again(
         &self,
@@ -198,10 +207,7 @@ impl Uploads {
         declared: &Declaration,
         size: u64,
     ) -> Result<Placed, Refusal> {
-        if entry.look(|_| ()).is_none() {
-            let _loading = entry.loading.lock().await;
-            self.loaded(entry).await?;
-        }
+        self.load_again(entry).await?;
         let placed = entry.look(|record| match &record.state {
             State::Receiving(unfinished) => {
                 part::place(declared, &unfinished.layout, Some(size)).map(Some)

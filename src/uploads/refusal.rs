@@ -2,7 +2,7 @@
 
 use crate::metadata;
 use crate::part::{PartIndex, PlacementError, describe_ranges};
-use crate::storage::{BodyError, WriteError};
+use crate::storage::{BodyError, SealError, WriteError};
 
 /// Why a request is refused. The messages are for the client, but for `Internal`.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,14 @@ impl From<std::io::Error> for Refusal {
         match error.kind() {
             StorageFull | QuotaExceeded => Self::StorageFull,
             _ => Self::Internal(Box::new(error)),
+        }
+    }
+}
+
+impl From<SealError> for Refusal {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Lost(error) | SealError::Failed(error) => error.into(),
         }
     }
 }

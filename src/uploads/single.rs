@@ -100,15 +100,21 @@ impl Uploads {
                 received: vec![part],
             },
         };
+        spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
         match self.metadata.store_single(new.clone(), self.clock.unix_secs()).await? {
             Stored::Stored { replaced } => {
-                spool.keep();
                 self.entries.get(id).forget();
                 self.delete_blobs(replaced).await;
                 Ok(new.stored())
             }
-            Stored::NoParent => Err(Refusal::NoParent),
-            Stored::Exists => self.same_file(id, &request, written).await?.ok_or(Refusal::Raced),
+            Stored::NoParent => {
+                spool.discard();
+                Err(Refusal::NoParent)
+            }
+            Stored::Exists => {
+                spool.discard();
+                self.same_file(id, &request, written).await?.ok_or(Refusal::Raced)
+            }
         }
     }
 

@@ -157,9 +157,14 @@ impl Spool {
         stored(self.blobs.as_ref(), self.blob, 0..size).await
     }
 
-    /// A record claims it now.
+    /// A record may claim it from now on.
     pub(super) fn keep(&mut self) {
         self.kept = true;
+    }
+
+    /// No record claims it after all.
+    pub(super) fn discard(&mut self) {
+        self.kept = false;
     }
 
     /// Refuses to put bytes on record that are so old that a sweep may take them for nobody's.
