@@ -107,11 +107,3 @@ async fn steps_behind_one_whose_caller_left_are_not_stuck() {
     .await;
     timeout(PATIENCE, records.close()).await.expect("it closes").unwrap();
 }
-
-#[tokio::test]
-async fn a_caller_that_leaves_before_it_asked_changes_nothing() {
-    let (_dir, records, id) = with_a_file().await;
-    drop(records.attach(vec![id]));
-    timeout(PATIENCE, records.check()).await.expect("it is taken").unwrap();
-    assert!(!file(records.as_ref(), id).await.attached);
-}
