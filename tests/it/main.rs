@@ -6,4 +6,5 @@ mod harness;
 mod process;
 mod properties;
 mod protocol;
+mod regressions;
 mod stores;

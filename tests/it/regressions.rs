@@ -1,0 +1,90 @@
+//! What once went wrong: each test failed before its fix.
+
+mod connections;
+mod dropped;
+mod listing;
+mod records;
+mod sealing;
+mod senders;
+mod settings;
+mod strangers;
+mod thumbnails;
+mod traceless;
+
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{TryStreamExt, stream};
+use haversack::clock::Clock;
+use haversack::ids::{UploadId, UserId};
+use haversack::metadata::{MetadataStore, StoredFile};
+use haversack::part::Declaration;
+use haversack::storage::BlobStore;
+use haversack::uploads::{ChunkRequest, DoneRequest, Limits, Refusal, Uploads};
+
+const USER: UserId = UserId(1);
+/// All chunks of these tests are so long.
+const SIZE: u64 = 10;
+
+/// Uploads over stores of a test's own.
+fn uploads(blobs: Arc<dyn BlobStore>, records: Arc<dyn MetadataStore>) -> Arc<Uploads> {
+    let limits = Limits {
+        max_file_size: 1000,
+        max_chunk_size: 1000,
+        max_parts: 10,
+        max_unfinished: 10,
+        max_age: Duration::from_secs(1000),
+        upload_ttl: Duration::from_secs(1000),
+    };
+    Arc::new(Uploads::new(blobs, records, limits, Clock::system()))
+}
+
+/// Sends a chunk that says where it goes: [`SIZE`] times this byte.
+async fn send(
+    uploads: &Arc<Uploads>,
+    id: UploadId,
+    index: u32,
+    total: u32,
+    byte: u8,
+) -> Result<UploadId, Refusal> {
+    let declared = Declaration {
+        index,
+        total_parts: Some(total),
+        offset: Some(u64::from(index) * SIZE),
+        size: Some(SIZE),
+        ..Declaration::default()
+    };
+    let request = ChunkRequest {
+        user: USER,
+        id: Some(id),
+        declared,
+        filename: None,
+        declared_type: None,
+        parent: None,
+    };
+    let body = stream::iter([Ok(Bytes::from(vec![byte; 10]))]);
+    let slot = uploads.slot(Some(&request), u64::MAX).await?;
+    let filled = slot.fill(pin!(body)).await?;
+    uploads.accept_chunk(filled, request).await
+}
+
+async fn done(uploads: &Arc<Uploads>, id: UploadId) -> Result<StoredFile, Refusal> {
+    let request = DoneRequest { user: USER, id, filename: None, total_size: None, md5: None };
+    uploads.done(request).await
+}
+
+async fn contents(uploads: &Uploads, file: &StoredFile) -> String {
+    let bytes = uploads.read(file, 0..file.size).await.unwrap();
+    let frames: Vec<Bytes> = bytes.try_collect().await.unwrap();
+    String::from_utf8(frames.concat()).unwrap()
+}
+
+/// How many blobs there are below a data directory.
+fn blobs_in(data: &Path) -> usize {
+    let entries = |path: &Path| std::fs::read_dir(path).unwrap().map(Result::unwrap);
+    let shards = entries(&data.join("blobs")).filter(|entry| entry.path().is_dir());
+    shards.map(|shard| entries(&shard.path()).count()).sum()
+}

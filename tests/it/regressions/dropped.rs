@@ -1,0 +1,109 @@
+//! A caller that goes away right after it asked: its step is taken, and nobody's step behind it is stuck.
+
+use std::sync::Arc;
+
+use futures_util::poll;
+use haversack::filename::Filename;
+use haversack::ids::{BlobId, UploadId};
+use haversack::media::MediaType;
+use haversack::metadata::sqlite::SqliteStore;
+use haversack::metadata::{
+    Error, MetadataStore, NewFile, NewSingle, NewUpload, Role, State, Stored, StoredFile,
+    UnfinishedCap,
+};
+use haversack::part::Part;
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use super::USER;
+use crate::harness::{PATIENCE, eventually};
+
+/// Records with a single file.
+async fn with_a_file() -> (TempDir, Arc<dyn MetadataStore>, UploadId) {
+    let dir = tempfile::tempdir().unwrap();
+    let records: Arc<dyn MetadataStore> = Arc::new(SqliteStore::open(dir.path()).unwrap());
+    let new = NewSingle {
+        id: UploadId::random(),
+        user: USER,
+        role: Role::Media,
+        parent: None,
+        blob: BlobId::random(),
+        declared_type: None,
+        file: NewFile {
+            filename: Filename::parse("first.txt").unwrap(),
+            named: false,
+            media_type: MediaType::parse("text/plain").unwrap(),
+            duration_secs: None,
+            size: 3,
+            crc32: 1,
+            received: vec![Part { offset: 0, size: 3, crc32: 1 }],
+        },
+    };
+    let stored = records.store_single(new.clone(), 5).await.unwrap();
+    assert_eq!(stored, Stored::Stored { replaced: None });
+    (dir, records, new.id)
+}
+
+/// Begins to wait and goes away.
+async fn ask_and_leave<T>(step: impl Future<Output = Result<T, Error>>) {
+    let mut step = Box::pin(step);
+    assert!(poll!(step.as_mut()).is_pending(), "it waits for nothing: nothing is tested");
+}
+
+async fn file(records: &dyn MetadataStore, id: UploadId) -> StoredFile {
+    match records.load(id).await.unwrap().unwrap().state {
+        State::Finished(file) => *file,
+        state => panic!("{state:?}"),
+    }
+}
+
+fn new_upload() -> NewUpload {
+    NewUpload {
+        id: UploadId::random(),
+        user: USER,
+        blob: BlobId::random(),
+        total_parts: 1,
+        filename: None,
+        declared_type: None,
+        parent: None,
+    }
+}
+
+const NO_CAP: UnfinishedCap = UnfinishedCap { max: u32::MAX, idle_since: 0 };
+
+#[tokio::test]
+async fn a_step_whose_caller_left_is_taken() {
+    let (_dir, records, id) = with_a_file().await;
+    ask_and_leave(records.name_file(id, Filename::parse("second.txt").unwrap())).await;
+    eventually("the file has its name", async || {
+        file(records.as_ref(), id).await.filename.as_str() == "second.txt"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_durable_step_whose_caller_left_is_taken() {
+    let (_dir, records, id) = with_a_file().await;
+    ask_and_leave(records.attach(vec![id])).await;
+    eventually("the file is attached", async || file(records.as_ref(), id).await.attached).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steps_behind_one_whose_caller_left_are_not_stuck() {
+    let (_dir, records, id) = with_a_file().await;
+    let (named, begun) = (Filename::parse("second.txt").unwrap(), new_upload());
+    ask_and_leave(records.name_file(id, named)).await;
+    ask_and_leave(records.attach(vec![id])).await;
+    ask_and_leave(records.begin_upload(begun.clone(), NO_CAP, 6)).await;
+    let behind = timeout(PATIENCE, records.check());
+    behind.await.expect("it is taken").unwrap();
+    let behind = timeout(PATIENCE, records.begin_upload(new_upload(), NO_CAP, 6));
+    behind.await.expect("it is taken").unwrap();
+    eventually("all three are taken", async || {
+        let file = file(records.as_ref(), id).await;
+        let begun = records.load(begun.id).await.unwrap();
+        file.attached && file.named && begun.is_some()
+    })
+    .await;
+    timeout(PATIENCE, records.close()).await.expect("it closes").unwrap();
+}

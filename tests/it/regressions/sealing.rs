@@ -1,0 +1,139 @@
+//! A file whose bytes the disk failed to keep must be sent again: a second sync would say they are safe.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::response::IntoResponse;
+use haversack::ids::{BlobId, UploadId};
+use haversack::metadata::State;
+use haversack::metadata::sqlite::SqliteStore;
+use haversack::part::Part;
+use haversack::storage::disk::DiskStore;
+use haversack::storage::{BlobStore, Incoming, Outgoing, WriteError, Written};
+use haversack::uploads::{Refusal, Uploads};
+use haversack::wire::error::ApiError;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{USER, blobs_in, contents, done, send, uploads};
+
+/// A disk whose first seal fails, although all bytes can be read.
+struct Failing {
+    disk: DiskStore,
+    failed: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl BlobStore for Failing {
+    async fn write_part(
+        &self,
+        blob: BlobId,
+        offset: u64,
+        limit: u64,
+        body: Incoming<'_>,
+    ) -> Result<Written, WriteError> {
+        self.disk.write_part(blob, offset, limit, body).await
+    }
+
+    async fn seal(&self, blob: BlobId, parts: &[Part]) -> io::Result<()> {
+        if !self.failed.swap(true, Ordering::SeqCst) {
+            return Err(io::Error::other("the disk is broken"));
+        }
+        self.disk.seal(blob, parts).await
+    }
+
+    async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
+        self.disk.read(blob, range).await
+    }
+
+    async fn delete(&self, blob: BlobId) -> io::Result<bool> {
+        self.disk.delete(blob).await
+    }
+
+    async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
+        self.disk.list_older_than(unix_secs).await
+    }
+
+    async fn marker(&self) -> io::Result<Option<BlobId>> {
+        self.disk.marker().await
+    }
+
+    async fn mark(&self, id: BlobId) -> io::Result<()> {
+        self.disk.mark(id).await
+    }
+
+    async fn check(&self) -> io::Result<()> {
+        self.disk.check().await
+    }
+}
+
+/// An upload of two chunks whose done has failed, and how.
+async fn failed() -> (TempDir, Arc<Uploads>, UploadId, Refusal) {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = DiskStore::open(dir.path()).unwrap();
+    let blobs = Arc::new(Failing { disk, failed: AtomicBool::new(false) });
+    let uploads = uploads(blobs, Arc::new(SqliteStore::open(dir.path()).unwrap()));
+    let id = UploadId::random();
+    send(&uploads, id, 0, 2, b'a').await.unwrap();
+    send(&uploads, id, 1, 2, b'b').await.unwrap();
+    let refusal = done(&uploads, id).await.expect_err("the seal fails");
+    (dir, uploads, id, refusal)
+}
+
+/// Status, code and whole body of what a client would see.
+async fn shown(refusal: Refusal) -> (u16, String, Value) {
+    let response = ApiError::from(refusal).into_response();
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+    let json: Value = serde_json::from_slice(&body).unwrap();
+    (status, json["errors"][0]["code"].as_str().unwrap().to_owned(), json)
+}
+
+#[tokio::test]
+async fn a_done_whose_bytes_can_not_be_made_durable_asks_to_begin_again() {
+    let (_dir, _uploads, _, refusal) = failed().await;
+    let (status, code, json) = shown(refusal).await;
+    assert_eq!((status, code.as_str()), (503, "not_durable"), "{json}");
+    assert_eq!(json["reset"], true, "{json}");
+    assert_eq!(json["preventRetry"], false, "{json}");
+}
+
+#[tokio::test]
+async fn bytes_that_could_not_be_made_durable_are_forgotten() {
+    let (dir, uploads, id, _) = failed().await;
+    let State::Receiving(unfinished) = uploads.record(id, USER).await.unwrap().state else {
+        panic!("the upload goes on");
+    };
+    assert_eq!(unfinished.layout.received_bytes(), 0);
+    assert_eq!(blobs_in(dir.path()), 0);
+}
+
+#[tokio::test]
+async fn a_done_right_after_a_failed_one_never_makes_a_file() {
+    let (_dir, uploads, id, _) = failed().await;
+    let refusal = done(&uploads, id).await.expect_err("its chunks are forgotten");
+    let (status, code, json) = shown(refusal).await;
+    assert_eq!((status, code.as_str()), (400, "chunks_missing"), "{json}");
+    assert_eq!(json["missing"], serde_json::json!([0, 1]));
+}
+
+#[tokio::test]
+async fn everything_sent_again_after_a_failed_done_makes_the_file() {
+    let (_dir, uploads, id, _) = failed().await;
+    send(&uploads, id, 0, 2, b'a').await.unwrap();
+    send(&uploads, id, 1, 2, b'b').await.unwrap();
+    let file = done(&uploads, id).await.unwrap();
+    assert_eq!(file.id, id);
+    assert_eq!(contents(&uploads, &file).await, "aaaaaaaaaabbbbbbbbbb");
+}
+
+#[tokio::test]
+async fn other_bytes_may_be_sent_after_a_failed_done() {
+    let (_dir, uploads, id, _) = failed().await;
+    send(&uploads, id, 0, 2, b'x').await.unwrap();
+    send(&uploads, id, 1, 2, b'y').await.unwrap();
+    let file = done(&uploads, id).await.unwrap();
+    assert_eq!(contents(&uploads, &file).await, "xxxxxxxxxxyyyyyyyyyy");
+}

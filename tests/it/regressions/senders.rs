@@ -1,0 +1,57 @@
+//! An older sender of a chunk gives way to a newer one that may take its place, and to no other.
+
+use crate::harness::{Client, Form, Raw, Server, eventually};
+
+/// How a form ends.
+const END: &str = "\r\n------haversack-test-boundary--\r\n";
+
+/// Sends a form up to `missing` bytes before its end and waits until `written` bytes of it are stored.
+async fn hanging(server: &Server, user: &Client, form: &Form, missing: usize, written: u64) -> Raw {
+    let before: u64 = server.stored().iter().sum();
+    let raw = Raw::half_sent(server, user, form, missing).await;
+    // Bytes on the disk mean that the sender has claimed its range.
+    eventually("the bytes are written", async || {
+        server.stored().iter().sum::<u64>() >= before + written
+    })
+    .await;
+    raw
+}
+
+#[tokio::test]
+async fn a_newer_request_that_is_refused_leaves_the_older_sender_alone() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let uuid = user.begin(2, "abc").await;
+    let old = Form::chunk(1, 2, "o".repeat(100)).uuid(&uuid);
+    let mut old = hanging(&server, &user, &old, 10 + END.len(), 1).await;
+    let wrong = Form::chunk(1, 3, "n".repeat(100)).uuid(&uuid);
+    user.upload(wrong).await.refused(400, "changed").of_field("totalparts");
+    old.send(format!("{}{END}", "o".repeat(10)).as_bytes()).await;
+    old.reply().await.ok();
+    assert_eq!(user.finish(&uuid).await, format!("abc{}", "o".repeat(100)));
+}
+
+#[tokio::test]
+async fn a_newer_sender_gets_its_turn_while_the_older_hangs_behind_its_file() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let uuid = user.begin(2, "abc").await;
+    let old = Form::chunk(1, 2, "o".repeat(100)).uuid(&uuid);
+    let old = old.after("filename", "a".repeat(100));
+    let mut old = hanging(&server, &user, &old, 50 + END.len(), 100).await;
+    user.upload(Form::chunk(1, 2, "n".repeat(100)).uuid(&uuid)).await.ok();
+    old.reply().await.refused(409, "superseded");
+    assert_eq!(user.finish(&uuid).await, format!("abc{}", "n".repeat(100)));
+}
+
+#[tokio::test]
+async fn a_sender_that_hangs_behind_its_file_is_told_when_its_upload_is_cancelled() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let uuid = user.begin(2, "abc").await;
+    let old = Form::chunk(1, 2, "o".repeat(100)).uuid(&uuid);
+    let old = old.after("filename", "a".repeat(100));
+    let mut old = hanging(&server, &user, &old, 50 + END.len(), 100).await;
+    user.delete(&uuid).await.ok();
+    old.reply().await.refused(410, "gone");
+}
