@@ -91,8 +91,7 @@ impl BlobStore for DiskStore {
     async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
         let size = parts.last().map_or(0, |last| last.range().end);
         let (path, shard) = (self.path(blob), self.shard(blob));
-        let sealed = blocking(move || Ok(seal(&path, &shard, size))).await?;
-        sealed
+        blocking(move || Ok(seal(&path, &shard, size))).await?
     }
 
     async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {

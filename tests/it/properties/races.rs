@@ -15,7 +15,7 @@ use haversack::metadata::State;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::part::{Declaration, Part};
 use haversack::storage::disk::DiskStore;
-use haversack::storage::{BlobStore, Incoming, Outgoing, WriteError, Written};
+use haversack::storage::{BlobStore, Incoming, Outgoing, SealError, WriteError, Written};
 use haversack::uploads::{ChunkRequest, Limits, Uploads};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -47,7 +47,7 @@ impl BlobStore for Gate {
         self.disk.write_part(blob, offset, limit, body).await
     }
 
-    async fn seal(&self, blob: BlobId, parts: &[Part]) -> io::Result<()> {
+    async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
         self.disk.seal(blob, parts).await
     }
 

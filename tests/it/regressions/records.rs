@@ -150,6 +150,10 @@ impl MetadataStore for Late {
         self.records.link_keys(first, now).await
     }
 
+    async fn has_uploads(&self) -> Result<bool, Error> {
+        self.records.has_uploads().await
+    }
+
     async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error> {
         self.records.store_id(fresh).await
     }

@@ -11,7 +11,7 @@ use haversack::metadata::State;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::part::Part;
 use haversack::storage::disk::DiskStore;
-use haversack::storage::{BlobStore, Incoming, Outgoing, WriteError, Written};
+use haversack::storage::{BlobStore, Incoming, Outgoing, SealError, WriteError, Written};
 use haversack::uploads::{Refusal, Uploads};
 use haversack::wire::error::ApiError;
 use serde_json::Value;
@@ -37,9 +37,9 @@ impl BlobStore for Failing {
         self.disk.write_part(blob, offset, limit, body).await
     }
 
-    async fn seal(&self, blob: BlobId, parts: &[Part]) -> io::Result<()> {
+    async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
         if !self.failed.swap(true, Ordering::SeqCst) {
-            return Err(io::Error::other("the disk is broken"));
+            return Err(SealError::Lost(io::Error::other("the disk is broken")));
         }
         self.disk.seal(blob, parts).await
     }
