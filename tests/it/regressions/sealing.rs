@@ -23,6 +23,17 @@ use super::{USER, blobs_in, contents, done, send, uploads};
 struct Failing {
     disk: DiskStore,
     failed: AtomicBool,
+    failure: fn() -> SealError,
+}
+
+/// The sync failed.
+fn lost() -> SealError {
+    SealError::Lost(io::Error::other("the disk is broken"))
+}
+
+/// The bytes were not even looked at, as when there are too many open files.
+fn untouched() -> SealError {
+    SealError::Failed(io::Error::other("too many open files"))
 }
 
 #[async_trait::async_trait]
@@ -39,7 +50,7 @@ impl BlobStore for Failing {
 
     async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
         if !self.failed.swap(true, Ordering::SeqCst) {
-            return Err(SealError::Lost(io::Error::other("the disk is broken")));
+            return Err((self.failure)());
         }
         self.disk.seal(blob, parts).await
     }
@@ -71,9 +82,13 @@ impl BlobStore for Failing {
 
 /// An upload of two chunks whose done has failed, and how.
 async fn failed() -> (TempDir, Arc<Uploads>, UploadId, Refusal) {
+    failed_with(lost).await
+}
+
+async fn failed_with(failure: fn() -> SealError) -> (TempDir, Arc<Uploads>, UploadId, Refusal) {
     let dir = tempfile::tempdir().unwrap();
     let disk = DiskStore::open(dir.path()).unwrap();
-    let blobs = Arc::new(Failing { disk, failed: AtomicBool::new(false) });
+    let blobs = Arc::new(Failing { disk, failed: AtomicBool::new(false), failure });
     let uploads = uploads(blobs, Arc::new(SqliteStore::open(dir.path()).unwrap()));
     let id = UploadId::random();
     send(&uploads, id, 0, 2, b'a').await.unwrap();
@@ -136,4 +151,13 @@ async fn other_bytes_may_be_sent_after_a_failed_done() {
     send(&uploads, id, 1, 2, b'y').await.unwrap();
     let file = done(&uploads, id).await.unwrap();
     assert_eq!(contents(&uploads, &file).await, "xxxxxxxxxxyyyyyyyyyy");
+}
+
+#[tokio::test]
+async fn a_done_that_fails_before_it_touches_the_bytes_keeps_them() {
+    let (_dir, uploads, id, refusal) = failed_with(untouched).await;
+    let (status, code, json) = shown(refusal).await;
+    assert_eq!((status, code.as_str()), (500, "internal"), "{json}");
+    let file = done(&uploads, id).await.unwrap();
+    assert_eq!(contents(&uploads, &file).await, "aaaaaaaaaabbbbbbbbbb");
 }

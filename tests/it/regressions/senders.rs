@@ -1,5 +1,7 @@
 //! An older sender of a chunk gives way to a newer one that may take its place, and to no other.
 
+use haversack::config::Settings;
+
 use crate::harness::{Client, Form, Raw, Server, eventually};
 
 /// How a form ends.
@@ -54,4 +56,30 @@ async fn a_sender_that_hangs_behind_its_file_is_told_when_its_upload_is_cancelle
     let mut old = hanging(&server, &user, &old, 50 + END.len(), 100).await;
     user.delete(&uuid).await.ok();
     old.reply().await.refused(410, "gone");
+}
+
+#[tokio::test]
+async fn a_chunk_sent_again_while_its_upload_is_cancelled_is_not_confirmed() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let uuid = user.begin(2, "abc").await;
+    let again = Form::chunk(0, 2, "abc").uuid(&uuid);
+    let mut again = Raw::half_sent(&server, &user, &again, END.len()).await;
+    user.delete(&uuid).await.ok();
+    again.send(END.as_bytes()).await;
+    again.reply().await.refused(410, "gone");
+}
+
+#[tokio::test]
+async fn a_sender_whose_upload_makes_room_is_told_to_start_again() {
+    let settings = Settings { max_unfinished: Some(1), ..Settings::default() };
+    let server = Server::with(settings).await;
+    let user = server.user(1);
+    let uuid = user.begin(2, "abc").await;
+    let old = Form::chunk(1, 2, "o".repeat(100)).uuid(&uuid);
+    let mut old = hanging(&server, &user, &old, 10 + END.len(), 1).await;
+    server.skip(2 * 3600);
+    user.begin(2, "abc").await;
+    let told = old.reply().await.refused(410, "expired");
+    assert_eq!(told.json["reset"], true);
 }

@@ -143,3 +143,12 @@ async fn a_first_start_that_was_cut_short_is_taken_up() {
     assert_eq!(marker.trim(), id.to_string());
     close(open(dir.path()).await.unwrap()).await;
 }
+
+#[tokio::test]
+async fn records_whose_files_are_gone_are_not_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    with_a_file(dir.path()).await;
+    std::fs::remove_dir_all(dir.path().join("blobs")).unwrap();
+    let refused = open(dir.path()).await.err().expect("it opened");
+    assert!(refused.contains("don't belong together"), "{refused}");
+}
