@@ -381,6 +381,7 @@ pub trait MetadataStore: Send + Sync + 'static {
     async fn find_files(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Error>;
 
     /// A user's unfinished uploads and Files, newest first, those older than `before`, and where to continue.
+    /// An upload of which nothing is stored isn't listed.
     async fn list(
         &self,
         user: UserId,

@@ -4,7 +4,9 @@ use haversack::ids::UploadId;
 use haversack::metadata::{Listed, MetadataStore};
 
 use super::Records;
-use super::records::{ANNA, BERT, begin, finished, single, store_single, upload};
+use super::records::{
+    ANNA, BERT, begin, finished, plain_part, record, single, store_single, upload,
+};
 
 /// All pages of `limit`, which must be full but for the last.
 async fn pages(store: &dyn MetadataStore, limit: u32) -> Vec<UploadId> {
@@ -27,6 +29,7 @@ pub(crate) async fn uploads_and_files_are_listed_newest_first(records: &dyn Reco
     for now in 0..10 {
         let new = upload(ANNA, 2);
         begin(store.as_ref(), &new, now).await;
+        record(store.as_ref(), new.id, plain_part(0, 0, 10), now).await;
         expected.push(new.id);
         expected.push(finished(store.as_ref(), ANNA, now).await.id);
         begin(store.as_ref(), &upload(BERT, 2), now).await;
@@ -37,7 +40,9 @@ pub(crate) async fn uploads_and_files_are_listed_newest_first(records: &dyn Reco
     }
 }
 
-pub(crate) async fn the_list_leaves_out_thumbnails_and_what_is_gone(records: &dyn Records) {
+pub(crate) async fn the_list_leaves_out_thumbnails_and_what_is_gone_or_empty(
+    records: &dyn Records,
+) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 50).await;
     store_single(store.as_ref(), &single(ANNA, Some(media.id)), 51).await;
@@ -45,6 +50,7 @@ pub(crate) async fn the_list_leaves_out_thumbnails_and_what_is_gone(records: &dy
     store.remove(removed.id, false, 53).await.expect("removed");
     begin(store.as_ref(), &upload(ANNA, 2), 5).await;
     store.expire(6, 10, 54).await.expect("expired");
+    begin(store.as_ref(), &upload(ANNA, 2), 55).await; // nothing of it is stored
     assert_eq!(pages(store.as_ref(), 50).await, [media.id]);
 }
 
@@ -72,7 +78,9 @@ pub(crate) async fn a_page_is_not_shifted_by_what_comes_meanwhile(records: &dyn 
 
 pub(crate) async fn a_list_tells_how_far_each_has_come(records: &dyn Records) {
     let store = records.open();
-    begin(store.as_ref(), &upload(ANNA, 2), 5).await;
+    let new = upload(ANNA, 2);
+    begin(store.as_ref(), &new, 5).await;
+    record(store.as_ref(), new.id, plain_part(0, 0, 10), 5).await;
     finished(store.as_ref(), ANNA, 6).await;
     let (page, _) = store.list(ANNA, None, 50).await.expect("no error");
     assert!(matches!(page[0], Listed::File(_)));

@@ -64,7 +64,7 @@ super::on_every_store!(Folder:
     },
     listing::{
         uploads_and_files_are_listed_newest_first,
-        the_list_leaves_out_thumbnails_and_what_is_gone,
+        the_list_leaves_out_thumbnails_and_what_is_gone_or_empty,
         a_user_without_anything_has_an_empty_list,
         a_page_is_not_shifted_by_what_comes_meanwhile,
         a_list_tells_how_far_each_has_come,
