@@ -11,7 +11,6 @@ use crate::config::{ConfigError, Secret, Settings, Source, Span};
 use crate::ids::UserId;
 
 #[derive(Args, Debug)]
-
 pub(super) struct Arguments {
     /// The user whom the token names
     #[arg(

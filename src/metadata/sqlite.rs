@@ -88,7 +88,6 @@ fn connect(path: &Path) -> Result<Connection, Error> {
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = NORMAL;
              PRAGMA wal_autocheckpoint = 0;
-             
              PRAGMA temp_store = MEMORY;",
         )
         .map_err(sqlite)?;

@@ -16,7 +16,6 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::ids::UserId;
 use crate::metadata::{Cursor, Role, State as RecordState};
-
 use crate::wire::body::{FormReader, TimedBody};
 use crate::wire::error::ApiError;
 use crate::wire::form::Form;

@@ -128,9 +128,7 @@ impl Uploads {
         let id = match request.id {
             Some(id) => id,
             None if declared.index == 0 => UploadId::random(),
-            None => {
-                return Err(Refusal::UuidMissing { index: declared.index });
-            }
+            None => return Err(Refusal::UuidMissing { index: declared.index }),
         };
         if let Some(claim) = self.adopt_spool(id, &mut spool, written, request).await? {
             let placed = Placed { start: 0, even_size: None };
@@ -154,6 +152,9 @@ impl Uploads {
                 .write_part(granted.blob, granted.start, written.size, bytes.as_mut())
                 .await
                 .map_err(|error| Refusal::of_write(error, |_| Refusal::Raced))?;
+            if copied != written {
+                return Err(Refusal::Internal("spooled bytes are not those that came".into()));
+            }
             let placed = self.place_again(&granted.claim.entry, declared, copied.size).await?;
             if placed.start != granted.start {
                 continue; // parts that came in meanwhile moved it

@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Refusal;
-
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{NewPart, Record, Standing, State};
 use crate::part::{self, Declaration, Part, Placement, PlacementError};
@@ -168,7 +167,6 @@ impl Claim {
         let revoked = CancellationToken::new();
         let mut tracked = lock(&entry.tracked);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed); // under the lock: in line in this order
-
         tracked.claims.push(Claimed {
             serial,
             index,
@@ -182,8 +180,8 @@ impl Claim {
     }
 
     /// Tries to take the range that the declaration and the record give. Older senders of the same part are
-    /// told to stop, unless they are committing. `bound`: no more bytes than this
-    /// can come; it guards the range where none declares the part's size.
+    /// told to stop, unless they are committing. `bound`: no more bytes than this can come; it guards the
+    /// range where nothing declares the part's size.
     pub(super) fn attempt(
         &self,
         declared: &Declaration,
