@@ -28,7 +28,6 @@ pub struct App {
     pub links: Links,
     /// Uploads and files.
     pub uploads: Arc<Uploads>,
-
     /// Held as long as the application lives: no other process may use the data directory.
     _lock: File,
 }

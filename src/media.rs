@@ -134,18 +134,6 @@ impl MediaType {
         self.0.starts_with("image/") && self.essence() != sniff::SVG
     }
 
-    /// Whether this is sound alone.
-    #[must_use]
-    pub fn is_audio(&self) -> bool {
-        self.0.starts_with("audio/")
-    }
-
-    /// Whether this is a film.
-    #[must_use]
-    pub fn is_video(&self) -> bool {
-        self.0.starts_with("video/")
-    }
-
     /// Whether a browser may show it in place.
     #[must_use]
     pub fn is_inline(&self) -> bool {

@@ -3,7 +3,7 @@
 //!
 //! Names are made from [`BlobId`]s alone: `blobs/ab/ab…`, folders 0700, files 0600.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -128,7 +128,10 @@ impl BlobStore for DiskStore {
 
     async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
         let folder = self.folder.clone();
-        let before = UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs)); // none: the end of time
+        let end = UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs)); // none: the end of time
+        let is_older = move |metadata: &Metadata| {
+            end.is_none_or(|end| metadata.modified().is_ok_and(|written| written < end))
+        };
         blocking(move || {
             let mut found = Vec::new();
             for shard in std::fs::read_dir(folder)? {
@@ -142,13 +145,7 @@ impl BlobStore for DiskStore {
                         continue; // not ours
                     };
                     match entry.metadata() {
-                        Ok(metadata)
-                            if before.is_none_or(|before| {
-                                metadata.modified().is_ok_and(|at| at < before)
-                            }) =>
-                        {
-                            found.push(blob);
-                        }
+                        Ok(metadata) if is_older(&metadata) => found.push(blob),
                         Ok(_) => {}
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         Err(error) => return Err(error),

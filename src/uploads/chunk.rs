@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::claims::{Attempt, Claim, Entry};
-use super::place::{Claimed, Placed, place_first};
+use super::place::{Placed, Turn, place_first};
 use super::{Filled, Limits, Refusal, Slot, Spool, Uploads, detached};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
@@ -67,13 +67,11 @@ impl Uploads {
         };
         let claim = Claim::new(entry, request.declared.index);
         match self.claim(claim, &request.declared, None, bound).await? {
-            Claimed::Granted(granted) => {
-                Ok(Slot::InPlace { granted, blobs: Arc::clone(&self.blobs) })
-            }
-            Claimed::Recorded(part) => {
+            Turn::Granted(granted) => Ok(Slot::InPlace { granted, blobs: Arc::clone(&self.blobs) }),
+            Turn::Recorded(part) => {
                 Ok(Slot::Recorded { id, part, limit: self.limits.max_chunk_size })
             }
-            Claimed::NeedsSize => Ok(Slot::Spool(Spool::of_chunk(self))),
+            Turn::NeedsSize => Ok(Slot::Spool(Spool::of_chunk(self))),
         }
     }
 
@@ -142,9 +140,9 @@ impl Uploads {
             let claim = Claim::new(Arc::clone(&entry), declared.index);
             let size = Some(written.size);
             let granted = match self.claim(claim, declared, size, written.size).await? {
-                Claimed::Granted(granted) => granted,
-                Claimed::Recorded(part) => return self.compare(id, declared, part, written).await,
-                Claimed::NeedsSize => break, // the size is known: can't be
+                Turn::Granted(granted) => granted,
+                Turn::Recorded(part) => return self.compare(id, declared, part, written).await,
+                Turn::NeedsSize => break, // the size is known: can't be
             };
             let mut bytes = spool.read(written.size).await?;
             let copied = self
@@ -263,17 +261,21 @@ impl Uploads {
         }
     }
 
+    /// Refuses bytes behind the end that a file may have at most.
+    pub(super) fn check_end(&self, end: u64) -> Result<(), Refusal> {
+        let max = self.limits.max_file_size;
+        if end > max { Err(Refusal::FileTooLong { max }) } else { Ok(()) }
+    }
+
     fn check_limits(&self, declared: &Declaration, size: Option<u64>) -> Result<(), Refusal> {
-        let Limits { max_file_size, max_chunk_size, max_parts, .. } = self.limits;
+        let Limits { max_chunk_size, max_parts, .. } = self.limits;
         if let Some(sent) = declared.total_parts.filter(|sent| *sent > max_parts) {
             return Err(Refusal::TooManyParts { sent: sent.into(), max: max_parts });
         }
         self.check_total(part::declared_total(declared))?;
         let size = size.or_else(|| part::declared_size(declared));
         let end = part::declared_offset(declared).unwrap_or(0).saturating_add(size.unwrap_or(0));
-        if end > max_file_size {
-            return Err(Refusal::FileTooLong { max: max_file_size });
-        }
+        self.check_end(end)?;
         if size.is_some_and(|size| size > max_chunk_size) {
             return Err(Refusal::ChunkTooLarge { max: max_chunk_size });
         }

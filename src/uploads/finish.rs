@@ -180,7 +180,8 @@ impl Uploads {
     }
 }
 
-fn same_size(declared: Option<u64>, actual: u64) -> Result<(), Refusal> {
+/// Refuses when the file has another size than `declared`.
+pub(super) fn same_size(declared: Option<u64>, actual: u64) -> Result<(), Refusal> {
     match declared {
         Some(declared) if declared != actual => {
             Err(Refusal::TotalSizeMismatch { declared, actual })

@@ -13,7 +13,7 @@ use crate::part::{self, Declaration, Layout, Part, Placement, PlacementError};
 const IDLE: Duration = Duration::from_hours(1);
 
 /// What became of waiting for a range.
-pub(super) enum Claimed {
+pub(super) enum Turn {
     Granted(Granted),
     Recorded(Part),
     NeedsSize,
@@ -106,23 +106,20 @@ impl Uploads {
         declared: &Declaration,
         size: Option<u64>,
         bound: u64,
-    ) -> Result<Claimed, Refusal> {
+    ) -> Result<Turn, Refusal> {
         let entry = Arc::clone(&claim.entry);
         loop {
             let mut released = std::pin::pin!(entry.released());
             released.as_mut().enable();
             match claim.attempt(declared, size, bound)? {
                 Attempt::Granted { blob, start, limit } => {
-                    if start.saturating_add(part::declared_size(declared).unwrap_or(0))
-                        > self.limits.max_file_size
-                    {
-                        return Err(Refusal::FileTooLong { max: self.limits.max_file_size });
-                    }
-                    let declared = part::declared_size(declared).is_some();
-                    return Ok(Claimed::Granted(Granted { claim, blob, start, limit, declared }));
+                    let size = part::declared_size(declared);
+                    self.check_end(start.saturating_add(size.unwrap_or(0)))?;
+                    let declared = size.is_some();
+                    return Ok(Turn::Granted(Granted { claim, blob, start, limit, declared }));
                 }
-                Attempt::Recorded(part) => return Ok(Claimed::Recorded(part)),
-                Attempt::NeedsSize => return Ok(Claimed::NeedsSize),
+                Attempt::Recorded(part) => return Ok(Turn::Recorded(part)),
+                Attempt::NeedsSize => return Ok(Turn::NeedsSize),
                 Attempt::Revoked => return Err(claim.why_revoked()),
                 Attempt::Busy => released.await,
                 Attempt::NotReceiving => {
@@ -139,9 +136,7 @@ impl Uploads {
                         let received = self.metadata.received_parts(entry.id).await?;
                         let part = received.get(declared.index as usize).copied();
                         let index = declared.index;
-                        return part
-                            .map(Claimed::Recorded)
-                            .ok_or(Refusal::UploadFinished { index });
+                        return part.map(Turn::Recorded).ok_or(Refusal::UploadFinished { index });
                     }
                 }
             }
@@ -157,9 +152,7 @@ impl Uploads {
         part: Part,
         placed: Placed,
     ) -> Result<UploadId, Refusal> {
-        if part.range().end > self.limits.max_file_size {
-            return Err(Refusal::FileTooLong { max: self.limits.max_file_size });
-        }
+        self.check_end(part.range().end)?;
         if !claim.begin_commit() {
             return Err(claim.why_revoked());
         }

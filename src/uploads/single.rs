@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::finish::same_size;
 use super::{Filled, Refusal, Slot, Uploads, detached, owned};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
 use crate::metadata::{NewFile, NewSingle, Role, State, Stored, StoredFile};
-use crate::part::{self, Declaration, Layout, Part};
+use crate::part::{self, Declaration, Layout};
 use crate::storage::Written;
 
 /// A file that comes in one request, as that request describes it.
@@ -56,15 +57,11 @@ impl Uploads {
         };
         let total =
             part::check_declaration(&request.declared, &Layout::new(1), Some(written.size))?;
-        if let Some(declared) = total.filter(|total| *total != written.size) {
-            return Err(Refusal::TotalSizeMismatch { declared, actual: written.size });
-        }
+        same_size(total, written.size)?;
         if let Some(start) = part::declared_offset(&request.declared).filter(|start| *start != 0) {
             return Err(Refusal::NotContiguous { index: 0, start, expected: 0 });
         }
-        if written.size > self.limits.max_file_size {
-            return Err(Refusal::FileTooLong { max: self.limits.max_file_size });
-        }
+        self.check_end(written.size)?;
         let id = request.id.unwrap_or_else(UploadId::random);
         if let Some(file) = self.same_file(id, &request, written).await? {
             return Ok(file);
@@ -78,7 +75,7 @@ impl Uploads {
             (Role::Thumbnail, Some(parent)) => Some(self.parent_of(parent, request.user).await?),
             (_, parent) => parent,
         };
-        let part = Part { offset: 0, size: written.size, crc32: written.crc32 };
+        let part = written.at(0);
         self.blobs.seal(spool.blob(), &[part]).await?;
         spool.check_age()?;
         let filename =

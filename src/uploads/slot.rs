@@ -202,7 +202,6 @@ pub(super) type Stored = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + S
 
 async fn stored(blobs: &dyn BlobStore, blob: BlobId, range: Range<u64>) -> Result<Stored, Refusal> {
     let bytes = blobs.read(blob, range).await?;
-
     Ok(Box::pin(bytes.map_err(move |error| {
         tracing::error!(%blob, %error, "stored bytes could not be read back");
         BodyError::Unreadable
