@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+pub mod boxes;
 pub mod sniff;
 
 pub use sniff::{SNIFF_LEN, sniff};
