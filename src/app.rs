@@ -10,8 +10,8 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Secret};
 use crate::ids::BlobId;
 use crate::links::{Links, random_secret};
-use crate::metadata::MetadataStore;
 use crate::metadata::sqlite::SqliteStore;
+use crate::metadata::{self, MetadataStore};
 use crate::storage::BlobStore;
 use crate::storage::disk::{DiskStore, make_private_dir, make_private_file};
 use crate::uploads::Uploads;
@@ -28,6 +28,7 @@ pub struct App {
     pub links: Links,
     /// Uploads and files.
     pub uploads: Arc<Uploads>,
+    metadata: Arc<dyn MetadataStore>,
     /// Held as long as the application lives: no other process may use the data directory.
     _lock: File,
 }
@@ -40,7 +41,7 @@ impl App {
             ConfigError(format!("data directory {}: {error}", dir.display()))
         };
         make_private_dir(dir).map_err(|error| in_dir(&error))?;
-        let lock = lock(dir)?;
+        let lock = lock(dir)?.ok_or_else(|| in_dir(&IN_USE))?;
         let secret = if config.jwt_secret.is_some() || config.secret_path().exists() {
             config.secret()?
         } else {
@@ -52,7 +53,7 @@ impl App {
             );
         }
         let blobs: Arc<dyn BlobStore> =
-            Arc::new(DiskStore::open(dir).map_err(|error| in_dir(&error))?);
+            Arc::new(DiskStore::open_for(dir, config.data_group).map_err(|error| in_dir(&error))?);
         let metadata: Arc<dyn MetadataStore> =
             Arc::new(SqliteStore::open(dir).map_err(|error| in_dir(&error))?);
         // The names of all these, which their own syncs don't cover.
@@ -65,15 +66,25 @@ impl App {
             .link_keys(random_secret(), clock.unix_secs())
             .await
             .map_err(|error| in_dir(&error))?;
-        let uploads = Uploads::new(blobs, metadata, config.limits, clock.clone());
+        let uploads = Uploads::new(blobs, Arc::clone(&metadata), config.limits, clock.clone());
         Ok(Arc::new(Self {
             auth: Auth::new(secret.as_bytes(), clock.clone()),
             links: Links::new(&keys, clock.clone()),
             uploads: Arc::new(uploads),
+            metadata,
             clock,
             _lock: lock,
             config,
         }))
+    }
+}
+
+impl App {
+    /// Takes the keys of links as they are on record now: a command may have changed them.
+    pub async fn reload_link_keys(&self) -> Result<(), metadata::Error> {
+        let keys = self.metadata.link_keys(random_secret(), self.clock.unix_secs()).await?;
+        self.links.set_keys(&keys);
+        Ok(())
     }
 }
 
@@ -99,7 +110,10 @@ async fn introduce(
     }
 }
 
-fn lock(dir: &Path) -> Result<File, ConfigError> {
+const IN_USE: &str = "another haversack uses this data directory; stop it first";
+
+/// Takes the data directory's lock; `None` when another process holds it.
+pub fn lock(dir: &Path) -> Result<Option<File>, ConfigError> {
     let path = dir.join("haversack.lock");
     let failed = |error: std::io::Error| ConfigError(format!("{}: {error}", path.display()));
     let file = OpenOptions::new()
@@ -110,11 +124,8 @@ fn lock(dir: &Path) -> Result<File, ConfigError> {
         .open(&path)
         .map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let message = "another haversack uses this data directory; stop it first";
-            Err(ConfigError(format!("data directory {}: {message}", dir.display())))
-        }
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }

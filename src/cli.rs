@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod rotate_link_key;
 mod serve;
 mod token;
 
@@ -34,6 +35,8 @@ enum Command {
     Serve(Box<crate::config::Source>),
     /// Print an access token for a user (or a service token), signed with the server's secret
     Token(Box<token::Arguments>),
+    /// Sign links with a new key; links of the older ones go on for a while
+    RotateLinkKey(Box<rotate_link_key::Arguments>),
 }
 
 impl Cli {
@@ -42,6 +45,7 @@ impl Cli {
         match self.command {
             Command::Serve(source) => serve::run(*source),
             Command::Token(arguments) => token::run(*arguments),
+            Command::RotateLinkKey(arguments) => rotate_link_key::run(*arguments),
         }
     }
 

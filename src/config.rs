@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use units::{ByteSize, Span};
 
+use crate::storage::disk::Gid;
 use crate::uploads::Limits;
 use crate::wire::body::BodyLimits;
 
@@ -58,6 +59,19 @@ pub struct Settings {
     #[arg(long, env = "HAVERSACK_TRUSTED_PROXIES", value_name = "NETS", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<Vec<IpNet>>,
+
+    /// Path under which the trusted proxy serves the blobs folder of the data directory to itself alone
+    /// (nginx: internal), such as /haversack-blobs/; it is then told by X-Accel-Redirect which file to
+    /// send, instead of being sent the bytes [default: none]
+    #[arg(long, env = "HAVERSACK_ACCEL_REDIRECT", value_name = "PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accel_redirect: Option<AccelPath>,
+
+    /// Group of the system that may read the stored files, by name or number: that of the proxy which sends
+    /// them by itself [default: none]
+    #[arg(long, env = "HAVERSACK_DATA_GROUP", value_name = "GROUP")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_group: Option<String>,
 
     /// Web origins whose pages may call the server, such as https://chat.example.org; several are
     /// separated by commas [default: every origin, without credentials]
@@ -101,6 +115,19 @@ pub struct Settings {
     #[arg(long, env = "HAVERSACK_UPLOAD_TTL", value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upload_ttl: Option<Span>,
+
+    /// Keep what files say of where, when, by whom and with what they were made; without this, location and
+    /// other identifying metadata are removed from pictures and videos [default: false]
+    #[arg(
+        long,
+        env = "HAVERSACK_KEEP_METADATA",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_metadata: Option<bool>,
 
     /// Longest time to send the body of one request [default: 1h]
     #[arg(long, env = "HAVERSACK_BODY_TIMEOUT", value_name = "TIME")]
@@ -160,6 +187,8 @@ pub struct Config {
     pub jwt_secret: Option<Secret>,
     pub public_url: Option<PublicUrl>,
     pub trusted_proxies: Vec<IpNet>,
+    pub accel_redirect: Option<AccelPath>,
+    pub data_group: Option<Gid>,
     pub cors_origins: Option<Vec<Origin>>,
     pub limits: Limits,
     pub body: BodyLimits,
@@ -207,6 +236,7 @@ impl Config {
             max_unfinished: settings.max_unfinished.unwrap_or(100),
             max_age: span(settings.body_timeout, 3600),
             upload_ttl: span(settings.upload_ttl, 8 * 24 * 3600),
+            keep_metadata: settings.keep_metadata.unwrap_or(false),
         };
         let max_field_bytes = size(settings.max_field_size, MAX_FIELD_BYTES as u64);
         let body = BodyLimits {
@@ -232,7 +262,14 @@ impl Config {
         if let Some((name, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError(format!("--{name} must be at least 1")));
         }
+        if settings.accel_redirect.is_some() && settings.trusted_proxies.is_none() {
+            let message = "--accel-redirect needs --trusted-proxies: only those are sent elsewhere";
+            return Err(ConfigError(message.into()));
+        }
+        let data_group = settings.data_group.as_deref().map(group).transpose()?;
         Ok(Self {
+            accel_redirect: settings.accel_redirect,
+            data_group,
             listen: settings.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             data_dir: settings.data_dir.unwrap_or_else(|| PathBuf::from("haversack-data")),
             jwt_secret: settings.jwt_secret,
@@ -368,6 +405,56 @@ impl TryFrom<String> for PublicUrl {
 impl From<PublicUrl> for String {
     fn from(url: PublicUrl) -> Self {
         url.0
+    }
+}
+
+/// A path of a proxy's own, with a slash at its end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccelPath(String);
+
+impl AccelPath {
+    /// What paths below it begin with.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for AccelPath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
+        if !text.starts_with('/') || text.starts_with("//") || !text.chars().all(plain) {
+            return Err("it must look like /haversack-blobs/".into());
+        }
+        Ok(Self(format!("{}/", text.trim_end_matches('/'))))
+    }
+}
+
+impl TryFrom<String> for AccelPath {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<AccelPath> for String {
+    fn from(path: AccelPath) -> Self {
+        path.0
+    }
+}
+
+/// The system's group of this name or number.
+fn group(text: &str) -> Result<Gid, ConfigError> {
+    if let Ok(number) = text.parse() {
+        return Ok(Gid(number));
+    }
+    match nix::unistd::Group::from_name(text) {
+        Ok(Some(group)) => Ok(Gid(group.gid.as_raw())),
+        Ok(None) => Err(ConfigError(format!("--data-group: there is no group {text:?} here"))),
+        Err(error) => Err(ConfigError(format!("--data-group {text:?}: {error}"))),
     }
 }
 

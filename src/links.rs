@@ -3,6 +3,8 @@
 //! A signature covers one file, one variant and one expiry. Keys are random, live in the database and have
 //! nothing to do with the tokens' secret. Signatures are secrets: they appear in no log.
 
+use std::sync::{PoisonError, RwLock};
+
 use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -48,7 +50,8 @@ pub enum LinkError {
     Expired,
 }
 
-/// The query of a link. Not `Debug`: it holds a signature.
+/// The query of a link. Not `Debug`: it holds a signature. `download` may be added to any link: it shows
+/// nothing more, only as a file to be saved.
 #[derive(Clone, serde::Deserialize)]
 pub struct LinkQuery {
     /// Unix seconds from which on it shows nothing.
@@ -57,30 +60,48 @@ pub struct LinkQuery {
     pub key: u64,
     /// The signature.
     pub signature: String,
+    /// There, whatever its value: to be saved, not shown.
+    pub download: Option<String>,
 }
 
 /// Makes and checks links.
 pub struct Links {
-    keys: Vec<(u64, hmac::Key)>,
+    keys: RwLock<Vec<Key>>,
     clock: Clock,
 }
 
+struct Key {
+    id: u64,
+    hmac: hmac::Key,
+    accepted_until: Option<u64>,
+}
+
+impl From<&LinkKey> for Key {
+    fn from(key: &LinkKey) -> Self {
+        let hmac = hmac::Key::new(hmac::HMAC_SHA256, &key.secret);
+        Self { id: key.id, hmac, accepted_until: key.accepted_until }
+    }
+}
+
 impl Links {
-    /// The newest of `keys` (the first) signs; links of all of them are accepted.
+    /// The newest of `keys` (the first) signs; links of all of them are accepted, until their dates.
     pub fn new(keys: &[LinkKey], clock: Clock) -> Self {
-        let keys = keys
-            .iter()
-            .map(|key| (key.id, hmac::Key::new(hmac::HMAC_SHA256, &key.secret)))
-            .collect();
-        Self { keys, clock }
+        Self { keys: RwLock::new(keys.iter().map(Key::from).collect()), clock }
+    }
+
+    /// Takes these keys instead of those before, as after a rotation.
+    pub fn set_keys(&self, keys: &[LinkKey]) {
+        let keys = keys.iter().map(Key::from).collect();
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
     /// Path and query of a link that lives 24 to 48 hours. It stays the same until midnight (UTC), so that
     /// caches keep what they have.
     pub fn path(&self, id: UploadId, variant: Variant) -> String {
         let expires = (self.clock.unix_secs() / DAY_SECS + 2) * DAY_SECS;
-        let (key_id, key) = &self.keys[0];
-        let tag = hmac::sign(key, &message(id, variant, expires));
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let Key { id: key_id, hmac, .. } = &keys[0];
+        let tag = hmac::sign(hmac, &message(id, variant, expires));
         let signature = URL_SAFE_NO_PAD.encode(tag);
         let variant = variant.as_str();
         format!("/media/{id}/{variant}?expires={expires}&key={key_id}&signature={signature}")
@@ -93,13 +114,14 @@ impl Links {
         variant: Variant,
         query: &LinkQuery,
     ) -> Result<(), LinkError> {
-        let (_, key) =
-            self.keys.iter().find(|(key_id, _)| *key_id == query.key).ok_or(LinkError::Invalid)?;
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let key = keys.iter().find(|key| key.id == query.key).ok_or(LinkError::Invalid)?;
         let tag = URL_SAFE_NO_PAD.decode(&query.signature).map_err(|_| LinkError::Invalid)?;
         // Compares in constant time.
-        hmac::verify(key, &message(id, variant, query.expires), &tag)
+        hmac::verify(&key.hmac, &message(id, variant, query.expires), &tag)
             .map_err(|_| LinkError::Invalid)?;
-        if self.clock.unix_secs() >= query.expires {
+        let ends = key.accepted_until.map_or(query.expires, |until| until.min(query.expires));
+        if self.clock.unix_secs() >= ends {
             return Err(LinkError::Expired);
         }
         Ok(())
@@ -125,7 +147,11 @@ mod tests {
     use super::*;
 
     fn links(clock: &Clock) -> Links {
-        Links::new(&[LinkKey { id: 3, secret: [7; 32] }], clock.clone())
+        Links::new(&[key(3, None)], clock.clone())
+    }
+
+    fn key(id: u8, accepted_until: Option<u64>) -> LinkKey {
+        LinkKey { id: id.into(), secret: [id; 32], accepted_until }
     }
 
     fn query(path: &str) -> LinkQuery {
@@ -138,6 +164,7 @@ mod tests {
             expires: value("expires").parse().unwrap(),
             key: value("key").parse().unwrap(),
             signature: value("signature"),
+            download: None,
         }
     }
 
@@ -172,7 +199,28 @@ mod tests {
         assert_eq!(links.check(id, Variant::File, &later), invalid);
         let other_key = LinkQuery { key: 4, ..good.clone() };
         assert_eq!(links.check(id, Variant::File, &other_key), invalid);
+        let forged_key = Links::new(&[key(3, None), key(4, None)], clock.clone());
+        assert_eq!(
+            forged_key.check(id, Variant::File, &LinkQuery { key: 4, ..good.clone() }),
+            invalid
+        );
         let cut = LinkQuery { signature: good.signature[..10].to_owned(), ..good };
         assert_eq!(links.check(id, Variant::File, &cut), invalid);
+    }
+
+    #[test]
+    fn a_rotated_keys_links_are_accepted_until_its_date() {
+        let clock = Clock::system();
+        let links = links(&clock);
+        let id = UploadId::random();
+        let old = query(&links.path(id, Variant::File));
+        let until = clock.unix_secs() + 3600;
+        links.set_keys(&[key(4, None), key(3, Some(until))]);
+        assert_eq!(query(&links.path(id, Variant::File)).key, 4);
+        assert_eq!(links.check(id, Variant::File, &old), Ok(()));
+        clock.skip(Duration::from_hours(1));
+        assert_eq!(links.check(id, Variant::File, &old), Err(LinkError::Expired));
+        links.set_keys(&[key(4, None)]);
+        assert_eq!(links.check(id, Variant::File, &old), Err(LinkError::Invalid));
     }
 }

@@ -8,8 +8,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub mod boxes;
+pub mod privacy;
+pub mod probe;
 pub mod sniff;
+pub mod thumbnail;
 
+pub use probe::Facts;
 pub use sniff::{SNIFF_LEN, sniff};
 
 /// Types shown in place; everything else is saved.
@@ -139,6 +143,24 @@ impl MediaType {
     #[must_use]
     pub fn is_inline(&self) -> bool {
         INLINE.contains(&self.essence())
+    }
+
+    /// This type, or where the bytes say nothing, what the sender claims: never a type that bytes would
+    /// have shown, nor one that anything would run or open by itself.
+    #[must_use]
+    pub fn or_claimed(self, claimed: Option<&str>) -> Self {
+        let claimed = claimed.and_then(Self::parse).filter(|_| self == Self::OCTET_STREAM);
+        claimed.filter(Self::can_only_be_claimed).unwrap_or(self)
+    }
+
+    fn can_only_be_claimed(&self) -> bool {
+        const TOP: [&str; 4] = ["application/", "chemical/", "font/", "model/"];
+        const ACTIVE: [&str; 8] =
+            ["html", "xml", "script", "flash", "x509", "json", "octet-stream", "download"];
+        let essence = self.essence();
+        TOP.iter().any(|top| essence.starts_with(top))
+            && !ACTIVE.iter().any(|active| essence.contains(active))
+            && self.extension().is_none()
     }
 
     /// The extension a file of this type usually has, without the dot.

@@ -7,8 +7,9 @@ pub mod sqlite;
 
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
-use crate::media::MediaType;
+use crate::media::Facts;
 use crate::part::{Layout, Part, PartIndex};
+use crate::storage::Patch;
 
 /// Why the records could not be read or changed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,17 @@ pub struct Unfinished {
     pub declared_type: Option<String>,
     /// The last time something of it was stored.
     pub touched_at: u64,
+    /// What it is about to become: its bytes may be partly overwritten already.
+    pub finalizing: Option<Box<Finalizing>>,
+}
+
+/// A File whose bytes are still to be overwritten in places.
+#[derive(Clone, Debug)]
+pub struct Finalizing {
+    /// What the upload will be; sizes and checksum are those after overwriting.
+    pub file: NewFile,
+    /// What to overwrite. Doing it again is harmless.
+    pub patches: Vec<Patch>,
 }
 
 /// What an upload is for.
@@ -118,10 +130,10 @@ pub struct StoredFile {
     pub filename: Filename,
     /// Whether a done has given that name; until then the first done may.
     pub named: bool,
-    /// From its bytes.
-    pub media_type: MediaType,
-    /// Whole seconds, where known.
-    pub duration_secs: Option<u64>,
+    /// What its bytes say.
+    pub facts: Facts,
+    /// MD5 of the bytes as they were sent, where a client asked to compare it.
+    pub received_md5: Option<[u8; 16]>,
     /// The media this thumbnail or scaled copy belongs to.
     pub parent: Option<UploadId>,
     /// Its current thumbnail.
@@ -204,16 +216,18 @@ pub struct NewFile {
     pub filename: Filename,
     /// Whether that name is final.
     pub named: bool,
-    /// From its bytes.
-    pub media_type: MediaType,
-    /// Whole seconds, where known.
-    pub duration_secs: Option<u64>,
+    /// What its bytes say.
+    pub facts: Facts,
     /// Bytes.
     pub size: u64,
     /// CRC-32 of the whole.
     pub crc32: u32,
+    /// MD5 of the bytes as they were sent, where a client asked to compare it.
+    pub received_md5: Option<[u8; 16]>,
     /// The parts as they were received, in order and end to end.
     pub received: Vec<Part>,
+    /// Whether a thumbnail is to be made of these bytes.
+    pub drawable: bool,
 }
 
 /// A file that came in one request.
@@ -247,8 +261,8 @@ impl NewSingle {
             crc32: self.file.crc32,
             filename: self.file.filename,
             named: self.file.named,
-            media_type: self.file.media_type,
-            duration_secs: self.file.duration_secs,
+            facts: self.file.facts,
+            received_md5: self.file.received_md5,
             parent: self.parent,
             thumbnail: None,
             attached: false,
@@ -259,15 +273,27 @@ impl NewSingle {
 /// The outcome of [`MetadataStore::store_single`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// It is a File; these bytes of the thumbnail before it are forgotten.
-    Stored {
-        /// The bytes of the replaced thumbnail.
-        replaced: Option<BlobId>,
-    },
+    /// It is a File.
+    Stored,
     /// The uuid is taken.
     Exists,
     /// The parent isn't there (any more).
     NoParent,
+}
+
+/// A picture that was made of an image.
+#[derive(Clone, Debug)]
+pub struct NewPicture {
+    /// The uuid it gets when it isn't made of a thumbnail that has one.
+    pub id: UploadId,
+    /// Where its bytes are.
+    pub blob: BlobId,
+    /// Bytes.
+    pub size: u64,
+    /// CRC-32 of the whole.
+    pub crc32: u32,
+    /// Its type and its size in pixels.
+    pub facts: Facts,
 }
 
 /// The outcome of [`MetadataStore::remove`].
@@ -330,6 +356,8 @@ pub struct LinkKey {
     pub id: u64,
     /// 32 random bytes.
     pub secret: [u8; 32],
+    /// Unix seconds from which on its links show nothing; `None` for the one that signs.
+    pub accepted_until: Option<u64>,
 }
 
 /// The records. Every method that changes something answers after its transaction is committed; those
@@ -357,11 +385,40 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Durable. Gives the bytes it had; `None` when it isn't receiving.
     async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<Option<BlobId>, Error>;
 
+    /// Keeps what an upload whose parts are all there is about to become, before its bytes are overwritten.
+    /// Durable. `false` when it isn't receiving (any more).
+    async fn finalize_upload(&self, id: UploadId, finalizing: Finalizing) -> Result<bool, Error>;
+
+    /// The uploads that [`MetadataStore::finalize_upload`] left behind.
+    async fn finalizing(&self) -> Result<Vec<Record>, Error>;
+
     /// Makes a File of an upload whose parts are all there. Durable. `false` when it isn't receiving (any
     /// more), as after the same call before.
     async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error>;
 
-    /// Makes a File that came in one request. Durable.
+    /// At most `limit` Files of which a thumbnail is still to be made, oldest first.
+    async fn undrawn(&self, limit: u32) -> Result<Vec<UploadId>, Error>;
+
+    /// Counts an attempt to make a thumbnail of this File and gives the File; `None` when none is to be made
+    /// (any more), or after `max_tries` attempts that came to no end.
+    async fn begin_drawing(
+        &self,
+        id: UploadId,
+        max_tries: u32,
+    ) -> Result<Option<StoredFile>, Error>;
+
+    /// Ends an attempt. A picture made of a media becomes its thumbnail unless it has one; one made of a
+    /// thumbnail that a client sent takes the place of what was sent, and of the media's older thumbnail.
+    /// Durable. Gives the bytes to delete now, those of an unwanted picture among them.
+    async fn end_drawing(
+        &self,
+        id: UploadId,
+        picture: Option<NewPicture>,
+        now: u64,
+    ) -> Result<Vec<BlobId>, Error>;
+
+    /// Makes a File that came in one request. A thumbnail shows itself only once a picture was made of it.
+    /// Durable.
     async fn store_single(&self, new: NewSingle, now: u64) -> Result<Stored, Error>;
 
     /// Gives a File that came in one request the name of its first done; later ones change nothing.
@@ -395,8 +452,17 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Which of these blobs no record claims.
     async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error>;
 
-    /// The keys that sign links, newest first; `first` becomes one when there is none.
+    /// The keys that links are accepted of, newest first: that one signs. `first` becomes one when there is
+    /// none.
     async fn link_keys(&self, first: [u8; 32], now: u64) -> Result<Vec<LinkKey>, Error>;
+
+    /// Signs with `new` from now on; links of older keys are accepted until `accept_old_until`. Durable.
+    async fn rotate_link_key(
+        &self,
+        new: [u8; 32],
+        accept_old_until: u64,
+        now: u64,
+    ) -> Result<(), Error>;
 
     /// Whether any upload was ever begun.
     async fn has_uploads(&self) -> Result<bool, Error>;

@@ -92,6 +92,40 @@ impl Written {
     }
 }
 
+/// Bytes to overwrite others of the same length with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// Where.
+    pub offset: u64,
+    /// With these,
+    pub bytes: Vec<u8>,
+    /// and so many zeros behind them.
+    pub zeros: u64,
+}
+
+impl Patch {
+    /// What it overwrites.
+    pub fn range(&self) -> Range<u64> {
+        self.offset..self.offset + self.bytes.len() as u64 + self.zeros
+    }
+
+    /// What it overwrites that with, in pieces and where each begins.
+    pub fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        const ZEROS: &[u8] = &[0; 64 * 1024];
+        let zeros = self.offset + self.bytes.len() as u64..self.range().end;
+        let pieces = zeros.clone().step_by(ZEROS.len()).map(move |at| {
+            let length = usize::try_from(zeros.end - at).unwrap_or(usize::MAX).min(ZEROS.len());
+            (at, &ZEROS[..length])
+        });
+        std::iter::once((self.offset, &self.bytes[..])).chain(pieces)
+    }
+}
+
+/// A blob opened for code that may block: decoders jump about in a file and know nothing of waiting.
+pub trait Blob: io::Read + io::Seek + Send + Sync {}
+
+impl<T: io::Read + io::Seek + Send + Sync> Blob for T {}
+
 /// A store of blobs. Offsets and sizes are bytes.
 ///
 /// Parts of one blob may be written side by side as long as their ranges are disjoint; the caller sees to
@@ -112,9 +146,23 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Makes a blob of exactly these parts, given in order and end to end, durable. Repeating it is harmless.
     async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError>;
 
+    /// Overwrites bytes of a blob that nobody else writes. Durable once the blob is sealed (again). Repeating
+    /// it is harmless.
+    async fn patch(&self, blob: BlobId, patches: &[Patch]) -> io::Result<()>;
+
+    /// Opens a blob to be read from its beginning. Blocks, and so does reading. An error of the kind
+    /// `NotFound` when there is no such blob.
+    fn reader(&self, blob: BlobId) -> io::Result<Box<dyn Blob>>;
+
     /// Reads `range`. An error of the kind `NotFound` when there is no such blob, `UnexpectedEof` when it is
     /// shorter.
     async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing>;
+
+    /// Where a web server beside this one finds the blob, below the folder it is given; `None` where blobs are
+    /// no files.
+    fn local_path(&self, _blob: BlobId) -> Option<String> {
+        None
+    }
 
     /// Removes the blob; `false` when there was none.
     async fn delete(&self, blob: BlobId) -> io::Result<bool>;

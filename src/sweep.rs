@@ -1,4 +1,5 @@
-//! What the server removes by itself: expired uploads, and bytes that no record claims.
+//! What the server does by itself: takes up what a crash interrupted, removes expired uploads and bytes
+//! that no record claims.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,18 +28,33 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut count: u32 = 0;
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         count = count.wrapping_add(1);
-        let swept = match count % UNCLAIMED_EVERY {
-            0 => once(&app).await,
-            _ => expired(&app).await,
-        };
-        if let Err(error) = swept {
-            tracing::error!(%error, "a sweep failed; the next one tries again");
+        let steps = [changed(&app).await, left_over(&app).await, expired(&app).await];
+        let last = if count % UNCLAIMED_EVERY == 0 { unclaimed(&app).await } else { Ok(()) };
+        for error in steps.into_iter().chain([last]).filter_map(Result::err) {
+            tracing::error!(%error, "a step of a sweep failed; the next sweep tries again");
         }
     }
 }
 
+/// Takes up what an earlier run could not end: files to finish, thumbnails to make.
+async fn left_over(app: &App) -> Result<(), Refusal> {
+    match app.uploads.resume_finalizing().await? {
+        0 => {}
+        count => tracing::info!(count, "files were finished that a crash had interrupted"),
+    }
+    app.uploads.draw_left_over().await?;
+    Ok(())
+}
+
+/// Takes over what commands beside the server changed.
+async fn changed(app: &App) -> Result<(), Refusal> {
+    Ok(app.reload_link_keys().await?)
+}
+
 /// One whole sweep. Repeating it is harmless.
 pub async fn once(app: &App) -> Result<(), Refusal> {
+    changed(app).await?;
+    left_over(app).await?;
     expired(app).await?;
     unclaimed(app).await
 }

@@ -5,6 +5,8 @@
 
 mod chunk;
 mod claims;
+mod draw;
+mod examine;
 mod finish;
 mod place;
 mod refusal;
@@ -29,8 +31,9 @@ use crate::metadata::{
 };
 use crate::storage::{BlobStore, Outgoing};
 use claims::{Entries, Entry};
+use draw::Easels;
 
-/// What one user may send.
+/// What one user may send, and what becomes of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of a file.
@@ -45,6 +48,8 @@ pub struct Limits {
     pub max_age: Duration,
     /// An unfinished upload lives so long after its last stored chunk.
     pub upload_ttl: Duration,
+    /// Whether files keep what they say of where, when and by whom they were made.
+    pub keep_metadata: bool,
 }
 
 /// The uploads and files of all users.
@@ -54,6 +59,7 @@ pub struct Uploads {
     limits: Limits,
     clock: Clock,
     entries: Entries,
+    easels: Easels,
 }
 
 impl Uploads {
@@ -64,7 +70,14 @@ impl Uploads {
         limits: Limits,
         clock: Clock,
     ) -> Self {
-        Self { blobs, metadata, limits, clock, entries: Entries::default() }
+        Self {
+            blobs,
+            metadata,
+            limits,
+            clock,
+            entries: Entries::default(),
+            easels: Easels::default(),
+        }
     }
 
     async fn stored(&self, id: UploadId) -> Result<StoredFile, Refusal> {
@@ -120,6 +133,11 @@ impl Uploads {
             }
             opened => Ok(opened?),
         }
+    }
+
+    /// Where a web server beside this one finds a File's bytes.
+    pub fn local_path(&self, file: &StoredFile) -> Option<String> {
+        self.blobs.local_path(file.blob)
     }
 
     /// Marks Files as shown by a message, so that their owner can't delete them. Repeating it is harmless.

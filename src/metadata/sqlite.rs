@@ -3,6 +3,7 @@
 //! Write-ahead log; commits that promise to survive power loss raise `synchronous` to FULL for their batch.
 
 mod commit;
+mod pictures;
 mod rows;
 mod steps;
 
@@ -16,8 +17,8 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::{
-    Begun, Cursor, Error, Forgotten, LinkKey, Listed, MetadataStore, NewFile, NewPart, NewSingle,
-    NewUpload, Record, Recorded, Removed, Stored, StoredFile, UnfinishedCap,
+    Begun, Cursor, Error, Finalizing, Forgotten, LinkKey, Listed, MetadataStore, NewFile, NewPart,
+    NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Stored, StoredFile, UnfinishedCap,
 };
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
@@ -55,6 +56,26 @@ impl SqliteStore {
             .map_err(failed)?;
         let mut writer = connect(&path)?;
         migrations::migrations::runner().run(&mut writer).map_err(failed)?;
+        Self::over(path, writer)
+    }
+
+    /// Opens the database for a command beside a running server. Fails when there is none, or when it is not
+    /// of this version: then the server is not either.
+    pub fn open_beside(data_dir: &Path) -> Result<Self, Error> {
+        let path = data_dir.join("haversack.db");
+        std::fs::metadata(&path).map_err(failed)?;
+        let mut writer = connect(&path)?;
+        let runner = migrations::migrations::runner();
+        let applied = runner.get_last_applied_migration(&mut writer).map_err(failed)?;
+        let ours = runner.get_migrations().iter().map(refinery::Migration::version).max();
+        if applied.map(|migration| migration.version()) != ours {
+            let message = "the database is of another version than this program; use the server's";
+            return Err(Error::Failed(message.into()));
+        }
+        Self::over(path, writer)
+    }
+
+    fn over(path: PathBuf, writer: Connection) -> Result<Self, Error> {
         let committer = Committer::start(writer, &path)?;
         let turns = Semaphore::new(READERS);
         Ok(Self { path, committer, readers: Arc::default(), turns })
@@ -134,12 +155,43 @@ impl MetadataStore for SqliteStore {
         self.committer.submit_durable(move |tx| steps::restart_upload(tx, id, blob)).await
     }
 
+    async fn finalize_upload(&self, id: UploadId, finalizing: Finalizing) -> Result<bool, Error> {
+        self.committer.submit_durable(move |tx| steps::finalize_upload(tx, id, &finalizing)).await
+    }
+
+    async fn finalizing(&self) -> Result<Vec<Record>, Error> {
+        self.read(rows::finalizing).await
+    }
+
     async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error> {
         self.committer.submit_durable(move |tx| steps::finish_upload(tx, id, &file, now)).await
     }
 
     async fn store_single(&self, new: NewSingle, now: u64) -> Result<Stored, Error> {
         self.committer.submit_durable(move |tx| steps::store_single(tx, &new, now)).await
+    }
+
+    async fn undrawn(&self, limit: u32) -> Result<Vec<UploadId>, Error> {
+        self.read(move |connection| pictures::undrawn(connection, limit)).await
+    }
+
+    async fn begin_drawing(
+        &self,
+        id: UploadId,
+        max_tries: u32,
+    ) -> Result<Option<StoredFile>, Error> {
+        self.committer.submit(move |tx| pictures::begin_drawing(tx, id, max_tries)).await
+    }
+
+    async fn end_drawing(
+        &self,
+        id: UploadId,
+        picture: Option<NewPicture>,
+        now: u64,
+    ) -> Result<Vec<BlobId>, Error> {
+        self.committer
+            .submit_durable(move |tx| pictures::end_drawing(tx, id, picture.as_ref(), now))
+            .await
     }
 
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error> {
@@ -187,6 +239,16 @@ impl MetadataStore for SqliteStore {
 
     async fn link_keys(&self, first: [u8; 32], now: u64) -> Result<Vec<LinkKey>, Error> {
         self.committer.submit_durable(move |tx| steps::link_keys(tx, first, now)).await
+    }
+
+    async fn rotate_link_key(
+        &self,
+        new: [u8; 32],
+        accept_old_until: u64,
+        now: u64,
+    ) -> Result<(), Error> {
+        let rotate = move |tx: &Connection| steps::rotate_link_key(tx, new, accept_old_until, now);
+        self.committer.submit_durable(rotate).await
     }
 
     async fn has_uploads(&self) -> Result<bool, Error> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
@@ -12,9 +12,9 @@ use http::header::{
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::response::Builder;
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{Extensions, HeaderName, Method, StatusCode};
 
-use super::request::text;
+use super::request::{is_proxied, text};
 use crate::app::App;
 use crate::ids::UploadId;
 use crate::links::{LinkError, LinkQuery, Variant};
@@ -24,6 +24,9 @@ use crate::uploads::Refusal;
 use crate::wire::disposition::{Disposition, content_disposition};
 use crate::wire::error::ApiError;
 use crate::wire::range::{Served, if_match, if_none_match, resolve};
+
+/// nginx reads the file of this path below one of its locations instead of the response's body.
+const X_ACCEL_REDIRECT: &str = "x-accel-redirect";
 
 /// A served file may show itself and nothing else: no script, no form, no other origin. Embedding it
 /// elsewhere is the receiver's page's business.
@@ -35,26 +38,33 @@ pub async fn get(
     State(app): State<Arc<App>>,
     path: Result<Path<(String, String)>, PathRejection>,
     query: Result<Query<LinkQuery>, QueryRejection>,
-    method: Method,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let (method, headers) = (request.method(), request.headers());
     let (id, variant) = named(path).ok_or_else(ApiError::not_found)?;
     let Query(query) = query.map_err(|_| LinkError::Invalid)?;
     app.links.check(id, variant, &query)?;
     let file = app.uploads.linked(id).await?;
-    let etag = format!("\"{}-{}\"", file.id, variant.as_str());
-    if text(&headers, IF_MATCH).is_some_and(|header| !if_match(header, &etag)) {
+    let etag = format!("\"{}-{:08x}\"", file.id, file.crc32);
+    let shown = Shown { file: &file, etag: &etag, download: query.download.is_some() };
+    if let Some(path) = accelerated(&app, &file, request.extensions()) {
+        return respond(
+            shown.described(StatusCode::OK).header(X_ACCEL_REDIRECT, path),
+            Body::empty(),
+        );
+    }
+    if text(headers, IF_MATCH).is_some_and(|header| !if_match(header, &etag)) {
         return Err(ApiError::new(
             StatusCode::PRECONDITION_FAILED,
             "precondition_failed",
             "the file is not the one that If-Match names",
         ));
     }
-    if text(&headers, IF_NONE_MATCH).is_some_and(|header| if_none_match(header, &etag)) {
-        return respond(described(StatusCode::NOT_MODIFIED, &file, &etag), Body::empty());
+    if text(headers, IF_NONE_MATCH).is_some_and(|header| if_none_match(header, &etag)) {
+        return respond(shown.described(StatusCode::NOT_MODIFIED), Body::empty());
     }
-    let range = text(&headers, RANGE).filter(|_| method == Method::GET);
-    let served = resolve(range, text(&headers, IF_RANGE), &etag, file.size);
+    let range = text(headers, RANGE).filter(|_| *method == Method::GET);
+    let served = resolve(range, text(headers, IF_RANGE), &etag, file.size);
     let content_range = served.content_range(file.size);
     let (status, bytes) = match served {
         Served::Whole => (StatusCode::OK, 0..file.size),
@@ -64,12 +74,11 @@ pub async fn get(
             return Err(ApiError::range_not_satisfiable(&content_range, file.size));
         }
     };
-    let mut response =
-        described(status, &file, &etag).header(CONTENT_LENGTH, bytes.end - bytes.start);
+    let mut response = shown.described(status).header(CONTENT_LENGTH, bytes.end - bytes.start);
     if let Some(content_range) = content_range {
         response = response.header(CONTENT_RANGE, content_range);
     }
-    let body = if method == Method::HEAD {
+    let body = if *method == Method::HEAD {
         Body::empty()
     } else {
         Body::from_stream(app.uploads.read(&file, bytes).await?)
@@ -83,22 +92,42 @@ fn named(path: Result<Path<(String, String)>, PathRejection>) -> Option<(UploadI
     Some((UploadId::parse(&uuid)?, Variant::parse(&variant)?))
 }
 
-/// Status and headers that say what the file is and how it may be shown.
-fn described(status: StatusCode, file: &StoredFile, etag: &str) -> Builder {
-    let disposition =
-        if file.media_type.is_inline() { Disposition::Inline } else { Disposition::Attachment };
-    http::Response::builder()
-        .status(status)
-        .header(ETAG, etag)
-        .header(ACCEPT_RANGES, "bytes")
-        .header(CACHE_CONTROL, "private, max-age=86400")
-        .header(CONTENT_TYPE, media::content_type_header(&file.media_type))
-        .header(CONTENT_DISPOSITION, content_disposition(disposition, &file.filename))
-        .header(CONTENT_SECURITY_POLICY, SANDBOX)
-        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .header(REFERRER_POLICY, "no-referrer")
-        // Pages of other origins embed links; without this, isolated ones could not.
-        .header(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin")
+/// Where a trusted proxy finds the bytes by itself, if it is to. Ranges and conditions are its business then.
+fn accelerated(app: &App, file: &StoredFile, extensions: &Extensions) -> Option<String> {
+    let prefix = app.config.accel_redirect.as_ref().filter(|_| is_proxied(app, extensions))?;
+    Some(format!("{}{}", prefix.as_str(), app.uploads.local_path(file)?))
+}
+
+/// What a link shows.
+struct Shown<'a> {
+    file: &'a StoredFile,
+    etag: &'a str,
+    /// To be saved, whatever it is.
+    download: bool,
+}
+
+impl Shown<'_> {
+    /// Status and headers that say what the file is and how it may be shown.
+    fn described(&self, status: StatusCode) -> Builder {
+        let Self { file, etag, download } = *self;
+        let disposition = if file.facts.media_type.is_inline() && !download {
+            Disposition::Inline
+        } else {
+            Disposition::Attachment
+        };
+        http::Response::builder()
+            .status(status)
+            .header(ETAG, etag)
+            .header(ACCEPT_RANGES, "bytes")
+            .header(CACHE_CONTROL, "private, max-age=86400")
+            .header(CONTENT_TYPE, media::content_type_header(&file.facts.media_type))
+            .header(CONTENT_DISPOSITION, content_disposition(disposition, &file.filename))
+            .header(CONTENT_SECURITY_POLICY, SANDBOX)
+            .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+            .header(REFERRER_POLICY, "no-referrer")
+            // Pages of other origins embed links; without this, isolated ones could not.
+            .header(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin")
+    }
 }
 
 fn respond(response: Builder, body: Body) -> Result<Response, ApiError> {

@@ -76,13 +76,18 @@ pub fn replies<'a>(app: &'a App, headers: &HeaderMap, extensions: &Extensions) -
     Replies { links: &app.links, base: base(app, headers, extensions) }
 }
 
+/// Whether a trusted proxy passed the request on.
+pub fn is_proxied(app: &App, extensions: &Extensions) -> bool {
+    extensions.get::<Peer>().is_some_and(|Peer(peer)| {
+        app.config.trusted_proxies.iter().any(|net| net.contains(&peer.ip().to_canonical()))
+    })
+}
+
 fn base(app: &App, headers: &HeaderMap, extensions: &Extensions) -> String {
     if let Some(url) = &app.config.public_url {
         return url.as_str().to_owned();
     }
-    let proxied = extensions.get::<Peer>().is_some_and(|Peer(peer)| {
-        app.config.trusted_proxies.iter().any(|net| net.contains(&peer.ip().to_canonical()))
-    });
+    let proxied = is_proxied(app, extensions);
     let forwarded = |name: &str| {
         let first = text(headers, name)?.split(',').next()?.trim();
         (proxied && !first.is_empty()).then_some(first)

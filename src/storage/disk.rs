@@ -1,12 +1,15 @@
 //! Blobs as files in one folder: each part is written at its final offset in the file's final place, so
 //! that sealing moves no bytes.
 //!
-//! Names are made from [`BlobId`]s alone: `blobs/ab/ab…`, folders 0700, files 0600.
+//! Names are made from [`BlobId`]s alone: `blobs/ab/ab…`, folders 0700, files 0600; for a group that may read
+//! them, 0710 and 0640.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{
+    DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,7 +17,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::{BlobStore, Incoming, Outgoing, SealError, WriteError, Written, each_frame};
+use super::{
+    Blob, BlobStore, Incoming, Outgoing, Patch, SealError, WriteError, Written, each_frame,
+};
 use crate::ids::BlobId;
 use crate::part::Part;
 
@@ -25,18 +30,37 @@ const READ_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct DiskStore {
     folder: PathBuf,
+    group: Option<Gid>,
 }
+
+/// A group of the system, which a web server that serves the bytes belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gid(pub u32);
 
 impl DiskStore {
     /// Opens the store below `data_dir`, making its 256 folders on first use.
     pub fn open(data_dir: &Path) -> io::Result<Self> {
+        Self::open_for(data_dir, None)
+    }
+
+    /// [`DiskStore::open`], with blobs that this group may read, those that are there already included. Of
+    /// the folder above them the group can only go through.
+    pub fn open_for(data_dir: &Path, group: Option<Gid>) -> io::Result<Self> {
         let folder = data_dir.join("blobs");
         make_private_dir(&folder)?;
+        if let Some(group) = group {
+            share(data_dir, group, 0o710)?;
+            share(&folder, group, 0o710)?;
+        }
         for shard in 0..=u8::MAX {
-            make_private_dir(&folder.join(format!("{shard:02x}")))?;
+            let shard = folder.join(format!("{shard:02x}"));
+            make_private_dir(&shard)?;
+            if let Some(group) = group {
+                share_shard(&shard, group)?;
+            }
         }
         File::open(&folder)?.sync_all()?;
-        Ok(Self { folder })
+        Ok(Self { folder, group })
     }
 
     fn shard(&self, blob: BlobId) -> PathBuf {
@@ -90,8 +114,24 @@ impl BlobStore for DiskStore {
 
     async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
         let size = parts.last().map_or(0, |last| last.range().end);
-        let (path, shard) = (self.path(blob), self.shard(blob));
-        blocking(move || Ok(seal(&path, &shard, size))).await?
+        let (path, shard, group) = (self.path(blob), self.shard(blob), self.group);
+        blocking(move || Ok(seal(&path, &shard, size, group))).await?
+    }
+
+    async fn patch(&self, blob: BlobId, patches: &[Patch]) -> io::Result<()> {
+        let (path, patches) = (self.path(blob), patches.to_vec());
+        blocking(move || {
+            let file = OpenOptions::new().write(true).open(path)?;
+            for (at, bytes) in patches.iter().flat_map(Patch::pieces) {
+                file.write_all_at(bytes, at)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn reader(&self, blob: BlobId) -> io::Result<Box<dyn Blob>> {
+        Ok(Box::new(File::open(self.path(blob))?))
     }
 
     async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
@@ -114,6 +154,11 @@ impl BlobStore for DiskStore {
             Ok(Some((frame, (file, rest))))
         });
         Ok(Box::pin(frames))
+    }
+
+    fn local_path(&self, blob: BlobId) -> Option<String> {
+        let name = blob.to_string();
+        Some(format!("{}/{name}", &name[..2]))
     }
 
     async fn delete(&self, blob: BlobId) -> io::Result<bool> {
@@ -192,7 +237,25 @@ impl BlobStore for DiskStore {
     }
 }
 
-fn seal(path: &Path, shard: &Path, size: u64) -> Result<(), SealError> {
+/// Lets a group use a file or folder as far as `mode` says.
+fn share(path: &Path, group: Gid, mode: u32) -> io::Result<()> {
+    chown(path, None, Some(group.0))?;
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// Shares a shard, and what is in it unless that was done before.
+fn share_shard(shard: &Path, group: Gid) -> io::Result<()> {
+    let metadata = std::fs::metadata(shard)?;
+    if metadata.gid() == group.0 && metadata.mode() & 0o777 == 0o710 {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(shard)? {
+        share(&entry?.path(), group, 0o640)?;
+    }
+    share(shard, group, 0o710) // last: a start that was cut off begins again
+}
+
+fn seal(path: &Path, shard: &Path, size: u64, group: Option<Gid>) -> Result<(), SealError> {
     let shard = File::open(shard)?;
     let file = match OpenOptions::new().read(true).write(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -208,6 +271,10 @@ fn seal(path: &Path, shard: &Path, size: u64) -> Result<(), SealError> {
     }
     if length > size {
         file.set_len(size)?; // left by a sender that was cut off behind the end
+    }
+    if let Some(group) = group {
+        fchown(&file, None, Some(group.0))?;
+        file.set_permissions(Permissions::from_mode(0o640))?;
     }
     file.sync_all().and_then(|()| shard.sync_all()).map_err(SealError::Lost)
 }

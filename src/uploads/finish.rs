@@ -1,18 +1,23 @@
 //! Finishing: from parts that are all there to a File. Every step can be repeated; no byte moves.
+//!
+//! Where a file holds metadata of its sender's, what it is about to become is put on record before the
+//! first byte is overwritten: from then on its parts' checksums no longer tell whether it is whole.
 
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use md5::{Digest, Md5};
 
+use super::examine::{Examined, Label};
 use super::{Refusal, Uploads, detached, owned};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
-use crate::media::{self, MediaType};
-use crate::metadata::{NewFile, State, StoredFile, Unfinished};
+use crate::media::thumbnail;
+use crate::metadata::{Finalizing, NewFile, State, StoredFile, Unfinished};
 use crate::part::Part;
-use crate::storage::SealError;
+use crate::storage::{SealError, Written};
 
 /// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -38,7 +43,33 @@ impl Uploads {
     pub async fn done(self: &Arc<Self>, request: DoneRequest) -> Result<StoredFile, Refusal> {
         let this = Arc::clone(self);
         let finishing = detached(async move { this.finish(request).await });
-        tokio::time::timeout(PATIENCE, finishing).await.unwrap_or(Err(Refusal::Verifying))
+        let file = tokio::time::timeout(PATIENCE, finishing).await;
+        self.drawn(file.unwrap_or(Err(Refusal::Verifying))?).await
+    }
+
+    /// Takes up the finishing of uploads whose bytes may be partly overwritten, as after a crash; answers how
+    /// many there were.
+    pub async fn resume_finalizing(self: &Arc<Self>) -> Result<usize, Refusal> {
+        let left_over = self.metadata.finalizing().await?;
+        let mut count = 0;
+        for record in left_over {
+            let entry = self.entries.get(record.id);
+            let Ok(_finishing) = entry.finishing.try_lock() else {
+                continue; // somebody is at it
+            };
+            // Loaded again, now that nobody else can be at it.
+            let state = self.metadata.load(record.id).await?.map(|record| record.state);
+            let Some(State::Receiving(Unfinished { blob, finalizing: Some(finalizing), .. })) =
+                state
+            else {
+                continue;
+            };
+            count += 1;
+            if let Err(error) = self.resume(record.id, blob, *finalizing).await {
+                tracing::error!(id = %record.id, %error, "an upload could not be finished after a crash");
+            }
+        }
+        Ok(count)
     }
 
     async fn finish(&self, request: DoneRequest) -> Result<StoredFile, Refusal> {
@@ -47,13 +78,21 @@ impl Uploads {
         let record = self.metadata.load(request.id).await?.ok_or(Refusal::NotFound)?;
         match owned(record, request.user)?.state {
             State::Receiving(unfinished) => {
-                let file = self.verify(unfinished, &request, &mut known_md5).await?;
-                self.metadata.finish_upload(request.id, file, self.clock.unix_secs()).await?;
-                entry.forget();
+                let blob = unfinished.blob;
+                match unfinished.finalizing {
+                    Some(finalizing) => self.resume(request.id, blob, *finalizing).await?,
+                    None => {
+                        let finalizing = self.verify(unfinished, &request, &mut known_md5).await?;
+                        self.conclude(request.id, blob, finalizing).await?;
+                    }
+                }
                 self.stored(request.id).await
             }
             State::Finished(file) => {
-                self.check_stated(&request, file.blob, file.size, &mut known_md5).await?;
+                same_size(request.total_size, file.size)?;
+                if let Some(declared) = request.md5 {
+                    self.check_received_md5(&file, declared, &mut known_md5).await?;
+                }
                 if let (false, Some(filename)) = (file.named, request.filename) {
                     self.metadata.name_file(request.id, filename).await?;
                 }
@@ -68,14 +107,14 @@ impl Uploads {
         self.files(vec![id]).await?.pop().flatten().ok_or(Refusal::Removed)
     }
 
-    /// Checks that the parts make up the file that the request speaks of, and makes their blob durable.
+    /// Checks that the parts make up the file that the request speaks of; what it is to become.
     async fn verify(
         &self,
         unfinished: Unfinished,
         request: &DoneRequest,
         known_md5: &mut Option<(BlobId, [u8; 16])>,
-    ) -> Result<NewFile, Refusal> {
-        let Unfinished { blob, layout, filename, .. } = unfinished;
+    ) -> Result<Finalizing, Refusal> {
+        let Unfinished { blob, layout, filename, declared_type, .. } = unfinished;
         let ranges = layout.missing();
         if !ranges.is_empty() {
             return Err(Refusal::MissingParts { ranges });
@@ -87,84 +126,146 @@ impl Uploads {
                 expected,
             })?;
         same_size(layout.total_size, size)?;
-        self.check_stated(request, blob, size, known_md5).await?;
-        let received: Vec<Part> = layout.parts().map(|(_, part)| *part).collect();
-        match self.blobs.seal(blob, &received).await {
-            Ok(()) => {}
-            Err(SealError::Lost(error)) => return Err(self.restart(request.id, &error).await?),
-            Err(SealError::Failed(error)) => return Err(error.into()),
+        same_size(request.total_size, size)?;
+        if let Some(declared) = request.md5 {
+            self.check_md5(blob, size, declared, known_md5).await?;
         }
+        let received: Vec<Part> = layout.parts().map(|(_, part)| *part).collect();
+        let written = Written { size, crc32: combined_crc32(&received) };
         let name = request.filename.clone().or(filename);
-        let media_type = self.sniff(blob, size, name.as_ref()).await?;
-        Ok(NewFile {
-            filename: name.unwrap_or_else(|| Filename::made_up(media_type.extension())),
+        let label =
+            Label { filename: name.clone(), media_type: declared_type, duration_secs: None };
+        let Examined { facts, patches, crc32 } = match self.examine(blob, written, label).await {
+            Err(error) if is_lost(&error) => return Err(self.restart(request.id, &error).await?),
+            examined => examined?,
+        };
+        let file = NewFile {
+            filename: name.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
             named: true,
-            media_type,
-            duration_secs: None,
+            drawable: thumbnail::is_drawable(&facts.media_type),
+            facts,
             size,
-            crc32: combined_crc32(&received),
+            crc32,
+            received_md5: request.md5,
             received,
-        })
+        };
+        Ok(Finalizing { file, patches })
     }
 
-    /// What a done says of the size and the MD5 of the stored bytes.
-    async fn check_stated(
+    /// Overwrites what is to be overwritten, makes the bytes durable, and then the File.
+    async fn conclude(
         &self,
-        request: &DoneRequest,
+        id: UploadId,
         blob: BlobId,
-        size: u64,
+        finalizing: Finalizing,
+    ) -> Result<(), Refusal> {
+        if !finalizing.patches.is_empty() {
+            if !self.metadata.finalize_upload(id, finalizing.clone()).await? {
+                return Ok(()); // cancelled meanwhile
+            }
+            match self.blobs.patch(blob, &finalizing.patches).await {
+                Err(error) if is_lost(&error) => return Err(self.restart(id, &error).await?),
+                patched => patched?,
+            }
+        }
+        self.seal_and_finish(id, blob, finalizing.file).await
+    }
+
+    /// Concludes what a crash left: patches again, and sees that the bytes are those that were received.
+    async fn resume(
+        &self,
+        id: UploadId,
+        blob: BlobId,
+        finalizing: Finalizing,
+    ) -> Result<(), Refusal> {
+        let Finalizing { file, patches } = finalizing;
+        let overwritten = async {
+            self.blobs.patch(blob, &patches).await?;
+            self.crc32(blob, file.size).await
+        };
+        match overwritten.await {
+            Ok(crc32) if crc32 == file.crc32 => self.seal_and_finish(id, blob, file).await,
+            Err(error) if !is_lost(&error) => Err(error.into()),
+            _ => {
+                let error = io::Error::other("a crash took some of the bytes");
+                Err(self.restart(id, &error).await?)
+            }
+        }
+    }
+
+    async fn seal_and_finish(
+        &self,
+        id: UploadId,
+        blob: BlobId,
+        file: NewFile,
+    ) -> Result<(), Refusal> {
+        match self.blobs.seal(blob, &file.received).await {
+            Ok(()) => {}
+            Err(SealError::Lost(error)) => return Err(self.restart(id, &error).await?),
+            Err(SealError::Failed(error)) => return Err(error.into()),
+        }
+        self.metadata.finish_upload(id, file, self.clock.unix_secs()).await?;
+        self.entries.get(id).forget();
+        Ok(())
+    }
+
+    /// Refuses when a File was received with another MD5 than `declared`. Where its metadata was removed and
+    /// nobody asked for its MD5 before, nobody can tell any more: then all is well.
+    async fn check_received_md5(
+        &self,
+        file: &StoredFile,
+        declared: [u8; 16],
         known_md5: &mut Option<(BlobId, [u8; 16])>,
     ) -> Result<(), Refusal> {
-        same_size(request.total_size, size)?;
-        let Some(declared) = request.md5 else { return Ok(()) };
-        let actual = match *known_md5 {
-            Some((of, md5)) if of == blob => md5,
-            _ => known_md5.insert((blob, self.md5(blob, size).await?)).1,
-        };
-        same_md5(declared, actual)
+        if let Some(received) = file.received_md5 {
+            return same_md5(declared, received);
+        }
+        if self.received_crc32(file.id).await? != file.crc32 {
+            return Ok(());
+        }
+        self.check_md5(file.blob, file.size, declared, known_md5).await
+    }
+
+    /// The checksum of a File as it was received.
+    pub(super) async fn received_crc32(&self, id: UploadId) -> Result<u32, Refusal> {
+        Ok(combined_crc32(&self.metadata.received_parts(id).await?))
     }
 
     /// After a failed sync nobody knows which bytes are on the disk, and a second sync would not say: the
     /// upload forgets its parts and begins again in another blob.
     async fn restart(&self, id: UploadId, error: &std::io::Error) -> Result<Refusal, Refusal> {
-        tracing::error!(%id, %error, "an upload's bytes could not be made durable; it begins again");
         let forgotten = self.metadata.restart_upload(id, BlobId::random()).await?;
         self.entries.get(id).forget();
         if forgotten.is_none() {
             self.stored(id).await?; // not receiving any more: why?
         }
+        tracing::error!(%id, %error, "an upload's bytes could not be made durable; it begins again");
         self.delete_blobs(forgotten).await;
         Ok(Refusal::NotDurable)
     }
 
-    /// The media type of the stored bytes.
-    pub(super) async fn sniff(
-        &self,
-        blob: BlobId,
-        size: u64,
-        name: Option<&Filename>,
-    ) -> Result<MediaType, Refusal> {
-        let head = self.blobs.read(blob, 0..size.min(media::SNIFF_LEN as u64)).await?;
-        let head = head
-            .try_fold(Vec::new(), |mut head, frame| async move {
-                head.extend_from_slice(&frame);
-                Ok(head)
-            })
-            .await?;
-        Ok(media::sniff(&head, name))
-    }
-
-    /// Refuses when the stored bytes have another MD5 than `declared`.
+    /// Refuses when the stored bytes have another MD5 than `declared`. It is computed once.
     pub(super) async fn check_md5(
         &self,
         blob: BlobId,
         size: u64,
-        declared: Option<[u8; 16]>,
+        declared: [u8; 16],
+        known: &mut Option<(BlobId, [u8; 16])>,
     ) -> Result<(), Refusal> {
-        match declared {
-            Some(declared) => same_md5(declared, self.md5(blob, size).await?),
-            None => Ok(()),
-        }
+        let actual = match *known {
+            Some((of, md5)) if of == blob => md5,
+            _ => known.insert((blob, self.md5(blob, size).await?)).1,
+        };
+        same_md5(declared, actual)
+    }
+
+    async fn crc32(&self, blob: BlobId, size: u64) -> io::Result<u32> {
+        let bytes = self.blobs.read(blob, 0..size).await?;
+        let hashed = bytes.try_fold(crc32fast::Hasher::new(), |mut crc, frame| async move {
+            crc.update(&frame);
+            Ok(crc)
+        });
+        Ok(hashed.await?.finalize())
     }
 
     async fn md5(&self, blob: BlobId, size: u64) -> Result<[u8; 16], Refusal> {
@@ -178,6 +279,11 @@ impl Uploads {
         });
         Ok(hashed.await?.finalize().into())
     }
+}
+
+/// Whether bytes on record are not there to be read.
+fn is_lost(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof)
 }
 
 /// Refuses when the file has another size than `declared`.

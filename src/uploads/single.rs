@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::examine::{Examined, Label};
 use super::finish::same_size;
 use super::{Filled, Refusal, Slot, Uploads, detached, owned};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
+use crate::media::thumbnail;
 use crate::metadata::{NewFile, NewSingle, Role, State, Stored, StoredFile};
 use crate::part::{self, Declaration, Layout};
 use crate::storage::Written;
@@ -42,7 +44,8 @@ impl Uploads {
         request: SingleRequest,
     ) -> Result<StoredFile, Refusal> {
         let this = Arc::clone(self);
-        detached(async move { this.record_single(filled, request).await }).await
+        let file = detached(async move { this.record_single(filled, request).await }).await?;
+        self.drawn(file).await
     }
 
     async fn record_single(
@@ -66,20 +69,31 @@ impl Uploads {
         if let Some(file) = self.same_file(id, &request, written).await? {
             return Ok(file);
         }
-        self.check_md5(spool.blob(), written.size, request.md5).await?;
-        let media_type = self.sniff(spool.blob(), written.size, request.filename.as_ref()).await?;
+        if let Some(declared) = request.md5 {
+            self.check_md5(spool.blob(), written.size, declared, &mut None).await?;
+        }
+        let label = Label {
+            filename: request.filename.clone(),
+            media_type: request.declared_type.clone(),
+            duration_secs: request.duration_secs,
+        };
+        let Examined { facts, patches, crc32 } = self.examine(spool.blob(), written, label).await?;
         let parent = match (request.role, request.parent) {
-            (Role::Thumbnail, _) if !media_type.is_image() => {
-                return Err(Refusal::NotAnImage { found: media_type.to_string() });
+            (Role::Thumbnail, _) if !facts.media_type.is_image() => {
+                return Err(Refusal::NotAnImage { found: facts.media_type.to_string() });
             }
             (Role::Thumbnail, Some(parent)) => Some(self.parent_of(parent, request.user).await?),
             (_, parent) => parent,
         };
         let part = written.at(0);
+        // Nothing on record speaks of these bytes yet, so they can be overwritten without further ado.
+        self.blobs.patch(spool.blob(), &patches).await?;
         self.blobs.seal(spool.blob(), &[part]).await?;
         spool.check_age()?;
-        let filename =
-            request.filename.clone().unwrap_or_else(|| Filename::made_up(media_type.extension()));
+        let filename = request
+            .filename
+            .clone()
+            .unwrap_or_else(|| Filename::made_up(facts.media_type.extension()));
         let new = NewSingle {
             id,
             user: request.user,
@@ -90,18 +104,18 @@ impl Uploads {
             file: NewFile {
                 filename,
                 named: false,
-                media_type,
-                duration_secs: request.duration_secs,
+                drawable: thumbnail::is_drawable(&facts.media_type),
+                facts,
                 size: written.size,
-                crc32: written.crc32,
+                crc32,
+                received_md5: request.md5,
                 received: vec![part],
             },
         };
         spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
         match self.metadata.store_single(new.clone(), self.clock.unix_secs()).await? {
-            Stored::Stored { replaced } => {
+            Stored::Stored => {
                 self.entries.get(id).forget();
-                self.delete_blobs(replaced).await;
                 Ok(new.stored())
             }
             Stored::NoParent => {
@@ -126,7 +140,7 @@ impl Uploads {
             return Ok(None);
         };
         match owned(record, request.user)?.state {
-            State::Finished(file) if (file.size, file.crc32) == (written.size, written.crc32) => {
+            State::Finished(file) if self.received_crc32(id).await? == written.crc32 => {
                 Ok(Some(*file))
             }
             state => Err(self.gone(id, state.standing()).await.unwrap_or(Refusal::FileConflict)),

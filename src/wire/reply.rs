@@ -56,8 +56,10 @@ impl Replies<'_> {
             "uuid": file.id.to_string(),
             "filename": file.filename.as_str(),
             "filesize": file.size,
-            "mimetype": file.media_type.essence(),
-            "duration": file.duration_secs,
+            "mimetype": file.facts.media_type.essence(),
+            "duration": file.facts.duration_secs,
+            "width": file.facts.width,
+            "height": file.facts.height,
             "url": self.link(file.id, variant),
             "thumbnail": file.thumbnail.map(|id| self.link(id, Variant::Thumbnail)),
         })

@@ -6,7 +6,9 @@
 pub(crate) mod http;
 mod killing;
 pub(crate) mod ledger;
+mod nginx;
 pub(crate) mod program;
+mod rotation;
 mod secrecy;
 mod settings;
 mod starting;

@@ -23,3 +23,4 @@ mod restart;
 mod singles;
 mod sweep;
 mod thumbnails;
+mod types;

@@ -38,6 +38,7 @@ fn uploads(blobs: Arc<dyn BlobStore>, records: Arc<dyn MetadataStore>) -> Arc<Up
         max_unfinished: 10,
         max_age: Duration::from_secs(1000),
         upload_ttl: Duration::from_secs(1000),
+        keep_metadata: false,
     };
     Arc::new(Uploads::new(blobs, records, limits, Clock::system()))
 }

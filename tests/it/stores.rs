@@ -8,6 +8,7 @@
 mod blobs;
 mod disk;
 mod listing;
+mod pictures;
 mod races;
 mod records;
 mod singles;

@@ -5,9 +5,12 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
-use crate::media::MediaType;
-use crate::metadata::{Cursor, Listed, Record, Role, State, StoredFile, Summary, Unfinished};
+use crate::media::{Facts, MediaType};
+use crate::metadata::{
+    Cursor, Finalizing, Listed, NewFile, Record, Role, State, StoredFile, Summary, Unfinished,
+};
 use crate::part::{Layout, Part};
+use crate::storage::Patch;
 
 pub(super) const RECEIVING: i64 = 0;
 pub(super) const FINISHED: i64 = 1;
@@ -17,12 +20,19 @@ pub(super) const REPLACED: i64 = 4;
 
 /// The columns [`record`] reads.
 const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, total_parts, total_size, \
-     even_size, filename, named, declared_type, media_type, duration_secs, size, crc32, attached, created_at";
+     even_size, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, received, \
+     received_md5, patches, drawing_tries, attached, created_at";
 
 pub(super) fn load(connection: &Connection, id: UploadId) -> rusqlite::Result<Option<Record>> {
     let sql = format!("SELECT {COLUMNS} FROM uploads WHERE id = ?");
     let mut statement = connection.prepare_cached(&sql)?;
     statement.query_row([id], |row| record(connection, row)).optional()
+}
+
+pub(super) fn finalizing(connection: &Connection) -> rusqlite::Result<Vec<Record>> {
+    let sql = format!("SELECT {COLUMNS} FROM uploads WHERE patches IS NOT NULL ORDER BY seq");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_map((), |row| record(connection, row))?.collect()
 }
 
 pub(super) fn list(
@@ -144,11 +154,40 @@ fn unfinished(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Unfini
         filename: filename(row)?,
         declared_type: row.get("declared_type")?,
         touched_at,
+        finalizing: finalizing_file(row)?.map(Box::new),
+    })
+}
+
+fn finalizing_file(row: &Row<'_>) -> rusqlite::Result<Option<Finalizing>> {
+    let Some(patches) = row.get::<_, Option<Vec<u8>>>("patches")? else {
+        return Ok(None);
+    };
+    let patches = unpack_patches(&patches).ok_or(FromSqlError::InvalidType)?;
+    let facts = facts(row)?;
+    let file = NewFile {
+        filename: filename(row)?.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
+        named: row.get("named")?,
+        facts,
+        size: row.get("size")?,
+        crc32: row.get("crc32")?,
+        received_md5: row.get("received_md5")?,
+        received: unpack(&row.get::<_, Vec<u8>>("received")?),
+        drawable: row.get::<_, Option<u32>>("drawing_tries")?.is_some(),
+    };
+    Ok(Some(Finalizing { file, patches }))
+}
+
+fn facts(row: &Row<'_>) -> rusqlite::Result<Facts> {
+    Ok(Facts {
+        media_type: MediaType::parse(&row.get::<_, String>("media_type")?).unwrap_or_default(),
+        duration_secs: row.get("duration_secs")?,
+        width: row.get("width")?,
+        height: row.get("height")?,
     })
 }
 
 fn stored_file(id: UploadId, user: UserId, row: &Row<'_>) -> rusqlite::Result<StoredFile> {
-    let media_type = MediaType::parse(&row.get::<_, String>("media_type")?).unwrap_or_default();
+    let facts = facts(row)?;
     Ok(StoredFile {
         id,
         user,
@@ -156,10 +195,10 @@ fn stored_file(id: UploadId, user: UserId, row: &Row<'_>) -> rusqlite::Result<St
         blob: row.get("blob")?,
         size: row.get("size")?,
         crc32: row.get("crc32")?,
-        filename: filename(row)?.unwrap_or_else(|| Filename::made_up(media_type.extension())),
+        filename: filename(row)?.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
         named: row.get("named")?,
-        media_type,
-        duration_secs: row.get("duration_secs")?,
+        facts,
+        received_md5: row.get("received_md5")?,
         parent: row.get("parent")?,
         thumbnail: row.get("thumbnail")?,
         attached: row.get("attached")?,
@@ -188,6 +227,34 @@ fn unpack(packed: &[u8]) -> Vec<Part> {
         part
     });
     unpack.collect()
+}
+
+/// Offset, length of the bytes, zeros, and the bytes.
+pub(super) fn pack_patches(patches: &[Patch]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for patch in patches {
+        for number in [patch.offset, patch.bytes.len() as u64, patch.zeros] {
+            packed.extend_from_slice(&number.to_le_bytes());
+        }
+        packed.extend_from_slice(&patch.bytes);
+    }
+    packed
+}
+
+fn unpack_patches(mut packed: &[u8]) -> Option<Vec<Patch>> {
+    let mut patches = Vec::new();
+    while !packed.is_empty() {
+        let mut number = || {
+            let (digits, rest) = packed.split_first_chunk::<8>()?;
+            packed = rest;
+            Some(u64::from_le_bytes(*digits))
+        };
+        let (offset, length, zeros) = (number()?, number()?, number()?);
+        let (bytes, rest) = packed.split_at_checked(usize::try_from(length).ok()?)?;
+        packed = rest;
+        patches.push(Patch { offset, bytes: bytes.to_vec(), zeros });
+    }
+    Some(patches)
 }
 
 impl ToSql for UploadId {
@@ -229,5 +296,16 @@ mod tests {
             Part { offset: 5, size: u64::from(u32::MAX) + 1, crc32: u32::MAX },
         ];
         assert_eq!(unpack(&pack(&parts)), parts);
+    }
+
+    #[test]
+    fn packed_patches_come_back() {
+        let patches = [
+            Patch { offset: 7, bytes: b"Exif".to_vec(), zeros: 0 },
+            Patch { offset: u64::MAX, bytes: Vec::new(), zeros: 5 },
+        ];
+        let packed = pack_patches(&patches);
+        assert_eq!(unpack_patches(&packed).as_deref(), Some(&patches[..]));
+        assert_eq!(unpack_patches(&packed[1..]), None);
     }
 }

@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED, REPLACED, pack};
+use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED, pack, pack_patches};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{
-    Begun, Forgotten, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded, Removed, Role,
-    Stored, UnfinishedCap,
+    Begun, Finalizing, Forgotten, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded,
+    Removed, Role, Stored, UnfinishedCap,
 };
 
 pub(super) fn begin_upload(
@@ -38,14 +38,25 @@ pub(super) fn begin_upload(
         };
         evicted = Some((id, forget_with_thumbnails(tx, id, EXPIRED, now)?));
     }
+    insert(tx, new, Role::Media, now)?;
+    Ok(Begun::Begun { evicted })
+}
+
+pub(super) fn insert(
+    tx: &Connection,
+    new: &NewUpload,
+    role: Role,
+    now: u64,
+) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, filename,
                               declared_type, created_at, changed_at)
-         VALUES (?1, ?2, 0, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
     )?
     .execute(params![
         new.id,
         new.user.0,
+        i64::from(role == Role::Thumbnail),
         new.blob,
         new.parent,
         new.total_parts,
@@ -53,7 +64,7 @@ pub(super) fn begin_upload(
         new.declared_type,
         now,
     ])?;
-    Ok(Begun::Begun { evicted })
+    Ok(())
 }
 
 /// An unfinished upload in which nothing was stored since `:idle_since`.
@@ -107,72 +118,79 @@ pub(super) fn finish_upload(
     file: &NewFile,
     now: u64,
 ) -> rusqlite::Result<bool> {
-    let finished = tx
+    if !describe(tx, id, file)? {
+        return Ok(false);
+    }
+    tx.prepare_cached(
+        "UPDATE uploads SET state = 1, patches = NULL, changed_at = ?2 WHERE id = ?1",
+    )?
+    .execute(params![id, now])?;
+    drop_parts(tx, id)?;
+    Ok(true)
+}
+
+pub(super) fn finalize_upload(
+    tx: &Connection,
+    id: UploadId,
+    finalizing: &Finalizing,
+) -> rusqlite::Result<bool> {
+    if !describe(tx, id, &finalizing.file)? {
+        return Ok(false);
+    }
+    tx.prepare_cached("UPDATE uploads SET patches = ?2 WHERE id = ?1")?
+        .execute(params![id, pack_patches(&finalizing.patches)])?;
+    Ok(true)
+}
+
+/// Writes down what an upload becomes; `false` when it isn't receiving.
+fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<bool> {
+    let described = tx
         .prepare_cached(
-            "UPDATE uploads SET state = 1, filename = ?2, named = ?3, media_type = ?4,
-                    duration_secs = ?5, size = ?6, crc32 = ?7, received = ?8, changed_at = ?9
+            "UPDATE uploads SET filename = ?2, named = ?3, media_type = ?4, duration_secs = ?5, width = ?6,
+                    height = ?7, size = ?8, crc32 = ?9, received = ?10, received_md5 = ?11,
+                    drawing_tries = ?12
              WHERE id = ?1 AND state = 0",
         )?
         .execute(params![
             id,
             file.filename.as_str(),
             file.named,
-            file.media_type.as_str(),
-            file.duration_secs,
+            file.facts.media_type.as_str(),
+            file.facts.duration_secs,
+            file.facts.width,
+            file.facts.height,
             file.size,
             file.crc32,
             pack(&file.received),
-            now,
+            file.received_md5,
+            file.drawable.then_some(0),
         ])?;
-    if finished == 0 {
-        return Ok(false);
-    }
-    drop_parts(tx, id)?;
-    Ok(true)
+    Ok(described > 0)
 }
 
 pub(super) fn store_single(tx: &Connection, new: &NewSingle, now: u64) -> rusqlite::Result<Stored> {
     if tx.prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?.exists([new.id])? {
         return Ok(Stored::Exists);
     }
-    let mut replaced = None;
-    if new.role == Role::Thumbnail {
-        let before: Option<Option<UploadId>> = tx
-            .prepare_cached("SELECT thumbnail FROM uploads WHERE id = ? AND state IN (0, 1)")?
-            .query_row([new.parent], |row| row.get(0))
-            .optional()?;
-        let Some(before) = before else {
-            return Ok(Stored::NoParent);
-        };
-        if let Some(before) = before {
-            replaced = forget_bytes(tx, before, REPLACED, now)?;
-        }
-        tx.prepare_cached("UPDATE uploads SET thumbnail = ?2 WHERE id = ?1")?
-            .execute(params![new.parent, new.id])?;
+    if new.role == Role::Thumbnail
+        && !tx
+            .prepare_cached("SELECT 1 FROM uploads WHERE id = ? AND state IN (0, 1)")?
+            .exists([new.parent])?
+    {
+        return Ok(Stored::NoParent);
     }
-    tx.prepare_cached(
-        "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, total_size, filename,
-                              named, declared_type, media_type, duration_secs, size, crc32, received,
-                              created_at, changed_at)
-         VALUES (?1, ?2, 1, ?3, ?4, ?5, 1, ?11, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)",
-    )?
-    .execute(params![
-        new.id,
-        new.user.0,
-        i64::from(new.role == Role::Thumbnail),
-        new.blob,
-        new.parent,
-        new.file.filename.as_str(),
-        new.file.named,
-        new.declared_type,
-        new.file.media_type.as_str(),
-        new.file.duration_secs,
-        new.file.size,
-        new.file.crc32,
-        pack(&new.file.received),
-        now,
-    ])?;
-    Ok(Stored::Stored { replaced })
+    let upload = NewUpload {
+        id: new.id,
+        user: new.user,
+        blob: new.blob,
+        total_parts: 1,
+        filename: None,
+        declared_type: new.declared_type.clone(),
+        parent: new.parent,
+    };
+    insert(tx, &upload, new.role, now)?;
+    finish_upload(tx, new.id, &new.file, now)?;
+    Ok(Stored::Stored)
 }
 
 pub(super) fn name_file(
@@ -242,8 +260,12 @@ pub(super) fn restart_upload(
         .optional()?;
     if before.is_some() {
         drop_parts(tx, id)?;
-        tx.prepare_cached("UPDATE uploads SET blob = ?2, even_size = NULL WHERE id = ?1")?
-            .execute(params![id, blob])?;
+        tx.prepare_cached(
+            "UPDATE uploads SET blob = ?2, even_size = NULL, named = 0, media_type = NULL, received = NULL,
+                    received_md5 = NULL, patches = NULL, drawing_tries = NULL
+             WHERE id = ?1",
+        )?
+        .execute(params![id, blob])?;
     }
     Ok(before)
 }
@@ -303,9 +325,15 @@ pub(super) fn link_keys(
     now: u64,
 ) -> rusqlite::Result<Vec<LinkKey>> {
     let read = |tx: &Connection| {
-        tx.prepare_cached("SELECT id, secret FROM link_keys ORDER BY id DESC")?
-            .query_map((), |row| Ok(LinkKey { id: row.get(0)?, secret: row.get(1)? }))?
-            .collect::<rusqlite::Result<Vec<_>>>()
+        tx.prepare_cached(
+            "SELECT id, secret, accepted_until FROM link_keys
+             WHERE coalesce(accepted_until > ?, 1) ORDER BY id DESC",
+        )?
+        .query_map([now], |row| {
+            let (id, secret, accepted_until) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(LinkKey { id, secret, accepted_until })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()
     };
     let keys = read(tx)?;
     if !keys.is_empty() {
@@ -315,6 +343,21 @@ pub(super) fn link_keys(
     read(tx)
 }
 
+pub(super) fn rotate_link_key(
+    tx: &Connection,
+    new: [u8; 32],
+    accept_old_until: u64,
+    now: u64,
+) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM link_keys WHERE accepted_until <= ?", [now])?;
+    tx.execute(
+        "UPDATE link_keys SET accepted_until = min(coalesce(accepted_until, ?1), ?1)",
+        [accept_old_until],
+    )?;
+    tx.execute("INSERT INTO link_keys (secret, created_at) VALUES (?, ?)", params![new, now])?;
+    Ok(())
+}
+
 pub(super) fn check(tx: &Connection) -> rusqlite::Result<()> {
     // Dirties nothing, but needs the lock and the file as every writer does.
     tx.prepare_cached("UPDATE link_keys SET created_at = created_at WHERE 0")?.execute(())?;
@@ -322,7 +365,7 @@ pub(super) fn check(tx: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Turns a record into the tombstone `state`: without bytes, name and checksums. Gives the bytes' name.
-fn forget_bytes(
+pub(super) fn forget_bytes(
     tx: &Connection,
     id: UploadId,
     state: i64,
@@ -335,7 +378,8 @@ fn forget_bytes(
         .optional()?;
     tx.prepare_cached(
         "UPDATE uploads SET state = ?2, changed_at = ?3, blob = NULL, thumbnail = NULL, filename = NULL,
-                declared_type = NULL, media_type = NULL, received = NULL, crc32 = NULL
+                declared_type = NULL, media_type = NULL, received = NULL, received_md5 = NULL, crc32 = NULL,
+                patches = NULL, drawing_tries = NULL
          WHERE id = ?1",
     )?
     .execute(params![id, state, now])?;

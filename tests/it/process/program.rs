@@ -59,6 +59,13 @@ pub(crate) fn run(command: &mut Command) -> Ended {
     Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
+/// Sends a program a signal by its name.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let command = format!("kill -{name} {}", child.id());
+    let sent = Command::new("sh").args(["-c", &command]).status();
+    assert!(sent.expect("a shell").success());
+}
+
 /// A running server; killed when it is dropped.
 pub(crate) struct Server {
     child: Child,
@@ -121,9 +128,7 @@ impl Server {
 
     /// Sends it a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let command = format!("kill -{name} {}", self.child.id());
-        let sent = Command::new("sh").args(["-c", &command]).status();
-        assert!(sent.expect("a shell").success());
+        signal(&self.child, name);
     }
 
     /// Waits until it has ended.

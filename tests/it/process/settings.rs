@@ -202,7 +202,8 @@ fn the_help_tells_every_option_its_variable_and_its_default() {
     let options: Vec<&str> = help.split(" --").collect();
     for key in keys.iter().map(String::as_str).chain(["config"]) {
         let flag = key.replace('_', "-");
-        let told = options.iter().find(|text| text.starts_with(&format!("{flag} <")));
+        let forms = [format!("{flag} <"), format!("{flag}[=<")];
+        let told = options.iter().find(|text| forms.iter().any(|form| text.starts_with(form)));
         let told = told.unwrap_or_else(|| panic!("--{flag} is not in the help"));
         let variable = format!("[env: HAVERSACK_{}", key.to_uppercase());
         assert!(told.contains(&variable), "--{flag}: {told}");

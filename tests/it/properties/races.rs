@@ -1,8 +1,6 @@
 //! Chunks of different lengths that don't say where they go, sent at once: each order of events must end
 //! in the right place or in a refusal, never in an upload that can't be finished.
 
-use std::io;
-use std::ops::Range;
 use std::pin::pin;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -10,69 +8,34 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use haversack::clock::Clock;
-use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::ids::{UploadId, UserId};
 use haversack::metadata::State;
 use haversack::metadata::sqlite::SqliteStore;
-use haversack::part::{Declaration, Part};
+use haversack::part::Declaration;
+use haversack::storage::BlobStore;
 use haversack::storage::disk::DiskStore;
-use haversack::storage::{BlobStore, Incoming, Outgoing, SealError, WriteError, Written};
 use haversack::uploads::{ChunkRequest, Limits, Uploads};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::server::Server;
+use crate::doubles::{BlobHooks, HookedBlobs};
 use crate::process::http::{Multipart, Request};
 
 /// A disk whose writes at one offset wait for permission.
 struct Gate {
-    disk: DiskStore,
     offset: u64,
     reached: Semaphore,
     opened: Semaphore,
 }
 
 #[async_trait::async_trait]
-impl BlobStore for Gate {
-    async fn write_part(
-        &self,
-        blob: BlobId,
-        offset: u64,
-        limit: u64,
-        body: Incoming<'_>,
-    ) -> Result<Written, WriteError> {
+impl BlobHooks for Gate {
+    async fn before_write(&self, offset: u64) {
         if offset == self.offset {
             self.reached.add_permits(1);
             let _opened = self.opened.acquire().await.expect("never closed");
         }
-        self.disk.write_part(blob, offset, limit, body).await
-    }
-
-    async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
-        self.disk.seal(blob, parts).await
-    }
-
-    async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
-        self.disk.read(blob, range).await
-    }
-
-    async fn delete(&self, blob: BlobId) -> io::Result<bool> {
-        self.disk.delete(blob).await
-    }
-
-    async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
-        self.disk.list_older_than(unix_secs).await
-    }
-
-    async fn marker(&self) -> io::Result<Option<BlobId>> {
-        self.disk.marker().await
-    }
-
-    async fn mark(&self, id: BlobId) -> io::Result<()> {
-        self.disk.mark(id).await
-    }
-
-    async fn check(&self) -> io::Result<()> {
-        self.disk.check().await
     }
 }
 
@@ -92,11 +55,9 @@ fn chunk(id: UploadId, index: u32) -> ChunkRequest {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");
-    let gate = Arc::new(Gate {
+    let gate = Arc::new(HookedBlobs {
         disk: DiskStore::open(dir.path()).expect("opened"),
-        offset: 20,
-        reached: Semaphore::new(0),
-        opened: Semaphore::new(0),
+        hooks: Gate { offset: 20, reached: Semaphore::new(0), opened: Semaphore::new(0) },
     });
     let records = Arc::new(SqliteStore::open(dir.path()).expect("opened"));
     let limits = Limits {
@@ -106,6 +67,7 @@ async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_i
         max_unfinished: 10,
         max_age: Duration::from_secs(1000),
         upload_ttl: Duration::from_secs(1000),
+        keep_metadata: false,
     };
     let blobs = Arc::clone(&gate) as Arc<dyn BlobStore>;
     let uploads = Arc::new(Uploads::new(blobs, records, limits, Clock::system()));
@@ -118,13 +80,13 @@ async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_i
         let uploads = Arc::clone(&uploads);
         async move { uploads.accept_chunk(filled, chunk(id, 1)).await }
     });
-    let _ = gate.reached.acquire().await.expect("it is being copied");
+    let _ = gate.hooks.reached.acquire().await.expect("it is being copied");
     // Meanwhile the first chunk comes, with 10 bytes: the other's place is byte 10.
     let first = chunk(id, 0);
     let slot = uploads.slot(None, u64::MAX).await.expect("a slot");
     let filled = slot.fill(pin!(bytes(10))).await.expect("filled");
     uploads.accept_chunk(filled, first).await.expect("taken");
-    gate.opened.add_permits(100);
+    gate.hooks.opened.add_permits(100);
     let accepted = accepting.await.expect("no panic");
     let record = uploads.record(id, USER).await.expect("on record");
     let State::Receiving(unfinished) = record.state else {

@@ -196,6 +196,18 @@ async fn what_a_browser_shows_itself_is_inline() {
 }
 
 #[tokio::test]
+async fn a_link_that_asks_for_a_download_saves_what_it_would_show() {
+    let server = Server::start().await;
+    let file = server.user(1).store("a.jpg", jpeg()).await;
+    for asks in ["&download", "&download=", "&download=1"] {
+        let reply = server.anonymous().get(&format!("{}{asks}", link(&file))).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("content-disposition"), "attachment; filename=\"a.jpg\"");
+        assert_eq!(reply.header("content-type"), "image/jpeg");
+    }
+}
+
+#[tokio::test]
 async fn what_could_run_or_is_unknown_is_an_attachment() {
     let server = Server::start().await;
     for (name, bytes) in [

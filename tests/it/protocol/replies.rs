@@ -11,20 +11,22 @@ fn fields(object: &Value) -> Vec<&str> {
     names
 }
 
-const FILE: [&str; 7] =
-    ["duration", "filename", "filesize", "mimetype", "thumbnail", "url", "uuid"];
+const FILE: [&str; 9] =
+    ["duration", "filename", "filesize", "height", "mimetype", "thumbnail", "url", "uuid", "width"];
 
-const FINISHED: [&str; 10] = [
+const FINISHED: [&str; 12] = [
     "duration",
     "file_url",
     "file_uuid",
     "filename",
     "filesize",
+    "height",
     "mimetype",
     "success",
     "thumbnail",
     "url",
     "uuid",
+    "width",
 ];
 
 #[tokio::test]

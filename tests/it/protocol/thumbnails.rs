@@ -1,9 +1,11 @@
 //! Section 6: thumbnails.
 
+use std::io::Cursor;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Form, HTML, PDF, SVG, Server, jpeg, mp4, new_uuid, png};
+use crate::harness::{Client, Form, HTML, PDF, SVG, Server, dimensions, jpeg, mp4, new_uuid, png};
 
 /// Sends a thumbnail and answers its uuid.
 async fn thumbnail(user: &Client, parent: &str, bytes: impl AsRef<[u8]>) -> String {
@@ -11,12 +13,16 @@ async fn thumbnail(user: &Client, parent: &str, bytes: impl AsRef<[u8]>) -> Stri
     reply["file_uuid"].as_str().unwrap().to_owned()
 }
 
-/// The bytes that a File's thumbnail link shows.
-async fn shown(user: &Client, file: &Value) -> Vec<u8> {
+/// Width and height of what a File's thumbnail link shows.
+async fn shown(user: &Client, file: &Value) -> (u32, u32) {
     let reply = user.get(file["thumbnail"].as_str().unwrap()).await;
     assert_eq!(reply.status, 200);
-    reply.body.to_vec()
+    dimensions(&reply.body)
 }
+
+/// The two pictures, told apart.
+const PNG: (u32, u32) = (12, 20);
+const JPEG: (u32, u32) = (24, 16);
 
 #[tokio::test]
 async fn a_thumbnail_is_shown_by_its_link_and_by_its_files() {
@@ -25,9 +31,75 @@ async fn a_thumbnail_is_shown_by_its_link_and_by_its_files() {
     let parent = user.store_any().await;
     let reply = user.upload(Form::thumbnail(&parent, png())).await.ok();
     let link = reply["file_url"].as_str().unwrap();
-    assert_eq!(server.anonymous().get(link).await.body, png());
+    assert_eq!(dimensions(&server.anonymous().get(link).await.body), PNG);
     let file = user.file(&parent).await.ok();
-    assert_eq!(shown(&server.anonymous(), &file).await, png());
+    assert_eq!(shown(&server.anonymous(), &file).await, PNG);
+}
+
+#[tokio::test]
+async fn a_thumbnail_is_made_small_and_anew_whatever_was_sent() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let mut large = Vec::new();
+    let picture = image::RgbImage::from_pixel(1500, 750, image::Rgb([200, 100, 50]));
+    picture.write_to(&mut Cursor::new(&mut large), image::ImageFormat::Png).unwrap();
+    large.extend(b"what hides behind the end of a picture");
+    thumbnail(&user, &parent, &large).await;
+    let file = user.file(&parent).await.ok();
+    let reply = user.get(file["thumbnail"].as_str().unwrap()).await;
+    assert_eq!(reply.header("content-type"), "image/jpeg");
+    assert_eq!(dimensions(&reply.body), (512, 256));
+    assert!(!server.stored().contains(&(large.len() as u64)), "what was sent is gone");
+}
+
+#[tokio::test]
+async fn a_picture_gets_a_thumbnail_without_one_being_sent() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let file = user.store("photo.jpg", jpeg()).await;
+    assert_eq!(shown(&server.anonymous(), &file).await, JPEG);
+    let uuid = user.begin(1, png()).await;
+    let file = user.done(&uuid).await.ok();
+    assert_eq!(shown(&server.anonymous(), &file).await, PNG);
+    assert_eq!(shown(&server.anonymous(), &user.done(&uuid).await.ok()).await, PNG);
+}
+
+#[tokio::test]
+async fn a_sent_thumbnail_takes_the_place_of_the_one_made_here() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let file = user.store("photo.jpg", jpeg()).await;
+    let parent = file["uuid"].as_str().unwrap();
+    thumbnail(&user, parent, png()).await;
+    assert_eq!(shown(&user, &user.file(parent).await.ok()).await, PNG);
+    user.get(file["thumbnail"].as_str().unwrap()).await.refused(410, "gone");
+    assert_eq!(server.stored().len(), 2, "the file and one thumbnail");
+}
+
+#[tokio::test]
+async fn a_picture_that_can_not_be_decoded_is_delivered_without_a_thumbnail() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let broken = b"\xFF\xD8\xFF\xE0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0 and no more".to_vec();
+    let file = user.store("photo.jpg", broken.clone()).await;
+    assert_eq!(file["mimetype"], "image/jpeg");
+    assert_eq!(file["thumbnail"], Value::Null);
+    assert_eq!(user.get(file["url"].as_str().unwrap()).await.body, broken);
+}
+
+#[tokio::test]
+async fn a_sent_thumbnail_that_can_not_be_decoded_changes_nothing() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let file = user.store("photo.jpg", jpeg()).await;
+    let parent = file["uuid"].as_str().unwrap();
+    let broken = b"GIF89a\x01\0\x01\0\0\0\0;".to_vec();
+    let reply = user.upload(Form::thumbnail(parent, broken.clone())).await.ok();
+    assert_eq!(user.file(parent).await.ok()["thumbnail"], file["thumbnail"]);
+    let uuid = reply["file_uuid"].as_str().unwrap();
+    assert_eq!(user.file(uuid).await.ok()["uuid"], parent, "it stands for the file all the same");
+    assert_eq!(user.get(reply["file_url"].as_str().unwrap()).await.body, broken);
 }
 
 #[tokio::test]
@@ -37,7 +109,7 @@ async fn a_thumbnail_may_come_before_its_file_is_finished() {
     let parent = user.begin(1, "abc").await;
     thumbnail(&user, &parent, png()).await;
     let file = user.done(&parent).await.ok();
-    assert_eq!(shown(&user, &file).await, png());
+    assert_eq!(shown(&user, &file).await, PNG);
 }
 
 #[tokio::test]
@@ -82,10 +154,8 @@ async fn a_second_thumbnail_replaces_the_first() {
     thumbnail(&user, &parent, png()).await;
     thumbnail(&user, &parent, jpeg()).await;
     let file = user.file(&parent).await.ok();
-    assert_eq!(shown(&user, &file).await, jpeg());
-    let lengths = [png().len(), jpeg().len()].map(|length| length as u64);
-    assert!(!server.stored().contains(&lengths[0]));
-    assert!(server.stored().contains(&lengths[1]));
+    assert_eq!(shown(&user, &file).await, JPEG);
+    assert_eq!(server.stored().len(), 2, "the file and one thumbnail");
 }
 
 #[tokio::test]
@@ -148,7 +218,7 @@ async fn a_file_whose_thumbnail_was_deleted_takes_a_new_one() {
     user.delete(&uuid).await.ok();
     thumbnail(&user, &parent, jpeg()).await;
     let file = user.file(&parent).await.ok();
-    assert_eq!(shown(&user, &file).await, jpeg());
+    assert_eq!(shown(&user, &file).await, JPEG);
 }
 
 #[tokio::test]

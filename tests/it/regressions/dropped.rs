@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::poll;
 use haversack::filename::Filename;
 use haversack::ids::{BlobId, UploadId};
-use haversack::media::MediaType;
+use haversack::media::{Facts, MediaType};
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{
     Error, MetadataStore, NewFile, NewSingle, NewUpload, Role, State, Stored, StoredFile,
@@ -32,15 +32,19 @@ async fn with_a_file() -> (TempDir, Arc<dyn MetadataStore>, UploadId) {
         file: NewFile {
             filename: Filename::parse("first.txt").unwrap(),
             named: false,
-            media_type: MediaType::parse("text/plain").unwrap(),
-            duration_secs: None,
+            facts: Facts {
+                media_type: MediaType::parse("text/plain").unwrap(),
+                ..Facts::default()
+            },
             size: 3,
             crc32: 1,
+            received_md5: None,
             received: vec![Part { offset: 0, size: 3, crc32: 1 }],
+            drawable: false,
         },
     };
     let stored = records.store_single(new.clone(), 5).await.unwrap();
-    assert_eq!(stored, Stored::Stored { replaced: None });
+    assert_eq!(stored, Stored::Stored);
     (dir, records, new.id)
 }
 

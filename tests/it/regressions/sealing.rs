@@ -1,27 +1,26 @@
 //! A file whose bytes the disk failed to keep must be sent again: a second sync would say they are safe.
 
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::response::IntoResponse;
-use haversack::ids::{BlobId, UploadId};
+use haversack::ids::UploadId;
 use haversack::metadata::State;
 use haversack::metadata::sqlite::SqliteStore;
-use haversack::part::Part;
+use haversack::storage::SealError;
 use haversack::storage::disk::DiskStore;
-use haversack::storage::{BlobStore, Incoming, Outgoing, SealError, WriteError, Written};
 use haversack::uploads::{Refusal, Uploads};
 use haversack::wire::error::ApiError;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::doubles::{BlobHooks, HookedBlobs};
+
 use super::{USER, blobs_in, contents, done, send, uploads};
 
 /// A disk whose first seal fails, although all bytes can be read.
 struct Failing {
-    disk: DiskStore,
     failed: AtomicBool,
     failure: fn() -> SealError,
 }
@@ -37,46 +36,9 @@ fn untouched() -> SealError {
 }
 
 #[async_trait::async_trait]
-impl BlobStore for Failing {
-    async fn write_part(
-        &self,
-        blob: BlobId,
-        offset: u64,
-        limit: u64,
-        body: Incoming<'_>,
-    ) -> Result<Written, WriteError> {
-        self.disk.write_part(blob, offset, limit, body).await
-    }
-
-    async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
-        if !self.failed.swap(true, Ordering::SeqCst) {
-            return Err((self.failure)());
-        }
-        self.disk.seal(blob, parts).await
-    }
-
-    async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
-        self.disk.read(blob, range).await
-    }
-
-    async fn delete(&self, blob: BlobId) -> io::Result<bool> {
-        self.disk.delete(blob).await
-    }
-
-    async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
-        self.disk.list_older_than(unix_secs).await
-    }
-
-    async fn marker(&self) -> io::Result<Option<BlobId>> {
-        self.disk.marker().await
-    }
-
-    async fn mark(&self, id: BlobId) -> io::Result<()> {
-        self.disk.mark(id).await
-    }
-
-    async fn check(&self) -> io::Result<()> {
-        self.disk.check().await
+impl BlobHooks for Failing {
+    async fn before_seal(&self) -> Result<(), SealError> {
+        if self.failed.swap(true, Ordering::SeqCst) { Ok(()) } else { Err((self.failure)()) }
     }
 }
 
@@ -88,7 +50,8 @@ async fn failed() -> (TempDir, Arc<Uploads>, UploadId, Refusal) {
 async fn failed_with(failure: fn() -> SealError) -> (TempDir, Arc<Uploads>, UploadId, Refusal) {
     let dir = tempfile::tempdir().unwrap();
     let disk = DiskStore::open(dir.path()).unwrap();
-    let blobs = Arc::new(Failing { disk, failed: AtomicBool::new(false), failure });
+    let blobs =
+        Arc::new(HookedBlobs { disk, hooks: Failing { failed: AtomicBool::new(false), failure } });
     let uploads = uploads(blobs, Arc::new(SqliteStore::open(dir.path()).unwrap()));
     let id = UploadId::random();
     send(&uploads, id, 0, 2, b'a').await.unwrap();

@@ -5,7 +5,7 @@ use haversack::metadata::{Listed, MetadataStore};
 
 use super::Records;
 use super::records::{
-    ANNA, BERT, begin, finished, plain_part, record, single, store_single, upload,
+    ANNA, BERT, begin, finished, plain_part, record, single, store_single, thumbnail, upload,
 };
 
 /// All pages of `limit`, which must be full but for the last.
@@ -45,6 +45,7 @@ pub(crate) async fn the_list_leaves_out_thumbnails_and_what_is_gone_or_empty(
 ) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 50).await;
+    thumbnail(store.as_ref(), media.id).await;
     store_single(store.as_ref(), &single(ANNA, Some(media.id)), 51).await;
     let removed = finished(store.as_ref(), ANNA, 52).await;
     store.remove(removed.id, false, 53).await.expect("removed");

@@ -10,8 +10,8 @@ use haversack::metadata::{
 
 use super::Records;
 use super::records::{
-    ANNA, NO_CAP, begin, file, file_of, finished, name, plain_part, record, single, state,
-    unfinished, upload,
+    ANNA, NO_CAP, begin, draw, file, file_of, finished, name, plain_part, record, single, state,
+    store_single, unfinished, upload,
 };
 
 /// So many at once.
@@ -200,17 +200,16 @@ pub(crate) async fn of_many_thumbnails_all_but_one_are_replaced(records: &dyn Re
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let outcomes = crowd(&store, |store, _| async move {
-        let new = single(ANNA, Some(media));
-        let blob = new.blob;
-        match store.store_single(new, 6).await.expect("no error") {
-            Stored::Stored { replaced } => (blob, replaced),
-            other => panic!("{other:?}"),
-        }
+        let sent = single(ANNA, Some(media));
+        store_single(store.as_ref(), &sent, 6).await;
+        let (picture, unwanted) = draw(store.as_ref(), sent.id).await;
+        ([sent.blob, picture.blob], unwanted)
     })
     .await;
-    let (written, replaced): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
-    let mut forgotten: Vec<_> = replaced.into_iter().flatten().collect();
-    assert_eq!(forgotten.len(), CROWD as usize - 1);
+    let (written, unwanted): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
+    let written = written.into_iter().flatten().collect();
+    let mut forgotten: Vec<_> = unwanted.into_iter().flatten().collect();
+    assert_eq!(forgotten.len(), 2 * CROWD as usize - 1);
     let mut unclaimed = store.unclaimed(written).await.expect("no error");
     unclaimed.sort();
     forgotten.sort();

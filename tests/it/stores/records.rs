@@ -3,10 +3,10 @@
 
 use haversack::filename::Filename;
 use haversack::ids::{BlobId, UploadId, UserId};
-use haversack::media::MediaType;
+use haversack::media::{Facts, MediaType};
 use haversack::metadata::{
-    Begun, MetadataStore, NewFile, NewPart, NewSingle, NewUpload, Recorded, Removed, Role, State,
-    Stored, StoredFile, Unfinished, UnfinishedCap,
+    Begun, MetadataStore, NewFile, NewPart, NewPicture, NewSingle, NewUpload, Recorded, Removed,
+    Role, State, Stored, StoredFile, Unfinished, UnfinishedCap,
 };
 use haversack::part::Part;
 
@@ -61,11 +61,17 @@ pub(crate) fn file_of(received: Vec<Part>) -> NewFile {
     NewFile {
         filename: name("holiday.png"),
         named: true,
-        media_type: MediaType::parse("image/png").expect("a media type"),
-        duration_secs: Some(7),
+        facts: Facts {
+            media_type: MediaType::parse("image/png").expect("a media type"),
+            duration_secs: Some(7),
+            width: Some(u32::MAX),
+            height: Some(1),
+        },
         size: received.iter().map(|part| part.size).sum(),
         crc32: 0xFFFF_FFFF,
+        received_md5: Some([7; 16]),
         received,
+        drawable: true,
     }
 }
 
@@ -93,16 +99,40 @@ pub(crate) fn single(user: UserId, thumbnail_of: Option<UploadId>) -> NewSingle 
     }
 }
 
-/// Stores a single file that must be new; gives the bytes it replaced.
-pub(crate) async fn store_single(
+/// Stores a single file that must be new.
+pub(crate) async fn store_single(store: &dyn MetadataStore, new: &NewSingle, now: u64) {
+    let stored = store.store_single(new.clone(), now).await;
+    assert_eq!(stored.expect("no error"), Stored::Stored);
+}
+
+pub(crate) fn picture() -> NewPicture {
+    let facts = Facts {
+        media_type: MediaType::parse("image/jpeg").expect("a media type"),
+        duration_secs: None,
+        width: Some(512),
+        height: Some(300),
+    };
+    NewPicture { id: UploadId::random(), blob: BlobId::random(), size: 99, crc32: 98, facts }
+}
+
+/// Makes a picture of this file; gives it and the bytes to delete.
+pub(crate) async fn draw(store: &dyn MetadataStore, id: UploadId) -> (NewPicture, Vec<BlobId>) {
+    let begun = store.begin_drawing(id, 3).await.expect("no error");
+    assert!(begun.is_some(), "a picture is wanted");
+    let picture = picture();
+    let unwanted = store.end_drawing(id, Some(picture.clone()), 6).await;
+    (picture, unwanted.expect("no error"))
+}
+
+/// Stores a thumbnail that a client sent and makes the picture it shows; gives its uuid and that.
+pub(crate) async fn thumbnail(
     store: &dyn MetadataStore,
-    new: &NewSingle,
-    now: u64,
-) -> Option<BlobId> {
-    match store.store_single(new.clone(), now).await.expect("no error") {
-        Stored::Stored { replaced } => replaced,
-        other => panic!("{other:?}"),
-    }
+    media: UploadId,
+) -> (UploadId, NewPicture) {
+    let sent = single(ANNA, Some(media));
+    store_single(store, &sent, 6).await;
+    let (picture, _) = draw(store, sent.id).await;
+    (sent.id, picture)
 }
 
 pub(crate) async fn state(store: &dyn MetadataStore, id: UploadId) -> State {
@@ -159,25 +189,25 @@ pub(crate) async fn a_removed_upload_takes_nothing_any_more(records: &dyn Record
 pub(crate) async fn removing_a_file_takes_its_thumbnails_along(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await;
-    let thumbnail = single(ANNA, Some(media.id));
-    store_single(store.as_ref(), &thumbnail, 6).await;
+    let (shown, picture) = thumbnail(store.as_ref(), media.id).await;
+    let waiting = single(ANNA, Some(media.id));
+    store_single(store.as_ref(), &waiting, 6).await;
     let removed = store.remove(media.id, false, 7).await.expect("no error");
-    let blobs = vec![media.blob, thumbnail.blob];
+    let blobs = vec![media.blob, picture.blob, waiting.blob];
     assert_eq!(removed, Removed::Removed { blobs });
-    for id in [media.id, thumbnail.id] {
+    for id in [media.id, shown, waiting.id] {
         assert!(matches!(state(store.as_ref(), id).await, State::Removed));
     }
-    let found = store.find_files(vec![media.id, thumbnail.id]).await;
+    let found = store.find_files(vec![media.id, shown]).await;
     assert!(found.expect("no error").iter().all(Option::is_none));
 }
 
 pub(crate) async fn removing_a_thumbnail_leaves_its_media(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await;
-    let thumbnail = single(ANNA, Some(media.id));
-    store_single(store.as_ref(), &thumbnail, 6).await;
-    let removed = store.remove(thumbnail.id, false, 7).await;
-    let blobs = vec![thumbnail.blob];
+    let (shown, picture) = thumbnail(store.as_ref(), media.id).await;
+    let removed = store.remove(shown, false, 7).await;
+    let blobs = vec![picture.blob];
     assert_eq!(removed.expect("no error"), Removed::Removed { blobs });
     assert_eq!(file(store.as_ref(), media.id).await.thumbnail, None);
 }
@@ -240,6 +270,25 @@ pub(crate) async fn the_keys_of_links_are_made_once(records: &dyn Records) {
         assert_eq!(keys.len(), 1);
         assert_eq!((keys[0].id, keys[0].secret), (first[0].id, first[0].secret));
     }
+}
+
+/// The secrets of the keys accepted at `now`, and until when.
+async fn keys(store: &dyn MetadataStore, now: u64) -> Vec<(u8, Option<u64>)> {
+    let keys = store.link_keys([0; 32], now).await.expect("no error");
+    keys.iter().map(|key| (key.secret[0], key.accepted_until)).collect()
+}
+
+pub(crate) async fn rotated_keys_are_accepted_until_their_date(records: &dyn Records) {
+    let store = records.open();
+    store.link_keys([1; 32], 5).await.expect("made");
+    store.rotate_link_key([2; 32], 100, 6).await.expect("rotated");
+    assert_eq!(keys(store.as_ref(), 99).await, [(2, None), (1, Some(100))]);
+    assert_eq!(keys(store.as_ref(), 100).await, [(2, None)]);
+    store.rotate_link_key([3; 32], 50, 7).await.expect("rotated");
+    let expected = [(3, None), (2, Some(50)), (1, Some(50))];
+    assert_eq!(keys(store.as_ref(), 49).await, expected, "never longer than the last said");
+    store.rotate_link_key([4; 32], 200, 60).await.expect("rotated");
+    assert_eq!(keys(store.as_ref(), 61).await, [(4, None), (3, Some(200))]);
 }
 
 pub(crate) async fn a_healthy_store_says_so(records: &dyn Records) {

@@ -1,17 +1,17 @@
 //! The contract of a `MetadataStore`: files of one request, thumbnails, names.
 
 use haversack::ids::UploadId;
-use haversack::metadata::{NewSingle, Role, State, Stored};
+use haversack::metadata::{NewSingle, Role, Stored};
 
 use super::Records;
 use super::records::{
-    ANNA, BERT, begin, file, finished, name, single, state, store_single, unfinished, upload,
+    ANNA, BERT, begin, file, finished, name, single, store_single, unfinished, upload,
 };
 
 pub(crate) async fn a_single_file_is_finished_as_it_is_stored(records: &dyn Records) {
     let store = records.open();
     let new = single(BERT, None);
-    assert_eq!(store_single(store.as_ref(), &new, 5).await, None);
+    store_single(store.as_ref(), &new, 5).await;
     let found = file(store.as_ref(), new.id).await;
     assert_eq!((found.user, found.role, found.blob), (BERT, Role::Media, new.blob));
     assert_eq!((found.size, found.crc32), (10, new.file.crc32));
@@ -36,49 +36,6 @@ pub(crate) async fn a_uuid_is_stored_once_whatever_it_named_before(records: &dyn
     }
     assert_eq!(file(store.as_ref(), first.id).await.blob, first.blob);
     unfinished(store.as_ref(), receiving.id).await;
-}
-
-pub(crate) async fn a_thumbnail_belongs_to_its_media(records: &dyn Records) {
-    let store = records.open();
-    let media = finished(store.as_ref(), ANNA, 5).await;
-    let thumbnail = single(ANNA, Some(media.id));
-    assert_eq!(store_single(store.as_ref(), &thumbnail, 6).await, None);
-    let found = file(store.as_ref(), thumbnail.id).await;
-    assert_eq!((found.role, found.parent), (Role::Thumbnail, Some(media.id)));
-    let media_file = file(store.as_ref(), media.id).await;
-    assert_eq!(media_file.thumbnail, Some(thumbnail.id));
-    let found = store.find_files(vec![thumbnail.id]).await.expect("no error");
-    assert_eq!(found[0].as_ref().map(|file| file.id), Some(media.id));
-}
-
-pub(crate) async fn a_second_thumbnail_replaces_the_first(records: &dyn Records) {
-    let store = records.open();
-    let media = finished(store.as_ref(), ANNA, 5).await;
-    let (first, second) = (single(ANNA, Some(media.id)), single(ANNA, Some(media.id)));
-    store_single(store.as_ref(), &first, 6).await;
-    let replaced = store_single(store.as_ref(), &second, 7).await;
-    assert_eq!(replaced, Some(first.blob));
-    assert!(matches!(
-        state(store.as_ref(), first.id).await,
-        State::Replaced { parent } if parent == media.id
-    ));
-    let unclaimed = store.unclaimed(vec![first.blob, second.blob]).await;
-    assert_eq!(unclaimed.expect("no error"), [first.blob]);
-    let found = store.find_files(vec![first.id, second.id]).await;
-    for found in found.expect("no error") {
-        let found = found.expect("both stand for the media");
-        assert_eq!((found.id, found.thumbnail), (media.id, Some(second.id)));
-    }
-}
-
-pub(crate) async fn the_media_may_still_be_on_its_way(records: &dyn Records) {
-    let store = records.open();
-    let media = upload(ANNA, 2);
-    begin(store.as_ref(), &media, 5).await;
-    let thumbnail = single(ANNA, Some(media.id));
-    store_single(store.as_ref(), &thumbnail, 6).await;
-    let found = store.find_files(vec![thumbnail.id]).await.expect("no error");
-    assert!(found[0].is_none(), "no File yet");
 }
 
 pub(crate) async fn a_thumbnail_of_nothing_is_refused(records: &dyn Records) {

@@ -1,7 +1,9 @@
 //! The contract of a `MetadataStore`: uploads that begin, receive parts, finish or expire.
 
-use haversack::metadata::{Begun, NewPart, NewUpload, Recorded, State, UnfinishedCap};
+use haversack::ids::BlobId;
+use haversack::metadata::{Begun, Finalizing, NewPart, NewUpload, Recorded, State, UnfinishedCap};
 use haversack::part::Part;
+use haversack::storage::Patch;
 
 use super::Records;
 use super::records::{
@@ -179,11 +181,67 @@ pub(crate) async fn finishing_makes_a_file_once(records: &dyn Records) {
     let found = file(store.as_ref(), new.id).await;
     assert_eq!((found.id, found.user, found.blob), (new.id, ANNA, new.blob));
     assert_eq!(found.filename, first.filename);
-    assert_eq!(found.media_type, first.media_type);
+    assert_eq!(found.facts, first.facts);
+    assert_eq!(found.received_md5, first.received_md5);
     assert_eq!((found.size, found.crc32), (35, first.crc32));
-    assert_eq!((found.duration_secs, found.named), (Some(7), true));
+    assert!(found.named);
     assert!(!found.attached && found.thumbnail.is_none() && found.parent.is_none());
     assert_eq!(store.received_parts(new.id).await.expect("no error"), received);
+}
+
+pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 1);
+    begin(store.as_ref(), &new, 5).await;
+    let part = plain_part(0, 0, 35);
+    record(store.as_ref(), new.id, part, 5).await;
+    let patches = vec![
+        Patch { offset: 3, bytes: b"Exif".to_vec(), zeros: 2 },
+        Patch { offset: 20, bytes: Vec::new(), zeros: 15 },
+    ];
+    let file = file_of(vec![part.part]);
+    let finalizing = Finalizing { file: file.clone(), patches: patches.clone() };
+    for _ in 0..2 {
+        let kept = store.finalize_upload(new.id, finalizing.clone()).await;
+        assert!(kept.expect("no error"));
+    }
+    drop(store); // a crash
+    let store = records.open();
+    let found = store.finalizing().await.expect("no error");
+    assert_eq!(found.iter().map(|record| record.id).collect::<Vec<_>>(), [new.id]);
+    let found = unfinished(store.as_ref(), new.id).await;
+    assert_eq!(found.layout.present(), [(0, 0)], "its parts are still on record");
+    let found = *found.finalizing.expect("it was about to be finished");
+    assert_eq!(found.patches, patches);
+    assert_eq!((&found.file.filename, &found.file.facts), (&file.filename, &file.facts));
+    assert_eq!((found.file.size, found.file.crc32), (file.size, file.crc32));
+    assert_eq!(
+        (&found.file.received, found.file.received_md5),
+        (&file.received, file.received_md5)
+    );
+    assert!(found.file.named && found.file.drawable);
+    assert!(store.finish_upload(new.id, found.file, 7).await.expect("no error"));
+    assert!(store.finalizing().await.expect("no error").is_empty());
+    assert!(!store.finalize_upload(new.id, finalizing).await.expect("no error"));
+    assert_eq!(self::file(store.as_ref(), new.id).await.crc32, file.crc32);
+}
+
+pub(crate) async fn an_upload_that_begins_again_is_about_to_become_nothing(records: &dyn Records) {
+    let store = records.open();
+    let new = upload(ANNA, 1);
+    begin(store.as_ref(), &new, 5).await;
+    let part = plain_part(0, 0, 35);
+    record(store.as_ref(), new.id, part, 5).await;
+    let file = file_of(vec![part.part]);
+    let kept = store.finalize_upload(new.id, Finalizing { file, patches: Vec::new() }).await;
+    assert!(kept.expect("no error"));
+    let fresh = BlobId::random();
+    let before = store.restart_upload(new.id, fresh).await.expect("no error");
+    assert_eq!(before, Some(new.blob));
+    let found = unfinished(store.as_ref(), new.id).await;
+    assert!(found.finalizing.is_none() && found.layout.received_bytes() == 0);
+    assert!(store.finalizing().await.expect("no error").is_empty());
+    assert!(store.undrawn(9).await.expect("no error").is_empty());
 }
 
 pub(crate) async fn uploads_expire_when_nothing_was_stored_for_long(records: &dyn Records) {

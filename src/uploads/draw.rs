@@ -1,0 +1,140 @@
+//! Thumbnails: small pictures of images, made a few at a time and off the requests' path.
+//!
+//! Which are still to be made is on record, so that a restart forgets none; an image that ends the process
+//! again and again is left alone. What a picture is made of and looks like is [`thumbnail`]'s.
+
+use std::collections::HashSet;
+use std::io::{self, BufReader, ErrorKind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::Semaphore;
+
+use super::{Refusal, Uploads};
+use crate::ids::{BlobId, UploadId};
+use crate::media::Facts;
+use crate::media::thumbnail::{self, Picture, ThumbnailError};
+use crate::metadata::{NewPicture, StoredFile};
+use crate::part::Part;
+use crate::storage::{BodyError, WriteError};
+
+/// A reply waits so long for its thumbnail, which most pictures need a fraction of.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// An attempt that came to no end ended with the process; after so many, the picture is to blame.
+const MAX_TRIES: u32 = 3;
+/// Pictures left over from before, taken up at once.
+const BATCH: u32 = 100;
+
+/// Who draws what.
+pub(super) struct Easels {
+    free: Semaphore,
+    taken: Mutex<HashSet<UploadId>>,
+}
+
+impl Default for Easels {
+    /// One for every two processors: requests come first. A picture in the making may take hundreds of
+    /// megabytes, so never many.
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { free: Semaphore::new((processors / 2).clamp(1, 4)), taken: Mutex::default() }
+    }
+}
+
+impl Uploads {
+    /// Sees to a File's thumbnail, and answers the File as it is once that is made or took too long.
+    pub(super) async fn drawn(self: &Arc<Self>, file: StoredFile) -> Result<StoredFile, Refusal> {
+        if file.thumbnail.is_some() || !thumbnail::is_drawable(&file.facts.media_type) {
+            return Ok(file);
+        }
+        let this = Arc::clone(self);
+        let drawing = tokio::spawn(async move { this.draw(file.id).await });
+        match tokio::time::timeout(PATIENCE, drawing).await {
+            Ok(_) => Ok(self.stored(file.id).await.unwrap_or(file)), // gone by now: it was there
+            Err(_) => Ok(file),
+        }
+    }
+
+    /// Makes the thumbnails that were left over, as by a restart; answers how many there were.
+    pub async fn draw_left_over(&self) -> Result<usize, Refusal> {
+        let left_over = self.metadata.undrawn(BATCH).await?;
+        for id in &left_over {
+            self.draw(*id).await;
+        }
+        Ok(left_over.len())
+    }
+
+    /// Makes one thumbnail, unless that is under way.
+    async fn draw(&self, id: UploadId) {
+        let lock = || self.easels.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lock().insert(id) {
+            return;
+        }
+        if let Err(error) = self.draw_alone(id).await {
+            tracing::error!(%id, %error, "a thumbnail could not be made or kept");
+        }
+        lock().remove(&id);
+    }
+
+    async fn draw_alone(&self, id: UploadId) -> Result<(), Refusal> {
+        let _easel = self.easels.free.acquire().await;
+        let Some(file) = self.metadata.begin_drawing(id, MAX_TRIES).await? else {
+            return Ok(());
+        };
+        let picture = match self.picture_of(&file).await {
+            Ok(picture) => Some(self.keep(picture).await?),
+            Err(ThumbnailError::Io(error)) if error.kind() != ErrorKind::NotFound => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                tracing::debug!(%id, %error, "no thumbnail can be made of this image");
+                None
+            }
+        };
+        let unwanted = self.metadata.end_drawing(id, picture, self.clock.unix_secs()).await?;
+        for changed in [Some(id), file.parent].into_iter().flatten() {
+            self.entries.get(changed).forget();
+        }
+        self.delete_blobs(unwanted).await;
+        Ok(())
+    }
+
+    async fn picture_of(&self, file: &StoredFile) -> Result<Picture, ThumbnailError> {
+        let (blobs, blob) = (Arc::clone(&self.blobs), file.blob);
+        let media_type = file.facts.media_type.clone();
+        let work = move || {
+            let source = blobs.reader(blob).map_err(ThumbnailError::Io)?;
+            thumbnail::thumbnail(BufReader::new(source), &media_type)
+        };
+        let drawing = tokio::task::spawn_blocking(work);
+        drawing.await.unwrap_or_else(|panic| Err(ThumbnailError::Undecodable(panic.to_string())))
+    }
+
+    /// Stores a picture's bytes, durably.
+    async fn keep(&self, picture: Picture) -> Result<NewPicture, Refusal> {
+        let blob = BlobId::random();
+        let bytes = Bytes::from(picture.bytes);
+        let limit = bytes.len() as u64;
+        let body = stream::iter([Ok::<_, BodyError>(bytes)]);
+        let written = self.blobs.write_part(blob, 0, limit, std::pin::pin!(body)).await;
+        let written = written.map_err(|error| match error {
+            WriteError::Store(error) => Refusal::from(error),
+            other => io::Error::other(other).into(),
+        })?;
+        let part: Part = written.at(0);
+        self.blobs.seal(blob, &[part]).await?;
+        Ok(NewPicture {
+            id: UploadId::random(),
+            blob,
+            size: written.size,
+            crc32: written.crc32,
+            facts: Facts {
+                media_type: picture.media_type,
+                duration_secs: None,
+                width: Some(picture.width),
+                height: Some(picture.height),
+            },
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! What received bytes are, and what they are to become.
+//!
+//! Reads, and changes nothing: what is to be overwritten comes out as patches, and the checksum that the
+//! bytes will have then follows from the one they have now.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use super::Uploads;
+use crate::filename::Filename;
+use crate::ids::BlobId;
+use crate::media::{self, Facts, privacy, probe};
+use crate::storage::{Blob, Patch, Written};
+
+/// What a request says of a file, beside its bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Label {
+    pub(super) filename: Option<Filename>,
+    pub(super) media_type: Option<String>,
+    pub(super) duration_secs: Option<u64>,
+}
+
+/// What received bytes are.
+pub(super) struct Examined {
+    pub(super) facts: Facts,
+    /// What to overwrite,
+    pub(super) patches: Vec<Patch>,
+    /// and the checksum of the whole then.
+    pub(super) crc32: u32,
+}
+
+impl Uploads {
+    /// Looks at stored bytes. The sender's claims count where the bytes say nothing. An error of the kind
+    /// `NotFound` or `UnexpectedEof` when the bytes are not all there.
+    pub(super) async fn examine(
+        &self,
+        blob: BlobId,
+        written: Written,
+        label: Label,
+    ) -> io::Result<Examined> {
+        let blobs = Arc::clone(&self.blobs);
+        let keep_metadata = self.limits.keep_metadata;
+        let work = move || {
+            let mut source = blobs.reader(blob)?;
+            let facts = facts(&mut source, written.size, label)?;
+            let patches = if keep_metadata {
+                Vec::new()
+            } else {
+                privacy::patches(&mut source, written.size, &facts.media_type)?
+            };
+            let crc32 = patched_crc32(&mut source, written, &patches)?;
+            Ok(Examined { facts, patches, crc32 })
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
+    }
+}
+
+fn facts(source: &mut Box<dyn Blob>, size: u64, label: Label) -> io::Result<Facts> {
+    let mut head =
+        vec![0; usize::try_from(size).map_or(media::SNIFF_LEN, |size| size.min(media::SNIFF_LEN))];
+    source.read_exact(&mut head)?;
+    let sniffed = media::sniff(&head, label.filename.as_ref());
+    let mut facts = probe::probe(source, size, &sniffed);
+    facts.media_type = facts.media_type.or_claimed(label.media_type.as_deref());
+    let lasts = !facts.media_type.is_image();
+    facts.duration_secs = facts.duration_secs.or(label.duration_secs.filter(|_| lasts));
+    Ok(facts)
+}
+
+/// The checksum of the whole after the patches. CRC is linear: what changes it is the difference within
+/// the patched ranges, moved to their place by the bytes behind them, of which none is read.
+fn patched_crc32(
+    source: &mut (impl Read + Seek),
+    whole: Written,
+    patches: &[Patch],
+) -> io::Result<u32> {
+    let mut crc32 = whole.crc32;
+    let mut buffer = Vec::new();
+    for (at, bytes) in patches.iter().flat_map(Patch::pieces) {
+        buffer.resize(bytes.len(), 0);
+        source.seek(SeekFrom::Start(at))?;
+        source.read_exact(&mut buffer)?;
+        let difference = crc32fast::hash(&buffer) ^ crc32fast::hash(bytes);
+        let behind = whole.size.saturating_sub(at + bytes.len() as u64);
+        let mut moved = crc32fast::Hasher::new_with_initial(difference);
+        moved.combine(&crc32fast::Hasher::new_with_initial_len(0, behind));
+        crc32 ^= moved.finalize();
+    }
+    Ok(crc32)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_checksum_after_patching_is_known_before(
+            mut bytes in prop::collection::vec(any::<u8>(), 1..200_000),
+            places in prop::collection::vec((any::<prop::sample::Index>(), 0..70_000_u64, any::<[u8; 5]>()), 0..4),
+        ) {
+            let size = bytes.len() as u64;
+            let mut end = 0;
+            let mut patches = Vec::new();
+            for (at, zeros, new) in places {
+                let offset = end + at.index(bytes.len()) as u64;
+                let patch = Patch { offset, bytes: new.to_vec(), zeros };
+                if patch.range().end <= size {
+                    end = patch.range().end;
+                    patches.push(patch);
+                }
+            }
+            let whole = Written { size, crc32: crc32fast::hash(&bytes) };
+            let expected = patched_crc32(&mut Cursor::new(&bytes), whole, &patches).unwrap();
+            for (at, new) in patches.iter().flat_map(Patch::pieces) {
+                let at = usize::try_from(at).unwrap();
+                bytes[at..at + new.len()].copy_from_slice(new);
+            }
+            prop_assert_eq!(crc32fast::hash(&bytes), expected);
+        }
+    }
+}

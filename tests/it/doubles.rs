@@ -1,0 +1,246 @@
+//! The real stores with a test's hooks around their steps: what delegates stands here once.
+
+use std::io;
+use std::ops::Range;
+
+use haversack::filename::Filename;
+use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::metadata::sqlite::SqliteStore;
+use haversack::metadata::{
+    Begun, Cursor, Error, Finalizing, Forgotten, LinkKey, Listed, MetadataStore, NewFile, NewPart,
+    NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Stored, StoredFile, UnfinishedCap,
+};
+use haversack::part::Part;
+use haversack::storage::disk::DiskStore;
+use haversack::storage::{
+    Blob, BlobStore, Incoming, Outgoing, Patch, SealError, WriteError, Written,
+};
+
+/// What a test does around the steps of a store of bytes.
+#[async_trait::async_trait]
+pub(crate) trait BlobHooks: Send + Sync + 'static {
+    async fn before_write(&self, _offset: u64) {}
+
+    async fn before_patch(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn before_seal(&self) -> Result<(), SealError> {
+        Ok(())
+    }
+}
+
+/// A disk with hooks.
+pub(crate) struct HookedBlobs<H> {
+    pub(crate) disk: DiskStore,
+    pub(crate) hooks: H,
+}
+
+#[async_trait::async_trait]
+impl<H: BlobHooks> BlobStore for HookedBlobs<H> {
+    async fn write_part(
+        &self,
+        blob: BlobId,
+        offset: u64,
+        limit: u64,
+        body: Incoming<'_>,
+    ) -> Result<Written, WriteError> {
+        self.hooks.before_write(offset).await;
+        self.disk.write_part(blob, offset, limit, body).await
+    }
+
+    async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
+        self.hooks.before_seal().await?;
+        self.disk.seal(blob, parts).await
+    }
+
+    async fn patch(&self, blob: BlobId, patches: &[Patch]) -> io::Result<()> {
+        self.hooks.before_patch().await?;
+        self.disk.patch(blob, patches).await
+    }
+
+    fn reader(&self, blob: BlobId) -> io::Result<Box<dyn Blob>> {
+        self.disk.reader(blob)
+    }
+
+    async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
+        self.disk.read(blob, range).await
+    }
+
+    fn local_path(&self, blob: BlobId) -> Option<String> {
+        self.disk.local_path(blob)
+    }
+
+    async fn delete(&self, blob: BlobId) -> io::Result<bool> {
+        self.disk.delete(blob).await
+    }
+
+    async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
+        self.disk.list_older_than(unix_secs).await
+    }
+
+    async fn marker(&self) -> io::Result<Option<BlobId>> {
+        self.disk.marker().await
+    }
+
+    async fn mark(&self, id: BlobId) -> io::Result<()> {
+        self.disk.mark(id).await
+    }
+
+    async fn check(&self) -> io::Result<()> {
+        self.disk.check().await
+    }
+}
+
+/// What a test does around the steps of a store of records.
+#[async_trait::async_trait]
+pub(crate) trait RecordHooks: Send + Sync + 'static {
+    async fn after_load(&self) {}
+
+    /// What to answer instead of recording the part.
+    async fn before_part(&self, _new: &NewPart) -> Option<Recorded> {
+        None
+    }
+}
+
+/// Records with hooks.
+pub(crate) struct HookedRecords<H> {
+    pub(crate) records: SqliteStore,
+    pub(crate) hooks: H,
+}
+
+#[async_trait::async_trait]
+impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
+    async fn load(&self, id: UploadId) -> Result<Option<Record>, Error> {
+        let record = self.records.load(id).await;
+        self.hooks.after_load().await;
+        record
+    }
+
+    async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error> {
+        match self.hooks.before_part(&new).await {
+            Some(answer) => Ok(answer),
+            None => self.records.record_part(id, new, now).await,
+        }
+    }
+
+    async fn received_parts(&self, id: UploadId) -> Result<Vec<Part>, Error> {
+        self.records.received_parts(id).await
+    }
+
+    async fn begin_upload(
+        &self,
+        new: NewUpload,
+        cap: UnfinishedCap,
+        now: u64,
+    ) -> Result<Begun, Error> {
+        self.records.begin_upload(new, cap, now).await
+    }
+
+    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<Option<BlobId>, Error> {
+        self.records.restart_upload(id, blob).await
+    }
+
+    async fn finalize_upload(&self, id: UploadId, finalizing: Finalizing) -> Result<bool, Error> {
+        self.records.finalize_upload(id, finalizing).await
+    }
+
+    async fn finalizing(&self) -> Result<Vec<Record>, Error> {
+        self.records.finalizing().await
+    }
+
+    async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error> {
+        self.records.finish_upload(id, file, now).await
+    }
+
+    async fn undrawn(&self, limit: u32) -> Result<Vec<UploadId>, Error> {
+        self.records.undrawn(limit).await
+    }
+
+    async fn begin_drawing(
+        &self,
+        id: UploadId,
+        max_tries: u32,
+    ) -> Result<Option<StoredFile>, Error> {
+        self.records.begin_drawing(id, max_tries).await
+    }
+
+    async fn end_drawing(
+        &self,
+        id: UploadId,
+        picture: Option<NewPicture>,
+        now: u64,
+    ) -> Result<Vec<BlobId>, Error> {
+        self.records.end_drawing(id, picture, now).await
+    }
+
+    async fn store_single(&self, new: NewSingle, now: u64) -> Result<Stored, Error> {
+        self.records.store_single(new, now).await
+    }
+
+    async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error> {
+        self.records.name_file(id, filename).await
+    }
+
+    async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error> {
+        self.records.remove(id, even_attached, now).await
+    }
+
+    async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
+        self.records.forget_expired(id).await
+    }
+
+    async fn attach(&self, ids: Vec<UploadId>) -> Result<(), Error> {
+        self.records.attach(ids).await
+    }
+
+    async fn find_files(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Error> {
+        self.records.find_files(ids).await
+    }
+
+    async fn list(
+        &self,
+        user: UserId,
+        before: Option<Cursor>,
+        limit: u32,
+    ) -> Result<(Vec<Listed>, Option<Cursor>), Error> {
+        self.records.list(user, before, limit).await
+    }
+
+    async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<Forgotten>, Error> {
+        self.records.expire(idle_since, limit, now).await
+    }
+
+    async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error> {
+        self.records.unclaimed(blobs).await
+    }
+
+    async fn link_keys(&self, first: [u8; 32], now: u64) -> Result<Vec<LinkKey>, Error> {
+        self.records.link_keys(first, now).await
+    }
+
+    async fn rotate_link_key(
+        &self,
+        new: [u8; 32],
+        accept_old_until: u64,
+        now: u64,
+    ) -> Result<(), Error> {
+        self.records.rotate_link_key(new, accept_old_until, now).await
+    }
+
+    async fn has_uploads(&self) -> Result<bool, Error> {
+        self.records.has_uploads().await
+    }
+
+    async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error> {
+        self.records.store_id(fresh).await
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.records.check().await
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.records.close().await
+    }
+}

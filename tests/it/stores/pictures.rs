@@ -1,0 +1,185 @@
+//! The contract of a `MetadataStore`: thumbnails, those that clients send and those made here.
+
+use haversack::ids::{BlobId, UploadId};
+use haversack::metadata::{MetadataStore, Role, State};
+
+use super::Records;
+use super::records::{
+    ANNA, begin, draw, file, file_of, finished, picture, single, state, store_single, thumbnail,
+    upload,
+};
+
+/// What a media shows.
+async fn shown(store: &dyn MetadataStore, media: UploadId) -> Option<UploadId> {
+    file(store, media).await.thumbnail
+}
+
+async fn end_without_picture(store: &dyn MetadataStore, id: UploadId) -> Vec<BlobId> {
+    store.begin_drawing(id, 3).await.expect("no error").expect("wanted");
+    store.end_drawing(id, None, 7).await.expect("no error")
+}
+
+pub(crate) async fn a_sent_thumbnail_shows_itself_once_a_picture_was_made_of_it(
+    records: &dyn Records,
+) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let sent = single(ANNA, Some(media));
+    store_single(store.as_ref(), &sent, 6).await;
+    assert_eq!(shown(store.as_ref(), media).await, None);
+    let found = file(store.as_ref(), sent.id).await;
+    assert_eq!((found.role, found.parent, found.blob), (Role::Thumbnail, Some(media), sent.blob));
+
+    let (picture, unwanted) = draw(store.as_ref(), sent.id).await;
+    assert_eq!(unwanted, [sent.blob], "what was sent");
+    assert_eq!(shown(store.as_ref(), media).await, Some(sent.id));
+    let found = file(store.as_ref(), sent.id).await;
+    assert_eq!((found.blob, found.size, found.crc32), (picture.blob, 99, 98));
+    assert_eq!(found.facts.media_type, picture.facts.media_type);
+    assert_eq!((found.facts.width, found.facts.height), (Some(512), Some(300)));
+    let received = store.received_parts(sent.id).await.expect("no error");
+    assert_eq!(received, sent.file.received, "for whoever sends it again");
+    let found = store.find_files(vec![sent.id]).await.expect("no error");
+    assert_eq!(found[0].as_ref().map(|file| file.id), Some(media));
+}
+
+pub(crate) async fn a_second_thumbnail_replaces_the_first(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let (first, first_picture) = thumbnail(store.as_ref(), media).await;
+    let second = single(ANNA, Some(media));
+    store_single(store.as_ref(), &second, 7).await;
+    let (second_picture, unwanted) = draw(store.as_ref(), second.id).await;
+    assert_eq!(unwanted, [second.blob, first_picture.blob]);
+    assert!(matches!(
+        state(store.as_ref(), first).await,
+        State::Replaced { parent } if parent == media
+    ));
+    let unclaimed = store.unclaimed(vec![first_picture.blob, second_picture.blob]).await;
+    assert_eq!(unclaimed.expect("no error"), [first_picture.blob]);
+    let found = store.find_files(vec![first, second.id]).await;
+    for found in found.expect("no error") {
+        let found = found.expect("both stand for the media");
+        assert_eq!((found.id, found.thumbnail), (media, Some(second.id)));
+    }
+}
+
+pub(crate) async fn an_older_thumbnail_whose_picture_comes_late_replaces_nothing(
+    records: &dyn Records,
+) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let older = single(ANNA, Some(media));
+    store_single(store.as_ref(), &older, 6).await;
+    store.begin_drawing(older.id, 3).await.expect("no error").expect("wanted");
+    let (newer, _) = thumbnail(store.as_ref(), media).await;
+    let late = store.end_drawing(older.id, Some(picture()), 7).await.expect("no error");
+    assert_eq!(late.len(), 1, "the late picture; what was sent went before");
+    assert_eq!(shown(store.as_ref(), media).await, Some(newer));
+    assert!(matches!(state(store.as_ref(), older.id).await, State::Replaced { .. }));
+}
+
+pub(crate) async fn a_thumbnail_of_which_no_picture_can_be_made_is_never_shown(
+    records: &dyn Records,
+) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let (good, _) = thumbnail(store.as_ref(), media).await;
+    let broken = single(ANNA, Some(media));
+    store_single(store.as_ref(), &broken, 7).await;
+    assert_eq!(end_without_picture(store.as_ref(), broken.id).await, []);
+    assert_eq!(shown(store.as_ref(), media).await, Some(good));
+    let found = store.find_files(vec![broken.id]).await.expect("no error");
+    assert_eq!(found[0].as_ref().map(|file| file.id), Some(media), "it stands for the media");
+    let (_, unwanted) = draw(store.as_ref(), {
+        let third = single(ANNA, Some(media));
+        store_single(store.as_ref(), &third, 8).await;
+        third.id
+    })
+    .await;
+    assert!(unwanted.contains(&broken.blob), "the next one replaces it too");
+}
+
+pub(crate) async fn the_media_may_still_be_on_its_way(records: &dyn Records) {
+    let store = records.open();
+    let media = upload(ANNA, 1);
+    begin(store.as_ref(), &media, 5).await;
+    let (shown_first, _) = thumbnail(store.as_ref(), media.id).await;
+    let found = store.find_files(vec![shown_first]).await.expect("no error");
+    assert!(found[0].is_none(), "no File yet");
+    let done = store.finish_upload(media.id, file_of(Vec::new()), 6).await;
+    assert!(done.expect("no error"));
+    assert_eq!(shown(store.as_ref(), media.id).await, Some(shown_first));
+}
+
+pub(crate) async fn a_picture_of_a_media_becomes_its_thumbnail(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await;
+    assert_eq!(store.undrawn(9).await.expect("no error"), [media.id]);
+    let (picture, unwanted) = draw(store.as_ref(), media.id).await;
+    assert_eq!(unwanted, []);
+    assert!(store.undrawn(9).await.expect("no error").is_empty());
+    assert_eq!(shown(store.as_ref(), media.id).await, Some(picture.id));
+    let found = file(store.as_ref(), picture.id).await;
+    assert_eq!((found.user, found.role, found.parent), (ANNA, Role::Thumbnail, Some(media.id)));
+    assert_eq!((found.blob, found.size, found.crc32), (picture.blob, 99, 98));
+    assert_eq!(found.facts, picture.facts);
+    assert_eq!(file(store.as_ref(), media.id).await.blob, media.blob, "the media stays");
+}
+
+pub(crate) async fn a_sent_thumbnail_replaces_the_one_made_here(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let early = single(ANNA, Some(media));
+    store_single(store.as_ref(), &early, 6).await; // sent before, drawn after
+    let (made_here, _) = draw(store.as_ref(), media).await;
+    let (_, unwanted) = draw(store.as_ref(), early.id).await;
+    assert_eq!(unwanted, [early.blob, made_here.blob]);
+    assert_eq!(shown(store.as_ref(), media).await, Some(early.id));
+}
+
+pub(crate) async fn a_media_with_a_thumbnail_needs_no_picture(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let (sent, _) = thumbnail(store.as_ref(), media).await;
+    assert!(store.begin_drawing(media, 3).await.expect("no error").is_none());
+    assert!(store.undrawn(9).await.expect("no error").is_empty());
+    assert_eq!(shown(store.as_ref(), media).await, Some(sent));
+}
+
+pub(crate) async fn a_picture_of_what_is_gone_is_unwanted(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    store.begin_drawing(media, 3).await.expect("no error").expect("wanted");
+    store.remove(media, false, 6).await.expect("removed");
+    let late = picture();
+    let unwanted = store.end_drawing(media, Some(late.clone()), 7).await.expect("no error");
+    assert_eq!(unwanted, [late.blob]);
+    assert!(store.load(late.id).await.expect("no error").is_none());
+    assert!(store.undrawn(9).await.expect("no error").is_empty());
+}
+
+pub(crate) async fn attempts_without_an_end_are_counted(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    for _ in 0..3 {
+        assert_eq!(store.undrawn(9).await.expect("no error"), [media]);
+        assert!(store.begin_drawing(media, 3).await.expect("no error").is_some());
+    }
+    assert!(store.begin_drawing(media, 3).await.expect("no error").is_none());
+    assert!(store.undrawn(9).await.expect("no error").is_empty());
+}
+
+pub(crate) async fn only_one_picture_is_made(records: &dyn Records) {
+    let store = records.open();
+    let mut plain = single(ANNA, None);
+    plain.file.drawable = false;
+    store_single(store.as_ref(), &plain, 5).await;
+    assert!(store.begin_drawing(plain.id, 3).await.expect("no error").is_none(), "none is wanted");
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let (first, _) = draw(store.as_ref(), media).await;
+    let second = picture();
+    let unwanted = store.end_drawing(media, Some(second.clone()), 7).await.expect("no error");
+    assert_eq!(unwanted, [second.blob]);
+    assert_eq!(shown(store.as_ref(), media).await, Some(first.id));
+}
