@@ -9,6 +9,7 @@ use std::fmt;
 
 pub mod boxes;
 pub mod sniff;
+pub mod thumbnail;
 
 pub use sniff::{SNIFF_LEN, sniff};
 
