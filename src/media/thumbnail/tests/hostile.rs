@@ -1,0 +1,275 @@
+//! Files that mean harm: an error or a picture, soon, and memory as promised.
+
+use super::files::*;
+use super::*;
+
+fn is_too_large(file: &[u8], subtype: &str) -> bool {
+    matches!(drawn(file, subtype), Err(ThumbnailError::TooLarge(_)))
+}
+
+fn is_undecodable(file: &[u8], subtype: &str) -> bool {
+    matches!(drawn(file, subtype), Err(ThumbnailError::Undecodable(_)))
+}
+
+/// A JPEG file that says another size than it has.
+fn jpeg_of_size(width: u16, height: u16) -> Vec<u8> {
+    let mut file = jpeg_with(&fields(16, 16).into(), &[]);
+    let frame = memchr::memmem::find(&file, &[0xFF, 0xC0]).unwrap();
+    file[frame + 5..frame + 7].copy_from_slice(&height.to_be_bytes());
+    file[frame + 7..frame + 9].copy_from_slice(&width.to_be_bytes());
+    file
+}
+
+fn vp8l_of_size(width: u32, height: u32) -> Vec<u8> {
+    let header = (width - 1) | (height - 1) << 14;
+    riff(&[(*b"VP8L", &[&[0x2F], header.to_le_bytes().as_slice(), &[0; 9]].concat())])
+}
+
+#[test]
+fn huge_sizes_are_refused_by_the_header() {
+    assert!(is_too_large(&jpeg_of_size(65_535, 65_535), "jpeg"));
+    assert!(is_too_large(&raw_png(65_535, 65_535, [8, 6, 0, 0, 0], &[]), "png"));
+    assert!(is_too_large(&raw_png(0x7FFF_FFFF, 0x7FFF_FFFF, [16, 6, 0, 0, 1], &[]), "png"));
+    let frame = b",\0\0\0\0\x01\0\x01\0\0\x02\x02\x4C\x01\0;";
+    let gif = [b"GIF89a\xFF\xFF\xFF\xFF\x80\0\0".as_slice(), &[0; 6], frame].concat();
+    assert!(is_too_large(&gif, "gif"));
+    assert!(is_too_large(&vp8l_of_size(16_383, 16_383), "webp"));
+    let vp8 = b"\x10\0\0\x9D\x01\x2A\xFF\x3F\xFF\x3F\0\0";
+    assert!(is_too_large(&riff(&[(*b"VP8 ", vp8)]), "webp"));
+    let canvas = vp8x(0, (65_535, 65_535));
+    assert!(is_too_large(&riff(&[(*b"VP8X", &canvas), (*b"VP8 ", vp8)]), "webp"));
+}
+
+#[test]
+fn a_side_too_long_is_refused_whatever_the_other() {
+    assert!(is_too_large(&jpeg_of_size(32_769, 1), "jpeg"));
+    assert!(is_too_large(&raw_png(1, 32_769, [8, 0, 0, 0, 0], &[]), "png"));
+}
+
+#[test]
+fn images_without_pixels_are_refused() {
+    assert!(is_undecodable(&jpeg_of_size(0, 16), "jpeg"));
+    assert!(is_undecodable(&raw_png(0, 16, [8, 0, 0, 0, 0], &[]), "png"));
+    assert!(is_undecodable(b"GIF89a\0\0\x01\0\x80\0\0\0\0\0\0\0\0;", "gif"));
+}
+
+#[test]
+fn the_bytes_of_a_pixel_count() {
+    let most = 8192;
+    assert!(check_size((most, most), 4 * 8, 0).is_ok());
+    assert!(check_size((most, most + 1), 0, 0).is_err());
+    assert!(check_size((most, most), 4 * 8, 65 << 20).is_err());
+    assert!(check_size((most, most), 8 * 8, 0).is_err());
+    assert!(check_size((1, 1), 8, u64::MAX).is_err());
+}
+
+#[test]
+fn a_frame_larger_than_its_canvas_counts() {
+    let mut file = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\0\0\0".to_vec();
+    file.extend(b",\0\0\0\0\xFF\xFF\xFF\xFF\0\x02\x02\x4C\x01\0;");
+    assert!(!matches!(drawn(&file, "gif"), Ok(_) | Err(ThumbnailError::Io(_))));
+}
+
+#[test]
+fn of_many_frames_the_first_is_read() {
+    let file = gif((16, 16), (0, 0, 16, 16), 100_000);
+    let mut source = Cursor::new(file);
+    let picture = thumbnail(&mut source, &MediaType::parse("image/gif").unwrap()).unwrap();
+    assert_eq!((picture.width, picture.height), (16, 16));
+    assert!(source.position() < 64 << 10, "{}", source.position());
+}
+
+#[test]
+fn a_flood_of_chunks_in_a_webp_file_is_walked_through() {
+    let (header, image) = (vp8x(0b0001_0000, (16, 16)), vp8l(&fields(16, 16).into()));
+    let mut file = riff(&[(*b"VP8X", &header), (*b"VP8L", &image)]);
+    file.extend(b"junk\0\0\0\0".repeat(1_000_000));
+    let size = u32::try_from(file.len() - 8).unwrap();
+    file[4..8].copy_from_slice(&size.to_le_bytes());
+    assert_eq!(drawn(&file, "webp").unwrap().width, 16);
+}
+
+#[test]
+fn profiles_that_inflate_to_much_are_dropped() {
+    let bomb = [b"bomb\0\0".as_slice(), &deflated_zeros(1_000_000)].concat(); // to 258 MB
+    let file = png_with_chunk(&field_png(16, 16), *b"iCCP", &bomb);
+    let bytes = drawn(&file, "png").unwrap().bytes;
+    assert!(!contains(&bytes, b"ICC_PROFILE"));
+}
+
+#[test]
+fn texts_are_not_inflated() {
+    let bomb = [b"Comment\0\0".as_slice(), &deflated_zeros(1_000_000)].concat();
+    let file = png_with_chunk(&field_png(16, 16), *b"zTXt", &bomb);
+    assert_eq!(drawn(&file, "png").unwrap().width, 16);
+}
+
+#[test]
+fn a_flood_of_texts_is_skipped() {
+    let plain = field_png(16, 16);
+    let (head, rest) = plain.split_at(33);
+    let file = [head, &png_chunk(*b"tEXt", b"a\0b").repeat(200_000), rest].concat();
+    assert_eq!(drawn(&file, "png").unwrap().width, 16);
+}
+
+#[test]
+fn pixels_that_inflate_to_more_than_the_image_are_left() {
+    let file = raw_png(16, 16, [8, 2, 0, 0, 0], &deflated_zeros(1_000_000));
+    assert_eq!(drawn(&file, "png").unwrap().width, 16);
+}
+
+#[test]
+fn pixels_that_inflate_to_less_than_the_image_are_an_error() {
+    for interlaced in [0, 1] {
+        let file = raw_png(4096, 4096, [8, 2, 0, 0, interlaced], &deflated_zeros(10));
+        assert!(is_undecodable(&file, "png"));
+    }
+}
+
+#[test]
+fn metadata_too_long_to_be_any_is_refused() {
+    let file = png_with_chunk(&field_png(16, 16), *b"eXIf", &vec![0; 5 << 20]);
+    assert!(is_too_large(&file, "png"));
+}
+
+#[test]
+fn xmp_in_thousands_of_pieces_is_skipped() {
+    let piece = |at: u32| {
+        let place = [1 << 30, at].map(u32::to_be_bytes).concat();
+        (
+            0xE1,
+            [b"http://ns.adobe.com/xmp/extension/\0".as_slice(), &[b'A'; 32], &place, b"x"]
+                .concat(),
+        )
+    };
+    let some: Vec<_> = (0..4000).map(piece).collect();
+    assert_eq!(drawn(&jpeg_with(&fields(16, 16).into(), &some), "jpeg").unwrap().width, 16);
+    let many: Vec<_> = (0..100_000).map(piece).collect();
+    assert!(is_too_large(&jpeg_with(&fields(16, 16).into(), &many), "jpeg"));
+}
+
+#[test]
+fn a_flood_of_tables_is_refused() {
+    let table = (0xDB, [[0].as_slice(), &[1; 64]].concat());
+    assert!(is_too_large(&jpeg_with(&fields(16, 16).into(), &vec![table; 2000]), "jpeg"));
+}
+
+#[test]
+fn a_flood_of_scans_is_refused() {
+    let file = include_bytes!("../../../../tests/media/images/progressive.jpg");
+    let scan = memchr::memmem::rfind(file, &[0xFF, 0xDA]).unwrap();
+    let (image, end) = file.split_at(file.len() - 2);
+    assert!(is_too_large(&[image, &file[scan..file.len() - 2].repeat(100), end].concat(), "jpeg"));
+}
+
+#[test]
+fn what_follows_a_jpeg_image_is_left() {
+    let mut file = jpeg_with(&fields(16, 16).into(), &[]);
+    file.extend([0xFF, 0xDA].repeat(1000));
+    assert_eq!(drawn(&file, "jpeg").unwrap().width, 16);
+}
+
+#[test]
+fn progressive_files_count_their_coefficients() {
+    let mut file = jpeg_of_size(8000, 6000); // 4:4:4: nine bytes for a pixel
+    let frame = memchr::memmem::find(&file, &[0xFF, 0xC0]).unwrap();
+    file[frame + 1] = 0xC2;
+    assert!(is_too_large(&file, "jpeg"));
+}
+
+#[test]
+fn lossless_webp_counts_the_trees_it_may_hold() {
+    let lossless = [vp8l(&fields(16, 16).into()).as_slice(), &vec![0; 1 << 20]].concat();
+    assert!(is_too_large(&riff(&[(*b"VP8L", &lossless)]), "webp"));
+    let frame = [&[0; 16], riff_chunk(*b"VP8L", &lossless).as_slice()].concat();
+    let header = vp8x(0b0001_0010, (16, 16));
+    let chunks: [([u8; 4], &[u8]); 3] =
+        [(*b"VP8X", &header), (*b"ANIM", &[0; 6]), (*b"ANMF", &frame)];
+    assert!(is_too_large(&riff(&chunks), "webp"));
+}
+
+#[test]
+fn a_frame_whose_image_reaches_beyond_it_counts() {
+    let image = vp8l(&fields(16, 16).into());
+    let lossy = include_bytes!("../../../../tests/media/images/lossy.webp");
+    let header = vp8x(0, (48, 32));
+    let frame = [&[0; 16], b"VP8L\0\0\x10\0".as_slice(), &image].concat();
+    let chunks = [(*b"VP8X", header.as_slice()), (*b"VP8 ", &lossy[20..]), (*b"ANMF", &frame)];
+    let file = [riff(&chunks), riff_chunk(*b"junk", &vec![0; 1 << 20])].concat();
+    assert!(is_too_large(&file, "webp"));
+}
+
+#[test]
+fn a_canvas_that_lies_is_an_error() {
+    let image = vp8l(&fields(16, 16).into());
+    let header = vp8x(0b0001_0000, (4000, 4000));
+    assert!(is_undecodable(&riff(&[(*b"VP8X", &header), (*b"VP8L", &image)]), "webp"));
+    let frame = fields(64, 64).into();
+    assert!(is_undecodable(&webp_animation((16, 16), &[frame]), "webp"));
+}
+
+#[test]
+fn a_chunk_that_claims_gigabytes_gets_none() {
+    let mut file = webp_chunks(&fields(16, 16).into(), &[(*b"EXIF", exif(1))]);
+    let exif = memchr::memmem::find(&file, b"EXIF").unwrap();
+    file[exif + 4..exif + 8].copy_from_slice(&[0xFE, 0xFF, 0xFF, 0xFF]);
+    assert!(!matches!(drawn(&file, "webp"), Err(ThumbnailError::Io(_))));
+}
+
+/// One small file of each format, with all that is read.
+fn samples() -> Vec<(Vec<u8>, &'static str)> {
+    let pieces = [(0xE1, exif(6)), (0xE2, icc_piece(1, 1, &profile(*b"RGB ", 200)))];
+    let metadata = [(*b"ICCP", profile(*b"RGB ", 200)), (*b"EXIF", exif(6))];
+    vec![
+        (jpeg_with(&fields(40, 24).into(), &pieces), "jpeg"),
+        (include_bytes!("../../../../tests/media/images/progressive.jpg").to_vec(), "jpeg"),
+        (include_bytes!("../../../../tests/media/images/cmyk.jpg").to_vec(), "jpeg"),
+        (png_with_profile(&fields(40, 24), &profile(*b"RGB ", 200)), "png"),
+        (palette_png(20), "png"),
+        (interlaced_png(&fields(21, 13)), "png"),
+        (gif((64, 32), (16, 8, 32, 16), 2), "gif"),
+        (webp_chunks(&half_clear(40, 24).into(), &metadata), "webp"),
+        (webp_animation((40, 24), &[fields(20, 10).into()]), "webp"),
+        (include_bytes!("../../../../tests/media/images/lossy.webp").to_vec(), "webp"),
+    ]
+}
+
+#[test]
+fn files_cut_anywhere_end_in_an_answer() {
+    for (file, subtype) in samples() {
+        assert!(drawn(&file, subtype).is_ok(), "{subtype}");
+        for end in 0..file.len() {
+            let answer = drawn(&file[..end], subtype);
+            assert!(!matches!(answer, Err(ThumbnailError::Io(_) | ThumbnailError::Unsupported(_))));
+        }
+    }
+}
+
+#[test]
+fn of_a_cut_jpeg_what_is_there_is_drawn_and_of_others_nothing() {
+    let mut noise = noise();
+    let pixels = RgbImage::from_fn(200, 200, |_, _| Rgb([noise(), noise(), noise()]));
+    let half = |file: &[u8]| file[..file.len() / 2].to_vec();
+    assert!(drawn(&half(&jpeg_with(&pixels.clone().into(), &[])), "jpeg").is_ok());
+    let png = png(200, 200, png::ColorType::Rgb, png::BitDepth::Eight, &pixels);
+    assert!(is_undecodable(&half(&png), "png"));
+    assert!(is_undecodable(&half(&webp_chunks(&pixels.into(), &[])), "webp"));
+    assert!(is_undecodable(&half(&gif((200, 200), (0, 0, 200, 200), 1)), "gif"));
+}
+
+#[test]
+fn files_with_changed_bytes_end_in_an_answer() {
+    let mut noise = noise();
+    for (file, subtype) in samples() {
+        for _ in 0..300 {
+            let mut changed = file.clone();
+            for _ in 0..=noise() % 4 {
+                let at = usize::from(noise()) << 8 | usize::from(noise());
+                let at = at % changed.len();
+                changed[at] = noise();
+            }
+            let answer = drawn(&changed, subtype);
+            assert!(!matches!(answer, Err(ThumbnailError::Io(_) | ThumbnailError::Unsupported(_))));
+        }
+    }
+}
