@@ -43,7 +43,7 @@ async fn a_thumbnail_is_made_small_and_anew_whatever_was_sent() {
     let parent = user.store_any().await;
     let mut large = Vec::new();
     let picture = image::RgbImage::from_pixel(1500, 750, image::Rgb([200, 100, 50]));
-    picture.write_to(&mut Cursor::new(&mut large), image::ImageFormat::Png).unwrap();
+    picture.write_to(&mut Cursor::new(&mut large), image::ImageFormat::Jpeg).unwrap();
     large.extend(b"what hides behind the end of a picture");
     thumbnail(&user, &parent, &large).await;
     let file = user.file(&parent).await.ok();
@@ -59,7 +59,8 @@ async fn a_picture_gets_a_thumbnail_without_one_being_sent() {
     let user = server.user(1);
     let file = user.store("photo.jpg", jpeg()).await;
     assert_eq!(shown(&server.anonymous(), &file).await, JPEG);
-    let uuid = user.begin(1, png()).await;
+    let chunk = user.upload(Form::chunk(0, 1, png())).await.ok();
+    let uuid = chunk["file_uuid"].as_str().unwrap().to_owned();
     let file = user.done(&uuid).await.ok();
     assert_eq!(shown(&server.anonymous(), &file).await, PNG);
     assert_eq!(shown(&server.anonymous(), &user.done(&uuid).await.ok()).await, PNG);
