@@ -8,8 +8,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub mod boxes;
+mod frames;
+pub mod probe;
 pub mod sniff;
 
+pub use probe::{Facts, is_probed, probe};
 pub use sniff::{SNIFF_LEN, sniff};
 
 /// Types shown in place; everything else is saved.
