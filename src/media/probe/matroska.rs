@@ -208,7 +208,7 @@ fn last_cluster<R: Read + Seek>(
         })
     })?;
     // A single cluster isn't found: its header begins before the range.
-    let was_all_searched = file.size() - clusters.start <= TAIL;
+    let was_all_searched = file.size().saturating_sub(clusters.start) <= TAIL;
     Ok(found.or_else(|| was_all_searched.then_some(clusters.start)))
 }
 

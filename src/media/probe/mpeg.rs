@@ -73,6 +73,9 @@ fn promised<R: Read + Seek>(file: &mut Window<R>, start: u64) -> io::Result<Opti
     } else {
         return Ok(None);
     };
+    if count == 0 {
+        return Ok(None);
+    }
     let is_cut = u64::from(bytes) > file.size().saturating_sub(start);
     let samples = u64::from(count) * u64::from(frame.samples);
     Ok(Some(Promise { duration: length(samples, frame.rate.into()).filter(|_| !is_cut) }))
@@ -90,7 +93,7 @@ fn count<R: Read + Seek>(
     while at < file.size() && at - start < COUNTED && at - heard_until < JUNK {
         let frame = parse(&file.peek::<{ Frame::HEADER }>(at)?)
             .filter(|frame| first.is_none_or(|first| frame.continues(&first)))
-            .filter(|frame| frame.length as u64 <= file.size() - at);
+            .filter(|frame| frame.length as u64 <= file.size().saturating_sub(at));
         // Between frames any bytes may look like one: there a second one has to follow.
         let frame = match frame {
             Some(frame) if at > heard_until && !is_followed(file, at, frame, parse)? => None,
@@ -110,7 +113,11 @@ fn count<R: Read + Seek>(
         return Ok(None);
     };
     let has_more = at - start >= COUNTED;
-    let samples = if has_more { scale(samples, file.size() - start, at - start) } else { samples };
+    let samples = if has_more {
+        scale(samples, file.size().saturating_sub(start), at - start)
+    } else {
+        samples
+    };
     Ok(length(samples, first.rate.into()))
 }
 

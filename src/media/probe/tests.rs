@@ -10,7 +10,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::time::{Duration, Instant};
 
 use super::window::{BYTES, READS};
-use super::{Facts, probe};
+use super::{Facts, is_probed, probe};
 use crate::media::{MediaType, SNIFF_LEN, sniff};
 
 /// File, type, seconds, width and height.
@@ -133,6 +133,49 @@ fn files_say_type_length_and_size() {
             height: size.map(|(_, height)| height),
         };
         assert_eq!(facts(&fixture(name)), expected, "{name}");
+    }
+}
+
+#[test]
+fn sound_behind_a_tag_longer_than_the_head_is_told() {
+    // Seven bits a byte: 0x80 * 0x80 bytes of tag.
+    let tag = [&b"ID3\x04\0\0\0\x01\0\0"[..], &[0; 0x4000]].concat();
+    for (name, media_type, seconds) in [
+        ("plain.flac", "audio/flac", 2),
+        ("bare.aac", "audio/aac", 3),
+        ("constant.mp3", "audio/mpeg", 3),
+    ] {
+        let facts = facts(&[&tag[..], &fixture(name)].concat());
+        assert_eq!((facts.media_type.as_str(), facts.duration_secs), (media_type, Some(seconds)));
+    }
+}
+
+#[test]
+fn an_mp4_of_unknown_brand_is_what_its_tracks_are() {
+    for (name, media_type) in [("index-last.mp4", "video/mp4"), ("sound.m4a", "audio/mp4")] {
+        let mut file = fixture(name);
+        let end = usize::from(file[3]);
+        file[8..end].fill(b'x');
+        assert_eq!(sniffed(&file).as_str(), "application/mp4");
+        assert_eq!(facts(&file).media_type.as_str(), media_type);
+    }
+}
+
+#[test]
+fn types_that_say_nothing_of_themselves_arent_read() {
+    for other in ["text/plain", "image/svg+xml", "application/zip", "application/octet-stream"] {
+        let media_type = MediaType::parse(other).unwrap();
+        let mut source = Counted::new(Cursor::new(fixture("index-first.mp4")));
+        let facts = probe(&mut source, 10_849, &media_type);
+        assert_eq!((facts.media_type, facts.duration_secs, facts.width), (media_type, None, None));
+        assert_eq!(source.reads, 0);
+    }
+}
+
+#[test]
+fn every_fixture_is_probed() {
+    for (name, ..) in KNOWN {
+        assert!(is_probed(&sniffed(&fixture(name))), "{name}");
     }
 }
 

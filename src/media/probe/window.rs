@@ -46,7 +46,7 @@ impl<R: Read + Seek> Window<R> {
         }
     }
 
-    /// The file's size in bytes.
+    /// The file's size in bytes; it shrinks when the source turns out to end before.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
@@ -95,7 +95,7 @@ impl<R: Read + Seek> Window<R> {
             let until = end.saturating_add(overlap).min(self.size);
             self.at = start;
             piece.clear();
-            self.by_ref().take(until - start).read_to_end(&mut piece)?;
+            self.by_ref().take(until.saturating_sub(start)).read_to_end(&mut piece)?;
             if let Some(found) = look(&piece, start) {
                 return Ok(Some(found));
             }
@@ -124,6 +124,9 @@ impl<R: Read + Seek> Window<R> {
         let read = self.source.read(&mut self.held);
         self.held.truncate(*read.as_ref().unwrap_or(&0));
         self.bytes_left -= read? as u64;
+        if self.held.is_empty() {
+            self.size = self.at; // where the source really ends
+        }
         Ok(())
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io::{Cursor, Seek, SeekFrom};
 
-use super::{KNOWN, facts, fixture, sniffed, within_budget};
+use super::{Counted, KNOWN, facts, fixture, sniffed, within_budget};
+use crate::media::MediaType;
 use crate::media::probe::probe;
 
 /// Numbers that look random and are the same in every run (Marsaglia's xorshift).
@@ -96,6 +97,13 @@ fn a_source_shorter_than_its_size_is_read_like_any_other() {
             let _ = within_budget(Cursor::new(&whole), size, &sniffed(&whole));
         }
     }
+}
+
+#[test]
+fn the_end_of_a_source_isnt_met_again_and_again() {
+    let mut source = Counted::new(Cursor::new(b"nothing"));
+    let _ = probe(&mut source, u64::MAX, &MediaType::parse("audio/mpeg").unwrap());
+    assert!(source.reads < 5, "{} reads", source.reads);
 }
 
 #[test]
