@@ -2,18 +2,20 @@
 //!
 //! Owns the media type as a value, and the short list of types that browsers
 //! may show in place. Refuses to know names' cleaning, headers other than
-//! `Content-Type`, and storage. How a type is told from bytes is `sniff`'s.
+//! `Content-Type`, and storage. How a type is told from a file's head is
+//! `sniff`'s, what a whole file says is `probe`'s.
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub mod boxes;
+mod frames;
 pub mod privacy;
 pub mod probe;
 pub mod sniff;
 pub mod thumbnail;
 
-pub use probe::Facts;
+pub use probe::{Facts, is_probed, probe};
 pub use sniff::{SNIFF_LEN, sniff};
 
 /// Types shown in place; everything else is saved.
@@ -46,7 +48,7 @@ const INLINE: [&str; 18] = [
 ];
 
 /// The usual extension of the types that files come without a name in.
-const EXTENSIONS: [(&str, &str); 42] = [
+const EXTENSIONS: [(&str, &str); 43] = [
     ("application/epub+zip", "epub"),
     ("application/gzip", "gz"),
     ("application/json", "json"),
@@ -69,6 +71,7 @@ const EXTENSIONS: [(&str, &str); 42] = [
     ("application/zip", "zip"),
     ("audio/aac", "aac"),
     ("audio/flac", "flac"),
+    ("audio/matroska", "mka"),
     ("audio/mp4", "m4a"),
     ("audio/mpeg", "mp3"),
     ("audio/ogg", "ogg"),

@@ -31,12 +31,13 @@ impl BoxHeader {
 pub struct Boxes {
     rest: Range<u64>,
     left: u32,
+    is_cut: bool,
 }
 
 impl Boxes {
     /// A walk through `range`, bytes of the file.
     pub fn within(range: Range<u64>) -> Self {
-        Self { rest: range, left: MAX_BOXES }
+        Self { rest: range, left: MAX_BOXES, is_cut: false }
     }
 
     /// The next box; `None` at the end of the range, where no header fits any more or what is there is none,
@@ -58,9 +59,15 @@ impl Boxes {
         if size < header {
             return Ok(None);
         }
+        self.is_cut = size > self.rest.end - start;
         let end = start.saturating_add(size).min(self.rest.end);
         self.rest.start = end;
         Ok(Some(BoxHeader { kind, start, body: start + header..end }))
+    }
+
+    /// Whether the box that came last says it is longer than the range.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// The next box of this kind, leaving out others.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Uploads;
 use crate::filename::Filename;
 use crate::ids::BlobId;
-use crate::media::{self, Facts, privacy, probe};
+use crate::media::{self, Facts, privacy};
 use crate::storage::{Blob, Patch, Written};
 
 /// What a request says of a file, beside its bytes.
@@ -60,7 +60,7 @@ fn facts(source: &mut Box<dyn Blob>, size: u64, label: Label) -> io::Result<Fact
         vec![0; usize::try_from(size).map_or(media::SNIFF_LEN, |size| size.min(media::SNIFF_LEN))];
     source.read_exact(&mut head)?;
     let sniffed = media::sniff(&head, label.filename.as_ref());
-    let mut facts = probe::probe(source, size, &sniffed);
+    let mut facts = media::probe(source, size, &sniffed);
     facts.media_type = facts.media_type.or_claimed(label.media_type.as_deref());
     let lasts = !facts.media_type.is_image();
     facts.duration_secs = facts.duration_secs.or(label.duration_secs.filter(|_| lasts));

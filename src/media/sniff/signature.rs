@@ -4,6 +4,7 @@
 //! that are trusted. Looks only at heads that are no text.
 
 use super::{PDF, bytes_at, find, text};
+use crate::media::frames::{self, Frame};
 
 /// Pictures that are one stream.
 ///
@@ -37,7 +38,7 @@ fn is_bmp(head: &[u8]) -> bool {
 /// Sound without a container: FLAC, MP3 and ADTS AAC, the latter two also
 /// behind an `ID3v2` tag.
 pub(super) fn audio(head: &[u8]) -> Option<&'static str> {
-    match id3_length(head) {
+    match frames::id3_length(head) {
         // The tag's content is beyond us (a cover, mostly): MP3 is the rule.
         Some(length) => head.get(length..).and_then(stream).or(Some("audio/mpeg")),
         None => stream(head),
@@ -48,92 +49,24 @@ fn stream(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"fLaC") {
         return Some("audio/flac");
     }
-    if is_frame_chain(head, mpeg_frame) {
+    if is_frame_chain(head, frames::mpeg) {
         return Some("audio/mpeg");
     }
-    is_frame_chain(head, adts_frame).then_some("audio/aac")
-}
-
-/// The length of an `ID3v2` tag (ID3v2.4.0 section 3.1): four bytes of seven bits.
-fn id3_length(head: &[u8]) -> Option<usize> {
-    let [b'I', b'D', b'3', major, revision, flags, size @ ..] = bytes_at::<10>(head, 0)? else {
-        return None;
-    };
-    if !(2..=4).contains(&major) || revision == 0xFF || size.iter().any(|b| *b >= 0x80) {
-        return None;
-    }
-    let body = size.iter().fold(0, |sum, b| sum << 7 | usize::from(*b));
-    let footer = if flags & 0x10 == 0 { 0 } else { 10 };
-    Some(10 + body + footer)
-}
-
-/// What two frames of one stream have in common, and the frame's length.
-#[derive(PartialEq)]
-struct Frame {
-    traits: [u8; 3],
+    is_frame_chain(head, frames::adts).then_some("audio/aac")
 }
 
 /// Sync bits are few, so a second frame has to follow where the first one
 /// ends, unless the head ends there too.
-fn is_frame_chain(head: &[u8], parse: fn(&[u8]) -> Option<(Frame, usize)>) -> bool {
-    let Some((first, length)) = parse(head) else {
+fn is_frame_chain(head: &[u8], parse: fn(&[u8]) -> Option<Frame>) -> bool {
+    let Some(first) = parse(head) else {
         return false;
     };
-    match head.get(length..) {
-        Some(rest) if rest.len() >= 7 => parse(rest).is_some_and(|(next, _)| next == first),
+    match head.get(first.length..) {
+        Some(rest) if rest.len() >= Frame::HEADER => {
+            parse(rest).is_some_and(|next| next.continues(&first))
+        }
         _ => true,
     }
-}
-
-/// An MPEG audio frame of layer II or III (ISO 11172-3 section 2.4.1.3, with
-/// the half sampling rates of ISO 13818-3 and the quarter ones of MPEG 2.5).
-fn mpeg_frame(head: &[u8]) -> Option<(Frame, usize)> {
-    const V1_L2: [usize; 15] = [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384];
-    const V1_L3: [usize; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
-    const V2: [usize; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
-
-    let [0xFF, second, third, _] = bytes_at::<4>(head, 0)? else {
-        return None;
-    };
-    let version = second >> 3 & 3;
-    let layer = second >> 1 & 3;
-    let (is_v1, rate_shift) = match version {
-        3 => (true, 0),
-        2 => (false, 1),
-        0 => (false, 2),
-        _ => return None,
-    };
-    let (kilobits, samples) = match (layer, is_v1) {
-        (2, true) => (&V1_L2, 1152),
-        (2, false) => (&V2, 1152),
-        (1, true) => (&V1_L3, 1152),
-        (1, false) => (&V2, 576),
-        _ => return None,
-    };
-    if second & 0xE0 != 0xE0 {
-        return None;
-    }
-    // Rate 0 is "free format", which no one sends; 15 is forbidden.
-    let bits = *kilobits.get(usize::from(third >> 4)).filter(|k| **k > 0)? * 1000;
-    let rate = [44_100, 48_000, 32_000].get(usize::from(third >> 2 & 3))? >> rate_shift;
-    let padding = usize::from(third >> 1 & 1);
-    let traits = [version, layer, third >> 2 & 3];
-    Some((Frame { traits }, samples / 8 * bits / rate + padding))
-}
-
-/// An ADTS frame (ISO 13818-7 section 6.2).
-fn adts_frame(head: &[u8]) -> Option<(Frame, usize)> {
-    let [0xFF, second, third, fourth, fifth, sixth, _] = bytes_at::<7>(head, 0)? else {
-        return None;
-    };
-    // Twelve bits of sync, any MPEG version, layer 0.
-    let rate = third >> 2 & 15;
-    if second & 0xF6 != 0xF0 || rate > 12 {
-        return None;
-    }
-    let length = usize::from(fourth & 3) << 11 | usize::from(fifth) << 3 | usize::from(sixth >> 5);
-    let traits = [second, third >> 6, rate];
-    (length > 7).then_some((Frame { traits }, length))
 }
 
 /// A PDF, also behind junk: readers look for its header in the first 1024

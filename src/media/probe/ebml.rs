@@ -1,0 +1,145 @@
+//! Elements of EBML documents (RFC 8794): Matroska and `WebM`.
+//!
+//! Owns where elements begin and end, and numbers. Refuses to know what they mean.
+
+use std::io::{self, Read, Seek};
+use std::ops::Range;
+
+use super::window::Window;
+
+/// No identifier and size together are longer.
+const HEADER: usize = 12;
+
+/// An element: its identifier and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Element {
+    /// With its marker bits, as documents write it.
+    pub(super) id: u32,
+    /// Cut off where the walk's range ends; up to there if its size is unknown.
+    pub(super) body: Range<u64>,
+    /// Whether it says it is longer than the range.
+    pub(super) is_cut: bool,
+}
+
+/// Walks the elements that lie side by side in a range.
+#[derive(Clone, Debug)]
+pub(super) struct Elements {
+    rest: Range<u64>,
+}
+
+impl Elements {
+    pub(super) fn within(range: Range<u64>) -> Self {
+        Self { rest: range }
+    }
+
+    /// The next element; `None` at the range's end and where no element is.
+    pub(super) fn next<R: Read + Seek>(
+        &mut self,
+        file: &mut Window<R>,
+    ) -> io::Result<Option<Element>> {
+        let start = self.rest.start;
+        let room = self.rest.end.saturating_sub(start);
+        if room == 0 {
+            return Ok(None);
+        }
+        let Some(header) = Header::parse(&file.peek::<HEADER>(start)?) else {
+            return Ok(None);
+        };
+        let Some(room) = room.checked_sub(header.length) else {
+            return Ok(None);
+        };
+        let body = start + header.length;
+        let end = body + header.size.unwrap_or(room).min(room);
+        self.rest.start = end;
+        let is_cut = header.size.is_some_and(|size| size > room);
+        Ok(Some(Element { id: header.id, body: body..end, is_cut }))
+    }
+
+    /// The next element with this identifier, leaving out others.
+    pub(super) fn find<R: Read + Seek>(
+        &mut self,
+        id: u32,
+        file: &mut Window<R>,
+    ) -> io::Result<Option<Element>> {
+        while let Some(element) = self.next(file)? {
+            if element.id == id {
+                return Ok(Some(element));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What stands before an element's body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) id: u32,
+    /// `None` if unknown (RFC 8794 section 6.2).
+    pub(super) size: Option<u64>,
+    /// Of this header, in bytes.
+    pub(super) length: u64,
+}
+
+impl Header {
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let id_length = vint_length(bytes, 4)?;
+        let id = bytes[..id_length].iter().fold(0, |id, byte| id << 8 | u32::from(*byte));
+        let bytes = &bytes[id_length..];
+        let length = vint_length(bytes, 8)?;
+        let digits = bytes[..length].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+        let most = (1 << (7 * length)) - 1;
+        let size = digits & most;
+        let size = (size != most).then_some(size);
+        Some(Self { id, size, length: (id_length + length) as u64 })
+    }
+}
+
+/// The length of a variable-size integer (RFC 8794 section 4), if all of it is there.
+fn vint_length(bytes: &[u8], longest: usize) -> Option<usize> {
+    let length = bytes.first()?.leading_zeros() as usize + 1;
+    (length <= longest && length <= bytes.len()).then_some(length)
+}
+
+/// An unsigned number; zero if it is longer than any.
+pub(super) fn number<R: Read + Seek>(file: &mut Window<R>, element: &Element) -> io::Result<u64> {
+    let bytes = file.peek::<8>(element.body.start)?;
+    let length = element.body.end - element.body.start;
+    let digits = if length > 8 { &[] } else { &bytes[..usize::try_from(length).unwrap_or(0)] };
+    Ok(digits.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+}
+
+/// A number with a fraction, of 4 or 8 bytes.
+pub(super) fn float<R: Read + Seek>(file: &mut Window<R>, element: &Element) -> io::Result<f64> {
+    Ok(match element.body.end - element.body.start {
+        4 => f32::from_be_bytes(file.peek(element.body.start)?).into(),
+        8 => f64::from_be_bytes(file.peek(element.body.start)?),
+        _ => 0.0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Header;
+
+    #[test]
+    fn a_header_is_an_identifier_and_a_size() {
+        let header = Header::parse(&[0x1A, 0x45, 0xDF, 0xA3, 0x40, 0x02, 0, 0]).unwrap();
+        assert_eq!(header, Header { id: 0x1A45_DFA3, size: Some(2), length: 6 });
+    }
+
+    #[test]
+    fn sizes_of_nothing_but_ones_are_unknown() {
+        for bytes in [&[0xA3, 0xFF][..], &[0xA3, 0x01, 255, 255, 255, 255, 255, 255, 255]] {
+            assert_eq!(Header::parse(bytes).unwrap().size, None);
+        }
+        assert_eq!(Header::parse(&[0xA3, 0xFE]).unwrap().size, Some(126));
+    }
+
+    #[test]
+    fn what_is_cut_or_too_long_is_no_header() {
+        for bytes in [&[][..], &[0], &[0x08, 0, 0, 0, 0, 0x81], &[0xA3], &[0xA3, 0x40], &[0xA3, 0]]
+        {
+            assert_eq!(Header::parse(bytes), None, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Length, tracks and picture size of MP4, `QuickTime` and 3GP files (ISO 14496-12, `QuickTime` File Format).
+//!
+//! Owns what the index (`moov`) says of the whole and of each track. Fragments, where they hold what plays, are
+//! `fragments`'s.
+
+mod fragments;
+
+use std::io::{self, Read, Seek};
+use std::ops::Range;
+use std::time::Duration;
+
+use super::super::MediaType;
+use super::super::boxes::{BoxHeader, Boxes};
+use super::window::Window;
+use super::{Found, length, with_tracks};
+
+/// More tracks than any file has.
+const TRACKS: usize = 64;
+
+/// Reads the file's own boxes; those in the index that matter; and every fragment.
+pub(super) fn read<R: Read + Seek>(
+    file: &mut Window<R>,
+    sniffed: &MediaType,
+    found: &mut Found,
+) -> io::Result<()> {
+    let mut movie: Option<Movie> = None;
+    let mut is_cut = false;
+    let mut boxes = Boxes::within(0..file.size());
+    while let Some(header) = boxes.next(file)? {
+        match &header.kind {
+            b"moov" if movie.is_none() => {
+                let index = Movie::read(file, header.body)?;
+                found.media_type = index.media_type(sniffed);
+                found.size = index.size();
+                movie = Some(index);
+            }
+            b"moof" => {
+                if let Some(movie) = &mut movie {
+                    fragments::read(file, header.body, &mut movie.tracks)?;
+                }
+            }
+            b"mdat" | b"moov" => {}
+            // What stands behind the last box need not be one.
+            _ => continue,
+        }
+        is_cut |= boxes.is_cut();
+    }
+    found.duration = movie.filter(|_| !is_cut).and_then(|movie| movie.duration());
+    Ok(())
+}
+
+/// What the index says.
+#[derive(Debug, Default)]
+struct Movie {
+    clock: Clock,
+    /// Whether fragments may follow, and how long they are together, if that is said.
+    fragmented: Option<u64>,
+    tracks: Vec<Track>,
+}
+
+/// A time scale (units a second) and a duration in its units.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clock {
+    scale: u32,
+    duration: u64,
+}
+
+impl Clock {
+    fn length(self) -> Option<Duration> {
+        length(self.duration, self.scale.into())
+    }
+
+    /// Of `mvhd` and `mdhd`, which begin alike (ISO 14496-12 sections 8.2.2 and 8.4.2).
+    fn read<R: Read + Seek>(file: &mut Window<R>, header: &BoxHeader) -> io::Result<Self> {
+        let body = &header.body;
+        let [version] = file.peek_in(body, 0)?;
+        let (scale, duration) = if version == 1 {
+            (20, u64::from_be_bytes(file.peek_in(body, 24)?))
+        } else {
+            (12, u32::from_be_bytes(file.peek_in(body, 16)?).into())
+        };
+        Ok(Self { scale: u32::from_be_bytes(file.peek_in(body, scale)?), duration })
+    }
+}
+
+/// What is known of a track.
+#[derive(Debug, Default)]
+struct Track {
+    id: u32,
+    handler: [u8; 4],
+    is_enabled: bool,
+    clock: Clock,
+    size: (u32, u32),
+    /// Whether its samples are pictures of their own, and how many there are.
+    is_stills: bool,
+    samples: u32,
+    /// How long a sample of a fragment lasts where nothing else is said.
+    sample_duration: u32,
+    /// From where to where fragments reach, in the track's units.
+    fragments: Option<Range<u64>>,
+}
+
+impl Track {
+    /// A cover or chapters' pictures aren't what plays.
+    fn is_film(&self) -> bool {
+        let is_cover = self.is_stills && (self.samples == 1 || !self.is_enabled);
+        self.handler == *b"vide" && !is_cover
+    }
+}
+
+impl Movie {
+    fn read<R: Read + Seek>(file: &mut Window<R>, moov: Range<u64>) -> io::Result<Self> {
+        let mut movie = Self::default();
+        let mut extends = None;
+        let mut boxes = Boxes::within(moov);
+        while let Some(header) = boxes.next(file)? {
+            match &header.kind {
+                b"mvhd" => movie.clock = Clock::read(file, &header)?,
+                b"trak" if movie.tracks.len() < TRACKS => {
+                    let mut track = Track::default();
+                    track.read(file, header.body)?;
+                    movie.tracks.push(track);
+                }
+                b"mvex" => extends = Some(header.body),
+                _ => {}
+            }
+        }
+        if let Some(extends) = extends {
+            movie.read_extends(file, extends)?;
+        }
+        Ok(movie)
+    }
+
+    /// Reads `mvex`, which announces fragments (ISO 14496-12 section 8.8.1).
+    fn read_extends<R: Read + Seek>(
+        &mut self,
+        file: &mut Window<R>,
+        extends: Range<u64>,
+    ) -> io::Result<()> {
+        self.fragmented = Some(0);
+        let mut boxes = Boxes::within(extends);
+        while let Some(header) = boxes.next(file)? {
+            let body = &header.body;
+            match &header.kind {
+                b"mehd" => {
+                    let [version] = file.peek_in(body, 0)?;
+                    self.fragmented = Some(if version == 1 {
+                        u64::from_be_bytes(file.peek_in(body, 4)?)
+                    } else {
+                        u32::from_be_bytes(file.peek_in(body, 4)?).into()
+                    });
+                }
+                b"trex" => {
+                    let id = u32::from_be_bytes(file.peek_in(body, 4)?);
+                    let duration = u32::from_be_bytes(file.peek_in(body, 12)?);
+                    if let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) {
+                        track.sample_duration = duration;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn media_type(&self, sniffed: &MediaType) -> Option<MediaType> {
+        let has_sound = self.tracks.iter().any(|track| track.handler == *b"soun");
+        with_tracks(sniffed, has_sound, self.tracks.iter().any(Track::is_film))
+    }
+
+    fn size(&self) -> Option<(u32, u32)> {
+        let mut films = self.tracks.iter().filter(|track| track.is_film());
+        films.find(|track| track.size.0 > 0 && track.size.1 > 0).map(|track| track.size)
+    }
+
+    /// What the index says of the whole, else of its longest track; with fragments, up to the end of the last one.
+    fn duration(&self) -> Option<Duration> {
+        let own = match self.clock.duration {
+            0 => self.tracks.iter().filter_map(|track| track.clock.length()).max(),
+            _ => self.clock.length(),
+        };
+        let Some(promised) = self.fragmented else {
+            return own;
+        };
+        if promised > 0 {
+            return length(promised, self.clock.scale.into());
+        }
+        let fragments = self.tracks.iter().filter_map(|track| {
+            let range = track.fragments.as_ref()?;
+            length(range.end.saturating_sub(range.start), track.clock.scale.into())
+        });
+        fragments.chain(own).max()
+    }
+}
+
+impl Track {
+    fn read<R: Read + Seek>(&mut self, file: &mut Window<R>, trak: Range<u64>) -> io::Result<()> {
+        let mut boxes = Boxes::within(trak);
+        while let Some(header) = boxes.next(file)? {
+            match &header.kind {
+                b"tkhd" => self.read_header(file, &header)?,
+                b"mdia" => self.read_media(file, header.body)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads `tkhd` (ISO 14496-12 section 8.3.2): its matrix turns the picture by a quarter where only what mixes
+    /// across and down is set.
+    fn read_header<R: Read + Seek>(
+        &mut self,
+        file: &mut Window<R>,
+        header: &BoxHeader,
+    ) -> io::Result<()> {
+        let body = &header.body;
+        let [version, _, _, flags] = file.peek_in(body, 0)?;
+        let (id, matrix) = if version == 1 { (20, 52) } else { (12, 40) };
+        self.is_enabled = flags & 1 == 1;
+        self.id = u32::from_be_bytes(file.peek_in(body, id)?);
+        let matrix = file.peek_in::<44>(body, matrix)?;
+        let (words, _) = matrix.as_chunks::<4>();
+        let is_zero = |n: usize| words[n] == [0; 4];
+        let is_turned = is_zero(0) && is_zero(4) && !is_zero(1) && !is_zero(3);
+        // 16 bits of pixels, 16 of their fractions.
+        let [width, height] = [9, 10].map(|n: usize| u32::from_be_bytes(words[n]) >> 16);
+        self.size = if is_turned { (height, width) } else { (width, height) };
+        Ok(())
+    }
+
+    fn read_media<R: Read + Seek>(
+        &mut self,
+        file: &mut Window<R>,
+        media: Range<u64>,
+    ) -> io::Result<()> {
+        let mut boxes = Boxes::within(media);
+        while let Some(header) = boxes.next(file)? {
+            match &header.kind {
+                b"mdhd" => self.clock = Clock::read(file, &header)?,
+                b"hdlr" => self.handler = file.peek_in(&header.body, 8)?,
+                b"minf" => {
+                    if let Some(table) = Boxes::within(header.body).find(b"stbl", file)? {
+                        self.read_table(file, table.body)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_table<R: Read + Seek>(
+        &mut self,
+        file: &mut Window<R>,
+        table: Range<u64>,
+    ) -> io::Result<()> {
+        let mut boxes = Boxes::within(table);
+        while let Some(header) = boxes.next(file)? {
+            match &header.kind {
+                b"stsd" => {
+                    let entries = header.body.start.saturating_add(8)..header.body.end;
+                    if let Some(entry) = Boxes::within(entries).next(file)? {
+                        self.is_stills = is_stills(file, &entry)?;
+                    }
+                }
+                b"stsz" => self.samples = u32::from_be_bytes(file.peek_in(&header.body, 8)?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a track's format (its entry in `stsd`) is JPEG or PNG, by name or by number (ISO 14496-1 section 7.2.6.6).
+fn is_stills<R: Read + Seek>(file: &mut Window<R>, entry: &BoxHeader) -> io::Result<bool> {
+    /// Of a picture track's entry, up to the boxes in it.
+    const ENTRY: u64 = 78;
+    match &entry.kind {
+        b"jpeg" | b"png " | b"mjpa" | b"mjpb" => return Ok(true),
+        b"mp4v" => {}
+        _ => return Ok(false),
+    }
+    let boxes = entry.body.start.saturating_add(ENTRY)..entry.body.end;
+    let Some(descriptor) = Boxes::within(boxes).find(b"esds", file)? else {
+        return Ok(false);
+    };
+    // A version; a tag, a length of up to four bytes, an identifier, flags; then what says the format.
+    let bytes = file.peek_in::<32>(&descriptor.body, 4)?;
+    let after_length =
+        |at: usize| bytes[at..].iter().position(|b| b & 0x80 == 0).map(|n| at + n + 1);
+    let kind = after_length(1)
+        .map(|at| at + 3)
+        .filter(|at| bytes.get(*at) == Some(&4))
+        .and_then(|at| after_length(at + 1))
+        .and_then(|at| bytes.get(at));
+    Ok(matches!(kind, Some(0x6C | 0x6D)))
+}

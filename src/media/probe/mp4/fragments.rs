@@ -1,0 +1,104 @@
+//! How far a track's fragments reach (ISO 14496-12 section 8.8): their times, and how long their samples last.
+
+use std::io::{self, Read, Seek};
+use std::ops::Range;
+
+use super::super::super::boxes::{BoxHeader, Boxes};
+use super::super::window::Window;
+use super::Track;
+
+/// Adds a fragment, the body of a `moof`, to the tracks it continues.
+pub(super) fn read<R: Read + Seek>(
+    file: &mut Window<R>,
+    moof: Range<u64>,
+    tracks: &mut [Track],
+) -> io::Result<()> {
+    let mut boxes = Boxes::within(moof);
+    while let Some(header) = boxes.find(b"traf", file)? {
+        read_track(file, header.body, tracks)?;
+    }
+    Ok(())
+}
+
+fn read_track<R: Read + Seek>(
+    file: &mut Window<R>,
+    traf: Range<u64>,
+    tracks: &mut [Track],
+) -> io::Result<()> {
+    let mut track: Option<&mut Track> = None;
+    let mut sample_duration = 0;
+    let mut start = None;
+    let mut lasts = 0_u64;
+    let mut boxes = Boxes::within(traf);
+    while let Some(header) = boxes.next(file)? {
+        match &header.kind {
+            b"tfhd" => {
+                let (id, own) = fragment_header(file, &header)?;
+                track = tracks.iter_mut().find(|track| track.id == id);
+                let usual = track.as_ref().map(|track| track.sample_duration);
+                sample_duration = own.or(usual).unwrap_or(0);
+            }
+            b"tfdt" => start = Some(decode_time(file, &header)?),
+            b"trun" => lasts = lasts.saturating_add(run(file, &header, sample_duration)?),
+            _ => {}
+        }
+    }
+    if let Some(track) = track {
+        // Where no time is said, a fragment follows the one before it.
+        let whole = track.fragments.get_or_insert(start.unwrap_or(0)..0);
+        let start = start.unwrap_or(whole.end);
+        whole.start = whole.start.min(start);
+        whole.end = whole.end.max(start.saturating_add(lasts));
+    }
+    Ok(())
+}
+
+/// A track's identifier and its samples' usual duration, if `tfhd` says one.
+fn fragment_header<R: Read + Seek>(
+    file: &mut Window<R>,
+    header: &BoxHeader,
+) -> io::Result<(u32, Option<u32>)> {
+    let [_, flags @ .., a, b, c, d] = file.peek_in::<8>(&header.body, 0)?;
+    let flags = u32::from_be_bytes([0, flags[0], flags[1], flags[2]]);
+    // A data offset and a description's index may come before.
+    let before = if flags & 1 == 0 { 0 } else { 8 } + if flags & 2 == 0 { 0 } else { 4 };
+    let duration = u32::from_be_bytes(file.peek_in(&header.body, 8 + before)?);
+    Ok((u32::from_be_bytes([a, b, c, d]), (flags & 8 != 0).then_some(duration)))
+}
+
+fn decode_time<R: Read + Seek>(file: &mut Window<R>, header: &BoxHeader) -> io::Result<u64> {
+    let [version] = file.peek_in(&header.body, 0)?;
+    Ok(if version == 1 {
+        u64::from_be_bytes(file.peek_in(&header.body, 4)?)
+    } else {
+        u32::from_be_bytes(file.peek_in(&header.body, 4)?).into()
+    })
+}
+
+/// How long the samples of a `trun` last together.
+fn run<R: Read + Seek>(
+    file: &mut Window<R>,
+    header: &BoxHeader,
+    sample_duration: u32,
+) -> io::Result<u64> {
+    let [_, flags @ .., a, b, c, d] = file.peek_in::<8>(&header.body, 0)?;
+    let flags = u32::from_be_bytes([0, flags[0], flags[1], flags[2]]);
+    let count = u32::from_be_bytes([a, b, c, d]);
+    if flags & 0x100 == 0 {
+        return Ok(u64::from(count) * u64::from(sample_duration));
+    }
+    // A data offset and the first sample's flags may come before.
+    let before = u64::from((flags & 5).count_ones()) * 4;
+    // Each sample has its duration first, then up to three more numbers.
+    let step = u64::from((flags >> 8 & 15).count_ones()) * 4;
+    let mut at = header.body.start.saturating_add(8 + before);
+    let mut lasts = 0_u64;
+    for _ in 0..count {
+        if at >= header.body.end {
+            break;
+        }
+        lasts = lasts.saturating_add(u32::from_be_bytes(file.peek(at)?).into());
+        at = at.saturating_add(step);
+    }
+    Ok(lasts)
+}

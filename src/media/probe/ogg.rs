@@ -1,0 +1,167 @@
+//! Length, tracks and picture size of Ogg files (RFC 3533): Opus, Vorbis, FLAC, Speex, Theora.
+//!
+//! First pages name the streams; the granule position of a stream's last page says where it ends.
+
+use std::io::{self, Read, Seek};
+use std::time::Duration;
+
+use memchr::memmem;
+
+use super::super::MediaType;
+use super::window::Window;
+use super::{Found, flac, length};
+
+/// A page's header without its lacing values.
+const HEADER: usize = 27;
+/// The most lacing values a page has.
+const LACING: usize = 255;
+/// How far from its end a file is searched for its last page with a position.
+const TAIL: u64 = 1 << 20;
+/// More streams than any file has.
+const STREAMS: usize = 32;
+
+/// How a stream counts its granules.
+#[derive(Clone, Copy, Debug)]
+enum Clock {
+    /// So many samples a second; so many first ones aren't played.
+    Samples { rate: u32, skipped: u16 },
+    /// Frames: those up to the last key frame above `shift` bits, those since then below.
+    Frames { numerator: u32, denominator: u32, shift: u32 },
+}
+
+impl Clock {
+    fn time(self, granule: u64) -> Option<Duration> {
+        match self {
+            Self::Samples { rate, skipped } => {
+                length(granule.saturating_sub(skipped.into()), rate.into())
+            }
+            Self::Frames { numerator, denominator, shift } => {
+                let key = granule.checked_shr(shift)?;
+                let frames = key.checked_add(granule & ((1 << shift) - 1))?;
+                length(frames.checked_mul(denominator.into())?, numerator.into())
+            }
+        }
+    }
+}
+
+/// Reads what streams there are, then the end.
+pub(super) fn read<R: Read + Seek>(file: &mut Window<R>, found: &mut Found) -> io::Result<()> {
+    let mut clocks: Vec<(u32, Clock)> = Vec::new();
+    let mut is_film = false;
+    let mut at = 0_u64;
+    // All first pages come before any other page.
+    for _ in 0..STREAMS {
+        let Some((page, body)) = Page::read(file, at)?.filter(|(page, _)| page.is_first) else {
+            break;
+        };
+        let packet = file.peek::<64>(body.start)?;
+        is_film |=
+            [&b"\x80theora"[..], b"BBCD\0", b"OVP80"].iter().any(|id| packet.starts_with(id));
+        if let Some(clock) = clock(&packet) {
+            clocks.push((page.serial, clock));
+        }
+        if packet.starts_with(b"\x80theora") {
+            found.size = found.size.or(Some(theora_size(&packet)));
+        }
+        at = body.end;
+    }
+    if is_film || !clocks.is_empty() {
+        found.media_type = Some(MediaType::known(if is_film { "video/ogg" } else { "audio/ogg" }));
+    }
+    let size = file.size();
+    found.duration = file.backwards(at, TAIL, (HEADER + LACING) as u64, |piece, offset| {
+        let room = size.saturating_sub(offset);
+        let pages = memmem::find_iter(piece, b"OggS");
+        pages.filter_map(|at| end(&piece[at..], room.saturating_sub(at as u64), &clocks)).max()
+    })?;
+    Ok(())
+}
+
+/// Where a page ends in its stream, if one of ours begins here and none of it is cut off by the file's end, `room`
+/// bytes on.
+fn end(bytes: &[u8], room: u64, clocks: &[(u32, Clock)]) -> Option<Duration> {
+    let page = Page::parse(bytes.first_chunk()?)?;
+    let lacing = bytes.get(HEADER..)?.get(..bytes[HEADER - 1].into())?;
+    if page_length(lacing) > room {
+        return None;
+    }
+    let (_, clock) = clocks.iter().find(|(serial, _)| *serial == page.serial)?;
+    clock.time(page.granule?)
+}
+
+/// A page's header (RFC 3533 section 6).
+#[derive(Clone, Copy, Debug)]
+struct Page {
+    is_first: bool,
+    /// `None` on a page where no packet ends.
+    granule: Option<u64>,
+    serial: u32,
+}
+
+impl Page {
+    fn parse(header: &[u8; HEADER]) -> Option<Self> {
+        let rest = header.strip_prefix(b"OggS\0")?;
+        let (flags, rest) = rest.split_first()?;
+        let granule = u64::from_le_bytes(*rest.first_chunk()?);
+        let serial = u32::from_le_bytes(*rest[8..].first_chunk()?);
+        // Positions are signed; all that are below zero mean none.
+        let granule = (granule >> 63 == 0).then_some(granule);
+        (flags & !7 == 0).then_some(Self { is_first: flags & 2 != 0, granule, serial })
+    }
+
+    /// The page that begins at `at`, and where its payload lies.
+    fn read<R: Read + Seek>(
+        file: &mut Window<R>,
+        at: u64,
+    ) -> io::Result<Option<(Self, std::ops::Range<u64>)>> {
+        let header = file.peek::<HEADER>(at)?;
+        let Some(page) = Self::parse(&header) else {
+            return Ok(None);
+        };
+        let start = at.saturating_add(HEADER as u64);
+        let lacing = file.peek::<LACING>(start)?;
+        let lacing = &lacing[..header[HEADER - 1].into()];
+        let body = start.saturating_add(lacing.len() as u64);
+        Ok(Some((page, body..at.saturating_add(page_length(lacing)))))
+    }
+}
+
+/// The length of a whole page with these lacing values.
+fn page_length(lacing: &[u8]) -> u64 {
+    let payload: u64 = lacing.iter().map(|byte| u64::from(*byte)).sum();
+    (HEADER + lacing.len()) as u64 + payload
+}
+
+/// The clock of the stream that begins with this packet.
+fn clock(packet: &[u8; 64]) -> Option<Clock> {
+    let le = |at: usize| packet[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    let be = |at: usize| packet[at..].first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    let rate = match packet {
+        // RFC 7845 section 5.1: 48,000 a second, whatever was recorded.
+        [b'O', b'p', b'u', b's', b'H', b'e', b'a', b'd', _, _, low, high, ..] => {
+            let skipped = u16::from_le_bytes([*low, *high]);
+            return Some(Clock::Samples { rate: 48_000, skipped });
+        }
+        [1, b'v', b'o', b'r', b'b', b'i', b's', ..] => le(12),
+        [b'S', b'p', b'e', b'e', b'x', b' ', b' ', b' ', ..] => le(36),
+        // RFC 9639 section 10.1: a marker, the native one, a block's header, then the stream's.
+        [0x7F, b'F', b'L', b'A', b'C', ..] => flac::rate(packet[17..].first_chunk()?),
+        // Theora's specification, section 6.2; its shift is six bits into the last of two bytes.
+        [0x80, b't', b'h', b'e', b'o', b'r', b'a', ..] => {
+            let shift = (u32::from(packet[40]) << 8 | u32::from(packet[41])) >> 5 & 31;
+            return Some(Clock::Frames { numerator: be(22), denominator: be(26), shift });
+        }
+        _ => return None,
+    };
+    Some(Clock::Samples { rate, skipped: 0 })
+}
+
+/// The picture region's size, widened or narrowed by its pixels' shape (Theora's specification, section 6.2).
+fn theora_size(packet: &[u8; 64]) -> (u32, u32) {
+    let number = |at: usize| u32::from_be_bytes([0, packet[at], packet[at + 1], packet[at + 2]]);
+    let (width, height) = (number(14), number(17));
+    let (across, down) = (number(30), number(33));
+    let shown = (u64::from(width) * u64::from(across)).checked_div(down.into());
+    let shown = shown.and_then(|shown| u32::try_from(shown).ok()).filter(|shown| *shown > 0);
+    (shown.unwrap_or(width), height)
+}

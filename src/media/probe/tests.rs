@@ -1,0 +1,193 @@
+//! Real files of `tests/media/durations` (made by `tests/media/make-durations.sh`), whole and damaged, and files that
+//! no one made in good faith.
+
+mod damaged;
+mod hostile;
+mod sparse;
+
+use std::fs;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::time::{Duration, Instant};
+
+use super::window::{BYTES, READS};
+use super::{Facts, is_probed, probe};
+use crate::media::{MediaType, SNIFF_LEN, sniff};
+
+/// File, type, seconds, width and height.
+type Known = (&'static str, &'static str, Option<u64>, Option<(u32, u32)>);
+
+const KNOWN: [Known; 51] = [
+    ("index-first.mp4", "video/mp4", Some(3), Some((64, 48))),
+    ("index-last.mp4", "video/mp4", Some(3), Some((64, 48))),
+    ("fragmented.mp4", "video/mp4", Some(3), Some((64, 48))),
+    ("fragmented-sidx.mp4", "video/mp4", Some(3), Some((64, 48))),
+    ("fragmented-sound.mp4", "audio/mp4", Some(4), None),
+    ("upright.mov", "video/quicktime", Some(3), Some((64, 48))),
+    ("rotated.mov", "video/quicktime", Some(3), Some((48, 64))),
+    ("sound.mov", "video/quicktime", Some(2), None),
+    ("sound.m4a", "audio/mp4", Some(2), None),
+    ("sound.mp4", "audio/mp4", Some(2), None),
+    ("cover-track.mp4", "audio/mp4", Some(2), None),
+    ("film.3gp", "video/3gpp", Some(2), Some((176, 144))),
+    ("sound.3gp", "audio/3gpp", Some(2), None),
+    ("wide-pixels.mp4", "video/mp4", Some(1), Some((128, 48))),
+    ("film.webm", "video/webm", Some(3), Some((64, 48))),
+    ("sound.webm", "audio/webm", Some(3), None),
+    ("recorded.webm", "video/webm", Some(3), Some((64, 48))),
+    ("recorded-sound.webm", "audio/webm", Some(5), None),
+    ("piped.webm", "video/webm", Some(3), Some((64, 48))),
+    ("film.mkv", "video/matroska", Some(3), Some((64, 48))),
+    ("sound.mka", "audio/matroska", Some(2), None),
+    ("wide-pixels.webm", "video/webm", Some(1), Some((128, 48))),
+    ("constant.mp3", "audio/mpeg", Some(3), None),
+    ("varying-xing.mp3", "audio/mpeg", Some(3), None),
+    ("varying-bare.mp3", "audio/mpeg", Some(6), None),
+    ("cover.mp3", "audio/mpeg", Some(3), None),
+    ("vorbis.ogg", "audio/ogg", Some(3), None),
+    ("opus.ogg", "audio/ogg", Some(3), None),
+    ("flac.ogg", "audio/ogg", Some(2), None),
+    ("speex.ogg", "audio/ogg", Some(3), None),
+    ("theora.ogv", "video/ogg", Some(3), Some((64, 48))),
+    ("pcm.wav", "audio/wav", Some(2), None),
+    ("piped.wav", "audio/wav", Some(2), None),
+    ("plain.flac", "audio/flac", Some(2), None),
+    ("piped.flac", "audio/flac", Some(2), None),
+    ("bare.aac", "audio/aac", Some(3), None),
+    ("plain.jpg", "image/jpeg", None, Some((60, 40))),
+    ("plain.png", "image/png", None, Some((60, 40))),
+    ("plain.gif", "image/gif", None, Some((60, 40))),
+    ("plain.bmp", "image/bmp", None, Some((60, 40))),
+    ("lossy.webp", "image/webp", None, Some((60, 40))),
+    ("lossless.webp", "image/webp", None, Some((60, 40))),
+    ("animated.webp", "image/webp", None, Some((60, 40))),
+    ("plain.heic", "image/heic", None, Some((60, 40))),
+    ("plain.avif", "image/avif", None, Some((60, 40))),
+    ("turned.jpg", "image/jpeg", None, Some((40, 60))),
+    ("turned.png", "image/png", None, Some((40, 60))),
+    ("turned.webp", "image/webp", None, Some((40, 60))),
+    ("turned.heic", "image/heic", None, Some((40, 60))),
+    ("turned.avif", "image/avif", None, Some((40, 60))),
+    ("exif-turned.heic", "image/heic", None, Some((60, 40))),
+];
+
+fn fixture(name: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/media/durations/");
+    fs::read(format!("{folder}{name}")).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+fn sniffed(bytes: &[u8]) -> MediaType {
+    sniff(&bytes[..bytes.len().min(SNIFF_LEN)], None)
+}
+
+/// What a file in memory says.
+fn facts(bytes: &[u8]) -> Facts {
+    within_budget(Cursor::new(bytes), bytes.len() as u64, &sniffed(bytes)).0
+}
+
+/// What a file says, and how many bytes were read of it. Fails if the probe's budget is overrun.
+fn within_budget<R: Read + Seek>(source: R, size: u64, sniffed: &MediaType) -> (Facts, u64) {
+    let mut source = Counted::new(source);
+    let begun = Instant::now();
+    let facts = probe(&mut source, size, sniffed);
+    assert!(source.reads <= READS && source.bytes <= BYTES, "{} reads", source.reads);
+    // The time a probe has, and as much again for a busy machine.
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    (facts, source.bytes)
+}
+
+/// A source that counts what is read of it.
+struct Counted<R> {
+    source: R,
+    reads: u32,
+    bytes: u64,
+}
+
+impl<R> Counted<R> {
+    fn new(source: R) -> Self {
+        Self { source, reads: 0, bytes: 0 }
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(out)?;
+        self.reads += 1;
+        self.bytes += read as u64;
+        Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Counted<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.source.seek(to)
+    }
+}
+
+#[test]
+fn files_say_type_length_and_size() {
+    for (name, media_type, duration_secs, size) in KNOWN {
+        let expected = Facts {
+            media_type: MediaType::parse(media_type).unwrap(),
+            duration_secs,
+            width: size.map(|(width, _)| width),
+            height: size.map(|(_, height)| height),
+        };
+        assert_eq!(facts(&fixture(name)), expected, "{name}");
+    }
+}
+
+#[test]
+fn sound_behind_a_tag_longer_than_the_head_is_told() {
+    // Seven bits a byte: 0x80 * 0x80 bytes of tag.
+    let tag = [&b"ID3\x04\0\0\0\x01\0\0"[..], &[0; 0x4000]].concat();
+    for (name, media_type, seconds) in [
+        ("plain.flac", "audio/flac", 2),
+        ("bare.aac", "audio/aac", 3),
+        ("constant.mp3", "audio/mpeg", 3),
+    ] {
+        let facts = facts(&[&tag[..], &fixture(name)].concat());
+        assert_eq!((facts.media_type.as_str(), facts.duration_secs), (media_type, Some(seconds)));
+    }
+}
+
+#[test]
+fn an_mp4_of_unknown_brand_is_what_its_tracks_are() {
+    for (name, media_type) in [("index-last.mp4", "video/mp4"), ("sound.m4a", "audio/mp4")] {
+        let mut file = fixture(name);
+        let end = usize::from(file[3]);
+        file[8..end].fill(b'x');
+        assert_eq!(sniffed(&file).as_str(), "application/mp4");
+        assert_eq!(facts(&file).media_type.as_str(), media_type);
+    }
+}
+
+#[test]
+fn types_that_say_nothing_of_themselves_arent_read() {
+    for other in ["text/plain", "image/svg+xml", "application/zip", "application/octet-stream"] {
+        let media_type = MediaType::parse(other).unwrap();
+        let mut source = Counted::new(Cursor::new(fixture("index-first.mp4")));
+        let facts = probe(&mut source, 10_849, &media_type);
+        assert_eq!((facts.media_type, facts.duration_secs, facts.width), (media_type, None, None));
+        assert_eq!(source.reads, 0);
+    }
+}
+
+#[test]
+fn every_fixture_is_probed() {
+    for (name, ..) in KNOWN {
+        assert!(is_probed(&sniffed(&fixture(name))), "{name}");
+    }
+}
+
+#[test]
+fn every_fixture_is_known() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/media/durations");
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let mut known: Vec<_> = KNOWN.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    names.sort();
+    known.sort();
+    assert_eq!(names, known);
+}

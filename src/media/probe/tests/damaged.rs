@@ -1,0 +1,131 @@
+//! Fixtures cut and with bytes changed.
+
+use std::io::{Cursor, Seek, SeekFrom};
+
+use super::{Counted, KNOWN, facts, fixture, sniffed, within_budget};
+use crate::media::MediaType;
+use crate::media::probe::probe;
+
+/// Numbers that look random and are the same in every run (Marsaglia's xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % end as u64).unwrap()
+    }
+}
+
+#[test]
+fn a_cut_file_is_read_like_any_other() {
+    for (name, ..) in KNOWN {
+        let whole = fixture(name);
+        let media_type = sniffed(&whole);
+        for twentieth in 0..20 {
+            let cut = &whole[..whole.len() * twentieth / 20];
+            let _ = within_budget(Cursor::new(cut), cut.len() as u64, &media_type);
+        }
+    }
+}
+
+#[test]
+fn a_file_cut_in_its_first_bytes_is_read_like_any_other() {
+    for (name, ..) in KNOWN {
+        let whole = fixture(name);
+        for length in 0..300 {
+            let _ = probe(
+                Cursor::new(&whole[..length.min(whole.len())]),
+                length as u64,
+                &sniffed(&whole),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_with_changed_bytes_is_read_like_any_other() {
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    for (name, ..) in KNOWN {
+        let whole = fixture(name);
+        let media_type = sniffed(&whole);
+        for _ in 0..200 {
+            let mut changed = whole.clone();
+            // Heads and tails are what is read most.
+            let reach = [64, 1024, changed.len()][dice.below(3)].min(changed.len());
+            let from = if dice.below(2) == 0 { 0 } else { changed.len() - reach };
+            for _ in 0..=dice.below(8) {
+                let value = [0, 1, 0x7F, 0x80, 0xFF, dice.below(256)][dice.below(6)];
+                changed[from + dice.below(reach)] = u8::try_from(value).unwrap();
+            }
+            let _ = within_budget(Cursor::new(&changed), changed.len() as u64, &media_type);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_says_it_is_longer_than_it_is_has_no_length() {
+    for name in [
+        "index-first.mp4",
+        "fragmented.mp4",
+        "film.webm",
+        "sound.mka",
+        "pcm.wav",
+        "varying-xing.mp3",
+    ] {
+        let whole = fixture(name);
+        assert_eq!(facts(&whole[..whole.len() * 2 / 3]).duration_secs, None, "{name}");
+    }
+}
+
+#[test]
+fn a_cut_recording_is_as_long_as_what_is_there() {
+    for (name, seconds) in
+        [("recorded-sound.webm", 2), ("opus.ogg", 1), ("bare.aac", 1), ("piped.wav", 1)]
+    {
+        let whole = fixture(name);
+        assert_eq!(facts(&whole[..whole.len() / 2]).duration_secs, Some(seconds), "{name}");
+    }
+}
+
+#[test]
+fn a_source_shorter_than_its_size_is_read_like_any_other() {
+    for (name, ..) in KNOWN {
+        let whole = fixture(name);
+        for size in [whole.len() as u64 + 1, 1 << 40, u64::MAX] {
+            let _ = within_budget(Cursor::new(&whole), size, &sniffed(&whole));
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_source_isnt_met_again_and_again() {
+    let mut source = Counted::new(Cursor::new(b"nothing"));
+    let _ = probe(&mut source, u64::MAX, &MediaType::parse("audio/mpeg").unwrap());
+    assert!(source.reads < 5, "{} reads", source.reads);
+}
+
+#[test]
+fn a_source_that_fails_tells_nothing() {
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::Other.into())
+        }
+    }
+    impl Seek for Broken {
+        fn seek(&mut self, _: SeekFrom) -> std::io::Result<u64> {
+            Ok(0)
+        }
+    }
+    for (name, ..) in KNOWN {
+        let media_type = sniffed(&fixture(name));
+        let facts = probe(Broken, 1 << 20, &media_type);
+        assert_eq!(
+            (facts.media_type, facts.duration_secs, facts.width),
+            (media_type, None, None),
+            "{name}"
+        );
+    }
+}
