@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub mod boxes;
+pub mod privacy;
 pub mod sniff;
 
 pub use sniff::{SNIFF_LEN, sniff};

@@ -101,8 +101,8 @@ mod tests {
         std::iter::from_fn(|| boxes.next(&mut source).unwrap()).collect()
     }
 
-    fn of(kind: &[u8; 4], range: Range<u64>, header: u64) -> BoxHeader {
-        BoxHeader { kind: *kind, start: range.start, body: range.start + header..range.end }
+    fn of(kind: [u8; 4], range: Range<u64>, header: u64) -> BoxHeader {
+        BoxHeader { kind, start: range.start, body: range.start + header..range.end }
     }
 
     #[test]
@@ -110,23 +110,23 @@ mod tests {
         let bytes = b"\0\0\0\x0Cftypqt  \0\0\0\x08free\0\0\0\x09mdat!";
         assert_eq!(
             walk(bytes),
-            [of(b"ftyp", 0..12, 8), of(b"free", 12..20, 8), of(b"mdat", 20..29, 8)]
+            [of(*b"ftyp", 0..12, 8), of(*b"free", 12..20, 8), of(*b"mdat", 20..29, 8)]
         );
     }
 
     #[test]
     fn sizes_may_be_of_64_bits_or_reach_to_the_end() {
         let bytes = b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x12ab\0\0\0\0moovcdef";
-        assert_eq!(walk(bytes), [of(b"mdat", 0..18, 16), of(b"moov", 18..30, 8)]);
+        assert_eq!(walk(bytes), [of(*b"mdat", 0..18, 16), of(*b"moov", 18..30, 8)]);
     }
 
     #[test]
     fn a_cut_box_ends_with_the_file() {
         let bytes = b"\0\0\x01\0moovabc";
-        assert_eq!(walk(bytes), [of(b"moov", 0..11, 8)]);
+        assert_eq!(walk(bytes), [of(*b"moov", 0..11, 8)]);
         assert_eq!(
             walk(b"\0\0\0\x01mdat\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFFab"),
-            [of(b"mdat", 0..18, 16)]
+            [of(*b"mdat", 0..18, 16)]
         );
     }
 
