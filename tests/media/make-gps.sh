@@ -15,9 +15,8 @@ quiet="-hide_banner -nostdin -v error -y"
 exif="exiftool -q -overwrite_original -m"
 at="-GPSLatitude=52.520008 -GPSLatitudeRef=N -GPSLongitude=13.404954 -GPSLongitudeRef=E -GPSAltitude=34 -GPSProcessingMethod=PLANTED"
 by="-Make=PLANTED-make -Model=PLANTED-model -Software=PLANTED-software -Artist=PLANTED-artist -Copyright=PLANTED-rights
-    -ExifIFD:SerialNumber=PLANTED-serial -ExifIFD:OwnerName=PLANTED-owner -ExifIFD:DateTimeOriginal=2021:02:03#04:05:06
+    -ExifIFD:SerialNumber=PLANTED-serial -ExifIFD:OwnerName=PLANTED-owner -ExifIFD:DateTimeOriginal=2021:02:03_04:05:06
     -ExifIFD:UserComment=PLANTED-comment -LensSerialNumber=PLANTED-lens"
-by=$(echo $by | sed 's/#04/ 04/; s/ 04:05:06/_04:05:06/') # no blanks within an argument
 turned="-IFD0:Orientation#=6"
 xmp="-XMP-exif:GPSLatitude=52.520008 -XMP-exif:GPSLongitude=13.404954 -XMP-dc:Creator=PLANTED-creator -XMP-dc:Description=PLANTED-xmp
      -XMP-aux:SerialNumber=PLANTED-serial -XMP-xmp:CreatorTool=PLANTED-tool"

@@ -40,6 +40,12 @@ const KNOWN: [&[u8; 4]; 17] = [
     b"wide", b"meta", b"udta", b"uuid", b"emsg", b"prft", b"pssh",
 ];
 
+/// What places in a file are counted from, and where its media lie.
+pub(super) struct Media {
+    pub(super) base: u64,
+    pub(super) data: Vec<Range<u64>>,
+}
+
 /// Plans for the boxes of `file`.
 pub(super) fn plan(
     source: &mut (impl Read + Seek),
@@ -94,12 +100,13 @@ fn each(
     plan: &mut Plan,
 ) -> io::Result<Vec<Range<u64>>> {
     let of = |kind: &'static [u8; 4]| boxes.iter().filter(move |header| header.kind == *kind);
-    let media: Vec<_> = of(b"mdat").map(|header| header.body.clone()).collect();
+    let data = of(b"mdat").map(|header| header.body.clone()).collect();
+    let media = Media { base: file.start, data };
     for header in boxes {
         match &header.kind {
-            b"moov" => movie(source, file.start, &media, header, plan)?,
+            b"moov" => movie(source, &media, header, plan)?,
             b"meta" => {
-                if !items::plan(source, file.start, &media, header, plan)? {
+                if !items::plan(source, &media, header, plan)? {
                     forget(header, plan);
                 }
             }
@@ -141,8 +148,7 @@ pub(super) fn forget(header: &BoxHeader, plan: &mut Plan) {
 
 fn movie(
     source: &mut (impl Read + Seek),
-    base: u64,
-    media: &[Range<u64>],
+    media: &Media,
     movie: &BoxHeader,
     plan: &mut Plan,
 ) -> io::Result<()> {
@@ -157,12 +163,11 @@ fn movie(
                 if track.is_telemetry { &mut telemetry } else { &mut shown }.push(track);
             }
             other if KEPT_IN_MOVIE.contains(&other) => {}
-            b"uuid" | b"free" | b"skip" => common(source, header, plan)?,
-            _ => forget(header, plan),
+            _ => rest(source, media, header, plan)?,
         }
     }
     for track in &shown {
-        track.plan(source, plan)?;
+        track.plan(source, media, plan)?;
     }
     if telemetry.is_empty() {
         return Ok(());
@@ -170,13 +175,31 @@ fn movie(
     // A damaged table may point anywhere: samples are overwritten only where media lie, and no other track's.
     let mut theirs = Vec::new();
     for track in &shown {
-        samples::starts(source, base, &track.media, &mut theirs)?;
+        samples::starts(source, media.base, &track.mdia, &mut theirs)?;
     }
-    let (media, theirs) = (Ranges::new(media.to_vec()), Ranges::new(theirs));
+    let (data, theirs) = (Ranges::new(media.data.clone()), Ranges::new(theirs));
     for track in &telemetry {
-        let free = |chunk: &Range<u64>| media.holds(chunk) && !theirs.touches(chunk);
-        samples::zero(source, base, &track.media, free, plan)?;
+        let ours = |chunk: &Range<u64>| data.holds(chunk) && !theirs.touches(chunk);
+        samples::zero(source, media.base, &track.mdia, ours, plan)?;
         forget(&track.header, plan);
+    }
+    Ok(())
+}
+
+/// A box of the index, or of a track, that isn't among those that stay.
+fn rest(
+    source: &mut (impl Read + Seek),
+    media: &Media,
+    header: &BoxHeader,
+    plan: &mut Plan,
+) -> io::Result<()> {
+    match &header.kind {
+        b"uuid" | b"free" | b"skip" => common(source, header, plan)?,
+        b"meta" => {
+            items::plan(source, media, header, plan)?; // what it points at goes too
+            forget(header, plan);
+        }
+        _ => forget(header, plan),
     }
     Ok(())
 }
@@ -186,34 +209,38 @@ struct Track {
     header: BoxHeader,
     boxes: Vec<BoxHeader>,
     /// Those of its `mdia`.
-    media: Vec<BoxHeader>,
+    mdia: Vec<BoxHeader>,
     is_telemetry: bool,
 }
 
 impl Track {
     fn read(source: &mut (impl Read + Seek), header: &BoxHeader) -> io::Result<Self> {
         let boxes = children(source, header.body.clone())?;
-        let media = match boxes.iter().find(|header| header.kind == *b"mdia") {
+        let mdia = match boxes.iter().find(|header| header.kind == *b"mdia") {
             Some(mdia) => children(source, mdia.body.clone())?,
             None => Vec::new(),
         };
-        let is_telemetry = match media.iter().find(|header| header.kind == *b"hdlr") {
+        let is_telemetry = match mdia.iter().find(|header| header.kind == *b"hdlr") {
             Some(handler) => matches!(&handler_of(source, handler)?, b"meta" | b"camm"),
             None => false,
         };
-        Ok(Self { header: header.clone(), boxes, media, is_telemetry })
+        Ok(Self { header: header.clone(), boxes, mdia, is_telemetry })
     }
 
-    fn plan(&self, source: &mut (impl Read + Seek), plan: &mut Plan) -> io::Result<()> {
+    fn plan(
+        &self,
+        source: &mut (impl Read + Seek),
+        media: &Media,
+        plan: &mut Plan,
+    ) -> io::Result<()> {
         for header in &self.boxes {
             match &header.kind {
                 b"tkhd" => forget_times(source, header, plan)?,
                 other if KEPT_IN_TRACK.contains(&other) => {}
-                b"uuid" | b"free" | b"skip" => common(source, header, plan)?,
-                _ => forget(header, plan),
+                _ => rest(source, media, header, plan)?,
             }
         }
-        for header in &self.media {
+        for header in &self.mdia {
             match &header.kind {
                 b"mdhd" => forget_times(source, header, plan)?,
                 b"udta" | b"meta" => forget(header, plan),

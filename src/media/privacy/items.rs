@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek};
 use std::ops::Range;
 
 use super::exif;
-use super::iso::{children, handler_of};
+use super::iso::{Media, children, handler_of};
 use super::plan::{Plan, read_up_to};
 use super::ranges::Ranges;
 use crate::media::boxes::{BoxHeader, read_at};
@@ -20,17 +20,20 @@ const MAX_TABLE: usize = 1024 * 1024;
 const MAX_ENTRY: usize = 512;
 
 /// What of an item goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Kind {
     Exif,
-    Text,
+    Xmp,
+    Other,
 }
 
-/// Plans for the items of a `meta` box, of a file that begins at `base`; whether the box is to stay.
+/// An XMP packet that says nothing: readers take zeros for a broken one.
+const EMPTY_XMP: &[u8] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>";
+
+/// Plans for the items of a `meta` box; whether the box itself is to stay.
 pub(super) fn plan(
     source: &mut (impl Read + Seek),
-    base: u64,
-    media: &[Range<u64>],
+    media: &Media,
     meta: &BoxHeader,
     plan: &mut Plan,
 ) -> io::Result<bool> {
@@ -41,9 +44,9 @@ pub(super) fn plan(
     if let (Some(entries), Some(places)) = (of(b"iinf"), of(b"iloc")) {
         let doomed = doomed(source, entries)?;
         let table = read_up_to(source, places.body.clone(), MAX_TABLE)?;
-        let places = Places { base, inside: inside.clone() }.read(&table);
-        let media = Ranges::new(media.iter().cloned().chain(inside).collect());
-        forget(source, &doomed, places, &media, plan)?;
+        let places = Places { base: media.base, inside: inside.clone() }.read(&table);
+        let data = Ranges::new(media.data.iter().cloned().chain(inside).collect());
+        forget(source, &doomed, places, &data, plan)?;
     }
     if let Some(properties) = of(b"iprp") {
         forget_properties(source, properties, plan)?;
@@ -91,11 +94,17 @@ fn doomed_entry(entry: &[u8]) -> Option<(u64, Kind)> {
     let (kind, rest) = entry.0.split_first_chunk::<4>()?;
     match kind {
         b"Exif" => Some((id, Kind::Exif)),
-        b"uri " => Some((id, Kind::Text)),
+        b"uri " => Some((id, Kind::Other)),
         b"mime" => {
-            // Behind the item's name.
-            let content_type = rest.split(|byte| *byte == 0).nth(1).unwrap_or_default();
-            (!content_type.starts_with(b"image/")).then_some((id, Kind::Text))
+            let mut texts = rest.split(|byte| *byte == 0).skip(1); // its name comes first
+            let (media_type, encoding) = (texts.next().unwrap_or_default(), texts.next());
+            match media_type {
+                b"application/rdf+xml" if encoding.is_none_or(<[u8]>::is_empty) => {
+                    Some((id, Kind::Xmp))
+                }
+                picture if picture.starts_with(b"image/") => None,
+                _ => Some((id, Kind::Other)),
+            }
         }
         _ => None,
     }
@@ -186,18 +195,19 @@ fn forget(
     source: &mut (impl Read + Seek),
     doomed: &BTreeMap<u64, Kind>,
     places: Vec<Place>,
-    media: &Ranges,
+    data: &Ranges,
     plan: &mut Plan,
 ) -> io::Result<()> {
     let (going, staying): (Vec<_>, Vec<_>) =
         places.into_iter().partition(|(id, _)| doomed.contains_key(id));
     let staying = Ranges::new(staying.into_iter().flat_map(|(_, pieces)| pieces).collect());
     for (id, pieces) in going {
-        if pieces.iter().any(|piece| !media.holds(piece) || staying.touches(piece)) {
+        if pieces.iter().any(|piece| !data.holds(piece) || staying.touches(piece)) {
             continue;
         }
         let kept = match doomed.get(&id) {
             Some(Kind::Exif) => turned(source, &pieces)?,
+            Some(Kind::Xmp) if fits(&pieces, EMPTY_XMP) => EMPTY_XMP.to_vec(),
             _ => Vec::new(),
         };
         let mut rest = kept.as_slice();
@@ -209,6 +219,12 @@ fn forget(
         }
     }
     Ok(())
+}
+
+fn fits(pieces: &[Range<u64>], bytes: &[u8]) -> bool {
+    let room =
+        pieces.iter().fold(0_u64, |room, piece| room.saturating_add(piece.end - piece.start));
+    room >= bytes.len() as u64
 }
 
 /// What an EXIF item becomes: how far its TIFF is away (ISO 23008-12 annex A.2.1), and one of an orientation.

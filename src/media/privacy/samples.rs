@@ -14,12 +14,12 @@ const BLOCK: usize = 16 * 1024 / 24 * 24;
 /// So many chunks' beginnings of other tracks are remembered: those of days.
 const MAX_STARTS: usize = 1_000_000;
 
-/// Zeros for a track's samples, chunk by chunk, where `free` allows it. `mdia` are the boxes of its `mdia`.
+/// Zeros for a track's samples, chunk by chunk, where `ours` allows it. `mdia` are the boxes of its `mdia`.
 pub(super) fn zero(
     source: &mut (impl Read + Seek),
     base: u64,
     mdia: &[BoxHeader],
-    free: impl Fn(&Range<u64>) -> bool,
+    ours: impl Fn(&Range<u64>) -> bool,
     plan: &mut Plan,
 ) -> io::Result<()> {
     let boxes = tables(source, mdia)?;
@@ -36,7 +36,7 @@ pub(super) fn zero(
         let length = sizes.sum(source, samples)?;
         let start = base.saturating_add(offset);
         let chunk = start..start.saturating_add(length);
-        if free(&chunk) {
+        if ours(&chunk) {
             plan.zero(chunk);
         }
     }
