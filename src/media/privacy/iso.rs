@@ -3,9 +3,10 @@
 //! Owns which boxes stay. User data, Apple's keys, XMP, content credentials, maker's boxes and tracks of timed
 //! metadata become `free` boxes of zeros, times of creation and change become 0. In the index and its tracks only
 //! what players need stays; among the file's own boxes only those named here go, as what isn't understood may be
-//! media. With user data go the music tags of M4A and what encoders say of gaps.
-//! Left alone: metadata inside media (encoders' messages, subtitles, time codes, names of handlers and codecs) and
-//! inside fragments.
+//! media. With user data go the music tags of M4A, what encoders say of gaps, and chapters; with makers' boxes what
+//! old panoramic clips say of their projection.
+//! Left alone: metadata inside media (encoders' messages, subtitles, time codes, names of handlers and codecs),
+//! inside fragments, and in trailers that aren't boxes.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -102,9 +103,10 @@ fn each(
     let of = |kind: &'static [u8; 4]| boxes.iter().filter(move |header| header.kind == *kind);
     let data = of(b"mdat").map(|header| header.body.clone()).collect();
     let media = Media { base: file.start, data };
+    let mut tracks = Vec::new();
     for header in boxes {
         match &header.kind {
-            b"moov" => movie(source, &media, header, plan)?,
+            b"moov" => movie(source, &media, header, &mut tracks, plan)?,
             b"meta" => {
                 if !items::plan(source, &media, header, plan)? {
                     forget(header, plan);
@@ -115,6 +117,7 @@ fn each(
             _ => common(source, header, plan)?,
         }
     }
+    telemetry(source, &media, &tracks, plan)?; // last: it may be too much for the plan
     Ok(of(b"mpvd").map(|header| header.body.clone()).collect())
 }
 
@@ -146,39 +149,49 @@ pub(super) fn forget(header: &BoxHeader, plan: &mut Plan) {
     }
 }
 
+/// Plans for the index and its tracks, but for those of telemetry; adds all of them to `tracks`.
 fn movie(
     source: &mut (impl Read + Seek),
     media: &Media,
     movie: &BoxHeader,
+    tracks: &mut Vec<Track>,
     plan: &mut Plan,
 ) -> io::Result<()> {
-    let boxes = children(source, movie.body.clone())?;
-    let mut telemetry = Vec::new();
-    let mut shown = Vec::new();
-    for header in &boxes {
+    for header in children(source, movie.body.clone())? {
         match &header.kind {
-            b"mvhd" => forget_times(source, header, plan)?,
+            b"mvhd" => forget_times(source, &header, plan)?,
             b"trak" => {
-                let track = Track::read(source, header)?;
-                if track.is_telemetry { &mut telemetry } else { &mut shown }.push(track);
+                let track = Track::read(source, &header)?;
+                if !track.is_telemetry {
+                    track.plan(source, media, plan)?;
+                }
+                tracks.push(track);
             }
             other if KEPT_IN_MOVIE.contains(&other) => {}
-            _ => rest(source, media, header, plan)?,
+            _ => rest(source, media, &header, plan)?,
         }
     }
-    for track in &shown {
-        track.plan(source, media, plan)?;
-    }
-    if telemetry.is_empty() {
+    Ok(())
+}
+
+/// Plans for tracks of telemetry and their samples.
+fn telemetry(
+    source: &mut (impl Read + Seek),
+    media: &Media,
+    tracks: &[Track],
+    plan: &mut Plan,
+) -> io::Result<()> {
+    let (going, staying): (Vec<_>, Vec<_>) = tracks.iter().partition(|track| track.is_telemetry);
+    if going.is_empty() {
         return Ok(());
     }
     // A damaged table may point anywhere: samples are overwritten only where media lie, and no other track's.
     let mut theirs = Vec::new();
-    for track in &shown {
+    for track in staying {
         samples::starts(source, media.base, &track.mdia, &mut theirs)?;
     }
     let (data, theirs) = (Ranges::new(media.data.clone()), Ranges::new(theirs));
-    for track in &telemetry {
+    for track in going {
         let ours = |chunk: &Range<u64>| data.holds(chunk) && !theirs.touches(chunk);
         samples::zero(source, media.base, &track.mdia, ours, plan)?;
         forget(&track.header, plan);

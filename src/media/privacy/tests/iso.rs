@@ -176,3 +176,26 @@ fn clips_in_clips_are_not_looked_for() {
     let nested = (0..1000).fold(Vec::new(), |inner, _| of(b"mpvd", &inner));
     assert_eq!(plan(&nested, "image/heic"), []);
 }
+
+#[test]
+fn a_flood_of_telemetry_hides_nothing_else() {
+    let chunks = 40_000; // of one byte each, with one between: more than half of a plan, and twice that is too much
+    let offsets: Vec<u32> = (0..chunks).map(|n| 24 + 2 * n).collect();
+    let tables = |offsets: &[u32]| {
+        let stco = [&[chunks], offsets].concat();
+        [table(b"stsz", &[1, chunks]), table(b"stsc", &[1, 1, 1, 1]), table(b"stco", &stco)]
+    };
+    let (first, second) = (track(b"meta", &tables(&offsets)), track(b"meta", &tables(&offsets)));
+    let data = vec![7; 2 * chunks as usize];
+    let file = |index: &[u8], kind, body: &[u8]| {
+        let start = [of(b"ftyp", b"isom\0\0\0\0"), of(b"mdat", &data)].concat();
+        [start, of(b"moov", index), of(kind, body)].concat()
+    };
+    let before = file(&[first, second.clone()].concat(), b"udta", b"here");
+    let after = patched(&before, "video/mp4");
+    assert!(after.ends_with(&of(b"free", &[0; 4])));
+    assert!(
+        after[..after.len() - 12].ends_with(&second),
+        "a track is hidden only after its samples"
+    );
+}

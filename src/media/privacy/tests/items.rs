@@ -4,7 +4,7 @@ use super::iso::of;
 use super::{patched, plan, tiff, turned};
 
 const FTYP: &[u8] = b"\0\0\0\x10ftypheic\0\0\0\0";
-/// The whole of what comes before the data in [`file`].
+/// An XMP packet that says nothing.
 const XMP: &[u8] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>";
 
 /// A `meta` box of pictures.

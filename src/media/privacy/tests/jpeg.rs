@@ -107,7 +107,8 @@ fn fill_bytes_and_stray_bytes_before_a_marker_are_passed_over() {
 #[test]
 fn a_length_too_small_is_as_good_as_none() {
     for length in [0, 1] {
-        let before = [b"\xFF\xD8\xFF\xE5\0".as_slice(), &[length], &segment(0xED, b"iptc")].concat();
+        let before =
+            [b"\xFF\xD8\xFF\xE5\0".as_slice(), &[length], &segment(0xED, b"iptc")].concat();
         let after = [b"\xFF\xD8\xFF\xE5\0".as_slice(), &[length], &segment(0xED, &[0; 4])].concat();
         assert_eq!(cleaned(&before), after);
     }
