@@ -10,68 +10,89 @@ use haversack::media::privacy::{Patch, patches};
 use haversack::media::{MediaType, sniff};
 use tempfile::TempDir;
 
+/// The files, as they were made and patched, in a folder each.
+struct Fixtures {
+    all: Vec<Fixture>,
+    folder: TempDir,
+}
+
 /// One of the files, and what the plan makes of it.
 struct Fixture {
     name: String,
     before: Vec<u8>,
     after: Vec<u8>,
-    folder: TempDir,
+    folder: PathBuf,
+}
+
+impl Fixtures {
+    fn read() -> Self {
+        let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/media/gps");
+        let entries = fs::read_dir(&made).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names.len(), 17, "{names:?}");
+        let folder = TempDir::new().unwrap();
+        for when in ["before", "after"] {
+            fs::create_dir(folder.path().join(when)).unwrap();
+        }
+        let read = |name| Fixture::read(&made, folder.path(), name);
+        Self { all: names.into_iter().map(read).collect(), folder }
+    }
+
+    fn one(&self, name: &str) -> &Fixture {
+        self.all.iter().find(|fixture| fixture.name == name).unwrap()
+    }
+
+    /// What exiftool finds, unknown tags and those of embedded files included.
+    fn tags(&self, when: &str) -> Vec<(&Fixture, Vec<Tag>)> {
+        let folder = self.folder.path().join(when);
+        let found = exiftool(&["-a", "-G1", "-s", "-ee", "-u"], &folder);
+        let found = String::from_utf8_lossy(&found).into_owned();
+        let of = |fixture: &Fixture| -> Vec<Tag> {
+            let headed = |part: &&str| part.lines().next().unwrap().ends_with(&fixture.name);
+            let part = found.split("======== ").filter(|part| !part.is_empty()).find(headed);
+            part.unwrap().lines().filter_map(Tag::parse).collect()
+        };
+        self.all.iter().map(|fixture| (fixture, of(fixture))).collect()
+    }
+
+    /// Those tags of the files for which this is so.
+    fn tags_that(&self, when: &str, is: fn(&Tag) -> bool) -> Vec<(&str, Vec<Tag>)> {
+        let found = self.tags(when).into_iter();
+        found.map(|(f, tags)| (&*f.name, tags.into_iter().filter(is).collect())).collect()
+    }
 }
 
 impl Fixture {
-    fn all() -> Vec<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/media/gps");
-        let mut names: Vec<String> = fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        assert_eq!(names.len(), 17, "{names:?}");
-        names.into_iter().map(|name| Self::read(&folder, name)).collect()
-    }
-
-    fn one(name: &str) -> Self {
-        Self::all().into_iter().find(|fixture| fixture.name == name).unwrap()
-    }
-
-    fn read(folder: &Path, name: String) -> Self {
-        let before = fs::read(folder.join(&name)).unwrap();
+    fn read(made: &Path, folder: &Path, name: String) -> Self {
+        let before = fs::read(made.join(&name)).unwrap();
         let after = apply(&before, &plan(&before));
-        let folder = TempDir::new().unwrap();
-        fs::create_dir(folder.path().join("before")).unwrap();
-        fs::create_dir(folder.path().join("after")).unwrap();
-        fs::write(folder.path().join("before").join(&name), &before).unwrap();
-        fs::write(folder.path().join("after").join(&name), &after).unwrap();
-        Self { name, before, after, folder }
+        let fixture = Self { name, before, after, folder: folder.to_owned() };
+        fs::write(fixture.path("before"), &fixture.before).unwrap();
+        fs::write(fixture.path("after"), &fixture.after).unwrap();
+        fixture
     }
 
     fn path(&self, when: &str) -> PathBuf {
-        self.folder.path().join(when).join(&self.name)
+        self.folder.join(when).join(&self.name)
     }
 
     fn ends_in(&self, endings: &[&str]) -> bool {
         endings.iter().any(|ending| self.name.ends_with(ending))
     }
 
-    /// What exiftool finds, unknown tags and those of embedded files included.
-    fn tags(&self, when: &str) -> Vec<Tag> {
-        let path = self.path(when);
-        let found = exiftool(&["-a", "-G1", "-s", "-ee", "-u", path.to_str().unwrap()]);
-        String::from_utf8_lossy(&found).lines().filter_map(Tag::parse).collect()
-    }
-
     /// Digests of all that is decoded, with times.
     fn decoded(&self, when: &str) -> String {
         let path = self.path(when);
         if self.ends_in(&[".heic", ".avif"]) {
-            let out = self.folder.path().join(format!("{when}.png"));
+            let out = self.folder.join(format!("{when}-{}.png", self.name));
             run("heif-convert", "libheif-examples", &[&path, &out].map(|p| p.to_str().unwrap()));
             return frames(&out);
         }
         if self.name == "animated.webp" {
             // ffmpeg of Debian 12 decodes single frames only.
             let get = |number: &str| {
-                let out = self.folder.path().join(format!("{when}-{number}.webp"));
+                let out = self.folder.join(format!("{when}-{number}.webp"));
                 let (path, out_name) = (path.to_str().unwrap(), out.to_str().unwrap());
                 run("webpmux", "webp", &["-get", "frame", number, path, "-o", out_name]);
                 frames(&out)
@@ -108,8 +129,9 @@ fn run(tool: &str, package: &str, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-fn exiftool(arguments: &[&str]) -> Vec<u8> {
-    run("exiftool", "libimage-exiftool-perl", arguments)
+fn exiftool(arguments: &[&str], path: &Path) -> Vec<u8> {
+    let arguments = [arguments, &[path.to_str().unwrap()]].concat();
+    run("exiftool", "libimage-exiftool-perl", &arguments)
 }
 
 fn frames(path: &Path) -> String {
@@ -141,6 +163,16 @@ impl Tag {
 
     fn is_of_place(&self) -> bool {
         ["GPS", "Location"].iter().any(|part| self.name.contains(part))
+    }
+
+    fn is_of_turning(&self) -> bool {
+        ["Orientation", "Rotation"].contains(&&*self.name)
+    }
+
+    /// But for those that name an empty segment as unknown.
+    fn is_warning(&self) -> bool {
+        ["Warning", "Error"].contains(&&*self.name)
+            && !self.value.starts_with("[minor] Unknown APP")
     }
 
     fn is_identifying(&self) -> bool {
@@ -191,32 +223,22 @@ impl Tag {
 
 #[test]
 fn the_files_say_where_they_were_made() {
-    for fixture in Fixture::all() {
-        let tags = fixture.tags("before");
-        assert!(tags.iter().any(Tag::is_of_place), "{}: {tags:?}", fixture.name);
+    for (name, places) in Fixtures::read().tags_that("before", Tag::is_of_place) {
+        assert_ne!(places, [], "{name}");
     }
 }
 
 #[test]
 fn exiftool_finds_nothing_identifying_afterwards() {
-    for fixture in Fixture::all() {
-        let tags = fixture.tags("after");
-        let left: Vec<_> = tags.iter().filter(|tag| tag.is_identifying()).collect();
-        assert!(left.is_empty(), "{}: {left:#?}", fixture.name);
+    for (name, left) in Fixtures::read().tags_that("after", Tag::is_identifying) {
+        assert_eq!(left, [], "{name}");
     }
 }
 
 #[test]
 fn exiftool_finds_nothing_wrong_afterwards() {
-    for fixture in Fixture::all() {
-        let tags = fixture.tags("after");
-        // An empty segment is named as unknown, no more.
-        let empty = |tag: &Tag| tag.value.starts_with("[minor] Unknown APP");
-        let wrong: Vec<_> = tags
-            .iter()
-            .filter(|tag| ["Warning", "Error"].contains(&&*tag.name) && !empty(tag))
-            .collect();
-        assert!(wrong.is_empty(), "{}: {wrong:#?}", fixture.name);
+    for (name, wrong) in Fixtures::read().tags_that("after", Tag::is_warning) {
+        assert_eq!(wrong, [], "{name}");
     }
 }
 
@@ -226,10 +248,10 @@ fn no_planted_byte_is_left() {
         bytes.windows(7).filter(|part| *part == b"PLANTED").count()
             + bytes
                 .windows(6)
-                .filter(|part| [*b"52.520", *b"+52.52"].iter().any(|place| place == part))
+                .filter(|part| [b"52.520", b"+52.52"].map(|p| p == part).contains(&true))
                 .count()
     };
-    for fixture in Fixture::all() {
+    for fixture in Fixtures::read().all {
         assert_ne!(planted(&fixture.before), 0, "{}", fixture.name);
         assert_eq!(planted(&fixture.after), 0, "{}", fixture.name);
     }
@@ -237,43 +259,44 @@ fn no_planted_byte_is_left() {
 
 #[test]
 fn pictures_stay_the_right_way_up() {
-    for fixture in Fixture::all() {
-        let turned = |when| -> Vec<Tag> {
-            let tags = fixture.tags(when).into_iter();
-            tags.filter(|tag| ["Orientation", "Rotation"].contains(&&*tag.name)).collect()
-        };
-        let is_picture = !fixture.ends_in(&[".mp4", ".mov", ".m4a", ".3gp"]);
-        assert_eq!(turned("before").iter().any(|tag| tag.name == "Orientation"), is_picture);
-        assert_eq!(turned("before"), turned("after"), "{}", fixture.name);
+    let fixtures = Fixtures::read();
+    let before = fixtures.tags_that("before", Tag::is_of_turning);
+    for (name, turned) in &before {
+        let is_clip = fixtures.one(name).ends_in(&[".mp4", ".mov", ".m4a", ".3gp"]);
+        let is_turned = turned.iter().any(|tag| tag.name == "Orientation");
+        assert_ne!(is_turned, is_clip, "{name}");
     }
+    assert_eq!(before, fixtures.tags_that("after", Tag::is_of_turning));
 }
 
 #[test]
 fn colour_profiles_stay() {
-    let profile = |path: &Path| exiftool(&["-b", "-ICC_Profile", path.to_str().unwrap()]);
-    let mut profiles = 0;
-    for fixture in Fixture::all() {
-        let before = profile(&fixture.path("before"));
-        profiles += usize::from(!before.is_empty());
-        assert_eq!(before, profile(&fixture.path("after")), "{}", fixture.name);
-    }
-    assert_eq!(profiles, 6);
+    let fixtures = Fixtures::read();
+    let profiles = |when: &str| -> Vec<String> {
+        let found =
+            exiftool(&["-q", "-j", "-b", "-ICC_Profile"], &fixtures.folder.path().join(when));
+        let found = String::from_utf8(found).unwrap();
+        found.lines().filter(|line| line.contains("base64:")).map(str::to_owned).collect()
+    };
+    let before = profiles("before");
+    assert_eq!(before.len(), 6, "{before:?}");
+    assert_eq!(before, profiles("after"));
 }
 
 #[test]
 fn decoding_gives_the_same() {
-    for fixture in Fixture::all() {
+    for fixture in Fixtures::read().all {
         assert_eq!(fixture.decoded("before"), fixture.decoded("after"), "{}", fixture.name);
     }
 }
 
 #[test]
 fn a_second_picture_decodes_to_the_same() {
-    let fixture = Fixture::one("everything.jpg");
+    let fixtures = Fixtures::read();
+    let fixture = fixtures.one("everything.jpg");
     let second = |when: &str| {
-        let out = fixture.folder.path().join(format!("{when}-second.jpg"));
-        let path = fixture.path(when);
-        fs::write(&out, exiftool(&["-b", "-MPImage2", path.to_str().unwrap()])).unwrap();
+        let out = fixture.folder.join(format!("{when}-second.jpg"));
+        fs::write(&out, exiftool(&["-b", "-MPImage2"], &fixture.path(when))).unwrap();
         frames(&out)
     };
     assert_eq!(second("before"), second("after"));
@@ -281,10 +304,11 @@ fn a_second_picture_decodes_to_the_same() {
 
 #[test]
 fn the_clip_of_a_motion_photo_still_plays() {
-    let fixture = Fixture::one("motion.jpg");
+    let fixtures = Fixtures::read();
+    let fixture = fixtures.one("motion.jpg");
     let clip = |bytes: &[u8], when: &str| {
         let start = bytes.windows(4).position(|four| four == b"ftyp").unwrap() - 4;
-        let out = fixture.folder.path().join(format!("{when}.mp4"));
+        let out = fixture.folder.join(format!("{when}.mp4"));
         fs::write(&out, &bytes[start..]).unwrap();
         frames(&out)
     };
@@ -293,15 +317,15 @@ fn the_clip_of_a_motion_photo_still_plays() {
 
 #[test]
 fn a_second_plan_is_empty() {
-    for fixture in Fixture::all() {
+    for fixture in Fixtures::read().all {
         assert_eq!(plan(&fixture.after), [], "{}", fixture.name);
     }
 }
 
 #[test]
 fn what_has_no_planner_stays() {
-    let fixture = Fixture::one("exif.jpg");
-    let size = fixture.before.len() as u64;
+    let fixtures = Fixtures::read();
+    let bytes = &fixtures.one("exif.jpg").before;
     let media_type = MediaType::parse("image/gif").unwrap();
-    assert_eq!(patches(&mut Cursor::new(&fixture.before), size, &media_type).unwrap(), []);
+    assert_eq!(patches(&mut Cursor::new(bytes), bytes.len() as u64, &media_type).unwrap(), []);
 }
