@@ -8,7 +8,8 @@
 //!
 //! A plan says what bytes should be, and leaves out what already is so: planning for a file that was patched
 //! gives nothing. Limits hold for hostile files: half a million reads and 256 MiB read, [`MAX_PATCHES`] patches,
-//! [`MAX_BYTES`] of bytes that aren't zero. Where one is reached, the plan is what was found up to there.
+//! [`MAX_BYTES`] of bytes that aren't zero. Where one is reached, the plan is what was found up to there, and may
+//! name bytes that already are so.
 
 use std::io::{self, Read, Seek};
 

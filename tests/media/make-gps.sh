@@ -45,7 +45,7 @@ ffmpeg $quiet -f lavfi -i testsrc2=s=96x64 -frames:v 1 -pix_fmt rgb24 plain.png
 ffmpeg $quiet -f lavfi -i testsrc2=s=48x32:r=5 -frames:v 3 -plays 0 -f apng plain.apng
 
 cp plain.jpg gps/exif.jpg
-$exif $at $by $turned "-ThumbnailImage<=$work/thumb.jpg" "-ICC_Profile<=$work/profile.icc" gps/exif.jpg
+$exif $at $by $turned '-ThumbnailImage<=thumb.jpg' '-ICC_Profile<=profile.icc' gps/exif.jpg
 
 jpegtran -progressive plain.jpg > gps/progressive.jpg
 $exif $at $by $turned $xmp gps/progressive.jpg
@@ -53,7 +53,7 @@ $exif $at $by $turned $xmp gps/progressive.jpg
 # XMP, IPTC, a comment, segments of other makers; then a second picture that says where it was made too, by a
 # multi-picture index, and a trailer as Samsung writes it.
 cp plain.jpg first.jpg
-$exif $at $by $turned $xmp $iptc -Comment=PLANTED-com "-ICC_Profile<=$work/profile.icc" first.jpg
+$exif $at $by $turned $xmp $iptc -Comment=PLANTED-com '-ICC_Profile<=profile.icc' first.jpg
 cp thumb.jpg second.jpg
 $exif $at $by $xmp second.jpg
 perl -e '
@@ -74,7 +74,7 @@ perl -e '
 ' first.jpg second.jpg > gps/everything.jpg
 
 cp plain.png gps/exif.png
-$exif $at $by $turned "-ICC_Profile<=$work/profile.icc" gps/exif.png
+$exif $at $by $turned '-ICC_Profile<=profile.icc' gps/exif.png
 cp plain.png gps/text.png
 $exif $at $by $turned $xmp -z -PNG:Comment=PLANTED-comment -PNG:Author=PLANTED-author -PNG:ModifyDate=2021:02:03_04:05:06 gps/text.png
 cp plain.apng gps/animated.png
@@ -91,7 +91,7 @@ for file in gps/*.webp; do
 done
 
 ffmpeg $quiet -f lavfi -i testsrc2=s=64x64 -frames:v 1 -pix_fmt yuvj420p square.jpg
-$exif $at $by $turned $xmp "-ICC_Profile<=$work/profile.icc" square.jpg
+$exif $at $by $turned $xmp '-ICC_Profile<=profile.icc' square.jpg
 heif-enc square.jpg -o gps/exif.heic > /dev/null
 heif-enc -A square.jpg -o gps/exif.avif > /dev/null
 
