@@ -152,14 +152,16 @@ impl Places {
         let [offset_width, length_width, base_width, index_width] = widths;
         let id = table.number(if version == 2 { 4 } else { 2 })?;
         let method = if version == 0 { 0 } else { table.number(2)? & 15 };
-        table.number(2)?; // which file; another one's aren't ours, and lie outside of media here
+        let in_this_file = table.number(2)? == 0;
         let base = table.number(base_width)?;
         let mut pieces = Vec::new();
         for _ in 0..table.number(2)? {
             table.number(index_width)?;
             let offset = table.number(offset_width)?;
             let length = table.number(length_width)?;
-            pieces.extend(self.piece(method, base.saturating_add(offset), length));
+            if in_this_file {
+                pieces.extend(self.piece(method, base.saturating_add(offset), length));
+            }
             if offset_width + length_width + index_width == 0 {
                 break; // as many pieces as one likes, all of them nothing
             }

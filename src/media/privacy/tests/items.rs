@@ -111,6 +111,14 @@ fn bytes_of_pictures_are_left_alone() {
 }
 
 #[test]
+fn items_of_other_files_are_not_ours() {
+    let mut file = file(&[(b"Exif", &[(0, 10)])], b"is another");
+    let table = file.windows(4).position(|four| four == b"iloc").unwrap() + 4;
+    file[table + 8 + 5] = 1; // behind the item's number and method
+    assert_eq!(plan(&file, "image/heic"), []);
+}
+
+#[test]
 fn bytes_outside_of_media_are_left_alone() {
     for piece in [(0, 100), (9, 4), (1 << 31, 4)] {
         assert_eq!(plan(&file(&[(b"Exif", &[piece])], b"pixels"), "image/heic"), []);
