@@ -104,15 +104,15 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// What it overwrites.
-    pub fn range(&self) -> Range<u64> {
-        self.offset..self.offset + self.bytes.len() as u64 + self.zeros
+    /// The first byte behind what it overwrites.
+    pub fn end(&self) -> u64 {
+        self.offset + self.bytes.len() as u64 + self.zeros
     }
 
     /// What it overwrites that with, in pieces and where each begins.
     pub fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
         const ZEROS: &[u8] = &[0; 64 * 1024];
-        let zeros = self.offset + self.bytes.len() as u64..self.range().end;
+        let zeros = self.offset + self.bytes.len() as u64..self.end();
         let pieces = zeros.clone().step_by(ZEROS.len()).map(move |at| {
             let length = usize::try_from(zeros.end - at).unwrap_or(usize::MAX).min(ZEROS.len());
             (at, &ZEROS[..length])

@@ -1,15 +1,96 @@
-//! Which bytes to overwrite so that a file says nothing of its sender.
+//! Which bytes of a file to overwrite, so that it no longer says where, when, by whom and with what it was made.
+//!
+//! Owns the rule that nothing moves: a plan overwrites in place, and neither size, offsets, pixels, sound,
+//! orientation nor colour profile change. Refuses to know where files lie, and who writes the plan into them.
+//!
+//! Lost are also what some viewers make of metadata: panoramas that turn, gain maps that XMP alone describes, motion
+//! photos that XMP points at, resolution, captions, music tags.
+//!
+//! A plan says what bytes should be, and leaves out what already is so: planning for a file that was patched
+//! gives nothing. Limits hold for hostile files: half a million reads and 256 MiB read, [`MAX_PATCHES`] patches,
+//! [`MAX_BYTES`] of bytes that aren't zero. Where one is reached, the plan is what was found up to there, and may
+//! name bytes that already are so.
 
 use std::io::{self, Read, Seek};
 
 use super::MediaType;
 use crate::storage::Patch;
+use plan::{Meter, Plan};
 
-/// Plans it.
-pub fn patches(
-    _source: &mut (impl Read + Seek),
-    _size: u64,
-    _media_type: &MediaType,
+mod exif;
+mod iso;
+mod items;
+mod jpeg;
+mod plan;
+mod png;
+mod ranges;
+mod samples;
+mod webp;
+
+#[cfg(test)]
+mod tests;
+
+pub use plan::{MAX_BYTES, MAX_PATCHES};
+
+/// The formats that have a planner.
+enum Format {
+    Jpeg,
+    Png,
+    WebP,
+    /// MP4, `QuickTime`, 3GP, HEIF, AVIF: all are boxes.
+    Iso,
+}
+
+impl Format {
+    fn of(media_type: &MediaType) -> Option<Self> {
+        Some(match media_type.essence() {
+            "image/jpeg" => Self::Jpeg,
+            "image/png" | "image/apng" | "image/vnd.mozilla.apng" => Self::Png,
+            "image/webp" => Self::WebP,
+            "image/heic"
+            | "image/heif"
+            | "image/heic-sequence"
+            | "image/heif-sequence"
+            | "image/avif"
+            | "image/avif-sequence" => Self::Iso,
+            "video/mp4" | "audio/mp4" | "application/mp4" | "video/x-m4v" | "audio/x-m4a"
+            | "video/quicktime" | "video/3gpp" | "audio/3gpp" | "video/3gpp2" | "audio/3gpp2" => {
+                Self::Iso
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Whether files of this type are planned for at all.
+#[must_use]
+pub fn is_handled(media_type: &MediaType) -> bool {
+    Format::of(media_type).is_some()
+}
+
+/// What to overwrite in a file of `size` bytes: ordered by offset, not overlapping, within the file.
+///
+/// Empty where nothing identifying is found or the type isn't handled. A file that is cut, damaged or not of
+/// the type it is said to be is no error: the plan is what was found before the break.
+///
+/// # Errors
+/// `source` can't be read, or ends before `size`.
+pub fn patches<R: Read + Seek>(
+    source: &mut R,
+    size: u64,
+    media_type: &MediaType,
 ) -> io::Result<Vec<Patch>> {
-    Ok(Vec::new())
+    let Some(format) = Format::of(media_type) else {
+        return Ok(Vec::new());
+    };
+    let mut plan = Plan::within(size);
+    let mut metered = Meter::new(source);
+    let walked = match format {
+        Format::Jpeg => jpeg::plan(&mut metered, 0..size, &mut plan),
+        Format::Png => png::plan(&mut metered, 0..size, &mut plan),
+        Format::WebP => webp::plan(&mut metered, 0..size, &mut plan),
+        Format::Iso => iso::plan(&mut metered, 0..size, &mut plan),
+    };
+    metered.unless_spent(walked)?;
+    plan.finish(&mut Meter::new(source))
 }

@@ -109,8 +109,8 @@ mod tests {
             for (at, zeros, new) in places {
                 let offset = end + at.index(bytes.len()) as u64;
                 let patch = Patch { offset, bytes: new.to_vec(), zeros };
-                if patch.range().end <= size {
-                    end = patch.range().end;
+                if patch.end() <= size {
+                    end = patch.end();
                     patches.push(patch);
                 }
             }

@@ -1,0 +1,264 @@
+//! What to overwrite of items (ISO 14496-12 section 8.11, ISO 23008-12): the EXIF and XMP of HEIF and AVIF.
+//!
+//! Owns the way from `iinf` and `iloc` to bytes. Of EXIF the orientation stays, though what turns the picture is a
+//! property of its own (`irot`, `imir`), which stays as well. An item's bytes are overwritten only where media lie,
+//! and no other item's: a damaged table may point anywhere.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek};
+use std::ops::Range;
+
+use super::exif;
+use super::iso::{Media, children, handler_of};
+use super::plan::{Plan, read_up_to};
+use super::ranges::Ranges;
+use crate::media::boxes::{BoxHeader, read_at};
+
+/// As much of the table of places as is read, in bytes; ten thousands of items fit in.
+const MAX_TABLE: usize = 1024 * 1024;
+/// As much of an item's entry as is read: its kind, and a text item's type.
+const MAX_ENTRY: usize = 512;
+
+/// What of an item goes.
+#[derive(Clone, Copy)]
+enum Kind {
+    Exif,
+    Xmp,
+    Other,
+}
+
+/// An XMP packet that says nothing: readers take zeros for a broken one.
+const EMPTY_XMP: &[u8] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>";
+
+/// Plans for the items of a `meta` box; whether the box itself is to stay.
+pub(super) fn plan(
+    source: &mut (impl Read + Seek),
+    media: &Media,
+    meta: &BoxHeader,
+    plan: &mut Plan,
+) -> io::Result<bool> {
+    let contents = contents(source, meta)?;
+    let boxes = children(source, contents)?;
+    let of = |kind: &[u8; 4]| boxes.iter().find(|header| header.kind == *kind);
+    let inside = of(b"idat").map(|header| header.body.clone());
+    if let (Some(entries), Some(places)) = (of(b"iinf"), of(b"iloc")) {
+        let doomed = doomed(source, entries)?;
+        let table = read_up_to(source, places.body.clone(), MAX_TABLE)?;
+        let places = Places { base: media.base, inside: inside.clone() }.read(&table);
+        let data = Ranges::new(media.data.iter().cloned().chain(inside).collect());
+        forget(source, &doomed, places, &data, plan)?;
+    }
+    if let Some(properties) = of(b"iprp") {
+        forget_properties(source, properties, plan)?;
+    }
+    match of(b"hdlr") {
+        Some(handler) => Ok(handler_of(source, handler)? == *b"pict"),
+        None => Ok(of(b"pitm").is_some()),
+    }
+}
+
+/// What a `meta` box holds: `QuickTime`'s has no version before it.
+fn contents(source: &mut (impl Read + Seek), meta: &BoxHeader) -> io::Result<Range<u64>> {
+    let Range { start, end } = meta.body;
+    if end - start < 8 {
+        return Ok(end..end);
+    }
+    let [.., a, b, c, d] = read_at::<8>(source, start)?;
+    Ok(if &[a, b, c, d] == b"hdlr" { start..end } else { start + 4..end })
+}
+
+/// The items that go.
+fn doomed(source: &mut (impl Read + Seek), entries: &BoxHeader) -> io::Result<BTreeMap<u64, Kind>> {
+    let mut doomed = BTreeMap::new();
+    let Range { start, end } = entries.body;
+    if end - start < 8 {
+        return Ok(doomed);
+    }
+    let [version] = read_at(source, start)?;
+    let start = start + if version == 0 { 6 } else { 8 };
+    for entry in children(source, start..end)? {
+        if entry.kind == *b"infe" {
+            let bytes = read_up_to(source, entry.body, MAX_ENTRY)?;
+            doomed.extend(doomed_entry(&bytes));
+        }
+    }
+    Ok(doomed)
+}
+
+fn doomed_entry(entry: &[u8]) -> Option<(u64, Kind)> {
+    let mut entry = Cursor(entry);
+    let version = entry.number(1)?;
+    entry.number(3)?;
+    let id = entry.number(if version >= 3 { 4 } else { 2 })?;
+    entry.number(2)?;
+    let (kind, rest) = entry.0.split_first_chunk::<4>()?;
+    match kind {
+        b"Exif" => Some((id, Kind::Exif)),
+        b"uri " => Some((id, Kind::Other)),
+        b"mime" => {
+            let mut texts = rest.split(|byte| *byte == 0).skip(1); // its name comes first
+            let (media_type, encoding) = (texts.next().unwrap_or_default(), texts.next());
+            match media_type {
+                b"application/rdf+xml" if encoding.is_none_or(<[u8]>::is_empty) => {
+                    Some((id, Kind::Xmp))
+                }
+                picture if picture.starts_with(b"image/") => None,
+                _ => Some((id, Kind::Other)),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Bytes read from the front.
+struct Cursor<'a>(&'a [u8]);
+
+impl Cursor<'_> {
+    /// A number of 0 to 8 bytes.
+    fn number(&mut self, length: usize) -> Option<u64> {
+        let (digits, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(digits.iter().fold(0, |sum, digit| sum << 8 | u64::from(*digit)))
+    }
+}
+
+/// An item's number and its pieces.
+type Place = (u64, Vec<Range<u64>>);
+
+/// What places count from.
+struct Places {
+    base: u64,
+    inside: Option<Range<u64>>,
+}
+
+impl Places {
+    /// Reads `iloc` (section 8.11.3) as far as it is whole.
+    fn read(&self, table: &[u8]) -> Vec<Place> {
+        let mut cursor = Cursor(table);
+        let mut places = Vec::new();
+        let Some((version, widths, count)) = head(&mut cursor) else {
+            return places;
+        };
+        for _ in 0..count {
+            match self.item(&mut cursor, version, widths) {
+                Some(place) => places.push(place),
+                None => break,
+            }
+        }
+        places
+    }
+
+    fn item(&self, table: &mut Cursor<'_>, version: u64, widths: [usize; 4]) -> Option<Place> {
+        let [offset_width, length_width, base_width, index_width] = widths;
+        let id = table.number(if version == 2 { 4 } else { 2 })?;
+        let method = if version == 0 { 0 } else { table.number(2)? & 15 };
+        let in_this_file = table.number(2)? == 0;
+        let base = table.number(base_width)?;
+        let mut pieces = Vec::new();
+        for _ in 0..table.number(2)? {
+            table.number(index_width)?;
+            let offset = table.number(offset_width)?;
+            let length = table.number(length_width)?;
+            if in_this_file {
+                pieces.extend(self.piece(method, base.saturating_add(offset), length));
+            }
+            if offset_width + length_width + index_width == 0 {
+                break; // as many pieces as one likes, all of them nothing
+            }
+        }
+        Some((id, pieces))
+    }
+
+    fn piece(&self, method: u64, offset: u64, length: u64) -> Option<Range<u64>> {
+        let base = match method {
+            0 => self.base,
+            1 => self.inside.as_ref()?.start,
+            _ => return None, // made of other items
+        };
+        let start = base.saturating_add(offset);
+        Some(start..start.saturating_add(length))
+    }
+}
+
+/// The version of `iloc`, how wide offset, length, base and index are, and how many items follow.
+fn head(table: &mut Cursor<'_>) -> Option<(u64, [usize; 4], u64)> {
+    let version = table.number(1)?;
+    table.number(3)?;
+    let widths = table.number(2)?;
+    let width = |shift: u32| usize::try_from(widths >> shift & 15).ok().filter(|width| *width <= 8);
+    let index = if version == 0 { 0 } else { width(0)? };
+    let widths = [width(12)?, width(8)?, width(4)?, index];
+    let count = table.number(if version == 2 { 4 } else { 2 })?;
+    Some((version, widths, count))
+}
+
+/// Plans for the doomed among the items.
+fn forget(
+    source: &mut (impl Read + Seek),
+    doomed: &BTreeMap<u64, Kind>,
+    places: Vec<Place>,
+    data: &Ranges,
+    plan: &mut Plan,
+) -> io::Result<()> {
+    let (going, staying): (Vec<_>, Vec<_>) =
+        places.into_iter().partition(|(id, _)| doomed.contains_key(id));
+    let staying = Ranges::new(staying.into_iter().flat_map(|(_, pieces)| pieces).collect());
+    for (id, pieces) in going {
+        if pieces.iter().any(|piece| !data.holds(piece) || staying.touches(piece)) {
+            continue;
+        }
+        let kept = match doomed.get(&id) {
+            Some(Kind::Exif) => turned(source, &pieces)?,
+            Some(Kind::Xmp) if fits(&pieces, EMPTY_XMP) => EMPTY_XMP.to_vec(),
+            _ => Vec::new(),
+        };
+        let mut rest = kept.as_slice();
+        for piece in pieces {
+            let length = usize::try_from(piece.end - piece.start).unwrap_or(usize::MAX);
+            let (here, behind) = rest.split_at(rest.len().min(length));
+            plan.write(piece, here);
+            rest = behind;
+        }
+    }
+    Ok(())
+}
+
+fn fits(pieces: &[Range<u64>], bytes: &[u8]) -> bool {
+    let room =
+        pieces.iter().fold(0_u64, |room, piece| room.saturating_add(piece.end - piece.start));
+    room >= bytes.len() as u64
+}
+
+/// What an EXIF item becomes: how far its TIFF is away (ISO 23008-12 annex A.2.1), and one of an orientation.
+fn turned(source: &mut (impl Read + Seek), pieces: &[Range<u64>]) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    for piece in pieces {
+        head.extend(read_up_to(source, piece.clone(), exif::HEAD - head.len())?);
+    }
+    let Some((distance, payload)) = head.split_first_chunk::<4>() else {
+        return Ok(Vec::new());
+    };
+    let distance = usize::try_from(u32::from_be_bytes(*distance)).unwrap_or(usize::MAX);
+    let fits = payload.len() >= exif::MINIMAL;
+    let kept = payload.get(distance..).and_then(exif::orientation).filter(|_| fits);
+    Ok(kept.map(|kept| [[0; 4].as_slice(), &exif::minimal(kept)].concat()).unwrap_or_default())
+}
+
+/// Properties that tell times and descriptions (ISO 23008-12 section 6.5) become empty.
+fn forget_properties(
+    source: &mut (impl Read + Seek),
+    properties: &BoxHeader,
+    plan: &mut Plan,
+) -> io::Result<()> {
+    for list in children(source, properties.body.clone())? {
+        if list.kind != *b"ipco" {
+            continue;
+        }
+        for property in children(source, list.body)? {
+            if matches!(&property.kind, b"crtt" | b"mdft" | b"udes" | b"altt") {
+                plan.zero(property.body.start + 4..property.body.end); // its version stays
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! What to overwrite in a JPEG (ITU T.81 annex B).
+//!
+//! Owns which segments stay, and what may lie behind an image. Stay: what decoding and colour need, namely JFIF
+//! without its thumbnail, ICC profiles, Adobe's colour transform, the index of a multi-picture file and ISO
+//! 21496-1 gain maps; and the orientation. Every other `APPn`, and comments, become zeros; a comment becomes an
+//! APP15, as an empty one would still be shown.
+//!
+//! Metadata come before the scan. The scan is read, for its end, only where something may follow that:
+//! the file doesn't end as an image does, or has XMP or an index, which is how further images announce themselves.
+//! Behind it, images are treated as the first is; a clip, as phones append it, as an MP4; anything else,
+//! Samsung's trailers with all that they hold among it, becomes zeros. Without XMP, viewers take the first
+//! image alone: a gain map described by XMP only no longer brightens it.
+
+use std::io::{self, Read, Seek};
+use std::ops::Range;
+
+use super::plan::{Plan, first_other, read_up_to};
+use super::{exif, iso};
+use crate::media::boxes::read_at;
+
+const SOI: [u8; 2] = [0xFF, 0xD8];
+const EOI: [u8; 2] = [0xFF, 0xD9];
+const SOS: u8 = 0xDA;
+const COM: u8 = 0xFE;
+const APP15: u8 = 0xEF;
+const BLOCK: usize = 64 * 1024;
+
+/// Segments that stay, by marker and how they begin.
+const KEPT: [(u8, &[u8]); 5] = [
+    (0xE0, b"AVI1"), // fields of Motion JPEG
+    (0xE2, b"ICC_PROFILE\0"),
+    (0xE2, b"MPF\0"),
+    (0xE2, b"urn:iso:std:iso:ts:21496:-1\0"),
+    (0xEE, b"Adobe"),
+];
+/// What announces further images.
+const FOLLOWED: [(u8, &[u8]); 2] = [(0xE1, b"http://ns.adobe.com/"), (0xE2, b"MPF\0")];
+/// The longest beginning that tells segments apart.
+const NAME: usize = 32;
+
+/// Plans for the images that lie one behind the other in `file`.
+pub(super) fn plan(
+    source: &mut (impl Read + Seek),
+    file: Range<u64>,
+    plan: &mut Plan,
+) -> io::Result<()> {
+    if file.end - file.start < 4 || read_at(source, file.start)? != SOI {
+        return Ok(());
+    }
+    let mut to_its_end = read_at(source, file.end - 2)? != EOI;
+    let mut start = file.start;
+    while let Some(end) = image(source, start..file.end, to_its_end, plan)? {
+        match behind(source, end..file.end, plan)? {
+            Some(next) => start = next,
+            None => break,
+        }
+        to_its_end = true;
+    }
+    Ok(())
+}
+
+/// Plans for the image that `range` begins with; where it ends, if that was looked for and found.
+fn image(
+    source: &mut (impl Read + Seek),
+    range: Range<u64>,
+    mut to_its_end: bool,
+    plan: &mut Plan,
+) -> io::Result<Option<u64>> {
+    let mut at = range.start + SOI.len() as u64;
+    while let Some((marker, kind)) = next_marker(source, at..range.end)? {
+        if kind == EOI[1] {
+            return Ok(Some(marker + 1));
+        }
+        if range.end - marker < 3 || (kind == SOS && !to_its_end) {
+            break;
+        }
+        // A length counts itself; too small a one is as good as none to libjpeg too.
+        let length = u64::from(u16::from_be_bytes(read_at(source, marker + 1)?)).max(2);
+        at = (marker + 1 + length).min(range.end);
+        if kind == COM || (0xE0..=0xEF).contains(&kind) {
+            to_its_end |= segment(source, kind, marker, at, plan)?;
+        }
+    }
+    Ok(None)
+}
+
+/// The next marker that a segment follows, or an image's end: where its second byte lies, and that byte.
+/// Passes over a scan's bytes, and those that decoders pass over too.
+fn next_marker(
+    source: &mut (impl Read + Seek),
+    mut range: Range<u64>,
+) -> io::Result<Option<(u64, u8)>> {
+    let mut block = 16; // between segments it is the first
+    while range.end - range.start >= 2 {
+        let bytes = read_up_to(source, range.clone(), block)?;
+        let found = memchr::memchr_iter(0xFF, &bytes[..bytes.len() - 1])
+            .map(|at| (range.start + at as u64 + 1, bytes[at + 1]))
+            .find(|(_, kind)| !matches!(kind, 0x00 | 0x01 | 0xD0..=0xD8 | 0xFF));
+        if found.is_some() {
+            return Ok(found);
+        }
+        range.start += bytes.len() as u64 - 1;
+        block = BLOCK;
+    }
+    Ok(None)
+}
+
+/// Plans for an `APPn` or a comment; whether it announces further images.
+fn segment(
+    source: &mut (impl Read + Seek),
+    kind: u8,
+    marker: u64,
+    end: u64,
+    plan: &mut Plan,
+) -> io::Result<bool> {
+    let payload = marker + 3..end;
+    if kind == COM {
+        plan.write(marker..marker + 1, &[APP15]);
+        plan.zero(payload);
+        return Ok(false);
+    }
+    let name = read_up_to(source, payload.clone(), NAME)?;
+    let is_one_of =
+        |list: &[(u8, &[u8])]| list.iter().any(|(k, n)| *k == kind && name.starts_with(n));
+    if (kind, name.get(..5)) == (0xE0, Some(b"JFIF\0")) {
+        plan.zero(payload.start + 12..payload.end); // the thumbnail: width, height, pixels
+    } else if !is_one_of(&KEPT) {
+        let exif = (kind, name.get(..5)) == (0xE1, Some(b"Exif\0"));
+        let kept = if exif { turned(source, payload.clone())? } else { Vec::new() };
+        plan.write(payload, &kept);
+    }
+    Ok(is_one_of(&FOLLOWED))
+}
+
+/// What an EXIF segment becomes: empty without an orientation, or where there is no room for one.
+fn turned(source: &mut (impl Read + Seek), payload: Range<u64>) -> io::Result<Vec<u8>> {
+    const NAME: &[u8] = b"Exif\0\0";
+    let bytes = read_up_to(source, payload, exif::HEAD)?;
+    let fits = bytes.len() >= NAME.len() + exif::MINIMAL;
+    let kept = exif::orientation(&bytes).filter(|_| fits).map(exif::minimal);
+    Ok(kept.map(|tiff| [NAME, &tiff].concat()).unwrap_or_default())
+}
+
+/// Plans for what lies behind an image; where the next image begins, if there is one.
+fn behind(
+    source: &mut (impl Read + Seek),
+    mut range: Range<u64>,
+    plan: &mut Plan,
+) -> io::Result<Option<u64>> {
+    while let Some(at) = first_other(source, range.clone(), &[0x00, 0xFF])? {
+        // The filler's last bytes may be the first ones of what is there.
+        let start = at.saturating_sub(4).max(range.start);
+        let bytes = read_up_to(source, start..range.end, 16)?;
+        let before = usize::try_from(at - start).unwrap_or(0);
+        if before > 0 && bytes[before - 1..].starts_with(&[0xFF, 0xD8, 0xFF]) {
+            return Ok(Some(at - 1));
+        }
+        let clip = bytes.windows(4).take(before + 5).position(|four| four == b"ftyp");
+        let clip = clip.and_then(|name| name.checked_sub(4)).map(|clip| start + clip as u64);
+        let end = match clip {
+            Some(clip) => iso::plan_embedded(source, clip..range.end, plan)?,
+            None => None,
+        };
+        let Some(end) = end else {
+            plan.zero(at..range.end);
+            break;
+        };
+        range.start = end;
+    }
+    Ok(None)
+}

@@ -1,0 +1,254 @@
+//! A plan in the making, and the meter on what is read for it.
+//!
+//! Owns order, bounds and limits of a plan, and that it leaves out what is already so. Refuses to know formats.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+
+use super::Patch;
+
+/// No plan has more patches: as many pieces as a telemetry track of hours has.
+pub const MAX_PATCHES: usize = 65_536;
+/// No plan holds more bytes that aren't zero.
+pub const MAX_BYTES: usize = 1024 * 1024;
+
+const MAX_READS: u32 = 500_000;
+const MAX_READ: u64 = 256 * 1024 * 1024;
+const BLOCK: usize = 64 * 1024;
+
+/// Patches in the order in which they were found.
+pub(super) struct Plan {
+    size: u64,
+    found: Vec<Patch>,
+    bytes: usize,
+    full: bool,
+}
+
+impl Plan {
+    /// A plan for a file of `size` bytes.
+    pub(super) fn within(size: u64) -> Self {
+        Self { size, found: Vec::new(), bytes: 0, full: false }
+    }
+
+    /// `range` is to be zeros.
+    pub(super) fn zero(&mut self, range: Range<u64>) {
+        self.write(range, &[]);
+    }
+
+    /// `range` is to be these bytes, and zeros behind them; what of them doesn't fit into it is left out.
+    ///
+    /// Once something was too much for the limits, nothing more is taken: a part of a track's samples must
+    /// not be followed by what hides the track.
+    pub(super) fn write(&mut self, range: Range<u64>, bytes: &[u8]) {
+        let end = range.end.min(self.size);
+        let Some(length) = end.checked_sub(range.start).filter(|length| *length > 0) else {
+            return;
+        };
+        let bytes = &bytes[..bytes.len().min(usize::try_from(length).unwrap_or(usize::MAX))];
+        let zeros = length - bytes.len() as u64;
+        if !self.full && bytes.is_empty() {
+            // Samples lie side by side: one patch is enough for a run of them.
+            if let Some(last) = self.found.last_mut().filter(|last| last.end() == range.start) {
+                last.zeros += zeros;
+                return;
+            }
+        }
+        self.full |= self.found.len() == MAX_PATCHES || self.bytes + bytes.len() > MAX_BYTES;
+        if !self.full {
+            self.bytes += bytes.len();
+            self.found.push(Patch { offset: range.start, bytes: bytes.to_vec(), zeros });
+        }
+    }
+
+    /// The plan in order, without what the file already is.
+    pub(super) fn finish<R: Read + Seek>(
+        mut self,
+        source: &mut Meter<'_, R>,
+    ) -> io::Result<Vec<Patch>> {
+        self.found.sort_by_key(|patch| patch.offset);
+        let mut plan = Vec::new();
+        let mut end = 0;
+        for mut patch in self.found {
+            if !trim(&mut patch, end) {
+                continue;
+            }
+            end = patch.end();
+            let done = holds_already(source, &patch);
+            if !source.unless_spent(done)?.unwrap_or(false) {
+                plan.push(patch);
+            }
+        }
+        Ok(plan)
+    }
+}
+
+/// Takes off what lies before `end`; false where nothing is left, or bytes would be torn.
+fn trim(patch: &mut Patch, end: u64) -> bool {
+    let over = end.saturating_sub(patch.offset);
+    if over > 0 && !patch.bytes.is_empty() || over >= patch.end() - patch.offset {
+        return false;
+    }
+    patch.offset += over;
+    patch.zeros -= over;
+    true
+}
+
+fn holds_already(source: &mut (impl Read + Seek), patch: &Patch) -> io::Result<bool> {
+    if read_at(source, patch.offset, patch.bytes.len())? != patch.bytes {
+        return Ok(false);
+    }
+    let zeros = patch.offset + patch.bytes.len() as u64..patch.end();
+    Ok(first_other(source, zeros, &[0])?.is_none())
+}
+
+/// Where in `range` the first byte lies that isn't among `filler`.
+pub(super) fn first_other(
+    source: &mut (impl Read + Seek),
+    mut range: Range<u64>,
+    filler: &[u8],
+) -> io::Result<Option<u64>> {
+    let mut block = 64; // most often the first bytes tell
+    while range.start < range.end {
+        let bytes = read_up_to(source, range.clone(), block)?;
+        if let Some(at) = bytes.iter().position(|byte| !filler.contains(byte)) {
+            return Ok(Some(range.start + at as u64));
+        }
+        range.start += bytes.len() as u64;
+        block = BLOCK;
+    }
+    Ok(None)
+}
+
+/// The first bytes of `range`, `limit` at most.
+pub(super) fn read_up_to(
+    source: &mut (impl Read + Seek),
+    range: Range<u64>,
+    limit: usize,
+) -> io::Result<Vec<u8>> {
+    let length = range.end.saturating_sub(range.start);
+    read_at(source, range.start, usize::try_from(length).unwrap_or(usize::MAX).min(limit))
+}
+
+fn read_at(source: &mut (impl Read + Seek), offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    source.seek(SeekFrom::Start(offset))?;
+    source.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A source that can't be read for ever.
+pub(super) struct Meter<'a, R> {
+    source: &'a mut R,
+    reads: u32,
+    bytes: u64,
+    spent: bool,
+}
+
+impl<'a, R> Meter<'a, R> {
+    pub(super) fn new(source: &'a mut R) -> Self {
+        Self { source, reads: MAX_READS, bytes: MAX_READ, spent: false }
+    }
+
+    /// The result of reading; `None` where it failed because enough was read.
+    pub(super) fn unless_spent<T>(&self, read: io::Result<T>) -> io::Result<Option<T>> {
+        match read {
+            Err(_) if self.spent => Ok(None),
+            other => other.map(Some),
+        }
+    }
+}
+
+impl<R: Read> Read for Meter<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.reads == 0 || self.bytes == 0 {
+            self.spent = true;
+            return Err(io::Error::other("enough was read"));
+        }
+        let read = self.source.read(buffer)?;
+        self.reads -= 1;
+        self.bytes = self.bytes.saturating_sub(read as u64);
+        Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Meter<'_, R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.source.seek(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn finish(plan: Plan, file: &[u8]) -> Vec<Patch> {
+        plan.finish(&mut Meter::new(&mut Cursor::new(file))).unwrap()
+    }
+
+    fn patch(offset: u64, bytes: &[u8], zeros: u64) -> Patch {
+        Patch { offset, bytes: bytes.to_vec(), zeros }
+    }
+
+    #[test]
+    fn patches_come_in_order_and_side_by_side_ones_are_one() {
+        let mut plan = Plan::within(9);
+        plan.zero(6..7);
+        plan.write(0..2, b"a");
+        plan.zero(2..4);
+        assert_eq!(finish(plan, b"xxxxxxxxx"), [patch(0, b"a", 3), patch(6, b"", 1)]);
+    }
+
+    #[test]
+    fn nothing_lies_behind_the_file() {
+        let mut plan = Plan::within(4);
+        plan.write(2..9, b"abcdef");
+        plan.zero(4..9);
+        plan.zero(u64::MAX - 1..u64::MAX);
+        assert_eq!(finish(plan, b"xxxx"), [patch(2, b"ab", 0)]);
+    }
+
+    #[test]
+    fn patches_never_overlap() {
+        let mut plan = Plan::within(9);
+        plan.zero(0..4);
+        plan.zero(2..6);
+        plan.write(5..7, b"ab");
+        assert_eq!(finish(plan, b"xxxxxxxxx"), [patch(0, b"", 4), patch(4, b"", 2)]);
+    }
+
+    #[test]
+    fn what_is_already_so_is_left_out() {
+        let mut plan = Plan::within(9);
+        plan.write(0..3, b"ab");
+        plan.zero(5..7);
+        assert_eq!(finish(plan, b"ab\0xx\0\0xx"), []);
+    }
+
+    #[test]
+    fn a_plan_ends_where_it_is_full() {
+        let mut plan = Plan::within(u64::MAX);
+        for at in 0..=MAX_PATCHES as u64 {
+            plan.zero(2 * at..2 * at + 1);
+        }
+        assert_eq!(plan.found.len(), MAX_PATCHES);
+
+        let mut plan = Plan::within(u64::MAX);
+        plan.write(0..u64::MAX, &vec![1; MAX_BYTES + 1]);
+        plan.zero(4..5);
+        assert_eq!(plan.found, []);
+    }
+
+    #[test]
+    fn reading_ends_where_enough_was_read() {
+        let bytes = [0; 8];
+        let mut file = Cursor::new(bytes.as_slice());
+        let mut source = Meter::new(&mut file);
+        source.reads = 1;
+        assert!(read_at(&mut source, 0, 4).is_ok());
+        let second = read_at(&mut source, 0, 4);
+        assert!(second.is_err());
+        assert_eq!(source.unless_spent(second).unwrap(), None);
+    }
+}

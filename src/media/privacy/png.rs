@@ -1,0 +1,106 @@
+//! What to overwrite in a PNG or APNG (PNG specification, third edition, section 11).
+//!
+//! Owns which chunks stay: critical ones and those that say how pixels look or follow each other. Of `eXIf` the
+//! orientation stays. Any other becomes [`VOID`], a private chunk of zeros that readers pass over, under a right
+//! CRC. What lies behind `IEND` no reader shows; it becomes zeros: badly cropped screenshots keep what was cut off
+//! there.
+
+use std::io::{self, Read, Seek};
+use std::ops::Range;
+
+use super::exif;
+use super::plan::{Plan, read_up_to};
+use crate::media::boxes::read_at;
+
+const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1A\n";
+/// The name of chunks that say nothing: ancillary, private, safe to copy (section 5.4).
+const VOID: [u8; 4] = *b"voId";
+
+/// Ancillary chunks that stay: transparency, colour, physical size, animation, and how viewers turn or stretch it.
+const KEPT: [&[u8; 4]; 26] = [
+    b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"mDCv",
+    b"cLLi", b"bKGD", b"hIST", b"pHYs", b"sPLT", b"acTL", b"fcTL", b"fdAT", b"oFFs", b"sCAL",
+    b"pCAL", b"sTER", b"iDOT", b"orNT", b"npTc", &VOID,
+];
+
+/// Plans for the PNG in `file`.
+pub(super) fn plan(
+    source: &mut (impl Read + Seek),
+    file: Range<u64>,
+    plan: &mut Plan,
+) -> io::Result<()> {
+    if file.end - file.start < 8 || read_at(source, file.start)? != SIGNATURE {
+        return Ok(());
+    }
+    let mut at = file.start + 8;
+    while file.end - at >= 8 {
+        let [a, b, c, d, kind @ ..] = read_at::<8>(source, at)?;
+        let length = u32::from_be_bytes([a, b, c, d]);
+        if length > i32::MAX.unsigned_abs() || !kind.iter().all(u8::is_ascii_alphabetic) {
+            break;
+        }
+        let data = at + 8..(at + 8 + u64::from(length)).min(file.end);
+        at = (at + 12 + u64::from(length)).min(file.end);
+        let ancillary = kind[0].is_ascii_lowercase();
+        if &kind == b"IEND" {
+            plan.zero(at..file.end);
+            break;
+        } else if ancillary && !KEPT.contains(&&kind) {
+            let kept = if &kind == b"eXIf" { turned(source, data.clone())? } else { None };
+            match kept {
+                Some(tiff) => replace(kind, &tiff, data, plan),
+                None => replace(VOID, &[], data, plan),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What an `eXIf` chunk becomes, if it holds an orientation and has room for it.
+fn turned(
+    source: &mut (impl Read + Seek),
+    data: Range<u64>,
+) -> io::Result<Option<[u8; exif::MINIMAL]>> {
+    let head = read_up_to(source, data, exif::HEAD)?;
+    let fits = head.len() >= exif::MINIMAL;
+    Ok(exif::orientation(&head).filter(|_| fits).map(exif::minimal))
+}
+
+/// The chunk with this data is to be of this kind and hold these bytes, then zeros.
+fn replace(kind: [u8; 4], bytes: &[u8], data: Range<u64>, plan: &mut Plan) {
+    let crc = crc(kind, bytes, data.end - data.start - bytes.len() as u64);
+    plan.write(data.start - 4..data.end, &[&kind, bytes].concat());
+    plan.write(data.end..data.end + 4, &crc.to_be_bytes());
+}
+
+/// The CRC over a kind, bytes and a run of zeros, without going through the run.
+fn crc(kind: [u8; 4], bytes: &[u8], zeros: u64) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&kind);
+    sum.update(bytes);
+    // A run of 1, 2, 4, … zeros, of which those are joined that make up `zeros`.
+    let mut run = crc32fast::Hasher::new();
+    run.update(&[0]);
+    let mut left = zeros;
+    while left > 0 {
+        if left & 1 == 1 {
+            sum.combine(&run);
+        }
+        run.combine(&run.clone());
+        left >>= 1;
+    }
+    sum.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::crc;
+
+    #[test]
+    fn a_run_of_zeros_counts_as_if_it_was_read() {
+        for zeros in [0, 1, 2, 3, 63, 64, 1000, 65_537] {
+            let all = [b"eXIf".as_slice(), b"abc", &vec![0; zeros]].concat();
+            assert_eq!(crc(*b"eXIf", b"abc", zeros as u64), crc32fast::hash(&all), "{zeros}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! JPEG: segments, and what lies behind an image.
+
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+
+use super::{apply, patched, plan, tiff, turned};
+use crate::media::MediaType;
+use crate::media::privacy::patches;
+
+const SCAN: &[u8] = b"\xFF\xDA\0\x02scan\xFF\0data\xFF\xD0more";
+const EOI: &[u8] = b"\xFF\xD9";
+
+fn segment(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len() + 2).unwrap().to_be_bytes();
+    [&[0xFF, kind], length.as_slice(), payload].concat()
+}
+
+/// An image of these segments.
+fn image(segments: &[Vec<u8>]) -> Vec<u8> {
+    [b"\xFF\xD8", segments.concat().as_slice(), SCAN, EOI].concat()
+}
+
+fn cleaned(bytes: &[u8]) -> Vec<u8> {
+    patched(bytes, "image/jpeg")
+}
+
+fn becomes(before: &[Vec<u8>], after: &[Vec<u8>]) {
+    assert_eq!(cleaned(&image(before)), image(after));
+}
+
+fn exif(tiff: &[u8]) -> Vec<u8> {
+    segment(0xE1, &[b"Exif\0\0", tiff].concat())
+}
+
+#[test]
+fn of_exif_the_orientation_stays() {
+    becomes(&[exif(&tiff(6))], &[exif(&turned(6))]);
+}
+
+#[test]
+fn exif_without_orientation_is_emptied() {
+    becomes(&[exif(&tiff(9))], &[segment(0xE1, &[0; 40])]);
+}
+
+#[test]
+fn exif_without_room_for_an_orientation_is_emptied() {
+    becomes(&[exif(&tiff(6)[..24])], &[segment(0xE1, &[0; 30])]);
+}
+
+#[test]
+fn xmp_and_its_extension_are_emptied() {
+    let xmp = b"http://ns.adobe.com/xap/1.0/\0<x/>";
+    let more = b"http://ns.adobe.com/xmp/extension/\0guid and so on";
+    becomes(
+        &[segment(0xE1, xmp), segment(0xE1, more)],
+        &[segment(0xE1, &vec![0; xmp.len()]), segment(0xE1, &vec![0; more.len()])],
+    );
+}
+
+#[test]
+fn segments_of_makers_are_emptied() {
+    for kind in 0xE0..=0xEF {
+        becomes(&[segment(kind, b"anything")], &[segment(kind, &[0; 8])]);
+    }
+}
+
+#[test]
+fn what_colour_and_decoding_need_stays() {
+    let mpf = b"MPF\0MM\0*\0\0\0\x08";
+    let gain = b"urn:iso:std:iso:ts:21496:-1\0\0\0\0\0";
+    let kept = [
+        segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"),
+        segment(0xE2, b"ICC_PROFILE\0\x01\x01profile"),
+        segment(0xE2, mpf),
+        segment(0xE2, gain),
+        segment(0xEE, b"Adobe\0\x64\0\0\0\0\x01"),
+        segment(0xDB, &[7; 65]),
+        segment(0xC4, &[7; 30]),
+        segment(0xC2, &[7; 15]),
+    ];
+    becomes(&kept, &kept);
+}
+
+#[test]
+fn thumbnails_of_jfif_are_emptied() {
+    becomes(
+        &[
+            segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\x01\x01RGB"),
+            segment(0xE0, b"JFXX\0\x10abc"),
+        ],
+        &[segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0\0\0\0"), segment(0xE0, &[0; 9])],
+    );
+}
+
+#[test]
+fn comments_are_emptied_and_renamed() {
+    becomes(&[segment(0xFE, b"by me")], &[segment(0xEF, &[0; 5])]);
+    becomes(&[segment(0xFE, b"")], &[segment(0xEF, b"")]);
+}
+
+#[test]
+fn fill_bytes_and_stray_bytes_before_a_marker_are_passed_over() {
+    let before = [b"\xFF\xD8stray\xFF\xFF".as_slice(), &segment(0xED, b"iptc"), SCAN, EOI].concat();
+    let after = [b"\xFF\xD8stray\xFF\xFF".as_slice(), &segment(0xED, &[0; 4]), SCAN, EOI].concat();
+    assert_eq!(cleaned(&before), after);
+}
+
+#[test]
+fn a_length_too_small_is_as_good_as_none() {
+    for length in [0, 1] {
+        let before =
+            [b"\xFF\xD8\xFF\xE5\0".as_slice(), &[length], &segment(0xED, b"iptc")].concat();
+        let after = [b"\xFF\xD8\xFF\xE5\0".as_slice(), &[length], &segment(0xED, &[0; 4])].concat();
+        assert_eq!(cleaned(&before), after);
+    }
+}
+
+#[test]
+fn a_cut_segment_is_emptied_up_to_the_end() {
+    assert_eq!(cleaned(b"\xFF\xD8\xFF\xEC\xFF\xFFsecret"), b"\xFF\xD8\xFF\xEC\xFF\xFF\0\0\0\0\0\0");
+}
+
+#[test]
+fn a_scan_is_not_read_where_nothing_follows() {
+    struct Counted(Cursor<Vec<u8>>, u64);
+    impl Read for Counted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let read = self.0.read(buffer)?;
+            self.1 += read as u64;
+            Ok(read)
+        }
+    }
+    impl Seek for Counted {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+    let bytes = [image(&[exif(&tiff(6))]), vec![7; 1_000_000], EOI.to_vec()].concat();
+    let size = bytes.len() as u64;
+    let mut source = Counted(Cursor::new(bytes), 0);
+    let media_type = MediaType::parse("image/jpeg").unwrap();
+    assert_eq!(patches(&mut source, size, &media_type).unwrap().len(), 1);
+    assert!(source.1 < 1000, "{}", source.1);
+}
+
+#[test]
+fn what_lies_behind_an_image_is_emptied() {
+    let before = [image(&[]).as_slice(), b"\0\0trailer SEFT"].concat();
+    let after = [image(&[]).as_slice(), &[0; 14]].concat();
+    assert_eq!(cleaned(&before), after);
+}
+
+#[test]
+fn segments_between_scans_count_where_the_scan_is_read() {
+    let with =
+        |comment: &[u8], end: &[u8]| [image(&[]).as_slice(), comment, SCAN, EOI, end].concat();
+    let start = image(&[]).len() - 2;
+    let without_eoi = |mut bytes: Vec<u8>| {
+        bytes.drain(start..start + 2);
+        bytes
+    };
+    let before = without_eoi(with(&segment(0xFE, b"me"), b"trailer"));
+    let after = without_eoi(with(&segment(0xEF, &[0; 2]), &[0; 7]));
+    assert_eq!(cleaned(&before), after);
+}
+
+#[test]
+fn further_images_are_treated_as_the_first() {
+    let index = segment(0xE2, b"MPF\0");
+    let file = |first: &[u8], second: &[u8]| {
+        let padding = b"\0\0\xFF\xFF\0".as_slice();
+        let first = image(&[index.clone(), exif(first)]);
+        [first.as_slice(), padding, &image(&[exif(second)]), &image(&[])].concat()
+    };
+    assert_eq!(cleaned(&file(&tiff(6), &tiff(1))), file(&turned(6), &turned(1)));
+}
+
+#[test]
+fn a_clip_behind_an_image_is_treated_as_one() {
+    let clip = |name: &[u8], body: &[u8]| {
+        let boxes = [b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x0C".as_slice(), name, body];
+        [boxes.concat(), b"\0\0\0\x0Cmdatdata".to_vec()].concat()
+    };
+    let before = [image(&[]), clip(b"udta", b"here"), b"SEFHtrailer".to_vec()].concat();
+    let after = [image(&[]), clip(b"free", &[0; 4]), vec![0; 11]].concat();
+    assert_eq!(cleaned(&before), after);
+    assert_eq!(plan(&after, "image/jpeg"), []);
+}
+
+#[test]
+fn a_clip_that_is_none_is_emptied() {
+    let before = [image(&[]).as_slice(), b"\0\0\0\x03ftypisom"].concat();
+    let after = [image(&[]).as_slice(), &[0; 12]].concat();
+    assert_eq!(cleaned(&before), after);
+}
+
+#[test]
+fn what_is_no_jpeg_is_left_alone() {
+    for other in [b"".as_slice(), b"\xFF\xD8", b"\x89PNG\r\n\x1A\n", b"GIF89a\xFF\xFE\0\x08secret"]
+    {
+        assert_eq!(plan(other, "image/jpeg"), []);
+    }
+}
+
+#[test]
+fn patches_of_a_clean_image_are_none() {
+    let clean = image(&[exif(&turned(6))]);
+    let plan = plan(&clean, "image/jpeg");
+    assert_eq!(apply(&clean, &plan), clean);
+    assert_eq!(plan, []);
+}

@@ -1,0 +1,66 @@
+//! PNG: chunks and their CRC.
+
+use super::{patched, plan, tiff, turned};
+
+fn chunk(kind: &[u8], data: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(data.len()).unwrap().to_be_bytes();
+    let crc = crc32fast::hash(&[kind, data].concat()).to_be_bytes();
+    [&length, kind, data, &crc].concat()
+}
+
+fn file(chunks: &[Vec<u8>]) -> Vec<u8> {
+    let start = [b"\x89PNG\r\n\x1A\n".to_vec(), chunk(b"IHDR", &[1; 13])].concat();
+    let end = [chunk(b"IDAT", b"pixels"), chunk(b"IEND", b"")].concat();
+    [start, chunks.concat(), end].concat()
+}
+
+fn becomes(before: &[Vec<u8>], after: &[Vec<u8>]) {
+    assert_eq!(patched(&file(before), "image/png"), file(after));
+}
+
+#[test]
+fn of_exif_the_orientation_stays() {
+    becomes(&[chunk(b"eXIf", &tiff(6))], &[chunk(b"eXIf", &turned(6))]);
+}
+
+#[test]
+fn exif_without_orientation_becomes_void() {
+    becomes(&[chunk(b"eXIf", &tiff(0))], &[chunk(b"voId", &[0; 34])]);
+    becomes(&[chunk(b"eXIf", &tiff(6)[..24])], &[chunk(b"voId", &[0; 24])]);
+}
+
+#[test]
+fn texts_times_and_unknown_chunks_become_void() {
+    for kind in [b"tEXt", b"zTXt", b"iTXt", b"tIME", b"caBX", b"dSIG", b"prVt"] {
+        becomes(&[chunk(kind, b"secret")], &[chunk(b"voId", &[0; 6])]);
+    }
+}
+
+#[test]
+fn chunks_of_colour_animation_and_criticals_stay() {
+    for kind in [b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tRNS", b"fcTL", b"fdAT", b"PLTE"] {
+        becomes(&[chunk(kind, b"any")], &[chunk(kind, b"any")]);
+    }
+}
+
+#[test]
+fn what_lies_behind_the_end_is_emptied() {
+    let before = [file(&[]), b"cropped".to_vec()].concat();
+    assert_eq!(patched(&before, "image/png"), [file(&[]), vec![0; 7]].concat());
+}
+
+#[test]
+fn a_cut_chunk_is_emptied_up_to_the_end() {
+    let start = b"\x89PNG\r\n\x1A\n";
+    let before = [start.as_slice(), b"\0\0\xFF\xFFtEXtsecret"].concat();
+    let after = patched(&before, "image/png");
+    assert_eq!(after, [start.as_slice(), b"\0\0\xFF\xFFvoId\0\0\0\0\0\0"].concat());
+}
+
+#[test]
+fn what_is_no_chunk_ends_the_walk() {
+    for broken in [b"\0\0\0\x01t\0XtsCRCC", b"\x80\0\0\x01tEXtsCRCC"] {
+        let before = [b"\x89PNG\r\n\x1A\n".as_slice(), broken, &chunk(b"tEXt", b"secret")].concat();
+        assert_eq!(plan(&before, "image/png"), []);
+    }
+}

@@ -1,0 +1,105 @@
+//! What to overwrite in a `WebP` (RFC 9649).
+//!
+//! Owns which chunks stay: those that pixels, animation and colour need. Of `EXIF` the orientation stays; `XMP ` and
+//! what the format doesn't know become `JUNK`, RIFF's own name for what says nothing, and `VP8X` no longer
+//! announces them. What lies behind the image's RIFF chunk no reader shows; it becomes zeros.
+
+use std::io::{self, Read, Seek};
+use std::ops::Range;
+
+use super::exif;
+use super::plan::{Plan, read_up_to};
+use crate::media::boxes::read_at;
+
+const JUNK: [u8; 4] = *b"JUNK";
+const KEPT: [&[u8; 4]; 5] = [b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ICCP"];
+/// Bits of the first byte of `VP8X` (section 2.7.1).
+const HAS_EXIF: u8 = 0x08;
+const HAS_XMP: u8 = 0x04;
+/// Where a frame's chunks begin in `ANMF`.
+const FRAME: u64 = 16;
+
+/// Plans for the `WebP` in `file`.
+pub(super) fn plan(
+    source: &mut (impl Read + Seek),
+    file: Range<u64>,
+    plan: &mut Plan,
+) -> io::Result<()> {
+    if file.end - file.start < 12 {
+        return Ok(());
+    }
+    let head: [u8; 12] = read_at(source, file.start)?;
+    if !head.starts_with(b"RIFF") || !head.ends_with(b"WEBP") {
+        return Ok(());
+    }
+    let size = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
+    let end = (file.start + 8 + size + size % 2).min(file.end);
+    let mut chunks = Chunks(file.start + 12..end);
+    let (mut features, mut image, mut exif) = (None, false, false);
+    while let Some((kind, body)) = chunks.next(source)? {
+        image |= matches!(&kind, b"VP8 " | b"VP8L" | b"ANMF");
+        match &kind {
+            b"VP8X" => features = Some(body.start..body.end.min(body.start + 1)),
+            b"ANMF" => frame(source, body, plan)?,
+            b"EXIF" => exif |= turn(source, body, plan)?,
+            kept if KEPT.contains(&kept) => {}
+            _ => forget(body, plan),
+        }
+    }
+    if let Some(flags) = features.filter(|flags| !flags.is_empty()) {
+        let [bits] = read_at(source, flags.start)?;
+        let gone = if exif { HAS_XMP } else { HAS_XMP | HAS_EXIF };
+        plan.write(flags, &[bits & !gone]);
+    }
+    if image {
+        plan.zero(end..file.end);
+    }
+    Ok(())
+}
+
+/// Chunks side by side: each one's kind, and where its body lies.
+struct Chunks(Range<u64>);
+
+impl Chunks {
+    fn next(
+        &mut self,
+        source: &mut (impl Read + Seek),
+    ) -> io::Result<Option<([u8; 4], Range<u64>)>> {
+        let Range { start, end } = self.0;
+        if end.saturating_sub(start) < 8 {
+            return Ok(None);
+        }
+        let [kind @ .., a, b, c, d] = read_at::<8>(source, start)?;
+        let size = u64::from(u32::from_le_bytes([a, b, c, d]));
+        self.0.start = (start + 8 + size + size % 2).min(end);
+        Ok(Some((kind, start + 8..(start + 8 + size).min(end))))
+    }
+}
+
+/// A frame holds an image's chunks, and may hold others.
+fn frame(source: &mut (impl Read + Seek), body: Range<u64>, plan: &mut Plan) -> io::Result<()> {
+    let mut chunks = Chunks(body.start + FRAME..body.end);
+    while let Some((kind, body)) = chunks.next(source)? {
+        if !KEPT.contains(&&kind) {
+            forget(body, plan);
+        }
+    }
+    Ok(())
+}
+
+/// Leaves of EXIF the orientation; whether there is one.
+fn turn(source: &mut (impl Read + Seek), body: Range<u64>, plan: &mut Plan) -> io::Result<bool> {
+    let head = read_up_to(source, body.clone(), exif::HEAD)?;
+    let fits = head.len() >= exif::MINIMAL;
+    let kept = exif::orientation(&head).filter(|_| fits);
+    match kept {
+        Some(orientation) => plan.write(body, &exif::minimal(orientation)),
+        None => forget(body, plan),
+    }
+    Ok(kept.is_some())
+}
+
+fn forget(body: Range<u64>, plan: &mut Plan) {
+    plan.write(body.start - 8..body.start - 4, &JUNK);
+    plan.zero(body);
+}
