@@ -25,14 +25,14 @@ use haversack::part::Declaration;
 use haversack::storage::BlobStore;
 use haversack::uploads::{ChunkRequest, DoneRequest, Limits, Refusal, Uploads};
 
-const USER: UserId = UserId(1);
+pub(crate) const USER: UserId = UserId(1);
 /// All chunks of these tests are so long.
 const SIZE: u64 = 10;
 
 /// Uploads over stores of a test's own.
-fn uploads(blobs: Arc<dyn BlobStore>, records: Arc<dyn MetadataStore>) -> Arc<Uploads> {
+pub(crate) fn uploads(blobs: Arc<dyn BlobStore>, records: Arc<dyn MetadataStore>) -> Arc<Uploads> {
     let limits = Limits {
-        max_file_size: 1000,
+        max_file_size: 10_000,
         max_chunk_size: 1000,
         max_parts: 10,
         max_unfinished: 10,
@@ -51,11 +51,32 @@ async fn send(
     total: u32,
     byte: u8,
 ) -> Result<UploadId, Refusal> {
+    let offset = u64::from(index) * SIZE;
+    send_bytes(uploads, id, (index, total), offset, vec![byte; 10]).await
+}
+
+/// Sends all of a file, in chunks of 1000 bytes.
+pub(crate) async fn send_all(uploads: &Arc<Uploads>, id: UploadId, bytes: &[u8]) {
+    let chunks = bytes.chunks(1000);
+    let total = chunks.len() as u32;
+    for (index, chunk) in (0..).zip(chunks) {
+        let offset = u64::from(index) * 1000;
+        send_bytes(uploads, id, (index, total), offset, chunk.to_vec()).await.unwrap();
+    }
+}
+
+async fn send_bytes(
+    uploads: &Arc<Uploads>,
+    id: UploadId,
+    (index, total): (u32, u32),
+    offset: u64,
+    bytes: Vec<u8>,
+) -> Result<UploadId, Refusal> {
     let declared = Declaration {
         index,
         total_parts: Some(total),
-        offset: Some(u64::from(index) * SIZE),
-        size: Some(SIZE),
+        offset: Some(offset),
+        size: Some(bytes.len() as u64),
         ..Declaration::default()
     };
     let request = ChunkRequest {
@@ -66,21 +87,25 @@ async fn send(
         declared_type: None,
         parent: None,
     };
-    let body = stream::iter([Ok(Bytes::from(vec![byte; 10]))]);
+    let body = stream::iter([Ok(Bytes::from(bytes))]);
     let slot = uploads.slot(Some(&request), u64::MAX).await?;
     let filled = slot.fill(pin!(body)).await?;
     uploads.accept_chunk(filled, request).await
 }
 
-async fn done(uploads: &Arc<Uploads>, id: UploadId) -> Result<StoredFile, Refusal> {
+pub(crate) async fn done(uploads: &Arc<Uploads>, id: UploadId) -> Result<StoredFile, Refusal> {
     let request = DoneRequest { user: USER, id, filename: None, total_size: None, md5: None };
     uploads.done(request).await
 }
 
 async fn contents(uploads: &Uploads, file: &StoredFile) -> String {
+    String::from_utf8(bytes_of(uploads, file).await).unwrap()
+}
+
+pub(crate) async fn bytes_of(uploads: &Uploads, file: &StoredFile) -> Vec<u8> {
     let bytes = uploads.read(file, 0..file.size).await.unwrap();
     let frames: Vec<Bytes> = bytes.try_collect().await.unwrap();
-    String::from_utf8(frames.concat()).unwrap()
+    frames.concat()
 }
 
 /// How many blobs there are below a data directory.

@@ -6,10 +6,11 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use haversack::media::MediaType;
 use haversack::media::privacy::patches;
-use haversack::media::{MediaType, sniff};
-use haversack::storage::Patch;
 use tempfile::TempDir;
+
+use super::{apply, plan};
 
 /// The files, as they were made and patched, in a folder each.
 struct Fixtures {
@@ -102,23 +103,6 @@ impl Fixture {
         }
         frames(&path)
     }
-}
-
-fn plan(bytes: &[u8]) -> Vec<Patch> {
-    let media_type = sniff(bytes, None);
-    patches(&mut Cursor::new(bytes), bytes.len() as u64, &media_type).unwrap()
-}
-
-/// Fails where a patch lies outside of the file.
-fn apply(bytes: &[u8], patches: &[Patch]) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    for patch in patches {
-        let place = &mut bytes[patch.offset as usize..patch.end() as usize];
-        let (start, zeros) = place.split_at_mut(patch.bytes.len());
-        start.copy_from_slice(&patch.bytes);
-        zeros.fill(0);
-    }
-    bytes
 }
 
 /// What a tool prints; a test without its tool fails.

@@ -137,15 +137,15 @@ async fn sweep_and_look_for_leftovers(data_dir: &Path, users: impl Iterator<Item
     // Uploads whose uuid no client ever learned expire; then every blob is a File's.
     clock.skip(Duration::from_hours(9 * 24));
     sweep::once(&app).await.expect("swept");
-    let mut files = 0;
+    let mut claimed = 0;
     for user in users {
         let (entries, _) = app.uploads.list(user, None, 1000).await.expect("listed");
-        files += entries.len();
         for entry in entries {
-            assert!(matches!(entry, Listed::File(_)), "{entry:?}");
+            let Listed::File(file) = entry else { panic!("{entry:?}") };
+            claimed += 1 + usize::from(file.thumbnail.is_some());
         }
     }
     let left = blobs.list_older_than(long_after).await.expect("listed");
-    assert_eq!(left.len(), files);
+    assert_eq!(left.len(), claimed, "files and their thumbnails");
     app.uploads.close().await.expect("closed");
 }

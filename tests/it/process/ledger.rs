@@ -62,6 +62,8 @@ enum Way {
 pub(crate) struct Client {
     token: String,
     bytes: Vec<u8>,
+    /// What is served of them: other bytes only where a photo says where it was made.
+    served: Vec<u8>,
     chunk_size: usize,
     way: Way,
     /// Whether each chunk says where it begins; else that follows from the even cut.
@@ -98,9 +100,25 @@ impl Line<'_> {
     }
 }
 
+/// A photo as it is sent, and as it is served.
+fn photo() -> (Vec<u8>, Vec<u8>) {
+    let sent = include_bytes!("../../media/gps/motion.jpg").to_vec();
+    let served = crate::media::without_metadata(&sent);
+    assert!(sent != served);
+    (sent, served)
+}
+
+/// Bytes that mean nothing, in about so many chunks.
+fn anything(random: &mut Random, chunks: usize) -> (Vec<u8>, Vec<u8>) {
+    let chunk_size = 1 + random.below(32 * 1024);
+    let length = (chunks as u64 - 1) * chunk_size + 1 + random.below(chunk_size);
+    let bytes = random.bytes(length as usize);
+    (bytes.clone(), bytes)
+}
+
 /// What identifies a File for ever; links change with the server's port and with the day.
 fn identity(file: &Value) -> Value {
-    let keys = ["uuid", "filename", "filesize", "mimetype", "duration"];
+    let keys = ["uuid", "filename", "filesize", "mimetype", "duration", "width"];
     keys.iter().map(|key| file[*key].clone()).collect()
 }
 
@@ -108,16 +126,18 @@ impl Client {
     pub(crate) fn new(random: &mut Random, user: i64) -> Self {
         let way =
             [Way::Single, Way::Series, Way::Parallel, Way::Parallel][random.below(4) as usize];
-        let chunk_size = 1 + random.below(32 * 1024) as usize;
         let chunks = match way {
             Way::Single => 1,
             _ => 1 + random.below(10) as usize,
         };
-        let length = (chunks - 1) * chunk_size + 1 + random.below(chunk_size as u64) as usize;
+        let (bytes, served) = if random.flip() { photo() } else { anything(random, chunks) };
+        let chunk_size = bytes.len().div_ceil(chunks);
+        let chunks = bytes.len().div_ceil(chunk_size);
         let own_id = random.flip();
         Self {
             token: token(user),
-            bytes: random.bytes(length),
+            bytes,
+            served,
             chunk_size,
             way,
             says_offset: random.flip(),
@@ -290,7 +310,7 @@ impl Client {
         assert_eq!(Some(identity(&file)), known, "{id}");
         let served = download(line.host, file["url"].as_str().expect("a link"))?;
         assert_eq!(served.status, 200);
-        assert!(served.body == self.bytes, "{id}: other bytes are served");
+        assert!(served.body == self.served, "{id}: other bytes are served");
         Ok(())
     }
 
