@@ -29,7 +29,8 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         count = count.wrapping_add(1);
         let steps = [changed(&app).await, left_over(&app).await, expired(&app).await];
-        let last = if count % UNCLAIMED_EVERY == 0 { unclaimed(&app).await } else { Ok(()) };
+        let last =
+            if count.is_multiple_of(UNCLAIMED_EVERY) { unclaimed(&app).await } else { Ok(()) };
         for error in steps.into_iter().chain([last]).filter_map(Result::err) {
             tracing::error!(%error, "a step of a sweep failed; the next sweep tries again");
         }

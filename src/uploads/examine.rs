@@ -42,7 +42,7 @@ impl Uploads {
         let keep_metadata = self.limits.keep_metadata;
         let work = move || {
             let mut source = blobs.reader(blob)?;
-            let facts = facts(&mut source, written.size, label)?;
+            let facts = facts(&mut source, written.size, &label)?;
             let patches = if keep_metadata {
                 Vec::new()
             } else {
@@ -55,7 +55,7 @@ impl Uploads {
     }
 }
 
-fn facts(source: &mut Box<dyn Blob>, size: u64, label: Label) -> io::Result<Facts> {
+fn facts(source: &mut Box<dyn Blob>, size: u64, label: &Label) -> io::Result<Facts> {
     let mut head =
         vec![0; usize::try_from(size).map_or(media::SNIFF_LEN, |size| size.min(media::SNIFF_LEN))];
     source.read_exact(&mut head)?;

@@ -79,12 +79,11 @@ impl Uploads {
         match owned(record, request.user)?.state {
             State::Receiving(unfinished) => {
                 let blob = unfinished.blob;
-                match unfinished.finalizing {
-                    Some(finalizing) => self.resume(request.id, blob, *finalizing).await?,
-                    None => {
-                        let finalizing = self.verify(unfinished, &request, &mut known_md5).await?;
-                        self.conclude(request.id, blob, finalizing).await?;
-                    }
+                if let Some(finalizing) = unfinished.finalizing {
+                    self.resume(request.id, blob, *finalizing).await?;
+                } else {
+                    let finalizing = self.verify(unfinished, &request, &mut known_md5).await?;
+                    self.conclude(request.id, blob, finalizing).await?;
                 }
                 self.stored(request.id).await
             }

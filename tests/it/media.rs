@@ -2,6 +2,7 @@
 
 mod delivered;
 mod finalizing;
+mod hostile;
 mod privacy;
 
 use std::io::Cursor;
