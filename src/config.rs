@@ -81,8 +81,15 @@ pub struct Settings {
     pub cors_origins: Option<Vec<Origin>>,
 
     /// Whether / is a page that uploads and lists files [default: only when listening on a loopback address]
-    #[arg(long, env = "HAVERSACK_PAGE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    #[arg(
+        long,
+        env = "HAVERSACK_PAGE",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<bool>,
 
