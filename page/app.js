@@ -59,7 +59,7 @@ function listenForFiles() {
     picker.value = ''; // so that the same file can be chosen again
   });
   addEventListener('paste', ({ clipboardData, target }) => {
-    if (target.closest('input')) return;
+    if (target.closest?.('input')) return;
     add([...(clipboardData?.files ?? [])].map(named));
   });
 }
@@ -67,27 +67,32 @@ function listenForFiles() {
 /** Pasted pictures are all called image.png. */
 function named(file) {
   if (!/^image\.\w+$/.test(file.name)) return file;
+  const { type, lastModified } = file;
   const now = new Date();
-  const time = new Date(now - now.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ').replaceAll(':', '.');
-  return new File([file], file.name.replace('image', `Pasted ${time}`), { type: file.type, lastModified: file.lastModified });
+  const local = new Date(now - now.getTimezoneOffset() * 60_000).toISOString();
+  const time = local.slice(0, 19).replace('T', ' ').replaceAll(':', '.');
+  return new File([file], file.name.replace('image', `Pasted ${time}`), { type, lastModified });
 }
 
 function listenForDrops() {
   let inside = 0; // dragenter and dragleave come in pairs for every element passed
-  const show = () => document.body.classList.toggle('dropping', inside > 0 && !byId('drop').hidden);
-  const ofFiles = (listener) => (event) => {
-    if (!event.dataTransfer?.types.includes('Files')) return;
-    event.preventDefault();
-    listener(event);
-    show();
+  const listeners = {
+    dragenter: () => (inside += 1),
+    dragleave: () => (inside -= 1),
+    dragover: () => {},
+    drop({ dataTransfer }) {
+      inside = 0;
+      add(filesOf(dataTransfer));
+    },
   };
-  addEventListener('dragenter', ofFiles(() => (inside += 1)));
-  addEventListener('dragleave', ofFiles(() => (inside -= 1)));
-  addEventListener('dragover', ofFiles(() => {}));
-  addEventListener('drop', ofFiles(({ dataTransfer }) => {
-    inside = 0;
-    add(filesOf(dataTransfer));
-  }));
+  for (const [name, listener] of Object.entries(listeners)) {
+    addEventListener(name, (event) => {
+      if (!event.dataTransfer?.types.includes('Files')) return;
+      event.preventDefault();
+      listener(event);
+      document.body.classList.toggle('dropping', inside > 0 && !byId('drop').hidden);
+    });
+  }
 }
 
 /** Folders look like files until they are read. */

@@ -75,23 +75,32 @@ function add(file, isNew = false) {
 }
 
 function fill(row, file) {
-  const { filename, filesize, mimetype, duration } = file;
+  const { filename, filesize, mimetype, duration, width, height } = file;
   setText(row.name, filename);
   row.root.dataset.name = filename;
   row.open.title = filename;
-  const facts = [formatBytes(filesize), duration === null ? '' : formatDuration(duration), kindOf(mimetype)];
+  const length = duration === null ? '' : formatDuration(duration);
+  const facts = [formatBytes(filesize), length, width && height ? `${width} × ${height}` : '', kindOf(mimetype)];
   setText(row.meta, facts.filter(Boolean).join(' · '));
   setText(row.verb, canPreview(mimetype) ? 'Preview' : 'Details of');
   setIcon(row.thumb, iconOf(mimetype));
   row.download.href = `${file.url}&download`;
   row.download.download = filename;
-  for (const [part, verb] of [['download', 'Download'], ['copy', 'Copy the link of'], ['delete', 'Delete']]) {
+  for (const [part, verb] of [
+    ['download', 'Download'],
+    ['copy', 'Copy the link of'],
+    ['delete', 'Delete'],
+  ]) {
     setLabel(row[part], `${verb} ${filename}`);
   }
   showThumbnail(row, thumbnailOf(file));
 }
 
-const kindOf = (type) => (type === 'application/octet-stream' ? '' : type.split('/')[1].replace(/^x-|^vnd\./, '').toUpperCase().slice(0, 12));
+/** `image/jpeg` -> `JPEG`; empty where the type says nothing short. */
+function kindOf(type) {
+  const kind = type.split('/')[1].replace(/^x-/, '');
+  return kind === 'octet-stream' || kind.length > 8 ? '' : kind.toUpperCase();
+}
 
 function thumbnailOf({ thumbnail, url, mimetype, filesize }) {
   if (thumbnail) return thumbnail;

@@ -32,8 +32,11 @@ export const formatShare = (share) => `${Math.floor(share * 100)} %`;
 /** `3`, `file` -> `3 files`. */
 export const formatCount = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
-/** A message of the server's as a sentence. */
-export const sentence = (text) => text.replace(/^./, (first) => first.toUpperCase()).replace(/[^.!?…]$/, '$&.');
+/** A message of the server's as a sentence, with large numbers in groups. */
+export function sentence(text) {
+  const grouped = text.replace(/\d{5,}(?= bytes)/g, (count) => number(0).format(count));
+  return grouped.replace(/^./, (first) => first.toUpperCase()).replace(/[^.!?…]$/, '$&.');
+}
 
 /** Bytes per second over the last few seconds; old samples fade out. */
 export class Meter {

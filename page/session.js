@@ -33,7 +33,8 @@ class Session extends EventTarget {
     const before = this.user;
     this.#token = token;
     sessionStorage.setItem(KEY, token);
-    if (before !== null && before !== this.user) location.reload(); // another user's page altogether
+    const another = before !== null && before !== this.user;
+    if (another) location.reload();
     else this.dispatchEvent(new Event('granted'));
     return true;
   }

@@ -169,9 +169,9 @@ export class Upload extends EventTarget {
     } catch (error) {
       if (error.status !== 404) throw error; // 404: no chunk ever arrived
     }
-    const indexes = status.finished ? [[0, Math.ceil(this.size / this.chunkSize)]] : status.parts;
-    for (const [first, last] of indexes) for (let index = first; index <= last; index++) this.#have.add(index);
-    if (!status.finished) this.chunkSize ??= chunkSizeOf(status);
+    this.chunkSize ??= status.finished ? chunkSize : chunkSizeOf(status);
+    const runs = status.finished ? [[0, Math.ceil(this.size / this.chunkSize)]] : status.parts;
+    for (const [first, last] of runs) for (let index = first; index <= last; index++) this.#have.add(index);
     this.sent = status.received;
   }
 
@@ -210,10 +210,14 @@ export class Upload extends EventTarget {
 
   /** How many ms to wait before the next attempt, or null if there is none. */
   #judge(error, failures) {
-    if (!(error instanceof Refusal)) {
-      this.file = null; // moved, changed or deleted since it was chosen
+    if (error instanceof DOMException) {
+      this.file = null; // it can't be read: moved, changed or deleted since it was chosen
       this.#become('needs-file', 'The file was changed or moved. Choose it again to continue.');
       return null;
+    }
+    if (!(error instanceof Refusal)) {
+      console.error(error);
+      return this.#fail('Something in this page went wrong.', 'retry');
     }
     if (error.status === 401) {
       this.#become('held', error.message);
@@ -288,5 +292,8 @@ function chunkSizeOf({ totalparts, totalfilesize, received, parts }) {
   if (count === totalparts) return Math.ceil(totalfilesize / totalparts);
   const size = hasLast ? (totalfilesize - received) / (totalparts - count) : received / count;
   if (Number.isInteger(size) && Math.ceil(totalfilesize / size) === totalparts) return size;
-  throw new Refusal(409, { error: 'Another program began this upload in a way that can’t be continued here.', preventRetry: true });
+  throw new Refusal(409, {
+    error: 'Another program began this upload in a way that can’t be continued here.',
+    preventRetry: true,
+  });
 }

@@ -12,6 +12,8 @@ const ACTIONS = {
   again: { icon: 'retry', label: 'Start again', wide: true },
   choose: { icon: 'folder', label: 'Choose the file', wide: true },
 };
+/** States that are announced when an upload comes to them. */
+const TOLD = ['failed', 'retrying', 'paused', 'needs-file'];
 /** Pictures up to this size are shown while they are uploaded. */
 const PEEK_BYTES = 10_000_000;
 
@@ -91,8 +93,9 @@ function choose(upload, row) {
   row.picker.value = '';
   if (!file) return;
   if (upload.fits(file)) return upload.continueWith(file);
-  const size = file.size === upload.size ? 'has been changed since' : `has ${formatBytes(file.size)}, not ${formatBytes(upload.size)}`;
-  setText(row.meta, `This is another file: it ${size}.`);
+  const [size, expected] = [formatBytes(file.size), formatBytes(upload.size)];
+  const why = file.size === upload.size ? 'has been changed since' : `has ${size}, not ${expected}`;
+  setText(row.meta, `This is another file: it ${why}.`);
   announce(row.meta.textContent);
 }
 
@@ -113,23 +116,33 @@ function draw(upload, row) {
     row.main.classList.toggle('wide', Boolean(action.wide));
     setLabel(row.main, `${action.label}: ${upload.name}`);
   }
-  if (changed && ['failed', 'retrying', 'paused', 'needs-file'].includes(state)) announce(`${upload.name}: ${describe(upload)}`);
+  if (changed && TOLD.includes(state)) announce(`${upload.name}: ${describe(upload)}`);
 }
 
 function describe(upload) {
   const { state, message, size, sent, progress } = upload;
   const at = size ? `${formatShare(progress)} of ${formatBytes(size)}` : formatBytes(sent);
   switch (state) {
-    case 'waiting': return `${size === null ? '' : `${formatBytes(size)} · `}waiting for its turn`;
-    case 'checking': return 'Checking what has arrived…';
-    case 'sending': return [at, upload.meter.describe(upload.remaining)].filter(Boolean).join(' · ');
-    case 'finishing': return 'Finishing…';
-    case 'cancelling': return 'Cancelling…';
-    case 'paused': return `Paused at ${at}`;
-    case 'held': return `${at} · waiting for a new link`;
-    case 'retrying': return `${sentence(message)} Trying again in ${formatWait((upload.retryAt - Date.now()) / 1000)}.`;
-    case 'needs-file': return message || needsFile(upload, at);
-    default: return sentence(message);
+    case 'waiting':
+      return `${size === null ? '' : `${formatBytes(size)} · `}waiting for its turn`;
+    case 'checking':
+      return 'Checking what has arrived…';
+    case 'sending':
+      return [at, upload.meter.describe(upload.remaining)].filter(Boolean).join(' · ');
+    case 'finishing':
+      return 'Finishing…';
+    case 'cancelling':
+      return 'Cancelling…';
+    case 'paused':
+      return `Paused at ${at}`;
+    case 'held':
+      return `${at} · waiting for a new link`;
+    case 'retrying':
+      return `${sentence(message)} Trying again in ${formatWait((upload.retryAt - Date.now()) / 1000)}.`;
+    case 'needs-file':
+      return message || needsFile(upload, at);
+    default:
+      return sentence(message);
   }
 }
 
@@ -149,5 +162,6 @@ function drawTotals() {
   byId('total').hidden = !active && (!done || rows.size > 0);
   byId('total').value = share;
   document.title = active ? `${formatShare(share)} · Haversack` : 'Haversack';
-  setText(byId('pace'), active ? [count > 1 ? `${done} of ${count}` : '', formatShare(share), pace].filter(Boolean).join(' · ') : '');
+  const facts = active ? [count > 1 && `${done} of ${count}`, formatShare(share), pace] : [];
+  setText(byId('pace'), facts.filter(Boolean).join(' · '));
 }

@@ -43,6 +43,7 @@ export async function openHaversack(t, browser, server, { userId = newUser(), co
   const page = await profile.newPage();
   const link = await server.pageLink('--user-id', String(userId));
   const chunks = await watchChunks(page);
+  page.on('filechooser', () => {}); // from now on choosers are caught: one that opens at once would be missed
   await page.goto(link);
   await page.locator('#files').waitFor();
   return { page, context: profile, chunks, link, userId, ...client(page) };
@@ -60,7 +61,8 @@ function client(page) {
     file,
     choose: (...files) => page.setInputFiles('#picker', files),
     /** Resolves when the upload's row is in one of these states. */
-    inState: (name, ...states) => page.locator(states.map((state) => `#upload-rows li[data-name="${name}"][data-state=${state}]`).join()).waitFor(),
+    inState: (name, ...states) =>
+      page.locator(states.map((state) => `#upload-rows li[data-name="${name}"][data-state=${state}]`).join()).waitFor(),
     /** Resolves when the file is in the list and its upload gone. */
     async uploaded(name) {
       await file(name).waitFor();
@@ -114,7 +116,13 @@ async function watchChunks(page) {
 function parse(body) {
   const head = body.subarray(0, 4096).toString('utf8');
   const field = (name) => new RegExp(`name="${name}"\r\n\r\n(.*)\r\n`).exec(head)?.[1];
-  return { uuid: field('uuid'), name: field('filename'), index: Number(field('partindex')), total: Number(field('totalparts')), bytes: body.length };
+  return {
+    uuid: field('uuid'),
+    name: field('filename'),
+    index: Number(field('partindex')),
+    total: Number(field('totalparts')),
+    bytes: body.length,
+  };
 }
 
 /** Drops files on the page: `{name, mimeType, buffer}` each. */
@@ -159,7 +167,10 @@ export async function expectSent(link, sent) {
 
 /** A request to the server in the name of a user. */
 export async function ask(server, userId, path, options = {}) {
-  const response = await fetch(`${server.uploads}${path}`, { ...options, headers: { Authorization: `Bearer ${server.token(userId)}` } });
+  const response = await fetch(`${server.uploads}${path}`, {
+    ...options,
+    headers: { Authorization: `Bearer ${server.token(userId)}` },
+  });
   return { status: response.status, body: await response.json() };
 }
 

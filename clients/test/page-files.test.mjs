@@ -58,7 +58,10 @@ test('without a link the page says how to get one, and takes one that is pasted'
   assert.equal(await page.locator('#drop').isVisible(), false);
   await page.getByLabel('paste a link').fill('open sesame');
   await page.getByRole('button', { name: 'Continue' }).click();
-  await page.getByRole('alert').getByText(/neither a link/).waitFor();
+  await page
+    .getByRole('alert')
+    .getByText(/neither a link/)
+    .waitFor();
   await page.getByLabel('paste a link').fill(await server.pageLink('--user-id', '7'));
   await page.keyboard.press('Enter');
   await page.getByText('User 7').waitFor();
@@ -160,7 +163,11 @@ test('files of any type are downloaded as they are', TIMEOUT, async (t) => {
 
 for (const api of [true, false]) {
   test(`the link is copied ${api ? 'by the clipboard API' : 'without the clipboard API'}`, TIMEOUT, async (t) => {
-    const { page, button } = await open(t, { 'shared.bin': noise(100, 3) }, { permissions: ['clipboard-read', 'clipboard-write'] });
+    const { page, button } = await open(
+      t,
+      { 'shared.bin': noise(100, 3) },
+      { permissions: ['clipboard-read', 'clipboard-write'] },
+    );
     if (!api) await page.evaluate(() => (navigator.clipboard.writeText = () => Promise.reject(new Error('no'))));
     await button('Copy the link of shared.bin').click();
     await page.getByRole('status').getByText('The link is copied.').waitFor();
@@ -194,7 +201,8 @@ test('a file that a message uses is not deleted, and the row says why', TIMEOUT,
 
 test('everything can be done with the keyboard', TIMEOUT, async (t) => {
   const { page, file } = await open(t, { 'keys.png': png(8) });
-  const focused = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText.trim());
+  const focused = () =>
+    page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText.trim());
   const press = async (...keys) => {
     for (const key of keys) await page.keyboard.press(key);
   };
@@ -223,11 +231,20 @@ async function busy(client) {
     const wrong = { 'failed.bin': [409, {}, true], 'retried.bin': [503, { 'Retry-After': '600' }, false] }[chunk.name];
     if (!wrong) return new Promise(() => {});
     const [status, headers, preventRetry] = wrong;
-    await route.fulfill({ status, headers, json: refusal('some_code', `the server says no to ${chunk.name}`, { preventRetry }) });
+    await route.fulfill({
+      status,
+      headers,
+      json: refusal('some_code', `the server says no to ${chunk.name}`, { preventRetry }),
+    });
     return true;
   };
   const long = 'a name that is so long that it can not possibly fit on any screen of any telephone.bin';
-  await drop(client.page, ...['failed.bin', 'paused.bin', 'retried.bin', long, 'sent.png', 'waiting.bin'].map((name) => asFile(name, '', noise(2000))));
+  await drop(
+    client.page,
+    ...['failed.bin', 'paused.bin', 'retried.bin', long, 'sent.png', 'waiting.bin'].map((name) =>
+      asFile(name, '', noise(2000)),
+    ),
+  );
   await client.button('Pause: paused.bin').click();
   await client.inState('failed.bin', 'failed');
   await client.inState('retried.bin', 'retrying');
@@ -243,7 +260,9 @@ test('at 360 pixels nothing scrolls sideways, and every target is large enough f
   const fits = async () => {
     const { wide, small } = await page.evaluate(() => {
       const visible = [...document.querySelectorAll('button, a')].filter((element) => element.checkVisibility());
-      const tooSmall = visible.filter((element) => element.getBoundingClientRect().width < 44 || element.getBoundingClientRect().height < 44);
+      const tooSmall = visible.filter(
+        (element) => element.getBoundingClientRect().width < 44 || element.getBoundingClientRect().height < 44,
+      );
       return { wide: document.documentElement.scrollWidth, small: tooSmall.map((element) => element.outerHTML) };
     });
     assert.equal(wide, 360);
@@ -275,7 +294,10 @@ for (const colorScheme of ['light', 'dark']) {
     const check = async () => {
       const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
       const serious = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-      assert.deepEqual(serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html)}`), []);
+      assert.deepEqual(
+        serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html)}`),
+        [],
+      );
     };
     await check();
     await client.button('Delete dots.png').click();

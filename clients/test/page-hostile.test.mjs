@@ -36,19 +36,27 @@ after(async () => {
 
 const address = () => `http://127.0.0.1:${listener.address().port}`;
 /** What a script does when it runs: it calls, it leaves its mark, it goes elsewhere. */
-const script = (name) => `document.title = 'ran'; new Image().src = '${address()}/heard/${name}'; fetch('${address()}/heard/${name}');`;
+const script = (name) =>
+  `document.title = 'ran'; new Image().src = '${address()}/heard/${name}'; fetch('${address()}/heard/${name}');`;
 
 const HOSTILE = {
-  'svg script': ['picture.svg', (js) => `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>${js}</script></svg>`],
+  'svg script': [
+    'picture.svg',
+    (js) => `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>${js}</script></svg>`,
+  ],
   'svg handler': ['picture.svg', (js) => `<svg xmlns="http://www.w3.org/2000/svg" onload="${js}" width="9" height="9"/>`],
   'svg with html in it': [
     'picture.svg',
-    (js) => `<svg xmlns="http://www.w3.org/2000/svg"><foreignObject><body xmlns="http://www.w3.org/1999/xhtml"><img src="x:" onerror="${js}"/></body></foreignObject></svg>`,
+    (js) =>
+      `<svg xmlns="http://www.w3.org/2000/svg"><foreignObject><body xmlns="http://www.w3.org/1999/xhtml"><img src="x:" onerror="${js}"/></body></foreignObject></svg>`,
   ],
-  'html': ['page.html', (js) => `<!doctype html><title>still</title><script>${js}</script>`],
+  html: ['page.html', (js) => `<!doctype html><title>still</title><script>${js}</script>`],
   'html without a head': ['note.txt', (js) => `<img src="x:" onerror="${js}">`],
   'html called a picture': ['photo.png', (js) => `<html><body onload="${js}">`],
-  'xhtml': ['page.xhtml', (js) => `<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><script>${js}</script></html>`],
+  xhtml: [
+    'page.xhtml',
+    (js) => `<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><script>${js}</script></html>`,
+  ],
   'a gif that is also a script': ['trick.gif', (js) => `GIF89a/*\u0001\u0000*/=1;${js}`],
 };
 
@@ -66,13 +74,20 @@ async function visit(t, url) {
   t.after(() => context.close());
   const page = await context.newPage();
   // What is sent as an attachment ends the navigation with a download instead.
-  await page.goto(url, { waitUntil: 'networkidle' }).catch((error) => assert.match(error.message, /Download is starting|ERR_ABORTED/));
+  await page
+    .goto(url, { waitUntil: 'networkidle' })
+    .catch((error) => assert.match(error.message, /Download is starting|ERR_ABORTED/));
   return page.title();
 }
 
 /** A page of another origin that embeds `link`; its title tells whether a script ran in it. */
 function embedding(link, path) {
-  pages.set(path, `<!doctype html><title>still</title>${Object.values(EMBEDDED).map((write) => write(link)).join('')}`);
+  pages.set(
+    path,
+    `<!doctype html><title>still</title>${Object.values(EMBEDDED)
+      .map((write) => write(link))
+      .join('')}`,
+  );
   return `${address()}${path}`;
 }
 
@@ -92,6 +107,9 @@ for (const [at, [name, [filename, write]]] of Object.entries(HOSTILE).entries())
       assert.notEqual(await visit(t, link), 'ran');
       assert.equal(await visit(t, embedding(link, `/embedding-${at}`)), 'still');
     }
-    assert.deepEqual(heard.filter((path) => path === `/heard/${at}`), []);
+    assert.deepEqual(
+      heard.filter((path) => path === `/heard/${at}`),
+      [],
+    );
   });
 }

@@ -66,7 +66,10 @@ test('a server that is stopped and started under way is waited for', TIMEOUT, as
   const client = await midway(t, { on: own });
   await own.halt();
   client.release();
-  await client.row('large.bin').getByText(/^No connection to the server\. Trying again in/).waitFor();
+  await client
+    .row('large.bin')
+    .getByText(/^No connection to the server\. Trying again in/)
+    .waitFor();
   await own.resume();
   await client.uploaded('large.bin');
   const sent = client.chunks.of('large.bin');
@@ -74,7 +77,7 @@ test('a server that is stopped and started under way is waited for', TIMEOUT, as
   await expectSent(await client.linkOf('large.bin'), large);
 });
 
-test('a file that the browser could not keep is asked for, and recognized when it is dropped or chosen', TIMEOUT, async (t) => {
+test('a file that the browser could not keep is asked for, and recognized when it comes', TIMEOUT, async (t) => {
   const client = await midway(t, {
     async before({ context, page }) {
       await context.addInitScript(() => {
@@ -95,8 +98,14 @@ test('a file that the browser could not keep is asked for, and recognized when i
   await client.page.reload();
   client.chunks.rule = null;
   await client.inState('large.bin', 'needs-file');
-  await client.row('large.bin').getByText(/Choose or drop the same file to continue/).waitFor();
-  await client.row('large.bin').locator('input').setInputFiles(asFile('large.bin', '', noise(999, 1)));
+  await client
+    .row('large.bin')
+    .getByText(/Choose or drop the same file to continue/)
+    .waitFor();
+  await client
+    .row('large.bin')
+    .locator('input')
+    .setInputFiles(asFile('large.bin', '', noise(999, 1)));
   await client.row('large.bin').getByText('This is another file: it has 999 bytes, not 15.7 MB.').waitFor();
   client.chunks.seen.length = 0;
   await client.choose(client.path);
@@ -145,20 +154,31 @@ test('uploads of another user of this browser are left alone', TIMEOUT, async (t
   await again.uploaded('large.bin');
 });
 
-/** Chunk 0 of three, sent by another program. */
-async function begin(userId, name, size) {
+/** Posts fields in the name of a user, as another program would. */
+async function post(userId, path, fields) {
   const body = new FormData();
-  const fields = { partindex: 0, totalparts: 3, totalfilesize: size, ...(name && { filename: name }) };
   for (const [key, value] of Object.entries(fields)) body.append(key, value);
-  body.append('file', new Blob([noise(size, 51).subarray(0, 200_000)]));
-  return (await ask(server, userId, '', { method: 'POST', body })).body.file_uuid;
+  const { status, body: reply } = await ask(server, userId, path, { method: 'POST', body });
+  assert.equal(status, 200, reply.error);
+  return reply;
 }
+
+/** One of three chunks of `noise(size, 51)`, sent by another program; returns the uuid. */
+async function send(userId, index, size, fields) {
+  const file = new Blob([noise(size, 51).subarray(index * 200_000, (index + 1) * 200_000)]);
+  return (await post(userId, '', { partindex: index, totalparts: 3, totalfilesize: size, ...fields, file })).file_uuid;
+}
+
+const begin = (userId, name, size) => send(userId, 0, size, name && { filename: name });
 
 test('an upload that another program began is continued with its file, in its chunks', TIMEOUT, async (t) => {
   const userId = newUser();
   await begin(userId, 'elsewhere.bin', 500_000);
   const client = await openHaversack(t, browser, server, { userId });
-  await client.row('elsewhere.bin').getByText('Unfinished at 40 % of 500 KB. Choose or drop the same file to continue.').waitFor();
+  await client
+    .row('elsewhere.bin')
+    .getByText('Unfinished at 40 % of 500 KB. Choose or drop the same file to continue.')
+    .waitFor();
   await drop(client.page, asFile('elsewhere.bin', '', noise(500_000, 51)));
   await client.uploaded('elsewhere.bin');
   assert.deepEqual(client.chunks.of('elsewhere.bin'), [1, 2]);
@@ -169,10 +189,24 @@ test('an upload that has no name yet gets that of the file that is chosen for it
   const userId = newUser();
   await begin(userId, null, 500_000);
   const client = await openHaversack(t, browser, server, { userId });
-  const [chooser] = await Promise.all([client.page.waitForEvent('filechooser'), client.button('Choose the file: Unnamed upload').click()]);
+  const [chooser] = await Promise.all([
+    client.page.waitForEvent('filechooser'),
+    client.button('Choose the file: Unnamed upload').click(),
+  ]);
   await chooser.setFiles(asFile('named.bin', '', noise(500_000, 51)));
   await client.file('named.bin').waitFor();
   await expectSent(await client.linkOf('named.bin'), noise(500_000, 51));
+});
+
+test('an upload that another program finished in the meantime is not sent again', TIMEOUT, async (t) => {
+  const userId = newUser();
+  const uuid = await begin(userId, 'faster.bin', 500_000);
+  const client = await openHaversack(t, browser, server, { userId });
+  for (const index of [1, 2]) await send(userId, index, 500_000, { uuid });
+  await post(userId, '?done', { uuid, filename: 'faster.bin' });
+  await client.choose(asFile('faster.bin', '', noise(500_000, 51)));
+  await client.uploaded('faster.bin');
+  assert.deepEqual(client.chunks.seen, []);
 });
 
 test('an upload that another program began can be cancelled', TIMEOUT, async (t) => {

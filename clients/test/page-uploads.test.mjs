@@ -28,7 +28,12 @@ const small = noise(70_000, 41);
 
 test('files that are dropped, several at once, come back byte for byte', TIMEOUT, async (t) => {
   const client = await open(t);
-  const files = { 'one.bin': noise(100_000, 1), 'two è 🎒.bin': noise(CHUNK + 1, 2), 'three.png': png(40), 'empty.txt': Buffer.alloc(0) };
+  const files = {
+    'one.bin': noise(100_000, 1),
+    'two è 🎒.bin': noise(CHUNK + 1, 2),
+    'three.png': png(40),
+    'empty.txt': Buffer.alloc(0),
+  };
   await drop(client.page, ...Object.entries(files).map(([name, bytes]) => asFile(name, '', bytes)));
   for (const [name, bytes] of Object.entries(files)) {
     await client.uploaded(name);
@@ -64,10 +69,13 @@ test('the button opens the browser’s own dialog for several files', TIMEOUT, a
 
 test('a picture in the clipboard is pasted under a name of its own', TIMEOUT, async (t) => {
   const client = await open(t, { permissions: ['clipboard-read', 'clipboard-write'] });
-  await client.page.evaluate(async (bytes) => {
-    const picture = new Blob([Uint8Array.from(bytes)], { type: 'image/png' });
-    await navigator.clipboard.write([new ClipboardItem({ 'image/png': picture })]);
-  }, [...png(8)]);
+  await client.page.evaluate(
+    async (bytes) => {
+      const picture = new Blob([Uint8Array.from(bytes)], { type: 'image/png' });
+      await navigator.clipboard.write([new ClipboardItem({ 'image/png': picture })]);
+    },
+    [...png(8)],
+  );
   await client.page.keyboard.press('Control+V');
   const pasted = client.page.locator('#file-rows li');
   await pasted.waitFor();
@@ -83,7 +91,10 @@ test('bars tell how far a file and all together are', TIMEOUT, async (t) => {
   const value = (selector) => client.page.locator(selector).evaluate((bar) => bar.value);
   assert.ok((await value('#upload-rows progress')) < 1);
   assert.ok((await value('#total')) < 1);
-  await client.page.getByText(/\/s · \d+ s left/).first().waitFor();
+  await client.page
+    .getByText(/\/s · \d+ s left/)
+    .first()
+    .waitFor();
   release();
   await client.uploaded('large.bin');
   assert.equal(await value('#total'), 1);
@@ -145,8 +156,14 @@ test('errors of the server are tried again by themselves, after the time it asks
     if (status) return route.fulfill({ status, headers, json }).then(() => true);
   };
   await client.choose(asFile('tried.bin', '', small));
-  await client.row('tried.bin').getByText(/^Something broke\. Trying again in 1 s\.$/).waitFor();
-  await client.row('tried.bin').getByText(/^There are too many\. Trying again in \d s\.$/).waitFor();
+  await client
+    .row('tried.bin')
+    .getByText(/^Something broke\. Trying again in 1 s\.$/)
+    .waitFor();
+  await client
+    .row('tried.bin')
+    .getByText(/^There are too many\. Trying again in \d s\.$/)
+    .waitFor();
   await client.uploaded('tried.bin');
   assert.deepEqual(client.chunks.of('tried.bin'), [0, 0, 0]);
 });
@@ -173,7 +190,10 @@ test('an upload goes on by itself when the network is back', TIMEOUT, async (t) 
   await client.chunks.until(({ index }) => index === 1);
   await client.context.setOffline(true);
   release();
-  await client.row('large.bin').getByText(/^No connection to the server\./).waitFor();
+  await client
+    .row('large.bin')
+    .getByText(/^No connection to the server\./)
+    .waitFor();
   await client.context.setOffline(false);
   await client.uploaded('large.bin');
   assert.ok(client.chunks.of('large.bin').filter((index) => index === 0).length === 1, 'what had arrived was not repeated');
@@ -183,7 +203,10 @@ test('an upload goes on by itself when the network is back', TIMEOUT, async (t) 
 test('why a file is too large stands beside it, and there is nothing to try again', TIMEOUT, async (t) => {
   const client = await open(t);
   await client.choose(...(await onDisk(t, { 'huge.bin': Buffer.alloc(31 << 20), 'fine.bin': small })));
-  await client.row('huge.bin').getByText(/limit is 31457280 bytes/).waitFor();
+  await client
+    .row('huge.bin')
+    .getByText(/limit is 31,457,280 bytes/)
+    .waitFor();
   assert.equal(await client.row('huge.bin').getByRole('button').count(), 1, 'only to take it away');
   await client.uploaded('fine.bin');
   await client.button('Cancel huge.bin').click();
@@ -237,9 +260,15 @@ test('a file that is changed under way is not mixed with its new content', TIMEO
   await client.chunks.until(({ index }) => index === 1);
   await writeFile(path, noise(CHUNK * 3 + 1234, 42));
   release();
-  await client.row('edited.bin').getByText(/was changed or moved/).waitFor();
+  await client
+    .row('edited.bin')
+    .getByText(/was changed or moved/)
+    .waitFor();
   await client.row('edited.bin').locator('input').setInputFiles(path);
-  await client.row('edited.bin').getByText(/another file: it has been changed/).waitFor();
+  await client
+    .row('edited.bin')
+    .getByText(/another file: it has been changed/)
+    .waitFor();
 });
 
 test('names are shown as text, whatever they look like', TIMEOUT, async (t) => {
@@ -277,7 +306,9 @@ test('a token that expires under way is told, and a new link lets the upload go 
   client.chunks.rule = (chunk, route) => {
     if (chunk.index !== 1) return false;
     client.chunks.rule = null;
-    return route.fulfill({ status: 401, json: refusal('not_authenticated', 'the access token has expired') }).then(() => true);
+    return route
+      .fulfill({ status: 401, json: refusal('not_authenticated', 'the access token has expired') })
+      .then(() => true);
   };
   await client.choose(...(await onDisk(t, { 'large.bin': large })));
   await client.page.getByText('The access token has expired.').waitFor();
