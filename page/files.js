@@ -80,7 +80,7 @@ function fill(row, file) {
   row.root.dataset.name = filename;
   row.open.title = filename;
   const length = duration === null ? '' : formatDuration(duration);
-  const facts = [formatBytes(filesize), length, width && height ? `${width} × ${height}` : '', kindOf(mimetype)];
+  const facts = [formatBytes(filesize), length, width && height ? `${width} × ${height}` : kindOf(mimetype)];
   setText(row.meta, facts.filter(Boolean).join(' · '));
   setText(row.verb, canPreview(mimetype) ? 'Preview' : 'Details of');
   setIcon(row.thumb, iconOf(mimetype));
