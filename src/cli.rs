@@ -1,7 +1,9 @@
 //! The command line: one file a command.
 
+mod page_link;
 mod rotate_link_key;
 mod serve;
+mod signing;
 mod token;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -37,6 +39,8 @@ enum Command {
     Token(Box<token::Arguments>),
     /// Sign links with a new key; links of the older ones go on for a while
     RotateLinkKey(Box<rotate_link_key::Arguments>),
+    /// Print a link that opens the server's page for 12 hours
+    PageLink(Box<page_link::Arguments>),
 }
 
 impl Cli {
@@ -46,6 +50,7 @@ impl Cli {
             Command::Serve(source) => serve::run(*source),
             Command::Token(arguments) => token::run(*arguments),
             Command::RotateLinkKey(arguments) => rotate_link_key::run(*arguments),
+            Command::PageLink(arguments) => page_link::run(*arguments),
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,19 @@ pub struct Settings {
     #[arg(long, env = "HAVERSACK_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors_origins: Option<Vec<Origin>>,
+
+    /// Whether / is a page that uploads and lists files [default: only when listening on a loopback address]
+    #[arg(
+        long,
+        env = "HAVERSACK_PAGE",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<bool>,
 
     /// Largest file [default: 5GiB]
     #[arg(long, env = "HAVERSACK_MAX_FILE_SIZE", value_name = "SIZE")]
@@ -190,6 +204,7 @@ pub struct Config {
     pub accel_redirect: Option<AccelPath>,
     pub data_group: Option<Gid>,
     pub cors_origins: Option<Vec<Origin>>,
+    pub page: bool,
     pub limits: Limits,
     pub body: BodyLimits,
     pub header_timeout: Duration,
@@ -267,15 +282,17 @@ impl Config {
             return Err(ConfigError(message.into()));
         }
         let data_group = settings.data_group.as_deref().map(group).transpose()?;
+        let listen = settings.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
         Ok(Self {
             accel_redirect: settings.accel_redirect,
             data_group,
-            listen: settings.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            listen,
             data_dir: settings.data_dir.unwrap_or_else(|| PathBuf::from("haversack-data")),
             jwt_secret: settings.jwt_secret,
             public_url: settings.public_url,
             trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
             cors_origins: settings.cors_origins,
+            page: settings.page.unwrap_or(listen.ip().to_canonical().is_loopback()),
             limits,
             body,
             header_timeout: span(settings.header_timeout, 60),

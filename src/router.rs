@@ -19,13 +19,14 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::app::App;
 use crate::config::Config;
 use crate::routes::request::Peer;
-use crate::routes::{delivery, files, ops, tokens, uploads};
+use crate::routes::{delivery, files, ops, page, tokens, uploads};
 use crate::wire::body::DrainOnDrop;
 use crate::wire::error::{ApiError, log_failures};
 
 /// The whole HTTP interface (protocol, section 1).
 pub fn router(app: Arc<App>) -> Router {
     let cors = cors(&app.config);
+    let page = if app.config.page { page_routes() } else { Router::new() };
     Router::new()
         .route("/api/v2/pm/upload", only("GET, POST", get(uploads::list).post(uploads::post)))
         .route(
@@ -41,8 +42,16 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(|| async { ApiError::not_found() })
         .layer(axum::middleware::from_fn(log_failures))
         .layer(cors)
+        .merge(page) // after CORS: pages of other origins have no business with it
         .layer(DefaultBodyLimit::disable()) // our own limits know the forms
         .with_state(app)
+}
+
+/// The page for people, where it is on.
+fn page_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", only("GET, HEAD", get(page::index)))
+        .route("/page/{file}", only("GET, HEAD", get(page::file)))
 }
 
 /// A path's methods; any other is refused in our shape.

@@ -3,6 +3,7 @@
 pub mod delivery;
 pub mod files;
 pub mod ops;
+pub mod page;
 pub mod request;
 pub mod tokens;
 pub mod uploads;

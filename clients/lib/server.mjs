@@ -27,12 +27,8 @@ function binary() {
   return resolve(found);
 }
 
-/** Starts a server; `env` adds settings such as HAVERSACK_MAX_FILE_SIZE. Call `stop()` when done. */
-export async function startServer(env = {}) {
-  const program = binary();
-  const secret = randomBytes(32).toString('hex');
-  const dataDir = await mkdtemp(join(tmpdir(), 'haversack-clients-'));
-  const settings = { HAVERSACK_LISTEN: '127.0.0.1:0', HAVERSACK_DATA_DIR: dataDir, HAVERSACK_JWT_SECRET: secret, ...env };
+/** Starts the program; resolves with its URL and how to stop it. */
+async function launch(program, settings) {
   const child = spawn(program, ['serve'], { env: { ...process.env, ...settings }, stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
 
@@ -44,7 +40,6 @@ export async function startServer(env = {}) {
     child.kill('SIGTERM');
     const [, signal] = await exited;
     clearTimeout(late);
-    await rm(dataDir, { recursive: true, force: true });
     if (signal === 'SIGKILL') throw new Error(`The server did not stop on SIGTERM. Its log ends:\n${logs}`);
   };
 
@@ -63,20 +58,48 @@ export async function startServer(env = {}) {
   });
 
   try {
-    const url = await ready;
-    return {
-      url,
-      uploads: `${url}/api/v2/pm/upload/`,
-      token: (userId = 1) => signToken(secret, { userId }),
-      /** The token that `haversack token` itself prints for this server. */
-      async printedToken(...args) {
-        const { stdout } = await promisify(execFile)(program, ['token', ...args], { env: { ...process.env, ...settings } });
-        return stdout.trim();
-      },
-      stop,
-    };
+    return { url: await ready, stop };
   } catch (error) {
     await stop().catch(() => {});
     throw new Error(`${error.message} Its log ends:\n${logs}`);
   }
+}
+
+/** Starts a server; `env` adds settings such as HAVERSACK_MAX_FILE_SIZE. Call `stop()` when done. */
+export async function startServer(env = {}) {
+  const program = binary();
+  const secret = randomBytes(32).toString('hex');
+  const dataDir = await mkdtemp(join(tmpdir(), 'haversack-clients-'));
+  const settings = { HAVERSACK_LISTEN: '127.0.0.1:0', HAVERSACK_DATA_DIR: dataDir, HAVERSACK_JWT_SECRET: secret, ...env };
+  const forget = () => rm(dataDir, { recursive: true, force: true });
+  let running = await launch(program, settings).catch(async (error) => {
+    await forget();
+    throw error;
+  });
+  const { url } = running;
+  // Started again, it is found at the same address.
+  const again = { ...settings, HAVERSACK_LISTEN: new URL(url).host };
+  const print = async (...args) => {
+    const { stdout } = await promisify(execFile)(program, args, { env: { ...process.env, ...again } });
+    return stdout.trim();
+  };
+
+  return {
+    url,
+    uploads: `${url}/api/v2/pm/upload/`,
+    token: (userId = 1, ttl = undefined) => signToken(secret, { userId, ttl }),
+    /** The token that `haversack token` itself prints for this server. */
+    printedToken: (...args) => print('token', ...args),
+    /** The link that `haversack page-link` prints for this server. */
+    pageLink: (...args) => print('page-link', ...args),
+    /** Stops it for a while; its data stay. */
+    halt: () => running.stop(),
+    /** Starts it again after a halt. */
+    async resume() {
+      running = await launch(program, again);
+    },
+    async stop() {
+      await running.stop().finally(forget);
+    },
+  };
 }

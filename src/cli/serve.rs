@@ -1,11 +1,12 @@
 //! `haversack serve`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::page_link;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Source, unknown_variables};
@@ -59,6 +60,9 @@ async fn serve(config: Config) -> Result<(), ConfigError> {
     config.listen = address;
     let app = App::open(config, Clock::system()).await?;
     announce(&format!("listening on http://{address}")).map_err(failed)?;
+    if app.config.page && std::io::stderr().is_terminal() {
+        show_link(&app.config)?;
+    }
     let shutdown = async {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -74,4 +78,11 @@ fn announce(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
+}
+
+/// A link to the page for the person at the terminal. It is no log: it holds a token, and never goes into a
+/// file.
+fn show_link(config: &Config) -> Result<(), ConfigError> {
+    let link = page_link::link(config, page_link::DEFAULT_USER)?;
+    writeln!(std::io::stderr(), "open {link}").map_err(|error| ConfigError(error.to_string()))
 }

@@ -1,13 +1,12 @@
 //! `haversack token`.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::auth::{Caller, sign};
-use crate::clock::Clock;
-use crate::config::{ConfigError, Secret, Settings, Source, Span};
+use super::signing::{Signing, token};
+use crate::auth::Caller;
+use crate::config::{ConfigError, Settings, Span};
 use crate::ids::UserId;
 
 #[derive(Args, Debug)]
@@ -29,29 +28,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TIME", default_value = "1h")]
     ttl: Span,
 
-    /// The server's data directory, whose secret signs when no other is configured
-    /// [default: ./haversack-data]
-    #[arg(long, env = "HAVERSACK_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-
-    /// The secret that the server shares with the application
-    #[arg(long, env = "HAVERSACK_JWT_SECRET", value_name = "SECRET", hide_env_values = true)]
-    jwt_secret: Option<Secret>,
-
-    /// The server's configuration file
-    #[arg(long, env = "HAVERSACK_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    signing: Signing,
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
-    let settings = Settings {
-        data_dir: arguments.data_dir,
-        jwt_secret: arguments.jwt_secret,
-        ..Settings::default()
-    };
-    let secret = Source { config: arguments.config, settings }.load()?.secret()?;
+    let config = arguments.signing.load(Settings::default())?;
     let caller = arguments.user_id.map_or(Caller::Service, |id| Caller::User(UserId(id)));
-    let now = Clock::system().unix_secs();
-    let token = sign(secret.as_bytes(), caller, now, arguments.ttl.0.as_secs());
+    let token = token(&config, caller, arguments.ttl.0.as_secs())?;
     writeln!(std::io::stdout(), "{token}").map_err(|error| ConfigError(error.to_string()))
 }

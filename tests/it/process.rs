@@ -7,6 +7,7 @@ pub(crate) mod http;
 mod killing;
 pub(crate) mod ledger;
 mod nginx;
+mod page;
 pub(crate) mod program;
 mod rotation;
 mod secrecy;

@@ -16,6 +16,7 @@ mod limits;
 mod links;
 mod list;
 mod ownership;
+mod page;
 mod placement;
 mod placement_errors;
 mod replies;

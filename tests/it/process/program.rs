@@ -107,6 +107,11 @@ impl Server {
         server
     }
 
+    /// The next line on standard output, after the first.
+    pub(crate) fn next_line(&self) -> String {
+        self.more_lines.recv_timeout(PATIENCE).expect("a line")
+    }
+
     /// What it has logged so far.
     pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().expect("no panic").clone()

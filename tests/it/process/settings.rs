@@ -83,7 +83,7 @@ fn everything_can_be_set_in_the_file_alone() {
     let text = format!(
         "listen = \"127.0.0.1:0\"\ndata_dir = {data:?}\njwt_secret = \"{SECRET}\"\n\
          public_url = \"https://media.example\"\ntrusted_proxies = [\"10.0.0.0/8\"]\n\
-         cors_origins = [\"https://chat.example\"]\nmax_file_size = \"10MiB\"\n\
+         cors_origins = [\"https://chat.example\"]\npage = true\nmax_file_size = \"10MiB\"\n\
          max_chunk_size = 204800\nmax_parts = 52\nmax_fields = 20\nmax_field_size = \"1KiB\"\n\
          max_unfinished = 3\nupload_ttl = \"2d\"\nbody_timeout = 60\nbody_idle_timeout = \"5s\"\n\
          header_timeout = \"5s\"\nshutdown_timeout = \"1s\"\nlog = \"warn\"\n"
@@ -148,6 +148,7 @@ fn values_that_can_not_be_used_are_refused_by_name() {
         ("cors-origins", "chat.example.org", "https://chat.example.org"),
         ("trusted-proxies", "10.0.0.0/33", ""),
         ("listen", "nowhere", ""),
+        ("page", "maybe", ""),
     ] {
         let flag = format!("--{setting}={value}");
         let expected = [setting, right];
@@ -213,7 +214,7 @@ fn the_help_tells_every_option_its_variable_and_its_default() {
 
 #[test]
 fn the_help_never_shows_a_secret_that_is_set() {
-    for command in ["serve", "token"] {
+    for command in ["serve", "token", "page-link"] {
         let help = run(haversack(&[command, "--help"]).env("HAVERSACK_JWT_SECRET", SECRET));
         assert!(help.status.success() && !help.stdout.contains(SECRET));
     }
@@ -223,7 +224,7 @@ fn the_help_never_shows_a_secret_that_is_set() {
 fn the_help_of_the_program_names_its_commands() {
     let help = run(&mut haversack(&["--help"]));
     assert!(help.status.success() && help.stderr.is_empty());
-    for text in ["serve", "token", "/api/v2/pm/upload/", "?done"] {
+    for text in ["serve", "token", "page-link", "/api/v2/pm/upload/", "?done"] {
         assert!(help.stdout.contains(text), "{text:?} is not in {}", help.stdout);
     }
     let version = run(&mut haversack(&["--version"])).stdout;

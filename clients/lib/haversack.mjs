@@ -1,0 +1,185 @@
+// The server's own page in Chromium: opened by its link, watched for trouble, and fed with files. A page that breaks its
+// own Content-Security-Policy, logs an error or asks another origin fails its test.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const PATIENCE_MS = 20_000;
+/** What the page cuts files into. */
+export const CHUNK = 5 * 1024 * 1024;
+
+/** A browser profile of its own for test `t`; `trouble` fails the test when it ends. */
+export async function openProfile(t, browser, server, options = {}) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE_MS);
+  const trouble = [];
+  const { origin } = new URL(server.url);
+  await context.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => {
+      console.error(`policy: ${violatedDirective} ${blockedURI}`);
+    });
+  });
+  context.on('weberror', (error) => trouble.push(`page error: ${error.error().message}`));
+  context.on('console', (message) => {
+    const refused = message.text().startsWith('Failed to load resource') && message.location().url.includes('/api/');
+    if (message.type() === 'error' && !refused) trouble.push(`console: ${message.text()} ${message.location().url}`);
+  });
+  context.on('request', (request) => {
+    const url = new URL(request.url());
+    if (url.protocol.startsWith('http') && url.origin !== origin) trouble.push(`another origin: ${url}`);
+  });
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(trouble, []);
+  });
+  return context;
+}
+
+/** Opens the page by a link for `userId`; resolves when it has shown its list. */
+export async function openHaversack(t, browser, server, { userId = newUser(), context, ...options } = {}) {
+  const profile = context ?? (await openProfile(t, browser, server, options));
+  const page = await profile.newPage();
+  const link = await server.pageLink('--user-id', String(userId));
+  const chunks = await watchChunks(page);
+  page.on('filechooser', () => {}); // from now on choosers are caught: one that opens at once would be missed
+  await page.goto(link);
+  await page.locator('#files').waitFor();
+  return { page, context: profile, chunks, link, userId, ...client(page) };
+}
+
+let users = 100;
+/** A user whom no other test of this process has. */
+export const newUser = () => (users += 1);
+
+function client(page) {
+  const row = (name) => page.locator(`#upload-rows li[data-name="${name}"]`);
+  const file = (name) => page.locator(`#file-rows li[data-name="${name}"]`);
+  return {
+    row,
+    file,
+    choose: (...files) => page.setInputFiles('#picker', files),
+    /** Resolves when the upload's row is in one of these states. */
+    inState: (name, ...states) =>
+      page.locator(states.map((state) => `#upload-rows li[data-name="${name}"][data-state=${state}]`).join()).waitFor(),
+    /** Resolves when the file is in the list and its upload gone. */
+    async uploaded(name) {
+      await file(name).waitFor();
+      await row(name).waitFor({ state: 'detached' });
+    },
+    /** The link of a listed file, without what makes it a download. */
+    linkOf: async (name) => (await file(name).locator('a').getAttribute('href')).replace(/&download$/, ''),
+    button: (name) => page.getByRole('button', { name, exact: true }),
+  };
+}
+
+/**
+ * Sees every chunk before it leaves. `chunks.rule` may be set to a function of the chunk and its Playwright route: it
+ * answers in the server's stead if it returns true; a promise holds the chunk back.
+ */
+async function watchChunks(page) {
+  const chunks = { seen: [], rule: null };
+  const waiters = new Set();
+  chunks.until = (test) =>
+    new Promise((resolve) => {
+      const look = () => chunks.seen.some(test) && (waiters.delete(look), resolve());
+      waiters.add(look);
+      look();
+    });
+  /** Indexes that were sent for `name`, in order. */
+  chunks.of = (name) => chunks.seen.filter((chunk) => chunk.name === name).map((chunk) => chunk.index);
+  /** Holds back chunk `index` of `name` until the returned function is called. */
+  chunks.hold = (name, index) => {
+    let release;
+    const released = new Promise((resolve) => (release = resolve));
+    chunks.rule = async (chunk) => {
+      if (chunk.name === name && chunk.index === index) await released;
+    };
+    return () => {
+      chunks.rule = null;
+      release();
+    };
+  };
+  await page.route('**/api/v2/pm/upload/', async (route) => {
+    if (route.request().method() !== 'POST') return route.continue();
+    const chunk = parse(route.request().postDataBuffer());
+    chunks.seen.push(chunk);
+    for (const look of waiters) look();
+    const answered = await chunks.rule?.(chunk, route);
+    // The page may have given the request up in the meantime.
+    if (!answered) await route.continue().catch(() => {});
+  });
+  return chunks;
+}
+
+function parse(body) {
+  const head = body.subarray(0, 4096).toString('utf8');
+  const field = (name) => new RegExp(`name="${name}"\r\n\r\n(.*)\r\n`).exec(head)?.[1];
+  return {
+    uuid: field('uuid'),
+    name: field('filename'),
+    index: Number(field('partindex')),
+    total: Number(field('totalparts')),
+    bytes: body.length,
+  };
+}
+
+/** Drops files on the page: `{name, mimeType, buffer}` each. */
+export async function drop(page, ...files) {
+  const plain = files.map(({ name, mimeType, buffer }) => ({ name, mimeType, base64: buffer.toString('base64') }));
+  const transfer = await page.evaluateHandle(async (files) => {
+    const transfer = new DataTransfer();
+    for (const { name, mimeType, base64 } of files) {
+      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      transfer.items.add(new File([bytes], name, { type: mimeType }));
+    }
+    return transfer;
+  }, plain);
+  await page.dispatchEvent('main', 'drop', { dataTransfer: transfer });
+}
+
+/** A folder with files of these names and bytes, for test `t`; returns their paths. */
+export async function onDisk(t, files) {
+  const folder = await mkdtemp(join(tmpdir(), 'haversack-page-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const paths = Object.keys(files).map((name) => join(folder, name));
+  await Promise.all(paths.map((path, at) => writeFile(path, Object.values(files)[at])));
+  return paths;
+}
+
+/** A refusal in the server's one shape. */
+export const refusal = (code, message, more = {}) => ({
+  errors: [{ code, message }],
+  success: false,
+  error: message,
+  preventRetry: false,
+  ...more,
+});
+
+/** The bytes behind `link` are `sent`; large ones are compared by their hash. */
+export async function expectSent(link, sent) {
+  const response = await fetch(link);
+  assert.equal(response.status, 200, link);
+  const hash = (bytes) => createHash('sha256').update(bytes).digest('hex');
+  assert.equal(hash(Buffer.from(await response.arrayBuffer())), hash(sent), 'the same bytes as went in');
+}
+
+/** A request to the server in the name of a user. */
+export async function ask(server, userId, path, options = {}) {
+  const response = await fetch(`${server.uploads}${path}`, {
+    ...options,
+    headers: { Authorization: `Bearer ${server.token(userId)}` },
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+/** Stores a file without the page. */
+export async function store(server, userId, name, bytes) {
+  const body = new FormData();
+  body.append('filename', name);
+  body.append('file', new Blob([bytes]), name);
+  const { status, body: file } = await ask(server, userId, '', { method: 'POST', body });
+  assert.equal(status, 200, file.error);
+  return file;
+}

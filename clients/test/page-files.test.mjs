@@ -1,0 +1,330 @@
+// The server's own page: how it opens, its list of files, and how it can be used by anybody, on anything.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { asFile, launchBrowser } from '../lib/browser.mjs';
+import { CHUNK, ask, drop, expectSent, newUser, openHaversack, openProfile, refusal, store } from '../lib/haversack.mjs';
+import { mp4, noise, pdf, png, wav } from '../lib/samples.mjs';
+import { startServer } from '../lib/server.mjs';
+
+const TIMEOUT = { timeout: 60_000 };
+const AXE = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+
+let server, browser;
+
+before(async () => {
+  server = await startServer();
+  browser = await launchBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** The page of a user who has these files. */
+async function open(t, files = {}, options = {}) {
+  const userId = newUser();
+  for (const [name, bytes] of Object.entries(files)) await store(server, userId, name, bytes);
+  return openHaversack(t, browser, server, { userId, ...options });
+}
+
+test('the link opens the page, and its token stays in this tab’s session alone', TIMEOUT, async (t) => {
+  const { page, context, link, userId } = await open(t);
+  await page.getByText('Nothing here yet').waitFor();
+  assert.equal(page.url(), `${server.url}/`, 'the address bar shows no token');
+  assert.equal(await page.locator('#who').textContent(), `User ${userId}`);
+  const token = link.split('#token=')[1];
+  assert.deepEqual(await page.evaluate(() => Object.values(sessionStorage)), [token]);
+  assert.deepEqual(await page.evaluate(() => Object.values(localStorage)), []);
+  assert.deepEqual(await context.cookies(), []);
+  await page.reload();
+  await page.locator('#files').waitFor();
+});
+
+test('the link that is printed without options is that of user 1', TIMEOUT, async (t) => {
+  const context = await openProfile(t, browser, server);
+  const page = await context.newPage();
+  await page.goto(await server.pageLink());
+  await page.getByText('User 1', { exact: true }).waitFor();
+});
+
+test('without a link the page says how to get one, and takes one that is pasted', TIMEOUT, async (t) => {
+  const context = await openProfile(t, browser, server);
+  const page = await context.newPage();
+  await page.goto(server.url);
+  await page.getByText('haversack page-link').waitFor();
+  assert.equal(await page.locator('#drop').isVisible(), false);
+  await page.getByLabel('paste a link').fill('open sesame');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page
+    .getByRole('alert')
+    .getByText(/neither a link/)
+    .waitFor();
+  await page.getByLabel('paste a link').fill(await server.pageLink('--user-id', '7'));
+  await page.keyboard.press('Enter');
+  await page.getByText('User 7').waitFor();
+  await page.locator('#gate').waitFor({ state: 'hidden' });
+});
+
+test('an expired link says so, and how to get another; that one opens in the same tab', TIMEOUT, async (t) => {
+  const context = await openProfile(t, browser, server);
+  const page = await context.newPage();
+  await page.goto(`${server.url}/#token=${server.token(8, -1)}`);
+  await page.getByText('The access token has expired.').waitFor();
+  await page.getByText('haversack page-link').waitFor();
+  await page.goto(await server.pageLink('--user-id', '8')); // only the fragment differs: nothing is loaded again
+  await page.getByText('Nothing here yet').waitFor();
+});
+
+test('a link of another user, opened in the same tab, shows that user’s files', TIMEOUT, async (t) => {
+  const client = await open(t, { 'first.bin': noise(10) });
+  const other = newUser();
+  await store(server, other, 'second.bin', noise(10));
+  await client.page.goto(await server.pageLink('--user-id', String(other)));
+  await client.file('second.bin').waitFor();
+  assert.equal(await client.file('first.bin').count(), 0);
+});
+
+test('a list that can not be had says why, and can be asked for again', TIMEOUT, async (t) => {
+  const context = await openProfile(t, browser, server);
+  const page = await context.newPage();
+  let broken = true;
+  await page.route('**/pm/upload/?cursor=', (route) => {
+    if (!broken) return route.continue();
+    return route.fulfill({ status: 500, json: refusal('internal', 'the disk is full of bees') });
+  });
+  await page.goto(await server.pageLink());
+  await page.getByText('The disk is full of bees.').waitFor();
+  broken = false;
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.locator('#files').waitFor();
+});
+
+test('the list is newest first, and goes on page by page', TIMEOUT, async (t) => {
+  const names = Array.from({ length: 53 }, (_, at) => [`${at}.bin`, noise(10, at)]);
+  const { page, button } = await open(t, Object.fromEntries(names.map(([name, bytes]) => [`f${name}`, bytes])));
+  const rows = page.locator('#file-rows li');
+  assert.equal(await rows.count(), 50);
+  assert.equal(await rows.first().getAttribute('data-name'), 'f52.bin');
+  await button('Show more').click();
+  await rows.nth(52).waitFor();
+  assert.equal(await rows.last().getAttribute('data-name'), 'f0.bin');
+  await button('Show more').waitFor({ state: 'hidden' });
+});
+
+test('pictures, videos and sounds are shown and played in a dialog', TIMEOUT, async (t) => {
+  const { page, button } = await open(t, { 'dots.png': png(64), 'clip.mp4': mp4(), 'silence.wav': wav() });
+  await page.locator('#file-rows li[data-name="dots.png"] img').waitFor();
+  for (const [name, selector, works] of [
+    ['dots.png', 'img', (image) => image.decode().then(() => image.naturalWidth === 64)],
+    ['clip.mp4', 'video', (video) => video.play().then(() => video.videoWidth === 64)],
+    ['silence.wav', 'audio', (audio) => audio.play().then(() => audio.duration === 1)],
+  ]) {
+    await page.getByRole('button', { name: `Preview ${name}` }).click();
+    const shown = page.getByRole('dialog', { name }).locator(selector);
+    await shown.waitFor();
+    assert.equal(await shown.evaluate(works), true, name);
+    if (selector === 'img') await page.keyboard.press('Escape');
+    else await button('Close').click();
+    await page.getByRole('dialog').waitFor({ state: 'hidden' });
+    await shown.waitFor({ state: 'detached' }); // nothing plays on
+  }
+});
+
+test('a thumbnail that comes a little later is shown', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const big = Buffer.concat([png(8), noise(1_100_000)]); // too large to stand for itself
+  await client.choose(asFile('later.png', 'image/png', big));
+  await client.uploaded('later.png');
+  const { uuid } = client.chunks.seen[0];
+  const body = new FormData();
+  body.append('file', new Blob([png(8)]), 'thumbnail.png');
+  body.append('parentuuid', uuid);
+  assert.equal((await ask(server, client.userId, '', { method: 'POST', body })).status, 200);
+  await client.file('later.png').locator('img').waitFor();
+});
+
+test('files of any type are downloaded as they are', TIMEOUT, async (t) => {
+  const bytes = pdf(5000);
+  const { page, button } = await open(t, { 'report.pdf': bytes });
+  const saved = async (click) => {
+    const [download] = await Promise.all([page.waitForEvent('download'), click()]);
+    assert.equal(download.suggestedFilename(), 'report.pdf');
+    assert.ok((await readFile(await download.path())).equals(bytes));
+  };
+  await saved(() => page.getByRole('link', { name: 'Download report.pdf' }).click());
+  await page.getByRole('button', { name: 'Details of report.pdf' }).click();
+  await page.getByText('This can’t be shown here.').waitFor();
+  await saved(() => page.getByRole('dialog').getByRole('link', { name: 'Download' }).click());
+  await button('Close').click();
+});
+
+for (const api of [true, false]) {
+  test(`the link is copied ${api ? 'by the clipboard API' : 'without the clipboard API'}`, TIMEOUT, async (t) => {
+    const { page, button } = await open(
+      t,
+      { 'shared.bin': noise(100, 3) },
+      { permissions: ['clipboard-read', 'clipboard-write'] },
+    );
+    if (!api) await page.evaluate(() => (navigator.clipboard.writeText = () => Promise.reject(new Error('no'))));
+    await button('Copy the link of shared.bin').click();
+    await page.getByRole('status').getByText('The link is copied.').waitFor();
+    const link = await page.evaluate(() => navigator.clipboard.readText());
+    await expectSent(link, noise(100, 3));
+  });
+}
+
+test('a file is deleted after a question in its row, and its link is dead', TIMEOUT, async (t) => {
+  const client = await open(t, { 'doomed.bin': noise(100) });
+  const link = await client.linkOf('doomed.bin');
+  await client.button('Delete doomed.bin').click();
+  await client.button('Keep').click();
+  await expectSent(link, noise(100));
+  await client.button('Delete doomed.bin').click();
+  await client.button('Delete').click();
+  await client.file('doomed.bin').waitFor({ state: 'detached' });
+  await client.page.getByText('Nothing here yet').waitFor();
+  assert.equal((await fetch(link)).status, 410);
+});
+
+test('a file that a message uses is not deleted, and the row says why', TIMEOUT, async (t) => {
+  const client = await open(t, { 'attached.bin': noise(100) });
+  await client.page.route('**/pm/upload/*/', (route) =>
+    route.fulfill({ status: 409, json: refusal('attached', 'a message uses this file', { preventRetry: true }) }),
+  );
+  await client.button('Delete attached.bin').click();
+  await client.button('Delete').click();
+  await client.file('attached.bin').getByText('A message uses this file.').waitFor();
+});
+
+test('everything can be done with the keyboard', TIMEOUT, async (t) => {
+  const { page, file } = await open(t, { 'keys.png': png(8) });
+  const focused = () =>
+    page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText.trim());
+  const press = async (...keys) => {
+    for (const key of keys) await page.keyboard.press(key);
+  };
+  await press('Tab');
+  assert.equal(await focused(), 'Choose files');
+  await Promise.all([page.waitForEvent('filechooser'), press('Enter')]);
+  await press('Tab');
+  assert.match(await focused(), /^Preview\s+keys\.png/);
+  await press('Enter');
+  await page.getByRole('dialog').waitFor();
+  await press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  assert.match(await focused(), /^Preview\s+keys\.png/, 'the focus is back where it was');
+  await press('Tab', 'Tab', 'Tab', 'Enter');
+  assert.equal(await focused(), 'Keep', 'the harmless answer has the focus');
+  await press('Escape');
+  assert.equal(await focused(), 'Delete keys.png');
+  await press('Enter', 'Tab', 'Enter');
+  await file('keys.png').waitFor({ state: 'detached' });
+  assert.equal(await focused(), 'Choose files', 'the focus is not lost with the row');
+});
+
+/** Fills the page with uploads in many states: sending, paused, failed, waiting for a retry and for its turn. */
+async function busy(client) {
+  client.chunks.rule = async (chunk, route) => {
+    const wrong = { 'failed.bin': [409, {}, true], 'retried.bin': [503, { 'Retry-After': '600' }, false] }[chunk.name];
+    if (!wrong) return new Promise(() => {});
+    const [status, headers, preventRetry] = wrong;
+    await route.fulfill({
+      status,
+      headers,
+      json: refusal('some_code', `the server says no to ${chunk.name}`, { preventRetry }),
+    });
+    return true;
+  };
+  const long = 'a name that is so long that it can not possibly fit on any screen of any telephone.bin';
+  await drop(
+    client.page,
+    ...['failed.bin', 'paused.bin', 'retried.bin', long, 'sent.png', 'waiting.bin'].map((name) =>
+      asFile(name, '', noise(2000)),
+    ),
+  );
+  await client.button('Pause: paused.bin').click();
+  await client.inState('failed.bin', 'failed');
+  await client.inState('retried.bin', 'retrying');
+  await client.inState(long, 'sending');
+}
+
+const KINDS = { 'dots.png': png(32), 'clip.mp4': mp4(), [`${'long'.repeat(40)}.pdf`]: pdf() };
+
+test('at 360 pixels nothing scrolls sideways, and every target is large enough for a finger', TIMEOUT, async (t) => {
+  const client = await open(t, KINDS, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+  const { page } = client;
+  await busy(client);
+  const fits = async () => {
+    const { wide, small } = await page.evaluate(() => {
+      const visible = [...document.querySelectorAll('button, a')].filter((element) => element.checkVisibility());
+      const tooSmall = visible.filter(
+        (element) => element.getBoundingClientRect().width < 44 || element.getBoundingClientRect().height < 44,
+      );
+      return { wide: document.documentElement.scrollWidth, small: tooSmall.map((element) => element.outerHTML) };
+    });
+    assert.equal(wide, 360);
+    assert.deepEqual(small, []);
+  };
+  await fits();
+  await client.button('Delete dots.png').click();
+  await fits();
+  await page.getByRole('button', { name: 'Preview clip.mp4' }).click();
+  await page.locator('video').waitFor();
+  await fits();
+  await page.keyboard.press('Escape');
+  await page.evaluate(() => sessionStorage.clear());
+  await page.goto('about:blank');
+  await page.goto(server.url);
+  await page.locator('#gate').waitFor();
+  await fits();
+});
+
+for (const colorScheme of ['light', 'dark']) {
+  test(`nobody is shut out, in ${colorScheme} colours`, TIMEOUT, async (t) => {
+    const client = await open(t, KINDS, { colorScheme, reducedMotion: 'reduce' });
+    const { page } = client;
+    const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = Math.max(...ground.match(/\d+/g).map(Number)) > 128;
+    assert.equal(light, colorScheme === 'light', ground);
+    await busy(client);
+    await page.evaluate(AXE);
+    const check = async () => {
+      const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+      const serious = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+      assert.deepEqual(
+        serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html)}`),
+        [],
+      );
+    };
+    await check();
+    await client.button('Delete dots.png').click();
+    await check();
+    await page.getByRole('button', { name: 'Preview dots.png' }).click();
+    await check();
+    await page.keyboard.press('Escape');
+    await page.evaluate(() => sessionStorage.clear());
+    await page.goto('about:blank');
+    await page.goto(`${server.url}/#token=${server.token(8, -1)}`);
+    await page.getByText('has expired').waitFor();
+    await page.evaluate(AXE);
+    await check();
+  });
+}
+
+test('the progress of a large file is no stream of announcements', TIMEOUT, async (t) => {
+  const client = await open(t);
+  await client.page.evaluate(() => {
+    globalThis.announced = [];
+    new MutationObserver(() => globalThis.announced.push(document.querySelector('#status').textContent)).observe(
+      document.querySelector('#status'),
+      { childList: true, characterData: true, subtree: true },
+    );
+  });
+  await client.choose(asFile('quiet.bin', '', noise(CHUNK * 3, 4)));
+  await client.uploaded('quiet.bin');
+  const announced = await client.page.evaluate(() => globalThis.announced);
+  assert.deepEqual(announced, ['1 file added', 'quiet.bin: uploaded']);
+});

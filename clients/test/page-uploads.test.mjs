@@ -1,0 +1,321 @@
+// The server's own page: how files come in, and what happens to them on the way.
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { asFile, launchBrowser } from '../lib/browser.mjs';
+import { CHUNK, ask, drop, expectSent, onDisk, openHaversack, refusal } from '../lib/haversack.mjs';
+import { noise, png } from '../lib/samples.mjs';
+import { startServer } from '../lib/server.mjs';
+
+const TIMEOUT = { timeout: 60_000 };
+const V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+let server, browser;
+
+before(async () => {
+  server = await startServer({ HAVERSACK_MAX_FILE_SIZE: '30MiB' });
+  browser = await launchBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const open = (t, options) => openHaversack(t, browser, server, options);
+const large = noise(CHUNK * 3 + 1234, 40); // four chunks
+const small = noise(70_000, 41);
+
+test('files that are dropped, several at once, come back byte for byte', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const files = {
+    'one.bin': noise(100_000, 1),
+    'two è 🎒.bin': noise(CHUNK + 1, 2),
+    'three.png': png(40),
+    'empty.txt': Buffer.alloc(0),
+  };
+  await drop(client.page, ...Object.entries(files).map(([name, bytes]) => asFile(name, '', bytes)));
+  for (const [name, bytes] of Object.entries(files)) {
+    await client.uploaded(name);
+    await expectSent(await client.linkOf(name), bytes);
+  }
+  assert.equal(await client.page.locator('#uploads-title').textContent(), '4 files uploaded');
+  assert.equal(await client.page.locator('#total').evaluate((bar) => bar.value), 1);
+});
+
+test('the whole window shows that it takes what is dragged over it', TIMEOUT, async (t) => {
+  const { page } = await open(t);
+  const curtain = page.locator('#curtain');
+  const dataTransfer = await page.evaluateHandle(() => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File(['x'], 'x.txt'));
+    return transfer;
+  });
+  assert.equal(await curtain.isVisible(), false);
+  await page.dispatchEvent('#files', 'dragenter', { dataTransfer });
+  await curtain.waitFor();
+  await page.dispatchEvent('#files', 'dragleave', { dataTransfer });
+  await curtain.waitFor({ state: 'hidden' });
+});
+
+test('the button opens the browser’s own dialog for several files', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const [chooser] = await Promise.all([client.page.waitForEvent('filechooser'), client.button('Choose files').click()]);
+  assert.equal(chooser.isMultiple(), true);
+  await chooser.setFiles([asFile('chosen.bin', '', small), asFile('too.bin', '', small)]);
+  await client.uploaded('chosen.bin');
+  await client.uploaded('too.bin');
+});
+
+test('a picture in the clipboard is pasted under a name of its own', TIMEOUT, async (t) => {
+  const client = await open(t, { permissions: ['clipboard-read', 'clipboard-write'] });
+  await client.page.evaluate(
+    async (bytes) => {
+      const picture = new Blob([Uint8Array.from(bytes)], { type: 'image/png' });
+      await navigator.clipboard.write([new ClipboardItem({ 'image/png': picture })]);
+    },
+    [...png(8)],
+  );
+  await client.page.keyboard.press('Control+V');
+  const pasted = client.page.locator('#file-rows li');
+  await pasted.waitFor();
+  assert.match(await pasted.getAttribute('data-name'), /^Pasted \d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d\.png$/);
+});
+
+test('bars tell how far a file and all together are', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const release = client.chunks.hold('large.bin', 2);
+  await client.choose(...(await onDisk(t, { 'large.bin': large })));
+  await client.chunks.until(({ index }) => index === 2);
+  await client.page.waitForFunction(() => document.querySelector('#total').value > 0.6);
+  const value = (selector) => client.page.locator(selector).evaluate((bar) => bar.value);
+  assert.ok((await value('#upload-rows progress')) < 1);
+  assert.ok((await value('#total')) < 1);
+  await client.page
+    .getByText(/\/s · \d+ s left/)
+    .first()
+    .waitFor();
+  release();
+  await client.uploaded('large.bin');
+  assert.equal(await value('#total'), 1);
+  await expectSent(await client.linkOf('large.bin'), large);
+});
+
+test('a pause stops requests, and no recorded chunk goes out again afterwards', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const release = client.chunks.hold('large.bin', 1);
+  await client.choose(...(await onDisk(t, { 'large.bin': large })));
+  await client.chunks.until(({ index }) => index === 1);
+  await client.button('Pause: large.bin').click();
+  await client.inState('large.bin', 'paused');
+  release();
+  assert.deepEqual(client.chunks.of('large.bin'), [0, 1]);
+  await client.button('Resume: large.bin').click();
+  await client.uploaded('large.bin');
+  assert.deepEqual(client.chunks.of('large.bin'), [0, 1, 1, 2, 3], 'only the one that was broken off is repeated');
+  await expectSent(await client.linkOf('large.bin'), large);
+});
+
+test('no more than three files go out at once, the others wait', TIMEOUT, async (t) => {
+  const client = await open(t);
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  client.chunks.rule = () => held;
+  await client.choose(...[1, 2, 3, 4, 5].map((n) => asFile(`${n}.bin`, '', small)));
+  await client.inState('3.bin', 'sending');
+  assert.equal(await client.page.locator('li[data-state=sending]').count(), 3);
+  assert.equal(await client.page.locator('li[data-state=waiting]').count(), 2);
+  release();
+  for (const n of [1, 2, 3, 4, 5]) await client.uploaded(`${n}.bin`);
+});
+
+test('cancelling removes what the server has', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const release = client.chunks.hold('large.bin', 2);
+  await client.choose(...(await onDisk(t, { 'large.bin': large })));
+  await client.chunks.until(({ index }) => index === 2);
+  const { uuid } = client.chunks.seen[0];
+  assert.equal((await ask(server, client.userId, `${uuid}/`)).body.received, CHUNK * 2);
+  await client.button('Cancel large.bin').click();
+  await client.row('large.bin').waitFor({ state: 'detached' });
+  assert.equal((await ask(server, client.userId, `${uuid}/`)).status, 410);
+  release();
+  await client.page.reload();
+  await client.page.locator('#empty').waitFor();
+  assert.equal(await client.page.locator('#upload-rows li').count(), 0, 'it is forgotten');
+});
+
+test('errors of the server are tried again by themselves, after the time it asks for', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const answers = [
+    [500, {}, refusal('internal', 'something broke')],
+    [429, { 'Retry-After': '1' }, refusal('too_many_unfinished_uploads', 'there are too many')],
+  ];
+  client.chunks.rule = (chunk, route) => {
+    const [status, headers, json] = answers.shift() ?? [];
+    if (status) return route.fulfill({ status, headers, json }).then(() => true);
+  };
+  await client.choose(asFile('tried.bin', '', small));
+  await client
+    .row('tried.bin')
+    .getByText(/^Something broke\. Trying again in \d s\.$/)
+    .waitFor();
+  await client
+    .row('tried.bin')
+    .getByText(/^There are too many\. Trying again in \d s\.$/)
+    .waitFor();
+  await client.uploaded('tried.bin');
+  assert.deepEqual(client.chunks.of('tried.bin'), [0, 0, 0]);
+});
+
+test('a refused chunk is tried at once when the user says so', TIMEOUT, async (t) => {
+  const client = await open(t);
+  let refused = false;
+  client.chunks.rule = (chunk, route) => {
+    if (refused) return false;
+    refused = true;
+    const json = refusal('internal', 'come back tomorrow');
+    return route.fulfill({ status: 503, headers: { 'Retry-After': '86400' }, json }).then(() => true);
+  };
+  await client.choose(asFile('patient.bin', '', small));
+  await client.row('patient.bin').getByText('24 h 0 min').waitFor();
+  await client.button('Try now: patient.bin').click();
+  await client.uploaded('patient.bin');
+});
+
+test('an upload goes on by itself when the network is back', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const release = client.chunks.hold('large.bin', 1);
+  await client.choose(...(await onDisk(t, { 'large.bin': large })));
+  await client.chunks.until(({ index }) => index === 1);
+  await client.context.setOffline(true);
+  release();
+  await client
+    .row('large.bin')
+    .getByText(/^No connection to the server\./)
+    .waitFor();
+  await client.context.setOffline(false);
+  await client.uploaded('large.bin');
+  assert.ok(client.chunks.of('large.bin').filter((index) => index === 0).length === 1, 'what had arrived was not repeated');
+  await expectSent(await client.linkOf('large.bin'), large);
+});
+
+test('why a file is too large stands beside it, and there is nothing to try again', TIMEOUT, async (t) => {
+  const client = await open(t);
+  await client.choose(...(await onDisk(t, { 'huge.bin': Buffer.alloc(31 << 20), 'fine.bin': small })));
+  await client
+    .row('huge.bin')
+    .getByText(/limit is 31,457,280 bytes/)
+    .waitFor();
+  assert.equal(await client.row('huge.bin').getByRole('button').count(), 1, 'only to take it away');
+  await client.uploaded('fine.bin');
+  await client.button('Cancel huge.bin').click();
+  await client.row('huge.bin').waitFor({ state: 'detached' });
+});
+
+test('a conflict is told, and the upload can start again under another uuid', TIMEOUT, async (t) => {
+  const client = await open(t);
+  client.chunks.rule = (chunk, route) => {
+    client.chunks.rule = null;
+    const json = refusal('chunk_conflict', 'chunk 0 is there already, with other bytes', { preventRetry: true });
+    return route.fulfill({ status: 409, json }).then(() => true);
+  };
+  await client.choose(asFile('conflict.bin', '', small));
+  await client.row('conflict.bin').getByText('Chunk 0 is there already, with other bytes.').waitFor();
+  await client.button('Start again: conflict.bin').click();
+  await client.uploaded('conflict.bin');
+  const [first, second] = client.chunks.seen.map(({ uuid }) => uuid);
+  assert.match(first, V4);
+  assert.notEqual(second, first);
+});
+
+test('an upload that expired begins anew by itself', TIMEOUT, async (t) => {
+  const client = await open(t);
+  client.chunks.rule = (chunk, route) => {
+    if (chunk.index !== 2) return false;
+    client.chunks.rule = null;
+    return route.fulfill({ status: 410, json: refusal('expired', 'it has expired', { reset: true }) }).then(() => true);
+  };
+  await client.choose(...(await onDisk(t, { 'large.bin': large })));
+  await client.uploaded('large.bin');
+  assert.deepEqual(client.chunks.of('large.bin'), [0, 1, 2, 0, 1, 2, 3]);
+  await expectSent(await client.linkOf('large.bin'), large);
+});
+
+test('a server that takes only small chunks gets small ones', TIMEOUT, async (t) => {
+  const strict = await startServer({ HAVERSACK_MAX_CHUNK_SIZE: '400KiB' });
+  t.after(strict.stop);
+  const client = await openHaversack(t, browser, strict);
+  await client.choose(asFile('cut.bin', '', noise(1_000_000, 5)), asFile('after.bin', '', noise(900_000, 6)));
+  await client.uploaded('cut.bin');
+  await client.uploaded('after.bin');
+  await expectSent(await client.linkOf('cut.bin'), noise(1_000_000, 5));
+});
+
+test('a file that is changed under way is not mixed with its new content', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const [path] = await onDisk(t, { 'edited.bin': large });
+  const release = client.chunks.hold('edited.bin', 1);
+  await client.choose(path);
+  await client.chunks.until(({ index }) => index === 1);
+  await writeFile(path, noise(CHUNK * 3 + 1234, 42));
+  release();
+  await client
+    .row('edited.bin')
+    .getByText(/was changed or moved/)
+    .waitFor();
+  await client.row('edited.bin').locator('input').setInputFiles(path);
+  await client
+    .row('edited.bin')
+    .getByText(/another file: it has been changed/)
+    .waitFor();
+});
+
+test('names are shown as text, whatever they look like', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const name = '<img src=x onerror=alert(1)>.bin';
+  const release = client.chunks.hold(name, 0);
+  await client.choose(asFile(name, '', small));
+  await client.row(name).getByText(name).waitFor();
+  release();
+  await client.row(name).waitFor({ state: 'detached' });
+  await client.page.route('**/pm/upload/?cursor=*', async (route) => {
+    const response = await route.fetch();
+    const text = (await response.text()).replace('_img src=x onerror=alert(1)_.bin', name);
+    await route.fulfill({ response, body: text });
+  });
+  await client.page.reload();
+  await client.file(name).getByText(name).waitFor();
+  assert.equal(await client.page.locator('img[src=x]').count(), 0);
+});
+
+test('on plain http, without what browsers keep for https, uploads work too', TIMEOUT, async (t) => {
+  const client = await open(t);
+  await client.context.addInitScript(() => {
+    Object.defineProperty(Crypto.prototype, 'randomUUID', { value: undefined });
+    Object.defineProperty(Navigator.prototype, 'locks', { value: undefined });
+  });
+  await client.page.reload();
+  await client.choose(asFile('plain.bin', '', small));
+  await client.uploaded('plain.bin');
+  assert.match(client.chunks.seen[0].uuid, V4);
+});
+
+test('a token that expires under way is told, and a new link lets the upload go on', TIMEOUT, async (t) => {
+  const client = await open(t);
+  client.chunks.rule = (chunk, route) => {
+    if (chunk.index !== 1) return false;
+    client.chunks.rule = null;
+    return route
+      .fulfill({ status: 401, json: refusal('not_authenticated', 'the access token has expired') })
+      .then(() => true);
+  };
+  await client.choose(...(await onDisk(t, { 'large.bin': large })));
+  await client.page.getByText('The access token has expired.').waitFor();
+  await client.page.getByText('haversack page-link').waitFor();
+  await client.inState('large.bin', 'held');
+  await client.page.getByLabel('paste a link').fill(await server.pageLink('--user-id', String(client.userId)));
+  await client.button('Continue').click();
+  await client.uploaded('large.bin');
+  assert.deepEqual(client.chunks.of('large.bin'), [0, 1, 1, 2, 3]);
+});

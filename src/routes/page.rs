@@ -1,0 +1,104 @@
+//! The page at `/`: a few files that are part of the program. Knows their types and how a browser must treat
+//! them; what they do is in `page/`.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, StatusCode, Uri};
+
+use super::request::text;
+use crate::app::App;
+use crate::config::Config;
+use crate::wire::error::ApiError;
+use crate::wire::range::if_none_match;
+
+const INDEX: &str = include_str!("../../page/index.html");
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// What `index.html` asks for, by name.
+const FILES: &[(&str, &str, &str)] = &[
+    ("icon.svg", "image/svg+xml", include_str!("../../page/icon.svg")),
+    ("style.css", "text/css; charset=utf-8", include_str!("../../page/style.css")),
+    ("api.js", SCRIPT, include_str!("../../page/api.js")),
+    ("app.js", SCRIPT, include_str!("../../page/app.js")),
+    ("claims.js", SCRIPT, include_str!("../../page/claims.js")),
+    ("dom.js", SCRIPT, include_str!("../../page/dom.js")),
+    ("files.js", SCRIPT, include_str!("../../page/files.js")),
+    ("format.js", SCRIPT, include_str!("../../page/format.js")),
+    ("preview.js", SCRIPT, include_str!("../../page/preview.js")),
+    ("queue.js", SCRIPT, include_str!("../../page/queue.js")),
+    ("session.js", SCRIPT, include_str!("../../page/session.js")),
+    ("store.js", SCRIPT, include_str!("../../page/store.js")),
+    ("upload.js", SCRIPT, include_str!("../../page/upload.js")),
+    ("uploads.js", SCRIPT, include_str!("../../page/uploads.js")),
+];
+
+/// `GET /`.
+pub async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    respond(&app.config, &headers, HTML, INDEX)
+}
+
+/// `GET /page/{file}`.
+pub async fn file(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Path(name) = path.map_err(|_| ApiError::not_found())?;
+    let known = FILES.iter().find(|(known, ..)| *known == name);
+    let (_, media_type, content) = known.ok_or_else(ApiError::not_found)?;
+    Ok(respond(&app.config, &headers, media_type, content))
+}
+
+fn respond(
+    config: &Config,
+    request: &HeaderMap,
+    media_type: &str,
+    content: &'static str,
+) -> Response {
+    let etag = format!("\"{:08x}\"", crc32fast::hash(content.as_bytes()));
+    let known = text(request, IF_NONE_MATCH).is_some_and(|header| if_none_match(header, &etag));
+    let headers = [
+        (CONTENT_TYPE, media_type.to_owned()),
+        (ETAG, etag),
+        (CACHE_CONTROL, "no-cache".to_owned()), // asked again each time, so that an update is whole
+        (CONTENT_SECURITY_POLICY, policy(config)),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (REFERRER_POLICY, "no-referrer".to_owned()),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin".to_owned()),
+    ];
+    if known {
+        (StatusCode::NOT_MODIFIED, headers).into_response()
+    } else {
+        (headers, content).into_response()
+    }
+}
+
+/// Only files of this table run or style; pictures and media may also come from where links point.
+fn policy(config: &Config) -> String {
+    let links = config.public_url.as_ref().and_then(|url| origin(url.as_str()));
+    let links = links.map(|origin| format!(" {origin}")).unwrap_or_default();
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:{links}; \
+         media-src 'self' blob:{links}; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+}
+
+/// Scheme and authority of an address, if nothing in them could end a directive.
+fn origin(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    let authority = uri.authority()?.as_str();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    authority
+        .bytes()
+        .all(plain)
+        .then(|| format!("{}://{authority}", uri.scheme_str().unwrap_or("https")))
+}
