@@ -43,12 +43,12 @@ export function gif(padding = 0) {
   return Buffer.concat([pixel, noise(padding, 2)]);
 }
 
-/** Two seconds of H.264, made longer by a `free` box, which players skip. */
+/** Two seconds of H.264 without metadata, made longer by media data that no track points at, which players skip. */
 export function mp4(padding = 0) {
   const video = readFileSync(new URL('../fixtures/two-seconds.mp4', import.meta.url));
   const box = Buffer.alloc(8);
   box.writeUInt32BE(padding + 8, 0);
-  box.write('free', 4, 'latin1');
+  box.write('mdat', 4, 'latin1');
   return Buffer.concat([video, box, noise(padding, 3)]);
 }
 
