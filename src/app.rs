@@ -53,15 +53,17 @@ impl App {
             );
         }
         let blobs: Arc<dyn BlobStore> =
-            Arc::new(DiskStore::open_for(dir, config.data_group).map_err(|error| in_dir(&error))?);
-        let metadata: Arc<dyn MetadataStore> =
-            Arc::new(SqliteStore::open(dir).map_err(|error| in_dir(&error))?);
+            Arc::new(DiskStore::open_with(dir, config.disk).map_err(|error| in_dir(&error))?);
+        let metadata: Arc<dyn MetadataStore> = Arc::new(
+            SqliteStore::open_with(dir, config.disk.durability).map_err(|error| in_dir(&error))?,
+        );
         // The names of all these, which their own syncs don't cover.
         for dir in [dir.as_path(), &dir.join("..")] {
             let synced = File::open(dir).and_then(|dir| dir.sync_all());
             synced.map_err(|error| in_dir(&error))?;
         }
         introduce(blobs.as_ref(), metadata.as_ref()).await.map_err(|error| in_dir(&error))?;
+        metadata.begin_boot(boot()).await.map_err(|error| in_dir(&error))?;
         let keys = metadata
             .link_keys(random_secret(), clock.unix_secs())
             .await
@@ -86,6 +88,12 @@ impl App {
         self.links.set_keys(&keys);
         Ok(())
     }
+}
+
+/// Which boot of the machine this is; where that can't be told, each start counts as one.
+fn boot() -> String {
+    let known = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    known.unwrap_or_else(|_| BlobId::random().to_string()).trim().to_owned()
 }
 
 /// Sees that records and bytes belong together: swept by another one's records, every file would go.

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use units::{ByteSize, Span};
 
-use crate::storage::disk::Gid;
+use crate::storage::Durability;
+use crate::storage::disk::{DiskOptions, Gid};
 use crate::uploads::Limits;
 use crate::wire::body::BodyLimits;
 
@@ -73,6 +74,12 @@ pub struct Settings {
     #[arg(long, env = "HAVERSACK_DATA_GROUP", value_name = "GROUP")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_group: Option<String>,
+
+    /// What answered requests survive beside the death of the process: process (nothing more), finish (a
+    /// finished file survives power loss), chunk (so does every chunk) [default: finish]
+    #[arg(long, env = "HAVERSACK_DURABILITY", value_name = "LEVEL", hide_possible_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
 
     /// Web origins whose pages may call the server, such as https://chat.example.org; several are
     /// separated by commas [default: every origin, without credentials]
@@ -202,7 +209,7 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     pub trusted_proxies: Vec<IpNet>,
     pub accel_redirect: Option<AccelPath>,
-    pub data_group: Option<Gid>,
+    pub disk: DiskOptions,
     pub cors_origins: Option<Vec<Origin>>,
     pub page: bool,
     pub limits: Limits,
@@ -285,7 +292,10 @@ impl Config {
         let listen = settings.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
         Ok(Self {
             accel_redirect: settings.accel_redirect,
-            data_group,
+            disk: DiskOptions {
+                group: data_group,
+                durability: settings.durability.unwrap_or_default(),
+            },
             listen,
             data_dir: settings.data_dir.unwrap_or_else(|| PathBuf::from("haversack-data")),
             jwt_secret: settings.jwt_secret,

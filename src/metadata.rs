@@ -91,6 +91,8 @@ pub struct Unfinished {
     pub touched_at: u64,
     /// What it is about to become: its bytes may be partly overwritten already.
     pub finalizing: Option<Box<Finalizing>>,
+    /// Whether its parts are to be compared with their bytes first: the machine was booted since.
+    pub suspect: bool,
 }
 
 /// A File whose bytes are still to be overwritten in places.
@@ -469,6 +471,17 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// The id of the byte store that these records speak of; `fresh` becomes it when there is none yet.
     async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error>;
+
+    /// Begins to be used in this boot of the machine. What an earlier one left unsynced becomes suspect: parts of
+    /// unfinished uploads, and files that were finished without a sync. Durable.
+    async fn begin_boot(&self, boot: String) -> Result<(), Error>;
+
+    /// At most `limit` uploads and Files that are suspect, oldest first.
+    async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error>;
+
+    /// Ends the suspicion and forgets these parts, whose bytes are gone. Durable. Changes nothing where there is
+    /// no suspicion (any more): the same parts may have come again since.
+    async fn believe(&self, id: UploadId, lost: Vec<(PartIndex, Part)>) -> Result<(), Error>;
 
     /// Fails when records can't be written now; for the readiness probe.
     async fn check(&self) -> Result<(), Error>;

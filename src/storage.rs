@@ -15,6 +15,31 @@ use futures_util::stream::BoxStream;
 use crate::ids::BlobId;
 use crate::part::Part;
 
+/// What an answered request survives beside the death of the process, which every one survives.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Nothing more: bytes and records get to the disk when the system sees fit.
+    Process,
+    /// A finished file survives power loss.
+    #[default]
+    Finish,
+    /// Every chunk does.
+    Chunk,
+}
+
 /// The bytes of a part as they come in, in order. Each frame is dropped before the next is polled, so
 /// that the sender's buffer can be used again.
 pub type Incoming<'a> = Pin<&'a mut (dyn Stream<Item = Result<Bytes, BodyError>> + Send)>;
@@ -130,7 +155,7 @@ impl<T: io::Read + io::Seek + Send + Sync> Blob for T {}
 ///
 /// Parts of one blob may be written side by side as long as their ranges are disjoint; the caller sees to
 /// that. What a write returned survives the death of the process; what [`BlobStore::seal`] returned
-/// survives power loss.
+/// survives power loss too. A store may be opened with another [`Durability`].
 #[async_trait::async_trait]
 pub trait BlobStore: Send + Sync + 'static {
     /// Writes a part at `offset`, at most `limit` bytes, and makes the blob if it isn't there.

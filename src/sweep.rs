@@ -39,6 +39,7 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
 
 /// Takes up what an earlier run could not end: files to finish, thumbnails to make.
 async fn left_over(app: &App) -> Result<(), Refusal> {
+    app.uploads.compare_suspects().await?;
     match app.uploads.resume_finalizing().await? {
         0 => {}
         count => tracing::info!(count, "files were finished that a crash had interrupted"),

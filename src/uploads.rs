@@ -12,6 +12,7 @@ mod place;
 mod refusal;
 mod single;
 mod slot;
+mod trust;
 
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -91,7 +92,7 @@ impl Uploads {
     /// What is known of an unfinished upload or File, for its owner.
     pub async fn record(&self, id: UploadId, user: UserId) -> Result<Record, Refusal> {
         let record = self.metadata.load(id).await?.ok_or(Refusal::NotFound)?;
-        let record = owned(record, user)?;
+        let record = self.trusted(owned(record, user)?).await?;
         match record.state {
             State::Removed => Err(Refusal::Removed),
             State::Expired => Err(Refusal::Expired), // told again to whoever only asks
@@ -166,19 +167,19 @@ impl Uploads {
         let user = owner.unwrap_or(record.user);
         self.record(id, user).await?;
         let this = Arc::clone(self);
-        detached(async move {
-            let now = this.clock.unix_secs();
-            match this.metadata.remove(id, owner.is_none(), now).await? {
-                Removed::Removed { blobs } => {
-                    this.entries.get(id).end(Standing::Removed);
-                    this.delete_blobs(blobs).await;
-                    Ok(())
-                }
-                Removed::Attached => Err(Refusal::Attached),
-                Removed::Nothing => Err(Refusal::Removed),
+        detached(async move { this.remove_now(id, owner.is_none()).await }).await
+    }
+
+    async fn remove_now(&self, id: UploadId, even_attached: bool) -> Result<(), Refusal> {
+        match self.metadata.remove(id, even_attached, self.clock.unix_secs()).await? {
+            Removed::Removed { blobs } => {
+                self.entries.get(id).end(Standing::Removed);
+                self.delete_blobs(blobs).await;
+                Ok(())
             }
-        })
-        .await
+            Removed::Attached => Err(Refusal::Attached),
+            Removed::Nothing => Err(Refusal::Removed),
+        }
     }
 
     /// Expires uploads in which nothing was stored for their time to live; answers how many.
@@ -257,7 +258,7 @@ impl Uploads {
             let Some(record) = self.metadata.load(entry.id).await? else {
                 return Ok(false);
             };
-            entry.remember(record, version);
+            entry.remember(self.trusted(record).await?, version);
         }
         Ok(true)
     }

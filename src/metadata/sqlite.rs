@@ -1,6 +1,7 @@
 //! Records in SQLite: one connection that writes, with group commit, and a few that read.
 //!
-//! Write-ahead log; commits that promise to survive power loss raise `synchronous` to FULL for their batch.
+//! Write-ahead log; commits that promise to survive power loss raise `synchronous` to FULL for their batch. Which
+//! ones promise it follows from the durability that the operator chose.
 
 mod commit;
 mod pictures;
@@ -22,7 +23,8 @@ use super::{
 };
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
-use crate::part::Part;
+use crate::part::{Part, PartIndex};
+use crate::storage::Durability;
 use commit::Committer;
 
 mod migrations {
@@ -41,11 +43,17 @@ pub struct SqliteStore {
     readers: Arc<Mutex<Vec<Connection>>>,
     /// Bounds the readers: each holds two open files.
     turns: Semaphore,
+    durability: Durability,
 }
 
 impl SqliteStore {
     /// Opens `haversack.db` in `data_dir`, makes it on first use, and brings its tables up to date.
     pub fn open(data_dir: &Path) -> Result<Self, Error> {
+        Self::open_with(data_dir, Durability::default())
+    }
+
+    /// [`SqliteStore::open`]; what commits promise follows from `durability`.
+    pub fn open_with(data_dir: &Path, durability: Durability) -> Result<Self, Error> {
         let path = data_dir.join("haversack.db");
         OpenOptions::new()
             .write(true)
@@ -56,7 +64,7 @@ impl SqliteStore {
             .map_err(failed)?;
         let mut writer = connect(&path)?;
         migrations::migrations::runner().run(&mut writer).map_err(failed)?;
-        Self::over(path, writer)
+        Self::over(path, writer, durability)
     }
 
     /// Opens the database for a command beside a running server. Fails when there is none, or when it is not
@@ -72,13 +80,13 @@ impl SqliteStore {
             let message = "the database is of another version than this program; use the server's";
             return Err(Error::Failed(message.into()));
         }
-        Self::over(path, writer)
+        Self::over(path, writer, Durability::Finish)
     }
 
-    fn over(path: PathBuf, writer: Connection) -> Result<Self, Error> {
+    fn over(path: PathBuf, writer: Connection, durability: Durability) -> Result<Self, Error> {
         let committer = Committer::start(writer, &path)?;
         let turns = Semaphore::new(READERS);
-        Ok(Self { path, committer, readers: Arc::default(), turns })
+        Ok(Self { path, committer, readers: Arc::default(), turns, durability })
     }
 
     /// Runs `query` on a reading connection, away from the async threads.
@@ -148,7 +156,8 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error> {
-        self.committer.submit(move |tx| steps::record_part(tx, id, &new, now)).await
+        let record = move |tx: &Connection| steps::record_part(tx, id, &new, now);
+        self.committer.enqueue(record, self.durability >= Durability::Chunk).await
     }
 
     async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<Option<BlobId>, Error> {
@@ -164,11 +173,15 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error> {
-        self.committer.submit_durable(move |tx| steps::finish_upload(tx, id, &file, now)).await
+        let synced = self.durability >= Durability::Finish;
+        let finish = move |tx: &Connection| steps::finish_upload(tx, id, &file, synced, now);
+        self.committer.enqueue(finish, synced).await
     }
 
     async fn store_single(&self, new: NewSingle, now: u64) -> Result<Stored, Error> {
-        self.committer.submit_durable(move |tx| steps::store_single(tx, &new, now)).await
+        let synced = self.durability >= Durability::Finish;
+        let store = move |tx: &Connection| steps::store_single(tx, &new, synced, now);
+        self.committer.enqueue(store, synced).await
     }
 
     async fn undrawn(&self, limit: u32) -> Result<Vec<UploadId>, Error> {
@@ -189,9 +202,10 @@ impl MetadataStore for SqliteStore {
         picture: Option<NewPicture>,
         now: u64,
     ) -> Result<Vec<BlobId>, Error> {
-        self.committer
-            .submit_durable(move |tx| pictures::end_drawing(tx, id, picture.as_ref(), now))
-            .await
+        let synced = self.durability >= Durability::Finish;
+        let end =
+            move |tx: &Connection| pictures::end_drawing(tx, id, picture.as_ref(), synced, now);
+        self.committer.enqueue(end, synced).await
     }
 
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error> {
@@ -257,6 +271,18 @@ impl MetadataStore for SqliteStore {
 
     async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error> {
         self.committer.submit_durable(move |tx| steps::store_id(tx, fresh)).await
+    }
+
+    async fn begin_boot(&self, boot: String) -> Result<(), Error> {
+        self.committer.submit_durable(move |tx| steps::begin_boot(tx, &boot)).await
+    }
+
+    async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error> {
+        self.read(move |connection| rows::suspects(connection, limit)).await
+    }
+
+    async fn believe(&self, id: UploadId, lost: Vec<(PartIndex, Part)>) -> Result<(), Error> {
+        self.committer.submit_durable(move |tx| steps::believe(tx, id, &lost)).await
     }
 
     async fn check(&self) -> Result<(), Error> {

@@ -4,6 +4,8 @@
 //! Names are made from [`BlobId`]s alone: `blobs/ab/ab…`, folders 0700, files 0600; for a group that may read
 //! them, 0710 and 0640.
 
+mod writeback;
+
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::ops::Range;
@@ -18,10 +20,12 @@ use bytes::Bytes;
 use futures_util::stream;
 
 use super::{
-    Blob, BlobStore, Incoming, Outgoing, Patch, SealError, WriteError, Written, each_frame,
+    Blob, BlobStore, Durability, Incoming, Outgoing, Patch, SealError, WriteError, Written,
+    each_frame,
 };
 use crate::ids::BlobId;
 use crate::part::Part;
+use writeback::Writeback;
 
 /// How much a reader takes at once: large enough to make the hand-over to the blocking pool cheap.
 const READ_BYTES: usize = 256 * 1024;
@@ -30,7 +34,18 @@ const READ_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct DiskStore {
     folder: PathBuf,
-    group: Option<Gid>,
+    options: DiskOptions,
+    writeback: Writeback,
+}
+
+/// How a disk store keeps its files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DiskOptions {
+    /// Blobs that this group may read, those that are there already included; of the folders above them it can
+    /// only go through.
+    pub group: Option<Gid>,
+    /// What is synced when.
+    pub durability: Durability,
 }
 
 /// A group of the system, which a web server that serves the bytes belongs to.
@@ -40,27 +55,26 @@ pub struct Gid(pub u32);
 impl DiskStore {
     /// Opens the store below `data_dir`, making its 256 folders on first use.
     pub fn open(data_dir: &Path) -> io::Result<Self> {
-        Self::open_for(data_dir, None)
+        Self::open_with(data_dir, DiskOptions::default())
     }
 
-    /// [`DiskStore::open`], with blobs that this group may read, those that are there already included. Of
-    /// the folder above them the group can only go through.
-    pub fn open_for(data_dir: &Path, group: Option<Gid>) -> io::Result<Self> {
+    /// [`DiskStore::open`], with other options than the default ones.
+    pub fn open_with(data_dir: &Path, options: DiskOptions) -> io::Result<Self> {
         let folder = data_dir.join("blobs");
         make_private_dir(&folder)?;
-        if let Some(group) = group {
+        if let Some(group) = options.group {
             share(data_dir, group, 0o710)?;
             share(&folder, group, 0o710)?;
         }
         for shard in 0..=u8::MAX {
             let shard = folder.join(format!("{shard:02x}"));
             make_private_dir(&shard)?;
-            if let Some(group) = group {
+            if let Some(group) = options.group {
                 share_shard(&shard, group)?;
             }
         }
         File::open(&folder)?.sync_all()?;
-        Ok(Self { folder, group })
+        Ok(Self { folder, options, writeback: Writeback::default() })
     }
 
     fn shard(&self, blob: BlobId) -> PathBuf {
@@ -109,13 +123,34 @@ impl BlobStore for DiskStore {
             .mode(0o600)
             .open(self.path(blob))?;
         // Written inline: into the page cache this costs less than handing the frame to another thread.
-        each_frame(limit, body, |frame, at| file.write_all_at(frame, offset + at)).await
+        let written =
+            each_frame(limit, body, |frame, at| file.write_all_at(frame, offset + at)).await?;
+        match self.options.durability {
+            Durability::Process => {}
+            Durability::Finish => self.writeback.wrote(blob, file, written.size),
+            Durability::Chunk => {
+                let shard = self.shard(blob);
+                blocking(move || {
+                    file.sync_data()?;
+                    File::open(shard)?.sync_all() // its name may be new
+                })
+                .await?;
+            }
+        }
+        Ok(written)
     }
 
     async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
         let size = parts.last().map_or(0, |last| last.range().end);
-        let (path, shard, group) = (self.path(blob), self.shard(blob), self.group);
-        blocking(move || Ok(seal(&path, &shard, size, group))).await?
+        let (path, shard, options) = (self.path(blob), self.shard(blob), self.options);
+        let writeback = self.writeback.clone();
+        blocking(move || {
+            if writeback.end(blob) {
+                return Ok(Err(SealError::Lost(io::Error::other("an earlier sync failed"))));
+            }
+            Ok(seal(&path, &shard, size, options))
+        })
+        .await?
     }
 
     async fn patch(&self, blob: BlobId, patches: &[Patch]) -> io::Result<()> {
@@ -163,6 +198,7 @@ impl BlobStore for DiskStore {
 
     async fn delete(&self, blob: BlobId) -> io::Result<bool> {
         let path = self.path(blob);
+        self.writeback.forget(blob);
         blocking(move || match std::fs::remove_file(path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -255,7 +291,7 @@ fn share_shard(shard: &Path, group: Gid) -> io::Result<()> {
     share(shard, group, 0o710) // last: a start that was cut off begins again
 }
 
-fn seal(path: &Path, shard: &Path, size: u64, group: Option<Gid>) -> Result<(), SealError> {
+fn seal(path: &Path, shard: &Path, size: u64, options: DiskOptions) -> Result<(), SealError> {
     let shard = File::open(shard)?;
     let file = match OpenOptions::new().read(true).write(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -272,9 +308,12 @@ fn seal(path: &Path, shard: &Path, size: u64, group: Option<Gid>) -> Result<(), 
     if length > size {
         file.set_len(size)?; // left by a sender that was cut off behind the end
     }
-    if let Some(group) = group {
+    if let Some(group) = options.group {
         fchown(&file, None, Some(group.0))?;
         file.set_permissions(Permissions::from_mode(0o640))?;
+    }
+    if options.durability == Durability::Process {
+        return Ok(());
     }
     file.sync_all().and_then(|()| shard.sync_all()).map_err(SealError::Lost)
 }

@@ -76,7 +76,7 @@ impl Uploads {
         let entry = self.entries.get(request.id);
         let mut known_md5 = entry.finishing.lock().await;
         let record = self.metadata.load(request.id).await?.ok_or(Refusal::NotFound)?;
-        match owned(record, request.user)?.state {
+        match self.trusted(owned(record, request.user)?).await?.state {
             State::Receiving(unfinished) => {
                 let blob = unfinished.blob;
                 if let Some(finalizing) = unfinished.finalizing {
@@ -180,7 +180,7 @@ impl Uploads {
         let Finalizing { file, patches } = finalizing;
         let overwritten = async {
             self.blobs.patch(blob, &patches).await?;
-            self.crc32(blob, file.size).await
+            self.crc32(blob, 0..file.size).await
         };
         match overwritten.await {
             Ok(crc32) if crc32 == file.crc32 => self.seal_and_finish(id, blob, file).await,
@@ -258,15 +258,6 @@ impl Uploads {
         same_md5(declared, actual)
     }
 
-    async fn crc32(&self, blob: BlobId, size: u64) -> io::Result<u32> {
-        let bytes = self.blobs.read(blob, 0..size).await?;
-        let hashed = bytes.try_fold(crc32fast::Hasher::new(), |mut crc, frame| async move {
-            crc.update(&frame);
-            Ok(crc)
-        });
-        Ok(hashed.await?.finalize())
-    }
-
     async fn md5(&self, blob: BlobId, size: u64) -> Result<[u8; 16], Refusal> {
         let bytes = self.blobs.read(blob, 0..size).await?;
         let hashed = bytes.try_fold(Md5::new(), |mut md5, frame| async move {
@@ -281,7 +272,7 @@ impl Uploads {
 }
 
 /// Whether bytes on record are not there to be read.
-fn is_lost(error: &io::Error) -> bool {
+pub(super) fn is_lost(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof)
 }
 

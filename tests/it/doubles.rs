@@ -10,7 +10,7 @@ use haversack::metadata::{
     Begun, Cursor, Error, Finalizing, Forgotten, LinkKey, Listed, MetadataStore, NewFile, NewPart,
     NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Stored, StoredFile, UnfinishedCap,
 };
-use haversack::part::Part;
+use haversack::part::{Part, PartIndex};
 use haversack::storage::disk::DiskStore;
 use haversack::storage::{
     Blob, BlobStore, Incoming, Outgoing, Patch, SealError, WriteError, Written,
@@ -234,6 +234,18 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
 
     async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error> {
         self.records.store_id(fresh).await
+    }
+
+    async fn begin_boot(&self, boot: String) -> Result<(), Error> {
+        self.records.begin_boot(boot).await
+    }
+
+    async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error> {
+        self.records.suspects(limit).await
+    }
+
+    async fn believe(&self, id: UploadId, lost: Vec<(PartIndex, Part)>) -> Result<(), Error> {
+        self.records.believe(id, lost).await
     }
 
     async fn check(&self) -> Result<(), Error> {

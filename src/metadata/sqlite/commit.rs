@@ -141,7 +141,8 @@ impl Committer {
         self.enqueue(work, true).await
     }
 
-    async fn enqueue<T: Send + 'static>(
+    /// The same; `durable`: answers when it would survive power loss.
+    pub(super) async fn enqueue<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         durable: bool,

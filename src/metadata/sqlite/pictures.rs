@@ -41,6 +41,7 @@ pub(super) fn end_drawing(
     tx: &Connection,
     id: UploadId,
     picture: Option<&NewPicture>,
+    synced: bool,
     now: u64,
 ) -> rusqlite::Result<Vec<BlobId>> {
     let wanted = draw_no_more(tx, id)?;
@@ -49,13 +50,15 @@ pub(super) fn end_drawing(
     match (wanted, of) {
         (true, Some(State::Finished(file))) => match (file.role, file.parent) {
             (Role::Media, _) if file.thumbnail.is_none() => {
-                add_thumbnail(tx, &file, picture, now)?;
+                add_thumbnail(tx, &file, picture, synced, now)?;
                 Ok(Vec::new())
             }
-            (Role::Thumbnail, Some(parent)) => Ok(Vec::from_iter(set_picture(tx, id, picture)?)
-                .into_iter()
-                .chain(show_thumbnail(tx, id, parent, now)?)
-                .collect()),
+            (Role::Thumbnail, Some(parent)) => {
+                Ok(Vec::from_iter(set_picture(tx, id, picture, synced)?)
+                    .into_iter()
+                    .chain(show_thumbnail(tx, id, parent, now)?)
+                    .collect())
+            }
             _ => Ok(vec![picture.blob]),
         },
         _ => Ok(vec![picture.blob]),
@@ -77,6 +80,7 @@ fn add_thumbnail(
     tx: &Connection,
     of: &StoredFile,
     picture: &NewPicture,
+    synced: bool,
     now: u64,
 ) -> rusqlite::Result<()> {
     let upload = NewUpload {
@@ -90,7 +94,7 @@ fn add_thumbnail(
     };
     insert(tx, &upload, Role::Thumbnail, now)?;
     tx.prepare_cached("UPDATE uploads SET state = 1 WHERE id = ?")?.execute([picture.id])?;
-    set_picture(tx, picture.id, picture)?;
+    set_picture(tx, picture.id, picture, synced)?;
     tx.prepare_cached("UPDATE uploads SET thumbnail = ?2 WHERE id = ?1")?
         .execute(params![of.id, picture.id])?;
     Ok(())
@@ -101,12 +105,14 @@ fn set_picture(
     tx: &Connection,
     id: UploadId,
     picture: &NewPicture,
+    synced: bool,
 ) -> rusqlite::Result<Option<BlobId>> {
     let before: BlobId = tx
         .prepare_cached("SELECT blob FROM uploads WHERE id = ?")?
         .query_row([id], |row| row.get(0))?;
     tx.prepare_cached(
-        "UPDATE uploads SET blob = ?2, size = ?3, crc32 = ?4, media_type = ?5, width = ?6, height = ?7
+        "UPDATE uploads SET blob = ?2, size = ?3, crc32 = ?4, media_type = ?5, width = ?6, height = ?7,
+                unsynced = ?8
          WHERE id = ?1",
     )?
     .execute(params![
@@ -117,6 +123,7 @@ fn set_picture(
         picture.facts.media_type.as_str(),
         picture.facts.width,
         picture.facts.height,
+        !synced,
     ])?;
     Ok((before != picture.blob).then_some(before))
 }

@@ -21,7 +21,7 @@ pub(super) const REPLACED: i64 = 4;
 /// The columns [`record`] reads.
 const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, total_parts, total_size, \
      even_size, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, received, \
-     received_md5, patches, drawing_tries, attached, created_at";
+     received_md5, patches, drawing_tries, suspect, attached, created_at";
 
 pub(super) fn load(connection: &Connection, id: UploadId) -> rusqlite::Result<Option<Record>> {
     let sql = format!("SELECT {COLUMNS} FROM uploads WHERE id = ?");
@@ -30,9 +30,18 @@ pub(super) fn load(connection: &Connection, id: UploadId) -> rusqlite::Result<Op
 }
 
 pub(super) fn finalizing(connection: &Connection) -> rusqlite::Result<Vec<Record>> {
-    let sql = format!("SELECT {COLUMNS} FROM uploads WHERE patches IS NOT NULL ORDER BY seq");
+    records(connection, "patches IS NOT NULL", u32::MAX)
+}
+
+pub(super) fn suspects(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Record>> {
+    records(connection, "suspect = 1", limit)
+}
+
+/// The oldest records of which this is so.
+fn records(connection: &Connection, so: &str, limit: u32) -> rusqlite::Result<Vec<Record>> {
+    let sql = format!("SELECT {COLUMNS} FROM uploads WHERE {so} ORDER BY seq LIMIT ?");
     let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_map((), |row| record(connection, row))?.collect()
+    statement.query_map([limit], |row| record(connection, row))?.collect()
 }
 
 pub(super) fn list(
@@ -155,6 +164,7 @@ fn unfinished(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Unfini
         declared_type: row.get("declared_type")?,
         touched_at,
         finalizing: finalizing_file(row)?.map(Box::new),
+        suspect: row.get("suspect")?,
     })
 }
 

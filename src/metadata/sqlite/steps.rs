@@ -9,6 +9,7 @@ use crate::metadata::{
     Begun, Finalizing, Forgotten, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded,
     Removed, Role, Stored, UnfinishedCap,
 };
+use crate::part::{Part, PartIndex};
 
 pub(super) fn begin_upload(
     tx: &Connection,
@@ -116,15 +117,17 @@ pub(super) fn finish_upload(
     tx: &Connection,
     id: UploadId,
     file: &NewFile,
+    synced: bool,
     now: u64,
 ) -> rusqlite::Result<bool> {
     if !describe(tx, id, file)? {
         return Ok(false);
     }
     tx.prepare_cached(
-        "UPDATE uploads SET state = 1, patches = NULL, changed_at = ?2 WHERE id = ?1",
+        "UPDATE uploads SET state = 1, patches = NULL, suspect = 0, unsynced = ?3, changed_at = ?2
+         WHERE id = ?1",
     )?
-    .execute(params![id, now])?;
+    .execute(params![id, now, !synced])?;
     drop_parts(tx, id)?;
     Ok(true)
 }
@@ -168,7 +171,12 @@ fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<b
     Ok(described > 0)
 }
 
-pub(super) fn store_single(tx: &Connection, new: &NewSingle, now: u64) -> rusqlite::Result<Stored> {
+pub(super) fn store_single(
+    tx: &Connection,
+    new: &NewSingle,
+    synced: bool,
+    now: u64,
+) -> rusqlite::Result<Stored> {
     if tx.prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?.exists([new.id])? {
         return Ok(Stored::Exists);
     }
@@ -189,7 +197,7 @@ pub(super) fn store_single(tx: &Connection, new: &NewSingle, now: u64) -> rusqli
         parent: new.parent,
     };
     insert(tx, &upload, new.role, now)?;
-    finish_upload(tx, new.id, &new.file, now)?;
+    finish_upload(tx, new.id, &new.file, synced, now)?;
     Ok(Stored::Stored)
 }
 
@@ -262,7 +270,7 @@ pub(super) fn restart_upload(
         drop_parts(tx, id)?;
         tx.prepare_cached(
             "UPDATE uploads SET blob = ?2, even_size = NULL, named = 0, media_type = NULL, received = NULL,
-                    received_md5 = NULL, patches = NULL, drawing_tries = NULL
+                    received_md5 = NULL, patches = NULL, drawing_tries = NULL, suspect = 0
              WHERE id = ?1",
         )?
         .execute(params![id, blob])?;
@@ -317,6 +325,37 @@ pub(super) fn expire(
 pub(super) fn store_id(tx: &Connection, fresh: BlobId) -> rusqlite::Result<BlobId> {
     tx.execute("INSERT INTO store (id) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM store)", [fresh])?;
     tx.query_row("SELECT id FROM store", (), |row| row.get(0))
+}
+
+pub(super) fn begin_boot(tx: &Connection, boot: &str) -> rusqlite::Result<()> {
+    let changed = tx.execute("UPDATE store SET boot = ?1 WHERE boot IS NOT ?1", [boot])?;
+    if changed > 0 {
+        tx.execute("UPDATE uploads SET suspect = 1 WHERE state = 0 OR unsynced = 1", ())?;
+    }
+    Ok(())
+}
+
+pub(super) fn believe(
+    tx: &Connection,
+    id: UploadId,
+    lost: &[(PartIndex, Part)],
+) -> rusqlite::Result<()> {
+    let suspect = tx
+        .prepare_cached(
+            "UPDATE uploads SET suspect = 0, unsynced = 0 WHERE id = ? AND suspect = 1",
+        )?
+        .execute([id])?;
+    if suspect == 0 {
+        return Ok(());
+    }
+    let mut forget = tx.prepare_cached(
+        "DELETE FROM parts WHERE upload = (SELECT seq FROM uploads WHERE id = ?) AND idx = ?
+           AND offset = ? AND crc32 = ?",
+    )?;
+    for (index, part) in lost {
+        forget.execute(params![id, index, part.offset, part.crc32])?;
+    }
+    Ok(())
 }
 
 pub(super) fn link_keys(
@@ -379,7 +418,7 @@ pub(super) fn forget_bytes(
     tx.prepare_cached(
         "UPDATE uploads SET state = ?2, changed_at = ?3, blob = NULL, thumbnail = NULL, filename = NULL,
                 declared_type = NULL, media_type = NULL, received = NULL, received_md5 = NULL, crc32 = NULL,
-                patches = NULL, drawing_tries = NULL
+                patches = NULL, drawing_tries = NULL, suspect = 0, unsynced = 0
          WHERE id = ?1",
     )?
     .execute(params![id, state, now])?;

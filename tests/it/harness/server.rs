@@ -75,9 +75,15 @@ impl Server {
     /// Stops it in order and starts it again on the same data directory, at another address and with a new
     /// clock: clients have to be made anew.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(|| {}).await
+    }
+
+    /// The same; `meanwhile` happens while it is stopped.
+    pub(crate) async fn restart_after(self, meanwhile: impl FnOnce()) -> Self {
         self.stop.cancel();
         self.serving.await.unwrap().unwrap();
         drop(self.app); // and with it the data directory's lock
+        meanwhile();
         Self::on(self.data, self.settings).await
     }
 

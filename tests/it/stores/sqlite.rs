@@ -48,6 +48,7 @@ super::on_every_store!(Folder:
         parts_that_belong_to_nothing_are_refused,
         a_part_that_contradicts_the_whole_is_refused,
         finishing_makes_a_file_once,
+        what_an_earlier_boot_left_is_suspect_until_it_is_compared,
         what_an_upload_is_about_to_become_is_kept_until_it_is,
         an_upload_that_begins_again_is_about_to_become_nothing,
         uploads_expire_when_nothing_was_stored_for_long,

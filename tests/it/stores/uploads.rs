@@ -244,6 +244,40 @@ pub(crate) async fn an_upload_that_begins_again_is_about_to_become_nothing(recor
     assert!(store.undrawn(9).await.expect("no error").is_empty());
 }
 
+pub(crate) async fn what_an_earlier_boot_left_is_suspect_until_it_is_compared(
+    records: &dyn Records,
+) {
+    let store = records.open();
+    store.store_id(BlobId::random()).await.expect("named");
+    store.begin_boot("first".into()).await.expect("no error");
+    let new = upload(ANNA, 3);
+    begin(store.as_ref(), &new, 5).await;
+    for index in 0..2 {
+        record(store.as_ref(), new.id, plain_part(index, u64::from(index) * 10, 10), 5).await;
+    }
+    let done = finished(store.as_ref(), ANNA, 5).await;
+    store.begin_boot("first".into()).await.expect("no error");
+    assert!(store.suspects(9).await.expect("no error").is_empty(), "the same boot");
+    drop(store);
+    let store = records.open();
+    store.begin_boot("second".into()).await.expect("no error");
+    let suspects = store.suspects(9).await.expect("no error");
+    assert_eq!(suspects.iter().map(|record| record.id).collect::<Vec<_>>(), [new.id]);
+    assert!(unfinished(store.as_ref(), new.id).await.suspect);
+    assert!(matches!(state(store.as_ref(), done.id).await, State::Finished(_)), "it was synced");
+
+    let lost = vec![(0, plain_part(0, 0, 10).part)];
+    store.believe(new.id, lost.clone()).await.expect("no error");
+    let found = unfinished(store.as_ref(), new.id).await;
+    assert!(!found.suspect);
+    assert_eq!(found.layout.present(), [(1, 1)]);
+    assert!(store.suspects(9).await.expect("no error").is_empty());
+    record(store.as_ref(), new.id, plain_part(0, 0, 10), 6).await;
+    store.believe(new.id, lost).await.expect("no error");
+    let found = unfinished(store.as_ref(), new.id).await;
+    assert_eq!(found.layout.present(), [(0, 1)], "it came again since");
+}
+
 pub(crate) async fn uploads_expire_when_nothing_was_stored_for_long(records: &dyn Records) {
     let store = records.open();
     let (idle, busy, young) = (upload(ANNA, 2), upload(BERT, 2), upload(ANNA, 2));

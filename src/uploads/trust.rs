@@ -1,0 +1,102 @@
+//! What is believed after the machine was booted anew: records outlive bytes that were not synced, so parts are
+//! compared with their checksums before anything is built on them.
+
+use futures_util::TryStreamExt;
+
+use super::{Refusal, Uploads};
+use crate::ids::{BlobId, UploadId};
+use crate::metadata::{Record, State, StoredFile, Unfinished};
+use crate::part::{Part, PartIndex};
+
+/// So many are compared in one go of the background check.
+const BATCH: u32 = 100;
+
+impl Uploads {
+    /// The record as it can be built on: its parts are compared with their bytes where that is due.
+    pub(super) async fn trusted(&self, record: Record) -> Result<Record, Refusal> {
+        match &record.state {
+            State::Receiving(unfinished) if unfinished.suspect => {
+                self.compare_parts(record.id, unfinished).await?;
+                self.metadata.load(record.id).await?.ok_or(Refusal::NotFound)
+            }
+            _ => Ok(record),
+        }
+    }
+
+    /// Compares everything that is not to be believed yet; answers how many uploads and Files that were.
+    pub async fn compare_suspects(&self) -> Result<usize, Refusal> {
+        let mut count = 0;
+        loop {
+            let suspects = self.metadata.suspects(BATCH).await?;
+            if suspects.is_empty() {
+                return Ok(count);
+            }
+            count += suspects.len();
+            for record in suspects {
+                match record.state {
+                    State::Receiving(unfinished) => {
+                        self.compare_parts(record.id, &unfinished).await?;
+                    }
+                    State::Finished(file) => self.compare_file(&file).await?,
+                    _ => self.metadata.believe(record.id, Vec::new()).await?,
+                }
+            }
+        }
+    }
+
+    /// Forgets the parts of an upload whose bytes are not what they were.
+    async fn compare_parts(&self, id: UploadId, unfinished: &Unfinished) -> Result<(), Refusal> {
+        let mut lost: Vec<(PartIndex, Part)> = Vec::new();
+        // Parts that are being overwritten have other checksums; finishing compares the whole.
+        if unfinished.finalizing.is_none() {
+            for (index, part) in unfinished.layout.parts() {
+                if !self.is_whole(unfinished.blob, *part).await? {
+                    lost.push((index, *part));
+                }
+            }
+        }
+        if !lost.is_empty() {
+            let count = lost.len();
+            tracing::warn!(%id, count, "chunks did not survive the machine's last stop; they are missing again");
+        }
+        self.metadata.believe(id, lost).await?;
+        self.entries.get(id).forget();
+        Ok(())
+    }
+
+    /// Gives up a File that was never synced and is not what it was.
+    async fn compare_file(&self, file: &StoredFile) -> Result<(), Refusal> {
+        let whole = Part { offset: 0, size: file.size, crc32: file.crc32 };
+        if self.is_whole(file.blob, whole).await? {
+            return Ok(self.metadata.believe(file.id, Vec::new()).await?);
+        }
+        tracing::error!(
+            id = %file.id,
+            "a file did not survive the machine's last stop, as it may at --durability process; it is gone"
+        );
+        self.remove_now(file.id, true).await
+    }
+
+    /// Whether these bytes are there and have this checksum.
+    async fn is_whole(&self, blob: BlobId, part: Part) -> Result<bool, Refusal> {
+        match self.crc32(blob, part.range()).await {
+            Ok(crc32) => Ok(crc32 == part.crc32),
+            Err(error) if super::finish::is_lost(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The checksum of stored bytes.
+    pub(super) async fn crc32(
+        &self,
+        blob: BlobId,
+        range: std::ops::Range<u64>,
+    ) -> std::io::Result<u32> {
+        let bytes = self.blobs.read(blob, range).await?;
+        let hashed = bytes.try_fold(crc32fast::Hasher::new(), |mut crc, frame| async move {
+            crc.update(&frame);
+            Ok(crc)
+        });
+        Ok(hashed.await?.finalize())
+    }
+}
