@@ -28,6 +28,7 @@ pub struct App {
     pub links: Links,
     /// Uploads and files.
     pub uploads: Arc<Uploads>,
+    blobs: Arc<dyn BlobStore>,
     metadata: Arc<dyn MetadataStore>,
     /// Held as long as the application lives: no other process may use the data directory.
     _lock: File,
@@ -68,11 +69,13 @@ impl App {
             .link_keys(random_secret(), clock.unix_secs())
             .await
             .map_err(|error| in_dir(&error))?;
-        let uploads = Uploads::new(blobs, Arc::clone(&metadata), config.limits, clock.clone());
+        let uploads =
+            Uploads::new(Arc::clone(&blobs), Arc::clone(&metadata), config.limits, clock.clone());
         Ok(Arc::new(Self {
             auth: Auth::new(secret.as_bytes(), clock.clone()),
             links: Links::new(&keys, clock.clone()),
             uploads: Arc::new(uploads),
+            blobs,
             metadata,
             clock,
             _lock: lock,
@@ -82,8 +85,15 @@ impl App {
 }
 
 impl App {
-    /// Takes the keys of links as they are on record now: a command may have changed them.
-    pub async fn reload_link_keys(&self) -> Result<(), metadata::Error> {
+    /// The records and the bytes, for looking through all of them.
+    pub fn stores(&self) -> (&dyn MetadataStore, &dyn BlobStore) {
+        (self.metadata.as_ref(), self.blobs.as_ref())
+    }
+
+    /// Signs links with a new key from now on; those of older ones are accepted until then (unix seconds).
+    pub async fn rotate_link_key(&self, accept_old_until: u64) -> Result<(), metadata::Error> {
+        let now = self.clock.unix_secs();
+        self.metadata.rotate_link_key(random_secret(), accept_old_until, now).await?;
         let keys = self.metadata.link_keys(random_secret(), self.clock.unix_secs()).await?;
         self.links.set_keys(&keys);
         Ok(())

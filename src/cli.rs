@@ -1,10 +1,15 @@
 //! The command line: one file a command.
 
+mod erase;
+mod fsck;
 mod page_link;
+mod place;
 mod rotate_link_key;
 mod serve;
 mod signing;
 mod token;
+
+use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -39,19 +44,27 @@ enum Command {
     Token(Box<token::Arguments>),
     /// Sign links with a new key; links of the older ones go on for a while
     RotateLinkKey(Box<rotate_link_key::Arguments>),
+    /// Compare records and stored bytes; changes nothing without --repair. Exit code 0: they agree, 1: they don't,
+    /// 2: nobody could look
+    Fsck(Box<fsck::Arguments>),
+    /// Remove everything of a person: files, also those shown in messages, thumbnails, unfinished uploads
+    Erase(Box<erase::Arguments>),
     /// Print a link that opens the server's page for 12 hours
     PageLink(Box<page_link::Arguments>),
 }
 
 impl Cli {
     /// Does what the command line asks for.
-    pub fn run(self) -> Result<(), ConfigError> {
+    pub fn run(self) -> Result<ExitCode, ConfigError> {
         match self.command {
+            Command::Fsck(arguments) => return Ok(fsck::run(*arguments)),
+            Command::Erase(arguments) => erase::run(*arguments),
             Command::Serve(source) => serve::run(*source),
             Command::Token(arguments) => token::run(*arguments),
             Command::RotateLinkKey(arguments) => rotate_link_key::run(*arguments),
             Command::PageLink(arguments) => page_link::run(*arguments),
         }
+        .map(|()| ExitCode::SUCCESS)
     }
 
     /// The names of all variables that set something.

@@ -320,6 +320,12 @@ impl Config {
         }
     }
 
+    /// Bytes that no record claims may still be on their way into one for as long as a body may take; they are
+    /// left alone for an hour more.
+    pub fn unclaimed_age(&self) -> Duration {
+        self.body.total + Duration::from_hours(1)
+    }
+
     /// Where a secret made by this server is kept.
     pub fn secret_path(&self) -> PathBuf {
         self.data_dir.join("jwt-secret")

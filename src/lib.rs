@@ -20,6 +20,8 @@ pub mod media;
 pub mod filename;
 pub mod links;
 pub mod sweep;
+pub mod fsck;
+pub mod control;
 pub mod ids;
 pub mod clock;
 pub mod telemetry;

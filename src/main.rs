@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Err(help) => help.exit(),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(message) => {
             eprintln!("haversack: {message}");
             ExitCode::FAILURE

@@ -476,6 +476,16 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// unfinished uploads, and files that were finished without a sync. Durable.
     async fn begin_boot(&self, boot: String) -> Result<(), Error>;
 
+    /// Makes an unfinished upload suspect.
+    async fn doubt(&self, id: UploadId) -> Result<(), Error>;
+
+    /// At most `limit` of all uploads and Files that have bytes, oldest first, from behind `after` on (0: from the
+    /// first), and where to continue.
+    async fn all(&self, after: Cursor, limit: u32) -> Result<(Vec<Record>, Option<Cursor>), Error>;
+
+    /// At most `limit` uploads, Files and thumbnails of this user, oldest first.
+    async fn of_user(&self, user: UserId, limit: u32) -> Result<Vec<Record>, Error>;
+
     /// At most `limit` uploads and Files that are suspect, oldest first.
     async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error>;
 

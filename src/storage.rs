@@ -192,6 +192,9 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Removes the blob; `false` when there was none.
     async fn delete(&self, blob: BlobId) -> io::Result<bool>;
 
+    /// How many bytes the blob has; `None` when there is none.
+    async fn size(&self, blob: BlobId) -> io::Result<Option<u64>>;
+
     /// Blobs last written before `unix_secs`, for finding those that no record claims.
     async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>>;
 
@@ -203,6 +206,23 @@ pub trait BlobStore: Send + Sync + 'static {
 
     /// Fails when the store can't take bytes now; for the readiness probe.
     async fn check(&self) -> io::Result<()>;
+}
+
+/// The checksum of stored bytes.
+pub async fn crc32(blobs: &dyn BlobStore, blob: BlobId, range: Range<u64>) -> io::Result<u32> {
+    use futures_util::TryStreamExt;
+
+    let bytes = blobs.read(blob, range).await?;
+    let hashed = bytes.try_fold(crc32fast::Hasher::new(), |mut crc, frame| async move {
+        crc.update(&frame);
+        Ok(crc)
+    });
+    Ok(hashed.await?.finalize())
+}
+
+/// Whether bytes on record are not there to be read.
+pub fn is_lost(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
 }
 
 /// Reads `body` to its end without storing it; what [`BlobStore::write_part`] would have returned.

@@ -14,9 +14,6 @@ const EVERY: Duration = Duration::from_mins(1);
 /// Nothing expires earlier after a start: clients that could not reach the server meanwhile get the
 /// chance to go on.
 const GRACE: Duration = Duration::from_hours(1);
-/// Unclaimed bytes may still be on their way into a record for as long as a body may take; they are left
-/// for so much longer.
-const UNCLAIMED_MARGIN: Duration = Duration::from_hours(1);
 
 /// How often, in sweeps, the bytes are looked through: that takes a glance at every file.
 const UNCLAIMED_EVERY: u32 = 60;
@@ -28,7 +25,7 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut count: u32 = 0;
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         count = count.wrapping_add(1);
-        let steps = [changed(&app).await, left_over(&app).await, expired(&app).await];
+        let steps = [left_over(&app).await, expired(&app).await];
         let last =
             if count.is_multiple_of(UNCLAIMED_EVERY) { unclaimed(&app).await } else { Ok(()) };
         for error in steps.into_iter().chain([last]).filter_map(Result::err) {
@@ -48,14 +45,8 @@ async fn left_over(app: &App) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Takes over what commands beside the server changed.
-async fn changed(app: &App) -> Result<(), Refusal> {
-    Ok(app.reload_link_keys().await?)
-}
-
 /// One whole sweep. Repeating it is harmless.
 pub async fn once(app: &App) -> Result<(), Refusal> {
-    changed(app).await?;
     left_over(app).await?;
     expired(app).await?;
     unclaimed(app).await
@@ -76,8 +67,7 @@ async fn unclaimed(app: &App) -> Result<(), Refusal> {
     if app.clock.uptime() < GRACE {
         return Ok(());
     }
-    let age = app.config.body.total + UNCLAIMED_MARGIN;
-    match app.uploads.delete_unclaimed(age).await? {
+    match app.uploads.delete_unclaimed(app.config.unclaimed_age()).await? {
         0 => {}
         count => tracing::info!(count, "blobs that no record claims were deleted"),
     }

@@ -6,6 +6,7 @@
 mod chunk;
 mod claims;
 mod draw;
+mod erase;
 mod examine;
 mod finish;
 mod place;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use chunk::ChunkRequest;
+pub use erase::Erased;
 pub use finish::DoneRequest;
 pub use refusal::Refusal;
 pub use single::SingleRequest;
@@ -27,9 +29,7 @@ pub use slot::{Filled, Granted, Slot, Spool};
 
 use crate::clock::Clock;
 use crate::ids::{BlobId, UploadId, UserId};
-use crate::metadata::{
-    Cursor, Listed, MetadataStore, Record, Removed, Standing, State, StoredFile,
-};
+use crate::metadata::{Cursor, Listed, MetadataStore, Record, Standing, State, StoredFile};
 use crate::storage::{BlobStore, Outgoing};
 use claims::{Entries, Entry};
 use draw::Easels;
@@ -156,36 +156,10 @@ impl Uploads {
         Ok(self.metadata.list(user, before, limit).await?)
     }
 
-    /// Cancels an upload or deletes a File of this user's, or of anybody's for the application's backend
-    /// (`None`), which may delete attached ones too. The bytes are gone when it answers.
-    pub async fn remove(
-        self: &Arc<Self>,
-        id: UploadId,
-        owner: Option<UserId>,
-    ) -> Result<(), Refusal> {
-        let record = self.metadata.load(id).await?.ok_or(Refusal::NotFound)?;
-        let user = owner.unwrap_or(record.user);
-        self.record(id, user).await?;
-        let this = Arc::clone(self);
-        detached(async move { this.remove_now(id, owner.is_none()).await }).await
-    }
-
-    async fn remove_now(&self, id: UploadId, even_attached: bool) -> Result<(), Refusal> {
-        match self.metadata.remove(id, even_attached, self.clock.unix_secs()).await? {
-            Removed::Removed { blobs } => {
-                self.entries.get(id).end(Standing::Removed);
-                self.delete_blobs(blobs).await;
-                Ok(())
-            }
-            Removed::Attached => Err(Refusal::Attached),
-            Removed::Nothing => Err(Refusal::Removed),
-        }
-    }
-
     /// Expires uploads in which nothing was stored for their time to live; answers how many.
     pub async fn expire_idle(&self) -> Result<usize, Refusal> {
         const BATCH: u32 = 50;
-        let now = self.clock.unix_secs();
+        let now = self.clock.steady_unix_secs();
         let idle_since = now.saturating_sub(self.limits.upload_ttl.as_secs());
         let mut count = 0;
         loop {
@@ -203,7 +177,7 @@ impl Uploads {
 
     /// Deletes blobs that no record claims and nobody has written for `age`; answers how many.
     pub async fn delete_unclaimed(&self, age: Duration) -> Result<usize, Refusal> {
-        let before = self.clock.unix_secs().saturating_sub(age.as_secs());
+        let before = self.clock.steady_unix_secs().saturating_sub(age.as_secs());
         let old = self.blobs.list_older_than(before).await?;
         let unclaimed = self.metadata.unclaimed(old).await?;
         let count = unclaimed.len();

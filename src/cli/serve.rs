@@ -1,16 +1,18 @@
 //! `haversack serve`.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::page_link;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Source, unknown_variables};
-use crate::{server, telemetry};
+use crate::{control, server, telemetry};
 
 pub(super) fn run(source: Source) -> Result<(), ConfigError> {
     let mut config = source.load()?;
@@ -59,6 +61,18 @@ async fn serve(config: Config) -> Result<(), ConfigError> {
     let mut config = config;
     config.listen = address;
     let app = App::open(config, Clock::system()).await?;
+    // Before anybody is told that the server is there: what looks for it finds the socket.
+    let stop = CancellationToken::new();
+    match control::listen(&app.config.data_dir) {
+        Ok(commands) => {
+            tokio::spawn(control::run(commands, Arc::clone(&app), stop.clone()));
+        }
+        // As where the folder's path is longer than a socket's may be (108 bytes).
+        Err(error) => {
+            tracing::warn!(%error, "control.sock: commands beside the server can't reach it")
+        }
+    }
+    let _stops_commands = stop.drop_guard();
     announce(&format!("listening on http://{address}")).map_err(failed)?;
     if app.config.page && std::io::stderr().is_terminal() {
         show_link(&app.config)?;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -39,6 +39,7 @@ const READERS: usize = 8;
 /// The SQLite store. One process at a time; the caller holds the data directory's lock.
 pub struct SqliteStore {
     path: PathBuf,
+    access: Access,
     committer: Arc<Committer>,
     readers: Arc<Mutex<Vec<Connection>>>,
     /// Bounds the readers: each holds two open files.
@@ -62,31 +63,36 @@ impl SqliteStore {
             .mode(0o600) // SQLite gives its log the same mode
             .open(&path)
             .map_err(failed)?;
-        let mut writer = connect(&path)?;
+        let mut writer = connect(&path, Access::Full)?;
         migrations::migrations::runner().run(&mut writer).map_err(failed)?;
-        Self::over(path, writer, durability)
+        let committer = Committer::start(writer, &path)?;
+        Ok(Self::over(path, committer, Access::Full, durability))
     }
 
-    /// Opens the database for a command beside a running server. Fails when there is none, or when it is not
-    /// of this version: then the server is not either.
-    pub fn open_beside(data_dir: &Path) -> Result<Self, Error> {
+    /// Opens the database to be looked at, also beside a running server; steps that change something fail. Fails
+    /// when there is none, or when it is of another version.
+    pub fn open_read_only(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join("haversack.db");
-        std::fs::metadata(&path).map_err(failed)?;
-        let mut writer = connect(&path)?;
+        let mut reader = connect(&path, Access::ReadOnly)?;
         let runner = migrations::migrations::runner();
-        let applied = runner.get_last_applied_migration(&mut writer).map_err(failed)?;
+        let applied = runner.get_last_applied_migration(&mut reader).map_err(failed)?;
         let ours = runner.get_migrations().iter().map(refinery::Migration::version).max();
         if applied.map(|migration| migration.version()) != ours {
             let message = "the database is of another version than this program; use the server's";
             return Err(Error::Failed(message.into()));
         }
-        Self::over(path, writer, Durability::Finish)
+        let committer = Committer::new(reader);
+        Ok(Self::over(path, committer, Access::ReadOnly, Durability::default()))
     }
 
-    fn over(path: PathBuf, writer: Connection, durability: Durability) -> Result<Self, Error> {
-        let committer = Committer::start(writer, &path)?;
+    fn over(
+        path: PathBuf,
+        committer: Arc<Committer>,
+        access: Access,
+        durability: Durability,
+    ) -> Self {
         let turns = Semaphore::new(READERS);
-        Ok(Self { path, committer, readers: Arc::default(), turns, durability })
+        Self { path, access, committer, readers: Arc::default(), turns, durability }
     }
 
     /// Runs `query` on a reading connection, away from the async threads.
@@ -95,12 +101,12 @@ impl SqliteStore {
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         let _turn = self.turns.acquire().await.map_err(failed)?;
-        let (readers, path) = (Arc::clone(&self.readers), self.path.clone());
+        let (readers, path, access) = (Arc::clone(&self.readers), self.path.clone(), self.access);
         let work = move || {
             let idle = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = match idle {
                 Some(connection) => connection,
-                None => connect(&path)?,
+                None => connect(&path, access)?,
             };
             let result = query(&connection).map_err(sqlite);
             readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
@@ -110,16 +116,32 @@ impl SqliteStore {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, Error> {
-    let connection = Connection::open(path).map_err(sqlite)?;
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = NORMAL;
-             PRAGMA wal_autocheckpoint = 0;
-             PRAGMA temp_store = MEMORY;",
-        )
-        .map_err(sqlite)?;
+/// What a connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Full,
+    ReadOnly,
+}
+
+fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
+    let connection = match access {
+        Access::Full => Connection::open(path),
+        Access::ReadOnly => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(path, flags)
+        }
+    }
+    .map_err(sqlite)?;
+    if access == Access::Full {
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL;
+                 PRAGMA synchronous = NORMAL;
+                 PRAGMA wal_autocheckpoint = 0;",
+            )
+            .map_err(sqlite)?;
+    }
+    connection.execute_batch("PRAGMA temp_store = MEMORY;").map_err(sqlite)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
@@ -275,6 +297,18 @@ impl MetadataStore for SqliteStore {
 
     async fn begin_boot(&self, boot: String) -> Result<(), Error> {
         self.committer.submit_durable(move |tx| steps::begin_boot(tx, &boot)).await
+    }
+
+    async fn doubt(&self, id: UploadId) -> Result<(), Error> {
+        self.committer.submit(move |tx| steps::doubt(tx, id)).await
+    }
+
+    async fn all(&self, after: Cursor, limit: u32) -> Result<(Vec<Record>, Option<Cursor>), Error> {
+        self.read(move |connection| rows::all(connection, after, limit)).await
+    }
+
+    async fn of_user(&self, user: UserId, limit: u32) -> Result<Vec<Record>, Error> {
+        self.read(move |connection| rows::of_user(connection, user, limit)).await
     }
 
     async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error> {

@@ -132,8 +132,8 @@ async fn post_delete(app: &App, user: UserId, body: Body) -> Result<Json<Value>,
     let id = form.uuid()?.ok_or_else(|| {
         ApiError::bad_field("uuid", "required", "uuid is missing: say what to delete")
     })?;
-    app.uploads.remove(id, Some(user)).await?;
-    Ok(Json(Replies::removed(id)))
+    let erased = app.uploads.remove(id, Some(user)).await?;
+    Ok(Json(Replies::removed(id, &erased)))
 }
 
 /// `GET /api/v2/pm/upload/{uuid}/`: what has been received, so that a client can resume.
@@ -174,8 +174,8 @@ pub async fn delete(
         Caller::Service => None,
     };
     let id = id(uuid)?;
-    app.uploads.remove(id, owner).await?;
-    Ok(Json(Replies::removed(id)))
+    let erased = app.uploads.remove(id, owner).await?;
+    Ok(Json(Replies::removed(id, &erased)))
 }
 
 /// Where the caller wants the list to go on.

@@ -77,6 +77,15 @@ impl DiskStore {
         Ok(Self { folder, options, writeback: Writeback::default() })
     }
 
+    /// The store below `data_dir` as it is, to be looked at.
+    pub fn at(data_dir: &Path) -> Self {
+        Self {
+            folder: data_dir.join("blobs"),
+            options: DiskOptions::default(),
+            writeback: Writeback::default(),
+        }
+    }
+
     fn shard(&self, blob: BlobId) -> PathBuf {
         self.folder.join(&blob.to_string()[..2])
     }
@@ -202,6 +211,16 @@ impl BlobStore for DiskStore {
         blocking(move || match std::fs::remove_file(path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+
+    async fn size(&self, blob: BlobId) -> io::Result<Option<u64>> {
+        let path = self.path(blob);
+        blocking(move || match std::fs::metadata(path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         })
         .await

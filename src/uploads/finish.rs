@@ -3,7 +3,7 @@
 //! Where a file holds metadata of its sender's, what it is about to become is put on record before the
 //! first byte is overwritten: from then on its parts' checksums no longer tell whether it is whole.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::thumbnail;
 use crate::metadata::{Finalizing, NewFile, State, StoredFile, Unfinished};
 use crate::part::Part;
-use crate::storage::{SealError, Written};
+use crate::storage::{self, SealError, Written, is_lost};
 
 /// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -180,7 +180,7 @@ impl Uploads {
         let Finalizing { file, patches } = finalizing;
         let overwritten = async {
             self.blobs.patch(blob, &patches).await?;
-            self.crc32(blob, 0..file.size).await
+            storage::crc32(self.blobs.as_ref(), blob, 0..file.size).await
         };
         match overwritten.await {
             Ok(crc32) if crc32 == file.crc32 => self.seal_and_finish(id, blob, file).await,
@@ -269,11 +269,6 @@ impl Uploads {
         });
         Ok(hashed.await?.finalize().into())
     }
-}
-
-/// Whether bytes on record are not there to be read.
-pub(super) fn is_lost(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof)
 }
 
 /// Refuses when the file has another size than `declared`.

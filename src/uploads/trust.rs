@@ -1,12 +1,11 @@
 //! What is believed after the machine was booted anew: records outlive bytes that were not synced, so parts are
 //! compared with their checksums before anything is built on them.
 
-use futures_util::TryStreamExt;
-
 use super::{Refusal, Uploads};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{Record, State, StoredFile, Unfinished};
 use crate::part::{Part, PartIndex};
+use crate::storage;
 
 /// So many are compared in one go of the background check.
 const BATCH: u32 = 100;
@@ -44,6 +43,15 @@ impl Uploads {
         }
     }
 
+    /// Compares the parts of an unfinished upload with their bytes and forgets those that are gone.
+    pub async fn doubt(&self, id: UploadId) -> Result<(), Refusal> {
+        self.metadata.doubt(id).await?;
+        if let Some(record) = self.metadata.load(id).await? {
+            self.trusted(record).await?;
+        }
+        Ok(())
+    }
+
     /// Forgets the parts of an upload whose bytes are not what they were.
     async fn compare_parts(&self, id: UploadId, unfinished: &Unfinished) -> Result<(), Refusal> {
         let mut lost: Vec<(PartIndex, Part)> = Vec::new();
@@ -74,29 +82,15 @@ impl Uploads {
             id = %file.id,
             "a file did not survive the machine's last stop, as it may at --durability process; it is gone"
         );
-        self.remove_now(file.id, true).await
+        self.give_up(file.id).await
     }
 
     /// Whether these bytes are there and have this checksum.
     async fn is_whole(&self, blob: BlobId, part: Part) -> Result<bool, Refusal> {
-        match self.crc32(blob, part.range()).await {
+        match storage::crc32(self.blobs.as_ref(), blob, part.range()).await {
             Ok(crc32) => Ok(crc32 == part.crc32),
-            Err(error) if super::finish::is_lost(&error) => Ok(false),
+            Err(error) if storage::is_lost(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// The checksum of stored bytes.
-    pub(super) async fn crc32(
-        &self,
-        blob: BlobId,
-        range: std::ops::Range<u64>,
-    ) -> std::io::Result<u32> {
-        let bytes = self.blobs.read(blob, range).await?;
-        let hashed = bytes.try_fold(crc32fast::Hasher::new(), |mut crc, frame| async move {
-            crc.update(&frame);
-            Ok(crc)
-        });
-        Ok(hashed.await?.finalize())
     }
 }

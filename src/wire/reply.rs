@@ -6,7 +6,7 @@ use crate::filename::Filename;
 use crate::ids::UploadId;
 use crate::links::{Links, Variant};
 use crate::metadata::{Listed, Role, StoredFile, Unfinished};
-use crate::uploads::Uploads;
+use crate::uploads::{Erased, Uploads};
 
 /// Makes replies for one request: links are absolute, from the address its client used.
 pub struct Replies<'a> {
@@ -22,9 +22,9 @@ impl Replies<'_> {
         json!({"success": true, "file_uuid": id.to_string()})
     }
 
-    /// An upload or a file is gone.
-    pub fn removed(id: UploadId) -> Value {
-        json!({"success": true, "file_uuid": id.to_string()})
+    /// An upload or a file is gone, and what that was.
+    pub fn removed(id: UploadId, erased: &Erased) -> Value {
+        json!({"success": true, "file_uuid": id.to_string(), "removed": erased})
     }
 
     /// A File, as done and single answer it.

@@ -75,6 +75,10 @@ impl<H: BlobHooks> BlobStore for HookedBlobs<H> {
         self.disk.delete(blob).await
     }
 
+    async fn size(&self, blob: BlobId) -> io::Result<Option<u64>> {
+        self.disk.size(blob).await
+    }
+
     async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
         self.disk.list_older_than(unix_secs).await
     }
@@ -238,6 +242,18 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
 
     async fn begin_boot(&self, boot: String) -> Result<(), Error> {
         self.records.begin_boot(boot).await
+    }
+
+    async fn doubt(&self, id: UploadId) -> Result<(), Error> {
+        self.records.doubt(id).await
+    }
+
+    async fn all(&self, after: Cursor, limit: u32) -> Result<(Vec<Record>, Option<Cursor>), Error> {
+        self.records.all(after, limit).await
+    }
+
+    async fn of_user(&self, user: UserId, limit: u32) -> Result<Vec<Record>, Error> {
+        self.records.of_user(user, limit).await
     }
 
     async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error> {

@@ -14,3 +14,4 @@ mod secrecy;
 mod settings;
 mod starting;
 mod stopping;
+mod upkeep;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::{BUSY_TIMEOUT, connect, failed, sqlite};
+use super::{Access, BUSY_TIMEOUT, connect, failed, sqlite};
 use crate::metadata::Error;
 
 /// How often the log's length is looked at.
@@ -99,14 +99,21 @@ impl Drop for Turn<'_> {
 }
 
 impl Committer {
-    pub(super) fn start(writer: Connection, path: &Path) -> Result<Arc<Self>, Error> {
-        let (stop, stopped) = mpsc::channel();
-        let committer = Arc::new(Self {
+    /// Commits through this connection; nobody looks after its log.
+    pub(super) fn new(writer: Connection) -> Arc<Self> {
+        Arc::new(Self {
             pending: Mutex::default(),
             writer: Mutex::new(writer),
-            checkpoints: Mutex::new(Some(stop)),
-        });
-        let beside = connect(path)?;
+            checkpoints: Mutex::default(),
+        })
+    }
+
+    /// The same; a thread keeps the log short.
+    pub(super) fn start(writer: Connection, path: &Path) -> Result<Arc<Self>, Error> {
+        let (stop, stopped) = mpsc::channel();
+        let committer = Self::new(writer);
+        *lock(&committer.checkpoints) = Some(stop);
+        let beside = connect(path, Access::Full)?;
         let log = log_path(path);
         let weak = Arc::downgrade(&committer);
         std::thread::Builder::new()

@@ -37,6 +37,35 @@ pub(super) fn suspects(connection: &Connection, limit: u32) -> rusqlite::Result<
     records(connection, "suspect = 1", limit)
 }
 
+pub(super) fn all(
+    connection: &Connection,
+    after: Cursor,
+    limit: u32,
+) -> rusqlite::Result<(Vec<Record>, Option<Cursor>)> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM uploads WHERE seq > ? AND state IN (0, 1) ORDER BY seq LIMIT ?"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map((after, limit), |row| {
+        Ok((row.get::<_, Cursor>("seq")?, record(connection, row)?))
+    })?;
+    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let next = rows.last().map(|(seq, _)| *seq);
+    Ok((rows.into_iter().map(|(_, record)| record).collect(), next))
+}
+
+pub(super) fn of_user(
+    connection: &Connection,
+    user: UserId,
+    limit: u32,
+) -> rusqlite::Result<Vec<Record>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM uploads WHERE user_id = ? AND state IN (0, 1) ORDER BY seq LIMIT ?"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_map((user.0, limit), |row| record(connection, row))?.collect()
+}
+
 /// The oldest records of which this is so.
 fn records(connection: &Connection, so: &str, limit: u32) -> rusqlite::Result<Vec<Record>> {
     let sql = format!("SELECT {COLUMNS} FROM uploads WHERE {so} ORDER BY seq LIMIT ?");

@@ -335,6 +335,12 @@ pub(super) fn begin_boot(tx: &Connection, boot: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
+pub(super) fn doubt(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE uploads SET suspect = 1 WHERE id = ? AND state = 0")?
+        .execute([id])?;
+    Ok(())
+}
+
 pub(super) fn believe(
     tx: &Connection,
     id: UploadId,

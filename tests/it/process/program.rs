@@ -45,6 +45,11 @@ pub(crate) fn token(user: i64) -> String {
     sign(SECRET.as_bytes(), Caller::User(UserId(user)), now, 3600)
 }
 
+/// A token for the application's backend.
+pub(crate) fn service_token() -> String {
+    sign(SECRET.as_bytes(), Caller::Service, Clock::system().unix_secs(), 3600)
+}
+
 /// What a program that ended has said.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,

@@ -163,6 +163,23 @@ async fn an_orphaned_thumbnail_is_collected() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_forward_makes_nothing_older() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let uuid = user.begin(2, "abc").await;
+    let stray = server.blobs().join("01").join("0123456789abcdef0123456789abcdef");
+    std::fs::write(&stray, "on its way").unwrap();
+    server.skip(3601); // past the first hour, in which nothing expires
+    for days in [1, 30, 365] {
+        server.clock.set_forward(std::time::Duration::from_secs(days * DAY));
+        server.sweep().await;
+    }
+    assert!(stray.exists());
+    let user = server.user(1); // with a token of the new time
+    assert_eq!(user.status(&uuid).await.ok()["received"], 3);
+}
+
+#[tokio::test]
 async fn bytes_that_no_record_claims_are_removed_when_they_are_old() {
     let server = Server::start().await;
     let stray = "0123456789abcdef0123456789abcdef";

@@ -1,0 +1,104 @@
+//! `haversack fsck`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::place::Place;
+use crate::app;
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, Settings};
+use crate::control::{self, Command};
+use crate::fsck::{self, Report};
+use crate::metadata::sqlite::SqliteStore;
+use crate::storage::disk::DiskStore;
+
+/// Something is wrong, or was left so.
+const FOUND: u8 = 1;
+/// Nobody could look.
+const FAILED: u8 = 2;
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Also read all bytes and compare their checksums
+    #[arg(long)]
+    deep: bool,
+
+    /// Mend what can be mended: delete bytes that belong to nothing, let lost chunks be sent again, and give up
+    /// files whose bytes are gone. Carried out by the server, if it runs
+    #[arg(long)]
+    repair: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(super) fn run(arguments: Arguments) -> ExitCode {
+    let (json, repair) = (arguments.json, arguments.repair);
+    let told = report(arguments).and_then(|report| {
+        tell(&report, json, repair).map_err(|error| ConfigError(error.to_string()))?;
+        Ok(report.clean)
+    });
+    match told {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FOUND),
+        Err(error) => {
+            eprintln!("haversack: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn report(arguments: Arguments) -> Result<Report, ConfigError> {
+    let config = arguments.place.load(Settings::default())?;
+    if arguments.repair {
+        let done = control::carry_out(config, Command::Repair { deep: arguments.deep })?;
+        return serde_json::from_value(done).map_err(|error| ConfigError(error.to_string()));
+    }
+    look(&config, arguments.deep)
+}
+
+/// Looks without changing anything, also beside a running server.
+fn look(config: &Config, deep: bool) -> Result<Report, ConfigError> {
+    let dir = &config.data_dir;
+    let failed = |error: &dyn std::fmt::Display| {
+        ConfigError(format!("data directory {}: {error}", dir.display()))
+    };
+    let metadata = SqliteStore::open_read_only(dir).map_err(|error| failed(&error))?;
+    let blobs = DiskStore::at(dir);
+    // With no server running, nothing is on its way.
+    let strays_before = match app::lock(dir)? {
+        Some(_) => u64::MAX,
+        None => Clock::system().unix_secs().saturating_sub(config.unclaimed_age().as_secs()),
+    };
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
+    runtime
+        .block_on(fsck::check(&metadata, &blobs, deep, strays_before))
+        .map_err(|error| failed(&error))
+}
+
+fn tell(report: &Report, json: bool, repair: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        return writeln!(out, "{}", serde_json::to_string(report)?);
+    }
+    for finding in &report.findings {
+        let of = finding.uuid.as_deref().unwrap_or("nobody's");
+        writeln!(out, "{}: {of} (blob {}): {}", finding.kind, finding.blob, finding.detail)?;
+    }
+    let Report { files, unfinished, bytes, findings, repaired, .. } = report;
+    writeln!(out, "{files} files and {unfinished} unfinished uploads, {bytes} bytes")?;
+    if repair {
+        writeln!(out, "{repaired} findings repaired")?;
+    }
+    match findings.len() {
+        0 => writeln!(out, "clean"),
+        count if repair => writeln!(out, "{count} findings left: bring these back from a backup"),
+        count => writeln!(out, "{count} findings; --repair mends what can be mended"),
+    }
+}

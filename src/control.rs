@@ -1,0 +1,164 @@
+//! Commands beside a running server: a socket in the data directory, for its owner alone.
+//!
+//! What changes something is carried out by the one process that owns the data: the server, if it runs, else the
+//! command itself, holding the same lock. One line of JSON goes in, one comes out.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{self, App};
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::fsck;
+use crate::ids::UserId;
+
+/// The longest command.
+const MAX_LINE: u64 = 64 * 1024;
+/// A command comes at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What can be asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Signs links with a new key.
+    RotateLinkKey {
+        /// Links of older keys are accepted for so long.
+        accept_old_for_secs: u64,
+    },
+    /// Compares records and bytes, and repairs what can be.
+    Repair {
+        /// Also compares checksums.
+        deep: bool,
+    },
+    /// Removes everything of a user's.
+    Erase {
+        /// Whose.
+        user_id: i64,
+    },
+}
+
+/// Does it, and tells what came of it; an error is for the operator.
+async fn perform(
+    app: &App,
+    command: Command,
+) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+    let now = app.clock.unix_secs();
+    match command {
+        Command::RotateLinkKey { accept_old_for_secs } => {
+            app.rotate_link_key(now.saturating_add(accept_old_for_secs)).await?;
+            Ok(json!({"accept_old_for_secs": accept_old_for_secs}))
+        }
+        Command::Repair { deep } => Ok(serde_json::to_value(fsck::repair(app, deep).await?)?),
+        Command::Erase { user_id } => {
+            Ok(serde_json::to_value(app.uploads.erase(UserId(user_id)).await?)?)
+        }
+    }
+}
+
+fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
+
+/// Listens for commands. The caller holds the data directory's lock, so a socket that is there already is a dead
+/// one's.
+pub fn listen(data_dir: &Path) -> io::Result<UnixListener> {
+    let path = path(data_dir);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Carries out commands until `stop`.
+pub async fn run(listener: UnixListener, app: Arc<App>, stop: CancellationToken) {
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, _)) => {
+                let app = Arc::clone(&app);
+                tokio::spawn(async move {
+                    if let Err(error) = answer(&app, stream).await {
+                        tracing::warn!(%error, "a command could not be answered");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a command could not be accepted");
+                tokio::time::sleep(PATIENCE).await;
+            }
+        }
+    }
+}
+
+async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    let reader = tokio::io::AsyncReadExt::take(reader, MAX_LINE);
+    tokio::time::timeout(PATIENCE, tokio::io::BufReader::new(reader).read_line(&mut line))
+        .await??;
+    let answer = match serde_json::from_str::<Command>(&line) {
+        Ok(command) => {
+            tracing::info!(?command, "a command from beside the server");
+            match perform(app, command).await {
+                Ok(done) => json!({"done": done}),
+                Err(error) => json!({"error": error.to_string()}),
+            }
+        }
+        Err(_) => {
+            json!({"error": "the server does not know this command: it is of another version"})
+        }
+    };
+    writer.write_all(format!("{answer}\n").as_bytes()).await
+}
+
+/// Has the running server do it, or does it here when none runs. Nothing is made where no server ever ran.
+pub fn carry_out(config: Config, command: Command) -> Result<Value, ConfigError> {
+    let dir = config.data_dir.clone();
+    let failed = |error: &dyn std::fmt::Display| {
+        ConfigError(format!("data directory {}: {error}", dir.display()))
+    };
+    if !dir.join("haversack.db").exists() {
+        return Err(failed(&"no server has used it yet"));
+    }
+    match app::lock(&dir)? {
+        None => ask(&path(&dir), &command).map_err(|error| {
+            failed(&format_args!("a server runs, but can't be asked at control.sock: {error}"))
+        })?,
+        Some(lock) => {
+            drop(lock); // opening takes it again
+            let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
+            runtime.block_on(async {
+                let app = App::open(config, Clock::system()).await?;
+                let done = perform(&app, command).await.map_err(|error| error.to_string());
+                app.uploads.close().await.map_err(|error| failed(&error))?;
+                Ok(done)
+            })?
+        }
+    }
+    .map_err(ConfigError)
+}
+
+fn ask(path: &Path, command: &Command) -> io::Result<Result<Value, String>> {
+    let mut stream = BlockingStream::connect(path)?;
+    writeln!(stream, "{}", serde_json::to_string(command)?)?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?; // the server may take its time
+    let mut answer: Value = serde_json::from_str(&line)?;
+    Ok(match answer.get("error").and_then(Value::as_str) {
+        Some(error) => Err(error.to_owned()),
+        None => Ok(answer["done"].take()),
+    })
+}

@@ -1,0 +1,235 @@
+//! Whether records and bytes agree, and how to mend what doesn't.
+//!
+//! Looking changes nothing and needs no lock: what seems wrong is looked at twice, since a running server may have
+//! changed it meanwhile. Mending removes what nothing belongs to, gives up Files whose bytes are gone, and lets
+//! missing chunks be sent again; bytes that merely differ are left for whoever has a backup.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::ids::{BlobId, UploadId};
+use crate::metadata::{MetadataStore, Record, State, StoredFile, Unfinished};
+use crate::part::Part;
+use crate::storage::BlobStore;
+
+/// Records looked at in one go.
+const BATCH: u32 = 500;
+
+/// What was looked at, and what was found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Whether nothing is wrong (any more).
+    pub clean: bool,
+    /// Files and thumbnails on record.
+    pub files: u64,
+    /// Unfinished uploads on record.
+    pub unfinished: u64,
+    /// Bytes that the records speak of.
+    pub bytes: u64,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// Of these, how many were mended.
+    pub repaired: u64,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What.
+    pub kind: Kind,
+    /// The upload or File that it concerns.
+    pub uuid: Option<String>,
+    /// Its bytes.
+    pub blob: String,
+    /// In words, with the numbers.
+    pub detail: String,
+}
+
+/// What can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A File without (all of) its bytes.
+    MissingBytes,
+    /// A File with more bytes than on record.
+    WrongSize,
+    /// A File with other bytes than were received; only looked for when asked to.
+    WrongChecksum,
+    /// Chunks on record whose bytes are not there, or others.
+    LostParts,
+    /// Bytes that no record claims.
+    StrayBytes,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MissingBytes => "bytes missing",
+            Self::WrongSize => "wrong size",
+            Self::WrongChecksum => "wrong checksum",
+            Self::LostParts => "chunks lost",
+            Self::StrayBytes => "stray bytes",
+        })
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Compares every record with its bytes. Bytes that no record claims count when nothing wrote to them since
+/// `strays_before` (unix seconds): younger ones may be on their way.
+pub async fn check(
+    metadata: &dyn MetadataStore,
+    blobs: &dyn BlobStore,
+    deep: bool,
+    strays_before: u64,
+) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    let mut after = 0;
+    loop {
+        let (records, next) = metadata.all(after, BATCH).await?;
+        for record in records {
+            match &record.state {
+                State::Finished(file) => {
+                    report.files += 1;
+                    report.bytes += file.size;
+                }
+                State::Receiving(unfinished) => {
+                    report.unfinished += 1;
+                    report.bytes += unfinished.layout.received_bytes();
+                }
+                _ => {}
+            }
+            if compare(blobs, &record, deep).await?.is_some()
+                && let Some(again) = metadata.load(record.id).await?
+            {
+                report.findings.extend(compare(blobs, &again, deep).await?);
+            }
+        }
+        match next {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    let old = blobs.list_older_than(strays_before).await?;
+    for blob in metadata.unclaimed(old).await? {
+        let size = blobs.size(blob).await?;
+        let detail = format!("{} bytes that no record claims", size.unwrap_or(0));
+        report.findings.push(finding(Kind::StrayBytes, None, blob, detail));
+    }
+    report.clean = report.findings.is_empty();
+    Ok(report)
+}
+
+/// Compares, mends what can be mended, and compares again: the report says what is left, and how much is not.
+pub async fn repair(app: &App, deep: bool) -> Result<Report, Failure> {
+    let (metadata, blobs) = app.stores();
+    // Bytes that may be on their way into a record are never strays, whoever asks.
+    let strays_before = app.clock.unix_secs().saturating_sub(app.config.unclaimed_age().as_secs());
+    let found = check(metadata, blobs, deep, strays_before).await?;
+    for finding in &found.findings {
+        mend(app, finding).await?;
+    }
+    let mut left = check(metadata, blobs, deep, strays_before).await?;
+    left.repaired = (found.findings.len() as u64).saturating_sub(left.findings.len() as u64);
+    Ok(left)
+}
+
+async fn mend(app: &App, finding: &Finding) -> Result<(), Failure> {
+    let (_, blobs) = app.stores();
+    let id = finding.uuid.as_deref().and_then(UploadId::parse);
+    match (finding.kind, id, BlobId::parse(&finding.blob)) {
+        (Kind::StrayBytes, _, Some(blob)) => {
+            blobs.delete(blob).await?;
+        }
+        (Kind::MissingBytes, Some(id), _) => app.uploads.give_up(id).await?,
+        (Kind::LostParts, Some(id), _) => app.uploads.doubt(id).await?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What is wrong with one record.
+async fn compare(
+    blobs: &dyn BlobStore,
+    record: &Record,
+    deep: bool,
+) -> Result<Option<Finding>, Failure> {
+    match &record.state {
+        State::Finished(file) => compare_file(blobs, file, deep).await,
+        State::Receiving(unfinished) => compare_parts(blobs, record.id, unfinished, deep).await,
+        _ => Ok(None),
+    }
+}
+
+async fn compare_file(
+    blobs: &dyn BlobStore,
+    file: &StoredFile,
+    deep: bool,
+) -> Result<Option<Finding>, Failure> {
+    let (id, size) = (file.id, file.size);
+    let (kind, detail) = match blobs.size(file.blob).await? {
+        None => (Kind::MissingBytes, format!("none of {size} bytes are there")),
+        Some(found) if found < size => {
+            (Kind::MissingBytes, format!("{found} of {size} bytes are there"))
+        }
+        Some(found) if found > size => {
+            (Kind::WrongSize, format!("{found} bytes are there instead of {size}"))
+        }
+        Some(_) if deep => {
+            let whole = Part { offset: 0, size, crc32: file.crc32 };
+            match crc32(blobs, file.blob, whole).await? {
+                Some(found) if found == file.crc32 => return Ok(None),
+                Some(found) => {
+                    let expected = file.crc32;
+                    (
+                        Kind::WrongChecksum,
+                        format!("CRC-32 is {found:08x} instead of {expected:08x}"),
+                    )
+                }
+                None => (Kind::MissingBytes, "it went away while it was read".to_owned()),
+            }
+        }
+        Some(_) => return Ok(None),
+    };
+    Ok(Some(finding(kind, Some(id), file.blob, detail)))
+}
+
+async fn compare_parts(
+    blobs: &dyn BlobStore,
+    id: UploadId,
+    unfinished: &Unfinished,
+    deep: bool,
+) -> Result<Option<Finding>, Failure> {
+    let there = blobs.size(unfinished.blob).await?.unwrap_or(0);
+    let mut lost = Vec::new();
+    for (index, part) in unfinished.layout.parts() {
+        // What is being overwritten has other checksums than its parts: finishing compares the whole.
+        let to_read = deep && unfinished.finalizing.is_none();
+        let gone = part.range().end > there
+            || to_read && crc32(blobs, unfinished.blob, *part).await? != Some(part.crc32);
+        if gone {
+            lost.push(index);
+        }
+    }
+    if lost.is_empty() {
+        return Ok(None);
+    }
+    let detail =
+        format!("{} of {} chunks: {lost:?}", lost.len(), unfinished.layout.parts().count());
+    Ok(Some(finding(Kind::LostParts, Some(id), unfinished.blob, detail)))
+}
+
+fn finding(kind: Kind, id: Option<UploadId>, blob: BlobId, detail: String) -> Finding {
+    Finding { kind, uuid: id.map(|id| id.to_string()), blob: blob.to_string(), detail }
+}
+
+/// The checksum of a part's bytes; `None` when they are not all there.
+async fn crc32(blobs: &dyn BlobStore, blob: BlobId, part: Part) -> Result<Option<u32>, Failure> {
+    match crate::storage::crc32(blobs, blob, part.range()).await {
+        Ok(crc32) => Ok(Some(crc32)),
+        Err(error) if crate::storage::is_lost(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

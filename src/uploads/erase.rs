@@ -1,0 +1,115 @@
+//! Removing: one upload or File, or everything of a person's, and what that was.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Refusal, Uploads, detached};
+use crate::ids::{UploadId, UserId};
+use crate::metadata::{Record, Removed, Role, Standing, State};
+
+/// Records removed in one go.
+const BATCH: u32 = 100;
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// Finished files.
+    pub files: u64,
+    /// Thumbnails of them.
+    pub thumbnails: u64,
+    /// Uploads that were not finished.
+    pub unfinished: u64,
+    /// Bytes of all these, but for thumbnails'.
+    pub bytes: u64,
+}
+
+impl Erased {
+    fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.thumbnails += other.thumbnails;
+        self.unfinished += other.unfinished;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Uploads {
+    /// Cancels an upload or deletes a File of this user's, or of anybody's for the application's backend
+    /// (`None`), which may delete attached ones too. The bytes are gone when it answers.
+    pub async fn remove(
+        self: &Arc<Self>,
+        id: UploadId,
+        owner: Option<UserId>,
+    ) -> Result<Erased, Refusal> {
+        let record = self.metadata.load(id).await?.ok_or(Refusal::NotFound)?;
+        let user = owner.unwrap_or(record.user);
+        let record = self.record(id, user).await?;
+        let this = Arc::clone(self);
+        detached(async move { this.remove_now(record, owner.is_none()).await }).await
+    }
+
+    /// Removes all uploads and Files of a user, attached ones too. Repeating it is harmless. What is begun while it
+    /// runs may stay.
+    pub async fn erase(&self, user: UserId) -> Result<Erased, Refusal> {
+        let mut erased = Erased::default();
+        loop {
+            let records = self.metadata.of_user(user, BATCH).await?;
+            if records.is_empty() {
+                return Ok(erased);
+            }
+            for record in records {
+                match self.remove_now(record, true).await {
+                    Ok(removed) => erased.add(removed),
+                    Err(Refusal::Removed) => {} // with its media, or by somebody else
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    /// Removes a File whose bytes are gone.
+    pub async fn give_up(&self, id: UploadId) -> Result<(), Refusal> {
+        if let Some(record) = self.metadata.load(id).await? {
+            self.remove_now(record, true).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn remove_now(
+        &self,
+        record: Record,
+        even_attached: bool,
+    ) -> Result<Erased, Refusal> {
+        let id = record.id;
+        match self.metadata.remove(id, even_attached, self.clock.unix_secs()).await? {
+            Removed::Removed { blobs } => {
+                let erased = erased(&record.state, blobs.len());
+                self.entries.get(id).end(Standing::Removed);
+                self.delete_blobs(blobs).await;
+                Ok(erased)
+            }
+            Removed::Attached => Err(Refusal::Attached),
+            Removed::Nothing => Err(Refusal::Removed),
+        }
+    }
+}
+
+/// What went, with so many blobs.
+fn erased(state: &State, blobs: usize) -> Erased {
+    let more = blobs.saturating_sub(1) as u64;
+    match state {
+        State::Finished(file) if file.role == Role::Thumbnail => {
+            Erased { thumbnails: 1, ..Erased::default() }
+        }
+        State::Finished(file) => {
+            Erased { files: 1, thumbnails: more, bytes: file.size, ..Erased::default() }
+        }
+        State::Receiving(unfinished) => Erased {
+            unfinished: 1,
+            thumbnails: more,
+            bytes: unfinished.layout.received_bytes(),
+            ..Erased::default()
+        },
+        _ => Erased::default(),
+    }
+}
