@@ -137,6 +137,12 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upload_ttl: Option<Span>,
 
+    /// A file that the application's backend has not marked as shown by a message (attach) is removed so long
+    /// after it was finished [default: never]
+    #[arg(long, env = "HAVERSACK_UNATTACHED_TTL", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unattached_ttl: Option<Span>,
+
     /// Keep what files say of where, when, by whom and with what they were made; without this, location and
     /// other identifying metadata are removed from pictures and videos [default: false]
     #[arg(
@@ -212,6 +218,7 @@ pub struct Config {
     pub disk: DiskOptions,
     pub cors_origins: Option<Vec<Origin>>,
     pub page: bool,
+    pub unattached_ttl: Option<Duration>,
     pub limits: Limits,
     pub body: BodyLimits,
     pub header_timeout: Duration,
@@ -303,6 +310,7 @@ impl Config {
             trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
             cors_origins: settings.cors_origins,
             page: settings.page.unwrap_or(listen.ip().to_canonical().is_loopback()),
+            unattached_ttl: settings.unattached_ttl.map(|span| span.0),
             limits,
             body,
             header_timeout: span(settings.header_timeout, 60),

@@ -476,6 +476,9 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// unfinished uploads, and files that were finished without a sync. Durable.
     async fn begin_boot(&self, boot: String) -> Result<(), Error>;
 
+    /// At most `limit` Files that were finished before `unix_secs` and that no message shows.
+    async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error>;
+
     /// Makes an unfinished upload suspect.
     async fn doubt(&self, id: UploadId) -> Result<(), Error>;
 

@@ -22,15 +22,22 @@ const UNCLAIMED_EVERY: u32 = 60;
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut count: u32 = 0;
+    let mut count: u32 = 0; // the first comes at once
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        count = count.wrapping_add(1);
-        let steps = [left_over(&app).await, expired(&app).await];
-        let last =
-            if count.is_multiple_of(UNCLAIMED_EVERY) { unclaimed(&app).await } else { Ok(()) };
-        for error in steps.into_iter().chain([last]).filter_map(Result::err) {
-            tracing::error!(%error, "a step of a sweep failed; the next sweep tries again");
+        report(left_over(&app).await);
+        if count > 0 {
+            report(expired(&app).await);
         }
+        count = count.wrapping_add(1);
+        if count.is_multiple_of(UNCLAIMED_EVERY) {
+            report(unclaimed(&app).await);
+        }
+    }
+}
+
+fn report(step: Result<(), Refusal>) {
+    if let Err(error) = step {
+        tracing::error!(%error, "a step of a sweep failed; the next sweep tries again");
     }
 }
 
@@ -59,6 +66,12 @@ async fn expired(app: &App) -> Result<(), Refusal> {
     match app.uploads.expire_idle().await? {
         0 => {}
         count => tracing::info!(count, "unfinished uploads expired"),
+    }
+    if let Some(ttl) = app.config.unattached_ttl {
+        match app.uploads.remove_unattached(ttl).await? {
+            0 => {}
+            count => tracing::info!(count, "files that no message shows were removed"),
+        }
     }
     Ok(())
 }

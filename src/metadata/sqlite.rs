@@ -299,6 +299,10 @@ impl MetadataStore for SqliteStore {
         self.committer.submit_durable(move |tx| steps::begin_boot(tx, &boot)).await
     }
 
+    async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error> {
+        self.read(move |connection| rows::unattached(connection, unix_secs, limit)).await
+    }
+
     async fn doubt(&self, id: UploadId) -> Result<(), Error> {
         self.committer.submit(move |tx| steps::doubt(tx, id)).await
     }

@@ -1,6 +1,7 @@
 //! Removing: one upload or File, or everything of a person's, and what that was.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,25 @@ impl Uploads {
                 match self.remove_now(record, true).await {
                     Ok(removed) => erased.add(removed),
                     Err(Refusal::Removed) => {} // with its media, or by somebody else
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    /// Removes Files that were finished longer ago than `ttl` and that no message shows; answers how many.
+    pub async fn remove_unattached(&self, ttl: Duration) -> Result<u64, Refusal> {
+        let before = self.clock.steady_unix_secs().saturating_sub(ttl.as_secs());
+        let mut count = 0;
+        loop {
+            let records = self.metadata.unattached(before, BATCH).await?;
+            if records.is_empty() {
+                return Ok(count);
+            }
+            for record in records {
+                match self.remove_now(record, false).await {
+                    Ok(_) => count += 1,
+                    Err(Refusal::Removed | Refusal::Attached) => {} // meanwhile
                     Err(error) => return Err(error),
                 }
             }

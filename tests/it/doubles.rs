@@ -244,6 +244,10 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.begin_boot(boot).await
     }
 
+    async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error> {
+        self.records.unattached(unix_secs, limit).await
+    }
+
     async fn doubt(&self, id: UploadId) -> Result<(), Error> {
         self.records.doubt(id).await
     }

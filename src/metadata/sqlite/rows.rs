@@ -66,6 +66,15 @@ pub(super) fn of_user(
     statement.query_map((user.0, limit), |row| record(connection, row))?.collect()
 }
 
+pub(super) fn unattached(
+    connection: &Connection,
+    before: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<Record>> {
+    let so = format!("state = 1 AND role = 0 AND attached = 0 AND changed_at < {before}");
+    records(connection, &so, limit)
+}
+
 /// The oldest records of which this is so.
 fn records(connection: &Connection, so: &str, limit: u32) -> rusqlite::Result<Vec<Record>> {
     let sql = format!("SELECT {COLUMNS} FROM uploads WHERE {so} ORDER BY seq LIMIT ?");

@@ -163,6 +163,28 @@ async fn an_orphaned_thumbnail_is_collected() {
 }
 
 #[tokio::test]
+async fn files_that_no_message_shows_are_removed_where_the_operator_says_so() {
+    let settings = Settings { unattached_ttl: Some("7d".parse().unwrap()), ..Settings::default() };
+    for (settings, left) in [(settings, 1), (Settings::default(), 2)] {
+        let server = Server::with(settings).await;
+        let user = server.user(1);
+        let (shown, unshown) = (user.store_any().await, user.store_any().await);
+        let attach = json!({"uuids": [shown], "attach": true});
+        server.service().files(&attach).await.ok();
+        server.skip(7 * DAY - 60);
+        server.sweep().await;
+        assert_eq!(server.stored().len(), 2);
+        server.skip(120);
+        server.sweep().await;
+        assert_eq!(server.stored().len(), left);
+        user.file(&shown).await.ok();
+        if left == 1 {
+            user.file(&unshown).await.refused(410, "gone");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_clock_that_is_set_forward_makes_nothing_older() {
     let server = Server::start().await;
     let user = server.user(1);
