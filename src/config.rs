@@ -87,7 +87,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors_origins: Option<Vec<Origin>>,
 
-    /// Whether / is a page that uploads and lists files [default: only when listening on a loopback address]
+    /// Whether / is a page that uploads and lists files [default: only when listening on a loopback address, and
+    /// without trusted proxies]
     #[arg(
         long,
         env = "HAVERSACK_PAGE",
@@ -297,6 +298,9 @@ impl Config {
         }
         let data_group = settings.data_group.as_deref().map(group).transpose()?;
         let listen = settings.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        // Behind a proxy on the same machine, everybody is on loopback.
+        let here_alone =
+            listen.ip().to_canonical().is_loopback() && settings.trusted_proxies.is_none();
         Ok(Self {
             accel_redirect: settings.accel_redirect,
             disk: DiskOptions {
@@ -309,7 +313,7 @@ impl Config {
             public_url: settings.public_url,
             trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
             cors_origins: settings.cors_origins,
-            page: settings.page.unwrap_or(listen.ip().to_canonical().is_loopback()),
+            page: settings.page.unwrap_or(here_alone),
             unattached_ttl: settings.unattached_ttl.map(|span| span.0),
             limits,
             body,

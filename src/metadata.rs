@@ -142,6 +142,8 @@ pub struct StoredFile {
     pub thumbnail: Option<UploadId>,
     /// Whether a message shows it.
     pub attached: bool,
+    /// Whether a picture is still to be made of it.
+    pub undrawn: bool,
 }
 
 /// What begins an upload.
@@ -268,6 +270,7 @@ impl NewSingle {
             parent: self.parent,
             thumbnail: None,
             attached: false,
+            undrawn: self.file.drawable,
         }
     }
 }
@@ -408,6 +411,9 @@ pub trait MetadataStore: Send + Sync + 'static {
         id: UploadId,
         max_tries: u32,
     ) -> Result<Option<StoredFile>, Error>;
+
+    /// Takes back an attempt that came to no end for reasons of the server's own.
+    async fn give_back_drawing(&self, id: UploadId) -> Result<(), Error>;
 
     /// Ends an attempt. A picture made of a media becomes its thumbnail unless it has one; one made of a
     /// thumbnail that a client sent takes the place of what was sent, and of the media's older thumbnail.

@@ -27,6 +27,8 @@ pub use refusal::Refusal;
 pub use single::SingleRequest;
 pub use slot::{Filled, Granted, Slot, Spool};
 
+use tokio::sync::Semaphore;
+
 use crate::clock::Clock;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::{Cursor, Listed, MetadataStore, Record, Standing, State, StoredFile};
@@ -53,6 +55,9 @@ pub struct Limits {
     pub keep_metadata: bool,
 }
 
+/// Files examined at once: each takes a thread of the blocking pool for milliseconds, a hostile one for seconds.
+const EXAMINING: usize = 16;
+
 /// The uploads and files of all users.
 pub struct Uploads {
     blobs: Arc<dyn BlobStore>,
@@ -61,6 +66,8 @@ pub struct Uploads {
     clock: Clock,
     entries: Entries,
     easels: Easels,
+    /// How many files are examined at once.
+    examining: Semaphore,
 }
 
 impl Uploads {
@@ -78,6 +85,7 @@ impl Uploads {
             clock,
             entries: Entries::default(),
             easels: Easels::default(),
+            examining: Semaphore::new(EXAMINING),
         }
     }
 
@@ -129,8 +137,11 @@ impl Uploads {
     pub async fn read(&self, file: &StoredFile, range: Range<u64>) -> Result<Outgoing, Refusal> {
         match self.blobs.read(file.blob, range).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.linked(file.id).await?; // deleted since it was found?
-                Err(error.into())
+                // Deleted since it was found, or drawn anew?
+                if self.linked(file.id).await?.blob == file.blob {
+                    return Err(error.into());
+                }
+                Err(Refusal::Raced)
             }
             opened => Ok(opened?),
         }
@@ -193,6 +204,7 @@ impl Uploads {
 
     /// Makes every record durable; the last call.
     pub async fn close(&self) -> Result<(), Refusal> {
+        self.put_brushes_down().await?;
         Ok(self.metadata.close().await?)
     }
 

@@ -69,7 +69,7 @@ async fn serve(config: Config) -> Result<(), ConfigError> {
         }
         // As where the folder's path is longer than a socket's may be (108 bytes).
         Err(error) => {
-            tracing::warn!(%error, "control.sock: commands beside the server can't reach it")
+            tracing::warn!(%error, "control.sock: commands beside the server can't reach it");
         }
     }
     let _stops_commands = stop.drop_guard();

@@ -218,6 +218,10 @@ impl MetadataStore for SqliteStore {
         self.committer.submit(move |tx| pictures::begin_drawing(tx, id, max_tries)).await
     }
 
+    async fn give_back_drawing(&self, id: UploadId) -> Result<(), Error> {
+        self.committer.submit(move |tx| pictures::give_back_drawing(tx, id)).await
+    }
+
     async fn end_drawing(
         &self,
         id: UploadId,

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::ids::UploadId;
 use crate::links::{LinkError, LinkQuery, Variant};
 use crate::media;
-use crate::metadata::StoredFile;
+use crate::metadata::{Role, StoredFile};
 use crate::uploads::Refusal;
 use crate::wire::disposition::{Disposition, content_disposition};
 use crate::wire::error::ApiError;
@@ -119,7 +119,15 @@ impl Shown<'_> {
             .status(status)
             .header(ETAG, etag)
             .header(ACCEPT_RANGES, "bytes")
-            .header(CACHE_CONTROL, "private, max-age=86400")
+            // What was sent as a thumbnail is shown only until a picture was made of it.
+            .header(
+                CACHE_CONTROL,
+                if file.role == Role::Thumbnail && file.undrawn {
+                    "private, no-cache"
+                } else {
+                    "private, max-age=86400"
+                },
+            )
             .header(CONTENT_TYPE, media::content_type_header(&file.facts.media_type))
             .header(CONTENT_DISPOSITION, content_disposition(disposition, &file.filename))
             .header(CONTENT_SECURITY_POLICY, SANDBOX)

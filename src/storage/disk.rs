@@ -63,14 +63,17 @@ impl DiskStore {
         let folder = data_dir.join("blobs");
         make_private_dir(&folder)?;
         if let Some(group) = options.group {
-            share(data_dir, group, 0o710)?;
-            share(&folder, group, 0o710)?;
+            share(data_dir, group, SHARED)?;
+            share(&folder, group, SHARED)?;
+        } else {
+            make_private(&folder)?;
         }
         for shard in 0..=u8::MAX {
             let shard = folder.join(format!("{shard:02x}"));
             make_private_dir(&shard)?;
-            if let Some(group) = options.group {
-                share_shard(&shard, group)?;
+            match options.group {
+                Some(group) => share_shard(&shard, group)?,
+                None => make_private(&shard)?,
             }
         }
         File::open(&folder)?.sync_all()?;
@@ -292,22 +295,40 @@ impl BlobStore for DiskStore {
     }
 }
 
+/// Takes back what [`share`] gave, as when the server is started without its group again: what is sealed from then
+/// on is nobody else's, and a group of a later start must find out that it has to share all of it.
+fn make_private(folder: &Path) -> io::Result<()> {
+    if std::fs::metadata(folder)?.mode() & 0o777 != SHARED {
+        return Ok(());
+    }
+    std::fs::set_permissions(folder, Permissions::from_mode(0o700))
+}
+
+/// A folder that a group can go through.
+const SHARED: u32 = 0o710;
+
 /// Lets a group use a file or folder as far as `mode` says.
 fn share(path: &Path, group: Gid, mode: u32) -> io::Result<()> {
-    chown(path, None, Some(group.0))?;
-    std::fs::set_permissions(path, Permissions::from_mode(mode))
+    let shared = chown(path, None, Some(group.0))
+        .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)));
+    shared.map_err(|error| {
+        let message = format!(
+            "--data-group: files can be shared only with a group that the server's user is in ({error})"
+        );
+        io::Error::new(error.kind(), message)
+    })
 }
 
 /// Shares a shard, and what is in it unless that was done before.
 fn share_shard(shard: &Path, group: Gid) -> io::Result<()> {
     let metadata = std::fs::metadata(shard)?;
-    if metadata.gid() == group.0 && metadata.mode() & 0o777 == 0o710 {
+    if metadata.gid() == group.0 && metadata.mode() & 0o777 == SHARED {
         return Ok(());
     }
     for entry in std::fs::read_dir(shard)? {
         share(&entry?.path(), group, 0o640)?;
     }
-    share(shard, group, 0o710) // last: a start that was cut off begins again
+    share(shard, group, SHARED) // last: a start that was cut off begins again
 }
 
 fn seal(path: &Path, shard: &Path, size: u64, options: DiskOptions) -> Result<(), SealError> {

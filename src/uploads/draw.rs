@@ -3,9 +3,10 @@
 //! Which are still to be made is on record, so that a restart forgets none; an image that ends the process
 //! again and again is left alone. What a picture is made of and looks like is [`thumbnail`]'s.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, BufReader, ErrorKind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,11 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const MAX_TRIES: u32 = 3;
 /// Pictures left over from before, taken up at once.
 const BATCH: u32 = 100;
+/// So many wait at once; further ones are on record, and the sweep takes them up.
+const WAITING: usize = 100;
 
 /// Who draws what.
 pub(super) struct Easels {
     free: Semaphore,
-    taken: Mutex<HashSet<UploadId>>,
+    /// What is waiting or drawn, and whether its attempt has begun.
+    taken: Mutex<HashMap<UploadId, bool>>,
 }
 
 impl Default for Easels {
@@ -45,7 +49,7 @@ impl Default for Easels {
 impl Uploads {
     /// Sees to a File's thumbnail, and answers the File as it is once that is made or took too long.
     pub(super) async fn drawn(self: &Arc<Self>, file: StoredFile) -> Result<StoredFile, Refusal> {
-        if file.thumbnail.is_some() || !thumbnail::is_drawable(&file.facts.media_type) {
+        if !file.undrawn || self.taken().len() >= WAITING {
             return Ok(file);
         }
         let this = Arc::clone(self);
@@ -67,14 +71,31 @@ impl Uploads {
 
     /// Makes one thumbnail, unless that is under way.
     async fn draw(&self, id: UploadId) {
-        let lock = || self.easels.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if !lock().insert(id) {
-            return;
-        }
+        match self.taken().entry(id) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(place) => place.insert(false),
+        };
         if let Err(error) = self.draw_alone(id).await {
-            tracing::error!(%id, %error, "a thumbnail could not be made or kept");
+            tracing::error!(%id, %error, "a thumbnail could not be made or kept; the next sweep tries again");
+            // The picture is not to blame.
+            if let Err(error) = self.metadata.give_back_drawing(id).await {
+                tracing::error!(%id, %error, "an attempt could not be given back");
+            }
         }
-        lock().remove(&id);
+        self.taken().remove(&id);
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<UploadId, bool>> {
+        self.easels.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives back the attempts under way: only one that ends the process counts.
+    pub(super) async fn put_brushes_down(&self) -> Result<(), Refusal> {
+        let begun: Vec<_> = self.taken().extract_if(|_, begun| *begun).map(|(id, _)| id).collect();
+        for id in begun {
+            self.metadata.give_back_drawing(id).await?;
+        }
+        Ok(())
     }
 
     async fn draw_alone(&self, id: UploadId) -> Result<(), Refusal> {
@@ -82,6 +103,7 @@ impl Uploads {
         let Some(file) = self.metadata.begin_drawing(id, MAX_TRIES).await? else {
             return Ok(());
         };
+        self.taken().insert(id, true);
         let picture = match self.picture_of(&file).await {
             Ok(picture) => Some(self.keep(picture).await?),
             Err(ThumbnailError::Io(error)) if error.kind() != ErrorKind::NotFound => {

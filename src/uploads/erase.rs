@@ -87,12 +87,13 @@ impl Uploads {
         }
     }
 
-    /// Removes a File whose bytes are gone.
+    /// Removes a File whose bytes are gone. Repeating it is harmless.
     pub async fn give_up(&self, id: UploadId) -> Result<(), Refusal> {
-        if let Some(record) = self.metadata.load(id).await? {
-            self.remove_now(record, true).await?;
+        let Some(record) = self.metadata.load(id).await? else { return Ok(()) };
+        match self.remove_now(record, true).await {
+            Ok(_) | Err(Refusal::Removed) => Ok(()),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     pub(super) async fn remove_now(

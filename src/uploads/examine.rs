@@ -40,6 +40,8 @@ impl Uploads {
     ) -> io::Result<Examined> {
         let blobs = Arc::clone(&self.blobs);
         let keep_metadata = self.limits.keep_metadata;
+        // The threads that read here are those that commits and downloads need too.
+        let _turn = self.examining.acquire().await;
         let work = move || {
             let mut source = blobs.reader(blob)?;
             let facts = facts(&mut source, written.size, &label)?;

@@ -81,25 +81,34 @@ impl Uploads {
                 let blob = unfinished.blob;
                 if let Some(finalizing) = unfinished.finalizing {
                     self.resume(request.id, blob, *finalizing).await?;
-                } else {
-                    let finalizing = self.verify(unfinished, &request, &mut known_md5).await?;
-                    self.conclude(request.id, blob, finalizing).await?;
+                    let file = self.stored(request.id).await?;
+                    return self.repeat(file, request, &mut known_md5).await;
                 }
+                let finalizing = self.verify(unfinished, &request, &mut known_md5).await?;
+                self.conclude(request.id, blob, finalizing).await?;
                 self.stored(request.id).await
             }
-            State::Finished(file) => {
-                same_size(request.total_size, file.size)?;
-                if let Some(declared) = request.md5 {
-                    self.check_received_md5(&file, declared, &mut known_md5).await?;
-                }
-                if let (false, Some(filename)) = (file.named, request.filename) {
-                    self.metadata.name_file(request.id, filename).await?;
-                }
-                self.found(request.id).await
-            }
+            State::Finished(file) => self.repeat(*file, request, &mut known_md5).await,
             State::Replaced { .. } => self.found(request.id).await,
             state => Err(self.gone(request.id, state.standing()).await.unwrap_or(Refusal::Raced)),
         }
+    }
+
+    /// Another done of what is a File already.
+    async fn repeat(
+        &self,
+        file: StoredFile,
+        request: DoneRequest,
+        known_md5: &mut Option<(BlobId, [u8; 16])>,
+    ) -> Result<StoredFile, Refusal> {
+        same_size(request.total_size, file.size)?;
+        if let Some(declared) = request.md5 {
+            self.check_received_md5(&file, declared, known_md5).await?;
+        }
+        if let (false, Some(filename)) = (file.named, request.filename) {
+            self.metadata.name_file(request.id, filename).await?;
+        }
+        self.found(request.id).await
     }
 
     async fn found(&self, id: UploadId) -> Result<StoredFile, Refusal> {
@@ -219,15 +228,17 @@ impl Uploads {
         if let Some(received) = file.received_md5 {
             return same_md5(declared, received);
         }
-        if self.received_crc32(file.id).await? != file.crc32 {
+        if self.received(file.id).await?.crc32 != file.crc32 {
             return Ok(());
         }
         self.check_md5(file.blob, file.size, declared, known_md5).await
     }
 
-    /// The checksum of a File as it was received.
-    pub(super) async fn received_crc32(&self, id: UploadId) -> Result<u32, Refusal> {
-        Ok(combined_crc32(&self.metadata.received_parts(id).await?))
+    /// A File as it was received.
+    pub(super) async fn received(&self, id: UploadId) -> Result<Written, Refusal> {
+        let parts = self.metadata.received_parts(id).await?;
+        let size = parts.iter().map(|part| part.size).sum();
+        Ok(Written { size, crc32: combined_crc32(&parts) })
     }
 
     /// After a failed sync nobody knows which bytes are on the disk, and a second sync would not say: the

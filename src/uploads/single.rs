@@ -140,9 +140,7 @@ impl Uploads {
             return Ok(None);
         };
         match owned(record, request.user)?.state {
-            State::Finished(file) if self.received_crc32(id).await? == written.crc32 => {
-                Ok(Some(*file))
-            }
+            State::Finished(file) if self.received(id).await? == written => Ok(Some(*file)),
             state => Err(self.gone(id, state.standing()).await.unwrap_or(Refusal::FileConflict)),
         }
     }

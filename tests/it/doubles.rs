@@ -169,6 +169,10 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.begin_drawing(id, max_tries).await
     }
 
+    async fn give_back_drawing(&self, id: UploadId) -> Result<(), Error> {
+        self.records.give_back_drawing(id).await
+    }
+
     async fn end_drawing(
         &self,
         id: UploadId,

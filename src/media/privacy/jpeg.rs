@@ -5,9 +5,8 @@
 //! 21496-1 gain maps; and the orientation. Every other `APPn`, and comments, become zeros; a comment becomes an
 //! APP15, as an empty one would still be shown.
 //!
-//! Metadata come before the scan. The scan is read, for its end, only where something may follow that:
-//! the file doesn't end as an image does, or has XMP or an index, which is how further images announce themselves.
-//! Behind it, images are treated as the first is; a clip, as phones append it, as an MP4; anything else,
+//! The whole file is read, scans too: segments may lie between and behind them, and further images behind an end.
+//! Those are treated as the first is; a clip, as phones append it, as an MP4; anything else,
 //! Samsung's trailers with all that they hold among it, becomes zeros. Without XMP, viewers take the first
 //! image alone: a gain map described by XMP only no longer brightens it.
 
@@ -20,7 +19,6 @@ use crate::media::boxes::read_at;
 
 const SOI: [u8; 2] = [0xFF, 0xD8];
 const EOI: [u8; 2] = [0xFF, 0xD9];
-const SOS: u8 = 0xDA;
 const COM: u8 = 0xFE;
 const APP15: u8 = 0xEF;
 const BLOCK: usize = 64 * 1024;
@@ -33,8 +31,6 @@ const KEPT: [(u8, &[u8]); 5] = [
     (0xE2, b"urn:iso:std:iso:ts:21496:-1\0"),
     (0xEE, b"Adobe"),
 ];
-/// What announces further images.
-const FOLLOWED: [(u8, &[u8]); 2] = [(0xE1, b"http://ns.adobe.com/"), (0xE2, b"MPF\0")];
 /// The longest beginning that tells segments apart.
 const NAME: usize = 32;
 
@@ -47,23 +43,20 @@ pub(super) fn plan(
     if file.end - file.start < 4 || read_at(source, file.start)? != SOI {
         return Ok(());
     }
-    let mut to_its_end = read_at(source, file.end - 2)? != EOI;
     let mut start = file.start;
-    while let Some(end) = image(source, start..file.end, to_its_end, plan)? {
+    while let Some(end) = image(source, start..file.end, plan)? {
         match behind(source, end..file.end, plan)? {
             Some(next) => start = next,
             None => break,
         }
-        to_its_end = true;
     }
     Ok(())
 }
 
-/// Plans for the image that `range` begins with; where it ends, if that was looked for and found.
+/// Plans for the image that `range` begins with; where it ends, if it does.
 fn image(
     source: &mut (impl Read + Seek),
     range: Range<u64>,
-    mut to_its_end: bool,
     plan: &mut Plan,
 ) -> io::Result<Option<u64>> {
     let mut at = range.start + SOI.len() as u64;
@@ -71,14 +64,14 @@ fn image(
         if kind == EOI[1] {
             return Ok(Some(marker + 1));
         }
-        if range.end - marker < 3 || (kind == SOS && !to_its_end) {
+        if range.end - marker < 3 {
             break;
         }
         // A length counts itself; too small a one is as good as none to libjpeg too.
         let length = u64::from(u16::from_be_bytes(read_at(source, marker + 1)?)).max(2);
         at = (marker + 1 + length).min(range.end);
         if kind == COM || (0xE0..=0xEF).contains(&kind) {
-            to_its_end |= segment(source, kind, marker, at, plan)?;
+            segment(source, kind, marker, at, plan)?;
         }
     }
     Ok(None)
@@ -105,19 +98,19 @@ fn next_marker(
     Ok(None)
 }
 
-/// Plans for an `APPn` or a comment; whether it announces further images.
+/// Plans for an `APPn` or a comment.
 fn segment(
     source: &mut (impl Read + Seek),
     kind: u8,
     marker: u64,
     end: u64,
     plan: &mut Plan,
-) -> io::Result<bool> {
+) -> io::Result<()> {
     let payload = marker + 3..end;
     if kind == COM {
         plan.write(marker..marker + 1, &[APP15]);
         plan.zero(payload);
-        return Ok(false);
+        return Ok(());
     }
     let name = read_up_to(source, payload.clone(), NAME)?;
     let is_one_of =
@@ -129,7 +122,7 @@ fn segment(
         let kept = if exif { turned(source, payload.clone())? } else { Vec::new() };
         plan.write(payload, &kept);
     }
-    Ok(is_one_of(&FOLLOWED))
+    Ok(())
 }
 
 /// What an EXIF segment becomes: empty without an orientation, or where there is no room for one.

@@ -37,6 +37,14 @@ pub(super) fn begin_drawing(
     }))
 }
 
+pub(super) fn give_back_drawing(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE uploads SET drawing_tries = drawing_tries - 1 WHERE id = ? AND drawing_tries > 0",
+    )?
+    .execute([id])?;
+    Ok(())
+}
+
 pub(super) fn end_drawing(
     tx: &Connection,
     id: UploadId,
@@ -112,7 +120,7 @@ fn set_picture(
         .query_row([id], |row| row.get(0))?;
     tx.prepare_cached(
         "UPDATE uploads SET blob = ?2, size = ?3, crc32 = ?4, media_type = ?5, width = ?6, height = ?7,
-                unsynced = ?8
+                unsynced = ?8, filename = NULL
          WHERE id = ?1",
     )?
     .execute(params![

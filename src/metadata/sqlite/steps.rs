@@ -68,8 +68,8 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// An unfinished upload in which nothing was stored since `:idle_since`.
-const IDLE: &str = "u.state = 0 AND u.created_at < :idle_since AND NOT EXISTS
+/// An unfinished upload in which nothing was stored since `:idle_since`, and which is not about to be a File.
+const IDLE: &str = "u.state = 0 AND u.patches IS NULL AND u.created_at < :idle_since AND NOT EXISTS
     (SELECT 1 FROM parts p WHERE p.upload = u.seq AND p.stored_at >= :idle_since)";
 
 pub(super) fn record_part(

@@ -88,6 +88,25 @@ async fn nothing_of_it_is_left_on_the_disk() {
 }
 
 #[tokio::test]
+async fn metadata_behind_the_pixels_go_too() {
+    let plain = include_bytes!("../../media/samples/picture.jpg");
+    let tagged = include_bytes!("../../media/gps/exif.jpg");
+    let (start, end) = plain.split_at(plain.len() - 2);
+    let segment = &tagged[memchr::memmem::find(tagged, b"Exif").unwrap() - 4..];
+    let length = usize::from(u16::from_be_bytes([segment[2], segment[3]])) + 2;
+    let server = Server::start().await;
+    for sent in [[plain, &tagged[..]].concat(), [start, &segment[..length], end].concat()] {
+        let file = server.user(1).store("photo.jpg", &sent).await;
+        let served = served(&server, &file).await;
+        assert_eq!(served.len(), sent.len());
+        let place = memchr::memmem::find(&sent, b"Exif").unwrap() + 100;
+        let secret = sent[place..place + 200].windows(8).find(|w| w.iter().all(|b| *b != 0));
+        let secret = secret.expect("something is said");
+        assert!(memchr::memmem::find(&served, secret).is_none());
+    }
+}
+
+#[tokio::test]
 async fn an_operator_may_keep_it() {
     let settings = Settings { keep_metadata: Some(true), ..Settings::default() };
     let server = Server::with(settings).await;

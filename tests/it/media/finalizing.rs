@@ -9,7 +9,7 @@ use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{State, Unfinished};
 use haversack::storage::BlobStore;
 use haversack::storage::disk::DiskStore;
-use haversack::uploads::{Refusal, Uploads};
+use haversack::uploads::{DoneRequest, Refusal, Uploads};
 use tempfile::TempDir;
 
 use super::without_metadata;
@@ -92,6 +92,22 @@ async fn a_file_that_was_to_be_overwritten_is_taken_up() {
 async fn a_done_takes_it_up_too() {
     let died = Died::new().await;
     died.revive();
+    died.assert_finished().await;
+}
+
+#[tokio::test]
+async fn a_done_that_takes_it_up_checks_what_it_is_told() {
+    let died = Died::new().await;
+    died.revive();
+    let wrong = DoneRequest {
+        user: USER,
+        id: died.id,
+        filename: None,
+        total_size: Some(PHOTO.len() as u64 + 1),
+        md5: None,
+    };
+    let refusal = died.uploads.done(wrong).await.expect_err("another size");
+    assert!(matches!(refusal, Refusal::TotalSizeMismatch { .. }), "{refusal}");
     died.assert_finished().await;
 }
 

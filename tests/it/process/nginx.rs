@@ -157,6 +157,17 @@ fn a_group_that_is_set_later_may_read_what_is_stored_already() {
         Server::start(serve(&data).arg(format!("--data-group={GROUP}"))).stop();
         assert_eq!(modes(&data), [0o640]);
     }
+    // Without the group nobody else gets at them, and with it again it reads what came meanwhile.
+    let server = Server::start(&mut serve(&data));
+    let form = Multipart::default().file("file", b"other bytes");
+    Request::upload(form).token(&token(1)).send(&server.host).expect("a reply").ok();
+    let folder = |name: &str| {
+        std::fs::metadata(data.join(name)).expect("there").permissions().mode() & 0o777
+    };
+    assert_eq!((folder("blobs"), folder("blobs/00")), (0o700, 0o700));
+    server.stop();
+    Server::start(serve(&data).arg(format!("--data-group={GROUP}"))).stop();
+    assert_eq!(modes(&data), [0o640, 0o640]);
     let mode = |name: &str| {
         std::fs::metadata(data.join(name)).expect("there").permissions().mode() & 0o777
     };

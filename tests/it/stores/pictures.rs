@@ -170,6 +170,20 @@ pub(crate) async fn attempts_without_an_end_are_counted(records: &dyn Records) {
     assert!(store.undrawn(9).await.expect("no error").is_empty());
 }
 
+pub(crate) async fn attempts_given_back_do_not_count(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    for _ in 0..9 {
+        assert!(store.begin_drawing(media, 3).await.expect("no error").is_some());
+        store.give_back_drawing(media).await.expect("no error");
+    }
+    store.give_back_drawing(media).await.expect("no error");
+    assert_eq!(store.undrawn(9).await.expect("no error"), [media]);
+    draw(store.as_ref(), media).await;
+    store.give_back_drawing(media).await.expect("no error");
+    assert!(store.undrawn(9).await.expect("no error").is_empty(), "it is drawn");
+}
+
 pub(crate) async fn only_one_picture_is_made(records: &dyn Records) {
     let store = records.open();
     let mut plain = single(ANNA, None);

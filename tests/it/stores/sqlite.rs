@@ -74,6 +74,7 @@ super::on_every_store!(Folder:
         a_media_with_a_thumbnail_needs_no_picture,
         a_picture_of_what_is_gone_is_unwanted,
         attempts_without_an_end_are_counted,
+        attempts_given_back_do_not_count,
         only_one_picture_is_made,
     },
     listing::{

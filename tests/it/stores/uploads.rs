@@ -220,6 +220,7 @@ pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(record
         (&file.received, file.received_md5)
     );
     assert!(found.file.named && found.file.drawable);
+    assert_eq!(store.expire(100, 9, 101).await.expect("no error"), [], "it is about to be a File");
     assert!(store.finish_upload(new.id, found.file, 7).await.expect("no error"));
     assert!(store.finalizing().await.expect("no error").is_empty());
     assert!(!store.finalize_upload(new.id, finalizing).await.expect("no error"));

@@ -1,10 +1,6 @@
 //! JPEG: segments, and what lies behind an image.
 
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
-
 use super::{apply, patched, plan, tiff, turned};
-use crate::media::MediaType;
-use crate::media::privacy::patches;
 
 const SCAN: &[u8] = b"\xFF\xDA\0\x02scan\xFF\0data\xFF\xD0more";
 const EOI: &[u8] = b"\xFF\xD9";
@@ -117,29 +113,6 @@ fn a_length_too_small_is_as_good_as_none() {
 #[test]
 fn a_cut_segment_is_emptied_up_to_the_end() {
     assert_eq!(cleaned(b"\xFF\xD8\xFF\xEC\xFF\xFFsecret"), b"\xFF\xD8\xFF\xEC\xFF\xFF\0\0\0\0\0\0");
-}
-
-#[test]
-fn a_scan_is_not_read_where_nothing_follows() {
-    struct Counted(Cursor<Vec<u8>>, u64);
-    impl Read for Counted {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let read = self.0.read(buffer)?;
-            self.1 += read as u64;
-            Ok(read)
-        }
-    }
-    impl Seek for Counted {
-        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-            self.0.seek(to)
-        }
-    }
-    let bytes = [image(&[exif(&tiff(6))]), vec![7; 1_000_000], EOI.to_vec()].concat();
-    let size = bytes.len() as u64;
-    let mut source = Counted(Cursor::new(bytes), 0);
-    let media_type = MediaType::parse("image/jpeg").unwrap();
-    assert_eq!(patches(&mut source, size, &media_type).unwrap().len(), 1);
-    assert!(source.1 < 1000, "{}", source.1);
 }
 
 #[test]
