@@ -195,7 +195,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error> {
-        self.committer.submit(move |tx| steps::name_file(tx, id, &filename)).await
+        self.committer.submit_durable(move |tx| steps::name_file(tx, id, &filename)).await
     }
 
     async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error> {
