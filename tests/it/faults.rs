@@ -8,6 +8,7 @@ mod journal;
 mod power_loss;
 mod promises;
 mod rig;
+mod storage;
 
 /// A number from the environment, for trials of another length than that of a quick run.
 fn setting(name: &str) -> Option<u64> {

@@ -146,8 +146,8 @@ fn cuts(life: &Life, random: &mut Random, at_random: u64) -> Vec<Cut> {
 fn shared() -> &'static Life {
     static LIFE: OnceLock<Life> = OnceLock::new();
     LIFE.get_or_init(|| {
-        let large = setting("HAVERSACK_TEST_CUTS").unwrap_or(0) / 200;
-        live(&Rig::new(Level::Finish), &mut Random(seed()), 1 + large.min(9) as usize)
+        let large = setting("HAVERSACK_TEST_CUTS").unwrap_or(0) / 1000;
+        live(&Rig::new(Level::Finish), &mut Random(seed()), 1 + large.min(3) as usize)
     })
 }
 

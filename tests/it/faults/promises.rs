@@ -174,6 +174,11 @@ impl Upload {
         self.token = sign(secret.trim_end().as_bytes(), caller, now, 24 * 3600);
     }
 
+    /// What was to stay unfinished is finished after all.
+    pub(crate) fn finishes(&mut self) {
+        self.end = End::Finished;
+    }
+
     fn note(&mut self, rig: &Rig, event: Event) {
         self.events.push((rig.now(), event));
     }
@@ -397,6 +402,17 @@ impl Upload {
                 }
             }
         }
+    }
+
+    /// Compares what was promised for ever with what there is now, and changes nothing.
+    pub(crate) fn check_kept(&self, host: &str, broken: &mut Broken) {
+        let promised = self.promised(u64::MAX);
+        let kept = match promised.file {
+            _ if promised.deleted => self.check_gone(host),
+            Some(file) => self.check_file(host, file, &promised),
+            None => Ok(()),
+        };
+        broken.lost.extend(kept.err().map(|what| format!("{self}: {what}")));
     }
 
     fn ask(&self, host: &str, path: &str) -> Result<Reply, String> {
