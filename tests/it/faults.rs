@@ -4,6 +4,7 @@
 //! the journal says what a disk would have kept. Knows the server only through HTTP, its logs and its files.
 
 mod check;
+mod full;
 mod journal;
 mod power_loss;
 mod promises;

@@ -143,15 +143,21 @@ impl Upload {
             },
             <[u8]>::to_vec,
         );
-        let served = crate::media::without_metadata(&sent);
         let single = match end {
             End::Unfinished(_) => false,
             End::Renamed => true, // only a single file can be renamed by a done
             _ => random.below(3) == 0,
         };
         let chunk_size = (!single).then(|| sent.len().div_ceil(2 + random.below(4) as usize));
-        let own_id = random.flip();
-        let id = own_id.then(|| UploadId::random().to_string());
+        let mut upload = Self::of(sent, user, chunk_size, end);
+        upload.own_id = random.flip();
+        upload.id = upload.id.filter(|_| upload.own_id);
+        upload
+    }
+
+    /// These bytes of the user's, in chunks of this size or all in one request, under a uuid of its own.
+    pub(crate) fn of(sent: Vec<u8>, user: i64, chunk_size: Option<usize>, end: End) -> Self {
+        let served = crate::media::without_metadata(&sent);
         Self {
             user,
             token: String::new(),
@@ -159,8 +165,8 @@ impl Upload {
             served,
             chunk_size,
             end,
-            id,
-            own_id,
+            id: Some(UploadId::random().to_string()),
+            own_id: true,
             events: Vec::new(),
         }
     }
@@ -177,6 +183,11 @@ impl Upload {
     /// What was to stay unfinished is finished after all.
     pub(crate) fn finishes(&mut self) {
         self.end = End::Finished;
+    }
+
+    /// What was to stay is deleted after all.
+    pub(crate) fn deletes(&mut self) {
+        self.end = End::Deleted;
     }
 
     fn note(&mut self, rig: &Rig, event: Event) {

@@ -38,6 +38,7 @@ pub(crate) struct Failure {
 /// A disk of its own for one server, whose every change is written down.
 pub(crate) struct Rig {
     level: Level,
+    mounted: bool,
     root: TempDir,
     control: File,
 }
@@ -76,7 +77,21 @@ impl Rig {
         std::fs::write(root.path().join("control"), [0; BLOCK]).expect("written");
         std::fs::write(root.path().join("journal"), []).expect("written");
         let control = OpenOptions::new().read(true).write(true).open(root.path().join("control"));
-        Self { level, root, control: control.expect("opened") }
+        Self { level, mounted: false, root, control: control.expect("opened") }
+    }
+
+    /// With a disk of so many KiB. Takes root.
+    pub(crate) fn on_volume(size: u64) -> Self {
+        let mut rig = Self::new(Level::Finish);
+        let (options, disk) = (format!("size={size}k"), rig.disk());
+        mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], &disk);
+        rig.mounted = true;
+        rig
+    }
+
+    /// Makes room on its volume.
+    pub(crate) fn grow(&self) {
+        mount(&["-o", "remount,size=64m"], &self.disk());
     }
 
     /// Where the server keeps everything.
@@ -133,6 +148,23 @@ impl Rig {
         self.control.read_exact_at(&mut failed, 32).expect("read");
         u64::from_le_bytes(failed)
     }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if self.mounted {
+            let _ = Command::new("umount").arg("--lazy").arg(self.disk()).status();
+        }
+    }
+}
+
+fn mount(arguments: &[&str], at: &Path) {
+    let output = Command::new("mount").args(arguments).arg(at).output().expect("mount");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "this trial has to mount volumes, which takes root: {message}"
+    );
 }
 
 /// A folder for a while, in memory where that is to be had: thousands of small files come and go.

@@ -3,6 +3,8 @@
 //!
 //! `HAVERSACK_TEST_FAILURES` sets how many failures there are, `HAVERSACK_TEST_SEED` repeats a trial.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use haversack::ids::UserId;
 
 use super::check::check;
@@ -177,6 +179,46 @@ fn whatever_fails_nothing_is_acknowledged_that_is_not_kept() {
             count += u64::from(life.suffer(&mut random, &failure));
         }
         life.end();
+    }
+}
+
+/// Starts it while that fails; it may come up, or end in order.
+fn try_to_start(rig: &Rig) -> Option<Server> {
+    match catch_unwind(AssertUnwindSafe(|| rig.start())) {
+        Ok(server) => Some(server),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().expect("what it said");
+            let lines: Vec<&str> =
+                said.lines().filter(|line| line.contains("haversack:")).collect();
+            assert!(!said.contains("panicked") && lines.len() == 1, "{said}");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_start_at_which_anything_fails_ends_in_order_and_harms_nothing() {
+    let starts = setting("HAVERSACK_TEST_FAILURES").unwrap_or(FAILURES) / 3;
+    let mut random = Random(seed());
+    let rig = Rig::new(Level::Finish);
+    let server = rig.start();
+    let mut upload = Upload::new(&mut random, 1, End::Finished);
+    upload.sign_in(&rig.data_dir());
+    upload.drive(&rig, &server.host).expect("nothing fails yet");
+    server.kill();
+    for _ in 0..starts {
+        let operations = OPEN | READ | WRITE | SYNC | TRUNCATE | UNLINK;
+        let error = [EIO, ENOSPC, EMFILE][random.below(3) as usize];
+        let (forever, after) = (random.flip(), random.below(60));
+        let classes = Class::ALL.to_vec();
+        rig.fail(&Failure { operations, classes, error, forever, after });
+        drop(try_to_start(&rig)); // killed, if it came up
+        rig.heal();
+        let server = rig.start();
+        let mut broken = Broken::default();
+        upload.check_kept(&server.host, &mut broken);
+        assert!(broken.lost.is_empty(), "{error} after {after}: {:?}", broken.lost);
+        server.kill();
     }
 }
 
