@@ -37,6 +37,12 @@ fn live(rig: &Rig, random: &mut Random, rounds: usize) -> Life {
     let ends: Vec<End> = (0..rounds).flat_map(|_| ENDS).collect();
     let server = rig.start();
     let mut uploads = new_uploads(random, rig, 1, &ends);
+    if rounds > 1 {
+        // So many small chunks that the log is copied into the database while others go on.
+        let mut many = Upload::of(random.bytes(40_000), 900, Some(80), End::Finished);
+        many.sign_in(&rig.data_dir());
+        uploads.insert(0, many);
+    }
     drive_in_turn(rig, &server.host, &mut uploads);
     let mut second = new_uploads(random, rig, 1000, &ends);
     drive_at_once(rig, &server.host, &mut second);

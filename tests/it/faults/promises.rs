@@ -40,7 +40,7 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) enum Stopped {
     /// The connection was cut or refused.
-    Cut(io::Error),
+    Cut(#[expect(dead_code, reason = "shown when a trial fails")] io::Error),
     /// Not a 2xx.
     Refused { status: u16, body: Value },
     /// A promise was broken.
