@@ -101,6 +101,12 @@ impl Journal {
         syncs.map(|entry| (entry.path.start - HEAD) as u64).chain([self.end()]).collect()
     }
 
+    /// How many writes there were to files of this class, before the journal had so many bytes.
+    pub(crate) fn writes(&self, class: Class, before: u64) -> usize {
+        let writes = self.entries.iter().filter(|entry| entry.kind == b'W' && entry.class == class);
+        writes.take_while(|entry| (entry.path.start as u64) < before).count()
+    }
+
     fn text(&self, range: &Range<usize>) -> &str {
         std::str::from_utf8(&self.bytes[range.clone()]).expect("UTF-8")
     }

@@ -37,13 +37,14 @@ fn live(rig: &Rig, random: &mut Random, rounds: usize) -> Life {
     let ends: Vec<End> = (0..rounds).flat_map(|_| ENDS).collect();
     let server = rig.start();
     let mut uploads = new_uploads(random, rig, 1, &ends);
-    if rounds > 1 {
-        // So many small chunks that the log is copied into the database while others go on.
-        let mut many = Upload::of(random.bytes(40_000), 900, Some(80), End::Finished);
-        many.sign_in(&rig.data_dir());
-        uploads.insert(0, many);
-    }
-    drive_in_turn(rig, &server.host, &mut uploads);
+    // So many small chunks that the log is copied into the database while others go on.
+    let chunks = if rounds > 1 { 3000 } else { 0 };
+    let mut many = Upload::of(random.bytes(60_000), 900, Some(20), End::Unfinished(chunks));
+    many.sign_in(&rig.data_dir());
+    std::thread::scope(|scope| {
+        scope.spawn(|| drive_in_turn(rig, &server.host, std::slice::from_mut(&mut many)));
+        drive_in_turn(rig, &server.host, &mut uploads);
+    });
     let mut second = new_uploads(random, rig, 1000, &ends);
     drive_at_once(rig, &server.host, &mut second);
     uploads.append(&mut second);
@@ -153,7 +154,11 @@ fn shared() -> &'static Life {
     static LIFE: OnceLock<Life> = OnceLock::new();
     LIFE.get_or_init(|| {
         let large = setting("HAVERSACK_TEST_CUTS").unwrap_or(0) / 1000;
-        live(&Rig::new(Level::Finish), &mut Random(seed()), 1 + large.min(3) as usize)
+        let rounds = 1 + large.min(3) as usize;
+        let life = live(&Rig::new(Level::Finish), &mut Random(seed()), rounds);
+        let copied = life.journal.writes(Class::Database, life.before_stop);
+        assert!(rounds == 1 || copied > 10, "the log was not copied: {copied} writes");
+        life
     })
 }
 
