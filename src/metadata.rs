@@ -429,7 +429,8 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Durable.
     async fn store_single(&self, new: NewSingle, now: u64) -> Result<Stored, Error>;
 
-    /// Gives a File that came in one request the name of its first done; later ones change nothing.
+    /// Gives a File that came in one request the name of its first done; later ones change nothing. Durable:
+    /// the reply tells the name.
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error>;
 
     /// Cancels an upload or deletes a File with its thumbnails. `even_attached`: what the application's

@@ -15,9 +15,10 @@ mod single;
 mod slot;
 mod trust;
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use chunk::ChunkRequest;
@@ -68,6 +69,9 @@ pub struct Uploads {
     easels: Easels,
     /// How many files are examined at once.
     examining: Semaphore,
+    /// Blobs that could not be made durable, as long as the records still count on them: a later sync would
+    /// succeed without the bytes that the failed one was to keep.
+    condemned: Mutex<HashSet<BlobId>>,
 }
 
 impl Uploads {
@@ -86,6 +90,7 @@ impl Uploads {
             entries: Entries::default(),
             easels: Easels::default(),
             examining: Semaphore::new(EXAMINING),
+            condemned: Mutex::default(),
         }
     }
 
@@ -211,10 +216,15 @@ impl Uploads {
     /// Deletes bytes that the records have already forgotten. What fails here, the sweep finds.
     async fn delete_blobs(&self, blobs: impl IntoIterator<Item = BlobId>) {
         for blob in blobs {
+            self.condemned().remove(&blob);
             if let Err(error) = self.blobs.delete(blob).await {
                 tracing::warn!(%blob, %error, "forgotten bytes could not be deleted yet");
             }
         }
+    }
+
+    fn condemned(&self) -> MutexGuard<'_, HashSet<BlobId>> {
+        self.condemned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why an upload that stands so takes nothing; `None` for one in progress and for a File.

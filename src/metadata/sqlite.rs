@@ -81,7 +81,7 @@ impl SqliteStore {
             let message = "the database is of another version than this program; use the server's";
             return Err(Error::Failed(message.into()));
         }
-        let committer = Committer::new(reader);
+        let committer = Committer::new(reader, &path);
         Ok(Self::over(path, committer, Access::ReadOnly, Durability::default()))
     }
 
@@ -235,7 +235,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error> {
-        self.committer.submit(move |tx| steps::name_file(tx, id, &filename)).await
+        self.committer.submit_durable(move |tx| steps::name_file(tx, id, &filename)).await
     }
 
     async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error> {

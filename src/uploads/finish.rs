@@ -144,7 +144,9 @@ impl Uploads {
         let label =
             Label { filename: name.clone(), media_type: declared_type, duration_secs: None };
         let Examined { facts, patches, crc32 } = match self.examine(blob, written, label).await {
-            Err(error) if is_lost(&error) => return Err(self.restart(request.id, &error).await?),
+            Err(error) if is_lost(&error) => {
+                return Err(self.restart(request.id, blob, &error).await?);
+            }
             examined => examined?,
         };
         let file = NewFile {
@@ -172,7 +174,9 @@ impl Uploads {
                 return Ok(()); // cancelled meanwhile
             }
             match self.blobs.patch(blob, &finalizing.patches).await {
-                Err(error) if is_lost(&error) => return Err(self.restart(id, &error).await?),
+                Err(error) if is_lost(&error) => {
+                    return Err(self.restart(id, blob, &error).await?);
+                }
                 patched => patched?,
             }
         }
@@ -196,7 +200,7 @@ impl Uploads {
             Err(error) if !is_lost(&error) => Err(error.into()),
             _ => {
                 let error = io::Error::other("a crash took some of the bytes");
-                Err(self.restart(id, &error).await?)
+                Err(self.restart(id, blob, &error).await?)
             }
         }
     }
@@ -207,9 +211,13 @@ impl Uploads {
         blob: BlobId,
         file: NewFile,
     ) -> Result<(), Refusal> {
+        if self.condemned().contains(&blob) {
+            let error = io::Error::other("an earlier sync of them failed");
+            return Err(self.restart(id, blob, &error).await?);
+        }
         match self.blobs.seal(blob, &file.received).await {
             Ok(()) => {}
-            Err(SealError::Lost(error)) => return Err(self.restart(id, &error).await?),
+            Err(SealError::Lost(error)) => return Err(self.restart(id, blob, &error).await?),
             Err(SealError::Failed(error)) => return Err(error.into()),
         }
         self.metadata.finish_upload(id, file, self.clock.unix_secs()).await?;
@@ -243,7 +251,13 @@ impl Uploads {
 
     /// After a failed sync nobody knows which bytes are on the disk, and a second sync would not say: the
     /// upload forgets its parts and begins again in another blob.
-    async fn restart(&self, id: UploadId, error: &std::io::Error) -> Result<Refusal, Refusal> {
+    async fn restart(
+        &self,
+        id: UploadId,
+        blob: BlobId,
+        error: &std::io::Error,
+    ) -> Result<Refusal, Refusal> {
+        self.condemned().insert(blob); // until the records say so
         let forgotten = self.metadata.restart_upload(id, BlobId::random()).await?;
         self.entries.get(id).forget();
         if forgotten.is_none() {

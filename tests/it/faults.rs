@@ -1,3 +1,28 @@
-//! What goes wrong below the server, and what it makes of that.
+//! What the real binary survives: power that is cut, storage that fails, disks that fill up, machines that boot.
+//!
+//! A library preloaded into it (`faults/power.c`) writes down what it does to its files and fails on demand;
+//! the journal says what a disk would have kept. Knows the server only through HTTP, its logs and its files.
 
+mod check;
+mod full;
+mod journal;
+mod power_loss;
+mod promises;
 mod reboot;
+mod rig;
+mod storage;
+
+/// A number from the environment, for trials of another length than that of a quick run.
+fn setting(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
+}
+
+/// The seed of a trial: told, so that it can be repeated.
+fn seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seed =
+        setting("HAVERSACK_TEST_SEED").unwrap_or(now.map_or(0, |now| now.as_micros() as u64));
+    eprintln!("HAVERSACK_TEST_SEED={seed}");
+    seed
+}

@@ -4,7 +4,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test has the names of its subject
 
 pub(crate) mod http;
-mod killing;
+pub(crate) mod killing;
 pub(crate) mod ledger;
 mod nginx;
 mod page;

@@ -4,8 +4,12 @@
 //! that a lone sender waits for no hand-over and a crowd shares one transaction. Whoever lets go of the
 //! connection looks at the list again: a step that found it busy relies on that.
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -26,6 +30,10 @@ const RESTART_BYTES: u64 = 64 << 20;
 pub(super) struct Committer {
     pending: Mutex<Vec<Box<dyn Step>>>,
     writer: Mutex<Connection>,
+    log: PathBuf,
+    /// Whether a sync of the log has failed, or may have in an earlier process: then what can be read of it
+    /// need not be on the disk, and no later sync would say so ([`Committer::trust_log`]).
+    log_doubted: AtomicBool,
     /// Dropping the sender stops the checkpoint thread.
     checkpoints: Mutex<Option<mpsc::Sender<()>>>,
 }
@@ -40,10 +48,30 @@ trait Step: Send {
 }
 
 /// Why a whole batch failed; every step of it is told.
-#[derive(Clone)]
+#[derive(Clone, Debug, thiserror::Error)]
 enum CommitFailure {
+    #[error("the disk is full")]
     Full,
+    #[error("{0}")]
     Failed(String),
+}
+
+impl From<rusqlite::Error> for CommitFailure {
+    fn from(error: rusqlite::Error) -> Self {
+        match sqlite(error) {
+            Error::Full => Self::Full,
+            Error::Failed(reason) => Self::Failed(reason.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for CommitFailure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 impl From<CommitFailure> for Error {
@@ -99,11 +127,13 @@ impl Drop for Turn<'_> {
 }
 
 impl Committer {
-    /// Commits through this connection; nobody looks after its log.
-    pub(super) fn new(writer: Connection) -> Arc<Self> {
+    /// Commits through this connection to the database at `path`; nobody looks after its log.
+    pub(super) fn new(writer: Connection, path: &Path) -> Arc<Self> {
         Arc::new(Self {
             pending: Mutex::default(),
             writer: Mutex::new(writer),
+            log: log_path(path),
+            log_doubted: AtomicBool::new(true),
             checkpoints: Mutex::default(),
         })
     }
@@ -111,10 +141,9 @@ impl Committer {
     /// The same; a thread keeps the log short.
     pub(super) fn start(writer: Connection, path: &Path) -> Result<Arc<Self>, Error> {
         let (stop, stopped) = mpsc::channel();
-        let committer = Self::new(writer);
+        let committer = Self::new(writer, path);
         *lock(&committer.checkpoints) = Some(stop);
         let beside = connect(path, Access::Full)?;
-        let log = log_path(path);
         let weak = Arc::downgrade(&committer);
         std::thread::Builder::new()
             .name("checkpoints".into())
@@ -123,7 +152,7 @@ impl Committer {
                     let Some(committer) = weak.upgrade() else {
                         return;
                     };
-                    if let Err(error) = committer.checkpoint(&beside, &log) {
+                    if let Err(error) = committer.checkpoint(&beside) {
                         tracing::warn!(%error, "the database's log could not be checkpointed");
                     }
                 }
@@ -180,7 +209,7 @@ impl Committer {
                 }
                 std::mem::take(&mut *pending)
             };
-            commit(&mut writer, batch);
+            self.commit(&mut writer, batch);
         }
     }
 
@@ -188,19 +217,20 @@ impl Committer {
         while !lock(&self.pending).is_empty() {
             let mut writer = lock(&self.writer);
             let batch = std::mem::take(&mut *lock(&self.pending));
-            commit(&mut writer, batch);
+            self.commit(&mut writer, batch);
         }
     }
 
-    fn checkpoint(&self, beside: &Connection, log: &Path) -> rusqlite::Result<()> {
-        if length(log) < CHECKPOINT_BYTES {
+    fn checkpoint(&self, beside: &Connection) -> Result<(), CommitFailure> {
+        // A log that is not on the disk must not be older there than the database.
+        if length(&self.log) < CHECKPOINT_BYTES || self.log_doubted.load(Ordering::SeqCst) {
             return Ok(());
         }
-        pragma(beside, "wal_checkpoint(PASSIVE)")?;
-        if length(log) < RESTART_BYTES {
+        self.noting_failure(pragma(beside, "wal_checkpoint(PASSIVE)"))?;
+        if length(&self.log) < RESTART_BYTES {
             return Ok(());
         }
-        let result = truncate_log(&lock(&self.writer));
+        let result = self.noting_failure(truncate_log(&lock(&self.writer)));
         self.lead_and_wait();
         result
     }
@@ -210,26 +240,74 @@ impl Committer {
         lock(&self.checkpoints).take();
         self.lead_and_wait();
         let result = {
-            let writer = lock(&self.writer);
-            pragma(&writer, "synchronous = FULL").and_then(|()| truncate_log(&writer))
+            let mut writer = lock(&self.writer);
+            self.trust_log(&mut writer).and_then(|()| {
+                let truncated =
+                    pragma(&writer, "synchronous = FULL").and_then(|()| truncate_log(&writer));
+                self.noting_failure(truncated)
+            })
         };
         self.lead_and_wait();
-        result.map_err(sqlite)
+        Ok(result?)
+    }
+
+    fn commit(&self, writer: &mut Connection, mut batch: Vec<Box<dyn Step>>) {
+        let durable = batch.iter().any(|step| step.durable());
+        let trusted = if durable { self.trust_log(writer) } else { Ok(()) };
+        let committed =
+            trusted.and_then(|()| self.noting_failure(try_commit(writer, &mut batch, durable)));
+        for step in batch {
+            step.settle(committed.clone());
+        }
+    }
+
+    fn noting_failure(&self, result: rusqlite::Result<()>) -> Result<(), CommitFailure> {
+        let failure = result.map_err(CommitFailure::from);
+        if let Err(CommitFailure::Failed(_)) = &failure {
+            self.log_doubted.store(true, Ordering::SeqCst);
+        }
+        failure
+    }
+
+    /// Makes a doubted log durable: a sync after a failed one succeeds without what that one was to keep, so
+    /// all of it is written once more, in place, and synced. Nothing durable is committed before.
+    fn trust_log(&self, writer: &mut Connection) -> Result<(), CommitFailure> {
+        if !self.log_doubted.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        // Holds the lock of writers: a command beside the server may be one, too.
+        let _tx = Transaction::new(writer, TransactionBehavior::Immediate)?;
+        rewrite(&self.log)?;
+        self.log_doubted.store(false, Ordering::SeqCst);
+        Ok(())
     }
 }
 
-fn commit(writer: &mut Connection, mut batch: Vec<Box<dyn Step>>) {
-    let committed = try_commit(writer, &mut batch).map_err(|error| match sqlite(error) {
-        Error::Full => CommitFailure::Full,
-        Error::Failed(reason) => CommitFailure::Failed(reason.to_string()),
-    });
-    for step in batch {
-        step.settle(committed.clone());
+/// Writes a file's bytes where they are, and syncs it.
+fn rewrite(path: &Path) -> io::Result<()> {
+    const PIECE: usize = 1 << 20;
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let mut buffer = vec![0; PIECE];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut buffer, at)? {
+            0 => return file.sync_all(),
+            count => {
+                file.write_all_at(&buffer[..count], at)?;
+                at += count as u64;
+            }
+        }
     }
 }
 
-fn try_commit(writer: &mut Connection, batch: &mut [Box<dyn Step>]) -> rusqlite::Result<()> {
-    let durable = batch.iter().any(|step| step.durable());
+fn try_commit(
+    writer: &mut Connection,
+    batch: &mut [Box<dyn Step>],
+    durable: bool,
+) -> rusqlite::Result<()> {
     pragma(writer, if durable { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
     // Immediate: a deferred transaction that turns into a writer does not wait for another one.
     let tx = Transaction::new(writer, TransactionBehavior::Immediate)?;

@@ -122,7 +122,10 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
 
 /// Sweeps as the server does long after: no bytes may be left that no record claims.
 #[tokio::main]
-async fn sweep_and_look_for_leftovers(data_dir: &Path, users: impl Iterator<Item = UserId>) {
+pub(crate) async fn sweep_and_look_for_leftovers(
+    data_dir: &Path,
+    users: impl Iterator<Item = UserId>,
+) {
     let settings = Settings { data_dir: Some(data_dir.into()), ..Settings::default() };
     let clock = Clock::system();
     let config = Config::new(settings).expect("usable settings");

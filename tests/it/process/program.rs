@@ -105,7 +105,7 @@ impl Server {
         let mut server =
             Self { child, host: String::new(), more_lines, stderr, readers: vec![out, err] };
         let Ok(line) = server.more_lines.recv_timeout(PATIENCE) else {
-            panic!("the server does not start: {}", server.stderr());
+            panic!("the server does not start: {}", server.wait().stderr);
         };
         let host = line.strip_prefix("listening on http://");
         server.host = host.unwrap_or_else(|| panic!("{line:?}")).to_owned();

@@ -1,0 +1,44 @@
+//! The judge: starts the server on what a power cut left, and compares with the ledgers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use super::promises::{Broken, Level, Upload};
+use super::rig::{data_dir, serving};
+use crate::process::http::Request;
+use crate::process::program::Server;
+
+/// Logged where bytes of an unfinished upload went with the power: they are asked for again.
+const EXPECTED: [&str; 2] = [
+    "an upload's bytes could not be made durable; it begins again",
+    "an upload could not be finished after a crash", // the same, when nobody asks
+];
+
+/// What the server on this disk has not kept of what the ledgers said at that moment.
+pub(crate) fn check(disk: &Path, uploads: &[Upload], by: u64, level: Level) -> Broken {
+    let mut broken = Broken::default();
+    // A server that does not even start, or answers nonsense, has lost everything.
+    let checked = catch_unwind(AssertUnwindSafe(|| ask(disk, uploads, by, level, &mut broken)));
+    if let Err(panic) = checked {
+        let text = panic.downcast_ref::<String>().cloned();
+        broken.lost.push(text.unwrap_or_else(|| "the checker panicked".into()));
+    }
+    broken
+}
+
+fn ask(disk: &Path, uploads: &[Upload], by: u64, level: Level, broken: &mut Broken) {
+    let server = Server::start(&mut serving(&data_dir(disk)));
+    let ready = Request::new("GET", "/health/ready").send(&server.host).expect("a reply");
+    if ready.status != 200 {
+        broken.lost.push(format!("not ready: {}", ready.status));
+    }
+    for upload in uploads {
+        upload.check(&server.host, by, level, broken);
+    }
+    let log = server.kill();
+    let wrong = |line: &&str| {
+        line.contains("panicked")
+            || line.contains("ERROR") && !EXPECTED.iter().any(|expected| line.contains(expected))
+    };
+    broken.lost.extend(log.lines().filter(wrong).map(|line| format!("logged: {line}")));
+}

@@ -1,0 +1,187 @@
+//! The binary with the library of `power.c` in it: compiling that, starting the one with the other, and the
+//! block by which failures are ordered.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+use super::journal::Class;
+use super::promises::Level;
+use crate::process::program::{Server, serve};
+
+/// Kinds of calls, as `power.c` numbers them.
+pub(crate) const OPEN: u32 = 1;
+pub(crate) const READ: u32 = 2;
+pub(crate) const WRITE: u32 = 4;
+pub(crate) const SYNC: u32 = 8;
+pub(crate) const TRUNCATE: u32 = 16;
+pub(crate) const UNLINK: u32 = 64;
+
+/// Bytes of the control block.
+const BLOCK: usize = 64;
+
+/// What is to fail, once `after` such calls have succeeded.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) operations: u32,
+    pub(crate) classes: Vec<Class>,
+    /// errno; 0: a write that is cut short.
+    pub(crate) error: u32,
+    pub(crate) forever: bool,
+    pub(crate) after: u64,
+}
+
+/// A disk of its own for one server, whose every change is written down.
+pub(crate) struct Rig {
+    level: Level,
+    mounted: bool,
+    root: TempDir,
+    control: File,
+}
+
+/// The library, compiled once.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/faults/power.c");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let made = folder.join(format!("power-{}.so", std::process::id()));
+        let mut command = Command::new("cc");
+        command.args([
+            "-std=gnu17",
+            "-O1",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-fPIC",
+            "-shared",
+            "-o",
+        ]);
+        let output = command.arg(&made).arg(source).arg("-ldl").output();
+        let output = output.expect("these trials need a C compiler, as cc");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let library = folder.join("power.so");
+        std::fs::rename(&made, &library).expect("renamed"); // whole at once: others may be using it
+        library
+    })
+}
+
+impl Rig {
+    pub(crate) fn new(level: Level) -> Self {
+        let root = folder();
+        std::fs::create_dir(root.path().join("disk")).expect("made");
+        std::fs::write(root.path().join("control"), [0; BLOCK]).expect("written");
+        std::fs::write(root.path().join("journal"), []).expect("written");
+        let control = OpenOptions::new().read(true).write(true).open(root.path().join("control"));
+        Self { level, mounted: false, root, control: control.expect("opened") }
+    }
+
+    /// With a disk of so many KiB. Takes root.
+    pub(crate) fn on_volume(size: u64) -> Self {
+        let mut rig = Self::new(Level::Finish);
+        let (options, disk) = (format!("size={size}k"), rig.disk());
+        mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], &disk);
+        rig.mounted = true;
+        rig
+    }
+
+    /// Makes room on its volume.
+    pub(crate) fn grow(&self) {
+        mount(&["-o", "remount,size=64m"], &self.disk());
+    }
+
+    /// Where the server keeps everything.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        data_dir(&self.disk())
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.root.path().join("disk")
+    }
+
+    pub(crate) fn journal_path(&self) -> PathBuf {
+        self.root.path().join("journal")
+    }
+
+    /// How far the journal has come, bytes.
+    pub(crate) fn now(&self) -> u64 {
+        self.journal_path().metadata().expect("there").len()
+    }
+
+    /// The server on this disk, to be started.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = serving(&self.data_dir());
+        command
+            .env("LD_PRELOAD", library())
+            .env("POWER_DIR", self.disk())
+            .env("POWER_JOURNAL", self.journal_path())
+            .env("POWER_CONTROL", self.root.path().join("control"));
+        if self.level == Level::Chunk {
+            command.arg("--durability=chunk");
+        }
+        command
+    }
+
+    pub(crate) fn start(&self) -> Server {
+        Server::start(&mut self.command())
+    }
+
+    /// Orders a failure, instead of an earlier one.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        self.heal();
+        let classes = failure.classes.iter().fold(0_u32, |bits, class| bits | 1 << *class as u8);
+        let words = [classes, failure.error, u32::from(failure.forever)];
+        let words = words.into_iter().flat_map(u32::to_le_bytes);
+        let rest: Vec<u8> = words.chain(failure.after.to_le_bytes()).chain([0; 16]).collect();
+        self.control.write_all_at(&rest, 4).expect("written");
+        self.control.write_all_at(&failure.operations.to_le_bytes(), 0).expect("written");
+    }
+
+    /// Nothing fails any more. Answers how many calls have.
+    pub(crate) fn heal(&self) -> u64 {
+        self.control.write_all_at(&[0; 4], 0).expect("written");
+        let mut failed = [0; 8];
+        self.control.read_exact_at(&mut failed, 32).expect("read");
+        u64::from_le_bytes(failed)
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if self.mounted {
+            let _ = Command::new("umount").arg("--lazy").arg(self.disk()).status();
+        }
+    }
+}
+
+fn mount(arguments: &[&str], at: &Path) {
+    let output = Command::new("mount").args(arguments).arg(at).output().expect("mount");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "this trial has to mount volumes, which takes root: {message}"
+    );
+}
+
+/// A folder for a while, in memory where that is to be had: thousands of small files come and go.
+pub(crate) fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a folder")
+}
+
+/// The data directory of the server on this disk.
+pub(crate) fn data_dir(disk: &Path) -> PathBuf {
+    disk.join("data")
+}
+
+/// The server on this data directory, with a secret that it makes itself and has to keep.
+pub(crate) fn serving(data_dir: &Path) -> Command {
+    let mut command = serve(data_dir);
+    command.env_remove("HAVERSACK_JWT_SECRET");
+    command
+}
