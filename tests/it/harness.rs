@@ -10,7 +10,7 @@ mod reply;
 mod samples;
 mod server;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, UPLOAD};
 pub(crate) use form::Form;
 pub(crate) use raw::Raw;
 pub(crate) use reply::{Refused, Reply};

@@ -4,6 +4,7 @@
 
 mod doubles;
 mod harness;
+mod hostile;
 mod media;
 mod process;
 mod properties;
