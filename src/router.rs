@@ -7,14 +7,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request as Routed};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use http::header::{
     ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_RANGE, CONTENT_TYPE, EXPECT, HOST, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -47,6 +48,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(page) // after CORS: pages of other origins have no business with it
         .layer(DefaultBodyLimit::disable()) // our own limits know the forms
         .layer(from_fn(refuse_ambiguous))
+        .layer(map_response(never_guessed))
         .with_state(app)
 }
 
@@ -100,6 +102,13 @@ pub fn prepare(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
         *request.uri_mut() = uri;
     }
     request
+}
+
+/// No browser takes a reply for anything but its `Content-Type`: names that clients chose are in JSON, too.
+async fn never_guessed(mut response: Response) -> Response {
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
 }
 
 /// Refuses heads that two readers may read in two ways (RFC 9112, sections 3.2, 6.1 and 11.2).

@@ -5,6 +5,7 @@
 
 mod client;
 mod form;
+mod log;
 mod raw;
 mod reply;
 mod samples;

@@ -11,6 +11,7 @@ mod page;
 pub(crate) mod program;
 mod rotation;
 mod secrecy;
+mod secrets;
 mod settings;
 mod starting;
 mod stopping;

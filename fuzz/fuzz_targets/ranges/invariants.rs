@@ -45,12 +45,13 @@ fn check_range(range: &str, size: u64) {
     }
 }
 
-/// What a range of the plainest form is answered with, worked out in wider numbers; none for other forms.
+/// What a range of the plainest form is answered with, worked out in wider numbers; none for other forms, and for
+/// numbers that no `u64` holds (of two of these, the larger one is not told).
 fn plain(range: &str, size: u64) -> Option<Served> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let number = |text: &str| {
-        let digits = (1..=30).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        digits.then(|| text.parse::<u128>().ok()).flatten()
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        is_number.then(|| text.parse::<u64>().ok().map(u128::from)).flatten()
     };
     let (first, last, size) = (number(first)?, number(last)?, u128::from(size));
     Some(match () {

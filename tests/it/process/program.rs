@@ -136,15 +136,19 @@ impl Server {
         signal(&self.child, name);
     }
 
-    /// The most memory that it has held since it was last asked, in bytes (`VmHWM` of proc_pid_status(5)). Begins
-    /// anew with each question.
-    pub(crate) fn peak_memory(&self) -> u64 {
+    /// By how much this made its memory grow, at most, in bytes (`VmHWM` of proc_pid_status(5)).
+    pub(crate) fn grows_by(&self, this: impl FnOnce()) -> u64 {
         let proc = Path::new("/proc").join(self.child.id().to_string());
-        let status = std::fs::read_to_string(proc.join("status")).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-        std::fs::write(proc.join("clear_refs"), "5").expect("it is ours");
-        kib * 1024
+        let peak = || {
+            let status = std::fs::read_to_string(proc.join("status")).expect("it runs");
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.expect("a peak").trim().trim_end_matches(" kB");
+            kib.parse::<u64>().expect("a number") * 1024
+        };
+        std::fs::write(proc.join("clear_refs"), "5").expect("it is ours"); // what is now, is the peak
+        let before = peak();
+        this();
+        peak().saturating_sub(before)
     }
 
     /// The processor's time that it has used so far (proc_pid_stat(5)).
