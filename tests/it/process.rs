@@ -5,6 +5,7 @@
 
 pub(crate) mod http;
 mod killing;
+mod large;
 pub(crate) mod ledger;
 mod nginx;
 mod page;

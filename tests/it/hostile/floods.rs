@@ -57,7 +57,6 @@ fn floods_are_refused_with_bounded_memory_and_time() {
         let (before, mut sent) = (server.cpu_time(), 0);
         let grown = server.grows_by(|| sent = flooded(&server, start, &piece));
         let used = server.cpu_time() - before;
-        eprintln!("{what}: {} KiB, {used:?}, {} MiB", grown >> 10, sent >> 20);
         assert!(sent < 128 << 20, "{what}: {sent} bytes were read");
         assert!(grown < MEMORY, "{what}: {grown} bytes of memory");
         assert!(used < CPU, "{what}: {used:?}");
@@ -77,7 +76,6 @@ fn what_a_done_carries_is_skipped_in_bounded_memory() {
         let (said, _) = flood(&server.host, (done + start).as_bytes(), &[b'a'; 64 << 10], sent);
         assert!(matches!(said.statuses[..], [] | [400]), "it ended early: {said:?}");
     });
-    eprintln!("a done: {} KiB", grown >> 10);
     assert!(grown < MEMORY, "{grown} bytes of memory");
 }
 

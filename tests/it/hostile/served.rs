@@ -52,7 +52,7 @@ fn files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("a.jpg", "image/jpeg", html.clone()),
         ("a.txt", "text/plain", html.clone()),
         ("a.mp4", "video/mp4", html.clone()),
-        ("a", "text/html; charset=utf-7", format!("+ADw-script+AD4-alert(1)+ADw-/script+AD4-")),
+        ("a", "text/html; charset=utf-7", "+ADw-script+AD4-alert(1)+ADw-/script+AD4-".to_owned()),
         ("a.xhtml", "application/xhtml+xml", xhtml),
         ("a.xml", "text/xml", xslt),
         ("a.html", "text/html", commented),
