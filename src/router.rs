@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request as Routed};
+use axum::middleware::{Next, from_fn, map_response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use http::header::{
     ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, EXPECT, RANGE, RETRY_AFTER,
+    CONTENT_RANGE, CONTENT_TYPE, EXPECT, HOST, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderName, Method, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -40,10 +43,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/health/live", only("GET", get(ops::live)))
         .route("/health/ready", only("GET", get(ops::ready)))
         .fallback(|| async { ApiError::not_found() })
-        .layer(axum::middleware::from_fn(log_failures))
+        .layer(from_fn(log_failures))
         .layer(cors)
         .merge(page) // after CORS: pages of other origins have no business with it
         .layer(DefaultBodyLimit::disable()) // our own limits know the forms
+        .layer(from_fn(refuse_ambiguous))
+        .layer(map_response(never_guessed))
         .with_state(app)
 }
 
@@ -97,6 +102,39 @@ pub fn prepare(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
         *request.uri_mut() = uri;
     }
     request
+}
+
+/// No browser takes a reply for anything but its `Content-Type`: names that clients chose are in JSON, too.
+async fn never_guessed(mut response: Response) -> Response {
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+/// Refuses heads that two readers may read in two ways (RFC 9112, sections 3.2, 6.1 and 11.2).
+async fn refuse_ambiguous(request: Routed, next: Next) -> Response {
+    match ambiguity(request.version(), request.headers()) {
+        Some(what) => ApiError::ambiguous(what).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// What is wrong with a head, if something is. Lengths are hyper's business: it refuses all but one number, and
+/// ends the connection after a request that has a length and chunks.
+fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
+    let count = |name: HeaderName| headers.get_all(name).iter().count();
+    let is_chunked = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if count(HOST) > 1 || (count(HOST) == 0 && version == Version::HTTP_11) {
+        Some("a request has one Host header")
+    } else if count(CONTENT_TYPE) > 1 || count(CONTENT_RANGE) > 1 {
+        Some("Content-Type and Content-Range may be sent once")
+    } else if count(TRANSFER_ENCODING) > 1
+        || headers.get(TRANSFER_ENCODING).is_some_and(|value| !is_chunked(value.as_bytes()))
+    {
+        Some("Transfer-Encoding must be chunked, once")
+    } else {
+        None
+    }
 }
 
 /// The path without a slash at its end and without doubled ones (Fine Uploader's delete sends one);

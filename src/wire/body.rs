@@ -58,10 +58,14 @@ impl TimedBody {
 
     /// The whole body in memory, at most `max` bytes.
     pub async fn collect(mut self, max: usize) -> Result<Vec<u8>, BodyError> {
+        let limit = max as u64;
+        if http_body::Body::size_hint(&self.frames).lower() > limit {
+            return Err(BodyError::TooLong { limit }); // nobody waits for what is refused anyway
+        }
         let mut whole = Vec::new();
         while let Some(frame) = self.next().await.transpose()? {
             if whole.len() + frame.len() > max {
-                return Err(BodyError::TooLong { limit: max as u64 });
+                return Err(BodyError::TooLong { limit });
             }
             whole.extend_from_slice(&frame);
         }

@@ -63,6 +63,11 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, code, message).never()
     }
 
+    /// Somebody between may have read this head otherwise: nothing more of the connection is believed.
+    pub fn ambiguous(message: &'static str) -> Self {
+        Self::bad_request("malformed_request", message).header(CONNECTION, "close")
+    }
+
     /// There is nothing of that name for this caller.
     pub fn not_found() -> Self {
         Refusal::NotFound.into()

@@ -5,12 +5,13 @@
 
 mod client;
 mod form;
+mod log;
 mod raw;
 mod reply;
 mod samples;
 mod server;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, UPLOAD};
 pub(crate) use form::Form;
 pub(crate) use raw::Raw;
 pub(crate) use reply::{Refused, Reply};

@@ -5,6 +5,7 @@
 mod doubles;
 mod faults;
 mod harness;
+mod hostile;
 mod media;
 mod process;
 mod properties;

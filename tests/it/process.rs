@@ -5,12 +5,14 @@
 
 pub(crate) mod http;
 pub(crate) mod killing;
+mod large;
 pub(crate) mod ledger;
 mod nginx;
 mod page;
 pub(crate) mod program;
 mod rotation;
 mod secrecy;
+mod secrets;
 mod settings;
 mod starting;
 mod stopping;

@@ -46,6 +46,7 @@ impl Server {
     }
 
     async fn on(data: TempDir, settings: Settings) -> Self {
+        super::log::read_along();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let settings = Settings {

@@ -141,6 +141,31 @@ impl Server {
         signal(&self.child, name);
     }
 
+    /// By how much this made its memory grow, at most, in bytes (`VmHWM` of proc_pid_status(5)).
+    pub(crate) fn grows_by(&self, this: impl FnOnce()) -> u64 {
+        let proc = Path::new("/proc").join(self.child.id().to_string());
+        let peak = || {
+            let status = std::fs::read_to_string(proc.join("status")).expect("it runs");
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.expect("a peak").trim().trim_end_matches(" kB");
+            kib.parse::<u64>().expect("a number") * 1024
+        };
+        std::fs::write(proc.join("clear_refs"), "5").expect("it is ours"); // what is now, is the peak
+        let before = peak();
+        this();
+        peak().saturating_sub(before)
+    }
+
+    /// The processor's time that it has used so far (proc_pid_stat(5)).
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        let (_, fields) = stat.rsplit_once(") ").expect("its name in brackets");
+        let ticks = |field: &str| field.parse::<u64>().expect("a number");
+        let used: u64 = fields.split(' ').skip(11).take(2).map(ticks).sum();
+        Duration::from_millis(used * 10) // Linux counts hundredths for all programs
+    }
+
     /// Waits until it has ended.
     pub(crate) fn wait(mut self) -> Ended {
         let begun = Instant::now();

@@ -1,0 +1,15 @@
+//! What strangers send who mean harm: each file owns one kind of it, and what it must be answered with.
+
+mod corpora;
+mod floods;
+mod framing;
+mod links;
+mod memory;
+mod names;
+mod numbers;
+mod paths;
+mod ranges;
+mod served;
+mod tokens;
+mod verbs;
+mod wire;

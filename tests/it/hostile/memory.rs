@@ -1,0 +1,170 @@
+//! Pictures and containers that are made to cost, given to the program itself: what they take of its memory and of
+//! the processor's time. What they are answered with is tried in `media::hostile`.
+
+use std::time::{Duration, Instant};
+
+use crate::process::http::{Multipart, Request};
+use crate::process::program::{Server, serve, token};
+
+/// What a file that is refused by its head may take beside what is in the system's cache.
+const LITTLE: u64 = 32 << 20;
+/// What drawing a picture may take: the thumbnails' own limit, and room for the request.
+const DRAWING: u64 = (320 << 20) + LITTLE;
+/// Five times what a release build is given.
+const LONGEST: Duration = Duration::from_secs(25);
+
+/// A PNG of one colour, which deflates a thousandfold.
+fn plain_png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::One);
+    let mut writer = encoder.write_header().unwrap();
+    let rows = vec![0; width.div_ceil(8) as usize * height as usize];
+    writer.write_image_data(&rows).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+/// The same with another size in its head.
+fn resized(mut png: Vec<u8>, width: u32, height: u32) -> Vec<u8> {
+    png[16..20].copy_from_slice(&width.to_be_bytes());
+    png[20..24].copy_from_slice(&height.to_be_bytes());
+    let crc = crc32fast::hash(&png[12..29]);
+    png[29..33].copy_from_slice(&crc.to_be_bytes());
+    png
+}
+
+/// A small PNG whose comment, or colour profile, is the stream of another one's pixels.
+fn png_with_bomb(kind: [u8; 4], zeros: &[u8]) -> Vec<u8> {
+    let png = plain_png(8, 8);
+    let data = memchr::memmem::find(zeros, b"IDAT").unwrap();
+    let length = u32::from_be_bytes(zeros[data - 4..data].try_into().unwrap()) as usize;
+    let stream = &zeros[data + 4..data + 4 + length];
+    let body = [&kind[..], b"x\0\0", stream].concat();
+    let chunk = [
+        &u32::try_from(body.len() - 4).unwrap().to_be_bytes()[..],
+        &body,
+        &crc32fast::hash(&body).to_be_bytes(),
+    ]
+    .concat();
+    [&png[..33], &chunk, &png[33..]].concat()
+}
+
+/// A GIF of one pixel and very many frames.
+fn gif_of_frames(count: usize) -> Vec<u8> {
+    let head = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xFF\xFF\xFF";
+    let frame = b",\0\0\0\0\x01\0\x01\0\0\x02\x02\x4C\x01\0";
+    [head.as_slice(), &frame.repeat(count), b";"].concat()
+}
+
+/// A GIF that says its canvas, and its frame, have 65,535 x 65,535 pixels.
+fn huge_gif() -> Vec<u8> {
+    let mut bytes = gif_of_frames(1);
+    bytes[6..10].fill(0xFF);
+    bytes[24..28].fill(0xFF);
+    bytes
+}
+
+/// A JPEG that says so.
+fn huge_jpeg() -> Vec<u8> {
+    let mut bytes = crate::harness::jpeg();
+    let frame = memchr::memmem::find(&bytes, &[0xFF, 0xC0]).unwrap();
+    bytes[frame + 5..frame + 9].fill(0xFF);
+    bytes
+}
+
+/// A lossless WebP that says it has 16,384 x 16,384 pixels.
+fn huge_webp() -> Vec<u8> {
+    let mut bytes = include_bytes!("../../media/durations/lossless.webp").to_vec();
+    let head = memchr::memmem::find(&bytes, b"VP8L").unwrap() + 9;
+    bytes[head..head + 3].fill(0xFF);
+    bytes
+}
+
+/// The beginning of an MP4, and then this.
+fn mp4_of(boxes: &[u8]) -> Vec<u8> {
+    [&crate::harness::mp4()[..24], boxes].concat()
+}
+
+/// A box.
+fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(body.len() + 8).unwrap().to_be_bytes();
+    [&size, &kind[..], body].concat()
+}
+
+/// A table of very many entries, of which there are none.
+fn endless_table() -> Vec<u8> {
+    let stts = boxed(b"stts", &[0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF]);
+    let table = boxed(b"stbl", &stts);
+    let media = boxed(b"mdia", &boxed(b"minf", &table));
+    mp4_of(&boxed(b"moov", &boxed(b"trak", &media)))
+}
+
+/// Elements within elements, each of which says that it reaches to the end.
+fn nested_ebml() -> Vec<u8> {
+    let film = include_bytes!("../../media/durations/film.webm");
+    let master = [0x18, 0x53, 0x80, 0x67, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
+    [&film[..40], &master.repeat(200_000)].concat()
+}
+
+/// Pages of an Ogg stream that never ends, of no packets.
+fn endless_ogg() -> Vec<u8> {
+    let page = b"OggS\0\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01\0\0\0\0\0\0\0\0\0\0\0\0";
+    [&include_bytes!("../../media/durations/opus.ogg")[..200], &page.repeat(100_000)].concat()
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+#[test]
+fn files_that_are_made_to_cost_take_bounded_memory_and_time() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(&mut serve(data.path()));
+    let zeros = plain_png(16_384, 32_768);
+    store(&server, &crate::harness::jpeg()); // once, to have its buffers
+    for (what, bytes, most) in [
+        ("a PNG of 65,535 pixels a side", resized(plain_png(8, 8), 65_535, 65_535), LITTLE),
+        ("a PNG of 2^31 pixels a side", resized(plain_png(8, 8), 0x7FFF_FFFF, 0x7FFF_FFFF), LITTLE),
+        ("a PNG of half a gigapixel", zeros.clone(), LITTLE),
+        ("the same that says it is small", resized(zeros.clone(), 8, 8), LITTLE),
+        ("a PNG with a bomb for a comment", png_with_bomb(*b"zTXt", &zeros), LITTLE),
+        ("a PNG with a bomb for a profile", png_with_bomb(*b"iCCP", &zeros), LITTLE),
+        ("a PNG of 64 megapixels", plain_png(8192, 8192), DRAWING),
+        ("a GIF of 100,000 frames", gif_of_frames(100_000), LITTLE),
+        ("a GIF of 65,535 pixels a side", huge_gif(), LITTLE),
+        ("a JPEG of 65,535 pixels a side", huge_jpeg(), LITTLE),
+        ("a WebP of 16,384 pixels a side", huge_webp(), LITTLE),
+        ("empty boxes", mp4_of(&b"\0\0\0\x08free".repeat(500_000)), LITTLE),
+        ("a table of 2^32 entries", endless_table(), LITTLE),
+        ("elements within elements", nested_ebml(), LITTLE),
+        ("pages without end", endless_ogg(), LITTLE),
+        (
+            "a JPEG of segments",
+            [b"\xFF\xD8", &b"\xFF\xE1\0\x02".repeat(1 << 20)[..]].concat(),
+            LITTLE,
+        ),
+        (
+            "MP3 frames that are none",
+            [b"ID3\x04\0\0\0\0\0\0".as_slice(), &noise(8 << 20)].concat(),
+            LITTLE,
+        ),
+    ] {
+        let (begun, before) = (Instant::now(), server.cpu_time());
+        let grown = server.grows_by(|| store(&server, &bytes));
+        let used = server.cpu_time() - before;
+        assert!(grown < most, "{what}: {grown} bytes of memory");
+        assert!(used < LONGEST && begun.elapsed() < LONGEST, "{what}: {used:?}");
+    }
+}
+
+fn store(server: &Server, bytes: &[u8]) {
+    let form = Multipart::default().file("file", bytes);
+    Request::upload(form).token(&token(1)).send(&server.host).expect("a reply").ok();
+}
