@@ -75,7 +75,7 @@ async fn unclaimed(app: &App) -> Result<(), Refusal> {
     if app.clock.uptime() < GRACE {
         return Ok(());
     }
-    let age = app.config.body.total + UNCLAIMED_MARGIN;
+    let age = app.config.body.pace.total + UNCLAIMED_MARGIN;
     match app.uploads.delete_unclaimed(age).await? {
         0 => {}
         count => tracing::info!(count, "blobs that no record claims were deleted"),
