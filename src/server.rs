@@ -26,9 +26,12 @@ use crate::{admission, router, sweep};
 pub use patience::ConnectionTimes;
 use patience::{HeadTimer, PatientStream};
 
-/// The most that is read from a connection at once, and the longest head of a request. A chunk of the vendor's
-/// client, 200 KiB, fits in with its form.
-const READ_BYTES: usize = 208 * 1024;
+/// The most that is read from a connection at once, and the longest head of a request. A connection has two such
+/// buffers: one is filled while the other is written.
+const READ_BYTES: usize = 96 * 1024;
+/// The same for the first [`FEW`] connections: larger reads cost less for each byte, but not in memory.
+const READ_BYTES_OF_FEW: usize = 256 * 1024;
+const FEW: usize = 16;
 /// A pause after running out of descriptors: the connections that hold them need time to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that wait because their address has too many; they hold a descriptor and nothing else.
@@ -135,6 +138,12 @@ impl Doors {
 }
 
 impl Place {
+    /// The most to read from this connection at once.
+    fn read_bytes(&self) -> usize {
+        let taken = self.doors.app.config.max_connections - self.doors.free.available_permits();
+        if taken <= FEW { READ_BYTES_OF_FEW } else { READ_BYTES }
+    }
+
     /// Whether few places are left.
     fn is_scarce(&self) -> bool {
         let few = self.doors.app.config.max_connections / 4;
@@ -152,7 +161,7 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     let config = &place.doors.app.config;
-    let (waits, pace) = (config.connection, config.body.pace);
+    let (waits, pace, read_bytes) = (config.connection, config.body.pace, place.read_bytes());
     let service =
         router.map_request(move |request: Request<Incoming>| router::prepare(request, peer, pace));
     let came = Arc::new(AtomicBool::new(false));
@@ -163,7 +172,7 @@ async fn connection(
         .timer(head_timer)
         .half_close(true) // a client may close its side once it has sent its request
         .header_read_timeout(waits.head)
-        .max_buf_size(READ_BYTES)
+        .max_buf_size(read_bytes)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
