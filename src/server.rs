@@ -161,9 +161,9 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     let config = &place.doors.app.config;
-    let (waits, pace, read_bytes) = (config.connection, config.body.pace, place.read_bytes());
-    let service =
-        router.map_request(move |request: Request<Incoming>| router::prepare(request, peer, pace));
+    let (waits, body, read_bytes) = (config.connection, config.body, place.read_bytes());
+    let service = router
+        .map_request(move |request: Request<Incoming>| router::prepare(request, peer, body.pace));
     let came = Arc::new(AtomicBool::new(false));
     let stream = PatientStream::new(stream, waits.send, Arc::clone(&came));
     // The timer lives as long as the connection, and so does the place.
