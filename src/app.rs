@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::admission::Admission;
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Secret};
@@ -22,6 +23,8 @@ pub struct App {
     pub config: Config,
     /// What time it is.
     pub clock: Clock,
+    /// What users and addresses have taken of their limits.
+    pub admission: Admission,
     /// Checks tokens.
     pub auth: Auth,
     /// Makes and checks links.
@@ -72,6 +75,7 @@ impl App {
         let uploads =
             Uploads::new(Arc::clone(&blobs), Arc::clone(&metadata), config.limits, clock.clone());
         Ok(Arc::new(Self {
+            admission: Admission::new(&config.admission, config.max_connections),
             auth: Auth::new(secret.as_bytes(), clock.clone()),
             links: Links::new(&keys, clock.clone()),
             uploads: Arc::new(uploads),

@@ -5,7 +5,7 @@
 
 mod units;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,13 +18,18 @@ use serde::{Deserialize, Serialize};
 
 pub use units::{ByteSize, Span};
 
+use crate::admission::AdmissionLimits;
+use crate::server::ConnectionTimes;
 use crate::storage::Durability;
 use crate::storage::disk::{DiskOptions, Gid};
 use crate::uploads::Limits;
 use crate::wire::body::BodyLimits;
+use crate::wire::pace::Pace;
 
 /// Longest value of a form field other than the file.
 const MAX_FIELD_BYTES: usize = 16 * 1024;
+/// A body has so long to get going, before its least rate counts.
+const BODY_GRACE: Duration = Duration::from_secs(20);
 /// What a form may have around its file.
 const FORM_BYTES: u64 = 1 << 20;
 
@@ -56,8 +61,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<PublicUrl>,
 
-    /// Networks whose X-Forwarded-Host and X-Forwarded-Proto are believed, such as 10.0.0.0/8; several
-    /// are separated by commas [default: none]
+    /// Networks whose X-Forwarded-For, -Host and -Proto are believed, such as 10.0.0.0/8; several are
+    /// separated by commas [default: none]
     #[arg(long, env = "HAVERSACK_TRUSTED_PROXIES", value_name = "NETS", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<Vec<IpNet>>,
@@ -167,16 +172,57 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_idle_timeout: Option<Span>,
 
-    /// Longest time to send the head of a request, and to keep an idle connection [default: 60s]
+    /// Least bytes a second of a body, after 20 s to get going; 0: no such rule [default: 1KiB]
+    #[arg(long, env = "HAVERSACK_MIN_BODY_RATE", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_body_rate: Option<ByteSize>,
+
+    /// Longest time to send the head of a request [default: 15s]
     #[arg(long, env = "HAVERSACK_HEADER_TIMEOUT", value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header_timeout: Option<Span>,
 
-    /// Most connections at once, each with a buffer of up to 512 KiB; further ones wait. Lowered to what the
-    /// system's limit on open files allows [default: 2048]
+    /// Longest time to keep a connection open on which nothing happens between requests; should be longer than
+    /// a proxy in front keeps it. When connections become scarce, the time-out of heads counts instead
+    /// [default: 75s]
+    #[arg(long, env = "HAVERSACK_IDLE_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<Span>,
+
+    /// Longest time in which a client takes nothing of a reply [default: 60s]
+    #[arg(long, env = "HAVERSACK_SEND_TIMEOUT", value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_timeout: Option<Span>,
+
+    /// Most connections at once, each with buffers of up to 256 KiB; further ones wait. Lowered to what the
+    /// system's limit on open files allows [default: 8192]
     #[arg(long, env = "HAVERSACK_MAX_CONNECTIONS", value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<usize>,
+
+    /// Most connections from one address (IPv6: from one /64); further ones wait. Addresses of trusted proxies
+    /// and of this machine are not counted; behind a trusted proxy, the requests of each of its clients are.
+    /// 0: no limit [default: 1024]
+    #[arg(long, env = "HAVERSACK_MAX_CONNECTIONS_PER_ADDRESS", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_address: Option<usize>,
+
+    /// Most requests of one user that are worked on at once; further ones wait. 0: no limit [default: 64]
+    #[arg(long, env = "HAVERSACK_MAX_REQUESTS_PER_USER", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_requests_per_user: Option<usize>,
+
+    /// Most requests a second of one user, twice as many in a burst; further ones wait. 0: no limit
+    /// [default: 200]
+    #[arg(long, env = "HAVERSACK_USER_RATE", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_rate: Option<u32>,
+
+    /// Most requests a second without a token (links, mostly) from one address, counted as connections are,
+    /// twice as many in a burst; further ones wait. 0: no limit [default: 500]
+    #[arg(long, env = "HAVERSACK_ADDRESS_RATE", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address_rate: Option<u32>,
 
     /// Longest time that requests in flight may take to finish after SIGTERM [default: 30s]
     #[arg(long, env = "HAVERSACK_SHUTDOWN_TIMEOUT", value_name = "TIME")]
@@ -222,8 +268,9 @@ pub struct Config {
     pub unattached_ttl: Option<Duration>,
     pub limits: Limits,
     pub body: BodyLimits,
-    pub header_timeout: Duration,
+    pub connection: ConnectionTimes,
     pub max_connections: usize,
+    pub admission: AdmissionLimits,
     pub shutdown_timeout: Duration,
     pub log: String,
 }
@@ -271,12 +318,21 @@ impl Config {
         let max_field_bytes = size(settings.max_field_size, MAX_FIELD_BYTES as u64);
         let body = BodyLimits {
             max_bytes: limits.max_file_size.max(limits.max_chunk_size).saturating_add(FORM_BYTES),
-            total: span(settings.body_timeout, 3600),
-            idle: span(settings.body_idle_timeout, 30),
+            pace: Pace {
+                total: span(settings.body_timeout, 3600),
+                idle: span(settings.body_idle_timeout, 30),
+                min_rate: size(settings.min_body_rate, 1 << 10),
+                grace: BODY_GRACE,
+            },
             max_fields: settings.max_fields.unwrap_or(64),
             max_field_bytes: usize::try_from(max_field_bytes).unwrap_or(usize::MAX),
         };
-        let max_connections = settings.max_connections.unwrap_or(2048);
+        let connection = ConnectionTimes {
+            head: span(settings.header_timeout, 15),
+            idle: span(settings.idle_timeout, 75),
+            send: span(settings.send_timeout, 60),
+        };
+        let max_connections = settings.max_connections.unwrap_or(8192);
         let at_least_one = [
             ("max-file-size", limits.max_file_size),
             ("max-chunk-size", limits.max_chunk_size),
@@ -285,9 +341,11 @@ impl Config {
             ("max-fields", body.max_fields as u64),
             ("max-field-size", max_field_bytes),
             ("max-connections", max_connections as u64),
-            ("header-timeout", span(settings.header_timeout, 60).as_secs()),
-            ("body-timeout", body.total.as_secs()),
-            ("body-idle-timeout", body.idle.as_secs()),
+            ("header-timeout", connection.head.as_secs()),
+            ("idle-timeout", connection.idle.as_secs()),
+            ("send-timeout", connection.send.as_secs()),
+            ("body-timeout", body.pace.total.as_secs()),
+            ("body-idle-timeout", body.pace.idle.as_secs()),
         ];
         if let Some((name, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError(format!("--{name} must be at least 1")));
@@ -296,6 +354,8 @@ impl Config {
             let message = "--accel-redirect needs --trusted-proxies: only those are sent elsewhere";
             return Err(ConfigError(message.into()));
         }
+        let trusted_proxies = settings.trusted_proxies.clone().unwrap_or_default();
+        let admission = admission(&settings, &trusted_proxies);
         let data_group = settings.data_group.as_deref().map(group).transpose()?;
         let listen = settings.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
         // Behind a proxy on the same machine, everybody is on loopback.
@@ -311,14 +371,15 @@ impl Config {
             data_dir: settings.data_dir.unwrap_or_else(|| PathBuf::from("haversack-data")),
             jwt_secret: settings.jwt_secret,
             public_url: settings.public_url,
-            trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
+            trusted_proxies,
             cors_origins: settings.cors_origins,
             page: settings.page.unwrap_or(here_alone),
             unattached_ttl: settings.unattached_ttl.map(|span| span.0),
             limits,
             body,
-            header_timeout: span(settings.header_timeout, 60),
+            connection,
             max_connections,
+            admission,
             shutdown_timeout: span(settings.shutdown_timeout, 30),
             log: settings.log.unwrap_or_else(|| "info,refinery_core=warn".into()),
         })
@@ -335,7 +396,7 @@ impl Config {
     /// Bytes that no record claims may still be on their way into one for as long as a body may take; they are
     /// left alone for an hour more.
     pub fn unclaimed_age(&self) -> Duration {
-        self.body.total + Duration::from_hours(1)
+        self.body.pace.total + Duration::from_hours(1)
     }
 
     /// Where a secret made by this server is kept.
@@ -488,6 +549,22 @@ impl TryFrom<String> for AccelPath {
 impl From<AccelPath> for String {
     fn from(path: AccelPath) -> Self {
         path.0
+    }
+}
+
+/// What users and addresses may take. A proxy on this machine that nobody has named as trusted passes on
+/// everybody's requests: addresses of this machine are not counted, as those of trusted proxies.
+fn admission(settings: &Settings, trusted_proxies: &[IpNet]) -> AdmissionLimits {
+    let this_machine = [
+        IpNet::new_assert(Ipv4Addr::LOCALHOST.into(), 8),
+        IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128),
+    ];
+    AdmissionLimits {
+        user_rate: settings.user_rate.unwrap_or(200),
+        address_rate: settings.address_rate.unwrap_or(500),
+        per_user: settings.max_requests_per_user.unwrap_or(64),
+        per_address: settings.max_connections_per_address.unwrap_or(1024),
+        uncounted: [&this_machine, trusted_proxies].concat(),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod router;
 pub mod routes;
 pub mod wire;
 pub mod auth;
+pub mod admission;
 pub mod uploads;
 pub mod part;
 pub mod storage;

@@ -23,8 +23,8 @@ use crate::app::App;
 use crate::config::Config;
 use crate::routes::request::Peer;
 use crate::routes::{delivery, files, ops, page, tokens, uploads};
-use crate::wire::body::DrainOnDrop;
 use crate::wire::error::{ApiError, log_failures};
+use crate::wire::pace::{Pace, PacedBody};
 
 /// The whole HTTP interface (protocol, section 1).
 pub fn router(app: Arc<App>) -> Router {
@@ -92,11 +92,11 @@ fn cors(config: &Config) -> CorsLayer {
         .max_age(Duration::from_hours(24))
 }
 
-/// What every request gets before it is routed: its peer, a body whose refused rest is drained, and a path
-/// in the one form that routes have.
-pub fn prepare(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
+/// What every request gets before it is routed: its peer, a body at its pace whose refused rest is drained, and a
+/// path in the one form that routes have.
+pub fn prepare(request: Request<Incoming>, peer: SocketAddr, pace: Pace) -> Request<Body> {
     let asks_first = request.headers().contains_key(EXPECT);
-    let mut request = request.map(|body| Body::new(DrainOnDrop::new(body, asks_first)));
+    let mut request = request.map(|body| Body::new(PacedBody::new(body, pace, asks_first)));
     request.extensions_mut().insert(Peer(peer));
     if let Some(uri) = canonical(request.uri()) {
         *request.uri_mut() = uri;

@@ -1,29 +1,41 @@
-//! Serving: the accept loop, time-outs, and the graceful stop. Knows no route.
+//! Serving: the accept loop, caps and time-outs of connections, and the graceful stop. Knows no route.
+
+mod patience;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::admission::{Address, Turn};
 use crate::app::App;
-use crate::{router, sweep};
+use crate::{admission, router, sweep};
+pub use patience::ConnectionTimes;
+use patience::{HeadTimer, PatientStream};
 
-/// The most that is read from a connection at once, and the longest head of a request.
-const READ_BYTES: usize = 512 * 1024;
+/// The most that is read from a connection at once, and the longest head of a request. A connection has two such
+/// buffers: one is filled while the other is written.
+const READ_BYTES: usize = 96 * 1024;
+/// The same for the first [`FEW`] connections: larger reads cost less for each byte, but not in memory.
+const READ_BYTES_OF_FEW: usize = 256 * 1024;
+const FEW: usize = 16;
 /// A pause after running out of descriptors: the connections that hold them need time to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that wait because their address has too many; they hold a descriptor and nothing else.
+pub const MAX_PARKED: usize = 256;
 
 /// Serves until `shutdown` is complete; then no new connections are taken, requests in flight finish
 /// within the configured time, and the records are closed.
@@ -53,26 +65,30 @@ async fn accept(
     shutdown: impl Future<Output = ()>,
 ) {
     let router = router::router(Arc::clone(app));
-    let free = Arc::new(Semaphore::new(app.config.max_connections));
+    let doors = Doors {
+        app: Arc::clone(app),
+        free: Arc::new(Semaphore::new(app.config.max_connections)),
+        parked: Arc::new(Semaphore::new(MAX_PARKED)),
+    };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         // At the cap, new connections wait in the system's queue.
         let next = async {
-            let place = Arc::clone(&free).acquire_owned().await;
-            (place, listener.accept().await)
+            let free = Arc::clone(&doors.free).acquire_owned().await;
+            (free, listener.accept().await)
         };
-        let (place, accepted) = tokio::select! {
+        let (free, accepted) = tokio::select! {
             next = next => next,
             () = &mut shutdown => return,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let header_timeout = app.config.header_timeout;
-                let connection =
-                    connection(stream, peer, router.clone(), header_timeout, stop.clone());
+                let (doors, router, stop) = (doors.clone(), router.clone(), stop.clone());
                 connections.spawn(async move {
-                    connection.await;
-                    drop(place);
+                    let place = stop.run_until_cancelled(doors.place(free.ok(), peer)).await;
+                    if let Some(Some(place)) = place {
+                        connection(stream, peer, router, place, stop).await;
+                    }
                 });
             }
             Err(error) => {
@@ -83,21 +99,80 @@ async fn accept(
     }
 }
 
+/// How many connections there may be, in all and from one address.
+#[derive(Clone)]
+struct Doors {
+    app: Arc<App>,
+    free: Arc<Semaphore>,
+    parked: Arc<Semaphore>,
+}
+
+/// A connection's place among all and among those of its address; free again when dropped.
+struct Place {
+    doors: Doors,
+    address: Option<Turn<Address>>,
+    _free: OwnedSemaphorePermit,
+}
+
+impl Doors {
+    /// A place for a connection that has been accepted. Where its address has too many, it gives back what it
+    /// holds of the places of all and waits; nothing is read meanwhile. `None`: there is no place for it, or no
+    /// room to wait. Then it is closed without an answer, as a reply to a request that nobody reads gets lost.
+    async fn place(self, free: Option<OwnedSemaphorePermit>, peer: SocketAddr) -> Option<Place> {
+        let addresses = self.app.admission.addresses();
+        let Some(address) = self.app.admission.counted(peer.ip()) else {
+            return Some(Place { _free: free?, address: None, doors: self });
+        };
+        if let Some(turn) = addresses.try_enter(address) {
+            return Some(Place { _free: free?, address: Some(turn), doors: self });
+        }
+        drop(free);
+        let turn = {
+            let _parked = self.parked.try_acquire().ok()?;
+            let turn = tokio::time::timeout(admission::PATIENCE, addresses.enter(address)).await;
+            turn.ok()?.ok()?
+        };
+        let free = Arc::clone(&self.free).acquire_owned().await.ok()?;
+        Some(Place { _free: free, address: Some(turn), doors: self })
+    }
+}
+
+impl Place {
+    /// The most to read from this connection at once.
+    fn read_bytes(&self) -> usize {
+        let taken = self.doors.app.config.max_connections - self.doors.free.available_permits();
+        if taken <= FEW { READ_BYTES_OF_FEW } else { READ_BYTES }
+    }
+
+    /// Whether few places are left.
+    fn is_scarce(&self) -> bool {
+        let few = self.doors.app.config.max_connections / 4;
+        self.doors.free.available_permits() < few
+            || self.address.as_ref().is_some_and(Turn::is_scarce)
+    }
+}
+
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    header_timeout: Duration,
+    place: Place,
     stop: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
-    let service =
-        router.map_request(move |request: Request<Incoming>| router::prepare(request, peer));
+    let config = &place.doors.app.config;
+    let (waits, body, read_bytes) = (config.connection, config.body, place.read_bytes());
+    let service = router
+        .map_request(move |request: Request<Incoming>| router::prepare(request, peer, body.pace));
+    let came = Arc::new(AtomicBool::new(false));
+    let stream = PatientStream::new(stream, waits.send, Arc::clone(&came));
+    // The timer lives as long as the connection, and so does the place.
+    let head_timer = HeadTimer::new(waits, came, Arc::new(move || place.is_scarce()));
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(head_timer)
         .half_close(true) // a client may close its side once it has sent its request
-        .header_read_timeout(header_timeout)
-        .max_buf_size(READ_BYTES)
+        .header_read_timeout(waits.head)
+        .max_buf_size(read_bytes)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -5,5 +5,6 @@ pub mod disposition;
 pub mod error;
 pub mod form;
 pub mod multipart;
+pub mod pace;
 pub mod range;
 pub mod reply;

@@ -33,7 +33,7 @@ pub(super) fn run(source: Source) -> Result<(), ConfigError> {
 /// As many connections as the system's limit on open files allows, after raising it as far as it goes: one
 /// descriptor for each connection, one for the file it reads or writes.
 fn affordable(wanted: usize) -> usize {
-    const RESERVE: u64 = 128; // databases, logs, listening socket, readers
+    const RESERVE: u64 = 128 + server::MAX_PARKED as u64; // databases, logs, listening socket, readers
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE,
@@ -14,7 +15,7 @@ use http::header::{
 use http::response::Builder;
 use http::{Extensions, HeaderName, Method, StatusCode};
 
-use super::request::{is_proxied, text};
+use super::request::{Stranger, is_proxied, text};
 use crate::app::App;
 use crate::ids::UploadId;
 use crate::links::{LinkError, LinkQuery, Variant};
@@ -36,6 +37,7 @@ const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 's
 /// `GET` and `HEAD` of a `file_url`.
 pub async fn get(
     State(app): State<Arc<App>>,
+    stranger: Stranger,
     path: Result<Path<(String, String)>, PathRejection>,
     query: Result<Query<LinkQuery>, QueryRejection>,
     request: Request,
@@ -81,7 +83,8 @@ pub async fn get(
     let body = if *method == Method::HEAD {
         Body::empty()
     } else {
-        Body::from_stream(app.uploads.read(&file, bytes).await?)
+        let bytes = app.uploads.read(&file, bytes).await?;
+        Body::from_stream(bytes.inspect(move |_| _ = &stranger.turn)) // held to the end
     };
     respond(response, body)
 }

@@ -7,12 +7,12 @@ use axum::extract::{Request, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::{PathUuid, caller, content_type, id, replies, user};
+use super::request::{Admitted, PathUuid, content_type, id, replies};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::ids::{UploadId, UserId};
 use crate::metadata::StoredFile;
-use crate::wire::body::TimedBody;
+use crate::wire::body::LimitedBody;
 use crate::wire::error::ApiError;
 
 /// Files asked for at once.
@@ -23,10 +23,11 @@ const MAX_BODY: usize = 64 * 1024;
 /// `GET /api/v2/pm/upload/{uuid}/file/`: the File object of a finished upload.
 pub async fn one(
     State(app): State<Arc<App>>,
+    admitted: Admitted,
     uuid: PathUuid,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let user = user(&app, request.headers())?;
+    let user = admitted.user()?;
     let file = app.uploads.file(id(uuid)?, user).await?;
     let replies = replies(&app, request.headers(), request.extensions());
     Ok(Json(replies.file(&file)))
@@ -43,15 +44,19 @@ struct Wanted {
 }
 
 /// `POST /api/v2/pm/files/`: Files with fresh links, for the application's backend.
-pub async fn many(State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, ApiError> {
+pub async fn many(
+    State(app): State<Arc<App>>,
+    admitted: Admitted,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
     let (head, body) = request.into_parts();
-    if caller(&app, &head.headers)? != Caller::Service {
+    if admitted.caller != Caller::Service {
         return Err(ApiError::forbidden("this needs a service token, not a user's"));
     }
     if content_type(&head.headers) != "application/json" {
         return Err(ApiError::unsupported_media_type("send application/json"));
     }
-    let body = TimedBody::new(body, app.config.body).collect(MAX_BODY).await?;
+    let body = LimitedBody::new(body, app.config.body).collect(MAX_BODY).await?;
     let wanted: Wanted = serde_json::from_slice(&body).map_err(|_| {
         let message =
             r#"send {"uuids": ["...", ...], "attach"?: true or false, "user_id"?: number}"#;

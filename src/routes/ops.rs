@@ -7,6 +7,7 @@ use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::request::Stranger;
 use crate::app::App;
 use crate::wire::error::ApiError;
 
@@ -16,7 +17,7 @@ pub async fn live() -> Json<Value> {
 }
 
 /// `GET /health/ready`: the stores can take bytes and records.
-pub async fn ready(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+pub async fn ready(State(app): State<Arc<App>>, _: Stranger) -> Result<Json<Value>, ApiError> {
     app.uploads.check().await.map_err(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "the server is not ready");
         let message = "files or records can't be written; the log says why";

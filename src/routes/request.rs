@@ -1,17 +1,24 @@
-//! What routes read from the head of a request: who calls, under which address, and ids in paths.
+//! What routes read from the head of a request: who calls, and whether they may go on; under which address; ids
+//! in paths.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::request::Parts;
 use http::{Extensions, HeaderMap, StatusCode};
 
+use crate::admission::{Address, Turn, forwarded};
 use crate::app::App;
-use crate::auth::Caller;
+use crate::auth::{AuthError, Caller};
 use crate::ids::{UploadId, UserId};
 use crate::wire::error::ApiError;
 use crate::wire::reply::Replies;
+
+/// The clients that a request went through, the nearest last; each proxy appends whom it heard from.
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The address a request came from.
 #[derive(Clone, Copy, Debug)]
@@ -22,18 +29,108 @@ pub fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Optio
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Who calls, user or backend. Of two tokens neither counts: a proxy may have looked at the other.
-pub fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
-    let is_one = headers.get_all(AUTHORIZATION).iter().count() == 1;
-    Ok(app.auth.authenticate(text(headers, AUTHORIZATION).filter(|_| is_one))?)
+/// Who calls with a token, after waiting for their turn; it counts as one of their requests until dropped. Taking
+/// it polls no body.
+pub struct Admitted {
+    /// User or backend.
+    pub caller: Caller,
+    _turns: (Option<Turn<Address>>, Option<Turn<UserId>>),
 }
 
-/// The user who calls.
-pub fn user(app: &App, headers: &HeaderMap) -> Result<UserId, ApiError> {
-    match caller(app, headers)? {
-        Caller::User(user) => Ok(user),
-        Caller::Service => Err(ApiError::forbidden("this needs a user's token, not a service's")),
+impl Admitted {
+    /// The user who calls.
+    pub fn user(&self) -> Result<UserId, ApiError> {
+        match self.caller {
+            Caller::User(user) => Ok(user),
+            Caller::Service => {
+                Err(ApiError::forbidden("this needs a user's token, not a service's"))
+            }
+        }
     }
+}
+
+impl FromRequestParts<Arc<App>> for Admitted {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(head: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let client = Client::new(app, head);
+        // Of two tokens neither counts: a proxy may have looked at the other.
+        let is_one = head.headers.get_all(AUTHORIZATION).iter().count() == 1;
+        let token = text(&head.headers, AUTHORIZATION).filter(|_| is_one);
+        let caller = checked(app, client, app.auth.authenticate(token))?;
+        let proxied = client.turn(app).await?;
+        let user = match caller {
+            Caller::User(user) => Some(app.admission.user(user).await?),
+            Caller::Service => None,
+        };
+        Ok(Self { caller, _turns: (proxied, user) })
+    }
+}
+
+/// Somebody without a token, after waiting for the turn of their address.
+pub struct Stranger {
+    client: Client,
+    /// Counts as one of the address's requests until dropped.
+    pub turn: Option<Turn<Address>>,
+}
+
+impl Stranger {
+    /// The outcome of a check of a token that is not the caller's own.
+    pub fn checked<T>(&self, app: &App, outcome: Result<T, AuthError>) -> Result<T, ApiError> {
+        checked(app, self.client, outcome)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Stranger {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(head: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let client = Client::new(app, head);
+        let turn = client.turn(app).await?;
+        if let Some(address) = client.address {
+            app.admission.stranger(address).await?;
+        }
+        Ok(Self { client, turn })
+    }
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy)]
+struct Client {
+    /// What its limits count; `None`: nothing.
+    address: Option<Address>,
+    proxied: bool,
+}
+
+impl Client {
+    fn new(app: &App, head: &Parts) -> Self {
+        let proxied = is_proxied(app, &head.extensions);
+        let peer = head.extensions.get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
+        let Some(peer) = peer.filter(|_| proxied) else {
+            return Self { address: peer.and_then(|peer| app.admission.counted(peer)), proxied };
+        };
+        let values = head.headers.get_all(X_FORWARDED_FOR).iter();
+        let values: Vec<_> = values.map(|value| value.to_str().unwrap_or_default()).collect();
+        let client = forwarded(peer, values.into_iter(), |ip| is_trusted(app, ip));
+        Self { address: app.admission.counted(client), proxied }
+    }
+
+    /// Behind a proxy, requests count as connections do elsewhere.
+    async fn turn(self, app: &App) -> Result<Option<Turn<Address>>, ApiError> {
+        match self.address.filter(|_| self.proxied) {
+            Some(address) => Ok(Some(app.admission.proxied(address).await?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The outcome of checking a token. One that nobody signed counts against the address; others are a client's
+/// that is late or lost its token, and no attempt at guessing.
+fn checked<T>(app: &App, client: Client, outcome: Result<T, AuthError>) -> Result<T, ApiError> {
+    if let (Err(AuthError::Invalid), Some(address)) = (&outcome, client.address) {
+        app.admission.bad_token(address)?;
+    }
+    Ok(outcome?)
 }
 
 /// Refuses a client that won't read JSON.
@@ -79,9 +176,11 @@ pub fn replies<'a>(app: &'a App, headers: &HeaderMap, extensions: &Extensions) -
 
 /// Whether a trusted proxy passed the request on.
 pub fn is_proxied(app: &App, extensions: &Extensions) -> bool {
-    extensions.get::<Peer>().is_some_and(|Peer(peer)| {
-        app.config.trusted_proxies.iter().any(|net| net.contains(&peer.ip().to_canonical()))
-    })
+    extensions.get::<Peer>().is_some_and(|Peer(peer)| is_trusted(app, peer.ip().to_canonical()))
+}
+
+fn is_trusted(app: &App, ip: IpAddr) -> bool {
+    app.config.trusted_proxies.iter().any(|net| net.contains(&ip))
 }
 
 fn base(app: &App, headers: &HeaderMap, extensions: &Extensions) -> String {

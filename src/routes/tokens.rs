@@ -7,8 +7,9 @@ use axum::extract::{Request, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::request::Stranger;
 use crate::app::App;
-use crate::wire::body::TimedBody;
+use crate::wire::body::LimitedBody;
 use crate::wire::error::ApiError;
 
 const MAX_BODY: usize = 16 * 1024;
@@ -21,13 +22,14 @@ struct Question {
 /// `POST /api/v2/jwt/verify_token/`: 200 when the signature holds and the token has not expired.
 pub async fn verify(
     State(app): State<Arc<App>>,
+    stranger: Stranger,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let body = TimedBody::new(request.into_body(), app.config.body).collect(MAX_BODY).await?;
+    let body = LimitedBody::new(request.into_body(), app.config.body).collect(MAX_BODY).await?;
     // The parser's own message could quote the token.
     let Ok(question) = serde_json::from_slice::<Question>(&body) else {
         return Err(ApiError::bad_field("token", "required", r#"send {"token": "..."}"#));
     };
-    app.auth.verify(&question.token)?;
+    stranger.checked(&app, app.auth.verify(&question.token))?;
     Ok(Json(json!({})))
 }

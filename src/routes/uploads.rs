@@ -11,12 +11,12 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::request::{PathUuid, caller, content_type, id, reads_json, replies, text, user};
+use super::request::{Admitted, PathUuid, content_type, id, reads_json, replies, text};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::ids::UserId;
 use crate::metadata::{Cursor, Role, State as RecordState};
-use crate::wire::body::{FormReader, TimedBody};
+use crate::wire::body::{FormReader, LimitedBody};
 use crate::wire::error::ApiError;
 use crate::wire::form::Form;
 use crate::wire::multipart::{Boundary, BoundaryError};
@@ -31,9 +31,13 @@ const MULTIPART_PLEASE: &str =
     "send a file as multipart/form-data; only ?done takes application/json or urlencoded bodies";
 
 /// `POST /api/v2/pm/upload/`: which form it is, decides the query, then the fields (protocol, section 3).
-pub async fn post(State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, ApiError> {
+pub async fn post(
+    State(app): State<Arc<App>>,
+    admitted: Admitted,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
     let (head, body) = request.into_parts();
-    let user = user(&app, &head.headers)?;
+    let user = admitted.user()?;
     reads_json(&head.headers)?;
     if is_done(head.uri.query().unwrap_or_default()) {
         return done(&app, user, &head, body).await;
@@ -98,7 +102,7 @@ async fn done_form(app: &App, head: &Parts, body: Body) -> Result<Form, ApiError
             form = reader.form;
         }
         "application/json" => {
-            let body = TimedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
+            let body = LimitedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
             let object = serde_json::from_slice(&body).map_err(|error| {
                 ApiError::bad_request(
                     "malformed_json",
@@ -108,7 +112,7 @@ async fn done_form(app: &App, head: &Parts, body: Body) -> Result<Form, ApiError
             form.set_json(&object)?;
         }
         "application/x-www-form-urlencoded" | "" => {
-            let body = TimedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
+            let body = LimitedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
             form.set_urlencoded(&body)?;
         }
         other => {
@@ -123,7 +127,7 @@ async fn done_form(app: &App, head: &Parts, body: Body) -> Result<Form, ApiError
 
 /// Fine Uploader's way to delete where DELETE isn't to be had.
 async fn post_delete(app: &App, user: UserId, body: Body) -> Result<Json<Value>, ApiError> {
-    let body = TimedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
+    let body = LimitedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
     let mut form = Form::default();
     form.set_urlencoded(&body)?;
     if !form.is_delete() {
@@ -139,10 +143,10 @@ async fn post_delete(app: &App, user: UserId, body: Body) -> Result<Json<Value>,
 /// `GET /api/v2/pm/upload/{uuid}/`: what has been received, so that a client can resume.
 pub async fn status(
     State(app): State<Arc<App>>,
+    admitted: Admitted,
     uuid: PathUuid,
-    headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let user = user(&app, &headers)?;
+    let user = admitted.user()?;
     let id = id(uuid)?;
     if let RecordState::Receiving(unfinished) = app.uploads.record(id, user).await?.state {
         return Ok(Json(Replies::status(&app.uploads, id, &unfinished)));
@@ -152,8 +156,12 @@ pub async fn status(
 }
 
 /// `GET /api/v2/pm/upload/`: the caller's unfinished uploads and Files, newest first.
-pub async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>, ApiError> {
-    let user = user(&app, request.headers())?;
+pub async fn list(
+    State(app): State<Arc<App>>,
+    admitted: Admitted,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
+    let user = admitted.user()?;
     let before = cursor(request.uri().query().unwrap_or_default())?;
     let (entries, next) = app.uploads.list(user, before, PAGE).await?;
     let replies = replies(&app, request.headers(), request.extensions());
@@ -166,10 +174,10 @@ pub async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Json<
 /// `DELETE /api/v2/pm/upload/{uuid}/`: cancels an upload or deletes a file.
 pub async fn delete(
     State(app): State<Arc<App>>,
+    admitted: Admitted,
     uuid: PathUuid,
-    headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let owner = match caller(&app, &headers)? {
+    let owner = match admitted.caller {
         Caller::User(user) => Some(user),
         Caller::Service => None,
     };

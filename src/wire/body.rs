@@ -1,19 +1,16 @@
-//! Request bodies: time-outs, limits, the fields around a file, and what is done with a refused rest.
+//! Request bodies: limits, and the fields around a file.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt;
-use tokio::time::{Instant, Sleep};
 
 use super::error::ApiError;
 use super::form::{FieldError, Form, canonical};
 use super::multipart::{Boundary, Limits as MultipartLimits, Multipart, MultipartError};
+use super::pace::{Pace, PaceError};
 use crate::storage::BodyError;
 
 /// What a body may cost.
@@ -21,10 +18,8 @@ use crate::storage::BodyError;
 pub struct BodyLimits {
     /// Bytes of the whole body, the form around the file included.
     pub max_bytes: u64,
-    /// Time from the head of the request to the end of its body.
-    pub total: Duration,
-    /// Time without a single byte.
-    pub idle: Duration,
+    /// How slowly it may come; every body of a connection keeps to it, whoever reads it.
+    pub pace: Pace,
     /// Fields of a form.
     pub max_fields: usize,
     /// Bytes of a field other than the file.
@@ -32,28 +27,16 @@ pub struct BodyLimits {
 }
 
 /// A body as it comes in, within its limits.
-pub struct TimedBody {
+pub struct LimitedBody {
     frames: BodyDataStream,
-    limits: BodyLimits,
-    deadline: Instant,
-    /// Runs while the sender is waited for.
-    patience: Pin<Box<Sleep>>,
-    waiting: bool,
+    max_bytes: u64,
     received: u64,
 }
 
-impl TimedBody {
+impl LimitedBody {
     /// Nothing is polled yet.
     pub fn new(body: Body, limits: BodyLimits) -> Self {
-        let deadline = Instant::now() + limits.total;
-        Self {
-            frames: body.into_data_stream(),
-            limits,
-            deadline,
-            patience: Box::pin(tokio::time::sleep_until(deadline)),
-            waiting: false,
-            received: 0,
-        }
+        Self { frames: body.into_data_stream(), max_bytes: limits.max_bytes, received: 0 }
     }
 
     /// The whole body in memory, at most `max` bytes.
@@ -71,50 +54,41 @@ impl TimedBody {
         }
         Ok(whole)
     }
-
-    fn too_slow(&self) -> BodyError {
-        if Instant::now() >= self.deadline {
-            let limit = self.limits.total.as_secs();
-            BodyError::TooSlow(format!("it was not complete within {limit} s"))
-        } else {
-            let limit = self.limits.idle.as_secs();
-            BodyError::TooSlow(format!("no byte came for {limit} s"))
-        }
-    }
 }
 
-impl Stream for TimedBody {
+impl Stream for LimitedBody {
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Poll::Ready(frame) = self.frames.poll_next_unpin(cx) else {
-            if !self.waiting {
-                let until = self.deadline.min(Instant::now() + self.limits.idle);
-                self.patience.as_mut().reset(until);
-                self.waiting = true;
-            }
-            ready!(self.patience.as_mut().poll(cx));
-            return Poll::Ready(Some(Err(self.too_slow())));
-        };
-        self.waiting = false;
-        let Some(frame) = frame else {
+        let Some(frame) = ready!(self.frames.poll_next_unpin(cx)) else {
             return Poll::Ready(None);
         };
-        let Ok(frame) = frame else {
-            return Poll::Ready(Some(Err(BodyError::Aborted)));
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return Poll::Ready(Some(Err(ended(error)))),
         };
         self.received += frame.len() as u64;
-        if self.received > self.limits.max_bytes {
-            let limit = self.limits.max_bytes;
-            return Poll::Ready(Some(Err(BodyError::TooLong { limit })));
+        if self.received > self.max_bytes {
+            return Poll::Ready(Some(Err(BodyError::TooLong { limit: self.max_bytes })));
         }
         Poll::Ready(Some(Ok(frame)))
     }
 }
 
+/// Why a body ended before its end.
+fn ended(error: axum::Error) -> BodyError {
+    match error.into_inner().downcast::<PaceError>() {
+        Ok(error) => match *error {
+            PaceError::TooSlow(why) => BodyError::TooSlow(why),
+            PaceError::Aborted => BodyError::Aborted,
+        },
+        Err(_) => BodyError::Aborted,
+    }
+}
+
 /// A multipart form, read up to the file, through the file, and to its end.
 pub struct FormReader {
-    multipart: Multipart<TimedBody>,
+    multipart: Multipart<LimitedBody>,
     limits: BodyLimits,
     /// The fields that have arrived so far.
     pub form: Form,
@@ -124,7 +98,7 @@ impl FormReader {
     /// Nothing is polled yet.
     pub fn new(body: Body, boundary: &Boundary, form: Form, limits: BodyLimits) -> Self {
         let parts = MultipartLimits { max_parts: limits.max_fields, ..MultipartLimits::default() };
-        let multipart = Multipart::new(TimedBody::new(body, limits), boundary, parts);
+        let multipart = Multipart::new(LimitedBody::new(body, limits), boundary, parts);
         Self { multipart, limits, form }
     }
 
@@ -188,79 +162,5 @@ impl From<MultipartError<BodyError>> for ApiError {
 impl From<FieldError> for ApiError {
     fn from(error: FieldError) -> Self {
         Self::bad_field(error.field, error.code, error.message)
-    }
-}
-
-/// So much of a refused body is read and dropped.
-const DRAIN_BYTES: u64 = 64 << 20;
-/// For so long a refused body is read and dropped.
-const DRAIN_TIME: Duration = Duration::from_secs(30);
-
-/// A request's body whose unread rest is read and dropped, up to a cap, when its handler lets go of it. A
-/// browser that still sends while the connection closes reports a network error and never shows the
-/// reply (protocol, section 7).
-pub struct DrainOnDrop<B: http_body::Body<Data = Bytes> + Send + Unpin + 'static> {
-    inner: Option<B>,
-    /// The client waits for permission to send and would only be told to by reading.
-    asks_first: bool,
-}
-
-impl<B: http_body::Body<Data = Bytes> + Send + Unpin + 'static> DrainOnDrop<B> {
-    /// `asks_first`: the request has `Expect: 100-continue`.
-    pub fn new(inner: B, asks_first: bool) -> Self {
-        Self { inner: Some(inner), asks_first }
-    }
-}
-
-impl<B: http_body::Body<Data = Bytes> + Send + Unpin + 'static> http_body::Body for DrainOnDrop<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let Some(inner) = &mut self.inner else {
-            return Poll::Ready(None);
-        };
-        let frame = Pin::new(inner).poll_frame(cx);
-        self.asks_first = false; // asked for, the client sends
-        let frame = ready!(frame);
-        if !matches!(frame, Some(Ok(_))) {
-            self.inner = None;
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(http_body::Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
-    }
-}
-
-impl<B: http_body::Body<Data = Bytes> + Send + Unpin + 'static> Drop for DrainOnDrop<B> {
-    fn drop(&mut self) {
-        let Some(mut rest) = self.inner.take() else {
-            return;
-        };
-        if self.asks_first || rest.is_end_stream() {
-            return;
-        }
-        tokio::spawn(async move {
-            let mut left = DRAIN_BYTES;
-            let drain = async {
-                while let Some(Ok(frame)) = rest.frame().await {
-                    let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-                    match left.checked_sub(length) {
-                        Some(less) => left = less,
-                        None => return,
-                    }
-                }
-            };
-            let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
-        });
     }
 }

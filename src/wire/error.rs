@@ -12,6 +12,7 @@ use http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use crate::admission::TooMany;
 use crate::auth::AuthError;
 use crate::links::LinkError;
 use crate::metadata;
@@ -284,6 +285,13 @@ impl From<AuthError> for ApiError {
         } else {
             answer.never()
         }
+    }
+}
+
+impl From<TooMany> for ApiError {
+    fn from(error: TooMany) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", error.to_string())
+            .retry_after(error.retry_secs)
     }
 }
 

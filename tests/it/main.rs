@@ -11,4 +11,5 @@ mod process;
 mod properties;
 mod protocol;
 mod regressions;
+mod slowness;
 mod stores;

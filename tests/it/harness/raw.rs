@@ -1,9 +1,10 @@
 //! A connection that sends what no well-behaved client would: half a request, a wrong length, too much.
 
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::{Client, Form, PATIENCE, Reply, Server};
@@ -19,6 +20,13 @@ impl Raw {
     pub(crate) async fn connect(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address).await.unwrap();
         Self { stream, received: Vec::new() }
+    }
+
+    /// Connects from another address of this machine.
+    pub(crate) async fn connect_from(server: &Server, source: [u8; 4]) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((source, 0).into()).unwrap();
+        Self { stream: socket.connect(server.address).await.unwrap(), received: Vec::new() }
     }
 
     /// Connects and sends a form up to `missing` bytes before its end.
@@ -57,6 +65,34 @@ impl Raw {
     /// Sends.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         timeout(PATIENCE, self.write(bytes)).await.expect("the server reads").unwrap();
+    }
+
+    /// Sends these bytes over and over, one at a time with a pause in between, until the server answers or
+    /// closes; what it answered.
+    pub(crate) async fn drip(&mut self, bytes: &[u8], pause: Duration) -> Option<Reply> {
+        let mut pauses = tokio::time::interval(pause);
+        let mut bytes = bytes.iter().cycle();
+        let dripped = timeout(PATIENCE, async {
+            loop {
+                tokio::select! {
+                    read = self.read() => return read.is_ok_and(|count| count > 0),
+                    _ = pauses.tick() => {}
+                }
+                if self.write(&[*bytes.next().unwrap()]).await.is_err() {
+                    return false;
+                }
+            }
+        });
+        if dripped.await.expect("the server loses patience") {
+            return Some(self.reply().await);
+        }
+        None
+    }
+
+    /// Waits until the server closes the connection, of which nothing more is to come.
+    pub(crate) async fn closed(&mut self) {
+        let end = timeout(PATIENCE, self.read()).await.expect("the server closes");
+        assert!(matches!(end, Ok(0) | Err(_)), "the server answers: {self:?}");
     }
 
     async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {

@@ -28,6 +28,7 @@ pub(crate) struct Server {
     pub(crate) clock: Clock,
     pub(crate) address: SocketAddr,
     settings: Settings,
+    adjust: fn(&mut Config),
     stop: CancellationToken,
     serving: JoinHandle<io::Result<()>>,
     http: reqwest::Client,
@@ -42,10 +43,15 @@ impl Server {
 
     /// With these settings; address, data directory and secret are ours.
     pub(crate) async fn with(settings: Settings) -> Self {
-        Self::on(tempfile::tempdir().unwrap(), settings).await
+        Self::adjusted(settings, |_| {}).await
     }
 
-    async fn on(data: TempDir, settings: Settings) -> Self {
+    /// With these settings, and what no setting can bring about.
+    pub(crate) async fn adjusted(settings: Settings, adjust: fn(&mut Config)) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), settings, adjust).await
+    }
+
+    async fn on(data: TempDir, settings: Settings, adjust: fn(&mut Config)) -> Self {
         super::log::read_along();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -56,7 +62,8 @@ impl Server {
             ..settings
         };
         let clock = Clock::system();
-        let config = Config::new(settings.clone()).unwrap();
+        let mut config = Config::new(settings.clone()).unwrap();
+        adjust(&mut config);
         let app = App::open(config, clock.clone()).await.unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
@@ -66,6 +73,7 @@ impl Server {
             clock,
             address,
             settings,
+            adjust,
             stop,
             serving,
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
@@ -85,7 +93,7 @@ impl Server {
         self.serving.await.unwrap().unwrap();
         drop(self.app); // and with it the data directory's lock
         meanwhile();
-        Self::on(self.data, self.settings).await
+        Self::on(self.data, self.settings, self.adjust).await
     }
 
     /// Moves the clock.

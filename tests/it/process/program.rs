@@ -112,6 +112,23 @@ impl Server {
         server
     }
 
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let listed = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        listed.expect("a process").count()
+    }
+
+    /// Its memory: what it has now and the most it ever had, in KiB.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("a process");
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+            line.trim().trim_end_matches(" kB").parse().expect(name)
+        };
+        (field("VmRSS:"), field("VmHWM:"))
+    }
+
     /// The next line on standard output, after the first.
     pub(crate) fn next_line(&self) -> String {
         self.more_lines.recv_timeout(PATIENCE).expect("a line")

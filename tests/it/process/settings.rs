@@ -86,7 +86,9 @@ fn everything_can_be_set_in_the_file_alone() {
          cors_origins = [\"https://chat.example\"]\npage = true\nmax_file_size = \"10MiB\"\n\
          max_chunk_size = 204800\nmax_parts = 52\nmax_fields = 20\nmax_field_size = \"1KiB\"\n\
          max_unfinished = 3\nupload_ttl = \"2d\"\nbody_timeout = 60\nbody_idle_timeout = \"5s\"\n\
-         header_timeout = \"5s\"\nshutdown_timeout = \"1s\"\nlog = \"warn\"\n"
+         header_timeout = \"5s\"\nidle_timeout = \"9s\"\nsend_timeout = \"5s\"\n\
+         min_body_rate = \"2KiB\"\nmax_connections_per_address = 9\nmax_requests_per_user = 9\n\
+         user_rate = 9\naddress_rate = 0\nshutdown_timeout = \"1s\"\nlog = \"warn\"\n"
     );
     let file = write(&dir, "haversack.toml", &text);
     let server = Server::start(haversack(&["serve", "--config"]).arg(file));
@@ -141,6 +143,9 @@ fn values_that_can_not_be_used_are_refused_by_name() {
         ("max-parts", "many", ""),
         ("upload-ttl", "1w", "8d"),
         ("body-timeout", "0", "at least 1"),
+        ("idle-timeout", "0", "at least 1"),
+        ("min-body-rate", "slow", "KiB"),
+        ("user-rate", "-1", ""),
         ("shutdown-timeout", "soon", "90s"),
         ("public-url", "media.example.org", "https://media.example.org"),
         ("public-url", "ftp://media.example.org", "https://media.example.org"),

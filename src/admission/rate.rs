@@ -1,0 +1,137 @@
+//! So many requests in so much time, for each key: the generic cell rate algorithm (ITU-T I.371, A), with
+//! reservations.
+//!
+//! A request takes its place in the row at once and sleeps until it is due. So waiting is in order, costs one
+//! timer, and nobody who comes later goes first, which limiters can't promise that only tell when to ask again.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::TooMany;
+
+/// Keys are looked through when there are more than this, or twice as many as were left the last time.
+const MANY_KEYS: usize = 1024;
+
+/// A rate for each key. Keys that have not used theirs up cost nothing.
+pub(super) struct Rate<K> {
+    /// Between two requests; none: no limit.
+    interval: Option<Duration>,
+    /// What a key may be ahead of its rate.
+    ahead: Duration,
+    keys: Mutex<Keys<K>>,
+}
+
+struct Keys<K> {
+    /// When the key will have all of its burst again.
+    full_at: HashMap<K, Instant>,
+    look_through_at: usize,
+}
+
+impl<K: Copy + Eq + Hash> Rate<K> {
+    /// `count` requests in every `time`, `burst` of them at once; none of these: no limit.
+    pub(super) fn new(count: u32, time: Duration, burst: u32) -> Self {
+        let interval = time.checked_div(count);
+        let ahead = interval.unwrap_or_default().saturating_mul(burst);
+        let keys = Keys { full_at: HashMap::new(), look_through_at: MANY_KEYS };
+        Self { interval, ahead, keys: Mutex::new(keys) }
+    }
+
+    /// Takes the next place in the key's row, if its turn comes within `patience`: how long that takes. Else
+    /// nothing is taken, and the error is how long it would have taken.
+    pub(super) fn take(&self, key: K, patience: Duration) -> Result<Duration, Duration> {
+        let Some(interval) = self.interval else {
+            return Ok(Duration::ZERO);
+        };
+        let now = Instant::now();
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let full_at = keys.full_at.get(&key).map_or(now, |full_at| now.max(*full_at)) + interval;
+        let wait = (full_at - now).saturating_sub(self.ahead);
+        if wait > patience {
+            return Err(wait);
+        }
+        keys.full_at.insert(key, full_at);
+        keys.forget_the_full(now);
+        Ok(wait)
+    }
+
+    /// Waits for the key's turn; refuses when it would come later than `until`.
+    pub(super) async fn pass(&self, key: K, until: Instant) -> Result<(), TooMany> {
+        let patience = until.saturating_duration_since(Instant::now());
+        match self.take(key, patience) {
+            Ok(Duration::ZERO) => Ok(()),
+            Ok(wait) => {
+                tokio::time::sleep(wait).await;
+                Ok(())
+            }
+            Err(wait) => Err(TooMany::after(wait)),
+        }
+    }
+}
+
+impl<K: Eq + Hash> Keys<K> {
+    fn forget_the_full(&mut self, now: Instant) {
+        if self.full_at.len() < self.look_through_at {
+            return;
+        }
+        self.full_at.retain(|_, full_at| *full_at > now);
+        self.full_at.shrink_to(MANY_KEYS);
+        self.look_through_at = MANY_KEYS.max(2 * self.full_at.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_passes_at_once_and_the_rest_at_the_rate() {
+        let rate = Rate::new(10, SECOND, 5);
+        let waits: Vec<_> = (0..8).map(|_| rate.take(1, SECOND).unwrap().as_millis()).collect();
+        assert_eq!(waits, [0, 0, 0, 0, 0, 100, 200, 300]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_takes_nothing() {
+        let rate = Rate::new(1, SECOND, 1);
+        rate.take(1, SECOND).unwrap();
+        rate.take(1, SECOND).unwrap();
+        for _ in 0..10 {
+            assert_eq!(rate.take(1, SECOND), Err(2 * SECOND));
+        }
+        tokio::time::advance(2 * SECOND).await;
+        assert_eq!(rate.take(1, SECOND), Ok(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_key_has_a_rate_of_its_own() {
+        let rate = Rate::new(1, SECOND, 1);
+        for key in 0..10 {
+            assert_eq!(rate.take(key, Duration::ZERO), Ok(Duration::ZERO));
+        }
+    }
+
+    #[test]
+    fn a_rate_of_none_is_no_limit() {
+        let rate = Rate::new(0, SECOND, 0);
+        for _ in 0..1000 {
+            assert_eq!(rate.take(1, Duration::ZERO), Ok(Duration::ZERO));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_have_all_their_burst_again_are_forgotten() {
+        let rate = Rate::new(10, SECOND, 1);
+        for key in 0..100_000 {
+            rate.take(key, SECOND).unwrap();
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        let keys = rate.keys.into_inner().unwrap().full_at;
+        assert!(keys.len() <= MANY_KEYS, "{} of at most 100 in use are known", keys.len());
+    }
+}

@@ -1,0 +1,327 @@
+//! How fast a request's body must come, and what is done with a refused rest.
+//!
+//! Only time in which the sender is waited for counts against it; while the server is busy, or makes the
+//! sender wait, no time runs but that of the whole body. Knows no form and no limit of size.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, Sleep};
+
+/// How slow a sender may be.
+///
+/// A sender is waited for as long as its credit lasts: it begins with `grace`, and every byte adds what it may
+/// take at the least rate, up to `idle`. So one that is too slow is ended soon, and one that was fast survives a
+/// gap of `idle`.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Time from the head of the request to the end of its body.
+    pub total: Duration,
+    /// Time without a single byte.
+    pub idle: Duration,
+    /// Bytes a second; 0: any will do, and there is no `grace`.
+    pub min_rate: u64,
+    /// Time to get going.
+    pub grace: Duration,
+}
+
+impl Pace {
+    /// The credit of a new sender.
+    fn first_credit(&self) -> Duration {
+        if self.min_rate == 0 { self.idle } else { self.grace.min(self.idle) }
+    }
+
+    /// What these bytes may take.
+    fn worth(&self, bytes: usize) -> Duration {
+        let nanos = (bytes as u64).saturating_mul(1_000_000_000).checked_div(self.min_rate);
+        nanos.map_or(self.idle, Duration::from_nanos)
+    }
+}
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum PaceError {
+    /// The sender went away.
+    #[error("the body ended early")]
+    Aborted,
+    /// What was not in time.
+    #[error("{0}")]
+    TooSlow(String),
+}
+
+/// So much of a refused body is read and dropped.
+const DRAIN_BYTES: u64 = 64 << 20;
+/// For so long a refused body is read and dropped.
+const DRAIN_TIME: Duration = Duration::from_secs(30);
+
+/// A request's body, at its pace. When its handler lets go of it, its unread rest is read and dropped, up to a
+/// cap: a browser that still sends while the connection closes reports a network error and never shows the
+/// reply (protocol, section 7). Of a sender that was too slow nothing more is read.
+pub struct PacedBody<B: Body<Data = Bytes> + Send + Unpin + 'static> {
+    inner: Option<B>,
+    clock: PaceClock,
+    /// The client waits for permission to send and would only be told to by reading.
+    asks_first: bool,
+}
+
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> PacedBody<B> {
+    /// `asks_first`: the request has `Expect: 100-continue`. The time of the whole body runs from now on.
+    pub fn new(inner: B, pace: Pace, asks_first: bool) -> Self {
+        Self { inner: Some(inner), clock: PaceClock::new(pace), asks_first }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Body for PacedBody<B> {
+    type Data = Bytes;
+    type Error = PaceError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, PaceError>>> {
+        let this = &mut *self;
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(inner).poll_frame(cx);
+        this.asks_first = false; // asked for, the client sends
+        let frame = match frame {
+            Poll::Pending => Some(Err(ready!(this.clock.poll_wait(cx)))),
+            Poll::Ready(frame) => frame.map(|frame| frame.map_err(|_| PaceError::Aborted)),
+        };
+        match &frame {
+            Some(Ok(frame)) => this.clock.came(length(frame)),
+            _ => this.inner = None,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Drop for PacedBody<B> {
+    fn drop(&mut self) {
+        let Some(inner) = self.inner.take().filter(|inner| !inner.is_end_stream()) else {
+            return;
+        };
+        if self.asks_first {
+            return;
+        }
+        let fresh = PaceClock::new(self.clock.pace);
+        tokio::spawn(drain(inner, std::mem::replace(&mut self.clock, fresh)));
+    }
+}
+
+/// Reads and drops, at the body's pace.
+async fn drain<B: Body<Data = Bytes> + Send + Unpin>(mut rest: B, mut clock: PaceClock) {
+    let mut left = DRAIN_BYTES;
+    let drain = async {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                frame = rest.frame() => frame,
+                _ = std::future::poll_fn(|cx| clock.poll_wait(cx)) => return,
+            };
+            let Some(Ok(frame)) = frame else { return };
+            clock.came(length(&frame));
+            match left.checked_sub(length(&frame) as u64) {
+                Some(less) => left = less,
+                None => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
+}
+
+fn length(frame: &Frame<Bytes>) -> usize {
+    frame.data_ref().map_or(0, Bytes::len)
+}
+
+/// Measures how long the sender is waited for, and how long it may be.
+struct PaceClock {
+    pace: Pace,
+    deadline: Instant,
+    credit: Duration,
+    /// Since when the sender is waited for.
+    waiting: Option<Instant>,
+    /// Runs while the sender is waited for; most bodies are there before it is needed.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl PaceClock {
+    fn new(pace: Pace) -> Self {
+        let deadline = Instant::now() + pace.total;
+        Self { pace, deadline, credit: pace.first_credit(), waiting: None, timer: None }
+    }
+
+    /// The sender is waited for; ready when that has been too long.
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<PaceError> {
+        let since = self.waiting.unwrap_or_else(|| self.begin_to_wait());
+        if let Some(timer) = &mut self.timer {
+            ready!(timer.as_mut().poll(cx));
+        }
+        Poll::Ready(self.too_slow(since))
+    }
+
+    fn begin_to_wait(&mut self) -> Instant {
+        let now = Instant::now();
+        let until = self.deadline.min(now + self.credit);
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().reset(until),
+            None => self.timer = Some(Box::pin(tokio::time::sleep_until(until))),
+        }
+        *self.waiting.insert(now)
+    }
+
+    /// So many bytes came.
+    fn came(&mut self, bytes: usize) {
+        if let Some(since) = self.waiting.take() {
+            self.credit = self.credit.saturating_sub(since.elapsed());
+        }
+        self.credit = self.credit.saturating_add(self.pace.worth(bytes)).min(self.pace.idle);
+    }
+
+    fn too_slow(&self, since: Instant) -> PaceError {
+        let Pace { total, idle, min_rate, .. } = self.pace;
+        let now = Instant::now();
+        PaceError::TooSlow(if now >= self.deadline {
+            format!("it was not complete within {} s", total.as_secs())
+        } else if now >= since + idle {
+            format!("no byte came for {} s", idle.as_secs())
+        } else {
+            format!("fewer than {min_rate} bytes a second came")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    const PACE: Pace = Pace {
+        total: Duration::from_hours(1),
+        idle: Duration::from_secs(30),
+        min_rate: 100,
+        grace: Duration::from_secs(20),
+    };
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    /// A body that brings so many bytes after every pause.
+    fn body(
+        pace: Pace,
+        pauses: impl IntoIterator<Item = (u64, usize), IntoIter: Send> + Send + 'static,
+    ) -> PacedBody<impl Body<Data = Bytes> + Send + Unpin> {
+        let pauses = pauses.into_iter();
+        let frames = futures_util::stream::unfold(pauses, |mut pauses| async move {
+            let (pause, bytes) = pauses.next()?;
+            tokio::time::sleep(secs(pause)).await;
+            Some((Ok::<_, std::io::Error>(Frame::data(Bytes::from(vec![0; bytes]))), pauses))
+        });
+        PacedBody::new(Box::pin(StreamBody::new(frames)), pace, false)
+    }
+
+    /// Reads to the end: how long that took, and what the error says.
+    async fn read(pace: Pace, pauses: &[(u64, usize)]) -> (u64, Option<String>) {
+        let begun = Instant::now();
+        let mut body = body(pace, pauses.to_vec());
+        let mut error = None;
+        while let Some(frame) = body.frame().await {
+            error = frame.err().map(|error| error.to_string());
+        }
+        (begun.elapsed().as_secs(), error)
+    }
+
+    fn says(error: Option<&String>, words: &str) -> bool {
+        error.is_some_and(|error| error.contains(words))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_of_one_byte_a_second_is_ended_after_the_grace() {
+        let (took, error) = read(PACE, &[(1, 1); 100]).await;
+        assert_eq!(took, 20);
+        assert!(says(error.as_ref(), "fewer than 100 bytes a second"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_begins_is_ended_after_the_grace() {
+        assert_eq!(read(PACE, &[(1000, 1)]).await.0, 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_at_the_least_rate_is_read_to_its_end() {
+        let (took, error) = read(PACE, &[(1, 100); 200]).await;
+        assert_eq!((took, error), (200, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_becomes_slow_is_ended_after_the_idle_time() {
+        let fast = [(1, 1000); 20];
+        let slow = [(1, 1); 100];
+        let (took, error) = read(PACE, &[fast.as_slice(), &slow].concat()).await;
+        assert_eq!(took, 50);
+        assert!(says(error.as_ref(), "fewer than"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_after_enough_bytes_is_ended_by_the_idle_limit() {
+        let (took, error) = read(PACE, &[(1, 5000), (1000, 1)]).await;
+        assert_eq!(took, 31);
+        assert!(says(error.as_ref(), "no byte came for 30 s"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_within_the_idle_limit_does_no_harm_to_a_fast_body() {
+        let (_, error) = read(PACE, &[(1, 5000), (29, 5000), (29, 5000), (1, 1)]).await;
+        assert_eq!(error, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_whole_body_has_a_limit_too() {
+        let pace = Pace { total: secs(50), ..PACE };
+        let (took, error) = read(pace, &[(1, 1000); 100]).await;
+        assert_eq!(took, 50);
+        assert!(says(error.as_ref(), "within 50 s"), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_least_rate_a_byte_now_and_then_is_enough() {
+        let pace = Pace { min_rate: 0, ..PACE };
+        assert_eq!(read(pace, &[(25, 1); 100]).await, (2500, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_nobody_reads_is_not_the_senders() {
+        let mut body = body(PACE, [(1, 1), (1, 1), (1, 1)]);
+        for _ in 0..3 {
+            body.frame().await.unwrap().unwrap();
+            tokio::time::sleep(secs(100)).await;
+        }
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_rest_is_dropped_once_it_is_too_slow() {
+        let (held, gone) = tokio::sync::oneshot::channel::<()>();
+        let pauses = std::iter::repeat((1, 1)).inspect(move |_| _ = &held);
+        let body = body(PACE, pauses);
+        let begun = Instant::now();
+        drop(body);
+        gone.await.unwrap_err();
+        assert_eq!(begun.elapsed().as_secs(), 20);
+    }
+}

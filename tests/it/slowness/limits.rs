@@ -1,0 +1,170 @@
+//! Limits of users and addresses: who is over them waits, and is only refused where waiting would be in vain.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use haversack::config::{Config, Settings};
+use http::Method;
+use tokio::time::timeout;
+
+use crate::harness::{Client, Form, Raw, Reply, Server, new_uuid};
+
+/// Long enough to be answered, if there is an answer.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// This machine's addresses count like any other.
+fn count_all(config: &mut Config) {
+    config.admission.uncounted.clear();
+}
+
+fn behind_a_proxy() -> Settings {
+    Settings { trusted_proxies: Some(vec!["127.0.0.0/8".parse().unwrap()]), ..Settings::default() }
+}
+
+async fn bad_token(client: &Client) -> Reply {
+    client.with("authorization", "Bearer not.a.token").list("").await
+}
+
+async fn is_refused_by_now(client: &Client) -> bool {
+    let status = bad_token(client).await.status;
+    assert!(status == 401 || status == 429, "{status}");
+    status == 429
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunks_over_the_users_rate_wait_and_all_of_them_are_stored() {
+    let server = Server::with(Settings { user_rate: Some(100), ..Settings::default() }).await;
+    let user = server.user(1);
+    let uuid = new_uuid();
+    let begun = Instant::now();
+    let chunks = (0..500)
+        .map(|index| user.upload(Form::chunk(index, 500, [b'a' + (index % 26) as u8]).uuid(&uuid)));
+    for reply in join_all(chunks).await {
+        reply.ok();
+    }
+    assert!(begun.elapsed() > Duration::from_millis(2900), "200 at once, 300 at 100 a second");
+    let expected: Vec<u8> = (0..500).map(|index| b'a' + (index % 26) as u8).collect();
+    assert_eq!(user.finish(&uuid).await.into_bytes(), expected);
+}
+
+#[tokio::test]
+async fn a_user_with_too_many_requests_under_way_waits_and_others_do_not() {
+    let settings = Settings { max_requests_per_user: Some(1), ..Settings::default() };
+    let server = Server::with(settings).await;
+    let user = server.user(1);
+    let form = Form::single("some bytes");
+    let request = Raw::form(&user, &form);
+    let mut slow = Raw::half_sent(&server, &user, &form, 10).await;
+    while timeout(MOMENT, user.list("")).await.is_ok() {} // until the slow one has its turn
+    server.user(2).list("").await.ok();
+    let list = user.list("");
+    slow.send(&request[request.len() - 10..]).await;
+    slow.reply().await.ok();
+    list.await.ok();
+}
+
+#[tokio::test]
+async fn too_many_bad_tokens_from_an_address_are_429() {
+    let server = Server::adjusted(Settings::default(), count_all).await;
+    let nobody = server.anonymous();
+    for _ in 0..20 {
+        bad_token(&nobody).await.refused(401, "not_authenticated");
+    }
+    let refused = bad_token(&nobody).await.refused(429, "too_many_requests");
+    assert!(["1", "2", "3"].contains(&refused.header("retry-after")), "{refused:?}");
+    assert!(!refused.prevent_retry);
+    let question = server.anonymous().verify_token("not.a.token").await;
+    question.refused(429, "too_many_requests");
+    server.user(1).list("").await.ok();
+}
+
+#[tokio::test]
+async fn late_tokens_and_missing_ones_are_no_guesses() {
+    let server = Server::adjusted(Settings::default(), count_all).await;
+    let user = server.user(1);
+    server.skip(400 * 24 * 3600);
+    for _ in 0..25 {
+        user.list("").await.refused(401, "not_authenticated");
+        server.anonymous().list("").await.refused(401, "not_authenticated");
+    }
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_every_client_has_limits_of_its_own() {
+    let server = Server::with(behind_a_proxy()).await;
+    let client = server.anonymous().with("x-forwarded-for", "198.51.100.9, 192.0.2.1");
+    let other = server.anonymous().with("x-forwarded-for", "192.0.2.1, 192.0.2.2");
+    for _ in 0..20 {
+        assert!(!is_refused_by_now(&client).await);
+    }
+    assert!(is_refused_by_now(&client).await);
+    assert!(!is_refused_by_now(&other).await);
+}
+
+#[tokio::test]
+async fn forwarded_addresses_are_not_believed_from_anybody_else() {
+    let server = Server::adjusted(Settings::default(), count_all).await;
+    for number in 0..20 {
+        let client = server.anonymous().with("x-forwarded-for", &format!("192.0.2.{number}"));
+        assert!(!is_refused_by_now(&client).await);
+    }
+    let client = server.anonymous().with("x-forwarded-for", "192.0.2.99");
+    assert!(is_refused_by_now(&client).await);
+}
+
+#[tokio::test]
+async fn this_machines_own_addresses_are_not_limited() {
+    let server = Server::start().await;
+    for _ in 0..30 {
+        assert!(!is_refused_by_now(&server.anonymous()).await);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_above_its_addresss_cap_waits_while_another_address_is_answered() {
+    let settings = Settings { max_connections_per_address: Some(2), ..Settings::default() };
+    let server = Server::adjusted(settings, count_all).await;
+    let question = Raw::head("GET /health/live", &server.anonymous(), "");
+    let mut first = Raw::connect(&server).await;
+    let mut second = Raw::connect(&server).await;
+    for raw in [&mut first, &mut second] {
+        raw.send(question.as_bytes()).await;
+        raw.reply().await.ok();
+    }
+    let mut third = Raw::connect(&server).await;
+    third.send(question.as_bytes()).await;
+    assert!(timeout(MOMENT, third.reply()).await.is_err(), "it was answered above the cap");
+    let mut other = Raw::connect_from(&server, [127, 0, 0, 2]).await;
+    other.send(question.as_bytes()).await;
+    other.reply().await.ok();
+    drop(first);
+    third.reply().await.ok();
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_cap_counts_each_clients_requests() {
+    let settings = Settings { max_connections_per_address: Some(1), ..behind_a_proxy() };
+    let server = Server::with(settings).await;
+    let user = server.user(1).with("x-forwarded-for", "192.0.2.1");
+    let form = Form::single("some bytes");
+    let request = Raw::form(&user, &form);
+    let mut slow = Raw::half_sent(&server, &user, &form, 10).await;
+    while timeout(MOMENT, user.list("")).await.is_ok() {}
+    server.user(2).with("x-forwarded-for", "192.0.2.2").list("").await.ok();
+    slow.send(&request[request.len() - 10..]).await;
+    slow.reply().await.ok();
+    user.list("").await.ok();
+}
+
+#[tokio::test]
+async fn a_download_counts_until_its_end() {
+    let settings = Settings { max_connections_per_address: Some(1), ..behind_a_proxy() };
+    let server = Server::with(settings).await;
+    let file = server.user(1).store("long.txt", vec![b'x'; 32 << 20]).await;
+    let client = server.anonymous().with("x-forwarded-for", "192.0.2.1");
+    let url = file["url"].as_str().unwrap();
+    let download = client.request(Method::GET, url).send().await.unwrap();
+    assert!(timeout(MOMENT, client.get("/health/ready")).await.is_err(), "two at once");
+    drop(download);
+    client.get("/health/ready").await.ok();
+}
