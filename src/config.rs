@@ -194,7 +194,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_timeout: Option<Span>,
 
-    /// Most connections at once, each with buffers of up to 256 KiB; further ones wait. Lowered to what the
+    /// Most connections at once, each with buffers of up to 96 KiB (256 KiB for the first 16); further ones wait. Lowered to what the
     /// system's limit on open files allows [default: 8192]
     #[arg(long, env = "HAVERSACK_MAX_CONNECTIONS", value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
