@@ -65,8 +65,11 @@ impl Uploads {
                 continue;
             };
             count += 1;
-            if let Err(error) = self.resume(record.id, blob, *finalizing).await {
-                tracing::error!(id = %record.id, %error, "an upload could not be finished after a crash");
+            match self.resume(record.id, blob, *finalizing).await {
+                Ok(()) | Err(Refusal::NotDurable) => {} // which has said so
+                Err(error) => {
+                    tracing::error!(id = %record.id, %error, "an upload could not be finished after a crash");
+                }
             }
         }
         Ok(count)
