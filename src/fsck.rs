@@ -126,7 +126,7 @@ pub async fn check(
 pub async fn repair(app: &App, deep: bool) -> Result<Report, Failure> {
     let (metadata, blobs) = app.stores();
     // Bytes that may be on their way into a record are never strays, whoever asks.
-    let strays_before = app.clock.unix_secs().saturating_sub(app.config.unclaimed_age().as_secs());
+    let strays_before = app.clock.steady_unix_secs().saturating_sub(app.config.unclaimed_age().as_secs());
     let found = check(metadata, blobs, deep, strays_before).await?;
     for finding in &found.findings {
         mend(app, finding).await?;
