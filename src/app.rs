@@ -86,9 +86,7 @@ impl App {
             config,
         }))
     }
-}
 
-impl App {
     /// The records and the bytes, for looking through all of them.
     pub fn stores(&self) -> (&dyn MetadataStore, &dyn BlobStore) {
         (self.metadata.as_ref(), self.blobs.as_ref())
@@ -98,7 +96,7 @@ impl App {
     pub async fn rotate_link_key(&self, accept_old_until: u64) -> Result<(), metadata::Error> {
         let now = self.clock.unix_secs();
         self.metadata.rotate_link_key(random_secret(), accept_old_until, now).await?;
-        let keys = self.metadata.link_keys(random_secret(), self.clock.unix_secs()).await?;
+        let keys = self.metadata.link_keys(random_secret(), now).await?;
         self.links.set_keys(&keys);
         Ok(())
     }

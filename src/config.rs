@@ -4,19 +4,19 @@
 //! the file and unknown flags are refused.
 
 mod units;
+mod values;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use units::{ByteSize, Span};
+pub use values::{AccelPath, Origin, PublicUrl, Secret};
 
 use crate::admission::AdmissionLimits;
 use crate::server::ConnectionTimes;
@@ -412,146 +412,6 @@ pub fn unknown_variables(known: &[String]) -> Vec<String> {
     unknown.collect()
 }
 
-/// A secret: never printed.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Secret(String);
-
-impl Secret {
-    /// The bytes that sign.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-
-    /// A random one, of 32 bytes.
-    pub fn random() -> Self {
-        Self(URL_SAFE_NO_PAD.encode(crate::links::random_secret()))
-    }
-
-    /// The text to keep in a file.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            ConfigError(format!(
-                "no secret: set HAVERSACK_JWT_SECRET, or start `haversack serve` once so that it makes \
-                 {} ({error})",
-                path.display()
-            ))
-        })?;
-        text.trim().parse().map_err(|error| ConfigError(format!("{}: {error}", path.display())))
-    }
-}
-
-impl std::str::FromStr for Secret {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err("the secret is empty".into());
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for Secret {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Secret> for String {
-    fn from(secret: Secret) -> Self {
-        secret.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
-    }
-}
-
-/// Scheme and authority (and perhaps a path) of links, without a slash at the end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PublicUrl(String);
-
-impl PublicUrl {
-    /// What links begin with.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::str::FromStr for PublicUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let uri: http::Uri = text.parse().map_err(|error| format!("not an address: {error}"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.query().is_some() {
-            return Err("it must look like https://media.example.org".into());
-        }
-        Ok(Self(text.trim_end_matches('/').to_owned()))
-    }
-}
-
-impl TryFrom<String> for PublicUrl {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<PublicUrl> for String {
-    fn from(url: PublicUrl) -> Self {
-        url.0
-    }
-}
-
-/// A path of a proxy's own, with a slash at its end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct AccelPath(String);
-
-impl AccelPath {
-    /// What paths below it begin with.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::str::FromStr for AccelPath {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
-        if !text.starts_with('/') || text.starts_with("//") || !text.chars().all(plain) {
-            return Err("it must look like /haversack-blobs/".into());
-        }
-        Ok(Self(format!("{}/", text.trim_end_matches('/'))))
-    }
-}
-
-impl TryFrom<String> for AccelPath {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<AccelPath> for String {
-    fn from(path: AccelPath) -> Self {
-        path.0
-    }
-}
-
 /// What users and addresses may take. A proxy on this machine that nobody has named as trusted passes on
 /// everybody's requests: addresses of this machine are not counted, as those of trusted proxies.
 fn admission(settings: &Settings, trusted_proxies: &[IpNet]) -> AdmissionLimits {
@@ -577,44 +437,5 @@ fn group(text: &str) -> Result<Gid, ConfigError> {
         Ok(Some(group)) => Ok(Gid(group.gid.as_raw())),
         Ok(None) => Err(ConfigError(format!("--data-group: there is no group {text:?} here"))),
         Err(error) => Err(ConfigError(format!("--data-group {text:?}: {error}"))),
-    }
-}
-
-/// A web origin, as browsers send it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Origin(http::HeaderValue);
-
-impl Origin {
-    /// The header's value.
-    pub fn value(&self) -> &http::HeaderValue {
-        &self.0
-    }
-}
-
-impl std::str::FromStr for Origin {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no origin: it must look like https://chat.example.org");
-        let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
-        if !matches!(scheme, "http" | "https") || rest.is_empty() || rest.contains('/') {
-            return Err(wrong());
-        }
-        http::HeaderValue::from_str(text).map(Self).map_err(|_| wrong())
-    }
-}
-
-impl TryFrom<String> for Origin {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Origin> for String {
-    fn from(origin: Origin) -> Self {
-        origin.0.to_str().unwrap_or_default().to_owned()
     }
 }

@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{MetadataStore, Record, State, StoredFile, Unfinished};
-use crate::part::Part;
-use crate::storage::BlobStore;
+use crate::storage::{self, BlobStore};
 
 /// Records looked at in one go.
 const BATCH: u32 = 500;
@@ -126,7 +125,8 @@ pub async fn check(
 pub async fn repair(app: &App, deep: bool) -> Result<Report, Failure> {
     let (metadata, blobs) = app.stores();
     // Bytes that may be on their way into a record are never strays, whoever asks.
-    let strays_before = app.clock.steady_unix_secs().saturating_sub(app.config.unclaimed_age().as_secs());
+    let strays_before =
+        app.clock.steady_unix_secs().saturating_sub(app.config.unclaimed_age().as_secs());
     let found = check(metadata, blobs, deep, strays_before).await?;
     for finding in &found.findings {
         mend(app, finding).await?;
@@ -177,20 +177,14 @@ async fn compare_file(
         Some(found) if found > size => {
             (Kind::WrongSize, format!("{found} bytes are there instead of {size}"))
         }
-        Some(_) if deep => {
-            let whole = Part { offset: 0, size, crc32: file.crc32 };
-            match crc32(blobs, file.blob, whole).await? {
-                Some(found) if found == file.crc32 => return Ok(None),
-                Some(found) => {
-                    let expected = file.crc32;
-                    (
-                        Kind::WrongChecksum,
-                        format!("CRC-32 is {found:08x} instead of {expected:08x}"),
-                    )
-                }
-                None => (Kind::MissingBytes, "it went away while it was read".to_owned()),
+        Some(_) if deep => match storage::crc32(blobs, file.blob, 0..size).await? {
+            Some(found) if found == file.crc32 => return Ok(None),
+            Some(found) => {
+                let expected = file.crc32;
+                (Kind::WrongChecksum, format!("CRC-32 is {found:08x} instead of {expected:08x}"))
             }
-        }
+            None => (Kind::MissingBytes, "it went away while it was read".to_owned()),
+        },
         Some(_) => return Ok(None),
     };
     Ok(Some(finding(kind, Some(id), file.blob, detail)))
@@ -208,7 +202,8 @@ async fn compare_parts(
         // What is being overwritten has other checksums than its parts: finishing compares the whole.
         let to_read = deep && unfinished.finalizing.is_none();
         let gone = part.range().end > there
-            || to_read && crc32(blobs, unfinished.blob, *part).await? != Some(part.crc32);
+            || to_read
+                && storage::crc32(blobs, unfinished.blob, part.range()).await? != Some(part.crc32);
         if gone {
             lost.push(index);
         }
@@ -223,13 +218,4 @@ async fn compare_parts(
 
 fn finding(kind: Kind, id: Option<UploadId>, blob: BlobId, detail: String) -> Finding {
     Finding { kind, uuid: id.map(|id| id.to_string()), blob: blob.to_string(), detail }
-}
-
-/// The checksum of a part's bytes; `None` when they are not all there.
-async fn crc32(blobs: &dyn BlobStore, blob: BlobId, part: Part) -> Result<Option<u32>, Failure> {
-    match crate::storage::crc32(blobs, blob, part.range()).await {
-        Ok(crc32) => Ok(Some(crc32)),
-        Err(error) if crate::storage::is_lost(&error) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }

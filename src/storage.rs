@@ -208,16 +208,27 @@ pub trait BlobStore: Send + Sync + 'static {
     async fn check(&self) -> io::Result<()>;
 }
 
-/// The checksum of stored bytes.
-pub async fn crc32(blobs: &dyn BlobStore, blob: BlobId, range: Range<u64>) -> io::Result<u32> {
+/// The checksum of stored bytes; `None` when they are not all there.
+pub async fn crc32(
+    blobs: &dyn BlobStore,
+    blob: BlobId,
+    range: Range<u64>,
+) -> io::Result<Option<u32>> {
     use futures_util::TryStreamExt;
 
-    let bytes = blobs.read(blob, range).await?;
-    let hashed = bytes.try_fold(crc32fast::Hasher::new(), |mut crc, frame| async move {
-        crc.update(&frame);
-        Ok(crc)
-    });
-    Ok(hashed.await?.finalize())
+    let hashed = async {
+        let bytes = blobs.read(blob, range).await?;
+        let hashed = bytes.try_fold(crc32fast::Hasher::new(), |mut crc, frame| async move {
+            crc.update(&frame);
+            Ok(crc)
+        });
+        Ok(hashed.await?.finalize())
+    };
+    match hashed.await {
+        Ok(crc32) => Ok(Some(crc32)),
+        Err(error) if is_lost(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether bytes on record are not there to be read.

@@ -48,8 +48,7 @@ async fn left_over(app: &App) -> Result<(), Refusal> {
         0 => {}
         count => tracing::info!(count, "files were finished that a crash had interrupted"),
     }
-    app.uploads.draw_left_over().await?;
-    Ok(())
+    app.uploads.draw_left_over().await
 }
 
 /// One whole sweep. Repeating it is harmless.

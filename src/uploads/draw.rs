@@ -18,7 +18,6 @@ use crate::ids::{BlobId, UploadId};
 use crate::media::Facts;
 use crate::media::thumbnail::{self, Picture, ThumbnailError};
 use crate::metadata::{NewPicture, StoredFile};
-use crate::part::Part;
 use crate::storage::{BodyError, WriteError};
 
 /// A reply waits so long for its thumbnail, which most pictures need a fraction of.
@@ -48,25 +47,24 @@ impl Default for Easels {
 
 impl Uploads {
     /// Sees to a File's thumbnail, and answers the File as it is once that is made or took too long.
-    pub(super) async fn drawn(self: &Arc<Self>, file: StoredFile) -> Result<StoredFile, Refusal> {
+    pub(super) async fn drawn(self: &Arc<Self>, file: StoredFile) -> StoredFile {
         if !file.undrawn || self.taken().len() >= WAITING {
-            return Ok(file);
+            return file;
         }
         let this = Arc::clone(self);
         let drawing = tokio::spawn(async move { this.draw(file.id).await });
         match tokio::time::timeout(PATIENCE, drawing).await {
-            Ok(_) => Ok(self.stored(file.id).await.unwrap_or(file)), // gone by now: it was there
-            Err(_) => Ok(file),
+            Ok(_) => self.stored(file.id).await.unwrap_or(file), // gone by now: it was there
+            Err(_) => file,
         }
     }
 
-    /// Makes the thumbnails that were left over, as by a restart; answers how many there were.
-    pub async fn draw_left_over(&self) -> Result<usize, Refusal> {
-        let left_over = self.metadata.undrawn(BATCH).await?;
-        for id in &left_over {
-            self.draw(*id).await;
+    /// Makes thumbnails that were left over, as by a restart.
+    pub async fn draw_left_over(&self) -> Result<(), Refusal> {
+        for id in self.metadata.undrawn(BATCH).await? {
+            self.draw(id).await;
         }
-        Ok(left_over.len())
+        Ok(())
     }
 
     /// Makes one thumbnail, unless that is under way.
@@ -144,8 +142,7 @@ impl Uploads {
             WriteError::Store(error) => Refusal::from(error),
             other => io::Error::other(other).into(),
         })?;
-        let part: Part = written.at(0);
-        self.blobs.seal(blob, &[part]).await?;
+        self.blobs.seal(blob, &[written.at(0)]).await?;
         Ok(NewPicture {
             id: UploadId::random(),
             blob,

@@ -44,7 +44,7 @@ impl Uploads {
         let this = Arc::clone(self);
         let finishing = detached(async move { this.finish(request).await });
         let file = tokio::time::timeout(PATIENCE, finishing).await;
-        self.drawn(file.unwrap_or(Err(Refusal::Verifying))?).await
+        Ok(self.drawn(file.unwrap_or(Err(Refusal::Verifying))?).await)
     }
 
     /// Takes up the finishing of uploads whose bytes may be partly overwritten, as after a crash; answers how
@@ -199,7 +199,7 @@ impl Uploads {
             storage::crc32(self.blobs.as_ref(), blob, 0..file.size).await
         };
         match overwritten.await {
-            Ok(crc32) if crc32 == file.crc32 => self.seal_and_finish(id, blob, file).await,
+            Ok(crc32) if crc32 == Some(file.crc32) => self.seal_and_finish(id, blob, file).await,
             Err(error) if !is_lost(&error) => Err(error.into()),
             _ => {
                 let error = io::Error::other("a crash took some of the bytes");

@@ -45,7 +45,7 @@ impl Uploads {
     ) -> Result<StoredFile, Refusal> {
         let this = Arc::clone(self);
         let file = detached(async move { this.record_single(filled, request).await }).await?;
-        self.drawn(file).await
+        Ok(self.drawn(file).await)
     }
 
     async fn record_single(

@@ -87,10 +87,7 @@ impl Uploads {
 
     /// Whether these bytes are there and have this checksum.
     async fn is_whole(&self, blob: BlobId, part: Part) -> Result<bool, Refusal> {
-        match storage::crc32(self.blobs.as_ref(), blob, part.range()).await {
-            Ok(crc32) => Ok(crc32 == part.crc32),
-            Err(error) if storage::is_lost(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        let found = storage::crc32(self.blobs.as_ref(), blob, part.range()).await?;
+        Ok(found == Some(part.crc32))
     }
 }

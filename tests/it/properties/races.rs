@@ -3,24 +3,23 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use haversack::clock::Clock;
 use haversack::ids::{UploadId, UserId};
 use haversack::metadata::State;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::part::Declaration;
 use haversack::storage::BlobStore;
 use haversack::storage::disk::DiskStore;
-use haversack::uploads::{ChunkRequest, Limits, Uploads};
+use haversack::uploads::ChunkRequest;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::server::Server;
 use crate::doubles::{BlobHooks, HookedBlobs};
 use crate::process::http::{Multipart, Request};
+use crate::regressions::uploads;
 
 /// A disk whose writes at one offset wait for permission.
 struct Gate {
@@ -60,17 +59,7 @@ async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_i
         hooks: Gate { offset: 20, reached: Semaphore::new(0), opened: Semaphore::new(0) },
     });
     let records = Arc::new(SqliteStore::open(dir.path()).expect("opened"));
-    let limits = Limits {
-        max_file_size: 1000,
-        max_chunk_size: 1000,
-        max_parts: 10,
-        max_unfinished: 10,
-        max_age: Duration::from_secs(1000),
-        upload_ttl: Duration::from_secs(1000),
-        keep_metadata: false,
-    };
-    let blobs = Arc::clone(&gate) as Arc<dyn BlobStore>;
-    let uploads = Arc::new(Uploads::new(blobs, records, limits, Clock::system()));
+    let uploads = uploads(Arc::clone(&gate) as Arc<dyn BlobStore>, records);
     let id = UploadId::random();
     let bytes = |size| stream::iter([Ok(Bytes::from(vec![1; size]))]);
     // The file came before the fields: 20 bytes, of which only the cut can tell that they go to byte 20.

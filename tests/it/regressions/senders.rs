@@ -33,14 +33,19 @@ async fn a_newer_request_that_is_refused_leaves_the_older_sender_alone() {
     assert_eq!(user.finish(&uuid).await, format!("abc{}", "o".repeat(100)));
 }
 
-#[tokio::test]
-async fn a_newer_sender_gets_its_turn_while_the_older_hangs_behind_its_file() {
+/// A sender of an upload's second chunk that has sent the whole file and hangs in a field behind it.
+async fn hanging_behind_its_file() -> (Server, Client, String, Raw) {
     let server = Server::start().await;
     let user = server.user(1);
     let uuid = user.begin(2, "abc").await;
-    let old = Form::chunk(1, 2, "o".repeat(100)).uuid(&uuid);
-    let old = old.after("filename", "a".repeat(100));
-    let mut old = hanging(&server, &user, &old, 50 + END.len(), 100).await;
+    let form = Form::chunk(1, 2, "o".repeat(100)).uuid(&uuid).after("filename", "a".repeat(100));
+    let sender = hanging(&server, &user, &form, 50 + END.len(), 100).await;
+    (server, user, uuid, sender)
+}
+
+#[tokio::test]
+async fn a_newer_sender_gets_its_turn_while_the_older_hangs_behind_its_file() {
+    let (_server, user, uuid, mut old) = hanging_behind_its_file().await;
     user.upload(Form::chunk(1, 2, "n".repeat(100)).uuid(&uuid)).await.ok();
     old.reply().await.refused(409, "superseded");
     assert_eq!(user.finish(&uuid).await, format!("abc{}", "n".repeat(100)));
@@ -48,12 +53,7 @@ async fn a_newer_sender_gets_its_turn_while_the_older_hangs_behind_its_file() {
 
 #[tokio::test]
 async fn a_sender_that_hangs_behind_its_file_is_told_when_its_upload_is_cancelled() {
-    let server = Server::start().await;
-    let user = server.user(1);
-    let uuid = user.begin(2, "abc").await;
-    let old = Form::chunk(1, 2, "o".repeat(100)).uuid(&uuid);
-    let old = old.after("filename", "a".repeat(100));
-    let mut old = hanging(&server, &user, &old, 50 + END.len(), 100).await;
+    let (_server, user, uuid, mut old) = hanging_behind_its_file().await;
     user.delete(&uuid).await.ok();
     old.reply().await.refused(410, "gone");
 }
