@@ -16,7 +16,8 @@ use crate::harness::{Form, eventually, new_uuid};
 use crate::process::program::{Server, serve, token};
 
 const CROWD: usize = 100;
-const UPLOADS: usize = 200;
+/// So many that what the process itself takes more or less of, some 15 MiB, is little of each.
+const UPLOADS: usize = 400;
 /// What the vendor's client sends at once.
 const CHUNK: usize = 204_800;
 /// Clients that nothing must happen to, and what each sends for a measurement.
