@@ -19,6 +19,7 @@ pub use units::{ByteSize, Span};
 pub use values::{AccelPath, Origin, PublicUrl, Secret};
 
 use crate::admission::AdmissionLimits;
+use crate::metadata::quota::Quota;
 use crate::server::ConnectionTimes;
 use crate::storage::Durability;
 use crate::storage::disk::{DiskOptions, Gid};
@@ -30,8 +31,8 @@ use crate::wire::pace::Pace;
 const MAX_FIELD_BYTES: usize = 16 * 1024;
 /// A body has so long to get going, before its least rate counts.
 const BODY_GRACE: Duration = Duration::from_secs(20);
-/// What a form may have around its file.
-const FORM_BYTES: u64 = 1 << 20;
+/// What a form may have around its file, bytes.
+pub const FORM_BYTES: u64 = 1 << 20;
 
 /// Every setting, as flag, environment variable and key of the file; absent ones have a default.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
@@ -136,6 +137,27 @@ pub struct Settings {
     #[arg(long, env = "HAVERSACK_MAX_UNFINISHED", value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_unfinished: Option<u32>,
+
+    /// Most bytes of one user, unfinished uploads included with the size that they are to have [default: no limit]
+    #[arg(long, env = "HAVERSACK_USER_QUOTA", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_quota: Option<ByteSize>,
+
+    /// Most files of one user, unfinished uploads included [default: no limit]
+    #[arg(long, env = "HAVERSACK_USER_MAX_FILES", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_max_files: Option<u64>,
+
+    /// Most bytes of all users, counted as those of one [default: no limit]
+    #[arg(long, env = "HAVERSACK_MAX_STORAGE", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_storage: Option<ByteSize>,
+
+    /// Free space that uploads leave on the data directory's disk: with less, they are refused, while files can
+    /// still be finished, read and deleted. 0: no such rule [default: 256MiB]
+    #[arg(long, env = "HAVERSACK_MIN_FREE_SPACE", value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_free_space: Option<ByteSize>,
 
     /// An unfinished upload is removed so long after its last stored chunk; never in the first hour
     /// after a start [default: 8d]
@@ -311,6 +333,11 @@ impl Config {
             max_chunk_size: size(settings.max_chunk_size, 100 << 20),
             max_parts: settings.max_parts.unwrap_or(50_000),
             max_unfinished: settings.max_unfinished.unwrap_or(100),
+            quota: Quota {
+                user_bytes: settings.user_quota.map(|size| size.0),
+                user_files: settings.user_max_files,
+                total_bytes: settings.max_storage.map(|size| size.0),
+            },
             max_age: span(settings.body_timeout, 3600),
             upload_ttl: span(settings.upload_ttl, 8 * 24 * 3600),
             keep_metadata: settings.keep_metadata.unwrap_or(false),
@@ -366,6 +393,7 @@ impl Config {
             disk: DiskOptions {
                 group: data_group,
                 durability: settings.durability.unwrap_or_default(),
+                min_free: size(settings.min_free_space, 256 << 20),
             },
             listen,
             data_dir: settings.data_dir.unwrap_or_else(|| PathBuf::from("haversack-data")),

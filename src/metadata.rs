@@ -3,6 +3,7 @@
 //! Each method that changes something is one transaction, named for the step of the business it takes.
 //! Knows nothing of HTTP and touches no bytes of files. Times are seconds since 1970.
 
+pub mod quota;
 pub mod sqlite;
 
 use crate::filename::Filename;
@@ -10,6 +11,7 @@ use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::Facts;
 use crate::part::{Layout, Part, PartIndex};
 use crate::storage::Patch;
+use quota::{OverQuota, Quota, Usage};
 
 /// Why the records could not be read or changed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,8 @@ pub struct Unfinished {
     pub blob: BlobId,
     /// Its parts and totals.
     pub layout: Layout,
+    /// Bytes that count against its user's quota.
+    pub reserved: u64,
     /// The name its chunks gave.
     pub filename: Option<Filename>,
     /// The media type its chunks declared.
@@ -157,6 +161,8 @@ pub struct NewUpload {
     pub blob: BlobId,
     /// Into how many parts it is cut.
     pub total_parts: u32,
+    /// Bytes that count against its user's quota.
+    pub reserved: u64,
     /// The name its first chunk gave.
     pub filename: Option<Filename>,
     /// The media type its first chunk declared.
@@ -165,13 +171,15 @@ pub struct NewUpload {
     pub parent: Option<UploadId>,
 }
 
-/// How many unfinished uploads a user may have.
+/// What a new upload must fit into.
 #[derive(Clone, Copy, Debug)]
-pub struct UnfinishedCap {
-    /// At most so many.
-    pub max: u32,
-    /// At the cap, the oldest one in which nothing was stored since then makes room.
+pub struct Caps {
+    /// Unfinished uploads of one user, at most.
+    pub max_unfinished: u32,
+    /// At that cap, the oldest one in which nothing was stored since then makes room.
     pub idle_since: u64,
+    /// Bytes and files.
+    pub quota: Quota,
 }
 
 /// An upload that was forgotten, and the blobs to delete now: its own and those of its thumbnails.
@@ -189,6 +197,19 @@ pub enum Begun {
     Exists,
     /// The user has too many unfinished uploads, all of them busy.
     TooMany,
+    /// There is no room for it.
+    Over(OverQuota),
+}
+
+/// The outcome of [`MetadataStore::reserve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// So many bytes, or more, are reserved.
+    Reserved,
+    /// The upload receives nothing (any more).
+    NotReceiving,
+    /// There is no room for them; what was reserved before still is.
+    Over(OverQuota),
 }
 
 /// A part and what its request said of the whole.
@@ -284,6 +305,8 @@ pub enum Stored {
     Exists,
     /// The parent isn't there (any more).
     NoParent,
+    /// There is no room for it.
+    Over(OverQuota),
 }
 
 /// A picture that was made of an image.
@@ -376,12 +399,14 @@ pub trait MetadataStore: Send + Sync + 'static {
     async fn received_parts(&self, id: UploadId) -> Result<Vec<Part>, Error>;
 
     /// Puts a new upload on record. `Exists` when the uuid was ever used, also by the same call before.
-    async fn begin_upload(
-        &self,
-        new: NewUpload,
-        cap: UnfinishedCap,
-        now: u64,
-    ) -> Result<Begun, Error>;
+    async fn begin_upload(&self, new: NewUpload, caps: Caps, now: u64) -> Result<Begun, Error>;
+
+    /// Reserves `bytes` in all for an unfinished upload; never fewer than before. Finishing gives back what it
+    /// does not take, and removal and expiry all.
+    async fn reserve(&self, id: UploadId, bytes: u64, quota: Quota) -> Result<Reserved, Error>;
+
+    /// What counts against quotas.
+    async fn usage(&self, user: UserId) -> Result<Usage, Error>;
 
     /// Puts a part on record. `Refused` when its index is there already.
     async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error>;
@@ -427,7 +452,7 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// Makes a File that came in one request. A thumbnail shows itself only once a picture was made of it.
     /// Durable.
-    async fn store_single(&self, new: NewSingle, now: u64) -> Result<Stored, Error>;
+    async fn store_single(&self, new: NewSingle, quota: Quota, now: u64) -> Result<Stored, Error>;
 
     /// Gives a File that came in one request the name of its first done; later ones change nothing. Durable:
     /// the reply tells the name.

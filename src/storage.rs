@@ -189,6 +189,11 @@ pub trait BlobStore: Send + Sync + 'static {
         None
     }
 
+    /// How many bytes may still be written.
+    async fn room(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
     /// Removes the blob; `false` when there was none.
     async fn delete(&self, blob: BlobId) -> io::Result<bool>;
 

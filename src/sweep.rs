@@ -24,6 +24,7 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut count: u32 = 0; // the first comes at once
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        report(room(&app).await);
         report(left_over(&app).await);
         if count > 0 {
             report(expired(&app).await);
@@ -38,6 +39,19 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
 fn report(step: Result<(), Refusal>) {
     if let Err(error) = step {
         tracing::error!(%error, "a step of a sweep failed; the next sweep tries again");
+    }
+}
+
+/// Says so when uploads are being refused for want of room.
+async fn room(app: &App) -> Result<(), Refusal> {
+    match app.uploads.check_room(0).await {
+        Err(Refusal::StorageFull) => {
+            tracing::error!(
+                "the disk is as full as --min-free-space lets it be: uploads are refused"
+            );
+            Ok(())
+        }
+        looked => looked,
     }
 }
 

@@ -11,6 +11,7 @@ mod examine;
 mod finish;
 mod place;
 mod refusal;
+mod room;
 mod single;
 mod slot;
 mod trust;
@@ -32,6 +33,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::ids::{BlobId, UploadId, UserId};
+use crate::metadata::quota::Quota;
 use crate::metadata::{Cursor, Listed, MetadataStore, Record, Standing, State, StoredFile};
 use crate::storage::{BlobStore, Outgoing};
 use claims::{Entries, Entry};
@@ -48,6 +50,8 @@ pub struct Limits {
     pub max_parts: u32,
     /// Unfinished uploads of one user.
     pub max_unfinished: u32,
+    /// Bytes and files of one user, and bytes of all.
+    pub quota: Quota,
     /// Bytes that take longer to come in are not put on record.
     pub max_age: Duration,
     /// An unfinished upload lives so long after its last stored chunk.

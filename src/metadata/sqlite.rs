@@ -5,6 +5,7 @@
 
 mod commit;
 mod pictures;
+mod room;
 mod rows;
 mod steps;
 
@@ -17,9 +18,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
+use super::quota::{Quota, Usage};
 use super::{
-    Begun, Cursor, Error, Finalizing, Forgotten, LinkKey, Listed, MetadataStore, NewFile, NewPart,
-    NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Stored, StoredFile, UnfinishedCap,
+    Begun, Caps, Cursor, Error, Finalizing, Forgotten, LinkKey, Listed, MetadataStore, NewFile,
+    NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Stored,
+    StoredFile,
 };
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
@@ -168,13 +171,16 @@ impl MetadataStore for SqliteStore {
         self.read(move |connection| rows::received_parts(connection, id)).await
     }
 
-    async fn begin_upload(
-        &self,
-        new: NewUpload,
-        cap: UnfinishedCap,
-        now: u64,
-    ) -> Result<Begun, Error> {
-        self.committer.submit(move |tx| steps::begin_upload(tx, &new, cap, now)).await
+    async fn begin_upload(&self, new: NewUpload, caps: Caps, now: u64) -> Result<Begun, Error> {
+        self.committer.submit(move |tx| steps::begin_upload(tx, &new, caps, now)).await
+    }
+
+    async fn reserve(&self, id: UploadId, bytes: u64, quota: Quota) -> Result<Reserved, Error> {
+        self.committer.submit(move |tx| room::reserve(tx, id, bytes, quota)).await
+    }
+
+    async fn usage(&self, user: UserId) -> Result<Usage, Error> {
+        self.read(move |connection| room::usage(connection, user)).await
     }
 
     async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error> {
@@ -200,9 +206,9 @@ impl MetadataStore for SqliteStore {
         self.committer.enqueue(finish, synced).await
     }
 
-    async fn store_single(&self, new: NewSingle, now: u64) -> Result<Stored, Error> {
+    async fn store_single(&self, new: NewSingle, quota: Quota, now: u64) -> Result<Stored, Error> {
         let synced = self.durability >= Durability::Finish;
-        let store = move |tx: &Connection| steps::store_single(tx, &new, synced, now);
+        let store = move |tx: &Connection| steps::store_single(tx, &new, quota, synced, now);
         self.committer.enqueue(store, synced).await
     }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::request::{Admitted, PathUuid, content_type, id, reads_json, replies, text};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::config::FORM_BYTES;
 use crate::ids::UserId;
 use crate::metadata::{Cursor, Role, State as RecordState};
 use crate::wire::body::{FormReader, LimitedBody};
@@ -65,8 +66,14 @@ async fn receive(
     }
     app.uploads.check_total(reader.form.total_size()?)?;
     let known = reader.form.chunk(user)?;
-    let bound = length(&head.headers).unwrap_or(u64::MAX);
-    let slot = app.uploads.slot(known.as_ref(), bound).await?;
+    let length = length(&head.headers);
+    let slot = if let Some(chunk) = &known {
+        app.uploads.slot(chunk, length.unwrap_or(u64::MAX)).await?
+    } else {
+        let named = reader.form.uuid()?.is_some();
+        let at_least = length.unwrap_or(0).saturating_sub(FORM_BYTES);
+        app.uploads.slot_of_file(user, named, at_least).await?
+    };
     let filled = slot.fill(pin!(reader.file())).await?;
     tokio::select! {
         rest = reader.rest() => rest?,

@@ -29,6 +29,8 @@ use writeback::Writeback;
 
 /// How much a reader takes at once: large enough to make the hand-over to the blocking pool cheap.
 const READ_BYTES: usize = 256 * 1024;
+/// How often a part that is being written looks whether the disk still has room, in bytes of its own.
+const LOOK_EVERY: u64 = 1 << 20;
 
 /// The disk store. One process at a time; the caller holds the data directory's lock.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub struct DiskOptions {
     pub group: Option<Gid>,
     /// What is synced when.
     pub durability: Durability,
+    /// Bytes of the disk that parts leave free, about: a few more may go while several are written.
+    pub min_free: u64,
 }
 
 /// A group of the system, which a web server that serves the bytes belongs to.
@@ -86,6 +90,23 @@ impl DiskStore {
             folder: data_dir.join("blobs"),
             options: DiskOptions::default(),
             writeback: Writeback::default(),
+        }
+    }
+
+    /// Bytes that parts may still take. A look at the file system's counters, which waits for nothing.
+    fn free(&self) -> io::Result<u64> {
+        if self.options.min_free == 0 {
+            return Ok(u64::MAX); // the disk itself says when it is full
+        }
+        let disk = rustix::fs::statvfs(&self.folder)?;
+        let available = disk.f_bavail.saturating_mul(disk.f_frsize);
+        Ok(available.saturating_sub(self.options.min_free))
+    }
+
+    fn keep_some_free(&self) -> io::Result<()> {
+        match self.free()? {
+            0 => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
         }
     }
 
@@ -134,9 +155,16 @@ impl BlobStore for DiskStore {
             .truncate(false)
             .mode(0o600)
             .open(self.path(blob))?;
+        let mut next_look = LOOK_EVERY;
         // Written inline: into the page cache this costs less than handing the frame to another thread.
-        let written =
-            each_frame(limit, body, |frame, at| file.write_all_at(frame, offset + at)).await?;
+        let write = |frame: &[u8], at| {
+            if at >= next_look {
+                self.keep_some_free()?;
+                next_look = at + LOOK_EVERY;
+            }
+            file.write_all_at(frame, offset + at)
+        };
+        let written = each_frame(limit, body, write).await?;
         match self.options.durability {
             Durability::Process => {}
             Durability::Finish => self.writeback.wrote(blob, file, written.size),
@@ -206,6 +234,10 @@ impl BlobStore for DiskStore {
     fn local_path(&self, blob: BlobId) -> Option<String> {
         let name = blob.to_string();
         Some(format!("{}/{name}", &name[..2]))
+    }
+
+    async fn room(&self) -> io::Result<u64> {
+        self.free()
     }
 
     async fn delete(&self, blob: BlobId) -> io::Result<bool> {

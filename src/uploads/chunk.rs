@@ -32,19 +32,19 @@ pub struct ChunkRequest {
 }
 
 impl Uploads {
-    /// Where the bytes of a request go, decided before the first of them is read. `chunk`: what is known
-    /// so far, when it is a chunk; `bound`: no more bytes than this can come.
+    /// Where the bytes of a chunk go, decided before the first of them is read, from what is known of it so
+    /// far. `bound`: no more bytes than this can come.
     ///
     /// What can't be placed yet goes to a spool; nothing is refused that later fields could put right.
     pub async fn slot(
         self: &Arc<Self>,
-        chunk: Option<&ChunkRequest>,
+        request: &ChunkRequest,
         bound: u64,
     ) -> Result<Slot, Refusal> {
-        let Some(request) = chunk else {
-            return Ok(Slot::Spool(Spool::of_file(self)));
-        };
+        self.check_room(part::declared_size(&request.declared).unwrap_or(0)).await?;
         let Some(id) = request.id else {
+            let reserved = self.reservation(&request.declared, None);
+            self.check_quota(request.user, reserved.unwrap_or(0)).await?;
             return Ok(Slot::Spool(Spool::of_chunk(self)));
         };
         self.check_limits(&request.declared, None)?;
@@ -62,7 +62,7 @@ impl Uploads {
         request: &ChunkRequest,
         bound: u64,
     ) -> Result<Slot, Refusal> {
-        let Some(entry) = self.open_or_begin(id, request).await? else {
+        let Some(entry) = self.open_or_begin(id, request, None).await? else {
             return Ok(Slot::Spool(Spool::of_chunk(self)));
         };
         let claim = Claim::new(entry, request.declared.index);
@@ -133,7 +133,7 @@ impl Uploads {
             return self.commit_part(&claim, declared, written.at(0), placed).await;
         }
         let entry = self
-            .open_or_begin(id, request)
+            .open_or_begin(id, request, Some(written.size))
             .await?
             .ok_or(Refusal::Placement(PlacementError::TotalPartsMissing))?;
         for _ in 0..ATTEMPTS {
@@ -186,8 +186,16 @@ impl Uploads {
         }
         spool.check_age()?;
         spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
-        let begun = self.begin(&entry, request, total_parts, spool.blob()).await;
-        if matches!(begun, Ok(false) | Err(Refusal::TooManyUnfinished { .. })) {
+        let reserved = self.reservation(&request.declared, Some(written.size)).unwrap_or(0);
+        let begun = self.begin(&entry, request, total_parts, reserved, spool.blob()).await;
+        // Only of these it is certain that the record wasn't made.
+        if matches!(
+            begun,
+            Ok(false)
+                | Err(Refusal::TooManyUnfinished { .. }
+                    | Refusal::OverQuota(_)
+                    | Refusal::StorageFull)
+        ) {
             spool.discard();
         }
         if !begun? {

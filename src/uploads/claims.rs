@@ -146,6 +146,15 @@ impl Entry {
         }
     }
 
+    /// Remembers what the store has reserved.
+    pub(super) fn reserved(&self, bytes: u64) {
+        let mut tracked = lock(&self.tracked);
+        tracked.version += 1;
+        if let Some(Record { state: State::Receiving(unfinished), .. }) = &mut tracked.record {
+            unfinished.reserved = unfinished.reserved.max(bytes);
+        }
+    }
+
     /// Waits for the next release of a claim. Create it before the attempt, await it after.
     pub(super) fn released(&self) -> tokio::sync::futures::Notified<'_> {
         self.released.notified()

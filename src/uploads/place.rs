@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::claims::{Attempt, Claim, Entry};
 use super::{ChunkRequest, Granted, Refusal, Uploads, detached};
 use crate::ids::{BlobId, UploadId};
-use crate::metadata::{Begun, NewPart, NewUpload, Recorded, Standing, State, UnfinishedCap};
+use crate::metadata::{Begun, Caps, NewPart, NewUpload, Recorded, Standing, State};
 use crate::part::{self, Declaration, Layout, Part, Placement, PlacementError};
 
 /// An unfinished upload in which nothing was stored for so long makes room for a new one at the cap.
@@ -28,16 +28,17 @@ pub(super) struct Placed {
 
 impl Uploads {
     /// The upload's entry with its record loaded, begun if the uuid is new. `None` when it is new and
-    /// `totalparts` isn't known yet.
+    /// `totalparts`, or how much to reserve, isn't known yet. `size`: the part's, once its bytes are there.
     pub(super) async fn open_or_begin(
         self: &Arc<Self>,
         id: UploadId,
         request: &ChunkRequest,
+        size: Option<u64>,
     ) -> Result<Option<Arc<Entry>>, Refusal> {
         let entry = self.entries.get(id);
         if entry.look(|_| ()).is_none() {
             let (this, opened, request) = (Arc::clone(self), Arc::clone(&entry), request.clone());
-            if !detached(async move { this.load_or_begin(&opened, &request).await }).await? {
+            if !detached(async move { this.load_or_begin(&opened, &request, size).await }).await? {
                 return Ok(None);
             }
         }
@@ -52,7 +53,12 @@ impl Uploads {
         }
     }
 
-    async fn load_or_begin(&self, entry: &Entry, request: &ChunkRequest) -> Result<bool, Refusal> {
+    async fn load_or_begin(
+        &self,
+        entry: &Entry,
+        request: &ChunkRequest,
+        size: Option<u64>,
+    ) -> Result<bool, Refusal> {
         let _loading = entry.loading.lock().await;
         if self.loaded(entry).await? {
             return Ok(true);
@@ -61,7 +67,10 @@ impl Uploads {
             return Ok(false);
         }
         let (total_parts, _) = place_first(&request.declared, None)?;
-        let begun = self.begin(entry, request, total_parts, BlobId::random()).await?;
+        let Some(reserved) = self.reservation(&request.declared, size) else {
+            return Ok(false);
+        };
+        let begun = self.begin(entry, request, total_parts, reserved, BlobId::random()).await?;
         begun.then_some(true).ok_or(Refusal::Raced)
     }
 
@@ -71,6 +80,7 @@ impl Uploads {
         entry: &Entry,
         request: &ChunkRequest,
         total_parts: u32,
+        reserved: u64,
         blob: BlobId,
     ) -> Result<bool, Refusal> {
         let now = self.clock.unix_secs();
@@ -79,18 +89,21 @@ impl Uploads {
             user: request.user,
             blob,
             total_parts,
+            reserved,
             filename: request.filename.clone(),
             declared_type: request.declared_type.clone(),
             parent: request.parent,
         };
-        let cap = UnfinishedCap {
-            max: self.limits.max_unfinished,
+        let caps = Caps {
+            max_unfinished: self.limits.max_unfinished,
             idle_since: now.saturating_sub(IDLE.as_secs()),
+            quota: self.limits.quota,
         };
-        let evicted = match self.metadata.begin_upload(new, cap, now).await? {
+        let evicted = match self.metadata.begin_upload(new, caps, now).await? {
             Begun::Begun { evicted } => evicted,
             Begun::Exists => return Ok(false),
-            Begun::TooMany => return Err(Refusal::TooManyUnfinished { max: cap.max }),
+            Begun::TooMany => return Err(Refusal::TooManyUnfinished { max: caps.max_unfinished }),
+            Begun::Over(over) => return Err(over.into()),
         };
         if let Some((id, blobs)) = evicted {
             self.entries.get(id).end(Standing::Expired);
@@ -113,9 +126,13 @@ impl Uploads {
             released.as_mut().enable();
             match claim.attempt(declared, size, bound)? {
                 Attempt::Granted { blob, start, limit } => {
-                    let size = part::declared_size(declared);
-                    self.check_end(start.saturating_add(size.unwrap_or(0)))?;
-                    let declared = size.is_some();
+                    let declared_size = part::declared_size(declared);
+                    self.check_end(start.saturating_add(declared_size.unwrap_or(0)))?;
+                    let size = size.or(declared_size);
+                    if !self.reserve(&entry, declared, start, size, limit).await? {
+                        return Ok(Turn::NeedsSize);
+                    }
+                    let declared = declared_size.is_some();
                     return Ok(Turn::Granted(Granted { claim, blob, start, limit, declared }));
                 }
                 Attempt::Recorded(part) => return Ok(Turn::Recorded(part)),

@@ -1,6 +1,6 @@
 //! Why a request is refused, in the words of the business. [`crate::wire::error`] gives each its status.
 
-use crate::metadata;
+use crate::metadata::{self, quota::OverQuota};
 use crate::part::{PartIndex, PlacementError, describe_ranges};
 use crate::storage::{BodyError, SealError, WriteError};
 
@@ -66,6 +66,8 @@ pub enum Refusal {
     NoParent,
     #[error("a message shows this file: it can't be deleted while it does")]
     Attached,
+    #[error(transparent)]
+    OverQuota(OverQuota),
     #[error("the server's storage is full")]
     StorageFull,
     #[error("something failed inside the server")]
@@ -77,6 +79,15 @@ impl From<metadata::Error> for Refusal {
         match error {
             metadata::Error::Full => Self::StorageFull,
             metadata::Error::Failed(source) => Self::Internal(source),
+        }
+    }
+}
+
+impl From<OverQuota> for Refusal {
+    fn from(over: OverQuota) -> Self {
+        match over {
+            OverQuota::Storage => Self::StorageFull,
+            of_user => Self::OverQuota(of_user),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::examine::{Examined, Label};
 use super::finish::same_size;
-use super::{Filled, Refusal, Slot, Uploads, detached, owned};
+use super::{Filled, Refusal, Slot, Spool, Uploads, detached, owned};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
 use crate::media::thumbnail;
@@ -36,6 +36,21 @@ pub struct SingleRequest {
 }
 
 impl Uploads {
+    /// Where the bytes of a request go that may be a single file: nothing before them says otherwise. `named`:
+    /// it gave a uuid, so it may be the repetition of one that is on record; `at_least`: so many bytes will come.
+    pub async fn slot_of_file(
+        &self,
+        user: UserId,
+        named: bool,
+        at_least: u64,
+    ) -> Result<Slot, Refusal> {
+        self.check_room(at_least).await?;
+        if named {
+            return Ok(Slot::Spool(Spool::of_file(self)));
+        }
+        Ok(Slot::Spool(self.spool_within_quota(user, at_least).await?))
+    }
+
     /// Puts a file that came in one request on record; from here on it completes even if the caller goes
     /// away. The same bytes again under the same uuid are answered with the same File.
     pub async fn accept_single(
@@ -113,7 +128,8 @@ impl Uploads {
             },
         };
         spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
-        match self.metadata.store_single(new.clone(), self.clock.unix_secs()).await? {
+        let now = self.clock.unix_secs();
+        match self.metadata.store_single(new.clone(), self.limits.quota, now).await? {
             Stored::Stored => {
                 self.entries.get(id).forget();
                 Ok(new.stored())
@@ -121,6 +137,10 @@ impl Uploads {
             Stored::NoParent => {
                 spool.discard();
                 Err(Refusal::NoParent)
+            }
+            Stored::Over(over) => {
+                spool.discard();
+                Err(over.into())
             }
             Stored::Exists => {
                 spool.discard();

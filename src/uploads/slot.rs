@@ -11,6 +11,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use super::claims::Claim;
 use super::{Refusal, Uploads};
 use crate::ids::{BlobId, UploadId};
+use crate::metadata::quota::OverQuota;
 use crate::part::Part;
 use crate::storage::{self, BlobStore, BodyError, Incoming, Written};
 
@@ -100,11 +101,19 @@ impl Granted {
     }
 }
 
+/// What more bytes than a spool takes mean.
+#[derive(Clone, Copy)]
+pub(super) enum TooLong {
+    Chunk,
+    File,
+    Over(OverQuota),
+}
+
 /// A blob that no record claims (yet). Deleted when it is dropped, unless it was kept.
 pub struct Spool {
     blob: BlobId,
     limit: u64,
-    too_long: fn(u64) -> Refusal,
+    too_long: TooLong,
     blobs: Arc<dyn BlobStore>,
     kept: bool,
     begun: Instant,
@@ -114,17 +123,16 @@ pub struct Spool {
 impl Spool {
     /// For a chunk whose place isn't known yet.
     pub(super) fn of_chunk(uploads: &Uploads) -> Self {
-        let too_long = |max| Refusal::ChunkTooLarge { max };
-        Self::new(uploads, uploads.limits.max_chunk_size, too_long)
+        Self::new(uploads, uploads.limits.max_chunk_size, TooLong::Chunk)
     }
 
     /// For a whole file, or for what may still turn out to be one.
     pub(super) fn of_file(uploads: &Uploads) -> Self {
-        let too_long = |max| Refusal::FileTooLong { max };
-        Self::new(uploads, uploads.limits.max_file_size, too_long)
+        Self::new(uploads, uploads.limits.max_file_size, TooLong::File)
     }
 
-    fn new(uploads: &Uploads, limit: u64, too_long: fn(u64) -> Refusal) -> Self {
+    /// For at most `limit` bytes.
+    pub(super) fn new(uploads: &Uploads, limit: u64, too_long: TooLong) -> Self {
         Self {
             blob: BlobId::random(),
             limit,
@@ -179,7 +187,12 @@ impl Spool {
 
     async fn write(&self, body: Incoming<'_>) -> Result<Written, Refusal> {
         let written = self.blobs.write_part(self.blob, 0, self.limit, body).await;
-        written.map_err(|error| Refusal::of_write(error, self.too_long))
+        let too_long = |max| match self.too_long {
+            TooLong::Chunk => Refusal::ChunkTooLarge { max },
+            TooLong::File => Refusal::FileTooLong { max },
+            TooLong::Over(over) => over.into(),
+        };
+        written.map_err(|error| Refusal::of_write(error, too_long))
     }
 }
 

@@ -225,6 +225,9 @@ impl From<Refusal> for ApiError {
             }
             Refusal::NoParent => of(StatusCode::NOT_FOUND, "not_found").field("parentuuid").never(),
             Refusal::Attached => of(StatusCode::CONFLICT, "attached").never(),
+            Refusal::OverQuota(_) => {
+                of(StatusCode::PAYLOAD_TOO_LARGE, "quota_exceeded").field("file").never()
+            }
             Refusal::StorageFull => of(StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
             Refusal::Internal(source) => Self::internal(source.as_ref()),
         }

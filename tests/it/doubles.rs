@@ -5,10 +5,12 @@ use std::ops::Range;
 
 use haversack::filename::Filename;
 use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::metadata::quota::{Quota, Usage};
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{
-    Begun, Cursor, Error, Finalizing, Forgotten, LinkKey, Listed, MetadataStore, NewFile, NewPart,
-    NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Stored, StoredFile, UnfinishedCap,
+    Begun, Caps, Cursor, Error, Finalizing, Forgotten, LinkKey, Listed, MetadataStore, NewFile,
+    NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Stored,
+    StoredFile,
 };
 use haversack::part::{Part, PartIndex};
 use haversack::storage::disk::DiskStore;
@@ -132,13 +134,16 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.received_parts(id).await
     }
 
-    async fn begin_upload(
-        &self,
-        new: NewUpload,
-        cap: UnfinishedCap,
-        now: u64,
-    ) -> Result<Begun, Error> {
-        self.records.begin_upload(new, cap, now).await
+    async fn begin_upload(&self, new: NewUpload, caps: Caps, now: u64) -> Result<Begun, Error> {
+        self.records.begin_upload(new, caps, now).await
+    }
+
+    async fn reserve(&self, id: UploadId, bytes: u64, quota: Quota) -> Result<Reserved, Error> {
+        self.records.reserve(id, bytes, quota).await
+    }
+
+    async fn usage(&self, user: UserId) -> Result<Usage, Error> {
+        self.records.usage(user).await
     }
 
     async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<Option<BlobId>, Error> {
@@ -182,8 +187,8 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.end_drawing(id, picture, now).await
     }
 
-    async fn store_single(&self, new: NewSingle, now: u64) -> Result<Stored, Error> {
-        self.records.store_single(new, now).await
+    async fn store_single(&self, new: NewSingle, quota: Quota, now: u64) -> Result<Stored, Error> {
+        self.records.store_single(new, quota, now).await
     }
 
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error> {

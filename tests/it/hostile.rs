@@ -8,6 +8,7 @@ mod memory;
 mod names;
 mod numbers;
 mod paths;
+mod quotas;
 mod ranges;
 mod served;
 mod tokens;

@@ -19,6 +19,7 @@ mod ownership;
 mod page;
 mod placement;
 mod placement_errors;
+mod quotas;
 mod replies;
 mod restart;
 mod singles;

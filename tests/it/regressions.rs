@@ -20,6 +20,7 @@ use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
 use haversack::clock::Clock;
 use haversack::ids::{UploadId, UserId};
+use haversack::metadata::quota::Quota;
 use haversack::metadata::{MetadataStore, StoredFile};
 use haversack::part::Declaration;
 use haversack::storage::BlobStore;
@@ -36,6 +37,7 @@ pub(crate) fn uploads(blobs: Arc<dyn BlobStore>, records: Arc<dyn MetadataStore>
         max_chunk_size: 1000,
         max_parts: 10,
         max_unfinished: 10,
+        quota: Quota::NONE,
         max_age: Duration::from_secs(1000),
         upload_ttl: Duration::from_secs(1000),
         keep_metadata: false,
@@ -88,7 +90,7 @@ async fn send_bytes(
         parent: None,
     };
     let body = stream::iter([Ok(Bytes::from(bytes))]);
-    let slot = uploads.slot(Some(&request), u64::MAX).await?;
+    let slot = uploads.slot(&request, u64::MAX).await?;
     let filled = slot.fill(pin!(body)).await?;
     uploads.accept_chunk(filled, request).await
 }

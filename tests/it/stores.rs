@@ -9,6 +9,7 @@ mod blobs;
 mod disk;
 mod listing;
 mod pictures;
+mod quotas;
 mod races;
 mod records;
 mod singles;

@@ -96,6 +96,7 @@ fn add_thumbnail(
         user: of.user,
         blob: picture.blob,
         total_parts: 1,
+        reserved: 0,
         filename: None,
         declared_type: None,
         parent: Some(of.id),
@@ -120,7 +121,7 @@ fn set_picture(
         .query_row([id], |row| row.get(0))?;
     tx.prepare_cached(
         "UPDATE uploads SET blob = ?2, size = ?3, crc32 = ?4, media_type = ?5, width = ?6, height = ?7,
-                unsynced = ?8, filename = NULL
+                unsynced = ?8, filename = NULL, reserved = 0
          WHERE id = ?1",
     )?
     .execute(params![

@@ -20,7 +20,7 @@ pub(super) const REPLACED: i64 = 4;
 
 /// The columns [`record`] reads.
 const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, total_parts, total_size, \
-     even_size, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, received, \
+     even_size, reserved, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, received, \
      received_md5, patches, drawing_tries, suspect, attached, created_at";
 
 pub(super) fn load(connection: &Connection, id: UploadId) -> rusqlite::Result<Option<Record>> {
@@ -198,6 +198,7 @@ fn unfinished(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Unfini
     Ok(Unfinished {
         blob: row.get("blob")?,
         layout,
+        reserved: row.get("reserved")?,
         filename: filename(row)?,
         declared_type: row.get("declared_type")?,
         touched_at,

@@ -2,35 +2,40 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
+use super::room;
 use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED, pack, pack_patches};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId};
+use crate::metadata::quota::Quota;
 use crate::metadata::{
-    Begun, Finalizing, Forgotten, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded,
-    Removed, Role, Stored, UnfinishedCap,
+    Begun, Caps, Finalizing, Forgotten, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded,
+    Removed, Role, Stored,
 };
 use crate::part::{Part, PartIndex};
 
 pub(super) fn begin_upload(
     tx: &Connection,
     new: &NewUpload,
-    cap: UnfinishedCap,
+    caps: Caps,
     now: u64,
 ) -> rusqlite::Result<Begun> {
     if tx.prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?.exists([new.id])? {
         return Ok(Begun::Exists);
     }
+    if let Err(over) = caps.quota.check(room::usage(tx, new.user)?, new.reserved, 1) {
+        return Ok(Begun::Over(over));
+    }
     let unfinished: u32 = tx
         .prepare_cached("SELECT count(*) FROM uploads WHERE user_id = ? AND state = 0")?
         .query_row([new.user.0], |row| row.get(0))?;
     let mut evicted = None;
-    if unfinished >= cap.max {
+    if unfinished >= caps.max_unfinished {
         let idle: Option<UploadId> = tx
             .prepare_cached(&format!(
                 "SELECT id FROM uploads u WHERE user_id = :user AND {IDLE}
                  ORDER BY created_at LIMIT 1"
             ))?
-            .query_row(named_params! {":user": new.user.0, ":idle_since": cap.idle_since}, |row| {
+            .query_row(named_params! {":user": new.user.0, ":idle_since": caps.idle_since}, |row| {
                 row.get(0)
             })
             .optional()?;
@@ -50,9 +55,9 @@ pub(super) fn insert(
     now: u64,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, filename,
+        "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, reserved, filename,
                               declared_type, created_at, changed_at)
-         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
     )?
     .execute(params![
         new.id,
@@ -61,6 +66,7 @@ pub(super) fn insert(
         new.blob,
         new.parent,
         new.total_parts,
+        new.reserved,
         new.filename.as_ref().map(Filename::as_str),
         new.declared_type,
         now,
@@ -124,7 +130,7 @@ pub(super) fn finish_upload(
         return Ok(false);
     }
     tx.prepare_cached(
-        "UPDATE uploads SET state = 1, patches = NULL, suspect = 0, unsynced = ?3, changed_at = ?2
+        "UPDATE uploads SET state = 1, reserved = size, patches = NULL, suspect = 0, unsynced = ?3, changed_at = ?2
          WHERE id = ?1",
     )?
     .execute(params![id, now, !synced])?;
@@ -174,6 +180,7 @@ fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<b
 pub(super) fn store_single(
     tx: &Connection,
     new: &NewSingle,
+    quota: Quota,
     synced: bool,
     now: u64,
 ) -> rusqlite::Result<Stored> {
@@ -187,11 +194,16 @@ pub(super) fn store_single(
     {
         return Ok(Stored::NoParent);
     }
+    let files = u64::from(new.role == Role::Media);
+    if let Err(over) = quota.check(room::usage(tx, new.user)?, new.file.size, files) {
+        return Ok(Stored::Over(over));
+    }
     let upload = NewUpload {
         id: new.id,
         user: new.user,
         blob: new.blob,
         total_parts: 1,
+        reserved: new.file.size,
         filename: None,
         declared_type: new.declared_type.clone(),
         parent: new.parent,
@@ -424,7 +436,7 @@ pub(super) fn forget_bytes(
     tx.prepare_cached(
         "UPDATE uploads SET state = ?2, changed_at = ?3, blob = NULL, thumbnail = NULL, filename = NULL,
                 declared_type = NULL, media_type = NULL, received = NULL, received_md5 = NULL, crc32 = NULL,
-                patches = NULL, drawing_tries = NULL, suspect = 0, unsynced = 0
+                patches = NULL, drawing_tries = NULL, suspect = 0, unsynced = 0, reserved = 0
          WHERE id = ?1",
     )?
     .execute(params![id, state, now])?;

@@ -38,6 +38,8 @@ pub(crate) struct Failure {
 /// A disk of its own for one server, whose every change is written down.
 pub(crate) struct Rig {
     level: Level,
+    /// KiB that the server leaves free.
+    min_free: u64,
     mounted: bool,
     root: TempDir,
     control: File,
@@ -77,12 +79,13 @@ impl Rig {
         std::fs::write(root.path().join("control"), [0; BLOCK]).expect("written");
         std::fs::write(root.path().join("journal"), []).expect("written");
         let control = OpenOptions::new().read(true).write(true).open(root.path().join("control"));
-        Self { level, mounted: false, root, control: control.expect("opened") }
+        Self { level, min_free: 0, mounted: false, root, control: control.expect("opened") }
     }
 
     /// With a disk of so many KiB. Takes root.
-    pub(crate) fn on_volume(size: u64) -> Self {
+    pub(crate) fn on_volume(size: u64, min_free: u64) -> Self {
         let mut rig = Self::new(Level::Finish);
+        rig.min_free = min_free;
         let (options, disk) = (format!("size={size}k"), rig.disk());
         mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], &disk);
         rig.mounted = true;
@@ -116,6 +119,7 @@ impl Rig {
     pub(crate) fn command(&self) -> Command {
         let mut command = serving(&self.data_dir());
         command
+            .env("HAVERSACK_MIN_FREE_SPACE", format!("{}KiB", self.min_free))
             .env("LD_PRELOAD", library())
             .env("POWER_DIR", self.disk())
             .env("POWER_JOURNAL", self.journal_path())

@@ -6,10 +6,10 @@ use futures_util::poll;
 use haversack::filename::Filename;
 use haversack::ids::{BlobId, UploadId};
 use haversack::media::{Facts, MediaType};
+use haversack::metadata::quota::Quota;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{
-    Error, MetadataStore, NewFile, NewSingle, NewUpload, Role, State, Stored, StoredFile,
-    UnfinishedCap,
+    Caps, Error, MetadataStore, NewFile, NewSingle, NewUpload, Role, State, Stored, StoredFile,
 };
 use haversack::part::Part;
 use tempfile::TempDir;
@@ -43,7 +43,7 @@ async fn with_a_file() -> (TempDir, Arc<dyn MetadataStore>, UploadId) {
             drawable: false,
         },
     };
-    let stored = records.store_single(new.clone(), 5).await.unwrap();
+    let stored = records.store_single(new.clone(), Quota::NONE, 5).await.unwrap();
     assert_eq!(stored, Stored::Stored);
     (dir, records, new.id)
 }
@@ -67,13 +67,14 @@ fn new_upload() -> NewUpload {
         user: USER,
         blob: BlobId::random(),
         total_parts: 1,
+        reserved: 0,
         filename: None,
         declared_type: None,
         parent: None,
     }
 }
 
-const NO_CAP: UnfinishedCap = UnfinishedCap { max: u32::MAX, idle_since: 0 };
+const NO_CAP: Caps = Caps { max_unfinished: u32::MAX, quota: Quota::NONE, idle_since: 0 };
 
 #[tokio::test]
 async fn a_step_whose_caller_left_is_taken() {

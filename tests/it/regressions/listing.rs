@@ -32,7 +32,7 @@ async fn an_upload_of_thousands_of_parts_is_listed_without_them() {
             parent: None,
         };
         let body = stream::iter([Ok(Bytes::from("x"))]);
-        let slot = server.app.uploads.slot(Some(&request), 1).await.unwrap();
+        let slot = server.app.uploads.slot(&request, 1).await.unwrap();
         let filled = slot.fill(pin!(body)).await.unwrap();
         server.app.uploads.accept_chunk(filled, request).await.unwrap();
     }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures_util::future;
+use haversack::metadata::quota::Quota;
 use haversack::metadata::{
-    Begun, MetadataStore, NewPart, NewSingle, NewUpload, Recorded, Removed, State, Stored,
-    UnfinishedCap,
+    Begun, Caps, MetadataStore, NewPart, NewSingle, NewUpload, Recorded, Removed, State, Stored,
 };
 
 use super::Records;
@@ -51,7 +51,7 @@ pub(crate) async fn of_many_begins_of_one_uuid_one_begins(records: &dyn Records)
 
 pub(crate) async fn the_cap_is_exact_when_many_begin_at_once(records: &dyn Records) {
     let store = records.open();
-    let cap = UnfinishedCap { max: 10, idle_since: 0 };
+    let cap = Caps { max_unfinished: 10, quota: Quota::NONE, idle_since: 0 };
     let outcomes = crowd(&store, |store, _| async move {
         let new = upload(ANNA, 1);
         let begun = store.begin_upload(new.clone(), cap, 5).await.expect("no error");
@@ -188,7 +188,7 @@ pub(crate) async fn of_many_single_files_of_one_uuid_one_is_stored(records: &dyn
     let outcomes = crowd(&store, |store, _| async move {
         let new = NewSingle { id, ..single(ANNA, None) };
         let blob = new.blob;
-        (store.store_single(new, 5).await.expect("no error"), blob)
+        (store.store_single(new, Quota::NONE, 5).await.expect("no error"), blob)
     })
     .await;
     let stored: Vec<_> = outcomes.iter().filter(|(stored, _)| *stored != Stored::Exists).collect();

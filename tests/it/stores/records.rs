@@ -4,9 +4,10 @@
 use haversack::filename::Filename;
 use haversack::ids::{BlobId, UploadId, UserId};
 use haversack::media::{Facts, MediaType};
+use haversack::metadata::quota::Quota;
 use haversack::metadata::{
-    Begun, MetadataStore, NewFile, NewPart, NewPicture, NewSingle, NewUpload, Recorded, Removed,
-    Role, State, Stored, StoredFile, Unfinished, UnfinishedCap,
+    Begun, Caps, MetadataStore, NewFile, NewPart, NewPicture, NewSingle, NewUpload, Recorded,
+    Removed, Role, State, Stored, StoredFile, Unfinished,
 };
 use haversack::part::Part;
 
@@ -15,7 +16,8 @@ use super::Records;
 pub(crate) const ANNA: UserId = UserId(1);
 pub(crate) const BERT: UserId = UserId(i64::MAX);
 /// A cap that nobody meets.
-pub(crate) const NO_CAP: UnfinishedCap = UnfinishedCap { max: u32::MAX, idle_since: 0 };
+pub(crate) const NO_CAP: Caps =
+    Caps { max_unfinished: u32::MAX, quota: Quota::NONE, idle_since: 0 };
 
 pub(crate) fn name(text: &str) -> Filename {
     Filename::parse(text).expect("a name")
@@ -27,6 +29,7 @@ pub(crate) fn upload(user: UserId, total_parts: u32) -> NewUpload {
         user,
         blob: BlobId::random(),
         total_parts,
+        reserved: 0,
         filename: None,
         declared_type: None,
         parent: None,
@@ -101,7 +104,7 @@ pub(crate) fn single(user: UserId, thumbnail_of: Option<UploadId>) -> NewSingle 
 
 /// Stores a single file that must be new.
 pub(crate) async fn store_single(store: &dyn MetadataStore, new: &NewSingle, now: u64) {
-    let stored = store.store_single(new.clone(), now).await;
+    let stored = store.store_single(new.clone(), Quota::NONE, now).await;
     assert_eq!(stored.expect("no error"), Stored::Stored);
 }
 

@@ -1,6 +1,7 @@
 //! The contract of a `MetadataStore`: files of one request, thumbnails, names.
 
 use haversack::ids::UploadId;
+use haversack::metadata::quota::Quota;
 use haversack::metadata::{NewSingle, Role, Stored};
 
 use super::Records;
@@ -31,7 +32,7 @@ pub(crate) async fn a_uuid_is_stored_once_whatever_it_named_before(records: &dyn
     begin(store.as_ref(), &receiving, 5).await;
     for id in [first.id, removed.id, receiving.id] {
         let again = NewSingle { id, ..single(ANNA, None) };
-        let stored = store.store_single(again, 7).await.expect("no error");
+        let stored = store.store_single(again, Quota::NONE, 7).await.expect("no error");
         assert_eq!(stored, Stored::Exists);
     }
     assert_eq!(file(store.as_ref(), first.id).await.blob, first.blob);
@@ -44,7 +45,7 @@ pub(crate) async fn a_thumbnail_of_nothing_is_refused(records: &dyn Records) {
     store.remove(removed.id, false, 6).await.expect("removed");
     for parent in [UploadId::random(), removed.id] {
         let orphan = single(ANNA, Some(parent));
-        let stored = store.store_single(orphan.clone(), 7).await;
+        let stored = store.store_single(orphan.clone(), Quota::NONE, 7).await;
         assert_eq!(stored.expect("no error"), Stored::NoParent);
         assert!(store.load(orphan.id).await.expect("no error").is_none());
     }

@@ -63,6 +63,13 @@ super::on_every_store!(Folder:
         a_thumbnail_of_nothing_is_refused,
         the_first_name_a_done_gives_is_final,
     },
+    quotas::{
+        what_is_taken_is_counted_until_it_is_forgotten,
+        finishing_gives_back_what_it_does_not_take,
+        more_is_reserved_only_where_there_is_room,
+        what_has_no_room_leaves_nothing_on_record,
+        a_thumbnail_is_no_file_and_its_picture_costs_nothing,
+    },
     pictures::{
         a_sent_thumbnail_shows_itself_once_a_picture_was_made_of_it,
         a_second_thumbnail_replaces_the_first,

@@ -1,7 +1,8 @@
 //! The contract of a `MetadataStore`: uploads that begin, receive parts, finish or expire.
 
 use haversack::ids::BlobId;
-use haversack::metadata::{Begun, Finalizing, NewPart, NewUpload, Recorded, State, UnfinishedCap};
+use haversack::metadata::quota::Quota;
+use haversack::metadata::{Begun, Caps, Finalizing, NewPart, NewUpload, Recorded, State};
 use haversack::part::Part;
 use haversack::storage::Patch;
 
@@ -45,7 +46,7 @@ pub(crate) async fn a_uuid_begins_once_whoever_asks(records: &dyn Records) {
 
 pub(crate) async fn at_the_cap_only_an_idle_upload_makes_room(records: &dyn Records) {
     let store = records.open();
-    let cap = |idle_since| UnfinishedCap { max: 2, idle_since };
+    let cap = |idle_since| Caps { max_unfinished: 2, quota: Quota::NONE, idle_since };
     let (busy, idle) = (upload(ANNA, 2), upload(ANNA, 2));
     begin(store.as_ref(), &busy, 10).await;
     begin(store.as_ref(), &idle, 20).await;
@@ -69,7 +70,7 @@ pub(crate) async fn the_cap_counts_one_users_unfinished_uploads_alone(records: &
     begin(store.as_ref(), &removed, 5).await;
     store.remove(removed.id, false, 6).await.expect("removed");
     begin(store.as_ref(), &upload(BERT, 1), 5).await;
-    let cap = UnfinishedCap { max: 1, idle_since: 0 };
+    let cap = Caps { max_unfinished: 1, quota: Quota::NONE, idle_since: 0 };
     let first = store.begin_upload(upload(ANNA, 1), cap, 7).await;
     assert_eq!(first.expect("no error"), Begun::Begun { evicted: None });
     let second = store.begin_upload(upload(ANNA, 1), cap, 7).await;

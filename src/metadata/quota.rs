@@ -1,0 +1,128 @@
+//! What may be on record at most, of one user's and of all users': pure.
+//!
+//! A finished file counts with its size, an unfinished one with what it has reserved. Thumbnails are no files;
+//! those that clients send count with their bytes until a picture was made of them.
+
+/// Limits; `None` is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes of one user.
+    pub user_bytes: Option<u64>,
+    /// Files of one user, unfinished ones included.
+    pub user_files: Option<u64>,
+    /// Bytes of all users.
+    pub total_bytes: Option<u64>,
+}
+
+/// What is on record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of this user.
+    pub user_bytes: u64,
+    /// Files of this user.
+    pub user_files: u64,
+    /// Bytes of all users.
+    pub total_bytes: u64,
+}
+
+/// Why something may not be put on record. The messages are for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OverQuota {
+    /// The user has too many bytes.
+    #[error(
+        "this takes more than the {left} bytes that are left of your {max}: delete files or cancel unfinished \
+         uploads first"
+    )]
+    UserBytes {
+        /// What is left.
+        left: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// The user has too many files.
+    #[error("you have as many files as you may, {max} with unfinished uploads: delete some first")]
+    UserFiles {
+        /// The limit.
+        max: u64,
+    },
+    /// All users together have too many bytes.
+    #[error("the server's storage is full")]
+    Storage,
+}
+
+impl Quota {
+    /// No limits.
+    pub const NONE: Self = Self { user_bytes: None, user_files: None, total_bytes: None };
+
+    /// Whether there are no limits at all.
+    pub fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
+
+    /// Refuses so many bytes and files more than are on record.
+    pub fn check(&self, usage: Usage, bytes: u64, files: u64) -> Result<(), OverQuota> {
+        if let Some(max) = self.user_files
+            && files > max.saturating_sub(usage.user_files)
+        {
+            return Err(OverQuota::UserFiles { max });
+        }
+        if let Some(max) = self.user_bytes {
+            let left = max.saturating_sub(usage.user_bytes);
+            if bytes > left {
+                return Err(OverQuota::UserBytes { left, max });
+            }
+        }
+        match self.total_bytes {
+            Some(max) if bytes > max.saturating_sub(usage.total_bytes) => Err(OverQuota::Storage),
+            _ => Ok(()),
+        }
+    }
+
+    /// The most bytes more that [`Quota::check`] lets pass.
+    pub fn left(&self, usage: Usage) -> u64 {
+        let user = self.user_bytes.map(|max| max.saturating_sub(usage.user_bytes));
+        let total = self.total_bytes.map(|max| max.saturating_sub(usage.total_bytes));
+        user.into_iter().chain(total).min().unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUOTA: Quota =
+        Quota { user_bytes: Some(100), user_files: Some(3), total_bytes: Some(1000) };
+
+    fn usage(user_bytes: u64, user_files: u64, total_bytes: u64) -> Usage {
+        Usage { user_bytes, user_files, total_bytes }
+    }
+
+    #[test]
+    fn a_limit_can_be_reached_exactly() {
+        assert_eq!(QUOTA.check(usage(60, 2, 960), 40, 1), Ok(()));
+    }
+
+    #[test]
+    fn each_limit_is_one_of_its_own() {
+        let check = |usage| QUOTA.check(usage, 40, 1);
+        assert_eq!(check(usage(61, 0, 0)), Err(OverQuota::UserBytes { left: 39, max: 100 }));
+        assert_eq!(check(usage(0, 3, 0)), Err(OverQuota::UserFiles { max: 3 }));
+        assert_eq!(check(usage(0, 0, 961)), Err(OverQuota::Storage));
+    }
+
+    #[test]
+    fn who_is_over_a_lowered_limit_may_still_take_nothing_more() {
+        assert_eq!(QUOTA.check(usage(500, 9, 5000), 0, 0), Ok(()));
+        assert!(QUOTA.check(usage(500, 0, 0), 1, 0).is_err());
+    }
+
+    #[test]
+    fn what_is_left_is_what_passes() {
+        for usage in [usage(60, 0, 0), usage(0, 0, 970), usage(200, 0, 2000)] {
+            let left = QUOTA.left(usage);
+            assert!(QUOTA.check(usage, left, 0).is_ok());
+            assert!(QUOTA.check(usage, left + 1, 0).is_err());
+        }
+        assert_eq!(Quota::NONE.left(usage(1, 1, 1)), u64::MAX);
+    }
+}

@@ -1,0 +1,190 @@
+//! Section 8: what a user and the server have room for. Nothing of what is refused is kept.
+
+use haversack::config::Settings;
+use haversack::ids::UserId;
+use haversack::metadata::quota::Usage;
+
+use crate::harness::{Client, DAY, Form, Refused, Reply, Server, new_uuid, png};
+
+fn bytes(count: u64) -> Settings {
+    Settings { user_quota: Some(count.to_string().parse().unwrap()), ..Settings::default() }
+}
+
+fn over(reply: Reply, words: &[&str]) -> Refused {
+    let refused = reply.refused(413, "quota_exceeded");
+    assert!(refused.prevent_retry);
+    refused.saying(words)
+}
+
+/// Begins an upload that declares a file of so many bytes.
+async fn declare(user: &Client, total: u64) -> Reply {
+    user.upload(Form::chunk(0, 9, "abc").field("totalfilesize", total)).await
+}
+
+async fn usage(server: &Server) -> (u64, u64) {
+    let Usage { user_bytes, user_files, .. } =
+        server.app.stores().0.usage(UserId(1)).await.expect("no error");
+    (user_bytes, user_files)
+}
+
+#[tokio::test]
+async fn a_quota_can_be_used_to_its_last_byte() {
+    let server = Server::with(bytes(10)).await;
+    let user = server.user(1);
+    user.store("a.txt", "012345").await;
+    over(user.upload(Form::single("01234")).await, &["4 bytes", "10"]);
+    assert_eq!(server.stored(), [6]);
+    user.store("b.txt", "0123").await;
+    over(user.upload(Form::single("0")).await, &["0 bytes", "10"]);
+    server.user(2).store("c.txt", "0123456789").await; // has one of his own
+}
+
+#[tokio::test]
+async fn what_an_upload_declares_is_reserved_as_it_begins() {
+    let server = Server::with(bytes(100)).await;
+    let user = server.user(1);
+    let uuid = declare(&user, 60).await.ok()["file_uuid"].as_str().unwrap().to_owned();
+    over(declare(&user, 41).await, &["40 bytes", "100"]);
+    let known = Form::chunk(0, 9, "abc").field("totalfilesize", 41).uuid(&new_uuid());
+    for form in [known.clone(), known.file_first()] {
+        over(user.upload(form).await, &["40 bytes", "100"]);
+    }
+    assert_eq!(server.stored(), [3]);
+    assert_eq!(usage(&server).await, (60, 1));
+    declare(&user, 40).await.ok();
+    user.delete(&uuid).await.ok();
+    assert_eq!(usage(&server).await, (40, 1));
+    declare(&user, 60).await.ok();
+}
+
+#[tokio::test]
+async fn an_upload_that_declares_nothing_reserves_as_many_parts_as_its_first_is_large() {
+    let server = Server::with(bytes(20)).await;
+    let user = server.user(1);
+    let uuid = user.begin(4, "01234").await;
+    assert_eq!(usage(&server).await, (20, 1));
+    over(user.upload(Form::chunk(0, 1, "0")).await, &["0 bytes"]);
+    for (index, bytes) in [(1, "56789"), (2, "abcde"), (3, "f")] {
+        user.upload(Form::chunk(index, 4, bytes).uuid(&uuid)).await.ok();
+    }
+    assert_eq!(usage(&server).await, (20, 1));
+    assert_eq!(user.finish(&uuid).await, "0123456789abcdef");
+    assert_eq!(usage(&server).await, (16, 1)); // the rest is given back
+    user.store("b.txt", "0123").await;
+}
+
+#[tokio::test]
+async fn a_part_that_needs_more_than_was_reserved_is_refused_alone() {
+    let server = Server::with(bytes(20)).await;
+    let user = server.user(1);
+    let other = user.store("a.txt", "0123456789").await["uuid"].as_str().unwrap().to_owned();
+    let uuid = user.begin(2, "01234").await; // reserves 10
+    let larger = Form::chunk(1, 2, "56789abcde").uuid(&uuid);
+    for form in [larger.clone(), larger.clone().field("chunksize", 10), larger.clone().file_first()]
+    {
+        over(user.upload(form).await, &["0 bytes", "20"]);
+    }
+    assert_eq!(usage(&server).await, (20, 2));
+    user.delete(&other).await.ok();
+    user.upload(larger).await.ok();
+    assert_eq!(usage(&server).await, (15, 1));
+    assert_eq!(user.finish(&uuid).await, "0123456789abcde");
+    let mut stored = server.stored();
+    stored.sort_unstable();
+    assert_eq!(stored, [15]);
+}
+
+#[tokio::test]
+async fn what_is_on_record_is_answered_although_there_is_no_room() {
+    let server = Server::with(bytes(6)).await;
+    let user = server.user(1);
+    let (chunked, single) = (user.begin(1, "abc").await, new_uuid());
+    let again = Form::chunk(0, 1, "abc").uuid(&chunked);
+    let whole = Form::single("def").uuid(&single);
+    for _ in 0..2 {
+        user.upload(again.clone()).await.ok();
+        user.upload(whole.clone()).await.ok();
+        user.done(&chunked).await.ok();
+    }
+    assert_eq!(usage(&server).await, (6, 2));
+}
+
+#[tokio::test]
+async fn expiry_and_erasure_give_everything_back() {
+    let server = Server::with(bytes(100)).await;
+    let user = server.user(1);
+    user.store("a.txt", "0123456789").await;
+    declare(&user, 90).await.ok();
+    server.skip(9 * DAY);
+    server.sweep().await;
+    assert_eq!(usage(&server).await, (10, 1));
+    server.app.uploads.erase(UserId(1)).await.unwrap();
+    assert_eq!(usage(&server).await, (0, 0));
+    declare(&user, 100).await.ok();
+}
+
+#[tokio::test]
+async fn what_is_reserved_survives_a_restart() {
+    let server = Server::with(bytes(100)).await;
+    declare(&server.user(1), 60).await.ok();
+    let server = server.restart().await;
+    over(declare(&server.user(1), 41).await, &["40 bytes"]);
+}
+
+#[tokio::test]
+async fn files_are_counted_and_thumbnails_are_not() {
+    let settings = Settings { user_max_files: Some(2), ..Settings::default() };
+    let server = Server::with(settings).await;
+    let user = server.user(1);
+    let file = user.store("a.png", png()).await["uuid"].as_str().unwrap().to_owned();
+    user.upload(Form::thumbnail(&file, png())).await.ok();
+    let unfinished = user.begin(2, "abc").await;
+    assert_eq!(usage(&server).await.1, 2);
+    for form in
+        [Form::single("x"), Form::chunk(0, 2, "x"), Form::chunk(0, 2, "x").uuid(&new_uuid())]
+    {
+        over(user.upload(form).await, &["2", "delete"]);
+    }
+    user.delete(&unfinished).await.ok();
+    user.store("b.txt", "abc").await;
+}
+
+#[tokio::test]
+async fn a_thumbnail_takes_room_only_until_its_picture_is_made() {
+    let server = Server::with(bytes(1 << 20)).await;
+    let user = server.user(1);
+    let file = user.store("a.txt", "0123456789").await["uuid"].as_str().unwrap().to_owned();
+    user.upload(Form::thumbnail(&file, png())).await.ok();
+    server.sweep().await; // makes those that are still to be made
+    assert_eq!(usage(&server).await, (10, 1));
+}
+
+#[tokio::test]
+async fn all_users_together_have_a_limit_too() {
+    let settings = Settings { max_storage: Some("10".parse().unwrap()), ..Settings::default() };
+    let server = Server::with(settings).await;
+    server.user(1).store("a.txt", "012345").await;
+    let refused = server.user(2).upload(Form::single("01234")).await.refused(507, "storage_full");
+    assert!(!refused.prevent_retry);
+    let refused = declare(&server.user(3), 5).await.refused(507, "storage_full");
+    assert!(!refused.prevent_retry);
+    assert_eq!(server.stored(), [6]);
+    server.user(2).store("b.txt", "0123").await;
+}
+
+#[tokio::test]
+async fn a_disk_that_is_to_stay_as_free_as_it_is_takes_nothing_more() {
+    let settings =
+        Settings { min_free_space: Some("1000000000GiB".parse().unwrap()), ..Settings::default() };
+    let server = Server::with(settings).await;
+    let user = server.user(1);
+    let chunk = Form::chunk(0, 2, "abc");
+    for form in
+        [Form::single("abc"), chunk.clone(), chunk.clone().uuid(&new_uuid()), chunk.file_first()]
+    {
+        let refused = user.upload(form).await.refused(507, "storage_full");
+        assert!(!refused.prevent_retry);
+    }
+    assert!(server.stored().is_empty());
+    assert_eq!(usage(&server).await, (0, 0));
+}
