@@ -9,6 +9,7 @@ use crate::admission::Admission;
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Secret};
+use crate::crash::{self, Point};
 use crate::ids::BlobId;
 use crate::links::{Links, random_secret};
 use crate::metadata::sqlite::SqliteStore;
@@ -67,7 +68,9 @@ impl App {
             synced.map_err(|error| in_dir(&error))?;
         }
         introduce(blobs.as_ref(), metadata.as_ref()).await.map_err(|error| in_dir(&error))?;
+        crash::point(Point::StoreIntroduced);
         metadata.begin_boot(boot()).await.map_err(|error| in_dir(&error))?;
+        crash::point(Point::BootBegun);
         let keys = metadata
             .link_keys(random_secret(), clock.unix_secs())
             .await
@@ -153,5 +156,6 @@ pub fn lock(dir: &Path) -> Result<Option<File>, ConfigError> {
 fn make_secret(path: &Path) -> std::io::Result<Secret> {
     let secret = Secret::random();
     make_private_file(path, secret.expose())?;
+    crash::point(Point::SecretMade);
     Ok(secret)
 }

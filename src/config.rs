@@ -3,6 +3,7 @@
 //! A flag wins over its variable, which wins over the file, which wins over the default. Unknown keys in
 //! the file and unknown flags are refused.
 
+mod trial;
 mod units;
 mod values;
 
@@ -15,6 +16,7 @@ use clap::builder::BoolishValueParser;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use trial::Trial;
 pub use units::{ByteSize, Span};
 pub use values::{AccelPath, Origin, PublicUrl, Secret};
 
@@ -436,7 +438,10 @@ impl Config {
 /// `HAVERSACK_…` variables that set nothing: misspelled, most likely.
 pub fn unknown_variables(known: &[String]) -> Vec<String> {
     let ours = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let unknown = ours.filter(|name| name.starts_with("HAVERSACK_") && !known.contains(name));
+    let unknown = ours.filter(|name| {
+        let known = known.contains(name) || trial::VARIABLES.contains(&name.as_str());
+        name.starts_with("HAVERSACK_") && !known
+    });
     unknown.collect()
 }
 

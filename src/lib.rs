@@ -25,4 +25,5 @@ pub mod fsck;
 pub mod control;
 pub mod ids;
 pub mod clock;
+pub mod crash;
 pub mod telemetry;

@@ -26,13 +26,11 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         report(room(&app).await);
         report(left_over(&app).await);
-        if count > 0 {
-            report(expired(&app).await);
-        }
-        count = count.wrapping_add(1);
+        report(expired(&app).await);
         if count.is_multiple_of(UNCLAIMED_EVERY) {
             report(unclaimed(&app).await);
         }
+        count = count.wrapping_add(1);
     }
 }
 

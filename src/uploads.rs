@@ -32,6 +32,7 @@ pub use slot::{Filled, Granted, Slot, Spool};
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::quota::Quota;
 use crate::metadata::{Cursor, Listed, MetadataStore, Record, Standing, State, StoredFile};
@@ -189,6 +190,7 @@ impl Uploads {
             }
             count += expired.len();
             for (id, blobs) in expired {
+                crash::point(Point::UploadExpired);
                 self.entries.get(id).end(Standing::Expired);
                 self.delete_blobs(blobs).await;
             }
@@ -200,6 +202,7 @@ impl Uploads {
         let before = self.clock.steady_unix_secs().saturating_sub(age.as_secs());
         let old = self.blobs.list_older_than(before).await?;
         let unclaimed = self.metadata.unclaimed(old).await?;
+        crash::point(Point::UnclaimedFound);
         let count = unclaimed.len();
         self.delete_blobs(unclaimed).await;
         Ok(count)
@@ -224,6 +227,7 @@ impl Uploads {
             if let Err(error) = self.blobs.delete(blob).await {
                 tracing::warn!(%blob, %error, "forgotten bytes could not be deleted yet");
             }
+            crash::point(Point::BytesDeleted);
         }
     }
 
@@ -244,6 +248,7 @@ impl Uploads {
     async fn expired(&self, id: UploadId) -> Refusal {
         match self.metadata.forget_expired(id).await {
             Ok(()) => {
+                crash::point(Point::ExpiredForgotten);
                 self.entries.get(id).forget();
                 Refusal::Expired
             }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::page_link;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Source, unknown_variables};
+use crate::config::{Config, ConfigError, Source, Trial, unknown_variables};
 use crate::{control, server, telemetry};
 
 pub(super) fn run(source: Source) -> Result<(), ConfigError> {
@@ -21,11 +21,18 @@ pub(super) fn run(source: Source) -> Result<(), ConfigError> {
     for name in unknown_variables(&super::Cli::variables()) {
         tracing::warn!("{name} is set, but no option of haversack has that name");
     }
+    let trial = Trial::load()?;
+    #[cfg(debug_assertions)]
+    if let Some(order) = &trial.crash_at {
+        crate::crash::arm(order).map_err(ConfigError)?;
+    }
+    let clock = Clock::system();
+    clock.skip(trial.clock_ahead);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| ConfigError(format!("can't start: {error}")))?;
-    let result = runtime.block_on(serve(config));
+    let result = runtime.block_on(serve(config, clock));
     runtime.shutdown_background(); // the stop has a limit, which file work still under way must not pass
     result
 }
@@ -49,7 +56,7 @@ fn affordable(wanted: usize) -> usize {
     wanted.min(affordable)
 }
 
-async fn serve(config: Config) -> Result<(), ConfigError> {
+async fn serve(config: Config, clock: Clock) -> Result<(), ConfigError> {
     let failed = |error: std::io::Error| ConfigError(error.to_string());
     // Before anything is opened: a signal from here on stops the server in order.
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -60,7 +67,7 @@ async fn serve(config: Config) -> Result<(), ConfigError> {
     let address = listener.local_addr().map_err(failed)?;
     let mut config = config;
     config.listen = address;
-    let app = App::open(config, Clock::system()).await?;
+    let app = App::open(config, clock).await?;
     // Before anybody is told that the server is there: what looks for it finds the socket.
     let stop = CancellationToken::new();
     match control::listen(&app.config.data_dir) {

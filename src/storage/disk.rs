@@ -23,6 +23,7 @@ use super::{
     Blob, BlobStore, Durability, Incoming, Outgoing, Patch, SealError, WriteError, Written,
     each_frame,
 };
+use crate::crash::{self, Point};
 use crate::ids::BlobId;
 use crate::part::Part;
 use writeback::Writeback;
@@ -157,14 +158,18 @@ impl BlobStore for DiskStore {
             .open(self.path(blob))?;
         let mut next_look = LOOK_EVERY;
         // Written inline: into the page cache this costs less than handing the frame to another thread.
+        crash::point(Point::BlobOpened);
         let write = |frame: &[u8], at| {
             if at >= next_look {
                 self.keep_some_free()?;
                 next_look = at + LOOK_EVERY;
             }
-            file.write_all_at(frame, offset + at)
+            file.write_all_at(frame, offset + at)?;
+            crash::point(Point::FrameWritten);
+            Ok(())
         };
         let written = each_frame(limit, body, write).await?;
+        crash::point(Point::PartWritten);
         match self.options.durability {
             Durability::Process => {}
             Durability::Finish => self.writeback.wrote(blob, file, written.size),
@@ -199,6 +204,7 @@ impl BlobStore for DiskStore {
             let file = OpenOptions::new().write(true).open(path)?;
             for (at, bytes) in patches.iter().flat_map(Patch::pieces) {
                 file.write_all_at(bytes, at)?;
+                crash::point(Point::PatchWritten);
             }
             Ok(())
         })
@@ -371,6 +377,7 @@ fn seal(path: &Path, shard: &Path, size: u64, options: DiskOptions) -> Result<()
         }
         opened => opened?,
     };
+    crash::point(Point::SealBegun);
     let length = file.metadata()?.len();
     if length < size {
         let message = format!("the blob has {length} bytes of {size}");
@@ -379,6 +386,7 @@ fn seal(path: &Path, shard: &Path, size: u64, options: DiskOptions) -> Result<()
     }
     if length > size {
         file.set_len(size)?; // left by a sender that was cut off behind the end
+        crash::point(Point::BlobCut);
     }
     if let Some(group) = options.group {
         fchown(&file, None, Some(group.0))?;
@@ -387,7 +395,11 @@ fn seal(path: &Path, shard: &Path, size: u64, options: DiskOptions) -> Result<()
     if options.durability == Durability::Process {
         return Ok(());
     }
-    file.sync_all().and_then(|()| shard.sync_all()).map_err(SealError::Lost)
+    file.sync_all().map_err(SealError::Lost)?;
+    crash::point(Point::BlobSynced);
+    shard.sync_all().map_err(SealError::Lost)?;
+    crash::point(Point::NameSynced);
+    Ok(())
 }
 
 /// Runs file work that may wait for the disk on the blocking pool.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::claims::{Attempt, Claim, Entry};
 use super::place::{Placed, Turn, place_first};
 use super::{Filled, Limits, Refusal, Slot, Spool, Uploads, detached};
+use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
 use crate::metadata::{Standing, State};
@@ -129,6 +130,7 @@ impl Uploads {
             None => return Err(Refusal::UuidMissing { index: declared.index }),
         };
         if let Some(claim) = self.adopt_spool(id, &mut spool, written, request).await? {
+            crash::point(Point::SpoolAdopted);
             let placed = Placed { start: 0, even_size: None };
             return self.commit_part(&claim, declared, written.at(0), placed).await;
         }
@@ -153,6 +155,7 @@ impl Uploads {
             if copied != written {
                 return Err(Refusal::Internal("spooled bytes are not those that came".into()));
             }
+            crash::point(Point::SpoolCopied);
             let placed = self.place_again(&granted.claim.entry, declared, copied.size).await?;
             if placed.start != granted.start {
                 continue; // parts that came in meanwhile moved it
@@ -186,6 +189,7 @@ impl Uploads {
         }
         spool.check_age()?;
         spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
+        crash::point(Point::SpoolKept);
         let reserved = self.reservation(&request.declared, Some(written.size)).unwrap_or(0);
         let begun = self.begin(&entry, request, total_parts, reserved, spool.blob()).await;
         // Only of these it is certain that the record wasn't made.

@@ -14,6 +14,7 @@ use futures_util::stream;
 use tokio::sync::Semaphore;
 
 use super::{Refusal, Uploads};
+use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::media::Facts;
 use crate::media::thumbnail::{self, Picture, ThumbnailError};
@@ -102,6 +103,7 @@ impl Uploads {
             return Ok(());
         };
         self.taken().insert(id, true);
+        crash::point(Point::DrawingBegun);
         let picture = match self.picture_of(&file).await {
             Ok(picture) => Some(self.keep(picture).await?),
             Err(ThumbnailError::Io(error)) if error.kind() != ErrorKind::NotFound => {
@@ -113,6 +115,7 @@ impl Uploads {
             }
         };
         let unwanted = self.metadata.end_drawing(id, picture, self.clock.unix_secs()).await?;
+        crash::point(Point::PictureShown);
         for changed in [Some(id), file.parent].into_iter().flatten() {
             self.entries.get(changed).forget();
         }
@@ -143,6 +146,7 @@ impl Uploads {
             other => io::Error::other(other).into(),
         })?;
         self.blobs.seal(blob, &[written.at(0)]).await?;
+        crash::point(Point::PictureSealed);
         Ok(NewPicture {
             id: UploadId::random(),
             blob,

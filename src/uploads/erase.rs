@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Refusal, Uploads, detached};
+use crate::crash::{self, Point};
 use crate::ids::{UploadId, UserId};
 use crate::metadata::{Record, Removed, Role, Standing, State};
 
@@ -59,6 +60,7 @@ impl Uploads {
                 return Ok(erased);
             }
             for record in records {
+                crash::point(Point::EraseGoesOn);
                 match self.remove_now(record, true).await {
                     Ok(removed) => erased.add(removed),
                     Err(Refusal::Removed) => {} // with its media, or by somebody else
@@ -104,6 +106,7 @@ impl Uploads {
         let id = record.id;
         match self.metadata.remove(id, even_attached, self.clock.unix_secs()).await? {
             Removed::Removed { blobs } => {
+                crash::point(Point::RecordRemoved);
                 let erased = erased(&record.state, blobs.len());
                 self.entries.get(id).end(Standing::Removed);
                 self.delete_blobs(blobs).await;

@@ -12,6 +12,7 @@ use md5::{Digest, Md5};
 
 use super::examine::{Examined, Label};
 use super::{Refusal, Uploads, detached, owned};
+use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::thumbnail;
@@ -110,6 +111,7 @@ impl Uploads {
         }
         if let (false, Some(filename)) = (file.named, request.filename) {
             self.metadata.name_file(request.id, filename).await?;
+            crash::point(Point::FileNamed);
         }
         self.found(request.id).await
     }
@@ -162,6 +164,7 @@ impl Uploads {
             received_md5: request.md5,
             received,
         };
+        crash::point(Point::DoneExamined);
         Ok(Finalizing { file, patches })
     }
 
@@ -176,12 +179,14 @@ impl Uploads {
             if !self.metadata.finalize_upload(id, finalizing.clone()).await? {
                 return Ok(()); // cancelled meanwhile
             }
+            crash::point(Point::FinalizingRecorded);
             match self.blobs.patch(blob, &finalizing.patches).await {
                 Err(error) if is_lost(&error) => {
                     return Err(self.restart(id, blob, &error).await?);
                 }
                 patched => patched?,
             }
+            crash::point(Point::MetadataOverwritten);
         }
         self.seal_and_finish(id, blob, finalizing.file).await
     }
@@ -193,6 +198,7 @@ impl Uploads {
         blob: BlobId,
         finalizing: Finalizing,
     ) -> Result<(), Refusal> {
+        crash::point(Point::FinalizingResumed);
         let Finalizing { file, patches } = finalizing;
         let overwritten = async {
             self.blobs.patch(blob, &patches).await?;
@@ -224,6 +230,7 @@ impl Uploads {
             Err(SealError::Failed(error)) => return Err(error.into()),
         }
         self.metadata.finish_upload(id, file, self.clock.unix_secs()).await?;
+        crash::point(Point::FileFinished);
         self.entries.get(id).forget();
         Ok(())
     }
@@ -262,6 +269,7 @@ impl Uploads {
     ) -> Result<Refusal, Refusal> {
         self.condemned().insert(blob); // until the records say so
         let forgotten = self.metadata.restart_upload(id, BlobId::random()).await?;
+        crash::point(Point::UploadRestarted);
         self.entries.get(id).forget();
         if forgotten.is_none() {
             self.stored(id).await?; // not receiving any more: why?

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::claims::{Attempt, Claim, Entry};
 use super::{ChunkRequest, Granted, Refusal, Uploads, detached};
+use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{Begun, Caps, NewPart, NewUpload, Recorded, Standing, State};
 use crate::part::{self, Declaration, Layout, Part, Placement, PlacementError};
@@ -99,13 +100,16 @@ impl Uploads {
             idle_since: now.saturating_sub(IDLE.as_secs()),
             quota: self.limits.quota,
         };
+        crash::point(Point::UploadUnbegun);
         let evicted = match self.metadata.begin_upload(new, caps, now).await? {
             Begun::Begun { evicted } => evicted,
             Begun::Exists => return Ok(false),
             Begun::TooMany => return Err(Refusal::TooManyUnfinished { max: caps.max_unfinished }),
             Begun::Over(over) => return Err(over.into()),
         };
+        crash::point(Point::UploadBegun);
         if let Some((id, blobs)) = evicted {
+            crash::point(Point::RoomMade);
             self.entries.get(id).end(Standing::Expired);
             self.delete_blobs(blobs).await;
         }
@@ -187,8 +191,10 @@ impl Uploads {
             even_size: placed.even_size.filter(|_| known_even.is_none()),
         };
         let now = self.clock.unix_secs();
+        crash::point(Point::PartUnrecorded);
         match self.metadata.record_part(entry.id, new, now).await? {
             Recorded::Stored => {
+                crash::point(Point::PartRecorded);
                 entry.insert(&new, now);
                 Ok(entry.id)
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::examine::{Examined, Label};
 use super::finish::same_size;
 use super::{Filled, Refusal, Slot, Spool, Uploads, detached, owned};
+use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
 use crate::media::thumbnail;
@@ -93,6 +94,7 @@ impl Uploads {
             duration_secs: request.duration_secs,
         };
         let Examined { facts, patches, crc32 } = self.examine(spool.blob(), written, label).await?;
+        crash::point(Point::SingleExamined);
         let parent = match (request.role, request.parent) {
             (Role::Thumbnail, _) if !facts.media_type.is_image() => {
                 return Err(Refusal::NotAnImage { found: facts.media_type.to_string() });
@@ -103,7 +105,9 @@ impl Uploads {
         let part = written.at(0);
         // Nothing on record speaks of these bytes yet, so they can be overwritten without further ado.
         self.blobs.patch(spool.blob(), &patches).await?;
+        crash::point(Point::SinglePatched);
         self.blobs.seal(spool.blob(), &[part]).await?;
+        crash::point(Point::SingleSealed);
         spool.check_age()?;
         let filename = request
             .filename
@@ -131,6 +135,7 @@ impl Uploads {
         let now = self.clock.unix_secs();
         match self.metadata.store_single(new.clone(), self.limits.quota, now).await? {
             Stored::Stored => {
+                crash::point(Point::SingleStored);
                 self.entries.get(id).forget();
                 Ok(new.stored())
             }

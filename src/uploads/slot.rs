@@ -10,6 +10,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::claims::Claim;
 use super::{Refusal, Uploads};
+use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::quota::OverQuota;
 use crate::part::Part;
@@ -187,6 +188,7 @@ impl Spool {
 
     async fn write(&self, body: Incoming<'_>) -> Result<Written, Refusal> {
         let written = self.blobs.write_part(self.blob, 0, self.limit, body).await;
+        crash::point(Point::SpoolFilled);
         let too_long = |max| match self.too_long {
             TooLong::Chunk => Refusal::ChunkTooLarge { max },
             TooLong::File => Refusal::FileTooLong { max },

@@ -2,6 +2,7 @@
 //! compared with their checksums before anything is built on them.
 
 use super::{Refusal, Uploads};
+use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{Record, State, StoredFile, Unfinished};
 use crate::part::{Part, PartIndex};
@@ -68,6 +69,7 @@ impl Uploads {
             tracing::warn!(%id, count, "chunks did not survive the machine's last stop; they are missing again");
         }
         self.metadata.believe(id, lost).await?;
+        crash::point(Point::PartsCompared);
         self.entries.get(id).forget();
         Ok(())
     }

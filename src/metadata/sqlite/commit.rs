@@ -18,6 +18,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::{Access, BUSY_TIMEOUT, connect, failed, sqlite};
+use crate::crash::{self, Point};
 use crate::metadata::Error;
 
 /// How often the log's length is looked at.
@@ -226,7 +227,9 @@ impl Committer {
         if length(&self.log) < CHECKPOINT_BYTES || self.log_doubted.load(Ordering::SeqCst) {
             return Ok(());
         }
+        crash::point(Point::CheckpointUnbegun);
         self.noting_failure(pragma(beside, "wal_checkpoint(PASSIVE)"))?;
+        crash::point(Point::CheckpointMade);
         if length(&self.log) < RESTART_BYTES {
             return Ok(());
         }
@@ -247,6 +250,7 @@ impl Committer {
                 self.noting_failure(truncated)
             })
         };
+        crash::point(Point::LogEmptied);
         self.lead_and_wait();
         Ok(result?)
     }
@@ -256,6 +260,7 @@ impl Committer {
         let trusted = if durable { self.trust_log(writer) } else { Ok(()) };
         let committed =
             trusted.and_then(|()| self.noting_failure(try_commit(writer, &mut batch, durable)));
+        crash::point(Point::CommitMade);
         for step in batch {
             step.settle(committed.clone());
         }
@@ -278,6 +283,7 @@ impl Committer {
         // Holds the lock of writers: a command beside the server may be one, too.
         let _tx = Transaction::new(writer, TransactionBehavior::Immediate)?;
         rewrite(&self.log)?;
+        crash::point(Point::LogRewritten);
         self.log_doubted.store(false, Ordering::SeqCst);
         Ok(())
     }
@@ -309,6 +315,7 @@ fn try_commit(
     durable: bool,
 ) -> rusqlite::Result<()> {
     pragma(writer, if durable { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
+    crash::point(Point::CommitUnbegun);
     // Immediate: a deferred transaction that turns into a writer does not wait for another one.
     let tx = Transaction::new(writer, TransactionBehavior::Immediate)?;
     for step in batch {
@@ -318,6 +325,7 @@ fn try_commit(
         }
         tx.prepare_cached("RELEASE step")?.execute(())?;
     }
+    crash::point(Point::CommitPrepared);
     tx.commit()
 }
 
