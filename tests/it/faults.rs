@@ -6,6 +6,7 @@
 mod check;
 mod full;
 mod journal;
+mod points;
 mod power_loss;
 mod promises;
 mod reboot;

@@ -3,7 +3,8 @@
 //!
 //! It goes on from wherever it was refused or cut off, as the protocol says clients do.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::path::Path;
 
 use haversack::auth::{Caller, sign};
@@ -12,7 +13,7 @@ use haversack::ids::{UploadId, UserId};
 use serde_json::{Value, json};
 
 use super::rig::Rig;
-use crate::process::http::{Multipart, Reply, Request, download};
+use crate::process::http::{Multipart, Reply, Request, connect, download};
 use crate::process::ledger::Random;
 
 const UPLOAD: &str = "/api/v2/pm/upload/";
@@ -79,6 +80,8 @@ pub(crate) struct Upload {
     end: End,
     id: Option<String>,
     own_id: bool,
+    /// Whether the fields that place a chunk come behind it.
+    file_first: bool,
     /// Each with the length of the journal, bytes: before a request was sent, after a reply was received.
     events: Vec<(u64, Event)>,
 }
@@ -152,6 +155,7 @@ impl Upload {
         let mut upload = Self::of(sent, user, chunk_size, end);
         upload.own_id = random.flip();
         upload.id = upload.id.filter(|_| upload.own_id);
+        upload.file_first = random.below(3) == 0;
         upload
     }
 
@@ -167,6 +171,7 @@ impl Upload {
             end,
             id: Some(UploadId::random().to_string()),
             own_id: true,
+            file_first: false,
             events: Vec::new(),
         }
     }
@@ -281,14 +286,50 @@ impl Upload {
         let size = self.chunk_size.expect("sent in chunks");
         let begin = index * size;
         let end = self.sent.len().min(begin + size);
-        let mut form = Multipart::default()
+        let mut form = Multipart::default();
+        if self.file_first {
+            form = form.file("file", &self.sent[begin..end]);
+        }
+        form = form
             .field("partindex", index)
             .field("totalparts", self.count())
             .field("partbyteoffset", begin);
         if let Some(id) = &self.id {
             form = form.field("uuid", id);
         }
-        Request::upload(form.file("file", &self.sent[begin..end]))
+        if !self.file_first {
+            form = form.file("file", &self.sent[begin..end]);
+        }
+        Request::upload(form)
+    }
+
+    /// Begins to send more than belongs there in the place of the last chunk, and hangs up: the real one comes
+    /// later. Only with a uuid of its own.
+    pub(crate) fn overshoot(&self, host: &str) -> io::Result<()> {
+        let (true, Some(id), Some(size)) = (self.own_id, &self.id, self.chunk_size) else {
+            return Ok(());
+        };
+        let last = self.count() - 1;
+        let form = Multipart::default()
+            .field("uuid", id)
+            .field("partindex", last)
+            .field("totalparts", self.count())
+            .field("partbyteoffset", last * size)
+            .file("file", &vec![0xEE; 3 * size]);
+        let bytes = Request::upload(form).token(&self.token).bytes(host);
+        let mut stream = connect(host)?;
+        stream.write_all(&bytes[..bytes.len() - size])?;
+        stream.shutdown(Shutdown::Write)?;
+        let _ = stream.read(&mut [0]); // its end, or a refusal: all of it was read
+        Ok(())
+    }
+
+    /// Its bytes could not be kept, and the word of it may have been cut off.
+    pub(crate) fn may_begin_again(&mut self, rig: &Rig) {
+        let promised = self.promised(u64::MAX);
+        if promised.done_sent && promised.file.is_none() {
+            self.note(rig, Event::Reset);
+        }
     }
 
     fn count(&self) -> usize {
@@ -420,6 +461,7 @@ impl Upload {
         let promised = self.promised(u64::MAX);
         let kept = match promised.file {
             _ if promised.deleted => self.check_gone(host),
+            _ if promised.delete_sent && self.check_gone(host).is_ok() => Ok(()), // unanswered
             Some(file) => self.check_file(host, file, &promised),
             None => Ok(()),
         };

@@ -10,6 +10,7 @@ use std::time::Duration;
 use haversack::app::App;
 use haversack::clock::Clock;
 use haversack::config::{Config, Settings};
+use haversack::fsck;
 use haversack::ids::UserId;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{Listed, MetadataStore};
@@ -150,5 +151,7 @@ pub(crate) async fn sweep_and_look_for_leftovers(
     }
     let left = blobs.list_older_than(long_after).await.expect("listed");
     assert_eq!(left.len(), claimed, "files and their thumbnails");
+    let report = fsck::check(&records, &blobs, true, long_after).await.expect("looked");
+    assert!(report.clean, "{:?}", report.findings);
     app.uploads.close().await.expect("closed");
 }

@@ -85,6 +85,12 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it and waits for the line that says where it listens.
     pub(crate) fn start(command: &mut Command) -> Self {
+        Self::try_start(command)
+            .unwrap_or_else(|ended| panic!("the server does not start: {}", ended.stderr))
+    }
+
+    /// The same; gives what it said where it ended before that.
+    pub(crate) fn try_start(command: &mut Command) -> Result<Self, Ended> {
         let mut child = command.spawn().expect("the program starts");
         let (lines, more_lines) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
@@ -105,11 +111,16 @@ impl Server {
         let mut server =
             Self { child, host: String::new(), more_lines, stderr, readers: vec![out, err] };
         let Ok(line) = server.more_lines.recv_timeout(PATIENCE) else {
-            panic!("the server does not start: {}", server.wait().stderr);
+            return Err(server.wait());
         };
         let host = line.strip_prefix("listening on http://");
         server.host = host.unwrap_or_else(|| panic!("{line:?}")).to_owned();
-        server
+        Ok(server)
+    }
+
+    /// Whether it has not ended yet.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
     }
 
     /// How many descriptors it has open.
