@@ -179,7 +179,7 @@ impl Uploads {
 
     /// Expires uploads in which nothing was stored for their time to live; answers how many.
     pub async fn expire_idle(&self) -> Result<usize, Refusal> {
-        const BATCH: u32 = 50;
+        const BATCH: u32 = 2000;
         let now = self.clock.steady_unix_secs();
         let idle_since = now.saturating_sub(self.limits.upload_ttl.as_secs());
         let mut count = 0;

@@ -36,6 +36,9 @@ mod migrations {
 
 /// How long a connection waits for another one's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Uploads that expire in one transaction; other writers come in between. They are found many at a time, since that
+/// takes a look at all unfinished ones.
+const EXPIRED_AT_ONCE: usize = 50;
 /// Reading connections at most; they are made when they are needed and kept.
 const READERS: usize = 8;
 
@@ -276,7 +279,17 @@ impl MetadataStore for SqliteStore {
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        self.committer.submit_durable(move |tx| steps::expire(tx, &found, idle_since, now)).await
+        let mut expired = Vec::new();
+        for some in found.chunks(EXPIRED_AT_ONCE) {
+            let some = some.to_vec();
+            let step = move |tx: &Connection| steps::expire(tx, &some, idle_since, now);
+            match self.committer.submit_durable(step).await {
+                Ok(more) => expired.extend(more),
+                Err(error) if expired.is_empty() => return Err(error),
+                Err(_) => break, // those before are forgotten, which the caller must know; the next call fails
+            }
+        }
+        Ok(expired)
     }
 
     async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error> {

@@ -10,7 +10,7 @@ mod points;
 mod power_loss;
 mod promises;
 mod reboot;
-mod rig;
+pub(crate) mod rig;
 mod storage;
 
 /// A number from the environment, for trials of another length than that of a quick run.

@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod killing;
 mod large;
 pub(crate) mod ledger;
+mod many;
 mod nginx;
 mod page;
 pub(crate) mod program;

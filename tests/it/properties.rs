@@ -12,6 +12,7 @@ mod races;
 
 mod server;
 mod singles;
+mod sweeps;
 
 use proptest::test_runner::Config;
 

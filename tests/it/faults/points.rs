@@ -26,7 +26,7 @@ use crate::process::ledger::Random;
 use crate::process::program::{Ended, Server, haversack};
 
 /// Deaths at each point in a quick run.
-const CRASHES: u64 = 3;
+const CRASHES: u64 = 2;
 /// Trials at once.
 const WORKERS: usize = 2;
 /// So often clients come until the point must have been passed.

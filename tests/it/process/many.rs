@@ -1,0 +1,182 @@
+//! Very many unfinished uploads on record: the program is ready soon all the same, and when nobody goes on with
+//! them, one sweep removes them all.
+//!
+//! `HAVERSACK_TEST_RECORDS` sets how many; with it time limits count as they stand, else five times the room is
+//! left.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use haversack::app::App;
+use haversack::clock::Clock;
+use haversack::config::{Config, Settings};
+use haversack::ids::{BlobId, UploadId};
+use haversack::sweep;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, params};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::http::{Multipart, Request, download};
+use super::program::{SECRET, Server, serve, token};
+use crate::faults::rig::folder;
+
+const RECORDS: u64 = 2500;
+/// From its start to its first word that it is ready.
+const READY: Duration = Duration::from_secs(2);
+/// One sweep over all that was abandoned.
+const SWEPT: Duration = Duration::from_mins(1);
+/// Of so many uploads, where some are gone on with, one is.
+const LIVELY: u64 = 2;
+/// Of so many users they are.
+const USERS: u64 = 1000;
+/// Their first chunk.
+const FIRST: &[u8] = b"the first of two chunks, ";
+
+fn records() -> u64 {
+    let value = std::env::var("HAVERSACK_TEST_RECORDS").ok();
+    value.map_or(RECORDS, |value| value.parse().expect("a number"))
+}
+
+/// Five times the room in a quick run, where other tests run beside.
+fn within(limit: Duration) -> Duration {
+    if std::env::var("HAVERSACK_TEST_RECORDS").is_ok() { limit } else { limit * 5 }
+}
+
+async fn open(data_dir: &Path, clock: &Clock) -> std::sync::Arc<App> {
+    let settings = Settings {
+        data_dir: Some(data_dir.into()),
+        jwt_secret: Some(SECRET.parse().expect("long enough")),
+        ..Settings::default()
+    };
+    let config = Config::new(settings).expect("usable settings");
+    App::open(config, clock.clone()).await.expect("it opens")
+}
+
+/// A data directory with so many uploads of two chunks, the first of which is there. One in [`LIVELY`] was begun
+/// as long ago as the others, but gone on with `later` (seconds).
+struct Many {
+    dir: TempDir,
+    ids: Vec<UploadId>,
+}
+
+impl Many {
+    fn new(count: u64, later: u64) -> Self {
+        let dir = folder();
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let app = open(dir.path(), &Clock::system()).await;
+            app.uploads.close().await.expect("closed");
+        });
+        let ids = (0..count).map(|_| UploadId::random()).collect();
+        let many = Self { dir, ids };
+        many.fill(later);
+        many
+    }
+
+    fn database(&self) -> Connection {
+        Connection::open(self.dir.path().join("haversack.db")).expect("opened")
+    }
+
+    /// Leaves all of them in the database's log, as a process does that is killed.
+    fn fill(&self, later: u64) {
+        let mut database = self.database();
+        database.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
+        database.pragma_update(None, "wal_autocheckpoint", 0).expect("set");
+        let now = Clock::system().unix_secs();
+        let tx = database.transaction().expect("begun");
+        for (number, id) in (0..).zip(&self.ids) {
+            let blob = BlobId::random();
+            let path = self.dir.path().join("blobs").join(&blob.to_string()[..2]);
+            std::fs::write(path.join(blob.to_string()), FIRST).expect("written");
+            tx.prepare_cached(
+                "INSERT INTO uploads (id, user_id, state, role, blob, total_parts, created_at, changed_at)
+                 VALUES (?1, ?2, 0, 0, ?3, 2, ?4, ?4)",
+            )
+            .and_then(|mut insert| insert.execute(params![id, number % USERS + 1, blob, now - 60]))
+            .expect("begun");
+            let stored_at = if number % LIVELY == 0 { now + later } else { now - 60 };
+            tx.prepare_cached(
+                "INSERT INTO parts (upload, idx, offset, size, crc32, stored_at) VALUES (?, 0, 0, ?, ?, ?)",
+            )
+            .and_then(|mut insert| {
+                let (seq, crc32) = (tx.last_insert_rowid(), crc32fast::hash(FIRST));
+                insert.execute(params![seq, FIRST.len(), crc32, stored_at])
+            })
+            .expect("recorded");
+        }
+        tx.commit().expect("committed");
+    }
+
+    /// Starts the server and waits until it says that it is ready; how long that took.
+    fn ready(&self) -> (Server, Duration) {
+        let begun = Instant::now();
+        let server = Server::start(&mut serve(self.dir.path()));
+        let reply = Request::new("GET", "/health/ready").send(&server.host).expect("a reply");
+        assert_eq!(reply.status, 200);
+        (server, begun.elapsed())
+    }
+
+    /// Finishes one of them.
+    fn go_on(&self, server: &Server, number: usize) {
+        let (id, token) = (self.ids[number].to_string(), token((number as u64 % USERS + 1) as i64));
+        let form = Multipart::default()
+            .field("uuid", &id)
+            .field("partindex", 1)
+            .field("totalparts", 2)
+            .field("partbyteoffset", FIRST.len())
+            .file("file", b"and the second");
+        Request::upload(form).token(&token).send(&server.host).expect("a reply").ok();
+        let done = Request::done(&json!({"uuid": id})).token(&token);
+        let file = done.send(&server.host).expect("a reply").ok();
+        let served = download(&server.host, file["url"].as_str().expect("a link"));
+        let whole = b"the first of two chunks, and the second";
+        assert_eq!(served.expect("a reply").body, whole);
+    }
+}
+
+#[test]
+fn the_server_is_ready_soon_however_many_uploads_are_on_record() {
+    let many = Many::new(records(), 0);
+    let limit = within(READY);
+    for (number, boot) in ["the same", "another", "the same"].into_iter().enumerate() {
+        if boot == "another" {
+            // Now none of them is to be believed before it was compared.
+            let sql = "UPDATE store SET boot = 'an earlier one'";
+            many.database().execute(sql, ()).expect("changed");
+        }
+        let (server, took) = many.ready();
+        eprintln!("ready in {took:?} in {boot} boot");
+        assert!(took <= limit, "ready in {took:?} in {boot} boot");
+        let begun = Instant::now();
+        many.go_on(&server, number);
+        let took = begun.elapsed();
+        eprintln!("one went on in {took:?}");
+        assert!(took <= limit, "one went on in {took:?} in {boot} boot");
+        server.kill();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_sweep_removes_all_uploads_that_were_abandoned_and_no_other() {
+    const TTL: u64 = 8 * 24 * 3600;
+    let count = records() * LIVELY; // as many are abandoned, at least, as were asked for
+    let many = tokio::task::spawn_blocking(move || Many::new(count, TTL)).await.expect("made");
+    let clock = Clock::system();
+    let app = open(many.dir.path(), &clock).await;
+    clock.skip(Duration::from_secs(TTL));
+    let begun = Instant::now();
+    sweep::once(&app).await.expect("swept");
+    let took = begun.elapsed();
+    eprintln!("of {count} uploads all but one in {LIVELY} were swept in {took:?}");
+    assert!(took <= within(SWEPT), "{took:?}");
+    let left = |state: u32| -> u64 {
+        let sql = "SELECT count(*) FROM uploads WHERE state = ?";
+        many.database().query_row(sql, [state], |row| row.get(0)).expect("counted")
+    };
+    let lively = count.div_ceil(LIVELY);
+    assert_eq!((left(0), left(3)), (lively, count - lively), "going on, and expired");
+    let (_, blobs) = app.stores();
+    assert_eq!(blobs.list_older_than(u64::MAX).await.expect("listed").len() as u64, lively);
+    app.uploads.close().await.expect("closed");
+}
