@@ -11,6 +11,7 @@ mod errors;
 mod fields;
 mod files;
 mod forms;
+mod ghosts;
 mod hangups;
 mod limits;
 mod links;

@@ -67,6 +67,11 @@ impl Raw {
         timeout(PATIENCE, self.write(bytes)).await.expect("the server reads").unwrap();
     }
 
+    /// Sends to a server that may have closed; whether all went out.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        timeout(PATIENCE, self.write(bytes)).await.is_ok_and(|sent| sent.is_ok())
+    }
+
     /// Sends these bytes over and over, one at a time with a pause in between, until the server answers or
     /// closes; what it answered.
     pub(crate) async fn drip(&mut self, bytes: &[u8], pause: Duration) -> Option<Reply> {

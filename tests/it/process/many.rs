@@ -21,7 +21,7 @@ use super::http::{Multipart, Request, download};
 use super::program::{SECRET, Server, serve, token};
 use crate::faults::rig::folder;
 
-const RECORDS: u64 = 2500;
+const RECORDS: u64 = 5000;
 /// From its start to its first word that it is ready.
 const READY: Duration = Duration::from_secs(2);
 /// One sweep over all that was abandoned.
