@@ -12,7 +12,7 @@ use haversack::media::sniff;
 use haversack::storage::Patch;
 
 /// What is to be overwritten in a file.
-fn plan(bytes: &[u8]) -> Vec<Patch> {
+pub(crate) fn plan(bytes: &[u8]) -> Vec<Patch> {
     let media_type = sniff(bytes, None);
     patches(&mut Cursor::new(bytes), bytes.len() as u64, &media_type).unwrap()
 }

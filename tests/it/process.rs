@@ -17,4 +17,5 @@ mod secrets;
 mod settings;
 mod starting;
 mod stopping;
+mod upgrade;
 mod upkeep;
