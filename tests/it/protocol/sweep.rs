@@ -185,6 +185,44 @@ async fn files_that_no_message_shows_are_removed_where_the_operator_says_so() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_forward_collects_no_upload_and_no_file_that_is_in_use() {
+    let settings = Settings {
+        upload_ttl: Some("1h".parse().unwrap()),
+        unattached_ttl: Some("1h".parse().unwrap()),
+        ..Settings::default()
+    };
+    for jump in [3600, 30 * DAY] {
+        let server = Server::with(settings.clone()).await;
+        server.skip(3601); // past the first hour, in which nothing expires
+        let user = server.user(1);
+        let (uuid, file) = (user.begin(3, "abc").await, user.store_any().await);
+        server.clock.set_forward(std::time::Duration::from_secs(jump));
+        server.sweep().await;
+        let user = server.user(1); // with a token of the new time
+        user.upload(Form::chunk(1, 3, "def").uuid(&uuid)).await.ok();
+        server.skip(3000);
+        server.sweep().await;
+        user.file(&file).await.ok();
+        user.upload(Form::chunk(2, 3, "ghi").uuid(&uuid)).await.ok();
+        assert_eq!(user.finish(&uuid).await, "abcdefghi");
+    }
+}
+
+#[tokio::test]
+async fn what_is_abandoned_after_a_clock_was_set_forward_expires_by_the_new_time() {
+    let server = Server::start().await;
+    server.clock.set_forward(std::time::Duration::from_secs(30 * DAY));
+    let user = server.user(1);
+    let uuid = user.begin(2, "abc").await;
+    server.skip(8 * DAY - 60);
+    server.sweep().await;
+    user.status(&uuid).await.ok();
+    server.skip(31 * DAY); // the jump counts once, and not against it
+    server.sweep().await;
+    user.status(&uuid).await.refused(410, "expired");
+}
+
+#[tokio::test]
 async fn a_clock_that_is_set_forward_makes_nothing_older() {
     let server = Server::start().await;
     let user = server.user(1);
