@@ -1,0 +1,108 @@
+"""What is read from the machine: who uses how much processor time and memory, and what machine it is.
+
+Refuses to know servers and loads.
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+SERVER_CORE, LOAD_CORE = "0", "1"
+
+
+def tree(root):
+    """A process and all its descendants."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue  # gone meanwhile
+            parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+    found = [root]
+    for process in found:
+        found += [child for child, parent in parents.items() if parent == process]
+    return found
+
+
+def cpu_seconds(processes):
+    """User and system time of whole processes, ended threads included, in nanosecond steps (clock_getcpuclockid(3))."""
+    return sum(time.clock_gettime((~process << 3) | 2) for process in processes)
+
+
+def machine_cpu_seconds():
+    """What all cores have worked so far, the kernel's own threads included; in steps of 10 ms."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    user, nice, system, _idle, _wait, irq, softirq, _steal = map(int, fields)
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def forget_peak(processes):
+    """From now on peak_bytes counts anew (proc(5), clear_refs)."""
+    for process in processes:
+        Path(f"/proc/{process}/clear_refs").write_text("5")
+
+
+def peak_bytes(processes):
+    return sum(_status(process, "VmHWM") for process in processes)
+
+
+def resident_bytes(processes):
+    return sum(_status(process, "VmRSS") for process in processes)
+
+
+def _status(process, key):
+    text = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(rf"^{key}:\s+(\d+) kB$", text, re.M)[1]) * 1024
+
+
+def emptied(folder):
+    """The folder, anew, with nothing of what was in it waiting to be written."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.sync()
+    return folder
+
+
+def touch_memory(folder, size):
+    """Fills the page cache once: a virtual machine's first touch of its memory costs several times as much."""
+    block = bytes(1 << 20)
+    path = folder / "touched"
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(size >> 20):
+            file.write(block)
+    path.unlink()
+
+
+def sync_ms(folder, times=40):
+    """How long this disk takes to make 4 KiB safe, at the median: no durable reply can be faster."""
+    path, taken = folder / "synced", []
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(times):
+            begun = time.perf_counter()
+            file.write(bytes(4096))
+            os.fdatasync(file.fileno())
+            taken.append(time.perf_counter() - begun)
+    path.unlink()
+    return sorted(taken)[times // 2] * 1e3
+
+
+def describe(folder):
+    """The machine in a few words."""
+    cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    kind = subprocess.run(
+        ["stat", "--file-system", "--format=%T", folder], capture_output=True, text=True, check=True
+    )
+    return {
+        "processor": cpu[1] if cpu else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "kernel": platform.release().split("-")[0],
+        "file_system": kind.stdout.strip(),
+        "sync_ms": sync_ms(folder),
+    }
