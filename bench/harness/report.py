@@ -1,2 +1,159 @@
-def brief(run): return {k:(round(v,4) if isinstance(v,float) else v) for k,v in run.items()}
-def text(r): return ""
+"""Medians, ratios and targets of a run's raw results; tables for people. Refuses to know how they were measured."""
+
+from statistics import median
+
+from . import plot
+from .targets import targets
+
+BEGIN, END = "<!-- bench/run writes from here -->", "<!-- to here -->"
+TITLES = {
+    "small8": "200 KiB chunks, 8 uploads at once, files of 16 MB",
+    "large2": "5 MiB chunks, 2 uploads at once, files of 84 MB",
+    "small1": "200 KiB chunks, one upload at a time, files of 16 MB",
+    "sustained": "200 KiB chunks, 8 uploads at once, 8 GiB without a pause",
+    "finish64": "Finish of 64 MB, sent in chunks of 200 KiB",
+    "finish1000": "Finish of 1 GB, sent in chunks of 5 MiB",
+    "crowd": "1,000 uploads at once, each held in the middle of a chunk",
+    "records": "200 KiB chunks, one upload at a time, with 1,000,000 finished files and 10,000 unfinished uploads on record",
+    "workers2": "200 KiB chunks, 8 uploads at once; both cores for server and load",
+    "download": "Download of a file of 512 MiB, 4 clients; ranges of 1 MiB",
+}
+UPLOADS = ["MB/s", "CPU s/GB", "least - most", "x floor", "chunk p50", "p99", "longest", "done p50", "p99", "peak MB"]
+DONES = ["done p50 ms", "p99", "longest", "read MB", "written MB"]
+
+
+class Figures:
+    """The runs of one file of raw results, asked for by work and variant."""
+
+    def __init__(self, results):
+        self.results, self._runs = results, {}
+        for run in results["runs"]:
+            self._runs.setdefault((run["work"], run["variant"]), {})[run["round"]] = run
+
+    def variants(self, work):
+        return list(dict.fromkeys(run["variant"] for run in self.results["runs"] if run["work"] == work))
+
+    def all(self, work, variant, figure):
+        """A figure of each round; figures are functions of a run. Rounds without it are left out."""
+        found = (figure(run) for run in self._runs.get((work, variant), {}).values())
+        return [value for value in found if value is not None]
+
+    def median(self, work, variant, figure):
+        values = self.all(work, variant, figure)
+        return median(values) if values else None
+
+    def ratio(self, work, variant, other, figure, other_work=None):
+        """The median of the ratios of each round; none unless both were measured."""
+        ours, theirs = self._runs.get((work, variant), {}), self._runs.get((other_work or work, other), {})
+        ratios = [figure(ours[number]) / figure(theirs[number]) for number in ours.keys() & theirs.keys() if figure(theirs[number])]
+        return median(ratios) if ratios else None
+
+
+def speed(run):
+    return run["bytes"] / run["seconds"] / 1e6 if "bytes" in run else None
+
+
+def cpu(run):
+    return run["cpu"] / run["bytes"] * 1e9 if run.get("bytes") else None
+
+
+def peak(run):
+    return run["peak"] / 1e6
+
+
+def timing(kind, which):
+    """A figure such as the p50 of chunks, ms."""
+    return lambda run: (run.get(kind) or {}).get(which)
+
+
+def plain(key, scale=1.0):
+    return lambda run: run[key] / scale if key in run else None
+
+
+def brief(run):
+    """A run in a line, to watch the measuring go."""
+    if "held" in run:
+        return f"{run['each'] / 1024:6.0f} KiB each over {run['base'] / 2**20:.1f} MiB"
+    kind = "chunk_ms" if "chunk_ms" in run else "reply_ms"
+    line = f"{speed(run):6.0f} MB/s {cpu(run):7.3f} CPU s/GB   p50 {number(timing(kind, 'p50')(run))} ms, longest {number(timing(kind, 'max')(run))} ms"
+    if run.get("done_ms"):
+        line += f", done {number(run['done_ms']['p50'])} ms"
+    return line + (f"   LOAD AT {run['load_share']:.0%}" if run["load_share"] > 0.9 else "")
+
+
+def number(value):
+    """Three digits, as far as there is something to say."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
+
+
+def text(results):
+    """Everything as Markdown."""
+    figures = Figures(results)
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(results["versions"].items()))
+    about = results["machine"]
+    lines = [
+        f"{results['date']}, medians of {results['rounds']} round{'s' * (results['rounds'] > 1)}. {about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB,"
+        f" Linux {about['kernel']}, {about['file_system']}; a sync of 4 KiB takes this disk {number(about['sync_ms'])} ms;"
+        f" before the start other programs used {about['busy']:.0%} of the cores. {versions}.",
+        "",
+    ]
+    lines += [f"Missing: {name}: {reason}." for name, reason in results["missing"].items()]
+    lines += [f"Failed: {work}, {variant}, round {number}: {reason}." for number, work, variant, reason in results["failed"]]
+    lines += ["", "### Targets", "", *_table(["work", "target", "measured", "met"], targets(figures)), ""]
+    for work, title in TITLES.items():
+        if variants := figures.variants(work):
+            lines += [f"### {title}", "", *_work(figures, work, sorted(variants, key=_rank)), ""]
+    return "\n".join(lines)
+
+
+def write(results, root):
+    """Puts tables and plot where BENCHMARKS.md has room for them."""
+    path = root / "BENCHMARKS.md"
+    before, _, rest = path.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    picture = "![CPU time per GB and time of a chunk](bench/plot.svg)"
+    path.write_text(f"{before}{BEGIN}\n\n{picture}\n\n{text(results)}\n{END}{after}")
+    (root / "bench/plot.svg").write_text(plot.svg(Figures(results), cpu, timing("chunk_ms", "p50")))
+
+
+def _rank(variant):
+    order = ["floor", "haversack", "empty", "full", "1", "2", "rustus", "tusd", "nginx", "tus-node", "django"]
+    return next((place for place, name in enumerate(order) if variant.startswith(name)), len(order)), variant
+
+
+def _work(figures, work, variants):
+    if work == "crowd":
+        shown = [plain("uploads"), plain("completed"), plain("cold", 2**20), plain("base", 2**20), plain("each", 1024), plain("peak", 2**20)]
+        heads = ["uploads", "completed", "fresh MiB", "base MiB", "KiB each", "peak MiB"]
+    elif work.startswith("finish"):
+        shown = [timing("done_ms", "p50"), timing("done_ms", "p99"), timing("done_ms", "max"), plain("done_read", 1e6), plain("done_written", 1e6)]
+        heads = DONES
+    elif work == "download":
+        shown = [speed, cpu, timing("reply_ms", "p50"), timing("reply_ms", "p99"), peak]
+        heads = ["MB/s", "CPU s/GB", "p50 ms", "p99", "peak MB"]
+    elif work in ("records", "workers2"):
+        shown = [speed, cpu, timing("chunk_ms", "p50"), timing("chunk_ms", "p99"), timing("chunk_ms", "max"), peak, plain("started")]
+        heads = ["MB/s", "CPU s/GB", "chunk p50 ms", "p99", "longest", "peak MB", "start-up s"]
+    else:
+        return _uploads(figures, work, variants)
+    rows = [[variant, *(number(figures.median(work, variant, figure)) for figure in shown)] for variant in variants]
+    return _table(["", *heads], rows)
+
+
+def _uploads(figures, work, variants):
+    rows = []
+    for variant in variants:
+        spread = figures.all(work, variant, cpu)
+        shown = [timing("chunk_ms", which) for which in ("p50", "p99", "max")] + [timing("done_ms", which) for which in ("p50", "p99")]
+        rows.append([
+            variant, number(figures.median(work, variant, speed)), number(figures.median(work, variant, cpu)),
+            f"{number(min(spread))} - {number(max(spread))}", number(figures.ratio(work, variant, "floor", cpu)),
+            *(number(figures.median(work, variant, figure)) for figure in [*shown, peak]),
+        ])  # fmt: skip
+    return _table(["times in ms", *UPLOADS], rows)
+
+
+def _table(heads, rows):
+    return [f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows]]

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from . import machine, peers
 
+# What the server that was started last has to say.
+LOG = peers.PEERS / "server.log"
 SECRET = "a secret for measuring only, 32 bytes"
 NGINX = """
 daemon off; worker_processes 1; error_log stderr error; pid {folder}/nginx.pid; {user}
@@ -72,6 +74,8 @@ class Servers:
         self.versions, self.missing, self._peers = {}, {}, {}
 
     def install(self, names):
+        """Gets those of the named servers ready that are not ours."""
+        peers.PEERS.mkdir(exist_ok=True)
         wanted = {"rustus": peers.rustus, "tusd": peers.tusd, "nginx": peers.nginx, "tus-node": peers.tus_node, "django": peers.django}
         for name in [name for name in wanted if name in names]:
             try:
@@ -141,10 +145,13 @@ def _base64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
-def _spawn(command, cores, environment, **options):
+def _spawn(command, cores, environment, stdout, **options):
     pinned = ["taskset", "--cpu-list", cores] + [str(word) for word in command]
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("HAVERSACK_")}
-    return subprocess.Popen(pinned, env=inherited | environment, stdin=subprocess.DEVNULL, **options)
+    with open(LOG, "wb") as log:
+        return subprocess.Popen(
+            pinned, env=inherited | environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=log, **options
+        )
 
 
 def _announced(command, cores, environment, dialect, path):
@@ -155,7 +162,7 @@ def _announced(command, cores, environment, dialect, path):
     taken = time.perf_counter() - begun
     if not line.startswith("listening on http://"):
         process.kill()
-        raise RuntimeError(f"{Path(command[0]).name} said {line!r} instead of where it listens")
+        raise RuntimeError(f"{Path(command[0]).name} does not say where it listens: {_last_words()}")
     return Server(process, line.split("//")[1].strip(), dialect, path, taken)
 
 
@@ -170,7 +177,11 @@ def _probed(command, cores, environment, port, dialect, path):
         except OSError:
             time.sleep(0.01)
     process.kill()
-    raise RuntimeError(f"{Path(str(command[0])).name} does not listen")
+    raise RuntimeError(f"{Path(command[0]).name} does not listen: {_last_words()}")
+
+
+def _last_words():
+    return (LOG.read_text(errors="replace").strip().splitlines() or ["no message"])[-1]
 
 
 def _free_port():

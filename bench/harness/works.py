@@ -67,6 +67,7 @@ class Works:
     def _crowd(self, variant):
         count = 100 if self.quick else 1000
         with self.servers.start(variant, self._folder(), clients=count) as server:
+            cold = machine.resident_bytes(server.processes())
             job = {"kind": "crowd", "target": server.target(), "uploads": count, "chunk": SMALL, "chunks": 3}
             with Load(self.load, job | {"uploads": 16}) as load:  # so that nothing is done for the first time below
                 self._held(load, server, job["chunks"])
@@ -77,7 +78,8 @@ class Works:
                 held = self._held(load, server, job["chunks"])
                 result = load.result()
             peak = machine.peak_bytes(server.processes())
-        return result | {"uploads": count, "base": base, "held": held, "peak": peak, "each": (held - base) / count}
+        each = (held - base) / count
+        return result | {"uploads": count, "cold": cold, "base": base, "held": held, "peak": peak, "each": each}
 
     @staticmethod
     def _held(load, server, chunks):
@@ -93,7 +95,7 @@ class Works:
     def _records(self, variant):
         folder = self._folder()
         if variant == "full":
-            shutil.copytree(self._filled(), folder, dirs_exist_ok=True)
+            shutil.copytree(self._filled(), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock"))
         with self.servers.start("haversack-finish", folder) as server:
             started = server.started_seconds
             return measured(self.load, self._job(server, SMALL, 1, 80 * SMALL, GB), server) | {"started": started}
@@ -105,7 +107,7 @@ class Works:
             folder.mkdir(parents=True)
             with self.servers.start("haversack-finish", folder) as server:
                 templates = records.make_templates(server)
-            [database] = [path for path in (folder / "data").iterdir() if path.suffix in (".db", ".sqlite", ".sqlite3")]
+            database = folder / "data/haversack.db"
             scale = 100 if self.quick else 1
             counts = records.multiply(database, templates, 1_000_000 // scale, 10_000 // scale)
             print(f"records: {counts[1]} finished, {counts[0]} unfinished, {database.stat().st_size // MB} MB", flush=True)
