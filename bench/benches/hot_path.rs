@@ -1,0 +1,100 @@
+//! Micro-benchmarks of what every chunk goes through: `cargo bench -p haversack-bench`. For looking into a
+//! difference that `bench/run` shows, not for figures.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use divan::Bencher;
+use divan::counter::BytesCount;
+use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::metadata::sqlite::SqliteStore;
+use haversack::metadata::{MetadataStore, NewPart, NewUpload, Recorded, UnfinishedCap};
+use haversack::part::{Declaration, Layout, Part, place};
+use haversack::storage::Durability;
+use haversack::wire::multipart::{Boundary, Event, Limits, Parser};
+
+const CHUNK_BYTES: usize = 200 * 1024;
+const CHUNK: u64 = CHUNK_BYTES as u64;
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = [16, 64, 96, 256])]
+fn parse_a_chunk_in_frames_of_kib(bencher: Bencher, frame_kib: usize) {
+    let head =
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"clip.mp4\"\r\n\r\n";
+    let data: Vec<u8> =
+        (0..CHUNK).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+    let body = Bytes::from([head.as_bytes(), &data, b"\r\n--b--\r\n"].concat());
+    let boundary = Boundary::from_content_type("multipart/form-data; boundary=b").expect("valid");
+    bencher
+        .counter(BytesCount::new(CHUNK))
+        .bench_local(|| parse(&body, &boundary, frame_kib * 1024));
+}
+
+fn parse(body: &Bytes, boundary: &Boundary, frame: usize) -> usize {
+    let mut parser = Parser::new(boundary, Limits::default());
+    let mut frames = (0..body.len()).step_by(frame);
+    let mut bytes = 0;
+    loop {
+        match parser.next_event().expect("well-formed") {
+            Event::NeedData => match frames.next() {
+                Some(at) => parser.feed(body.slice(at..body.len().min(at + frame))),
+                None => parser.finish(),
+            },
+            Event::Data(data) => bytes += data.len(),
+            Event::Head(_) | Event::PartEnd => {}
+            Event::End => return bytes,
+        }
+    }
+}
+
+#[divan::bench(args = [1, 50, 5000])]
+fn place_the_next_of_parts(bencher: Bencher, stored: u32) {
+    let mut layout = Layout::new(stored + 2);
+    for index in 0..stored {
+        layout.insert(index, part(index));
+    }
+    let declared = Declaration {
+        index: stored,
+        total_parts: Some(stored + 2),
+        total_size: None,
+        offset: None,
+        size: None,
+        content_range: None,
+    };
+    bencher
+        .bench_local(|| place(divan::black_box(&declared), &layout, Some(CHUNK)).expect("a place"));
+}
+
+/// One at a time: what a lone upload waits for. At `process`, so without the disk.
+#[divan::bench]
+fn record_a_part(bencher: Bencher) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open_with(folder.path(), Durability::Process).expect("a database");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let id = UploadId::random();
+    let new = NewUpload {
+        id,
+        user: UserId(1),
+        blob: BlobId::random(),
+        total_parts: u32::MAX,
+        filename: None,
+        declared_type: None,
+        parent: None,
+    };
+    let cap = UnfinishedCap { max: 100, idle_since: 0 };
+    runtime.block_on(store.begin_upload(new, cap, 0)).expect("begun");
+    let next = AtomicU32::new(0);
+    bencher.bench_local(|| {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        let new = NewPart { index, part: part(index), total_size: None, even_size: None };
+        let recorded = runtime.block_on(store.record_part(id, new, 0)).expect("recorded");
+        assert_eq!(recorded, Recorded::Stored);
+    });
+}
+
+fn part(index: u32) -> Part {
+    Part { offset: u64::from(index) * CHUNK, size: CHUNK, crc32: index }
+}
