@@ -67,7 +67,7 @@ def timing(kind, which):
 
 
 def plain(key, scale=1.0):
-    return lambda run: run[key] / scale if key in run else None
+    return lambda run: None if run.get(key) is None else run[key] / scale
 
 
 def brief(run):

@@ -3,6 +3,7 @@
 Refuses to know medians and tables.
 """
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -53,7 +54,7 @@ class Works:
         return {
             "kind": "uploads", "target": server.target(), "clients": clients, "chunk": chunk, "file": file,
             "warmup": min(file, 256 * MB), "bytes": size, "seconds": seconds,
-            "watched": server.process.pid if watched else None,
+            "watched": server.process.pid if watched and server.dialect == "haversack" else None,
         }  # fmt: skip
 
     def _uploads(self, *shape, **more):
@@ -96,6 +97,7 @@ class Works:
         folder = self._folder()
         if variant == "full":
             shutil.copytree(self._filled(), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock"))
+            os.sync()
         with self.servers.start("haversack-finish", folder) as server:
             started = server.started_seconds
             return measured(self.load, self._job(server, SMALL, 1, 80 * SMALL, GB), server) | {"started": started}
@@ -133,6 +135,7 @@ class Works:
                 "kind": "download", "address": server.address, "link": link, "size": size, "clients": 4,
                 "range": MIB if kind == "ranges" else None, "seconds": 0.5 if self.quick else 3,
             }  # fmt: skip
+            os.sync()
             return measured(self.load, job, server)
 
     def _store(self, server, size):

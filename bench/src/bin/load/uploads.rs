@@ -40,9 +40,9 @@ pub(crate) struct Outcome {
     chunk_ms: Option<Summary>,
     done_ms: Option<Summary>,
     /// The most that the watched process handed to read calls during one done, bytes.
-    done_read: u64,
+    done_read: Option<u64>,
     /// The same of write calls.
-    done_written: u64,
+    done_written: Option<u64>,
 }
 
 pub(crate) fn run(job: &Job) -> io::Result<Outcome> {
@@ -90,8 +90,8 @@ struct Done {
     files: u64,
     chunks: Timings,
     dones: Timings,
-    read: u64,
-    written: u64,
+    read: Option<u64>,
+    written: Option<u64>,
 }
 
 fn phase(clients: &mut [Client], budget: &Budget) -> io::Result<Done> {
@@ -163,8 +163,8 @@ impl<'a> Client<'a> {
         done.dones.push(begun.elapsed());
         if let (Some(before), Some(process)) = (before, self.job.watched) {
             let after = traffic(process)?;
-            done.read = done.read.max(after.0 - before.0);
-            done.written = done.written.max(after.1 - before.1);
+            done.read = done.read.max(Some(after.0 - before.0));
+            done.written = done.written.max(Some(after.1 - before.1));
         }
         Ok(())
     }
