@@ -4,7 +4,10 @@
 
 use std::io::{self, Error, ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
+/// A server that says nothing for so long has failed.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// How a body in chunks ends; good enough for replies of a few words.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
@@ -38,9 +41,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        Ok(Self { address, stream, buffer: vec![0; 64 * 1024] })
+        Ok(Self { address, stream: connect(address)?, buffer: vec![0; 256 * 1024] })
     }
 
     /// Sends the slices one after the other and reads the reply.
@@ -81,8 +82,7 @@ impl Connection {
             }
         }
         if reply.closes {
-            self.stream = TcpStream::connect(self.address)?;
-            self.stream.set_nodelay(true)?;
+            self.stream = connect(self.address)?;
         }
         Ok(reply)
     }
@@ -153,6 +153,13 @@ impl Head {
         }
         Ok(head)
     }
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 fn invalid(what: &str) -> Error {
