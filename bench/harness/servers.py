@@ -19,6 +19,7 @@ from . import machine, peers
 
 # What the server that was started last has to say.
 LOG = peers.PEERS / "server.log"
+FLOORS = {"floor": "threads", "floor-epoll": "epoll"}
 SECRET = "a secret for measuring only, 32 bytes"
 NGINX = """
 daemon off; worker_processes 1; error_log stderr error; pid {folder}/nginx.pid; {user}
@@ -84,8 +85,8 @@ class Servers:
                 self.missing[name] = str(reason)
 
     def start(self, name, folder, cores=machine.SERVER_CORE, clients=8, environment=()):
-        if name == "floor":
-            return _announced([self.programs / "floor", folder], cores, {}, "floor", "/")
+        if name in FLOORS:
+            return _announced([self.programs / "floor", folder, FLOORS[name]], cores, {}, "floor", "/")
         if name.startswith("haversack-"):
             return self._haversack(name.removeprefix("haversack-"), folder, cores, clients, dict(environment))
         return getattr(self, "_" + name.replace("-", "_"))(self._peers[name], folder, cores)

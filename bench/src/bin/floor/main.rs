@@ -1,0 +1,29 @@
+//! The floor: what receiving a chunk and writing it at its offset costs when nothing else is done. It refuses to
+//! know forms, records, tokens and hostile clients: `bench/run` compares servers with it and nothing else should
+//! run it.
+//!
+//! `floor FOLDER threads` has a thread for each connection, `floor FOLDER epoll` one for all. `PUT /NAME` with
+//! `Content-Length` and `Content-Range: bytes FIRST-LAST/TOTAL` writes the body into FOLDER/NAME at FIRST.
+
+mod epoll;
+mod request;
+mod threads;
+
+use std::io;
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+/// Of the buffer between socket and file.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+fn main() -> io::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = PathBuf::from(arguments.next().ok_or_else(|| io::Error::other("which folder?"))?);
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("listening on http://{}", listener.local_addr()?);
+    match arguments.next().as_deref() {
+        Some("threads") => threads::serve(&listener, &folder),
+        Some("epoll") => epoll::serve(&listener, &folder),
+        _ => Err(io::Error::other("threads or epoll?")),
+    }
+}

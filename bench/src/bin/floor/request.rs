@@ -1,0 +1,104 @@
+//! What is the same however connections are waited for: heads, files, the reply. It refuses to read from sockets.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Error, ErrorKind, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+/// More than any head of the load has.
+const MAX_HEAD_BYTES: usize = 4096;
+
+/// A connection's state: the file it wrote to last, and the request under way.
+#[derive(Default)]
+pub(crate) struct Exchange {
+    file: Option<(String, File)>,
+    /// What is still to come of the body, bytes; none between requests.
+    missing: Option<u64>,
+    /// Where the next byte goes.
+    offset: u64,
+}
+
+impl Exchange {
+    /// How many bytes to read at most, so that nothing of a later request comes with them.
+    pub(crate) fn room(&self) -> usize {
+        self.missing.map_or(usize::MAX, |missing| usize::try_from(missing).unwrap_or(usize::MAX))
+    }
+
+    /// Takes what was read, a whole head at least, and replies once the body is complete.
+    pub(crate) fn take(
+        &mut self,
+        read: &[u8],
+        stream: &mut TcpStream,
+        folder: &Path,
+    ) -> io::Result<()> {
+        let body = if self.missing.is_none() { &read[self.begin(read, folder)?..] } else { read };
+        let (Some((_, file)), Some(missing)) = (&self.file, &mut self.missing) else {
+            return Err(invalid("no request"));
+        };
+        file.write_all_at(body, self.offset)?;
+        self.offset += body.len() as u64;
+        *missing -= body.len() as u64;
+        if *missing == 0 {
+            self.missing = None;
+            stream.write_all(REPLY)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a head and opens its file; says where the body begins.
+    fn begin(&mut self, read: &[u8], folder: &Path) -> io::Result<usize> {
+        let searched = &read[..read.len().min(MAX_HEAD_BYTES)];
+        let end = searched
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .ok_or_else(|| invalid("the head came in pieces"))?;
+        let head = Head::parse(&read[..end])?;
+        if self.file.as_ref().is_none_or(|(name, _)| name != head.name) {
+            let path = folder.join(head.name);
+            let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            self.file = Some((head.name.to_owned(), file));
+        }
+        (self.missing, self.offset) = (Some(head.length), head.offset);
+        Ok(end + 4)
+    }
+}
+
+struct Head<'a> {
+    name: &'a str,
+    offset: u64,
+    /// Of the body, bytes.
+    length: u64,
+}
+
+impl<'a> Head<'a> {
+    fn parse(head: &'a [u8]) -> io::Result<Self> {
+        let text = std::str::from_utf8(head).map_err(|_| invalid("the head is not text"))?;
+        let mut lines = text.split("\r\n");
+        let name = lines
+            .next()
+            .and_then(|line| line.strip_prefix("PUT /"))
+            .and_then(|line| line.split(' ').next())
+            .filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+            .ok_or_else(|| invalid("PUT /NAME is all there is"))?;
+        let (mut length, mut offset) = (None, None);
+        for (key, value) in lines.filter_map(|line| line.split_once(": ")) {
+            if key.eq_ignore_ascii_case("content-length") {
+                length = value.parse().ok();
+            } else if key.eq_ignore_ascii_case("content-range") {
+                let range = value.strip_prefix("bytes ").and_then(|range| range.split_once('-'));
+                offset = range.and_then(|(first, _)| first.parse().ok());
+            }
+        }
+        Ok(Self {
+            name,
+            offset: offset.ok_or_else(|| invalid("Content-Range is missing"))?,
+            length: length.ok_or_else(|| invalid("Content-Length is missing"))?,
+        })
+    }
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::InvalidData, message)
+}

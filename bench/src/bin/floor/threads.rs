@@ -1,0 +1,35 @@
+//! A thread for each connection, which reads and writes and waits by itself. It refuses to know heads.
+
+use std::io::{self, Read};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::thread;
+
+use crate::BUFFER_BYTES;
+use crate::request::Exchange;
+
+pub(crate) fn serve(listener: &TcpListener, folder: &Path) -> io::Result<()> {
+    for stream in listener.incoming() {
+        let (stream, folder) = (stream?, folder.to_owned());
+        thread::spawn(move || {
+            if let Err(error) = connection(stream, &folder) {
+                eprintln!("{error}");
+            }
+        });
+    }
+    Ok(())
+}
+
+fn connection(mut stream: TcpStream, folder: &Path) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut exchange = Exchange::default();
+    loop {
+        let most = exchange.room().min(BUFFER_BYTES);
+        let count = stream.read(&mut buffer[..most])?;
+        if count == 0 {
+            return Ok(());
+        }
+        exchange.take(&buffer[..count], &mut stream, folder)?;
+    }
+}
