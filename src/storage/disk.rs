@@ -156,12 +156,14 @@ impl BlobStore for DiskStore {
             .truncate(false)
             .mode(0o600)
             .open(self.path(blob))?;
+        self.writeback.reserve(blob, &file, offset);
         let mut next_look = LOOK_EVERY;
         // Written inline: into the page cache this costs less than handing the frame to another thread.
         crash::point(Point::BlobOpened);
         let write = |frame: &[u8], at| {
             if at >= next_look {
                 self.keep_some_free()?;
+                self.writeback.reserve(blob, &file, offset + at);
                 next_look = at + LOOK_EVERY;
             }
             file.write_all_at(frame, offset + at)?;
@@ -384,10 +386,8 @@ fn seal(path: &Path, shard: &Path, size: u64, options: DiskOptions) -> Result<()
         let error = io::Error::new(io::ErrorKind::UnexpectedEof, message);
         return Err(SealError::Lost(error));
     }
-    if length > size {
-        file.set_len(size)?; // left by a sender that was cut off behind the end
-        crash::point(Point::BlobCut);
-    }
+    file.set_len(size)?; // also gives back what was reserved behind the end, or left there by a sender cut off
+    crash::point(Point::BlobCut);
     if let Some(group) = options.group {
         fchown(&file, None, Some(group.0))?;
         file.set_permissions(Permissions::from_mode(0o640))?;

@@ -30,13 +30,20 @@ const RESTART_BYTES: u64 = 64 << 20;
 
 pub(super) struct Committer {
     pending: Mutex<Vec<Box<dyn Step>>>,
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     log: PathBuf,
     /// Whether a sync of the log has failed, or may have in an earlier process: then what can be read of it
     /// need not be on the disk, and no later sync would say so ([`Committer::trust_log`]).
     log_doubted: AtomicBool,
     /// Dropping the sender stops the checkpoint thread.
     checkpoints: Mutex<Option<mpsc::Sender<()>>>,
+}
+
+/// The connection that writes.
+struct Writer {
+    connection: Connection,
+    /// Whether its commits would survive power loss. Setting that anew compiles a statement.
+    full: bool,
 }
 
 /// One step of the business within a shared transaction.
@@ -132,7 +139,7 @@ impl Committer {
     pub(super) fn new(writer: Connection, path: &Path) -> Arc<Self> {
         Arc::new(Self {
             pending: Mutex::default(),
-            writer: Mutex::new(writer),
+            writer: Mutex::new(Writer { connection: writer, full: false }), // as it was opened
             log: log_path(path),
             log_doubted: AtomicBool::new(true),
             checkpoints: Mutex::default(),
@@ -233,7 +240,7 @@ impl Committer {
         if length(&self.log) < RESTART_BYTES {
             return Ok(());
         }
-        let result = self.noting_failure(truncate_log(&lock(&self.writer)));
+        let result = self.noting_failure(truncate_log(&lock(&self.writer).connection));
         self.lead_and_wait();
         result
     }
@@ -246,7 +253,7 @@ impl Committer {
             let mut writer = lock(&self.writer);
             self.trust_log(&mut writer).and_then(|()| {
                 let truncated =
-                    pragma(&writer, "synchronous = FULL").and_then(|()| truncate_log(&writer));
+                    writer.promise(true).and_then(|()| truncate_log(&writer.connection));
                 self.noting_failure(truncated)
             })
         };
@@ -255,11 +262,11 @@ impl Committer {
         Ok(result?)
     }
 
-    fn commit(&self, writer: &mut Connection, mut batch: Vec<Box<dyn Step>>) {
+    fn commit(&self, writer: &mut Writer, mut batch: Vec<Box<dyn Step>>) {
         let durable = batch.iter().any(|step| step.durable());
         let trusted = if durable { self.trust_log(writer) } else { Ok(()) };
         let committed =
-            trusted.and_then(|()| self.noting_failure(try_commit(writer, &mut batch, durable)));
+            trusted.and_then(|()| self.noting_failure(writer.commit(&mut batch, durable)));
         crash::point(Point::CommitMade);
         for step in batch {
             step.settle(committed.clone());
@@ -276,12 +283,12 @@ impl Committer {
 
     /// Makes a doubted log durable: a sync after a failed one succeeds without what that one was to keep, so
     /// all of it is written once more, in place, and synced. Nothing durable is committed before.
-    fn trust_log(&self, writer: &mut Connection) -> Result<(), CommitFailure> {
+    fn trust_log(&self, writer: &mut Writer) -> Result<(), CommitFailure> {
         if !self.log_doubted.load(Ordering::SeqCst) {
             return Ok(());
         }
         // Holds the lock of writers: a command beside the server may be one, too.
-        let _tx = Transaction::new(writer, TransactionBehavior::Immediate)?;
+        let _tx = Transaction::new(&mut writer.connection, TransactionBehavior::Immediate)?;
         rewrite(&self.log)?;
         crash::point(Point::LogRewritten);
         self.log_doubted.store(false, Ordering::SeqCst);
@@ -309,24 +316,51 @@ fn rewrite(path: &Path) -> io::Result<()> {
     }
 }
 
-fn try_commit(
-    writer: &mut Connection,
-    batch: &mut [Box<dyn Step>],
-    durable: bool,
-) -> rusqlite::Result<()> {
-    pragma(writer, if durable { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
-    crash::point(Point::CommitUnbegun);
-    // Immediate: a deferred transaction that turns into a writer does not wait for another one.
-    let tx = Transaction::new(writer, TransactionBehavior::Immediate)?;
-    for step in batch {
-        tx.prepare_cached("SAVEPOINT step")?.execute(())?;
-        if !step.run(&tx) {
-            tx.prepare_cached("ROLLBACK TO step")?.execute(())?;
+impl Writer {
+    fn promise(&mut self, full: bool) -> rusqlite::Result<()> {
+        if self.full != full {
+            let text = if full { "synchronous = FULL" } else { "synchronous = NORMAL" };
+            pragma(&self.connection, text)?;
+            self.full = full;
         }
-        tx.prepare_cached("RELEASE step")?.execute(())?;
+        Ok(())
     }
-    crash::point(Point::CommitPrepared);
-    tx.commit()
+
+    fn commit(&mut self, batch: &mut [Box<dyn Step>], durable: bool) -> rusqlite::Result<()> {
+        if !self.connection.is_autocommit() {
+            self.run("ROLLBACK")?; // what a panic left
+        }
+        self.promise(durable)?;
+        crash::point(Point::CommitUnbegun);
+        // Immediate: a deferred transaction that turns into a writer does not wait for another one.
+        self.run("BEGIN IMMEDIATE")?;
+        let end = self.take(batch);
+        crash::point(Point::CommitPrepared);
+        let committed = end.and_then(|end| self.run(end));
+        if committed.is_err() && !self.connection.is_autocommit() {
+            let _ = self.run("ROLLBACK"); // why there was no commit says more than why no rollback
+        }
+        committed
+    }
+
+    /// Takes the steps, undoing those that fail; how the transaction is to end.
+    fn take(&self, batch: &mut [Box<dyn Step>]) -> rusqlite::Result<&'static str> {
+        if let [step] = batch {
+            return Ok(if step.run(&self.connection) { "COMMIT" } else { "ROLLBACK" });
+        }
+        for step in batch {
+            self.run("SAVEPOINT step")?;
+            if !step.run(&self.connection) {
+                self.run("ROLLBACK TO step")?;
+            }
+            self.run("RELEASE step")?;
+        }
+        Ok("COMMIT")
+    }
+
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute(()).map(drop)
+    }
 }
 
 /// Empties the log unless a reader still needs it: the writers must not wait for readers.
@@ -355,6 +389,6 @@ fn length(path: &Path) -> u64 {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A connection poisoned by a panic has rolled back: `Transaction` does so when it is dropped.
+    // A transaction that a panic left open is rolled back before the next one.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

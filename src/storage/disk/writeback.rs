@@ -1,4 +1,4 @@
-//! Syncing along the way: what is written of a large file goes to the disk while the rest still comes in, so that
+//! Files in the making: the disk's blocks are reserved ahead of their writers, and what is written of a large file goes to the disk while the rest still comes in, so that
 //! the sync at its end is short.
 //!
 //! A failed sync is remembered until the blob is sealed or gone: the system reports it once, and whoever asks
@@ -6,12 +6,20 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::FallocateFlags;
 
 use crate::ids::BlobId;
 
 /// So much of a blob may wait to be synced.
 const UNSYNCED_BYTES: u64 = 16 << 20;
+
+/// So much behind a writer should be reserved.
+const AHEAD: u64 = 256 << 10;
+/// So much is reserved at once, at most.
+const RESERVE_BYTES: u64 = 16 << 20;
 
 /// What is known of blobs in the making.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +33,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Progress {
+    /// Blocks of this range are reserved.
+    reserved: Range<u64>,
     unsynced: u64,
     syncing: bool,
     failed: bool,
@@ -37,6 +47,21 @@ impl Shared {
 }
 
 impl Writeback {
+    /// Reserves blocks for what is about to be written at `offset` and behind it: as much as lies before it, so
+    /// that small files take no more than twice their size. A file system that can't or won't needs no telling.
+    pub(super) fn reserve(&self, blob: BlobId, file: &File, offset: u64) {
+        let length = offset.min(RESERVE_BYTES);
+        {
+            let mut blobs = self.0.lock();
+            let reserved = &mut blobs.entry(blob).or_default().reserved;
+            if length == 0 || reserved.contains(&offset) && reserved.contains(&(offset + AHEAD)) {
+                return;
+            }
+            *reserved = offset..offset + length;
+        }
+        let _ = rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset, length);
+    }
+
     /// Notes that `bytes` were written through `file`; where enough has come together, they are synced on the
     /// blocking pool.
     pub(super) fn wrote(&self, blob: BlobId, file: File, bytes: u64) {

@@ -4,7 +4,7 @@ use haversack::config::Settings;
 use haversack::ids::UserId;
 use haversack::metadata::quota::Usage;
 
-use crate::harness::{Client, DAY, Form, Refused, Reply, Server, new_uuid, png};
+use crate::harness::{Client, DAY, Form, Refused, Reply, Server, eventually, new_uuid, png};
 
 fn bytes(count: u64) -> Settings {
     Settings { user_quota: Some(count.to_string().parse().unwrap()), ..Settings::default() }
@@ -33,7 +33,7 @@ async fn a_quota_can_be_used_to_its_last_byte() {
     let user = server.user(1);
     user.store("a.txt", "012345").await;
     over(user.upload(Form::single("01234")).await, &["4 bytes", "10"]);
-    assert_eq!(server.stored(), [6]);
+    eventually("nothing else is kept", async || server.stored() == [6]).await;
     user.store("b.txt", "0123").await;
     over(user.upload(Form::single("0")).await, &["0 bytes", "10"]);
     server.user(2).store("c.txt", "0123456789").await; // has one of his own
@@ -49,7 +49,7 @@ async fn what_an_upload_declares_is_reserved_as_it_begins() {
     for form in [known.clone(), known.file_first()] {
         over(user.upload(form).await, &["40 bytes", "100"]);
     }
-    assert_eq!(server.stored(), [3]);
+    eventually("nothing else is kept", async || server.stored() == [3]).await;
     assert_eq!(usage(&server).await, (60, 1));
     declare(&user, 40).await.ok();
     user.delete(&uuid).await.ok();
@@ -89,9 +89,7 @@ async fn a_part_that_needs_more_than_was_reserved_is_refused_alone() {
     user.upload(larger).await.ok();
     assert_eq!(usage(&server).await, (15, 1));
     assert_eq!(user.finish(&uuid).await, "0123456789abcde");
-    let mut stored = server.stored();
-    stored.sort_unstable();
-    assert_eq!(stored, [15]);
+    eventually("nothing else is kept", async || server.stored() == [15]).await;
 }
 
 #[tokio::test]
@@ -168,7 +166,7 @@ async fn all_users_together_have_a_limit_too() {
     assert!(!refused.prevent_retry);
     let refused = declare(&server.user(3), 5).await.refused(507, "storage_full");
     assert!(!refused.prevent_retry);
-    assert_eq!(server.stored(), [6]);
+    eventually("nothing else is kept", async || server.stored() == [6]).await;
     server.user(2).store("b.txt", "0123").await;
 }
 
@@ -185,6 +183,6 @@ async fn a_disk_that_is_to_stay_as_free_as_it_is_takes_nothing_more() {
         let refused = user.upload(form).await.refused(507, "storage_full");
         assert!(!refused.prevent_retry);
     }
-    assert!(server.stored().is_empty());
+    eventually("nothing is kept", async || server.stored().is_empty()).await;
     assert_eq!(usage(&server).await, (0, 0));
 }
