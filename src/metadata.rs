@@ -54,6 +54,15 @@ pub enum State {
 }
 
 impl State {
+    /// The media that a thumbnail belongs to.
+    pub fn parent(&self) -> Option<UploadId> {
+        match self {
+            Self::Finished(file) if file.role == Role::Thumbnail => file.parent,
+            Self::Replaced { parent } => Some(*parent),
+            _ => None,
+        }
+    }
+
     /// The state without its details.
     pub fn standing(&self) -> Standing {
         match self {
@@ -454,8 +463,8 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Durable.
     async fn store_single(&self, new: NewSingle, quota: Quota, now: u64) -> Result<Stored, Error>;
 
-    /// Gives a File that came in one request the name of its first done; later ones change nothing. Durable:
-    /// the reply tells the name.
+    /// Names an unfinished upload that has no name yet, or a File that came in one request after its first done;
+    /// later names change nothing. Durable: the reply tells the name.
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error>;
 
     /// Cancels an upload or deletes a File with its thumbnails. `even_attached`: what the application's

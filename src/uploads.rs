@@ -123,10 +123,25 @@ impl Uploads {
         touched_at.saturating_add(self.limits.upload_ttl.as_secs())
     }
 
+    /// The same, but a thumbnail's uuid gives its parent.
+    pub async fn stands_for(&self, id: UploadId, user: UserId) -> Result<Record, Refusal> {
+        let record = self.record(id, user).await?;
+        match record.state.parent() {
+            Some(parent) => self.record(parent, user).await,
+            None => Ok(record),
+        }
+    }
+
     /// The File of this uuid, for its owner; a thumbnail's uuid gives its parent.
     pub async fn file(&self, id: UploadId, user: UserId) -> Result<StoredFile, Refusal> {
-        self.record(id, user).await?;
-        self.files(vec![id]).await?.pop().flatten().ok_or(Refusal::NotFound)
+        self.record(id, user).await?; // whose it is
+        if let Some(file) = self.files(vec![id]).await?.pop().flatten() {
+            return Ok(file);
+        }
+        match self.stands_for(id, user).await?.state {
+            State::Finished(file) => Ok(*file),
+            _ => Err(Refusal::NotFound),
+        }
     }
 
     /// The Files of these uuids, in order; a thumbnail's uuid gives its parent.

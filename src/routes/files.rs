@@ -71,7 +71,10 @@ pub async fn many(
     let mut files = find(&app, &ids, wanted.user_id).await?;
     if wanted.attach {
         app.uploads.attach(files.iter().flatten().map(|file| file.id).collect()).await?;
-        files = find(&app, &ids, wanted.user_id).await?; // one deleted in between is not attached
+        files = find(&app, &ids, wanted.user_id).await?;
+        for file in &mut files {
+            file.take_if(|file| !file.attached); // it came or went in between
+        }
     }
     let replies = replies(&app, &head.headers, &head.extensions);
     let results: Vec<Value> = files

@@ -155,11 +155,13 @@ pub async fn status(
 ) -> Result<Json<Value>, ApiError> {
     let user = admitted.user()?;
     let id = id(uuid)?;
-    if let RecordState::Receiving(unfinished) = app.uploads.record(id, user).await?.state {
-        return Ok(Json(Replies::status(&app.uploads, id, &unfinished)));
+    match app.uploads.stands_for(id, user).await?.state {
+        RecordState::Receiving(unfinished) => {
+            Ok(Json(Replies::status(&app.uploads, id, &unfinished)))
+        }
+        RecordState::Finished(file) => Ok(Json(Replies::finished_status(id, &file))),
+        _ => Err(ApiError::not_found()),
     }
-    let file = app.uploads.file(id, user).await?;
-    Ok(Json(Replies::finished_status(id, &file)))
 }
 
 /// `GET /api/v2/pm/upload/`: the caller's unfinished uploads and Files, newest first.

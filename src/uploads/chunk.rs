@@ -8,8 +8,8 @@ use super::{Filled, Limits, Refusal, Slot, Spool, Uploads, detached};
 use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
-use crate::metadata::{Standing, State};
-use crate::part::{self, Declaration, Part, PartIndex, Placement, PlacementError};
+use crate::metadata::{Standing, State, Unfinished};
+use crate::part::{self, Declaration, Part, Placement, PlacementError};
 use crate::storage::Written;
 
 /// How often a chunk follows a place that other chunks move while it is copied there.
@@ -98,6 +98,7 @@ impl Uploads {
             Slot::Recorded { id, part, .. } => self.compare(id, declared, part, written).await,
             Slot::InPlace { granted, .. } => {
                 let (claim, start) = (&granted.claim, granted.start);
+                self.name_upload(&claim.entry, request).await?;
                 let again = self.place_again(&claim.entry, declared, written.size).await?;
                 if again.start == start {
                     match self.commit_part(claim, declared, written.at(start), again).await {
@@ -138,6 +139,7 @@ impl Uploads {
             .open_or_begin(id, request, Some(written.size))
             .await?
             .ok_or(Refusal::Placement(PlacementError::TotalPartsMissing))?;
+        self.name_upload(&entry, request).await?;
         for _ in 0..ATTEMPTS {
             let claim = Claim::new(Arc::clone(&entry), declared.index);
             let size = Some(written.size);
@@ -167,6 +169,17 @@ impl Uploads {
             }
         }
         Err(Refusal::Raced)
+    }
+
+    /// Gives an upload the name that its first chunk did not, or only behind its file.
+    async fn name_upload(&self, entry: &Entry, request: &ChunkRequest) -> Result<(), Refusal> {
+        self.load_again(entry).await?;
+        match &request.filename {
+            Some(filename) if entry.name(filename) => {
+                Ok(self.metadata.name_file(entry.id, filename.clone()).await?)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Begins an upload whose first bytes are the spool's, if it is new and they are its first. The claim
@@ -231,7 +244,7 @@ impl Uploads {
         // What was on record when the bytes began to come may be gone by now.
         let index = declared.index;
         let entry = self.entries.get(id);
-        match self.recorded_now(&entry, index).await? {
+        match self.recorded_now(&entry, declared, written.size).await? {
             (Standing::Receiving, Some(now)) if now == part => {
                 if same {
                     Ok(id)
@@ -250,18 +263,23 @@ impl Uploads {
         }
     }
 
-    /// How the upload stands, and the part it has at this index while it receives.
+    /// How the upload stands, and the part it has at this index while it receives: then what the request says,
+    /// in fields before and behind its file, must fit.
     async fn recorded_now(
         &self,
         entry: &Entry,
-        index: PartIndex,
+        declared: &Declaration,
+        size: u64,
     ) -> Result<(Standing, Option<Part>), Refusal> {
         self.load_again(entry).await?;
-        let now = entry.look(|record| match &record.state {
-            State::Receiving(upload) => (Standing::Receiving, upload.layout.part(index).copied()),
-            state => (state.standing(), None),
+        let now: Option<Result<_, PlacementError>> = entry.look(|record| match &record.state {
+            State::Receiving(Unfinished { layout, .. }) => {
+                part::check_declaration(declared, layout, Some(size))?;
+                Ok((Standing::Receiving, layout.part(declared.index).copied()))
+            }
+            state => Ok((state.standing(), None)),
         });
-        now.ok_or(Refusal::Raced)
+        now.transpose()?.ok_or(Refusal::Raced)
     }
 
     /// Refuses a file whose declared size is over the limit.

@@ -12,8 +12,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Refusal;
+use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId};
-use crate::metadata::{NewPart, Record, Standing, State};
+use crate::metadata::{NewPart, Record, Standing, State, Unfinished};
 use crate::part::{self, Declaration, Part, Placement, PlacementError};
 use crate::storage::BodyError;
 
@@ -152,6 +153,20 @@ impl Entry {
         tracked.version += 1;
         if let Some(Record { state: State::Receiving(unfinished), .. }) = &mut tracked.record {
             unfinished.reserved = unfinished.reserved.max(bytes);
+        }
+    }
+
+    /// Names the unfinished upload unless it has a name; whether the store is to do so too.
+    pub(super) fn name(&self, filename: &Filename) -> bool {
+        match &mut lock(&self.tracked).record {
+            Some(Record {
+                state: State::Receiving(Unfinished { filename: none @ None, .. }),
+                ..
+            }) => {
+                *none = Some(filename.clone());
+                true
+            }
+            _ => false,
         }
     }
 

@@ -93,7 +93,7 @@ impl Uploads {
                 self.stored(request.id).await
             }
             State::Finished(file) => self.repeat(*file, request, &mut known_md5).await,
-            State::Replaced { .. } => self.found(request.id).await,
+            State::Replaced { .. } => self.file(request.id, request.user).await,
             state => Err(self.gone(request.id, state.standing()).await.unwrap_or(Refusal::Raced)),
         }
     }
@@ -113,11 +113,7 @@ impl Uploads {
             self.metadata.name_file(request.id, filename).await?;
             crash::point(Point::FileNamed);
         }
-        self.found(request.id).await
-    }
-
-    async fn found(&self, id: UploadId) -> Result<StoredFile, Refusal> {
-        self.files(vec![id]).await?.pop().flatten().ok_or(Refusal::Removed)
+        self.file(request.id, request.user).await
     }
 
     /// Checks that the parts make up the file that the request speaks of; what it is to become.
@@ -255,6 +251,9 @@ impl Uploads {
     /// A File as it was received.
     pub(super) async fn received(&self, id: UploadId) -> Result<Written, Refusal> {
         let parts = self.metadata.received_parts(id).await?;
+        if parts.is_empty() {
+            return Err(Refusal::Raced); // deleted meanwhile: no File is without parts
+        }
         let size = parts.iter().map(|part| part.size).sum();
         Ok(Written { size, crc32: combined_crc32(&parts) })
     }

@@ -37,6 +37,9 @@ impl Uploads {
         size: Option<u64>,
     ) -> Result<Option<Arc<Entry>>, Refusal> {
         let entry = self.entries.get(id);
+        if entry.look(|record| record.state.parent().is_some()) == Some(true) {
+            entry.forget(); // a thumbnail goes with its media, of which this entry isn't told
+        }
         if entry.look(|_| ()).is_none() {
             let (this, opened, request) = (Arc::clone(self), Arc::clone(&entry), request.clone());
             if !detached(async move { this.load_or_begin(&opened, &request, size).await }).await? {
@@ -155,6 +158,9 @@ impl Uploads {
                     }
                     if standing == Standing::Finished {
                         let received = self.metadata.received_parts(entry.id).await?;
+                        if received.is_empty() {
+                            return Err(Refusal::Raced); // deleted meanwhile: no File is without parts
+                        }
                         let part = received.get(declared.index as usize).copied();
                         let index = declared.index;
                         return part.map(Turn::Recorded).ok_or(Refusal::UploadFinished { index });

@@ -13,14 +13,16 @@ mod reboot;
 pub(crate) mod rig;
 mod storage;
 
+pub(crate) use rig::folder;
+
 /// A number from the environment, for trials of another length than that of a quick run.
-fn setting(name: &str) -> Option<u64> {
+pub(crate) fn setting(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
 }
 
 /// The seed of a trial: told, so that it can be repeated.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed =
         setting("HAVERSACK_TEST_SEED").unwrap_or(now.map_or(0, |now| now.as_micros() as u64));

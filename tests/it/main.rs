@@ -7,6 +7,7 @@ mod faults;
 mod harness;
 mod hostile;
 mod media;
+mod model;
 mod process;
 mod properties;
 mod protocol;

@@ -14,6 +14,7 @@ mod server;
 mod singles;
 mod sweeps;
 
+pub(crate) use plan::{Cut, Plan, RangeTotal, explicit, md5_of, plan};
 use proptest::test_runner::Config;
 
 const CASES: u32 = 64;

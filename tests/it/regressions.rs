@@ -3,6 +3,7 @@
 mod connections;
 mod dropped;
 mod listing;
+mod modelled;
 mod records;
 mod sealing;
 mod senders;

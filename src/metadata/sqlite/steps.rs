@@ -219,7 +219,8 @@ pub(super) fn name_file(
     filename: &Filename,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "UPDATE uploads SET filename = ?2, named = 1 WHERE id = ?1 AND state = 1 AND named = 0",
+        "UPDATE uploads SET filename = ?2, named = (state = 1)
+         WHERE id = ?1 AND named = 0 AND (state = 1 OR (state = 0 AND filename IS NULL))",
     )?
     .execute(params![id, filename.as_str()])?;
     Ok(())

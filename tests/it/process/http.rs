@@ -158,6 +158,12 @@ impl Reply {
         self.json()
     }
 
+    /// What a refusal says; empty if it is none.
+    pub(crate) fn message(&self) -> String {
+        let body = serde_json::from_slice::<Value>(&self.body).unwrap_or_default();
+        body["error"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// The code of a refusal, after checking that it has the one shape (protocol, section 7).
     pub(crate) fn refusal(&self) -> String {
         let body = self.json();

@@ -18,7 +18,7 @@ pub(crate) const MOST: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Cut {
     pub(crate) sizes: Vec<usize>,
-    seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl Cut {

@@ -1,5 +1,6 @@
 //! A record that was read before a part was committed must not be believed after it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +8,7 @@ use haversack::ids::UploadId;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{MetadataStore, NewPart, Recorded};
 use haversack::storage::disk::DiskStore;
-use haversack::uploads::Refusal;
+use haversack::uploads::{Refusal, Uploads};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -78,15 +79,36 @@ impl RecordHooks for Late {
     }
 }
 
+/// Uploads over such records, in this folder.
+fn late(dir: &Path) -> (Arc<Uploads>, Arc<HookedRecords<Late>>) {
+    let late = Arc::new(HookedRecords {
+        records: SqliteStore::open(dir).unwrap(),
+        hooks: Late { recording: Gate::new(), loaded: Gate::new(), refuse: AtomicBool::new(false) },
+    });
+    let blobs = Arc::new(DiskStore::open(dir).unwrap());
+    (uploads(blobs, Arc::clone(&late) as Arc<dyn MetadataStore>), late)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_chunk_of_a_file_that_is_deleted_meanwhile_is_not_called_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (uploads, late) = late(dir.path());
+    let id = UploadId::random();
+    send(&uploads, id, 0, 1, b'a').await.unwrap();
+    done(&uploads, id).await.unwrap();
+    late.hooks.loaded.arm();
+    let again = tokio::spawn(async move { send(&uploads, id, 0, 1, b'a').await });
+    late.hooks.loaded.reached().await;
+    late.records.remove(id, false, 0).await.unwrap();
+    late.hooks.loaded.open();
+    let again = again.await.unwrap();
+    assert!(matches!(again, Err(Refusal::Raced)), "{again:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_committed_while_the_record_is_read_again_is_never_written_over() {
     let dir = tempfile::tempdir().unwrap();
-    let late = Arc::new(HookedRecords {
-        records: SqliteStore::open(dir.path()).unwrap(),
-        hooks: Late { recording: Gate::new(), loaded: Gate::new(), refuse: AtomicBool::new(false) },
-    });
-    let blobs = Arc::new(DiskStore::open(dir.path()).unwrap());
-    let uploads = uploads(blobs, Arc::clone(&late) as Arc<dyn MetadataStore>);
+    let (uploads, late) = late(dir.path());
     let id = UploadId::random();
     send(&uploads, id, 2, 3, b'c').await.unwrap();
     let spawned = |index, byte| {

@@ -1,0 +1,439 @@
+//! What proptest varies: sequences of steps over a few files, and how each request is told.
+//!
+//! A step says what it is about by small numbers, so that a shortened sequence still means something; they
+//! become requests only when the sequence runs.
+
+use proptest::collection::vec;
+use proptest::option::weighted;
+use proptest::prelude::*;
+
+use super::request::{Chunk, ContentRange, Done, Key, Request, Single, Thumbnail, User};
+use super::wire::{Name, Names};
+use crate::harness::{jpeg, png};
+use crate::properties::{Cut, Plan, RangeTotal, explicit, md5_of, plan};
+
+/// Uuids that a sequence's clients make; the server makes further ones.
+const OWN_UUIDS: usize = 3;
+
+/// A sequence and the files it is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) files: Vec<Cut>,
+    pub(crate) steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    One(Act),
+    /// All chunks of a file, and maybe done.
+    Through {
+        on: u8,
+        plan: Plan,
+        done: bool,
+    },
+    /// At once; each may hang in the middle until another is answered.
+    Together(Vec<(Act, Option<u16>)>),
+    /// The connection ends so far into the request, in thousandths.
+    Cut(Act, u16),
+    /// All of it is sent, and nobody waits for the answer.
+    Unheard(Act),
+    Skip {
+        days: u64,
+    },
+    Restart,
+    /// The server is dropped so soon after these were sent.
+    Kill {
+        acts: Vec<Act>,
+        after_micros: u64,
+    },
+}
+
+/// A request to be: `on` picks the uuid, `stranger` the user whose it isn't.
+#[derive(Clone, Debug)]
+pub(crate) struct Act {
+    on: u8,
+    stranger: bool,
+    what: What,
+    pub(crate) plan: Plan,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Chunk {
+        made: bool,
+        index: u8,
+        twist: Twist,
+        by: u8,
+        named: Option<u8>,
+        says_parts: bool,
+    },
+    Single {
+        made: bool,
+        parent: Option<u8>,
+        total: Said,
+        md5: Said,
+        named: Option<u8>,
+        twist: Twist,
+    },
+    Thumbnail {
+        picture: u8,
+        md5: Said,
+    },
+    Done {
+        total: Said,
+        md5: Said,
+        named: Option<u8>,
+    },
+    Status,
+    File,
+    List,
+    Delete {
+        by_service: bool,
+    },
+    Files {
+        attach: bool,
+        of_user: bool,
+    },
+    Link(Option<(u8, u8)>),
+}
+
+/// Whether something is said, and whether it is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Right,
+    Wrong,
+}
+
+/// What is wrong with a chunk or a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Twist {
+    None,
+    OtherBytes,
+    Shorter,
+    Longer,
+    Empty,
+    PastTheLast,
+    OtherCount,
+    OtherTotal,
+    Moved,
+    SizeLie,
+    RangeLie,
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    prop_oneof![6 => Just(Said::Nothing), 3 => Just(Said::Right), 1 => Just(Said::Wrong)]
+}
+
+fn twist() -> impl Strategy<Value = Twist> {
+    prop_oneof![
+        30 => Just(Twist::None),
+        4 => Just(Twist::OtherBytes),
+        1 => Just(Twist::Shorter),
+        1 => Just(Twist::Longer),
+        1 => Just(Twist::Empty),
+        1 => Just(Twist::PastTheLast),
+        1 => Just(Twist::OtherCount),
+        1 => Just(Twist::OtherTotal),
+        2 => Just(Twist::Moved),
+        1 => Just(Twist::SizeLie),
+        1 => Just(Twist::RangeLie),
+    ]
+}
+
+fn what() -> impl Strategy<Value = What> {
+    let rarely = prop::bool::weighted(0.12);
+    let named = || weighted(0.3, 0..3_u8);
+    let chunk = (rarely, any::<u8>(), twist(), 1..6_u8, named(), prop::bool::weighted(0.95));
+    let chunk = chunk.prop_map(|(made, index, twist, by, named, says_parts)| What::Chunk {
+        made,
+        index,
+        twist,
+        by,
+        named,
+        says_parts,
+    });
+    let parent = weighted(0.1, any::<u8>());
+    let single = (any::<bool>(), parent, said(), said(), named(), twist());
+    let single = single.prop_map(|(made, parent, total, md5, named, twist)| What::Single {
+        made,
+        parent,
+        total,
+        md5,
+        named,
+        twist,
+    });
+    let done = (said(), said(), named());
+    let done = done.prop_map(|(total, md5, named)| What::Done { total, md5, named });
+    prop_oneof![
+        14 => chunk,
+        3 => single,
+        2 => (0..5_u8, said()).prop_map(|(picture, md5)| What::Thumbnail { picture, md5 }),
+        6 => done,
+        2 => Just(What::Status),
+        2 => Just(What::File),
+        1 => Just(What::List),
+        2 => prop::bool::weighted(0.2).prop_map(|by_service| What::Delete { by_service }),
+        1 => (any::<bool>(), any::<bool>())
+            .prop_map(|(attach, of_user)| What::Files { attach, of_user }),
+        3 => weighted(0.5, (any::<u8>(), any::<u8>())).prop_map(What::Link),
+    ]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let parts = (any::<u8>(), prop::bool::weighted(0.06), what(), plan());
+    parts.prop_map(|(on, stranger, what, plan)| Act { on, stranger, what, plan })
+}
+
+/// Requests that concern one upload, most of the time.
+fn rivals(most: usize) -> impl Strategy<Value = Vec<Act>> {
+    let same = proptest::bool::weighted(0.9);
+    // The same request twice is the case that matters most.
+    let twice = proptest::bool::weighted(0.3);
+    (vec(act(), 2..=most), same, twice).prop_map(|(mut acts, same, twice)| {
+        let first = acts[0].clone();
+        for (at, act) in acts.iter_mut().enumerate().skip(1) {
+            if same {
+                act.on = first.on;
+            }
+            if twice && at == 1 {
+                *act = first.clone();
+            }
+        }
+        acts
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let through = (any::<u8>(), plan(), any::<bool>());
+    let stalls = vec(weighted(0.3, 0..1000_u16), 3);
+    let together = (rivals(3), stalls)
+        .prop_map(|(acts, stalls)| Step::Together(acts.into_iter().zip(stalls).collect()));
+    let kill =
+        (rivals(3), 0..3000_u64).prop_map(|(acts, after_micros)| Step::Kill { acts, after_micros });
+    prop_oneof![
+        48 => act().prop_map(Step::One),
+        14 => through.prop_map(|(on, plan, done)| Step::Through { on, plan, done }),
+        16 => together,
+        5 => (act(), 0..1000_u16).prop_map(|(act, at)| Step::Cut(act, at)),
+        4 => act().prop_map(Step::Unheard),
+        3 => (1..10_u64).prop_map(|days| Step::Skip { days }),
+        2 => Just(Step::Restart),
+        3 => kill,
+    ]
+}
+
+/// Small files, so that chunks which are a little wrong get into each other's way.
+fn file() -> impl Strategy<Value = Cut> {
+    let size = || prop_oneof![6 => 1..12_usize, 1 => 1..3000_usize];
+    let even = (size(), 0..5_usize, size()).prop_map(|(size, count, last)| {
+        let mut sizes = vec![size; count];
+        sizes.push(last.min(size));
+        sizes
+    });
+    let uneven = vec(size(), 1..=5);
+    let sizes = prop_oneof![8 => even, 3 => uneven, 1 => Just(vec![0])];
+    (sizes, any::<u64>()).prop_map(|(sizes, seed)| Cut { sizes, seed })
+}
+
+pub(crate) fn case() -> impl Strategy<Value = Case> {
+    let parts = (vec(file(), OWN_UUIDS), vec(step(), 5..40));
+    parts.prop_map(|(files, steps)| Case { files, steps })
+}
+
+impl Case {
+    /// The uuids that its clients make.
+    pub(crate) fn names(&self) -> Names {
+        let name = |at: usize| Name {
+            uuid: crate::harness::new_uuid(),
+            user: at % 2,
+            file: at % self.files.len(),
+            link: None,
+            is_thumbnail: false,
+        };
+        Names((0..OWN_UUIDS).map(name).collect())
+    }
+
+    /// The acts of sending a file whole.
+    pub(crate) fn through(&self, on: u8, plan: &Plan, done: bool, names: &Names) -> Vec<Act> {
+        let count = self.files[names.0[usize::from(on) % names.0.len()].file].count();
+        let act = |what| Act { on, stranger: false, what, plan: plan.clone() };
+        let chunk = |index| What::Chunk {
+            made: false,
+            index,
+            twist: Twist::None,
+            by: 1,
+            named: None,
+            says_parts: true,
+        };
+        let chunks = (0..count as u8).map(|index| act(chunk(index)));
+        let last = What::Done { total: Said::Right, md5: Said::Right, named: None };
+        chunks.chain(done.then(|| act(last))).collect()
+    }
+}
+
+impl Act {
+    /// Looking at everything once more, at the end.
+    pub(crate) fn look(key: Key, at: u8) -> Self {
+        let what = [What::Status, What::File, What::Link(None), What::List];
+        let what = what[usize::from(at)].clone();
+        Self { on: key as u8, stranger: false, what, plan: explicit() }
+    }
+
+    /// Which of the sequence's files it is about.
+    pub(crate) fn file(&self, names: &Names) -> usize {
+        names.0[usize::from(self.on) % names.0.len()].file
+    }
+
+    /// The request that this is by now.
+    pub(crate) fn request(&self, files: &[Cut], names: &Names) -> Request {
+        let key = usize::from(self.on) % names.0.len();
+        let name = &names.0[key];
+        let user = if self.stranger { 1 - name.user } else { name.user };
+        let file = &files[name.file];
+        match self.what.clone() {
+            What::Chunk { .. } => Request::Chunk(user, self.chunk(key, file)),
+            What::Single { .. } => Request::Single(user, self.single(key, file, names)),
+            What::Thumbnail { picture, md5 } => {
+                Request::Thumbnail(user, thumbnail(key, picture, md5))
+            }
+            What::Done { total, md5, named } => {
+                let bytes = file.bytes();
+                let (total, md5) = (told_size(total, &bytes), told_md5(md5, &bytes));
+                Request::Done(user, Done { key, total, md5, name: named.map(label) })
+            }
+            What::Status => Request::Status(user, key),
+            What::File => Request::File(user, key),
+            What::List => Request::List(user),
+            What::Delete { by_service } => Request::Delete((!by_service).then_some(user), key),
+            What::Files { attach, of_user } => {
+                Request::Files { key, attach, of: of_user.then_some(user) }
+            }
+            What::Link(range) => link(user, key, name, range),
+        }
+    }
+
+    fn chunk(&self, key: Key, file: &Cut) -> Chunk {
+        let What::Chunk { made, index, twist, by, named, says_parts } = self.what else {
+            unreachable!("asked of chunks only");
+        };
+        let (count, by) = (file.count(), usize::from(by));
+        let (index, range) = match twist {
+            Twist::PastTheLast => (count + by - 1, 0..0),
+            _ if made => (0, file.range(0)),
+            _ => (usize::from(index) % count, file.range(usize::from(index) % count)),
+        };
+        let mut bytes = file.bytes()[range.clone()].to_vec();
+        twist_bytes(&mut bytes, twist, by);
+        let start = range.start + if twist == Twist::Moved { by } else { 0 };
+        let total = file.bytes().len();
+        let size = bytes.len();
+        let says_range = self.plan.content_range.filter(|_| size > 0);
+        Chunk {
+            key: (!made).then_some(key),
+            index,
+            parts: says_parts.then_some(count + if twist == Twist::OtherCount { by } else { 0 }),
+            offset: (self.plan.offset || (twist == Twist::Moved && says_range.is_none()))
+                .then_some(start),
+            size: match twist {
+                Twist::SizeLie => Some(size + by),
+                _ => self.plan.size.then_some(size),
+            },
+            total: match twist {
+                Twist::OtherTotal => Some(total + by),
+                _ => self.plan.total.then_some(total),
+            },
+            range: says_range.map(|says| content_range(range.start, size, total, says, twist, by)),
+            name: named.map(label),
+            bytes,
+        }
+    }
+
+    fn single(&self, key: Key, file: &Cut, names: &Names) -> Single {
+        let What::Single { made, parent, total, md5, named, twist } = self.what else {
+            unreachable!("asked of single files only");
+        };
+        let mut bytes = file.bytes();
+        twist_bytes(&mut bytes, twist, 3);
+        let (size, says_range) = (bytes.len(), self.plan.content_range);
+        let start = if twist == Twist::Moved { 2 } else { 0 };
+        Single {
+            key: (!made).then_some(key),
+            parent: parent.filter(|_| !made).map(|on| usize::from(on) % names.0.len()),
+            size: match twist {
+                Twist::SizeLie => Some(size + 3),
+                _ => self.plan.size.then_some(size),
+            },
+            total: told_size(total, &bytes),
+            range: says_range
+                .filter(|_| size > 0)
+                .map(|says| content_range(start, size, start + size, says, twist, 3)),
+            md5: told_md5(md5, &bytes),
+            name: named.map(label),
+            bytes,
+        }
+    }
+}
+
+fn content_range(
+    start: usize,
+    size: usize,
+    total: usize,
+    says: RangeTotal,
+    twist: Twist,
+    by: usize,
+) -> ContentRange {
+    let size = size + if twist == Twist::RangeLie { by } else { 0 };
+    // A range past its own total would be no range at all.
+    let total = total.max(start + size);
+    let total = matches!(says, RangeTotal::Told).then_some(total);
+    ContentRange { first: start, last: start + size - 1, total }
+}
+
+fn twist_bytes(bytes: &mut Vec<u8>, twist: Twist, by: usize) {
+    match twist {
+        Twist::OtherBytes => bytes.iter_mut().for_each(|byte| *byte ^= 1),
+        Twist::Shorter => bytes.truncate(bytes.len().saturating_sub(by).max(1)),
+        Twist::Longer => bytes.extend(vec![7; by]),
+        Twist::Empty => bytes.clear(),
+        _ => {}
+    }
+}
+
+fn thumbnail(parent: Key, picture: u8, md5: Said) -> Thumbnail {
+    let bytes = match picture {
+        0 | 1 => png(),
+        2 | 3 => jpeg(),
+        _ => b"no picture".to_vec(),
+    };
+    Thumbnail { parent, is_image: picture < 4, md5: told_md5(md5, &bytes), bytes }
+}
+
+/// A link once there is one, else the File that has it.
+fn link(user: User, key: Key, name: &Name, range: Option<(u8, u8)>) -> Request {
+    if name.link.is_none() {
+        return Request::File(user, key);
+    }
+    let range = range.filter(|_| !name.is_thumbnail);
+    Request::Link(key, range.map(|(a, b)| (a.min(b).into(), a.max(b).into())))
+}
+
+fn told_size(said: Said, bytes: &[u8]) -> Option<usize> {
+    match said {
+        Said::Nothing => None,
+        Said::Right => Some(bytes.len()),
+        Said::Wrong => Some(bytes.len() + 1),
+    }
+}
+
+fn told_md5(said: Said, bytes: &[u8]) -> Option<String> {
+    match said {
+        Said::Nothing => None,
+        Said::Right => Some(md5_of(bytes)),
+        Said::Wrong => Some(md5_of(b"anything else")),
+    }
+}
+
+fn label(number: u8) -> String {
+    format!("name-{number}.bin")
+}

@@ -1,0 +1,134 @@
+//! A server in this process that can be stopped, or dropped in the middle of everything, and started again
+//! over the same data directory. Its clock goes on meanwhile.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use haversack::app::App;
+use haversack::auth::{Caller, sign};
+use haversack::clock::Clock;
+use haversack::config::{Config, Settings};
+use haversack::ids::UserId;
+use haversack::{fsck, server, sweep};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::process::program::SECRET;
+
+/// Longer than anything takes that must come to an end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const DAY_SECS: u64 = 24 * 3600;
+
+/// A server and its data directory.
+pub(crate) struct Server {
+    clock: Clock,
+    running: Option<Running>,
+    dir: TempDir,
+}
+
+struct Running {
+    runtime: Runtime,
+    app: Arc<App>,
+    host: String,
+    stop: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let dir = crate::faults::folder();
+        let mut server = Self { clock: Clock::system(), running: None, dir };
+        server.run();
+        // The first hour after a start, in which nothing expires, is tested elsewhere.
+        server.clock.skip(Duration::from_hours(1));
+        server
+    }
+
+    fn run(&mut self) {
+        let settings = Settings {
+            data_dir: Some(self.dir.path().into()),
+            jwt_secret: Some(SECRET.parse().expect("a secret")),
+            ..Settings::default()
+        };
+        let config = Config::new(settings).expect("usable settings");
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(2).enable_all().build().expect("a runtime");
+        let stop = CancellationToken::new();
+        let (app, host, serving) = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let host = listener.local_addr().expect("bound").to_string();
+            let app = App::open(config, self.clock.clone()).await.expect("opened");
+            let stopped = stop.clone().cancelled_owned();
+            let serving = tokio::spawn(server::serve(listener, Arc::clone(&app), stopped));
+            (app, host, serving)
+        });
+        self.running = Some(Running { runtime, app, host, stop, serving });
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("it runs")
+    }
+
+    /// `host:port`.
+    pub(crate) fn host(&self) -> &str {
+        &self.running().host
+    }
+
+    /// A token for a user, or for the application's backend, that outlives every sequence.
+    pub(crate) fn token(&self, user: Option<i64>) -> String {
+        let caller = user.map_or(Caller::Service, |user| Caller::User(UserId(user)));
+        sign(SECRET.as_bytes(), caller, self.clock.unix_secs(), 3650 * DAY_SECS)
+    }
+
+    /// Days go by, and a minute, and the server looks what is old.
+    pub(crate) fn skip(&self, days: u64) {
+        self.clock.skip(Duration::from_secs(days * DAY_SECS + 60));
+        let Running { runtime, app, .. } = self.running();
+        runtime.block_on(sweep::once(app)).expect("swept");
+    }
+
+    /// Waits until nothing is at work on uploads any more.
+    pub(crate) fn settle(&self) {
+        let begun = Instant::now();
+        while Arc::strong_count(&self.running().app.uploads) > 1 {
+            assert!(begun.elapsed() < PATIENCE, "a request comes to no end");
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// Stops in order and starts again. `meanwhile`: what becomes of the stored bytes in between.
+    pub(crate) fn restart(&mut self, meanwhile: impl FnOnce(&Path)) {
+        let Running { runtime, app, stop, serving, .. } = self.running.take().expect("it runs");
+        stop.cancel();
+        runtime.block_on(serving).expect("no panic").expect("served");
+        drop(app);
+        runtime.shutdown_timeout(PATIENCE);
+        meanwhile(&self.blobs());
+        self.run();
+    }
+
+    /// Drops everything that is under way, wherever it is, and starts again.
+    pub(crate) fn kill(&mut self) {
+        let Running { runtime, app, .. } = self.running.take().expect("it runs");
+        drop(app);
+        runtime.shutdown_timeout(PATIENCE);
+        self.run();
+    }
+
+    /// What the server's own check of records and bytes finds, once it has swept.
+    pub(crate) fn findings(&self) -> Vec<fsck::Finding> {
+        self.skip(1);
+        let Running { runtime, app, .. } = self.running();
+        let (records, blobs) = app.stores();
+        let check = fsck::check(records, blobs, true, self.clock.unix_secs());
+        runtime.block_on(check).expect("looked through").findings
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.dir.path().join("blobs")
+    }
+}

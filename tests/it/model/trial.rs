@@ -1,0 +1,404 @@
+//! Runs a sequence against the server and keeps every world that could explain what it answered.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use super::Fault;
+use super::case::{Act, Case, Step};
+use super::request::{Answer, Key, Request, Thumbnail};
+use super::server::Server;
+use super::wire::{Names, Spelling, answer};
+use super::world::World;
+use crate::process::http::{self, Reply, connect};
+
+/// A sender that hangs goes on after so long, whatever the others do: they may be waiting for it.
+const STALL: Duration = Duration::from_millis(10);
+
+/// Steps that were taken and worlds that were possible at once: what the figures of a trial are made of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) sequences: usize,
+    pub(crate) requests: usize,
+    pub(crate) most_worlds: usize,
+}
+
+/// A sequence under way.
+pub(crate) struct Trial<'a> {
+    server: &'a mut Server,
+    case: &'a Case,
+    fault: Option<Fault>,
+    /// Tokens of both users.
+    tokens: [String; 2],
+    service: String,
+    /// The users' numbers.
+    users: [i64; 2],
+    names: Names,
+    worlds: Vec<World>,
+    log: Vec<String>,
+    figures: &'a mut Figures,
+}
+
+/// A request and what came of it.
+struct Call {
+    request: Request,
+    /// `None`: nobody knows.
+    answer: Option<Answer>,
+    /// In words, if it was refused; for the log.
+    said: String,
+}
+
+/// Why a sequence can't be explained.
+pub(crate) type Divergence = String;
+
+impl<'a> Trial<'a> {
+    /// With two users who have nothing yet, the first of this number.
+    pub(crate) fn new(
+        server: &'a mut Server,
+        case: &'a Case,
+        first_user: i64,
+        fault: Option<Fault>,
+        figures: &'a mut Figures,
+    ) -> Self {
+        let users = [first_user, first_user + 1];
+        let mistake = match fault {
+            Some(Fault::Model(mistake)) => Some(mistake),
+            _ => None,
+        };
+        Self {
+            tokens: users.map(|user| server.token(Some(user))),
+            service: server.token(None),
+            names: case.names(),
+            worlds: vec![World::new(mistake)],
+            log: Vec::new(),
+            server,
+            case,
+            fault,
+            users,
+            figures,
+        }
+    }
+
+    /// All steps, and at the end a look at everything.
+    pub(crate) fn run(mut self) -> Result<(), Divergence> {
+        self.figures.sequences += 1;
+        for step in &self.case.steps {
+            self.step(step)?;
+        }
+        for key in 0..self.names.0.len() {
+            for at in 0..3 {
+                self.one(&Act::look(key, at))?;
+            }
+        }
+        (0..2).try_for_each(|user| self.one(&Act::look(user, 3)))
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), Divergence> {
+        match step {
+            Step::One(act) => self.one(act),
+            Step::Through { on, plan, done } => {
+                let acts = self.case.through(*on, plan, *done, &self.names);
+                acts.iter().try_for_each(|act| self.one(act))
+            }
+            Step::Together(acts) => self.together(acts),
+            Step::Cut(act, at) => {
+                self.unheard(act, |bytes| bytes.len() * usize::from(*at) / 1000, false);
+                Ok(())
+            }
+            Step::Unheard(act) => {
+                self.unheard(act, <[u8]>::len, true);
+                Ok(())
+            }
+            Step::Skip { days } => {
+                self.log.push(format!("{days} days go by"));
+                self.server.skip(*days);
+                self.worlds.iter_mut().for_each(|world| world.skip(*days));
+                self.names.0.iter_mut().for_each(|name| name.link = None); // they expire too
+                Ok(())
+            }
+            Step::Restart => {
+                self.log.push("the server is stopped and started".into());
+                let flips = self.fault == Some(Fault::FlipsBytes);
+                self.server.restart(|blobs| {
+                    if flips {
+                        super::flip_bytes(blobs)
+                    }
+                });
+                Ok(())
+            }
+            Step::Kill { acts, after_micros } => self.kill(acts, *after_micros),
+        }
+    }
+
+    /// What an act is by now, and the request to send.
+    fn resolve(&self, act: &Act) -> (Request, http::Request) {
+        let request = act.request(&self.case.files, &self.names);
+        let spelling = Spelling { names: &self.names, plan: &act.plan };
+        let token = |user: &usize| &self.tokens[*user];
+        let (http, token) = match &request {
+            Request::Files { key, attach, of } => {
+                let of = of.map(|user| self.users[user]);
+                (spelling.files(*key, *attach, of), Some(&self.service))
+            }
+            Request::Link(..) => (spelling.http(&request), None),
+            Request::Delete(None, _) => (spelling.http(&request), Some(&self.service)),
+            Request::Chunk(user, _)
+            | Request::Single(user, _)
+            | Request::Thumbnail(user, _)
+            | Request::Done(user, _)
+            | Request::Status(user, _)
+            | Request::File(user, _)
+            | Request::List(user)
+            | Request::Delete(Some(user), _) => (spelling.http(&request), Some(token(user))),
+        };
+        let http = match token {
+            Some(token) => http.token(token),
+            None => http,
+        };
+        (request, http)
+    }
+
+    fn one(&mut self, act: &Act) -> Result<(), Divergence> {
+        let (request, http) = self.resolve(act);
+        let reply = http.send_split(self.server.host(), &act.plan.writes).expect("a reply");
+        let call = self.heard(act, request, Some(reply));
+        self.judge(&[call])
+    }
+
+    fn heard(&mut self, act: &Act, request: Request, reply: Option<Reply>) -> Call {
+        let file = act.file(&self.names);
+        let said = reply.as_ref().map_or(String::new(), Reply::message);
+        let answer = reply.map(|reply| answer(&request, &reply, &mut self.names));
+        if let (true, Some(key)) = (request.makes_uuid(), answer.as_ref().and_then(Answer::made)) {
+            self.names.0[key].file = file; // go on with the one that it was begun with
+        }
+        Call { request, answer, said }
+    }
+
+    /// Several at once, each on a connection and a thread of its own.
+    fn together(&mut self, acts: &[(Act, Option<u16>)]) -> Result<(), Divergence> {
+        let resolved: Vec<_> = acts.iter().map(|(act, _)| self.resolve(act)).collect();
+        let host = self.server.host();
+        let (answered, others): (Vec<_>, Vec<_>) = acts.iter().map(|_| channel()).unzip();
+        let replies: Vec<Reply> = std::thread::scope(|scope| {
+            let senders: Vec<_> = resolved
+                .iter()
+                .zip(acts)
+                .zip(others)
+                .map(|(((_, http), (_, stall)), other)| {
+                    let answered = answered.clone();
+                    scope.spawn(move || {
+                        let reply = send_hanging(http, host, *stall, &other);
+                        for other in &answered {
+                            let _: Result<(), _> = other.send(()); // it may be through
+                        }
+                        reply.expect("a reply")
+                    })
+                })
+                .collect();
+            senders.into_iter().map(|sender| sender.join().expect("no panic")).collect()
+        });
+        let mut calls: Vec<_> = acts.iter().zip(resolved).zip(replies).collect();
+        // Others may tell of the uuids that were made.
+        calls.sort_by_key(|((_, (request, _)), _)| !request.makes_uuid());
+        let calls: Vec<_> = calls
+            .into_iter()
+            .map(|(((act, _), (request, _)), reply)| self.heard(act, request, Some(reply)))
+            .collect();
+        self.judge(&calls)
+    }
+
+    /// Sends so many bytes of a request, hangs up, and waits until the server is done with it.
+    fn unheard(&mut self, act: &Act, length: impl Fn(&[u8]) -> usize, whole: bool) {
+        let (request, http) = self.resolve(act);
+        if whole && request.makes_uuid() {
+            return; // only the answer tells which uuid to ask for
+        }
+        let bytes = http.bytes(self.server.host());
+        let mut stream = connect(self.server.host()).expect("connected");
+        let _ = hang_up(&mut stream, &bytes[..length(&bytes)]);
+        self.server.settle();
+        let part = if whole { "all" } else { "a part" };
+        self.log.push(format!("{request:?}: {part} of it, and nobody hears the answer"));
+        self.figures.requests += 1;
+        let worlds = self.worlds.iter().flat_map(|world| world.unheard(&request, whole));
+        self.worlds = distinct(worlds);
+    }
+
+    /// Drops the server while these are under way.
+    fn kill(&mut self, acts: &[Act], after_micros: u64) -> Result<(), Divergence> {
+        let resolved = acts.iter().map(|act| (act, self.resolve(act)));
+        let resolved: Vec<_> = resolved.filter(|(_, (request, _))| !request.makes_uuid()).collect();
+        let host = self.server.host().to_owned();
+        let replies: Vec<Option<Reply>> = std::thread::scope(|scope| {
+            let host = &host;
+            let senders: Vec<_> = resolved
+                .iter()
+                .map(|(_, (_, http))| scope.spawn(move || http.send(host).ok()))
+                .collect();
+            std::thread::sleep(Duration::from_micros(after_micros)); // into the middle of them
+            self.server.kill();
+            senders.into_iter().map(|sender| sender.join().expect("no panic")).collect()
+        });
+        self.log.push("the server is dropped, and started again".into());
+        let calls = resolved.into_iter().zip(replies);
+        let mut calls: Vec<_> =
+            calls.map(|((act, (request, _)), reply)| self.heard(act, request, reply)).collect();
+        for call in &mut calls {
+            if call.answer == Some(Answer::refused("internal")) {
+                call.answer = None; // what it waited for was dropped
+            }
+        }
+        self.judge(&calls)
+    }
+
+    /// Keeps the worlds in which these calls, in whichever order, were answered so.
+    fn judge(&mut self, calls: &[Call]) -> Result<(), Divergence> {
+        for Call { request, answer, said } in calls {
+            let together = if calls.len() > 1 { "at once: " } else { "" };
+            self.log.push(format!("{together}{request:?}\n        -> {answer:?} {said}"));
+        }
+        self.figures.requests += calls.len();
+        let worlds = explain(&self.worlds, calls, &vec![false; calls.len()]);
+        if worlds.is_empty() {
+            return Err(self.divergence(calls));
+        }
+        self.worlds = worlds;
+        self.figures.most_worlds = self.figures.most_worlds.max(self.worlds.len());
+        Ok(())
+    }
+
+    fn divergence(&self, calls: &[Call]) -> Divergence {
+        let allowed: Vec<String> = self
+            .worlds
+            .iter()
+            .take(3)
+            .flat_map(|world| calls.iter().map(move |call| (world, call)))
+            .flat_map(|(world, call)| world.outcomes(&call.request, made(call)))
+            .map(|(answer, _)| format!("    {answer:?}"))
+            .collect();
+        format!(
+            "no world of {} explains the last answer of\n{}\nallowed were, each alone:\n{}",
+            self.worlds.len(),
+            self.log.join("\n"),
+            allowed.join("\n")
+        )
+    }
+}
+
+/// The uuid that the server made for a call.
+fn made(call: &Call) -> Key {
+    call.answer.as_ref().and_then(Answer::made).unwrap_or(Key::MAX)
+}
+
+/// The worlds in which all calls that aren't taken yet were answered as they were, in any order.
+fn explain(worlds: &[World], calls: &[Call], taken: &[bool]) -> Vec<World> {
+    if taken.iter().all(|taken| *taken) {
+        return worlds.to_vec();
+    }
+    let mut worlds = worlds.to_vec();
+    if calls.len() > 1 {
+        // A first chunk begins its upload before it counts; others may see it in between.
+        let begun = calls.iter().zip(taken).filter(|(_, taken)| !**taken).flat_map(|(call, _)| {
+            worlds.iter().flat_map(|world| match &call.request {
+                Request::Chunk(user, chunk) => world.only_begun(*user, chunk),
+                _ => Vec::new(),
+            })
+        });
+        worlds = distinct(worlds.iter().cloned().chain(begun));
+    }
+    let mut explained = Vec::new();
+    for (at, call) in calls.iter().enumerate().filter(|(at, _)| !taken[*at]) {
+        let next = distinct(worlds.iter().flat_map(|world| after(world, calls, at, call)));
+        if next.is_empty() {
+            continue;
+        }
+        let mut taken = taken.to_vec();
+        taken[at] = true;
+        explained.extend(explain(&next, calls, &taken));
+    }
+    distinct(explained)
+}
+
+/// The worlds that this call may have left, given its answer.
+fn after(world: &World, calls: &[Call], at: usize, call: &Call) -> Vec<World> {
+    let Some(answer) = &call.answer else {
+        return world.unheard(&call.request, true);
+    };
+    let mut outcomes = world.outcomes(&call.request, made(call));
+    if let (true, Some(request)) = (calls.len() > 1, seen_before(call, answer)) {
+        outcomes.extend(world.outcomes(&request, made(call)));
+    }
+    let allowed = outcomes.into_iter().filter(|(allowed, _)| match (allowed, answer) {
+        // What it was may be counted a moment before it goes.
+        (Answer::Removed(_), Answer::Removed(_)) if calls.len() > 1 => true,
+        _ => allowed == answer,
+    });
+    let allowed = allowed.map(|(_, world)| world);
+    allowed.chain(may_yield(calls, at, answer).then(|| world.clone())).collect()
+}
+
+/// A thumbnail of a thumbnail's: whose that is may be looked up a moment before that one goes.
+fn seen_before(call: &Call, answer: &Answer) -> Option<Request> {
+    match (&call.request, answer) {
+        (Request::Thumbnail(user, sent), Answer::Thumbnail { parent, .. }) => {
+            Some(Request::Thumbnail(*user, Thumbnail { parent: *parent, ..sent.clone() }))
+        }
+        _ => None,
+    }
+}
+
+/// Whether it may be refused, and nothing else happen, because of another of these requests.
+fn may_yield(calls: &[Call], at: usize, answer: &Answer) -> bool {
+    let Answer::Refused { code, .. } = answer else {
+        return false;
+    };
+    let own = &calls[at].request;
+    let mut others = calls.iter().enumerate().filter(|(other, _)| *other != at);
+    others.any(|(_, Call { request, answer: told, .. })| match (own, request) {
+        (Request::Chunk(_, a), Request::Chunk(_, b)) if *code == "superseded" => {
+            a.key == b.key && a.index == b.index
+        }
+        _ if own.changes().is_none() || own.changes() != request.changes() => false,
+        // All who come at the same moment are told.
+        _ => *code == "raced" || (*code == "expired" && told.as_ref() == Some(answer)),
+    })
+}
+
+fn distinct(worlds: impl IntoIterator<Item = World>) -> Vec<World> {
+    let mut distinct = Vec::new();
+    for world in worlds {
+        if !distinct.contains(&world) {
+            distinct.push(world);
+        }
+    }
+    distinct
+}
+
+/// Sends a request that may hang so far into it, in thousandths, until another is answered.
+fn send_hanging(
+    http: &http::Request,
+    host: &str,
+    stall: Option<u16>,
+    others: &Receiver<()>,
+) -> io::Result<Reply> {
+    let bytes = http.bytes(host);
+    let mut stream = connect(host)?;
+    let first = stall.map_or(0, |at| bytes.len() * usize::from(at) / 1000);
+    stream.write_all(&bytes[..first])?;
+    if stall.is_some() {
+        let _ = others.recv_timeout(STALL);
+    }
+    // One that was refused meanwhile may find the connection closed; its answer is there all the same.
+    let _ = stream.write_all(&bytes[first..]);
+    http::receive(stream)
+}
+
+/// Sends, says that no more is to come, and waits until the server has closed too.
+fn hang_up(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.shutdown(Shutdown::Write)?;
+    stream.read_to_end(&mut Vec::new())?;
+    Ok(())
+}
