@@ -261,6 +261,10 @@ pub fn place(
 ) -> Result<Placement, PlacementError> {
     let total_size = check_declaration(declared, layout, size)?;
     let size = size.or_else(|| declared_size(declared));
+    let of_more = declared_offset(declared).max(total_size).is_some_and(|bytes| bytes > 0);
+    if size == Some(0) && of_more {
+        return Err(PlacementError::Empty { index: declared.index });
+    }
     let placement = match declared_offset(declared) {
         Some(start) => Placement::At { start, even_size: layout.even_size },
         None => derive_offset(declared.index, layout, total_size, size)?,

@@ -79,9 +79,7 @@ impl Layout {
             if self.total.is_some_and(|known| known != total) {
                 codes.push("changed");
             }
-            // An empty part has no byte that could be past the end.
-            let mut ranges = self.parts.values().map(Part::range);
-            if ranges.any(|range| !range.is_empty() && range.end > total) {
+            if self.parts.values().any(|part| part.range().end > total) {
                 codes.push("beyond_total");
             }
         }
@@ -91,6 +89,10 @@ impl Layout {
     /// The upload with this chunk, which isn't there yet; else everything that is wrong with it.
     pub(crate) fn with(&self, chunk: &Chunk) -> Result<Self, Codes> {
         let mut codes = self.contradictions(chunk);
+        let mut bytes_of_file = self.total.into_iter().chain(totals(chunk)).chain(declared(chunk));
+        if chunk.bytes.is_empty() && bytes_of_file.any(|bytes| bytes > 0) {
+            codes.push("empty_chunk");
+        }
         // A wrong length may be found out by what it would lead to.
         let announced = [chunk.size, chunk.range.map(|range| range.size())];
         let sizes = [Some(chunk.bytes.len())].into_iter().chain(announced).flatten();
@@ -136,8 +138,7 @@ impl Layout {
 
     /// The rules in their order.
     fn place(&self, chunk: &Chunk, size: usize) -> Result<Place, Codes> {
-        let declared = chunk.range.map(|range| range.first).or(chunk.offset);
-        if let Some(start) = declared {
+        if let Some(start) = declared(chunk) {
             return Ok(Place { start, even: self.even });
         }
         let earlier: Vec<_> = (0..chunk.index).map_while(|index| self.parts.get(&index)).collect();
@@ -184,6 +185,11 @@ pub(crate) fn own_contradictions(chunk: &Chunk) -> Codes {
         codes.push("out_of_range");
     }
     codes
+}
+
+/// Where a request says that its chunk begins.
+pub(crate) fn declared(chunk: &Chunk) -> Option<usize> {
+    chunk.range.map(|range| range.first).or(chunk.offset)
 }
 
 /// What a request says of the whole file's size.

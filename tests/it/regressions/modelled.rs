@@ -68,3 +68,13 @@ async fn a_chunk_under_a_thumbnails_uuid_is_told_that_it_went_with_its_file() {
     user.delete(&parent).await.ok();
     user.upload(form).await.refused(410, "gone");
 }
+
+#[tokio::test]
+async fn an_empty_chunk_of_a_file_that_is_not_empty_is_refused() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let empty = || Form::chunk(0, 1, "").uuid(&new_uuid());
+    for form in [empty().field("partbyteoffset", 4), empty().after("totalfilesize", 4)] {
+        user.upload(form).await.refused(400, "empty_chunk").of_field("file");
+    }
+}
