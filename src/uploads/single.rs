@@ -82,10 +82,11 @@ impl Uploads {
         }
         self.check_end(written.size)?;
         let id = request.id.unwrap_or_else(UploadId::random);
+        let same = self.same_file(id, &request, written).await?;
         if let Some(declared) = request.md5 {
             self.check_md5(spool.blob(), written.size, declared, &mut None).await?;
         }
-        if let Some(file) = self.same_file(id, &request, written).await? {
+        if let Some(file) = same {
             return Ok(file);
         }
         let label = Label {

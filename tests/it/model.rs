@@ -81,6 +81,9 @@ struct Bench {
 
 impl Bench {
     fn run(&mut self, case: &Case, fault: Option<Fault>) -> Result<(), String> {
+        if !self.server.is_running() {
+            self.server = Server::start();
+        }
         let first_user = 1 + 2 * self.figures.sequences as i64;
         Trial::new(&mut self.server, case, first_user, fault, &mut self.figures).run()?;
         if self.figures.sequences.is_multiple_of(PER_SERVER) {

@@ -38,6 +38,19 @@ struct Running {
     serving: JoinHandle<std::io::Result<()>>,
 }
 
+/// Opens the data directory. Processes that other tests start hold its lock for a moment, between their fork
+/// and their exec.
+async fn open(config: Config, clock: &Clock) -> Arc<App> {
+    let begun = Instant::now();
+    loop {
+        match App::open(config.clone(), clock.clone()).await {
+            Ok(app) => return app,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 impl Server {
     pub(crate) fn start() -> Self {
         let dir = crate::faults::folder();
@@ -61,12 +74,17 @@ impl Server {
         let (app, host, serving) = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let host = listener.local_addr().expect("bound").to_string();
-            let app = App::open(config, self.clock.clone()).await.expect("opened");
+            let app = open(config, &self.clock).await;
             let stopped = stop.clone().cancelled_owned();
             let serving = tokio::spawn(server::serve(listener, Arc::clone(&app), stopped));
             (app, host, serving)
         });
         self.running = Some(Running { runtime, app, host, stop, serving });
+    }
+
+    /// Whether it could be started again, the last time.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.is_some()
     }
 
     fn running(&self) -> &Running {
