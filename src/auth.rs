@@ -1,6 +1,9 @@
 //! Who calls: tokens of the application (protocol, section 8). Tokens are secrets and appear in no
 //! message, log or `Debug` here.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde_json::{Map, Value, json};
 
@@ -9,6 +12,9 @@ use crate::ids::UserId;
 
 /// No sensible token is longer; longer ones are not even decoded.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// So many good tokens are remembered, none longer than this.
+const MAX_GOOD: usize = 4096;
+const MAX_GOOD_BYTES: usize = 1024;
 /// How far ahead of ours the clock that issued a token may be.
 const MAX_AHEAD_SECS: f64 = 60.0;
 
@@ -40,13 +46,26 @@ pub enum AuthError {
 /// Checks tokens against the shared secret.
 pub struct Auth {
     key: DecodingKey,
+    only_signature: Validation,
     clock: Clock,
+    /// Good tokens, whom they name and when they expire (unix seconds): each comes with every chunk of its sender.
+    good: Mutex<HashMap<Box<str>, (Caller, f64)>>,
 }
 
 impl Auth {
     /// Tokens signed with `secret` count.
     pub fn new(secret: &[u8], clock: Clock) -> Self {
-        Self { key: DecodingKey::from_secret(secret), clock }
+        // Times are checked here, against our own clock and without leeway.
+        let mut only_signature = Validation::new(Algorithm::HS256);
+        only_signature.required_spec_claims.clear();
+        only_signature.validate_exp = false;
+        only_signature.validate_aud = false;
+        Self {
+            key: DecodingKey::from_secret(secret),
+            only_signature,
+            clock,
+            good: Mutex::default(),
+        }
     }
 
     /// Whom the value of an `Authorization` header names.
@@ -57,7 +76,19 @@ impl Auth {
         if !["Bearer", "Token"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return Err(AuthError::Missing);
         }
-        let claims = self.claims(token.trim())?;
+        let token = token.trim();
+        let known = self.good().get(token).copied();
+        if let Some((caller, expires)) = known {
+            return if self.now() < expires { Ok(caller) } else { Err(AuthError::Expired) };
+        }
+        let (claims, expires) = self.claims(token)?;
+        let caller = self.named(&claims)?;
+        self.remember(token, caller, expires);
+        Ok(caller)
+    }
+
+    /// Whom these claims name.
+    fn named(&self, claims: &Map<String, Value>) -> Result<Caller, AuthError> {
         let issued = claims.get("iat").and_then(Value::as_f64).ok_or(AuthError::Claim("iat"))?;
         if issued > self.now() + MAX_AHEAD_SECS {
             return Err(AuthError::NotYet);
@@ -84,23 +115,34 @@ impl Auth {
         self.claims(token).map(drop)
     }
 
-    fn claims(&self, token: &str) -> Result<Map<String, Value>, AuthError> {
+    fn remember(&self, token: &str, caller: Caller, expires: f64) {
+        if token.len() > MAX_GOOD_BYTES {
+            return;
+        }
+        let mut good = self.good();
+        if good.len() >= MAX_GOOD {
+            good.clear(); // whoever still sends comes back
+        }
+        good.insert(token.into(), (caller, expires));
+    }
+
+    fn good(&self) -> MutexGuard<'_, HashMap<Box<str>, (Caller, f64)>> {
+        self.good.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a token claims, and when it expires.
+    fn claims(&self, token: &str) -> Result<(Map<String, Value>, f64), AuthError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::Invalid);
         }
-        // Times are checked below, against our own clock and without leeway.
-        let mut only_signature = Validation::new(Algorithm::HS256);
-        only_signature.required_spec_claims.clear();
-        only_signature.validate_exp = false;
-        only_signature.validate_aud = false;
-        let claims = decode::<Map<String, Value>>(token, &self.key, &only_signature)
+        let claims = decode::<Map<String, Value>>(token, &self.key, &self.only_signature)
             .map_err(|_| AuthError::Invalid)?
             .claims;
         let expires = claims.get("exp").and_then(Value::as_f64).ok_or(AuthError::Claim("exp"))?;
         if self.now() >= expires {
             return Err(AuthError::Expired);
         }
-        Ok(claims)
+        Ok((claims, expires))
     }
 
     #[allow(clippy::cast_precision_loss)] // exact for the next 285 million years
@@ -122,4 +164,38 @@ pub fn sign(secret: &[u8], caller: Caller, now: u64, ttl_secs: u64) -> String {
     }
     encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
         .unwrap_or_default() // plain JSON under HMAC: nothing in it can fail
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &[u8] = b"a secret of the tests that is longer than 32 bytes";
+
+    fn header(user: i64) -> String {
+        format!("Bearer {}", sign(SECRET, Caller::User(UserId(user)), 1, u64::from(u32::MAX)))
+    }
+
+    #[test]
+    fn a_remembered_token_makes_no_other_one_good() {
+        let auth = Auth::new(SECRET, Clock::system());
+        let good = header(7);
+        assert_eq!(auth.authenticate(Some(&good)), Ok(Caller::User(UserId(7))));
+        for at in ["Bearer ".len(), good.len() / 2, good.len() - 2] {
+            let mut altered = good.clone().into_bytes();
+            altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).unwrap();
+            assert_eq!(auth.authenticate(Some(&altered)), Err(AuthError::Invalid));
+        }
+        assert_eq!(auth.authenticate(Some(&good)), Ok(Caller::User(UserId(7))));
+    }
+
+    #[test]
+    fn only_so_many_tokens_are_remembered() {
+        let auth = Auth::new(SECRET, Clock::system());
+        for user in 0..=i64::try_from(MAX_GOOD).unwrap() {
+            assert_eq!(auth.authenticate(Some(&header(user))), Ok(Caller::User(UserId(user))));
+        }
+        assert_eq!(auth.good().len(), 1);
+    }
 }

@@ -1,13 +1,12 @@
 //! Every route, one line each, and what surrounds them.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Request as Routed};
-use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use http::header::{
@@ -17,16 +16,19 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Incoming;
+use tower::ServiceExt as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::app::App;
 use crate::config::Config;
 use crate::routes::request::Peer;
 use crate::routes::{delivery, files, ops, page, tokens, uploads};
-use crate::wire::error::{ApiError, log_failures};
+use crate::wire::error::{ApiError, log_failure};
 use crate::wire::pace::{Pace, PacedBody};
 
-/// The whole HTTP interface (protocol, section 1).
+/// The whole HTTP interface (protocol, section 1), for [`answer`].
+///
+/// What is the same for every route stands there: a layer costs each request a dozen allocations.
 pub fn router(app: Arc<App>) -> Router {
     let cors = cors(&app.config);
     let page = if app.config.page { page_routes() } else { Router::new() };
@@ -43,12 +45,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/health/live", only("GET", get(ops::live)))
         .route("/health/ready", only("GET", get(ops::ready)))
         .fallback(|| async { ApiError::not_found() })
-        .layer(from_fn(log_failures))
         .layer(cors)
         .merge(page) // after CORS: pages of other origins have no business with it
-        .layer(DefaultBodyLimit::disable()) // our own limits know the forms
-        .layer(from_fn(refuse_ambiguous))
-        .layer(map_response(never_guessed))
         .with_state(app)
 }
 
@@ -92,9 +90,29 @@ fn cors(config: &Config) -> CorsLayer {
         .max_age(Duration::from_hours(24))
 }
 
+/// Answers a request.
+pub async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    pace: Pace,
+) -> Result<Response, Infallible> {
+    let request = prepare(request, peer, pace);
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut response = match ambiguity(request.version(), request.headers()) {
+        Some(what) => ApiError::ambiguous(what).into_response(),
+        None => router.oneshot(request).await?,
+    };
+    log_failure(&method, uri.path(), &response);
+    // No browser takes a reply for anything but its `Content-Type`: names that clients chose are in JSON, too.
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    Ok(response)
+}
+
 /// What every request gets before it is routed: its peer, a body at its pace whose refused rest is drained, and a
 /// path in the one form that routes have.
-pub fn prepare(request: Request<Incoming>, peer: SocketAddr, pace: Pace) -> Request<Body> {
+fn prepare(request: Request<Incoming>, peer: SocketAddr, pace: Pace) -> Request<Body> {
     let asks_first = request.headers().contains_key(EXPECT);
     let mut request = request.map(|body| Body::new(PacedBody::new(body, pace, asks_first)));
     request.extensions_mut().insert(Peer(peer));
@@ -104,22 +122,8 @@ pub fn prepare(request: Request<Incoming>, peer: SocketAddr, pace: Pace) -> Requ
     request
 }
 
-/// No browser takes a reply for anything but its `Content-Type`: names that clients chose are in JSON, too.
-async fn never_guessed(mut response: Response) -> Response {
-    let nosniff = HeaderValue::from_static("nosniff");
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
-    response
-}
-
-/// Refuses heads that two readers may read in two ways (RFC 9112, sections 3.2, 6.1 and 11.2).
-async fn refuse_ambiguous(request: Routed, next: Next) -> Response {
-    match ambiguity(request.version(), request.headers()) {
-        Some(what) => ApiError::ambiguous(what).into_response(),
-        None => next.run(request).await,
-    }
-}
-
-/// What is wrong with a head, if something is. Lengths are hyper's business: it refuses all but one number, and
+/// What is wrong with a head that two readers may read in two ways (RFC 9112, sections 3.2, 6.1 and 11.2), if
+/// something is. Lengths are hyper's business: it refuses all but one number, and
 /// ends the connection after a request that has a length and chunks.
 fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     let count = |name: HeaderName| headers.get_all(name).iter().count();

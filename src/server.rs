@@ -9,16 +9,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
-use http::Request;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
 use crate::admission::{Address, Turn};
 use crate::app::App;
@@ -162,8 +159,8 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let config = &place.doors.app.config;
     let (waits, body, read_bytes) = (config.connection, config.body, place.read_bytes());
-    let service = router
-        .map_request(move |request: Request<Incoming>| router::prepare(request, peer, body.pace));
+    let service =
+        service_fn(move |request| router::answer(router.clone(), request, peer, body.pace));
     let came = Arc::new(AtomicBool::new(false));
     let stream = PatientStream::new(stream, waits.send, Arc::clone(&came));
     // The timer lives as long as the connection, and so does the place.
@@ -173,7 +170,7 @@ async fn connection(
         .half_close(true) // a client may close its side once it has sent its request
         .header_read_timeout(waits.head)
         .max_buf_size(read_bytes)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -27,10 +27,10 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
         report(room(&app).await);
         report(left_over(&app).await);
         report(expired(&app).await);
+        count = count.wrapping_add(1);
         if count.is_multiple_of(UNCLAIMED_EVERY) {
             report(unclaimed(&app).await);
         }
-        count = count.wrapping_add(1);
     }
 }
 

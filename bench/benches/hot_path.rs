@@ -7,8 +7,9 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::metadata::quota::Quota;
 use haversack::metadata::sqlite::SqliteStore;
-use haversack::metadata::{MetadataStore, NewPart, NewUpload, Recorded, UnfinishedCap};
+use haversack::metadata::{Caps, MetadataStore, NewPart, NewUpload, Recorded};
 use haversack::part::{Declaration, Layout, Part, place};
 use haversack::storage::Durability;
 use haversack::wire::multipart::{Boundary, Event, Limits, Parser};
@@ -80,12 +81,13 @@ fn record_a_part(bencher: Bencher) {
         user: UserId(1),
         blob: BlobId::random(),
         total_parts: u32::MAX,
+        reserved: 0,
         filename: None,
         declared_type: None,
         parent: None,
     };
-    let cap = UnfinishedCap { max: 100, idle_since: 0 };
-    runtime.block_on(store.begin_upload(new, cap, 0)).expect("begun");
+    let caps = Caps { max_unfinished: 100, idle_since: 0, quota: Quota::NONE };
+    runtime.block_on(store.begin_upload(new, caps, 0)).expect("begun");
     let next = AtomicU32::new(0);
     bencher.bench_local(|| {
         let index = next.fetch_add(1, Ordering::Relaxed);

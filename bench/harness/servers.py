@@ -19,7 +19,7 @@ from . import machine, peers
 
 # What the server that was started last has to say.
 LOG = peers.PEERS / "server.log"
-FLOORS = {"floor": "threads", "floor-epoll": "epoll"}
+FLOORS = {"floor": "threads", "floor-epoll": "epoll", "floor-sync": "sync"}
 SECRET = "a secret for measuring only, 32 bytes"
 NGINX = """
 daemon off; worker_processes 1; error_log stderr error; pid {folder}/nginx.pid; {user}

@@ -23,12 +23,12 @@ class Works:
 
     def __init__(self, servers, load, folder, quick):
         self.servers, self.load, self.folder, self.quick = servers, load, folder, quick
-        chunks = ["floor", "floor-epoll", *LEVELS, *PEERS]
+        chunks = ["floor", "floor-epoll", "floor-sync", *LEVELS, *PEERS]
         self.all = {
             "small8": (chunks, self._uploads(SMALL, 8, 80 * SMALL, 2 * GB)),
             "large2": (chunks, self._uploads(LARGE, 2, 16 * LARGE, 3 * GB)),
             "small1": (chunks, self._uploads(SMALL, 1, 80 * SMALL, GB)),
-            "sustained": (["floor", "floor-epoll", "haversack-finish"], self._uploads(SMALL, 8, 80 * SMALL, 8 << 30, seconds=120)),
+            "sustained": (["floor", "floor-epoll", "floor-sync", "haversack-finish"], self._uploads(SMALL, 8, 80 * SMALL, 8 << 30, seconds=120)),
             "finish64": ([*LEVELS, "django"], self._uploads(SMALL, 1, 64 * MB, 20 * 64 * MB, watched=True)),
             "finish1000": (LEVELS, self._uploads(LARGE, 1, GB, 7 * GB, seconds=120, watched=True)),
             "crowd": (["haversack-finish"], self._crowd),

@@ -12,7 +12,7 @@ use super::page_link;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Source, Trial, unknown_variables};
-use crate::{control, server, telemetry};
+use crate::{control, server, sweep, telemetry};
 
 pub(super) fn run(source: Source) -> Result<(), ConfigError> {
     let mut config = source.load()?;
@@ -32,7 +32,8 @@ pub(super) fn run(source: Source) -> Result<(), ConfigError> {
         .enable_all()
         .build()
         .map_err(|error| ConfigError(format!("can't start: {error}")))?;
-    let result = runtime.block_on(serve(config, clock));
+    let sweeps_at_once = !trial.clock_ahead.is_zero();
+    let result = runtime.block_on(serve(config, clock, sweeps_at_once));
     runtime.shutdown_background(); // the stop has a limit, which file work still under way must not pass
     result
 }
@@ -56,7 +57,7 @@ fn affordable(wanted: usize) -> usize {
     wanted.min(affordable)
 }
 
-async fn serve(config: Config, clock: Clock) -> Result<(), ConfigError> {
+async fn serve(config: Config, clock: Clock, sweeps_at_once: bool) -> Result<(), ConfigError> {
     let failed = |error: std::io::Error| ConfigError(error.to_string());
     // Before anything is opened: a signal from here on stops the server in order.
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -83,6 +84,10 @@ async fn serve(config: Config, clock: Clock) -> Result<(), ConfigError> {
     announce(&format!("listening on http://{address}")).map_err(failed)?;
     if app.config.page && std::io::stderr().is_terminal() {
         show_link(&app.config)?;
+    }
+    if sweeps_at_once {
+        let app = Arc::clone(&app);
+        tokio::spawn(async move { sweep::once(&app).await });
     }
     let shutdown = async {
         tokio::select! {

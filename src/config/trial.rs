@@ -16,7 +16,7 @@ pub(super) const VARIABLES: &[&str] =
 pub struct Trial {
     /// The point at which to die, and the how-manieth time: `name:n`.
     pub crash_at: Option<String>,
-    /// By how much the server's clock and its uptime are ahead.
+    /// By how much the server's clock and its uptime are ahead; then it sweeps at once.
     pub clock_ahead: Duration,
 }
 

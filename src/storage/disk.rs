@@ -18,6 +18,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::stream;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 
 use super::{
     Blob, BlobStore, Durability, Incoming, Outgoing, Patch, SealError, WriteError, Written,
@@ -29,7 +31,7 @@ use crate::part::Part;
 use writeback::Writeback;
 
 /// How much a reader takes at once: large enough to make the hand-over to the blocking pool cheap.
-const READ_BYTES: usize = 256 * 1024;
+const READ_BYTES: usize = 512 * 1024;
 /// How often a part that is being written looks whether the disk still has room, in bytes of its own.
 const LOOK_EVERY: u64 = 1 << 20;
 
@@ -227,12 +229,7 @@ impl BlobStore for DiskStore {
             let length =
                 usize::try_from(range.end - range.start).unwrap_or(usize::MAX).min(READ_BYTES);
             let reader = Arc::clone(&file);
-            let frame = blocking(move || {
-                let mut buffer = vec![0; length];
-                reader.read_exact_at(&mut buffer, range.start)?;
-                Ok(Bytes::from(buffer))
-            })
-            .await?;
+            let frame = blocking(move || read_exactly(&reader, range.start, length)).await?;
             let rest = range.start + frame.len() as u64..range.end;
             Ok(Some((frame, (file, rest))))
         });
@@ -333,6 +330,21 @@ impl BlobStore for DiskStore {
         })
         .await
     }
+}
+
+/// Reads into memory that is not cleared first, which would take a tenth of the time.
+fn read_exactly(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
+    let mut buffer = Vec::with_capacity(length);
+    while buffer.len() < length {
+        let at = offset + buffer.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut buffer), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error != Errno::INTR => return Err(error.into()),
+            _ => {}
+        }
+    }
+    buffer.truncate(length); // there may have been more room
+    Ok(Bytes::from(buffer))
 }
 
 /// Takes back what [`share`] gave, as when the server is started without its group again: what is sealed from then

@@ -2,14 +2,12 @@
 //!
 //! Use [`Refusal`] below the routes and [`ApiError`] in them. One shape for all
 //! (protocol, section 7), so that each client finds what it reads. A failure inside the server is logged
-//! once ([`log_failures`]) and shown as a plain 500.
+//! once ([`log_failure`]) and shown as a plain 500.
 
 use axum::Json;
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::admission::TooMany;
@@ -137,13 +135,10 @@ struct Cause(String);
 
 /// Logs failures inside the server, once, with the request they concern. The query stays out of the log: it
 /// may hold a signature.
-pub async fn log_failures(request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = next.run(request).await;
+pub fn log_failure(method: &Method, path: &str, response: &Response) {
     if let Some(Cause(error)) = response.extensions().get() {
         tracing::error!(%method, path, error, "a request failed inside the server");
     }
-    response
 }
 
 impl IntoResponse for ApiError {

@@ -2,7 +2,8 @@
 //! know forms, records, tokens and hostile clients: `bench/run` compares servers with it and nothing else should
 //! run it.
 //!
-//! `floor FOLDER threads` has a thread for each connection, `floor FOLDER epoll` one for all. `PUT /NAME` with
+//! `floor FOLDER threads` has a thread for each connection, `floor FOLDER epoll` one for all; `floor FOLDER sync` has
+//! threads and syncs each file before the reply to its last byte. `PUT /NAME` with
 //! `Content-Length` and `Content-Range: bytes FIRST-LAST/TOTAL` writes the body into FOLDER/NAME at FIRST.
 
 mod epoll;
@@ -22,8 +23,9 @@ fn main() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("listening on http://{}", listener.local_addr()?);
     match arguments.next().as_deref() {
-        Some("threads") => threads::serve(&listener, &folder),
+        Some("threads") => threads::serve(&listener, &folder, false),
+        Some("sync") => threads::serve(&listener, &folder, true),
         Some("epoll") => epoll::serve(&listener, &folder),
-        _ => Err(io::Error::other("threads or epoll?")),
+        _ => Err(io::Error::other("threads, epoll or sync?")),
     }
 }

@@ -18,9 +18,18 @@ pub(crate) struct Exchange {
     missing: Option<u64>,
     /// Where the next byte goes.
     offset: u64,
+    /// Where the file ends.
+    end: u64,
+    /// Whether whole files are synced.
+    syncs: bool,
 }
 
 impl Exchange {
+    /// `syncs`: whole files are synced before the reply to their last byte.
+    pub(crate) fn syncing(syncs: bool) -> Self {
+        Self { syncs, ..Self::default() }
+    }
+
     /// How many bytes to read at most, so that nothing of a later request comes with them.
     pub(crate) fn room(&self) -> usize {
         self.missing.map_or(usize::MAX, |missing| usize::try_from(missing).unwrap_or(usize::MAX))
@@ -42,6 +51,9 @@ impl Exchange {
         *missing -= body.len() as u64;
         if *missing == 0 {
             self.missing = None;
+            if self.syncs && self.offset == self.end {
+                file.sync_all()?;
+            }
             stream.write_all(REPLY)?;
         }
         Ok(())
@@ -60,7 +72,7 @@ impl Exchange {
             let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
             self.file = Some((head.name.to_owned(), file));
         }
-        (self.missing, self.offset) = (Some(head.length), head.offset);
+        (self.missing, self.offset, self.end) = (Some(head.length), head.offset, head.total);
         Ok(end + 4)
     }
 }
@@ -68,6 +80,8 @@ impl Exchange {
 struct Head<'a> {
     name: &'a str,
     offset: u64,
+    /// Of the file, bytes.
+    total: u64,
     /// Of the body, bytes.
     length: u64,
 }
@@ -82,18 +96,20 @@ impl<'a> Head<'a> {
             .and_then(|line| line.split(' ').next())
             .filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
             .ok_or_else(|| invalid("PUT /NAME is all there is"))?;
-        let (mut length, mut offset) = (None, None);
+        let (mut length, mut offset, mut total) = (None, None, None);
         for (key, value) in lines.filter_map(|line| line.split_once(": ")) {
             if key.eq_ignore_ascii_case("content-length") {
                 length = value.parse().ok();
             } else if key.eq_ignore_ascii_case("content-range") {
                 let range = value.strip_prefix("bytes ").and_then(|range| range.split_once('-'));
                 offset = range.and_then(|(first, _)| first.parse().ok());
+                total = range.and_then(|(_, rest)| rest.split_once('/')?.1.parse().ok());
             }
         }
         Ok(Self {
             name,
             offset: offset.ok_or_else(|| invalid("Content-Range is missing"))?,
+            total: total.ok_or_else(|| invalid("Content-Range has no total"))?,
             length: length.ok_or_else(|| invalid("Content-Length is missing"))?,
         })
     }

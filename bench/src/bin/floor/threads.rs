@@ -8,11 +8,11 @@ use std::thread;
 use crate::BUFFER_BYTES;
 use crate::request::Exchange;
 
-pub(crate) fn serve(listener: &TcpListener, folder: &Path) -> io::Result<()> {
+pub(crate) fn serve(listener: &TcpListener, folder: &Path, syncs: bool) -> io::Result<()> {
     for stream in listener.incoming() {
         let (stream, folder) = (stream?, folder.to_owned());
         thread::spawn(move || {
-            if let Err(error) = connection(stream, &folder) {
+            if let Err(error) = connection(stream, &folder, syncs) {
                 eprintln!("{error}");
             }
         });
@@ -20,10 +20,10 @@ pub(crate) fn serve(listener: &TcpListener, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn connection(mut stream: TcpStream, folder: &Path) -> io::Result<()> {
+fn connection(mut stream: TcpStream, folder: &Path, syncs: bool) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; BUFFER_BYTES];
-    let mut exchange = Exchange::default();
+    let mut exchange = Exchange::syncing(syncs);
     loop {
         let most = exchange.room().min(BUFFER_BYTES);
         let count = stream.read(&mut buffer[..most])?;
