@@ -100,7 +100,10 @@ def text(results):
         "",
     ]
     lines += [f"Missing: {name}: {reason}." for name, reason in results["missing"].items()]
-    lines += [f"Failed: {work}, {variant}, round {number}: {reason}." for number, work, variant, reason in results["failed"]]
+    failures = {}
+    for round_number, work, variant, reason in results["failed"]:
+        failures.setdefault((variant, reason), []).append(f"{work} {round_number}")
+    lines += [f"Failed: {variant} ({', '.join(runs)}): {reason}." for (variant, reason), runs in failures.items()]
     lines += ["", "### Targets", "", *_table(["work", "target", "measured", "met"], targets(figures)), ""]
     for work, title in TITLES.items():
         if variants := figures.variants(work):
