@@ -26,15 +26,13 @@ use crate::server::ConnectionTimes;
 use crate::storage::Durability;
 use crate::storage::disk::{DiskOptions, Gid};
 use crate::uploads::Limits;
-use crate::wire::body::BodyLimits;
+use crate::wire::body::{BodyLimits, FORM_BYTES};
 use crate::wire::pace::Pace;
 
 /// Longest value of a form field other than the file.
 const MAX_FIELD_BYTES: usize = 16 * 1024;
 /// A body has so long to get going, before its least rate counts.
 const BODY_GRACE: Duration = Duration::from_secs(20);
-/// What a form may have around its file, bytes.
-pub const FORM_BYTES: u64 = 1 << 20;
 
 /// Every setting, as flag, environment variable and key of the file; absent ones have a default.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]

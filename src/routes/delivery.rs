@@ -12,6 +12,7 @@ use http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use http::request::Parts;
 use http::response::Builder;
 use http::{Extensions, HeaderName, Method, StatusCode};
 
@@ -21,6 +22,7 @@ use crate::ids::UploadId;
 use crate::links::{LinkError, LinkQuery, Variant};
 use crate::media;
 use crate::metadata::{Role, StoredFile};
+use crate::storage::Outgoing;
 use crate::uploads::Refusal;
 use crate::wire::disposition::{Disposition, content_disposition};
 use crate::wire::error::ApiError;
@@ -42,18 +44,36 @@ pub async fn get(
     query: Result<Query<LinkQuery>, QueryRejection>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (method, headers) = (request.method(), request.headers());
     let (id, variant) = named(path).ok_or_else(ApiError::not_found)?;
     let Query(query) = query.map_err(|_| LinkError::Invalid)?;
     app.links.check(id, variant, &query)?;
+    let download = query.download.is_some();
+    let (head, _) = request.into_parts();
+    let shown = match show(&app, id, download, &head).await {
+        // A picture took the place of the thumbnail that was sent, in this instant.
+        Err(error) if error.is_raced() => show(&app, id, download, &head).await,
+        shown => shown,
+    };
+    let (response, bytes) = shown?;
+    let body = bytes.map_or_else(Body::empty, |bytes| {
+        Body::from_stream(bytes.inspect(move |_| _ = &stranger.turn)) // held to the end
+    });
+    respond(response, body)
+}
+
+/// What a file's link is answered with, and its bytes if they are to be sent.
+async fn show(
+    app: &App,
+    id: UploadId,
+    download: bool,
+    head: &Parts,
+) -> Result<(Builder, Option<Outgoing>), ApiError> {
+    let (method, headers) = (&head.method, &head.headers);
     let file = app.uploads.linked(id).await?;
     let etag = format!("\"{}-{:08x}\"", file.id, file.crc32);
-    let shown = Shown { file: &file, etag: &etag, download: query.download.is_some() };
-    if let Some(path) = accelerated(&app, &file, request.extensions()) {
-        return respond(
-            shown.described(StatusCode::OK).header(X_ACCEL_REDIRECT, path),
-            Body::empty(),
-        );
+    let shown = Shown { file: &file, etag: &etag, download };
+    if let Some(path) = accelerated(app, &file, &head.extensions) {
+        return Ok((shown.described(StatusCode::OK).header(X_ACCEL_REDIRECT, path), None));
     }
     if text(headers, IF_MATCH).is_some_and(|header| !if_match(header, &etag)) {
         return Err(ApiError::new(
@@ -63,7 +83,7 @@ pub async fn get(
         ));
     }
     if text(headers, IF_NONE_MATCH).is_some_and(|header| if_none_match(header, &etag)) {
-        return respond(shown.described(StatusCode::NOT_MODIFIED), Body::empty());
+        return Ok((shown.described(StatusCode::NOT_MODIFIED), None));
     }
     let range = text(headers, RANGE).filter(|_| *method == Method::GET);
     let served = resolve(range, text(headers, IF_RANGE), &etag, file.size);
@@ -80,13 +100,11 @@ pub async fn get(
     if let Some(content_range) = content_range {
         response = response.header(CONTENT_RANGE, content_range);
     }
-    let body = if *method == Method::HEAD {
-        Body::empty()
-    } else {
-        let bytes = app.uploads.read(&file, bytes).await?;
-        Body::from_stream(bytes.inspect(move |_| _ = &stranger.turn)) // held to the end
+    let bytes = match *method {
+        Method::HEAD => None,
+        _ => Some(app.uploads.read(&file, bytes).await?),
     };
-    respond(response, body)
+    Ok((response, bytes))
 }
 
 /// What a link's path names.

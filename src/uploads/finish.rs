@@ -137,7 +137,12 @@ impl Uploads {
         same_size(layout.total_size, size)?;
         same_size(request.total_size, size)?;
         if let Some(declared) = request.md5 {
-            self.check_md5(blob, size, declared, known_md5).await?;
+            match self.md5_once(blob, size, known_md5).await {
+                Err(error) if is_lost(&error) => {
+                    return Err(self.restart(request.id, blob, &error).await?);
+                }
+                actual => same_md5(declared, actual?)?,
+            }
         }
         let received: Vec<Part> = layout.parts().map(|(_, part)| *part).collect();
         let written = Written { size, crc32: combined_crc32(&received) };
@@ -245,7 +250,13 @@ impl Uploads {
         if self.received(file.id).await?.crc32 != file.crc32 {
             return Ok(());
         }
-        self.check_md5(file.blob, file.size, declared, known_md5).await
+        match self.md5_once(file.blob, file.size, known_md5).await {
+            Err(error) if is_lost(&error) => {
+                self.stored(file.id).await?; // deleted in this instant?
+                Err(error.into())
+            }
+            actual => same_md5(declared, actual?),
+        }
     }
 
     /// A File as it was received.
@@ -286,14 +297,22 @@ impl Uploads {
         declared: [u8; 16],
         known: &mut Option<(BlobId, [u8; 16])>,
     ) -> Result<(), Refusal> {
-        let actual = match *known {
-            Some((of, md5)) if of == blob => md5,
-            _ => known.insert((blob, self.md5(blob, size).await?)).1,
-        };
-        same_md5(declared, actual)
+        same_md5(declared, self.md5_once(blob, size, known).await?)
     }
 
-    async fn md5(&self, blob: BlobId, size: u64) -> Result<[u8; 16], Refusal> {
+    async fn md5_once(
+        &self,
+        blob: BlobId,
+        size: u64,
+        known: &mut Option<(BlobId, [u8; 16])>,
+    ) -> io::Result<[u8; 16]> {
+        match *known {
+            Some((of, md5)) if of == blob => Ok(md5),
+            _ => Ok(known.insert((blob, self.md5(blob, size).await?)).1),
+        }
+    }
+
+    async fn md5(&self, blob: BlobId, size: u64) -> io::Result<[u8; 16]> {
         let bytes = self.blobs.read(blob, 0..size).await?;
         let hashed = bytes.try_fold(Md5::new(), |mut md5, frame| async move {
             let hash = tokio::task::spawn_blocking(move || {

@@ -13,6 +13,9 @@ use super::multipart::{Boundary, Limits as MultipartLimits, Multipart, Multipart
 use super::pace::{Pace, PaceError};
 use crate::storage::BodyError;
 
+/// What a form may have around its file, bytes.
+pub const FORM_BYTES: u64 = 1 << 20;
+
 /// What a body may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {

@@ -104,6 +104,11 @@ impl ApiError {
         answer
     }
 
+    /// Whether another request came between: the same one again may succeed.
+    pub fn is_raced(&self) -> bool {
+        self.0.code == "raced"
+    }
+
     fn field(mut self, field: &'static str) -> Self {
         self.0.field = Some(field);
         self

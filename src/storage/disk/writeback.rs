@@ -1,5 +1,5 @@
-//! Files in the making: the disk's blocks are reserved ahead of their writers, and what is written of a large file goes to the disk while the rest still comes in, so that
-//! the sync at its end is short.
+//! Files in the making: blocks are reserved ahead of their writers, and what is written of a large file goes to the
+//! disk while the rest still comes in, so that the sync at its end is short.
 //!
 //! A failed sync is remembered until the blob is sealed or gone: the system reports it once, and whoever asks
 //! again is told that all is well.
@@ -51,10 +51,13 @@ impl Writeback {
     /// that small files take no more than twice their size. A file system that can't or won't needs no telling.
     pub(super) fn reserve(&self, blob: BlobId, file: &File, offset: u64) {
         let length = offset.min(RESERVE_BYTES);
+        if length == 0 {
+            return;
+        }
         {
             let mut blobs = self.0.lock();
             let reserved = &mut blobs.entry(blob).or_default().reserved;
-            if length == 0 || reserved.contains(&offset) && reserved.contains(&(offset + AHEAD)) {
+            if reserved.contains(&offset) && reserved.contains(&(offset + AHEAD)) {
                 return;
             }
             *reserved = offset..offset + length;

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use haversack::ids::UploadId;
 use haversack::metadata::sqlite::SqliteStore;
-use haversack::metadata::{MetadataStore, NewPart, Recorded};
+use haversack::metadata::{MetadataStore, NewPart, Recorded, StoredFile};
 use haversack::storage::disk::DiskStore;
-use haversack::uploads::{Refusal, Uploads};
+use haversack::uploads::{DoneRequest, Refusal, Uploads};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{contents, done, send, uploads};
+use super::{USER, contents, done, send, uploads};
 use crate::doubles::{HookedRecords, RecordHooks};
 use crate::harness::PATIENCE;
 
@@ -103,6 +103,34 @@ async fn a_repeated_chunk_of_a_file_that_is_deleted_meanwhile_is_not_called_anot
     late.hooks.loaded.open();
     let again = again.await.unwrap();
     assert!(matches!(again, Err(Refusal::Raced)), "{again:?}");
+}
+
+/// A done that names an MD5, of an upload that is deleted once its record was read.
+async fn done_and_deleted(finished: bool) -> Result<StoredFile, Refusal> {
+    let dir = tempfile::tempdir().unwrap();
+    let (uploads, late) = late(dir.path());
+    let id = UploadId::random();
+    send(&uploads, id, 0, 1, b'a').await.unwrap();
+    if finished {
+        done(&uploads, id).await.unwrap();
+    }
+    late.hooks.loaded.arm();
+    let with_md5 =
+        DoneRequest { user: USER, id, filename: None, total_size: None, md5: Some([0; 16]) };
+    let (same, id) = (Arc::clone(&uploads), id);
+    let done = tokio::spawn(async move { same.done(with_md5).await });
+    late.hooks.loaded.reached().await;
+    uploads.remove(id, None).await.unwrap();
+    late.hooks.loaded.open();
+    done.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_done_whose_upload_is_deleted_before_its_md5_is_computed_says_so() {
+    let done = done_and_deleted(false).await;
+    assert!(matches!(done, Err(Refusal::Removed)), "{done:?}");
+    let again = done_and_deleted(true).await; // the next one is told
+    assert!(matches!(again, Err(Refusal::Removed | Refusal::Raced)), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
