@@ -40,14 +40,16 @@ impl Uploads {
         if entry.look(|record| record.state.parent().is_some()) == Some(true) {
             entry.forget(); // a thumbnail goes with its media, of which this entry isn't told
         }
-        if entry.look(|_| ()).is_none() {
+        // Again when a finish, say, let the record be forgotten right after it was loaded.
+        let (user, standing) = loop {
+            if let Some(known) = entry.look(|record| (record.user, record.state.standing())) {
+                break known;
+            }
             let (this, opened, request) = (Arc::clone(self), Arc::clone(&entry), request.clone());
             if !detached(async move { this.load_or_begin(&opened, &request, size).await }).await? {
                 return Ok(None);
             }
-        }
-        let (user, standing) =
-            entry.look(|record| (record.user, record.state.standing())).ok_or(Refusal::Raced)?;
+        };
         if user != request.user {
             return Err(Refusal::NotFound);
         }

@@ -376,10 +376,16 @@ impl Upload {
         let id = self.id.clone().expect("answered");
         self.note(rig, Event::ThumbnailSent);
         let form = Multipart::default().field("parentuuid", &id).file("file", PICTURE);
-        self.send(host, Request::upload(form))?;
+        let sent = self.send(host, Request::upload(form))?.json();
         let file = Request::new("GET", &format!("{UPLOAD}{id}/file/"));
         let file = self.send(host, file)?.json();
-        self.keep(rig, host, file)
+        let sent = sent["file_uuid"].as_str().expect("a uuid");
+        let shown = file["thumbnail"].as_str().is_some_and(|link| link.contains(sent));
+        self.keep(rig, host, file)?;
+        if !shown {
+            self.note(rig, Event::ThumbnailSent); // its picture, still in the making, may take the place of this one
+        }
+        Ok(())
     }
 
     fn delete(&mut self, rig: &Rig, host: &str) -> Result<(), Stopped> {
@@ -508,7 +514,11 @@ impl Upload {
         let link = file["thumbnail"].as_str().ok_or("its thumbnail is gone")?;
         let shown = download(host, link).map_err(|error| error.to_string())?;
         let same = shown.body == thumbnail || promised.thumbnail_sent;
-        if shown.status == 200 && same { Ok(()) } else { Err("its thumbnail is another".into()) }
+        if shown.status == 200 && same {
+            Ok(())
+        } else {
+            Err(format!("its thumbnail is another: {} {link}", shown.status))
+        }
     }
 
     fn check_chunks(
