@@ -514,11 +514,20 @@ impl Upload {
         let link = file["thumbnail"].as_str().ok_or("its thumbnail is gone")?;
         let shown = download(host, link).map_err(|error| error.to_string())?;
         let same = shown.body == thumbnail || promised.thumbnail_sent;
-        if shown.status == 200 && same {
-            Ok(())
-        } else {
-            Err(format!("its thumbnail is another: {} {link}", shown.status))
+        match shown.status {
+            200 if same => Ok(()),
+            // One that was sent is only now made, and has taken the place of the one that the File showed.
+            410 if promised.thumbnail_sent && !self.shows(host, link)? => {
+                self.check_file(host, known, promised)
+            }
+            status => Err(format!("its thumbnail is another: {status} {link}")),
         }
+    }
+
+    /// Whether this is still the link to its thumbnail.
+    fn shows(&self, host: &str, link: &str) -> Result<bool, String> {
+        let file = body_of(&self.ask(host, &format!("{}file/", self.path()))?);
+        Ok(file["thumbnail"] == link)
     }
 
     fn check_chunks(
