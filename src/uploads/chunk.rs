@@ -174,12 +174,11 @@ impl Uploads {
     /// Gives an upload the name that its first chunk did not, or only behind its file.
     async fn name_upload(&self, entry: &Entry, request: &ChunkRequest) -> Result<(), Refusal> {
         self.load_again(entry).await?;
-        match &request.filename {
-            Some(filename) if entry.name(filename) => {
-                Ok(self.metadata.name_file(entry.id, filename.clone()).await?)
-            }
-            _ => Ok(()),
+        if let Some(filename) = request.filename.as_ref().filter(|filename| entry.name(filename)) {
+            let named = self.metadata.name_file(entry.id, filename.clone()).await;
+            named.inspect_err(|_| entry.forget())?;
         }
+        Ok(())
     }
 
     /// Begins an upload whose first bytes are the spool's, if it is new and they are its first. The claim

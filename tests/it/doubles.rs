@@ -107,6 +107,10 @@ pub(crate) trait RecordHooks: Send + Sync + 'static {
     async fn before_part(&self, _new: &NewPart) -> Option<Recorded> {
         None
     }
+
+    async fn before_name(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// Records with hooks.
@@ -192,6 +196,7 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
     }
 
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error> {
+        self.hooks.before_name().await?;
         self.records.name_file(id, filename).await
     }
 

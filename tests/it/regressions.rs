@@ -20,6 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
 use haversack::clock::Clock;
+use haversack::filename::Filename;
 use haversack::ids::{UploadId, UserId};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{MetadataStore, StoredFile};
@@ -82,14 +83,18 @@ async fn send_bytes(
         size: Some(bytes.len() as u64),
         ..Declaration::default()
     };
-    let request = ChunkRequest {
-        user: USER,
-        id: Some(id),
-        declared,
-        filename: None,
-        declared_type: None,
-        parent: None,
-    };
+    send_chunk(uploads, id, declared, None, bytes).await
+}
+
+async fn send_chunk(
+    uploads: &Arc<Uploads>,
+    id: UploadId,
+    declared: Declaration,
+    filename: Option<Filename>,
+    bytes: Vec<u8>,
+) -> Result<UploadId, Refusal> {
+    let (id, declared_type, parent) = (Some(id), None, None);
+    let request = ChunkRequest { user: USER, id, declared, filename, declared_type, parent };
     let body = stream::iter([Ok(Bytes::from(bytes))]);
     let slot = uploads.slot(&request, u64::MAX).await?;
     let filled = slot.fill(pin!(body)).await?;

@@ -4,15 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use haversack::filename::Filename;
 use haversack::ids::UploadId;
 use haversack::metadata::sqlite::SqliteStore;
-use haversack::metadata::{MetadataStore, NewPart, Recorded, StoredFile};
+use haversack::metadata::{Error, MetadataStore, NewPart, Recorded, State, StoredFile};
+use haversack::part::Declaration;
 use haversack::storage::disk::DiskStore;
 use haversack::uploads::{DoneRequest, Refusal, Uploads};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{USER, contents, done, send, uploads};
+use super::{USER, contents, done, send, send_chunk, uploads};
 use crate::doubles::{HookedRecords, RecordHooks};
 use crate::harness::PATIENCE;
 
@@ -162,4 +164,37 @@ async fn a_part_committed_while_the_record_is_read_again_is_never_written_over()
     assert!(matches!(other, Err(Refusal::ChunkConflict { index: 0 })), "{other:?}");
     let file = done(&uploads, id).await.unwrap();
     assert_eq!(contents(&uploads, &file).await, "aaaaaaaaaabbbbbbbbbbcccccccccc");
+}
+
+/// Records that fail to take the first name.
+struct FailsToName(AtomicBool);
+
+#[async_trait::async_trait]
+impl RecordHooks for FailsToName {
+    async fn before_name(&self) -> Result<(), Error> {
+        match self.0.swap(true, Ordering::SeqCst) {
+            false => Err(Error::Failed("no disk".into())),
+            true => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_could_not_be_recorded_is_recorded_when_its_chunk_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = SqliteStore::open(dir.path()).unwrap();
+    let records = Arc::new(HookedRecords { records, hooks: FailsToName(AtomicBool::new(false)) });
+    let blobs = Arc::new(DiskStore::open(dir.path()).unwrap());
+    let uploads = uploads(blobs, Arc::clone(&records) as Arc<dyn MetadataStore>);
+    let id = UploadId::random();
+    send(&uploads, id, 0, 3, b'a').await.unwrap();
+    let named = || {
+        let declared = Declaration { index: 1, total_parts: Some(3), ..Declaration::default() };
+        send_chunk(&uploads, id, declared, Filename::parse("a.txt"), vec![b'b'; 10])
+    };
+    named().await.unwrap_err();
+    named().await.unwrap();
+    let record = records.load(id).await.unwrap().unwrap();
+    let State::Receiving(unfinished) = record.state else { panic!("it is receiving") };
+    assert_eq!(unfinished.filename.as_ref().map(Filename::as_str), Some("a.txt"));
 }
