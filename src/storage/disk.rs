@@ -39,6 +39,8 @@ const LOOK_EVERY: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct DiskStore {
     folder: PathBuf,
+    /// The folder, opened, if its file system is to keep bytes free.
+    watched: Option<File>,
     options: DiskOptions,
     writeback: Writeback,
 }
@@ -83,14 +85,17 @@ impl DiskStore {
                 None => make_private(&shard)?,
             }
         }
-        File::open(&folder)?.sync_all()?;
-        Ok(Self { folder, options, writeback: Writeback::default() })
+        let opened = File::open(&folder)?;
+        opened.sync_all()?;
+        let watched = (options.min_free > 0).then_some(opened);
+        Ok(Self { folder, watched, options, writeback: Writeback::default() })
     }
 
     /// The store below `data_dir` as it is, to be looked at.
     pub fn at(data_dir: &Path) -> Self {
         Self {
             folder: data_dir.join("blobs"),
+            watched: None,
             options: DiskOptions::default(),
             writeback: Writeback::default(),
         }
@@ -98,10 +103,10 @@ impl DiskStore {
 
     /// Bytes that parts may still take. A look at the file system's counters, which waits for nothing.
     fn free(&self) -> io::Result<u64> {
-        if self.options.min_free == 0 {
+        let Some(folder) = &self.watched else {
             return Ok(u64::MAX); // the disk itself says when it is full
-        }
-        let disk = rustix::fs::statvfs(&self.folder)?;
+        };
+        let disk = rustix::fs::fstatvfs(folder)?;
         let available = disk.f_bavail.saturating_mul(disk.f_frsize);
         Ok(available.saturating_sub(self.options.min_free))
     }
@@ -110,6 +115,13 @@ impl DiskStore {
         match self.free()? {
             0 => Err(io::ErrorKind::StorageFull.into()),
             _ => Ok(()),
+        }
+    }
+
+    /// Notes what was written; it goes to the disk before the end of the file, if only that will be synced.
+    fn wrote(&self, blob: BlobId, file: &Arc<File>, bytes: u64) {
+        if self.options.durability == Durability::Finish {
+            self.writeback.wrote(blob, file, bytes);
         }
     }
 
@@ -152,21 +164,19 @@ impl BlobStore for DiskStore {
         limit: u64,
         body: Incoming<'_>,
     ) -> Result<Written, WriteError> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(self.path(blob))?;
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let file = Arc::new(options.open(self.path(blob))?);
         self.writeback.reserve(blob, &file, offset);
-        let mut next_look = LOOK_EVERY;
+        let mut looked_at = 0;
         // Written inline: into the page cache this costs less than handing the frame to another thread.
         crash::point(Point::BlobOpened);
         let write = |frame: &[u8], at| {
-            if at >= next_look {
+            if at >= looked_at + LOOK_EVERY {
                 self.keep_some_free()?;
                 self.writeback.reserve(blob, &file, offset + at);
-                next_look = at + LOOK_EVERY;
+                self.wrote(blob, &file, at - looked_at);
+                looked_at = at;
             }
             file.write_all_at(frame, offset + at)?;
             crash::point(Point::FrameWritten);
@@ -174,17 +184,15 @@ impl BlobStore for DiskStore {
         };
         let written = each_frame(limit, body, write).await?;
         crash::point(Point::PartWritten);
-        match self.options.durability {
-            Durability::Process => {}
-            Durability::Finish => self.writeback.wrote(blob, file, written.size),
-            Durability::Chunk => {
-                let shard = self.shard(blob);
-                blocking(move || {
-                    file.sync_data()?;
-                    File::open(shard)?.sync_all() // its name may be new
-                })
-                .await?;
-            }
+        self.wrote(blob, &file, written.size - looked_at);
+        self.writeback.keep_up(blob, &file).await;
+        if self.options.durability == Durability::Chunk {
+            let shard = self.shard(blob);
+            blocking(move || {
+                file.sync_data()?;
+                File::open(shard)?.sync_all() // its name may be new
+            })
+            .await?;
         }
         Ok(written)
     }
@@ -192,14 +200,10 @@ impl BlobStore for DiskStore {
     async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
         let size = parts.last().map_or(0, |last| last.range().end);
         let (path, shard, options) = (self.path(blob), self.shard(blob), self.options);
-        let writeback = self.writeback.clone();
-        blocking(move || {
-            if writeback.end(blob) {
-                return Ok(Err(SealError::Lost(io::Error::other("an earlier sync failed"))));
-            }
-            Ok(seal(&path, &shard, size, options))
-        })
-        .await?
+        if self.writeback.end(blob).await {
+            return Err(SealError::Lost(io::Error::other("an earlier sync failed")));
+        }
+        blocking(move || Ok(seal(&path, &shard, size, options))).await?
     }
 
     async fn patch(&self, blob: BlobId, patches: &[Patch]) -> io::Result<()> {
