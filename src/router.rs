@@ -32,18 +32,23 @@ use crate::wire::pace::{Pace, PacedBody};
 pub fn router(app: Arc<App>) -> Router {
     let cors = cors(&app.config);
     let page = if app.config.page { page_routes() } else { Router::new() };
-    Router::new()
-        .route("/api/v2/pm/upload", only("GET, POST", get(uploads::list).post(uploads::post)))
-        .route(
-            "/api/v2/pm/upload/{uuid}",
-            only("GET, DELETE", get(uploads::status).delete(uploads::delete)),
-        )
-        .route("/api/v2/pm/upload/{uuid}/file", only("GET", get(files::one)))
-        .route("/api/v2/pm/files", only("POST", post(files::many)))
-        .route("/api/v2/jwt/verify_token", only("POST", post(tokens::verify)))
-        .route("/media/{uuid}/{variant}", only("GET, HEAD", get(delivery::get)))
-        .route("/health/live", only("GET", get(ops::live)))
-        .route("/health/ready", only("GET", get(ops::ready)))
+    let upload = get(uploads::status).delete(uploads::delete);
+    let api = [
+        ("/api/v2/pm/upload", only("GET, POST", get(uploads::list).post(uploads::post))),
+        ("/api/v2/pm/upload/{uuid}", only("GET, DELETE", upload)),
+        ("/api/v2/pm/upload/{uuid}/file", only("GET", get(files::one))),
+        ("/api/v2/pm/files", only("POST", post(files::many))),
+        ("/api/v2/jwt/verify_token", only("POST", post(tokens::verify))),
+        ("/media/{uuid}/{variant}", only("GET, HEAD", get(delivery::get))),
+        ("/health/live", only("GET", get(ops::live))),
+        ("/health/ready", only("GET", get(ops::ready))),
+    ];
+    let mut router = Router::new();
+    for (path, methods) in api {
+        let with_slash = format!("{path}/"); // means the same
+        router = router.route(path, methods.clone()).route(&with_slash, methods);
+    }
+    router
         .fallback(|| async { ApiError::not_found() })
         .layer(cors)
         .merge(page) // after CORS: pages of other origins have no business with it
@@ -111,20 +116,20 @@ pub async fn answer(
 }
 
 /// What every request gets before it is routed: its peer, a body at its pace whose refused rest is drained, and a
-/// path in the one form that routes have.
+/// path without doubled slashes.
 fn prepare(request: Request<Incoming>, peer: SocketAddr, pace: Pace) -> Request<Body> {
     let asks_first = request.headers().contains_key(EXPECT);
     let mut request = request.map(|body| Body::new(PacedBody::new(body, pace, asks_first)));
     request.extensions_mut().insert(Peer(peer));
-    if let Some(uri) = canonical(request.uri()) {
+    if let Some(uri) = undoubled(request.uri()) {
         *request.uri_mut() = uri;
     }
     request
 }
 
 /// What is wrong with a head that two readers may read in two ways (RFC 9112, sections 3.2, 6.1 and 11.2), if
-/// something is. Lengths are hyper's business: it refuses all but one number, and
-/// ends the connection after a request that has a length and chunks.
+/// something is. Lengths are hyper's business: it refuses all but one number, and ends the connection after a
+/// request that has a length and chunks.
 fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     let count = |name: HeaderName| headers.get_all(name).iter().count();
     let is_chunked = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(b"chunked");
@@ -141,11 +146,11 @@ fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     }
 }
 
-/// The path without a slash at its end and without doubled ones (Fine Uploader's delete sends one);
-/// `None` when it is so already.
-fn canonical(uri: &Uri) -> Option<Uri> {
+/// The path without doubled slashes (Fine Uploader's delete sends some) and none at its end; `None` when it has no
+/// doubled ones.
+fn undoubled(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    if !path.contains("//") && (path.len() == 1 || !path.ends_with('/')) {
+    if !path.contains("//") {
         return None;
     }
     let segments = path.split('/').filter(|segment| !segment.is_empty());
@@ -165,13 +170,13 @@ fn canonical(uri: &Uri) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn slashes_at_the_end_and_doubled_ones_make_no_difference() {
-        let canonical =
-            |uri: &str| super::canonical(&uri.parse().unwrap()).map(|uri| uri.to_string());
-        assert_eq!(canonical("/api/v2/pm/upload/?done"), Some("/api/v2/pm/upload?done".into()));
-        assert_eq!(canonical("/api/v2/pm/upload//abc"), Some("/api/v2/pm/upload/abc".into()));
-        assert_eq!(canonical("/api/v2/pm/upload"), None);
-        assert_eq!(canonical("/"), None);
-        assert_eq!(canonical("//"), Some("/".into()));
+    fn doubled_slashes_make_no_difference() {
+        let undoubled =
+            |uri: &str| super::undoubled(&uri.parse().unwrap()).map(|uri| uri.to_string());
+        assert_eq!(undoubled("/api/v2/pm//upload/?done"), Some("/api/v2/pm/upload?done".into()));
+        assert_eq!(undoubled("/api/v2/pm/upload//abc"), Some("/api/v2/pm/upload/abc".into()));
+        assert_eq!(undoubled("/api/v2/pm/upload/"), None);
+        assert_eq!(undoubled("/"), None);
+        assert_eq!(undoubled("//"), Some("/".into()));
     }
 }

@@ -74,11 +74,12 @@ async fn receive(
         app.uploads.slot_of_file(user, named, at_least).await?
     };
     let filled = slot.fill(pin!(reader.file())).await?;
-    tokio::select! {
+    let more_fields = tokio::select! {
         rest = reader.rest() => rest?,
         refusal = filled.revoked() => return Err(refusal.into()),
-    }
-    if let Some(chunk) = reader.form.chunk(user)? {
+    };
+    let chunk = if more_fields { reader.form.chunk(user)? } else { known };
+    if let Some(chunk) = chunk {
         return Ok(Replies::chunk(app.uploads.accept_chunk(filled, chunk).await?));
     }
     let single = reader.form.single(user)?;

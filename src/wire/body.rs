@@ -130,12 +130,13 @@ impl FormReader {
         })
     }
 
-    /// Reads the fields behind the file, to the body's end.
-    pub async fn rest(&mut self) -> Result<(), ApiError> {
+    /// Reads the fields behind the file, to the body's end; whether there were any.
+    pub async fn rest(&mut self) -> Result<bool, ApiError> {
+        let known = self.form.count();
         if self.until_file().await? {
             return Err(ApiError::bad_field("file", "more_than_one", "send one file a request"));
         }
-        Ok(())
+        Ok(self.form.count() > known)
     }
 
     async fn field(&mut self, name: &str) -> Result<String, ApiError> {

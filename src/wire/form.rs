@@ -94,6 +94,11 @@ impl Form {
         }
     }
 
+    /// How many fields have arrived, each counted once.
+    pub fn count(&self) -> usize {
+        self.values.len()
+    }
+
     /// Takes what a multipart part says of the file in it.
     pub fn set_file(&mut self, name: Option<String>, media_type: Option<String>) {
         self.file_name = name;

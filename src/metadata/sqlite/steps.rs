@@ -84,14 +84,15 @@ pub(super) fn record_part(
     new: &NewPart,
     now: u64,
 ) -> rusqlite::Result<Recorded> {
+    // Of one row, not of a SELECT: that would take a journal of its own. No upload: a NULL, which is ignored.
     let inserted = tx
         .prepare_cached(
-            "INSERT INTO parts (upload, idx, offset, size, crc32, stored_at)
-             SELECT seq, ?2, ?3, ?4, ?5, ?6 FROM uploads
-             WHERE id = ?1 AND state = 0 AND total_parts > ?2
-               AND (even_size IS NULL OR even_size = ?4 OR ?2 = total_parts - 1)
-               AND (total_size IS NULL OR ?3 + ?4 <= total_size)
-             ON CONFLICT DO NOTHING",
+            "INSERT OR IGNORE INTO parts (upload, idx, offset, size, crc32, stored_at)
+             VALUES ((SELECT seq FROM uploads
+                      WHERE id = ?1 AND state = 0 AND total_parts > ?2
+                        AND (even_size IS NULL OR even_size = ?4 OR ?2 = total_parts - 1)
+                        AND (total_size IS NULL OR ?3 + ?4 <= total_size)),
+                     ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![id, new.index, new.part.offset, new.part.size, new.part.crc32, now])?;
     if inserted == 0 {
