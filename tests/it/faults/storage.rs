@@ -5,16 +5,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use haversack::ids::UserId;
+use haversack::ids::{UploadId, UserId};
+use serde_json::json;
 
 use super::check::check;
 use super::journal::{Class, Disk, Journal};
 use super::promises::{Broken, End, Level, Stopped, Upload};
 use super::rig::{Failure, OPEN, READ, Rig, SYNC, TRUNCATE, UNLINK, WRITE, folder};
 use super::{seed, setting};
+use crate::process::http::{Multipart, Request};
 use crate::process::killing::sweep_and_look_for_leftovers;
 use crate::process::ledger::Random;
-use crate::process::program::Server;
+use crate::process::program::{SECRET, Server, token};
 
 /// Failures of a quick run.
 const FAILURES: u64 = 100;
@@ -249,4 +251,30 @@ fn a_failed_sync_of_the_log_is_not_forgotten_because_the_next_one_succeeds() {
 #[test]
 fn a_failed_sync_of_bytes_is_not_forgotten_though_it_can_not_be_put_on_record() {
     done_again_after_failed_syncs_of(&[Class::Blob, Class::Log]);
+}
+
+/// Bytes are synced while their file still comes in: the second chunk's reply waits for the first one's sync.
+#[test]
+fn a_sync_that_fails_before_the_end_of_a_file_is_told_at_its_end() {
+    const CHUNK: usize = 9 << 20;
+    let rig = Rig::new(Level::Finish);
+    let server = Server::start(rig.command().env("HAVERSACK_JWT_SECRET", SECRET));
+    let id = UploadId::random().to_string();
+    let send = |index| {
+        let form = Multipart::default().field("uuid", &id).field("partindex", index);
+        let form = form.field("totalparts", 2).file("file", &vec![b'a'; CHUNK]);
+        Request::upload(form).token(&token(1)).send(&server.host).expect("a reply").ok();
+    };
+    let done = || {
+        let done = Request::done(&json!({"uuid": id})).token(&token(1));
+        done.send(&server.host).expect("a reply")
+    };
+    let (operations, classes) = (SYNC, vec![Class::Blob]);
+    rig.fail(&Failure { operations, classes, error: EIO, forever: false, after: 0 });
+    (0..2).for_each(send);
+    assert_eq!(rig.heal(), 1);
+    let lost = done();
+    assert_eq!((lost.status, &lost.json()["reset"]), (503, &json!(true)));
+    (0..2).for_each(send);
+    assert_eq!(done().ok()["filesize"], 2 * CHUNK);
 }
