@@ -32,7 +32,8 @@ use writeback::Writeback;
 
 /// How much a reader takes at once: large enough to make the hand-over to the blocking pool cheap.
 const READ_BYTES: usize = 512 * 1024;
-/// How often a part that is being written looks whether the disk still has room, in bytes of its own.
+/// How often a part that is being written looks whether the disk still has room, and lets what it wrote be synced,
+/// in bytes of its own.
 const LOOK_EVERY: u64 = 1 << 20;
 
 /// The disk store. One process at a time; the caller holds the data directory's lock.
