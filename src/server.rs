@@ -51,6 +51,7 @@ pub async fn serve(
         tracing::warn!(open = connections.len(), "stopping with requests unfinished");
     }
     sweeper.abort(); // between its transactions it leaves nothing half done
+    let _ = sweeper.await; // a step that is just being taken would fail without what is closed next
     app.uploads.close().await.map_err(io::Error::other)
 }
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::uploads::Refusal;
+use crate::wire::error::chain;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_mins(1);
@@ -36,6 +37,7 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
 
 fn report(step: Result<(), Refusal>) {
     if let Err(error) = step {
+        let error = chain(&error);
         tracing::error!(%error, "a step of a sweep failed; the next sweep tries again");
     }
 }

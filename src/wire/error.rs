@@ -320,7 +320,8 @@ fn missing(ranges: &[(u32, u32)]) -> Value {
     ranges.iter().flat_map(|(first, last)| *first..=*last).collect()
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error and what caused it, in one line for the log.
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
