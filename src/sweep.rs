@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::telemetry::chain;
 use crate::uploads::Refusal;
-use crate::wire::error::chain;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_mins(1);

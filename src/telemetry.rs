@@ -24,3 +24,15 @@ pub fn start(filter: &str) -> Result<(), String> {
         .try_init();
     Ok(())
 }
+
+/// An error and what caused it, in one line for the log.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}

@@ -20,6 +20,7 @@ use crate::media::Facts;
 use crate::media::thumbnail::{self, Picture, ThumbnailError};
 use crate::metadata::{NewPicture, StoredFile};
 use crate::storage::{BodyError, WriteError};
+use crate::telemetry::chain;
 
 /// A reply waits so long for its thumbnail, which most pictures need a fraction of.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -75,6 +76,7 @@ impl Uploads {
             Entry::Vacant(place) => place.insert(false),
         };
         if let Err(error) = self.draw_alone(id).await {
+            let error = chain(&error);
             tracing::error!(%id, %error, "a thumbnail could not be made or kept; the next sweep tries again");
             // The picture is not to blame.
             if let Err(error) = self.metadata.give_back_drawing(id).await {

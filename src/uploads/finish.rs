@@ -19,6 +19,7 @@ use crate::media::thumbnail;
 use crate::metadata::{Finalizing, NewFile, State, StoredFile, Unfinished};
 use crate::part::Part;
 use crate::storage::{self, SealError, Written, is_lost};
+use crate::telemetry::chain;
 
 /// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -69,6 +70,7 @@ impl Uploads {
             match self.resume(record.id, blob, *finalizing).await {
                 Ok(()) | Err(Refusal::NotDurable) => {} // which has said so
                 Err(error) => {
+                    let error = chain(&error);
                     tracing::error!(id = %record.id, %error, "an upload could not be finished after a crash");
                 }
             }

@@ -16,6 +16,7 @@ use crate::links::LinkError;
 use crate::metadata;
 use crate::part::PlacementError;
 use crate::storage::BodyError;
+use crate::telemetry::chain;
 use crate::uploads::Refusal;
 
 /// A refused request, ready to be answered.
@@ -318,16 +319,4 @@ fn missing(ranges: &[(u32, u32)]) -> Value {
         return json!(ranges);
     }
     ranges.iter().flat_map(|(first, last)| *first..=*last).collect()
-}
-
-/// An error and what caused it, in one line for the log.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        next = source.source();
-    }
-    text
 }

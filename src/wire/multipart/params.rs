@@ -44,23 +44,12 @@ impl<'a> Iterator for Params<'a> {
 /// Whether `name` is a token (RFC 9110 section 5.6.2): a valid header or
 /// parameter name.
 pub(super) fn is_token(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|byte| TOKEN[usize::from(*byte)])
+    let is_allowed = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+    };
+    !name.is_empty() && name.iter().all(is_allowed)
 }
-
-/// Which bytes a token may have.
-const TOKEN: [bool; 256] = {
-    let (mut token, mut byte) = ([false; 256], 0_u8);
-    while byte < 0x80 {
-        token[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let mut others = b"!#$%&'*+-.^_`|~".as_slice();
-    while let [byte, rest @ ..] = others {
-        token[*byte as usize] = true;
-        others = rest;
-    }
-    token
-};
 
 type Parameter<'a> = (&'a [u8], Vec<u8>, &'a [u8]);
 
