@@ -160,11 +160,15 @@ impl<T: io::Read + io::Seek + Send + Sync> Blob for T {}
 pub trait BlobStore: Send + Sync + 'static {
     /// Writes a part at `offset`, at most `limit` bytes, and makes the blob if it isn't there.
     /// Writing a range again replaces it; a failed write leaves the range undefined.
+    ///
+    /// `stored`: bytes of the blob that are on record. Blocks that a store reserves ahead of the writer go by
+    /// it, never by an offset.
     async fn write_part(
         &self,
         blob: BlobId,
         offset: u64,
         limit: u64,
+        stored: u64,
         body: Incoming<'_>,
     ) -> Result<Written, WriteError>;
 

@@ -163,19 +163,22 @@ impl BlobStore for DiskStore {
         blob: BlobId,
         offset: u64,
         limit: u64,
+        stored: u64,
         body: Incoming<'_>,
     ) -> Result<Written, WriteError> {
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(false).mode(0o600);
         let file = Arc::new(options.open(self.path(blob))?);
-        self.writeback.reserve(blob, &file, offset);
+        let mut reserved = self.writeback.reserve(blob, &file, offset, stored);
         let mut looked_at = 0;
         // Written inline: into the page cache this costs less than handing the frame to another thread.
         crash::point(Point::BlobOpened);
         let write = |frame: &[u8], at| {
             if at >= looked_at + LOOK_EVERY {
                 self.keep_some_free()?;
-                self.writeback.reserve(blob, &file, offset + at);
+                if reserved < offset + at + LOOK_EVERY {
+                    reserved = self.writeback.reserve(blob, &file, offset + at, stored + at);
+                }
                 self.wrote(blob, &file, at - looked_at);
                 looked_at = at;
             }

@@ -151,7 +151,13 @@ impl Uploads {
             let mut bytes = spool.read(written.size).await?;
             let copied = self
                 .blobs
-                .write_part(granted.blob, granted.start, written.size, bytes.as_mut())
+                .write_part(
+                    granted.blob,
+                    granted.start,
+                    written.size,
+                    granted.stored,
+                    bytes.as_mut(),
+                )
                 .await
                 .map_err(|error| Refusal::of_write(error, |_| Refusal::Raced))?;
             if copied != written {

@@ -73,8 +73,8 @@ struct Claimed {
 
 /// What became of an attempt to claim a part's range.
 pub(super) enum Attempt {
-    /// Write here: at most `limit` bytes from `start` on.
-    Granted { blob: BlobId, start: u64, limit: u64 },
+    /// Write here: at most `limit` bytes from `start` on, beside the `stored` ones of the upload.
+    Granted { blob: BlobId, start: u64, limit: u64, stored: u64 },
     /// The part is on record: compare, write nothing.
     Recorded(Part),
     /// Its place can't be told or guarded before its size is known.
@@ -251,7 +251,8 @@ impl Claim {
         if let Some(own) = claims.iter_mut().find(|claim| claim.serial == self.serial) {
             own.range = Some(range.clone());
         }
-        Ok(Attempt::Granted { blob: unfinished.blob, start, limit: range.end - range.start })
+        let (limit, stored) = (range.end - range.start, unfinished.layout.received_bytes());
+        Ok(Attempt::Granted { blob: unfinished.blob, start, limit, stored })
     }
 
     /// Why this sender was told to stop.

@@ -142,7 +142,7 @@ impl Uploads {
         let bytes = Bytes::from(picture.bytes);
         let limit = bytes.len() as u64;
         let body = stream::iter([Ok::<_, BodyError>(bytes)]);
-        let written = self.blobs.write_part(blob, 0, limit, std::pin::pin!(body)).await;
+        let written = self.blobs.write_part(blob, 0, limit, 0, std::pin::pin!(body)).await;
         let written = written.map_err(|error| match error {
             WriteError::Store(error) => Refusal::from(error),
             other => io::Error::other(other).into(),

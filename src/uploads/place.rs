@@ -134,7 +134,7 @@ impl Uploads {
             let mut released = std::pin::pin!(entry.released());
             released.as_mut().enable();
             match claim.attempt(declared, size, bound)? {
-                Attempt::Granted { blob, start, limit } => {
+                Attempt::Granted { blob, start, limit, stored } => {
                     let declared_size = part::declared_size(declared);
                     self.check_end(start.saturating_add(declared_size.unwrap_or(0)))?;
                     let size = size.or(declared_size);
@@ -142,7 +142,14 @@ impl Uploads {
                         return Ok(Turn::NeedsSize);
                     }
                     let declared = declared_size.is_some();
-                    return Ok(Turn::Granted(Granted { claim, blob, start, limit, declared }));
+                    return Ok(Turn::Granted(Granted {
+                        claim,
+                        blob,
+                        start,
+                        limit,
+                        stored,
+                        declared,
+                    }));
                 }
                 Attempt::Recorded(part) => return Ok(Turn::Recorded(part)),
                 Attempt::NeedsSize => return Ok(Turn::NeedsSize),

@@ -44,6 +44,8 @@ pub struct Granted {
     pub(super) blob: BlobId,
     pub(super) start: u64,
     pub(super) limit: u64,
+    /// Bytes of the upload that were on record when the range was granted.
+    pub(super) stored: u64,
     /// Whether the request announced the limit as its chunk's size.
     pub(super) declared: bool,
 }
@@ -86,7 +88,8 @@ impl Granted {
     async fn write(&self, blobs: &dyn BlobStore, body: Incoming<'_>) -> Result<Written, Refusal> {
         let revoked = &self.claim.revoked;
         let mut body = std::pin::pin!(body.take_until(revoked.cancelled()));
-        let written = blobs.write_part(self.blob, self.start, self.limit, body.as_mut()).await;
+        let written =
+            blobs.write_part(self.blob, self.start, self.limit, self.stored, body.as_mut()).await;
         if revoked.is_cancelled() {
             return Err(self.claim.why_revoked());
         }
@@ -187,7 +190,7 @@ impl Spool {
     }
 
     async fn write(&self, body: Incoming<'_>) -> Result<Written, Refusal> {
-        let written = self.blobs.write_part(self.blob, 0, self.limit, body).await;
+        let written = self.blobs.write_part(self.blob, 0, self.limit, 0, body).await;
         crash::point(Point::SpoolFilled);
         let too_long = |max| match self.too_long {
             TooLong::Chunk => Refusal::ChunkTooLarge { max },

@@ -45,10 +45,11 @@ impl<H: BlobHooks> BlobStore for HookedBlobs<H> {
         blob: BlobId,
         offset: u64,
         limit: u64,
+        stored: u64,
         body: Incoming<'_>,
     ) -> Result<Written, WriteError> {
         self.hooks.before_write(offset).await;
-        self.disk.write_part(blob, offset, limit, body).await
+        self.disk.write_part(blob, offset, limit, stored, body).await
     }
 
     async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {

@@ -10,6 +10,7 @@ mod numbers;
 mod paths;
 mod quotas;
 mod ranges;
+mod reservations;
 mod served;
 mod tokens;
 mod verbs;

@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::FallocateFlags;
@@ -17,10 +19,13 @@ use crate::ids::BlobId;
 /// So much of a blob may wait to be synced, and as much again while a sync of it is under way.
 const UNSYNCED_BYTES: u64 = 8 << 20;
 
-/// So much behind a writer should be reserved.
+/// Bytes after a writer's position that should be reserved.
 const AHEAD: u64 = 256 << 10;
-/// So much is reserved at once, at most.
-const RESERVE_BYTES: u64 = 16 << 20;
+/// The least and the most that are reserved at once. Less would not be worth the calls.
+const LEAST_RESERVED: u64 = 64 << 10;
+const MOST_RESERVED: u64 = 16 << 20;
+/// The unit of `st_blocks`, bytes (stat(3type)).
+const STAT_BLOCK: u64 = 512;
 
 /// What is known of blobs in the making.
 #[derive(Debug, Default)]
@@ -30,6 +35,8 @@ pub(super) struct Writeback(Mutex<HashMap<BlobId, Progress>>);
 struct Progress {
     /// Blocks of this range are reserved.
     reserved: Range<u64>,
+    /// Whether somebody is about to reserve more.
+    reserving: bool,
     /// Bytes that no sync has begun with.
     unsynced: u64,
     /// Whether a sync has failed; locked while one is under way.
@@ -37,22 +44,37 @@ struct Progress {
 }
 
 impl Writeback {
-    /// Reserves blocks for what is about to be written at `offset` and behind it: as much as lies before it, so
-    /// that small files take no more than twice their size. A file system that can't or won't needs no telling.
-    pub(super) fn reserve(&self, blob: BlobId, file: &File, offset: u64) {
-        let length = offset.min(RESERVE_BYTES);
-        if length == 0 {
-            return;
+    /// Reserves blocks for what is about to be written from `offset` on, and returns where they end. With
+    /// `stored` bytes there, the file takes at most twice as many of the disk: what it takes already, its file
+    /// system says. One that can't or won't reserve needs no telling.
+    pub(super) fn reserve(&self, blob: BlobId, file: &File, offset: u64, stored: u64) -> u64 {
+        if stored < LEAST_RESERVED {
+            return offset;
         }
         {
             let mut blobs = self.lock();
-            let reserved = &mut blobs.entry(blob).or_default().reserved;
+            let progress = blobs.entry(blob).or_default();
+            let reserved = &progress.reserved;
             if reserved.contains(&offset) && reserved.contains(&(offset + AHEAD)) {
-                return;
+                return reserved.end;
             }
-            *reserved = offset..offset + length;
+            // One at a time: what several see free together they could reserve several times.
+            if std::mem::replace(&mut progress.reserving, true) {
+                return offset;
+            }
         }
-        let _ = rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset, length);
+        let end = reserve_blocks(file, offset, stored).unwrap_or(offset);
+        let mut blobs = self.lock();
+        let progress = blobs.entry(blob).or_default();
+        progress.reserving = false;
+        let reserved = &mut progress.reserved;
+        // Senders side by side stay within one range; another one begins where there would be a gap.
+        if reserved.contains(&offset) || reserved.end == offset {
+            reserved.end = reserved.end.max(end);
+        } else if offset < end {
+            *reserved = offset..end;
+        }
+        end
     }
 
     /// Notes that `bytes` were written through `file`. Where enough has come together, they are synced on the
@@ -105,6 +127,17 @@ impl Writeback {
     }
 }
 
+/// Reserves as many blocks from `offset` on as leave the file at twice its stored bytes; where they end.
+fn reserve_blocks(file: &File, offset: u64, stored: u64) -> io::Result<u64> {
+    let taken = file.metadata()?.blocks() * STAT_BLOCK;
+    let length = (2 * stored).saturating_sub(taken).min(MOST_RESERVED);
+    if length >= LEAST_RESERVED {
+        rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset, length)?;
+        return Ok(offset + length);
+    }
+    Ok(offset)
+}
+
 fn begin_sync(blob: BlobId, file: Arc<File>, mut failed: OwnedMutexGuard<bool>) {
     tokio::task::spawn_blocking(move || {
         if let Err(error) = file.sync_data() {
@@ -116,8 +149,11 @@ fn begin_sync(blob: BlobId, file: Arc<File>, mut failed: OwnedMutexGuard<bool>) 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::Write as _;
+
     use futures_util::FutureExt;
+
+    use super::*;
 
     #[tokio::test]
     async fn whoever_writes_faster_than_the_disk_syncs_is_held_up_at_twice_the_limit() {
@@ -134,5 +170,20 @@ mod tests {
         held_up.await;
         assert!(writeback.failed(blob, 1).is_none(), "all that was written is being synced");
         assert!(!writeback.end(blob).await);
+    }
+
+    #[test]
+    fn senders_side_by_side_share_what_is_reserved() {
+        let writeback = Writeback::default();
+        let (blob, mut file) = (BlobId::random(), tempfile::tempfile().unwrap());
+        let stored = 2 << 20;
+        file.write_all(&vec![b'x'; 2 << 20]).unwrap();
+        let end = writeback.reserve(blob, &file, stored, stored);
+        assert!(end > 3 << 20 && end <= 4 << 20, "{end}"); // file systems count blocks of their own, too
+        assert_eq!(writeback.reserve(blob, &file, 3 << 20, stored), end);
+        assert_eq!(writeback.reserve(blob, &file, end, stored), end, "twice its size is taken");
+        let later = writeback.reserve(blob, &file, end, 2 * stored);
+        assert!(later > end);
+        assert_eq!(writeback.reserve(blob, &file, stored, 2 * stored), later);
     }
 }

@@ -33,10 +33,23 @@ pub(crate) async fn write(
     bytes: &[u8],
     frame: usize,
 ) -> Written {
+    write_beside(store, blob, offset, bytes, frame, 0).await
+}
+
+/// The same, into a blob of which so many bytes are on record.
+pub(crate) async fn write_beside(
+    store: &dyn BlobStore,
+    blob: BlobId,
+    offset: u64,
+    bytes: &[u8],
+    frame: usize,
+    stored: u64,
+) -> Written {
     let frames: Vec<_> = bytes.chunks(frame).map(Bytes::copy_from_slice).collect();
     let body = stream::iter(frames.into_iter().map(Ok));
     let limit = bytes.len() as u64;
-    store.write_part(blob, offset, limit, pin!(body)).await.expect("the part is written")
+    let written = store.write_part(blob, offset, limit, stored, pin!(body)).await;
+    written.expect("the part is written")
 }
 
 /// All of `range`, or the kind of the error that opening or reading met.
@@ -108,7 +121,7 @@ pub(crate) async fn a_part_up_to_its_limit_is_taken_and_one_byte_more_refused(bl
     for (sizes, fits) in [(vec![6, 4], true), (vec![6, 5], false), (vec![11], false)] {
         let frames = sizes.into_iter().map(|size| Ok(Bytes::from(vec![1; size])));
         let body = stream::iter(frames);
-        let written = store.write_part(blob, 0, 10, pin!(body)).await;
+        let written = store.write_part(blob, 0, 10, 0, pin!(body)).await;
         match written {
             Ok(written) => assert!(fits && written.size == 10),
             Err(WriteError::TooLong { limit }) => assert!(!fits && limit == 10),
@@ -123,7 +136,7 @@ pub(crate) async fn a_write_over_its_limit_leaves_the_neighbour_behind_it_alone(
     write(store.as_ref(), blob, 100, &whole[100..], 100).await;
     let frames = [60, 60].map(|size| Ok(Bytes::from(vec![0xEE; size])));
     let body = stream::iter(frames);
-    let refused = store.write_part(blob, 0, 100, pin!(body)).await;
+    let refused = store.write_part(blob, 0, 100, 0, pin!(body)).await;
     assert!(matches!(refused, Err(WriteError::TooLong { limit: 100 })));
     write(store.as_ref(), blob, 0, &whole[..100], 100).await;
     store.seal(blob, &[part(0, &whole)]).await.expect("sealed");
@@ -134,7 +147,7 @@ pub(crate) async fn a_body_that_breaks_off_fails_the_write_with_its_reason(blobs
     let store = blobs.open();
     let frames = [Ok(Bytes::from_static(b"half")), Err(BodyError::Aborted)];
     let body = stream::iter(frames);
-    let refused = store.write_part(BlobId::random(), 0, 100, pin!(body)).await;
+    let refused = store.write_part(BlobId::random(), 0, 100, 0, pin!(body)).await;
     assert!(matches!(refused, Err(WriteError::Body(BodyError::Aborted))));
 }
 
@@ -153,7 +166,7 @@ pub(crate) async fn each_frame_is_dropped_before_the_next_is_polled(blobs: &dyn 
         assert_eq!(Arc::strong_count(&watched), 2, "an earlier frame is still held");
         Ok(Bytes::from_owner(Frame(Arc::clone(&watched))))
     });
-    store.write_part(BlobId::random(), 0, 50, pin!(body)).await.expect("written");
+    store.write_part(BlobId::random(), 0, 50, 0, pin!(body)).await.expect("written");
     assert_eq!(Arc::strong_count(&alive), 1);
 }
 

@@ -1,6 +1,6 @@
 //! The disk store: the contract of blobs, and what a folder of files promises beyond it.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use haversack::storage::BlobStore;
 use haversack::storage::disk::DiskStore;
 
 use super::Blobs;
-use super::blobs::{pattern, write};
+use super::blobs::{part, pattern, write, write_beside};
 
 struct Folder(tempfile::TempDir);
 
@@ -30,7 +30,16 @@ impl Folder {
         let name = blob.to_string();
         self.0.path().join("blobs").join(&name[..2]).join(name)
     }
+
+    /// Bytes of the disk that a blob takes, what is reserved for it included.
+    fn taken_by(&self, blob: BlobId) -> u64 {
+        self.path_of(blob).metadata().expect("the blob's file").blocks() * 512
+    }
 }
+
+/// What a file system gives out at least.
+const BLOCK: u64 = 4096;
+const MIB: u64 = 1 << 20;
 
 super::on_every_store!(Folder: blobs::{
     a_written_part_is_told_by_size_and_checksum,
@@ -102,4 +111,42 @@ fn a_file_in_the_folders_place_is_refused() {
     let folder = Folder::default();
     std::fs::write(folder.0.path().join("blobs"), "in the way").expect("written");
     assert!(DiskStore::open(folder.0.path()).is_err());
+}
+
+#[tokio::test]
+async fn chunks_far_apart_take_no_more_disk_than_they_have_bytes() {
+    let (folder, blob) = (Folder::default(), BlobId::random());
+    let store = folder.open();
+    for number in 1..64 {
+        write_beside(store.as_ref(), blob, number * 16 * MIB, b"x", 1, number - 1).await;
+    }
+    assert!(folder.taken_by(blob) <= 2 * 63 * BLOCK, "{}", folder.taken_by(blob));
+}
+
+#[tokio::test]
+async fn a_growing_file_is_reserved_ahead_at_most_once_over() {
+    let (folder, blob) = (Folder::default(), BlobId::random());
+    let (store, chunk) = (folder.open(), vec![b'x'; 300 << 10]);
+    let mut stored = 0;
+    let mut ahead = 0;
+    while stored < 40 * MIB {
+        write_beside(store.as_ref(), blob, stored, &chunk, 64 << 10, stored).await;
+        stored += chunk.len() as u64;
+        let taken = folder.taken_by(blob);
+        assert!(taken <= 2 * stored + 2 * BLOCK, "{taken} for {stored}");
+        ahead = ahead.max(taken.saturating_sub(stored));
+    }
+    assert!(ahead > 8 * MIB, "only {ahead}: each chunk would ask for blocks of its own");
+}
+
+#[tokio::test]
+async fn a_file_that_comes_in_one_request_is_reserved_ahead_at_most_once_over() {
+    let (folder, blob) = (Folder::default(), BlobId::random());
+    let store = folder.open();
+    let size = 5 * MIB + 1000;
+    write(store.as_ref(), blob, 0, &vec![b'x'; size as usize], 64 << 10).await;
+    let taken = folder.taken_by(blob);
+    assert!(taken > size + MIB && taken <= 2 * size + BLOCK, "{taken} for {size}");
+    store.seal(blob, &[part(0, &vec![b'x'; size as usize])]).await.expect("sealed");
+    assert!(folder.taken_by(blob) < size + MIB / 4, "sealing gives back the rest");
 }
