@@ -50,9 +50,8 @@ pub enum LinkError {
     Expired,
 }
 
-/// The query of a link. Not `Debug`: it holds a signature. `download` may be added to any link: it shows
-/// nothing more, only as a file to be saved.
-#[derive(Clone, serde::Deserialize)]
+/// The query of a link. Not `Debug`: it holds a signature.
+#[derive(Clone)]
 pub struct LinkQuery {
     /// Unix seconds from which on it shows nothing.
     pub expires: u64,
@@ -60,8 +59,41 @@ pub struct LinkQuery {
     pub key: u64,
     /// The signature.
     pub signature: String,
-    /// There, whatever its value: to be saved, not shown.
-    pub download: Option<String>,
+    /// Whether `download` was added: then the file is to be saved, not shown.
+    pub download: bool,
+}
+
+impl LinkQuery {
+    /// Reads what [`Links::path`] wrote, in no other spelling. `&download`, with a value or without, may be added:
+    /// it shows nothing more.
+    pub fn parse(query: &str) -> Option<Self> {
+        let (signed, added) = match query.split_once("&download") {
+            Some((signed, added)) => (signed, Some(added)),
+            None => (query, None),
+        };
+        if added.is_some_and(|added| !(added.is_empty() || is_value(added))) {
+            return None;
+        }
+        let (expires, rest) = signed.strip_prefix("expires=")?.split_once("&key=")?;
+        let (key, signature) = rest.split_once("&signature=")?;
+        let (expires, key) = (expires.parse().ok()?, key.parse().ok()?);
+        (signed == written(expires, key, signature)).then(|| Self {
+            expires,
+            key,
+            signature: signature.to_owned(),
+            download: added.is_some(),
+        })
+    }
+}
+
+/// Whether it is a value, and no other parameter follows.
+fn is_value(added: &str) -> bool {
+    added.starts_with('=') && !added.contains('&')
+}
+
+/// The one spelling of a link's query.
+fn written(expires: u64, key: u64, signature: &str) -> String {
+    format!("expires={expires}&key={key}&signature={signature}")
 }
 
 /// Makes and checks links.
@@ -103,8 +135,7 @@ impl Links {
         let Key { id: key_id, hmac, .. } = &keys[0];
         let tag = hmac::sign(hmac, &message(id, variant, expires));
         let signature = URL_SAFE_NO_PAD.encode(tag);
-        let variant = variant.as_str();
-        format!("/media/{id}/{variant}?expires={expires}&key={key_id}&signature={signature}")
+        format!("/media/{id}/{}?{}", variant.as_str(), written(expires, *key_id, &signature))
     }
 
     /// Whether a link of this server's asks for this variant of this file, and still may.
@@ -155,17 +186,7 @@ mod tests {
     }
 
     fn query(path: &str) -> LinkQuery {
-        let value = |name: &str| {
-            let (_, query) = path.split_once('?').unwrap();
-            let pair = query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
-            pair.unwrap().to_owned()
-        };
-        LinkQuery {
-            expires: value("expires").parse().unwrap(),
-            key: value("key").parse().unwrap(),
-            signature: value("signature"),
-            download: None,
-        }
+        LinkQuery::parse(path.split_once('?').unwrap().1).unwrap()
     }
 
     #[test]

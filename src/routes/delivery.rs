@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use http::header::{
@@ -41,17 +41,15 @@ pub async fn get(
     State(app): State<Arc<App>>,
     stranger: Stranger,
     path: Result<Path<(String, String)>, PathRejection>,
-    query: Result<Query<LinkQuery>, QueryRejection>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (id, variant) = named(path).ok_or_else(ApiError::not_found)?;
-    let Query(query) = query.map_err(|_| LinkError::Invalid)?;
+    let query = request.uri().query().and_then(LinkQuery::parse).ok_or(LinkError::Invalid)?;
     app.links.check(id, variant, &query)?;
-    let download = query.download.is_some();
     let (head, _) = request.into_parts();
-    let shown = match show(&app, id, download, &head).await {
+    let shown = match show(&app, id, query.download, &head).await {
         // A picture took the place of the thumbnail that was sent, in this instant.
-        Err(error) if error.is_raced() => show(&app, id, download, &head).await,
+        Err(error) if error.is_raced() => show(&app, id, query.download, &head).await,
         shown => shown,
     };
     let (response, bytes) = shown?;

@@ -67,6 +67,13 @@ async fn no_other_number_is_taken_for_a_date_or_a_key() {
         format!("expires={expires}&key=-1&{end}"),
         format!("expires={expires}&key={}&{end}", u64::MAX),
         format!("expires={expires}&key=&{end}"),
+        format!("expires=%2B{expires}&key={key}&{end}"),
+        format!("expires=+{expires}&key={key}&{end}"),
+        format!("expires=0{expires}&key={key}&{end}"),
+        format!("expires=%3{expires}&key={key}&{end}"),
+        format!("expires={expires}&key=%2B{key}&{end}"),
+        format!("expires={expires}&key=00{key}&{end}"),
+        format!("expires={expires}&key=%3{key}&{end}"),
         format!("expires={expires}&expires={}&key={key}&{end}", u64::MAX),
         format!("expires={expires}&key={key}&{end}&{end}"),
         format!("expires[]={expires}&key={key}&{end}"),
@@ -76,6 +83,36 @@ async fn no_other_number_is_taken_for_a_date_or_a_key() {
     ] {
         bad(&nobody, &format!("{path}?{query}")).await;
     }
+}
+
+#[tokio::test]
+async fn a_links_query_has_one_spelling() {
+    let server = Server::start().await;
+    let file = server.user(1).store("a.txt", "abc").await;
+    let nobody = server.anonymous();
+    let (path, [expires, key, signature]) = taken_apart(file["url"].as_str().unwrap());
+    let right = format!("expires={expires}&key={key}&signature={signature}");
+    for query in [
+        format!("key={key}&expires={expires}&signature={signature}"),
+        format!("%65xpires={expires}&key={key}&signature={signature}"),
+        format!(
+            "expires={expires}&key={key}&signature=%{:02X}{}",
+            signature.as_bytes()[0],
+            &signature[1..]
+        ),
+        format!("&{right}"),
+        format!("{right}&"),
+        format!("{right}&x=1"),
+        format!("x=1&{right}"),
+        format!("download&{right}"),
+        format!("{right}&download&download"),
+        format!("{right}&download=1&x=1"),
+        format!("{right}&downloads"),
+        format!("{right}&Download"),
+    ] {
+        bad(&nobody, &format!("{path}?{query}")).await;
+    }
+    assert_eq!(nobody.get(&format!("{path}?{right}&download=a.txt")).await.status, 200);
 }
 
 #[tokio::test]
