@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde_json::{Map, Value, json};
 
@@ -35,6 +37,8 @@ pub enum AuthError {
     Missing,
     #[error("the access token is not a JSON web token signed with HS256 and this server's secret")]
     Invalid,
+    #[error("the access token's header names extensions that must be understood (crit); none is")]
+    Extension,
     #[error("the access token has expired")]
     Expired,
     #[error("the access token was issued in the future: are the clocks in step?")]
@@ -138,6 +142,9 @@ impl Auth {
         let claims = decode::<Map<String, Value>>(token, &self.key, &self.only_signature)
             .map_err(|_| AuthError::Invalid)?
             .claims;
+        if has_critical_extensions(token) {
+            return Err(AuthError::Extension);
+        }
         let expires = claims.get("exp").and_then(Value::as_f64).ok_or(AuthError::Claim("exp"))?;
         if self.now() >= expires {
             return Err(AuthError::Expired);
@@ -149,6 +156,14 @@ impl Auth {
     fn now(&self) -> f64 {
         self.clock.unix_secs() as f64
     }
+}
+
+/// Whether a token's header names extensions that its reader must understand: then it is invalid for everybody who
+/// doesn't (RFC 7515, section 4.1.11).
+fn has_critical_extensions(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+    let header = header.and_then(|json| serde_json::from_slice::<Map<String, Value>>(&json).ok());
+    header.is_none_or(|header| header.contains_key("crit"))
 }
 
 /// A token for `caller` that is valid from `now` (unix seconds) on for `ttl_secs`.

@@ -79,6 +79,26 @@ async fn keys_that_a_token_brings_along_are_not_used() {
     .await;
 }
 
+/// RFC 7515, section 4.1.11: what a token says must be understood, and isn't, makes it invalid.
+#[tokio::test]
+async fn a_token_that_must_be_understood_otherwise_is_refused() {
+    let server = Server::start().await;
+    let payload = claims(&server).to_string();
+    for critical in [
+        json!(["exp"]),
+        json!(["b64"]),
+        json!(["http://example.org/unknown"]),
+        json!(["alg"]),
+        json!([]),
+        json!(null),
+        json!("exp"),
+        json!(1),
+    ] {
+        let head = json!({"alg": "HS256", "exp": 1, "crit": critical});
+        refused(&server, &signed(&head.to_string(), &payload)).await;
+    }
+}
+
 #[tokio::test]
 async fn claims_that_are_no_sensible_values_are_refused() {
     let server = Server::start().await;
