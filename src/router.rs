@@ -102,9 +102,10 @@ pub async fn answer(
     peer: SocketAddr,
     pace: Pace,
 ) -> Result<Response, Infallible> {
+    let ambiguity = ambiguity(request.version(), request.headers());
     let request = prepare(request, peer, pace);
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let mut response = match ambiguity(request.version(), request.headers()) {
+    let mut response = match ambiguity {
         Some(what) => ApiError::ambiguous(what).into_response(),
         None => router.oneshot(request).await?,
     };
@@ -115,12 +116,16 @@ pub async fn answer(
     Ok(response)
 }
 
-/// What every request gets before it is routed: its peer, a body at its pace whose refused rest is drained, and a
-/// path without doubled slashes.
+/// What every request gets before it is routed: its peer, a body at its pace whose refused rest is drained, the
+/// host of its target if that has one (RFC 9112, section 3.2.2), and a path without doubled slashes.
 fn prepare(request: Request<Incoming>, peer: SocketAddr, pace: Pace) -> Request<Body> {
     let asks_first = request.headers().contains_key(EXPECT);
     let mut request = request.map(|body| Body::new(PacedBody::new(body, pace, asks_first)));
     request.extensions_mut().insert(Peer(peer));
+    let host = request.uri().authority().map(|host| HeaderValue::from_str(host.as_str()));
+    if let Some(Ok(host)) = host {
+        request.headers_mut().insert(HOST, host);
+    }
     if let Some(uri) = undoubled(request.uri()) {
         *request.uri_mut() = uri;
     }

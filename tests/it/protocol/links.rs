@@ -2,7 +2,7 @@
 
 use haversack::config::Settings;
 
-use crate::harness::{Client, Server};
+use crate::harness::{Client, Raw, Server};
 
 /// What the links of this client's replies begin with, up to the path.
 async fn base(client: &Client) -> String {
@@ -26,6 +26,21 @@ async fn links_begin_with_the_host_of_the_request() {
     for host in ["media.example.org", "media.example.org:8443", "[::1]:80"] {
         let user = user.with("host", host);
         assert_eq!(base(&user).await, format!("http://{host}"));
+    }
+}
+
+/// RFC 9112, section 3.2.2.
+#[tokio::test]
+async fn a_host_in_the_requests_target_counts_instead_of_its_header() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let uuid = user.store_any().await;
+    for host in ["a.example.org", "a.example.org:8443", "[::1]:80"] {
+        let what = format!("GET http://{host}//api/v2/pm/upload/{uuid}/file/");
+        let mut raw = Raw::connect(&server).await;
+        raw.send(Raw::head(&what, &user, "").as_bytes()).await; // with another Host
+        let url = raw.reply().await.ok()["url"].as_str().unwrap().to_owned();
+        assert!(url.starts_with(&format!("http://{host}/media/")), "{url}");
     }
 }
 
