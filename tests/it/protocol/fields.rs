@@ -118,6 +118,31 @@ async fn differing_values_are_refused_in_every_encoding_of_done() {
     }
 }
 
+/// Whoever reads the first one sees another request than whoever reads the last.
+#[tokio::test]
+async fn a_key_of_a_json_done_that_comes_twice_is_a_field_that_does() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let (uuid, other) = (user.begin(1, "abc").await, user.begin(1, "def").await);
+    let done = async |body: String| {
+        let request = user.request(http::Method::POST, "/api/v2/pm/upload/?done");
+        user.send(request.header("content-type", "application/json").body(body)).await
+    };
+    for (field, differing) in [
+        ("uuid", format!(r#""uuid": "{other}", "uuid": "{uuid}""#)),
+        ("uuid", format!(r#""uuid": "{uuid}", "uuid": "{other}""#)),
+        ("filename", format!(r#""uuid": "{uuid}", "filename": "a", "filename": "b""#)),
+        ("totalfilesize", format!(r#""uuid": "{uuid}", "totalfilesize": 4, "totalfilesize": 3"#)),
+    ] {
+        let refused = done(format!("{{{differing}}}")).await.refused(400, "differs");
+        assert!(refused.of_field(field).prevent_retry, "{differing}");
+    }
+    let same = format!(
+        r#"{{"uuid": "{uuid}", "uuid": "{uuid}", "totalfilesize": "3", "totalfilesize": 3, "x": 1, "x": 2}}"#
+    );
+    assert_eq!(done(same).await.ok()["uuid"], uuid);
+}
+
 #[tokio::test]
 async fn fields_that_mean_nothing_are_ignored() {
     let server = Server::start().await;

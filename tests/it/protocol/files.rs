@@ -165,7 +165,16 @@ async fn files_are_not_for_users() {
 async fn a_question_for_files_is_json() {
     let server = Server::start().await;
     let service = server.service();
-    for malformed in ["", "[]", "{}", r#"{"uuids": "x"}"#, r#"{"uuids": [1]}"#, "{"] {
+    for malformed in [
+        "",
+        "[]",
+        "{}",
+        "{",
+        r#"{"uuids": "x"}"#,
+        r#"{"uuids": [1]}"#,
+        r#"{"uuids": [], "uuids": []}"#,
+        r#"{"uuids": [], "attach": true, "attach": false}"#,
+    ] {
         let request = service.request(Method::POST, "/api/v2/pm/files/");
         let request = request.header("content-type", "application/json");
         let reply = service.send(request.body(malformed)).await;
