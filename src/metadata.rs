@@ -404,8 +404,9 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// What is known of a uuid.
     async fn load(&self, id: UploadId) -> Result<Option<Record>, Error>;
 
-    /// The parts a File was received in, in order and end to end.
-    async fn received_parts(&self, id: UploadId) -> Result<Vec<Part>, Error>;
+    /// The parts a File was received in, in order and end to end; of a picture that was made here, none. `None`
+    /// when the uuid names no File, or none any more.
+    async fn received_parts(&self, id: UploadId) -> Result<Option<Vec<Part>>, Error>;
 
     /// Puts a new upload on record. `Exists` when the uuid was ever used, also by the same call before.
     async fn begin_upload(&self, new: NewUpload, caps: Caps, now: u64) -> Result<Begun, Error>;

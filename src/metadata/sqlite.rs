@@ -170,7 +170,7 @@ impl MetadataStore for SqliteStore {
         self.read(move |connection| rows::load(connection, id)).await
     }
 
-    async fn received_parts(&self, id: UploadId) -> Result<Vec<Part>, Error> {
+    async fn received_parts(&self, id: UploadId) -> Result<Option<Vec<Part>>, Error> {
         self.read(move |connection| rows::received_parts(connection, id)).await
     }
 

@@ -8,7 +8,7 @@ use super::{Filled, Limits, Refusal, Slot, Spool, Uploads, detached};
 use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
-use crate::metadata::{Standing, State, Unfinished};
+use crate::metadata::{Record, Standing, State, Unfinished};
 use crate::part::{self, Declaration, Part, Placement, PlacementError};
 use crate::storage::Written;
 
@@ -179,7 +179,7 @@ impl Uploads {
 
     /// Gives an upload the name that its first chunk did not, or only behind its file.
     async fn name_upload(&self, entry: &Entry, request: &ChunkRequest) -> Result<(), Refusal> {
-        self.load_again(entry).await?;
+        self.look_again(entry, |_| ()).await?;
         if let Some(filename) = request.filename.as_ref().filter(|filename| entry.name(filename)) {
             let named = self.metadata.name_file(entry.id, filename.clone()).await;
             named.inspect_err(|_| entry.forget())?;
@@ -276,14 +276,14 @@ impl Uploads {
         declared: &Declaration,
         size: u64,
     ) -> Result<(Standing, Option<Part>), Refusal> {
-        self.load_again(entry).await?;
-        let now: Option<Result<_, PlacementError>> = entry.look(|record| match &record.state {
+        let look = |record: &Record| match &record.state {
             State::Receiving(Unfinished { layout, .. }) => {
                 part::check_declaration(declared, layout, Some(size))?;
                 Ok((Standing::Receiving, layout.part(declared.index).copied()))
             }
             state => Ok((state.standing(), None)),
-        });
+        };
+        let now: Option<Result<_, PlacementError>> = self.look_again(entry, look).await?;
         now.transpose()?.ok_or(Refusal::Raced)
     }
 

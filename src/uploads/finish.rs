@@ -249,7 +249,11 @@ impl Uploads {
         if let Some(received) = file.received_md5 {
             return same_md5(declared, received);
         }
-        if self.received(file.id).await?.crc32 != file.crc32 {
+        let Some(parts) = self.metadata.received_parts(file.id).await? else {
+            self.stored(file.id).await?; // says what became of it
+            return Err(Refusal::Raced);
+        };
+        if whole(&parts).is_some_and(|received| received.crc32 != file.crc32) {
             return Ok(());
         }
         match self.md5_once(file.blob, file.size, known_md5).await {
@@ -259,16 +263,6 @@ impl Uploads {
             }
             actual => same_md5(declared, actual?),
         }
-    }
-
-    /// A File as it was received.
-    pub(super) async fn received(&self, id: UploadId) -> Result<Written, Refusal> {
-        let parts = self.metadata.received_parts(id).await?;
-        if parts.is_empty() {
-            return Err(Refusal::Raced); // deleted meanwhile: no File is without parts
-        }
-        let size = parts.iter().map(|part| part.size).sum();
-        Ok(Written { size, crc32: combined_crc32(&parts) })
     }
 
     /// After a failed sync nobody knows which bytes are on the disk, and a second sync would not say: the
@@ -343,6 +337,12 @@ fn same_md5(declared: [u8; 16], actual: [u8; 16]) -> Result<(), Refusal> {
     }
     let hex = |md5: [u8; 16]| format!("{:032x}", u128::from_be_bytes(md5));
     Err(Refusal::Md5Mismatch { declared: hex(declared), actual: hex(actual) })
+}
+
+/// A file as it was received in these parts; `None` of a picture that was made here.
+pub(super) fn whole(parts: &[Part]) -> Option<Written> {
+    let size = parts.iter().map(|part| part.size).sum();
+    (!parts.is_empty()).then(|| Written { size, crc32: combined_crc32(parts) })
 }
 
 /// The whole file's checksum from those of its parts, without reading a byte.

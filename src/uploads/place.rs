@@ -7,7 +7,7 @@ use super::claims::{Attempt, Claim, Entry};
 use super::{ChunkRequest, Granted, Refusal, Uploads, detached};
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
-use crate::metadata::{Begun, Caps, NewPart, NewUpload, Recorded, Standing, State};
+use crate::metadata::{Begun, Caps, NewPart, NewUpload, Record, Recorded, Standing, State};
 use crate::part::{self, Declaration, Layout, Part, Placement, PlacementError};
 
 /// An unfinished upload in which nothing was stored for so long makes room for a new one at the cap.
@@ -156,20 +156,16 @@ impl Uploads {
                 Attempt::Revoked => return Err(claim.why_revoked()),
                 Attempt::Busy => released.await,
                 Attempt::NotReceiving => {
-                    let _loading = entry.loading.lock().await;
-                    if !self.loaded(&entry).await? {
-                        return Err(Refusal::Raced);
-                    }
-                    let standing = entry.look(|record| record.state.standing());
-                    let standing = standing.ok_or(Refusal::Raced)?;
+                    let standing = self.look_again(&entry, |record| record.state.standing());
+                    let standing = standing.await?.ok_or(Refusal::Raced)?;
                     if let Some(refusal) = self.gone(entry.id, standing).await {
                         return Err(refusal);
                     }
                     if standing == Standing::Finished {
-                        let received = self.metadata.received_parts(entry.id).await?;
-                        if received.is_empty() {
-                            return Err(Refusal::Raced); // deleted meanwhile: no File is without parts
-                        }
+                        let Some(received) = self.metadata.received_parts(entry.id).await? else {
+                            entry.forget(); // removed since, by itself or with its media
+                            continue;
+                        };
                         let part = received.get(declared.index as usize).copied();
                         let index = declared.index;
                         return part.map(Turn::Recorded).ok_or(Refusal::UploadFinished { index });
@@ -222,13 +218,21 @@ impl Uploads {
         }
     }
 
-    /// Loads the record if it was forgotten since.
-    pub(super) async fn load_again(&self, entry: &Entry) -> Result<(), Refusal> {
-        if entry.look(|_| ()).is_none() {
+    /// Looks at the record, which is loaded if it was forgotten since; `None` when there is none.
+    pub(super) async fn look_again<T>(
+        &self,
+        entry: &Entry,
+        look: impl Fn(&Record) -> T,
+    ) -> Result<Option<T>, Refusal> {
+        loop {
+            if let Some(seen) = entry.look(&look) {
+                return Ok(Some(seen));
+            }
             let _loading = entry.loading.lock().await;
-            self.loaded(entry).await?;
+            if !self.loaded(entry).await? {
+                return Ok(None);
+            }
         }
-        Ok(())
     }
 
     /// Where the part goes now that its size and all its fields are known.
@@ -238,14 +242,13 @@ impl Uploads {
         declared: &Declaration,
         size: u64,
     ) -> Result<Placed, Refusal> {
-        self.load_again(entry).await?;
-        let placed = entry.look(|record| match &record.state {
+        let look = |record: &Record| match &record.state {
             State::Receiving(unfinished) => {
                 part::place(declared, &unfinished.layout, Some(size)).map(Some)
             }
             _ => Ok(None),
-        });
-        match placed.transpose()?.flatten() {
+        };
+        match self.look_again(entry, look).await?.transpose()?.flatten() {
             Some(Placement::At { start, even_size }) => Ok(Placed { start, even_size }),
             _ => Err(self.why_not_receiving(entry.id, declared).await),
         }

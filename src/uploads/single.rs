@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::examine::{Examined, Label};
-use super::finish::same_size;
-use super::{Filled, Refusal, Slot, Spool, Uploads, detached, owned};
+use super::finish::{same_size, whole};
+use super::{Filled, Refusal, Slot, Uploads, detached, owned};
 use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
@@ -162,13 +162,18 @@ impl Uploads {
         request: &SingleRequest,
         written: Written,
     ) -> Result<Option<StoredFile>, Refusal> {
-        let Some(record) = self.metadata.load(id).await? else {
-            return Ok(None);
-        };
-        match owned(record, request.user)?.state {
-            State::Finished(file) if self.received(id).await? == written => Ok(Some(*file)),
-            state => Err(self.gone(id, state.standing()).await.unwrap_or(Refusal::FileConflict)),
+        while let Some(record) = self.metadata.load(id).await? {
+            let state = owned(record, request.user)?.state;
+            let State::Finished(file) = state else {
+                return Err(self.gone(id, state.standing()).await.unwrap_or(Refusal::FileConflict));
+            };
+            match self.metadata.received_parts(id).await? {
+                Some(parts) if whole(&parts) == Some(written) => return Ok(Some(*file)),
+                Some(_) => return Err(Refusal::FileConflict),
+                None => {} // removed since: the record says so now
+            }
         }
+        Ok(None)
     }
 
     /// The media a thumbnail belongs to; a thumbnail's own uuid stands for its parent.

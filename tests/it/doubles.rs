@@ -135,7 +135,7 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         }
     }
 
-    async fn received_parts(&self, id: UploadId) -> Result<Vec<Part>, Error> {
+    async fn received_parts(&self, id: UploadId) -> Result<Option<Vec<Part>>, Error> {
         self.records.received_parts(id).await
     }
 

@@ -23,10 +23,10 @@ use haversack::clock::Clock;
 use haversack::filename::Filename;
 use haversack::ids::{UploadId, UserId};
 use haversack::metadata::quota::Quota;
-use haversack::metadata::{MetadataStore, StoredFile};
+use haversack::metadata::{MetadataStore, Role, StoredFile};
 use haversack::part::Declaration;
 use haversack::storage::BlobStore;
-use haversack::uploads::{ChunkRequest, DoneRequest, Limits, Refusal, Uploads};
+use haversack::uploads::{ChunkRequest, DoneRequest, Limits, Refusal, SingleRequest, Uploads};
 
 pub(crate) const USER: UserId = UserId(1);
 /// All chunks of these tests are so long.
@@ -99,6 +99,29 @@ async fn send_chunk(
     let slot = uploads.slot(&request, u64::MAX).await?;
     let filled = slot.fill(pin!(body)).await?;
     uploads.accept_chunk(filled, request).await
+}
+
+/// Sends a file in one request.
+async fn send_single(
+    uploads: &Arc<Uploads>,
+    id: UploadId,
+    bytes: &'static [u8],
+) -> Result<StoredFile, Refusal> {
+    let body = stream::iter([Ok(Bytes::from(bytes))]);
+    let slot = uploads.slot_of_file(USER, Some(id), 0).await?;
+    let filled = slot.fill(pin!(body)).await?;
+    let request = SingleRequest {
+        user: USER,
+        id: Some(id),
+        role: Role::Media,
+        parent: None,
+        declared: Declaration::default(),
+        md5: None,
+        filename: None,
+        declared_type: None,
+        duration_secs: None,
+    };
+    uploads.accept_single(filled, request).await
 }
 
 pub(crate) async fn done(uploads: &Arc<Uploads>, id: UploadId) -> Result<StoredFile, Refusal> {

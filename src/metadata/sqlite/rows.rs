@@ -147,12 +147,15 @@ pub(super) fn find_file(
     }
 }
 
-pub(super) fn received_parts(connection: &Connection, id: UploadId) -> rusqlite::Result<Vec<Part>> {
+pub(super) fn received_parts(
+    connection: &Connection,
+    id: UploadId,
+) -> rusqlite::Result<Option<Vec<Part>>> {
     let packed: Option<Option<Vec<u8>>> = connection
-        .prepare_cached("SELECT received FROM uploads WHERE id = ?")?
+        .prepare_cached("SELECT received FROM uploads WHERE id = ? AND state = 1")?
         .query_row([id], |row| row.get(0))
         .optional()?;
-    Ok(unpack(&packed.flatten().unwrap_or_default()))
+    Ok(packed.map(|packed| unpack(&packed.unwrap_or_default())))
 }
 
 pub(super) fn unclaimed(

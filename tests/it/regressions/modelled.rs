@@ -70,6 +70,17 @@ async fn a_chunk_under_a_thumbnails_uuid_is_told_that_it_went_with_its_file() {
 }
 
 #[tokio::test]
+async fn what_comes_under_the_uuid_of_a_picture_made_here_is_told_so() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let file = user.store("a.png", png()).await;
+    let link = file["thumbnail"].as_str().expect("it was made");
+    let uuid = link.split('/').nth_back(1).unwrap();
+    user.upload(Form::chunk(0, 1, "abc").uuid(uuid)).await.refused(409, "upload_finished");
+    user.upload(Form::single("abc").uuid(uuid)).await.refused(409, "file_conflict");
+}
+
+#[tokio::test]
 async fn an_empty_chunk_of_a_file_that_is_not_empty_is_refused() {
     let server = Server::start().await;
     let user = server.user(1);

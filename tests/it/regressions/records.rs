@@ -14,7 +14,7 @@ use haversack::uploads::{DoneRequest, Refusal, Uploads};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{USER, contents, done, send, send_chunk, uploads};
+use super::{USER, contents, done, send, send_chunk, send_single, uploads};
 use crate::doubles::{HookedRecords, RecordHooks};
 use crate::harness::PATIENCE;
 
@@ -92,7 +92,7 @@ fn late(dir: &Path) -> (Arc<Uploads>, Arc<HookedRecords<Late>>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_chunk_of_a_file_that_is_deleted_meanwhile_is_not_called_another() {
+async fn a_repeated_chunk_of_a_file_that_is_deleted_meanwhile_is_told_so() {
     let dir = tempfile::tempdir().unwrap();
     let (uploads, late) = late(dir.path());
     let id = UploadId::random();
@@ -104,7 +104,22 @@ async fn a_repeated_chunk_of_a_file_that_is_deleted_meanwhile_is_not_called_anot
     late.records.remove(id, false, 0).await.unwrap();
     late.hooks.loaded.open();
     let again = again.await.unwrap();
-    assert!(matches!(again, Err(Refusal::Raced)), "{again:?}");
+    assert!(matches!(again, Err(Refusal::Removed)), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_single_file_that_is_deleted_meanwhile_is_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (uploads, late) = late(dir.path());
+    let id = UploadId::random();
+    send_single(&uploads, id, b"a file").await.unwrap();
+    late.hooks.loaded.arm();
+    let again = tokio::spawn(async move { send_single(&uploads, id, b"a file").await });
+    late.hooks.loaded.reached().await;
+    late.records.remove(id, false, 0).await.unwrap();
+    late.hooks.loaded.open();
+    let again = again.await.unwrap();
+    assert!(matches!(again, Err(Refusal::Removed)), "{again:?}");
 }
 
 /// A done that names an MD5, of an upload that is deleted once its record was read.
@@ -131,8 +146,8 @@ async fn done_and_deleted(finished: bool) -> Result<StoredFile, Refusal> {
 async fn a_done_whose_upload_is_deleted_before_its_md5_is_computed_says_so() {
     let done = done_and_deleted(false).await;
     assert!(matches!(done, Err(Refusal::Removed)), "{done:?}");
-    let again = done_and_deleted(true).await; // the next one is told
-    assert!(matches!(again, Err(Refusal::Removed | Refusal::Raced)), "{again:?}");
+    let again = done_and_deleted(true).await;
+    assert!(matches!(again, Err(Refusal::Removed)), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,7 +37,7 @@ async fn close(app: Arc<App>) {
 async fn with_a_file(data: &Path) {
     let app = open(data).await.unwrap();
     let body = stream::iter([Ok(Bytes::from("some bytes"))]);
-    let slot = app.uploads.slot_of_file(USER, false, 0).await.unwrap();
+    let slot = app.uploads.slot_of_file(USER, None, 0).await.unwrap();
     let filled = slot.fill(pin!(body)).await.unwrap();
     let request = SingleRequest {
         user: USER,

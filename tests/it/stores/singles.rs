@@ -17,8 +17,10 @@ pub(crate) async fn a_single_file_is_finished_as_it_is_stored(records: &dyn Reco
     assert_eq!((found.user, found.role, found.blob), (BERT, Role::Media, new.blob));
     assert_eq!((found.size, found.crc32), (10, new.file.crc32));
     assert_eq!((found.filename, found.named), (new.file.filename, false));
-    let received = store.received_parts(new.id).await.expect("no error");
-    assert_eq!(received, new.file.received);
+    let received = async || store.received_parts(new.id).await.expect("no error");
+    assert_eq!(received().await, Some(new.file.received.clone()));
+    store.remove(new.id, false, 6).await.expect("removed");
+    assert_eq!(received().await, None);
 }
 
 pub(crate) async fn a_uuid_is_stored_once_whatever_it_named_before(records: &dyn Records) {
