@@ -69,9 +69,8 @@ async fn receive(
     let slot = if let Some(chunk) = &known {
         app.uploads.slot(chunk, length.unwrap_or(u64::MAX)).await?
     } else {
-        let named = reader.form.uuid()?.is_some();
         let at_least = length.unwrap_or(0).saturating_sub(FORM_BYTES);
-        app.uploads.slot_of_file(user, named, at_least).await?
+        app.uploads.slot_of_file(user, reader.form.uuid()?, at_least).await?
     };
     let filled = slot.fill(pin!(reader.file())).await?;
     let more_fields = tokio::select! {

@@ -44,14 +44,17 @@ impl Uploads {
     ) -> Result<Slot, Refusal> {
         self.check_room(part::declared_size(&request.declared).unwrap_or(0)).await?;
         let Some(id) = request.id else {
-            let reserved = self.reservation(&request.declared, None);
-            self.check_quota(request.user, reserved.unwrap_or(0)).await?;
-            return Ok(Slot::Spool(Spool::of_chunk(self)));
+            // Any other belongs to an upload whose uuid is still to come.
+            if request.declared.index == 0 {
+                let reserved = self.reservation(&request.declared, None);
+                self.check_quota(request.user, reserved.unwrap_or(0)).await?;
+            }
+            return Ok(Slot::Spool(self.spool_of_chunk(request.user, None).await?));
         };
         self.check_limits(&request.declared, None)?;
         match self.place_now(id, request, bound.min(self.limits.max_chunk_size)).await {
             Err(Refusal::Placement(error)) if may_be_cured(&error, &request.declared) => {
-                Ok(Slot::Spool(Spool::of_chunk(self)))
+                Ok(Slot::Spool(self.spool_of_chunk(request.user, Some(id)).await?))
             }
             placed => placed,
         }
@@ -64,7 +67,7 @@ impl Uploads {
         bound: u64,
     ) -> Result<Slot, Refusal> {
         let Some(entry) = self.open_or_begin(id, request, None).await? else {
-            return Ok(Slot::Spool(Spool::of_chunk(self)));
+            return Ok(Slot::Spool(self.spool_of_chunk(request.user, Some(id)).await?));
         };
         let claim = Claim::new(entry, request.declared.index);
         match self.claim(claim, &request.declared, None, bound).await? {
@@ -72,7 +75,7 @@ impl Uploads {
             Turn::Recorded(part) => {
                 Ok(Slot::Recorded { id, part, limit: self.limits.max_chunk_size })
             }
-            Turn::NeedsSize => Ok(Slot::Spool(Spool::of_chunk(self))),
+            Turn::NeedsSize => Ok(Slot::Spool(self.spool_of_chunk(request.user, Some(id)).await?)),
         }
     }
 

@@ -4,9 +4,9 @@
 //! here before any byte is read spares senders bytes that would be refused.
 
 use super::claims::Entry;
-use super::slot::TooLong;
 use super::{Refusal, Spool, Uploads};
-use crate::ids::UserId;
+use crate::ids::{UploadId, UserId};
+use crate::metadata::quota::{OverQuota, Usage};
 use crate::metadata::{Reserved, State};
 use crate::part::{self, Declaration};
 
@@ -70,24 +70,63 @@ impl Uploads {
         Ok(quota.check(self.metadata.usage(user).await?, bytes, 1)?)
     }
 
-    /// A spool for what may be a whole file of this user's, of at least so many bytes. It has room for a chunk in
-    /// any case: that may belong to an upload which has its bytes reserved.
-    pub(super) async fn spool_within_quota(
+    /// A spool for a chunk of this user's whose place isn't known yet. `id`: its upload, if that is known.
+    pub(super) async fn spool_of_chunk(
         &self,
         user: UserId,
+        id: Option<UploadId>,
+    ) -> Result<Spool, Refusal> {
+        Ok(Spool::of_chunk(self).within(self.allowance(user, id).await?))
+    }
+
+    /// A spool for what may be a whole file of this user's, of at least so many bytes. `id`: its uuid, if that is
+    /// known.
+    pub(super) async fn spool_of_file(
+        &self,
+        user: UserId,
+        id: Option<UploadId>,
         at_least: u64,
     ) -> Result<Spool, Refusal> {
-        let (quota, max) = (self.limits.quota, self.limits.max_file_size);
+        match self.allowance(user, id).await? {
+            Some((limit, over)) if at_least > limit => Err(over.into()),
+            allowance => Ok(Spool::of_file(self).within(allowance)),
+        }
+    }
+
+    /// The most bytes of one request of this user's that could be put on record, and why no more; `None` where
+    /// quotas leave that open.
+    async fn allowance(
+        &self,
+        user: UserId,
+        id: Option<UploadId>,
+    ) -> Result<Option<(u64, OverQuota)>, Refusal> {
+        let quota = self.limits.quota;
         if quota.is_none() {
-            return Ok(Spool::of_file(self));
+            return Ok(None);
         }
         let usage = self.metadata.usage(user).await?;
-        let limit = quota.left(usage).max(self.limits.max_chunk_size);
-        match quota.check(usage, limit.saturating_add(1), 0) {
-            Err(over) if limit < max && at_least > limit => Err(over.into()),
-            Err(over) if limit < max => Ok(Spool::new(self, limit, TooLong::Over(over))),
-            _ => Ok(Spool::of_file(self)),
-        }
+        let held = self.held(user, id, usage).await?;
+        let limit = quota.left(usage).saturating_add(held);
+        let over = quota.check(usage, limit.saturating_add(1), 0).err();
+        Ok(over.map(|over| (limit, over)))
+    }
+
+    /// Bytes that a request takes no room for, because its uuid has it already: what its upload has reserved, or
+    /// those of the file that it repeats. A uuid that follows its file may be any of the user's; such a file is
+    /// taken only if it is no longer than a chunk.
+    async fn held(&self, user: UserId, id: Option<UploadId>, usage: Usage) -> Result<u64, Refusal> {
+        let Some(id) = id else {
+            return Ok(usage.user_bytes.min(self.limits.max_chunk_size));
+        };
+        let record = self.metadata.load(id).await?.filter(|record| record.user == user);
+        Ok(match record.map(|record| record.state) {
+            Some(State::Receiving(upload)) => upload.reserved,
+            Some(State::Finished(_)) => {
+                let parts = self.metadata.received_parts(id).await?.unwrap_or_default();
+                parts.iter().map(|part| part.size).sum()
+            }
+            _ => 0,
+        })
     }
 
     /// Refuses bytes for which the store has no room; also none at all when it is full.

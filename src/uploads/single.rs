@@ -37,19 +37,16 @@ pub struct SingleRequest {
 }
 
 impl Uploads {
-    /// Where the bytes of a request go that may be a single file: nothing before them says otherwise. `named`:
-    /// it gave a uuid, so it may be the repetition of one that is on record; `at_least`: so many bytes will come.
+    /// Where the bytes of a request go that may be a single file: nothing before them says otherwise. `id`: its
+    /// uuid, if it came before them; `at_least`: so many bytes will come.
     pub async fn slot_of_file(
         &self,
         user: UserId,
-        named: bool,
+        id: Option<UploadId>,
         at_least: u64,
     ) -> Result<Slot, Refusal> {
         self.check_room(at_least).await?;
-        if named {
-            return Ok(Slot::Spool(Spool::of_file(self)));
-        }
-        Ok(Slot::Spool(self.spool_within_quota(user, at_least).await?))
+        Ok(Slot::Spool(self.spool_of_file(user, id, at_least).await?))
     }
 
     /// Puts a file that came in one request on record; from here on it completes even if the caller goes

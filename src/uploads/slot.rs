@@ -107,7 +107,7 @@ impl Granted {
 
 /// What more bytes than a spool takes mean.
 #[derive(Clone, Copy)]
-pub(super) enum TooLong {
+enum TooLong {
     Chunk,
     File,
     Over(OverQuota),
@@ -135,8 +135,7 @@ impl Spool {
         Self::new(uploads, uploads.limits.max_file_size, TooLong::File)
     }
 
-    /// For at most `limit` bytes.
-    pub(super) fn new(uploads: &Uploads, limit: u64, too_long: TooLong) -> Self {
+    fn new(uploads: &Uploads, limit: u64, too_long: TooLong) -> Self {
         Self {
             blob: BlobId::random(),
             limit,
@@ -146,6 +145,15 @@ impl Spool {
             begun: Instant::now(),
             max_age: uploads.limits.max_age,
         }
+    }
+
+    /// The same for fewer bytes, where quotas allow no more.
+    pub(super) fn within(mut self, allowance: Option<(u64, OverQuota)>) -> Self {
+        if let Some((limit, over)) = allowance.filter(|(limit, _)| *limit < self.limit) {
+            self.limit = limit;
+            self.too_long = TooLong::Over(over);
+        }
+        self
     }
 
     /// A spool that holds these bytes of a blob.

@@ -63,7 +63,7 @@ async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_i
     let id = UploadId::random();
     let bytes = |size| stream::iter([Ok(Bytes::from(vec![1; size]))]);
     // The file came before the fields: 20 bytes, of which only the cut can tell that they go to byte 20.
-    let spool = uploads.slot_of_file(USER, false, 0).await.expect("a spool");
+    let spool = uploads.slot_of_file(USER, None, 0).await.expect("a spool");
     let filled = spool.fill(pin!(bytes(20))).await.expect("filled");
     let accepting = tokio::spawn({
         let uploads = Arc::clone(&uploads);
@@ -72,7 +72,7 @@ async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_i
     let _ = gate.hooks.reached.acquire().await.expect("it is being copied");
     // Meanwhile the first chunk comes, with 10 bytes: the other's place is byte 10.
     let first = chunk(id, 0);
-    let slot = uploads.slot_of_file(USER, false, 0).await.expect("a slot");
+    let slot = uploads.slot_of_file(USER, None, 0).await.expect("a slot");
     let filled = slot.fill(pin!(bytes(10))).await.expect("filled");
     uploads.accept_chunk(filled, first).await.expect("taken");
     gate.hooks.opened.add_permits(100);

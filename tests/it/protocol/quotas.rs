@@ -4,7 +4,7 @@ use haversack::config::Settings;
 use haversack::ids::UserId;
 use haversack::metadata::quota::Usage;
 
-use crate::harness::{Client, DAY, Form, Refused, Reply, Server, eventually, new_uuid, png};
+use crate::harness::{Client, DAY, Form, Raw, Refused, Reply, Server, eventually, new_uuid, png};
 
 fn bytes(count: u64) -> Settings {
     Settings { user_quota: Some(count.to_string().parse().unwrap()), ..Settings::default() }
@@ -37,6 +37,78 @@ async fn a_quota_can_be_used_to_its_last_byte() {
     user.store("b.txt", "0123").await;
     over(user.upload(Form::single("0")).await, &["0 bytes", "10"]);
     server.user(2).store("c.txt", "0123456789").await; // has one of his own
+}
+
+/// What a form is answered with of which only a head that tells its length, and the fields before its file, have
+/// come.
+async fn answer_to_head(server: &Server, form: &Form) -> Reply {
+    let mut raw = Raw::half_sent(server, &server.user(1), form, LARGE).await;
+    raw.reply().await
+}
+
+/// What a form without a length is answered with of which so many bytes have come.
+async fn answer_to_first(server: &Server, form: &Form, bytes: usize) -> Reply {
+    let type_line = format!("Content-Type: {}\r\n", Form::content_type());
+    let lines = format!("{type_line}Transfer-Encoding: chunked\r\n");
+    let mut raw = Raw::connect(server).await;
+    raw.send(Raw::head("POST /api/v2/pm/upload/", &server.user(1), &lines).as_bytes()).await;
+    raw.send(format!("{bytes:x}\r\n").as_bytes()).await;
+    raw.try_send(&form.encode()[..bytes]).await;
+    raw.reply().await
+}
+
+/// More than any of these users may have, with what a form may have around its file.
+const LARGE: usize = 4 << 20;
+
+#[tokio::test]
+async fn a_file_that_has_no_room_is_refused_before_it_comes_whatever_names_it() {
+    let server = Server::with(bytes(1 << 20)).await;
+    let parent = server.user(1).store_any().await;
+    let file = Form::single(vec![b'x'; LARGE]);
+    for form in [
+        file.clone(),
+        file.clone().uuid(&new_uuid()),
+        file.clone().uuid(&parent),
+        file.clone().uuid(&server.user(1).begin(2, "abc").await),
+        file.clone().field("parentuuid", &parent),
+        file.clone().field("parentuuid", &parent).uuid(&new_uuid()),
+    ] {
+        over(answer_to_head(&server, &form).await, &["bytes that are left"]);
+    }
+}
+
+#[tokio::test]
+async fn no_more_is_taken_than_there_is_room_for() {
+    let server = Server::with(bytes(1 << 20)).await;
+    let chunk = |index| Form::single(vec![b'x'; LARGE]).field("partindex", index);
+    let file = Form::single(vec![b'x'; LARGE]);
+    let begun = server.user(1).begin(2, "abc").await;
+    for form in [
+        file.clone(),
+        file.clone().uuid(&new_uuid()),
+        file.uuid(&begun),
+        chunk(0).field("totalparts", 2),
+        chunk(0).field("totalparts", 2).file_first(),
+        chunk(0).field("totalparts", 2).uuid(&new_uuid()),
+        chunk(0).uuid(&new_uuid()),
+        chunk(1),
+        chunk(1).uuid(&begun),
+        chunk(1).uuid(&begun).file_first(),
+    ] {
+        over(answer_to_first(&server, &form, LARGE / 2).await, &["bytes that are left"]);
+    }
+    eventually("nothing of it is kept", async || server.stored() == [3]).await;
+}
+
+#[tokio::test]
+async fn what_an_upload_has_reserved_is_room_for_its_chunks_wherever_their_fields_are() {
+    let settings = Settings { user_max_files: Some(1), ..bytes(9) };
+    let server = Server::with(settings).await;
+    let user = server.user(1);
+    let uuid = user.begin(3, "abc").await; // takes all there is
+    user.upload(Form::chunk(2, 3, "ghi").uuid(&uuid).file_first()).await.ok();
+    user.upload(Form::chunk(1, 3, "def").after("uuid", &uuid)).await.ok();
+    assert_eq!(user.finish(&uuid).await, "abcdefghi");
 }
 
 #[tokio::test]
@@ -100,8 +172,10 @@ async fn what_is_on_record_is_answered_although_there_is_no_room() {
     let again = Form::chunk(0, 1, "abc").uuid(&chunked);
     let whole = Form::single("def").uuid(&single);
     for _ in 0..2 {
-        user.upload(again.clone()).await.ok();
-        user.upload(whole.clone()).await.ok();
+        for form in [&again, &whole] {
+            user.upload(form.clone()).await.ok();
+            user.upload(form.clone().file_first()).await.ok();
+        }
         user.done(&chunked).await.ok();
     }
     assert_eq!(usage(&server).await, (6, 2));
