@@ -157,6 +157,8 @@ pub struct StoredFile {
     pub attached: bool,
     /// Whether a picture is still to be made of it.
     pub undrawn: bool,
+    /// When its upload began, in unix seconds.
+    pub created_at: u64,
 }
 
 /// What begins an upload.
@@ -284,8 +286,8 @@ pub struct NewSingle {
 }
 
 impl NewSingle {
-    /// The File it becomes.
-    pub fn stored(self) -> StoredFile {
+    /// The File it becomes, stored at `now` (unix seconds).
+    pub fn stored(self, now: u64) -> StoredFile {
         StoredFile {
             id: self.id,
             user: self.user,
@@ -301,6 +303,7 @@ impl NewSingle {
             thumbnail: None,
             attached: false,
             undrawn: self.file.drawable,
+            created_at: now,
         }
     }
 }

@@ -30,7 +30,7 @@ pub struct Usage {
 pub enum OverQuota {
     /// The user has too many bytes.
     #[error(
-        "this takes more than the {left} bytes that are left of your {max}: delete files or cancel unfinished \
+        "this takes more than the {left} bytes that are left of your {max} bytes: delete files or cancel unfinished \
          uploads first"
     )]
     UserBytes {

@@ -135,7 +135,7 @@ impl Uploads {
             Stored::Stored => {
                 crash::point(Point::SingleStored);
                 self.entries.get(id).forget();
-                Ok(new.stored())
+                Ok(new.stored(now))
             }
             Stored::NoParent => {
                 spool.discard();

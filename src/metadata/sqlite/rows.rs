@@ -255,6 +255,7 @@ fn stored_file(id: UploadId, user: UserId, row: &Row<'_>) -> rusqlite::Result<St
         thumbnail: row.get("thumbnail")?,
         attached: row.get("attached")?,
         undrawn: row.get::<_, Option<u32>>("drawing_tries")?.is_some(),
+        created_at: row.get("created_at")?,
     })
 }
 

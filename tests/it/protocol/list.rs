@@ -134,3 +134,18 @@ async fn a_cursor_sent_twice_is_refused_in_our_shape() {
     let reply = user.list("1&cursor=2").await;
     reply.refused(400, "malformed");
 }
+
+#[tokio::test]
+async fn a_file_says_when_its_upload_began() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let began = server.clock.unix_secs();
+    let chunked = user.begin(1, "abc").await;
+    let single = user.store("a.txt", "a").await;
+    server.skip(3600);
+    let done = user.done(&chunked).await.ok();
+    for file in [&single, &done, &user.list("").await.ok()["results"][1]] {
+        let created = file["created"].as_u64().unwrap();
+        assert!((began..=began + 60).contains(&created), "{created}, began {began}");
+    }
+}

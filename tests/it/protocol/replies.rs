@@ -11,10 +11,21 @@ fn fields(object: &Value) -> Vec<&str> {
     names
 }
 
-const FILE: [&str; 9] =
-    ["duration", "filename", "filesize", "height", "mimetype", "thumbnail", "url", "uuid", "width"];
+const FILE: [&str; 10] = [
+    "created",
+    "duration",
+    "filename",
+    "filesize",
+    "height",
+    "mimetype",
+    "thumbnail",
+    "url",
+    "uuid",
+    "width",
+];
 
-const FINISHED: [&str; 12] = [
+const FINISHED: [&str; 13] = [
+    "created",
     "duration",
     "file_url",
     "file_uuid",
