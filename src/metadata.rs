@@ -309,14 +309,19 @@ impl NewSingle {
 }
 
 /// The outcome of [`MetadataStore::store_single`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// It is a File.
-    Stored,
+    Stored {
+        /// Bytes to delete now: those of thumbnails that this one replaced.
+        replaced: Vec<BlobId>,
+    },
     /// The uuid is taken.
     Exists,
     /// The parent isn't there (any more).
     NoParent,
+    /// A message shows the parent, which takes no thumbnail any more.
+    Attached,
     /// There is no room for it.
     Over(OverQuota),
 }
@@ -343,8 +348,10 @@ pub enum Removed {
     Removed {
         /// What to delete now.
         blobs: Vec<BlobId>,
+        /// Bytes of the thumbnails among it, as far as they counted against the user's quota.
+        thumbnail_bytes: u64,
     },
-    /// A message shows it.
+    /// A message shows it, or the media that this thumbnail belongs to.
     Attached,
     /// There was nothing (any more) to remove.
     Nothing,
@@ -443,7 +450,7 @@ pub trait MetadataStore: Send + Sync + 'static {
     async fn undrawn(&self, limit: u32) -> Result<Vec<UploadId>, Error>;
 
     /// Counts an attempt to make a thumbnail of this File and gives the File; `None` when none is to be made
-    /// (any more), or after `max_tries` attempts that came to no end.
+    /// (any more), or after `max_tries` attempts that came to no end: then end it without a picture.
     async fn begin_drawing(
         &self,
         id: UploadId,
@@ -454,8 +461,10 @@ pub trait MetadataStore: Send + Sync + 'static {
     async fn give_back_drawing(&self, id: UploadId) -> Result<(), Error>;
 
     /// Ends an attempt. A picture made of a media becomes its thumbnail unless it has one; one made of a
-    /// thumbnail that a client sent takes the place of what was sent, and of the media's older thumbnail.
-    /// Durable. Gives the bytes to delete now, those of an unwanted picture among them.
+    /// thumbnail that a client sent takes the place of what was sent, and of the media's older thumbnail. Where
+    /// no picture could be made, what was sent stays, and takes the place of an older one that was sent. Neither
+    /// changes what a message shows: where the media is attached and has a thumbnail, that stays and the other
+    /// goes. Durable. Gives the bytes to delete now, those of an unwanted picture among them.
     async fn end_drawing(
         &self,
         id: UploadId,
@@ -463,16 +472,18 @@ pub trait MetadataStore: Send + Sync + 'static {
         now: u64,
     ) -> Result<Vec<BlobId>, Error>;
 
-    /// Makes a File that came in one request. A thumbnail shows itself only once a picture was made of it.
-    /// Durable.
+    /// Makes a File that came in one request. A thumbnail shows itself only once a picture was made of it; it
+    /// replaces those sent before it, the one that its media shows only then, or at once where no picture is to
+    /// be made. Durable.
     async fn store_single(&self, new: NewSingle, quota: Quota, now: u64) -> Result<Stored, Error>;
 
     /// Names an unfinished upload that has no name yet, or a File that came in one request after its first done;
-    /// later names change nothing. Durable: the reply tells the name.
-    async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error>;
+    /// later names change nothing. Durable: the reply tells the name. `false` when a message shows the File, which
+    /// keeps its name.
+    async fn name_file(&self, id: UploadId, filename: Filename) -> Result<bool, Error>;
 
-    /// Cancels an upload or deletes a File with its thumbnails. `even_attached`: what the application's
-    /// backend may do.
+    /// Cancels an upload or deletes a File with its thumbnails, or a thumbnail alone. `even_attached`: what the
+    /// application's backend may do.
     async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error>;
 
     /// Frees the uuid of an expired upload, so that it can begin afresh.

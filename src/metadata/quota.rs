@@ -1,7 +1,8 @@
 //! What may be on record at most, of one user's and of all users': pure.
 //!
 //! A finished file counts with its size, an unfinished one with what it has reserved. Thumbnails are no files;
-//! those that clients send count with their bytes until a picture was made of them.
+//! those that clients send count with their bytes until a picture was made of them. Pictures made here cost
+//! nothing: a file has one at most.
 
 /// Limits; `None` is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,18 @@ pub enum OverQuota {
     /// All users together have too many bytes.
     #[error("the server's storage is full")]
     Storage,
+}
+
+impl Usage {
+    /// The same once so many of the user's bytes are gone.
+    #[must_use]
+    pub fn without(self, bytes: u64) -> Self {
+        Self {
+            user_bytes: self.user_bytes.saturating_sub(bytes),
+            total_bytes: self.total_bytes.saturating_sub(bytes),
+            ..self
+        }
+    }
 }
 
 impl Quota {

@@ -243,7 +243,7 @@ impl MetadataStore for SqliteStore {
         self.committer.enqueue(end, synced).await
     }
 
-    async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error> {
+    async fn name_file(&self, id: UploadId, filename: Filename) -> Result<bool, Error> {
         self.committer.submit_durable(move |tx| steps::name_file(tx, id, &filename)).await
     }
 

@@ -102,7 +102,7 @@ impl Uploads {
     async fn draw_alone(&self, id: UploadId) -> Result<(), Refusal> {
         let _easel = self.easels.free.acquire().await;
         let Some(file) = self.metadata.begin_drawing(id, MAX_TRIES).await? else {
-            return Ok(());
+            return self.end_drawing(id, None, None).await; // not wanted any more, or given up
         };
         self.taken().insert(id, true);
         crash::point(Point::DrawingBegun);
@@ -116,9 +116,18 @@ impl Uploads {
                 None
             }
         };
+        self.end_drawing(id, file.parent, picture).await
+    }
+
+    async fn end_drawing(
+        &self,
+        id: UploadId,
+        parent: Option<UploadId>,
+        picture: Option<NewPicture>,
+    ) -> Result<(), Refusal> {
         let unwanted = self.metadata.end_drawing(id, picture, self.clock.unix_secs()).await?;
         crash::point(Point::PictureShown);
-        for changed in [Some(id), file.parent].into_iter().flatten() {
+        for changed in [Some(id), parent].into_iter().flatten() {
             self.entries.get(changed).forget();
         }
         self.delete_blobs(unwanted).await;

@@ -22,7 +22,8 @@ pub struct Erased {
     pub thumbnails: u64,
     /// Uploads that were not finished.
     pub unfinished: u64,
-    /// Bytes of all these, but for thumbnails'.
+    /// What all these took of quotas: bytes of files, those received of unfinished uploads, and those of
+    /// thumbnails of which no picture was made.
     pub bytes: u64,
 }
 
@@ -105,9 +106,9 @@ impl Uploads {
     ) -> Result<Erased, Refusal> {
         let id = record.id;
         match self.metadata.remove(id, even_attached, self.clock.unix_secs()).await? {
-            Removed::Removed { blobs } => {
+            Removed::Removed { blobs, thumbnail_bytes } => {
                 crash::point(Point::RecordRemoved);
-                let erased = erased(&record.state, blobs.len());
+                let erased = erased(&record.state, blobs.len(), thumbnail_bytes);
                 self.entries.get(id).end(Standing::Removed);
                 self.delete_blobs(blobs).await;
                 Ok(erased)
@@ -118,22 +119,14 @@ impl Uploads {
     }
 }
 
-/// What went, with so many blobs.
-fn erased(state: &State, blobs: usize) -> Erased {
-    let more = blobs.saturating_sub(1) as u64;
-    match state {
-        State::Finished(file) if file.role == Role::Thumbnail => {
-            Erased { thumbnails: 1, ..Erased::default() }
-        }
-        State::Finished(file) => {
-            Erased { files: 1, thumbnails: more, bytes: file.size, ..Erased::default() }
-        }
-        State::Receiving(unfinished) => Erased {
-            unfinished: 1,
-            thumbnails: more,
-            bytes: unfinished.layout.received_bytes(),
-            ..Erased::default()
-        },
-        _ => Erased::default(),
-    }
+/// What went, with so many blobs, and so many bytes of thumbnails.
+fn erased(state: &State, blobs: usize, thumbnail_bytes: u64) -> Erased {
+    let thumbnails = blobs.saturating_sub(1) as u64;
+    let (files, thumbnails, unfinished, bytes) = match state {
+        State::Finished(file) if file.role == Role::Thumbnail => (0, 1, 0, 0),
+        State::Finished(file) => (1, thumbnails, 0, file.size),
+        State::Receiving(upload) => (0, thumbnails, 1, upload.layout.received_bytes()),
+        _ => (0, 0, 0, 0),
+    };
+    Erased { files, thumbnails, unfinished, bytes: bytes + thumbnail_bytes }
 }

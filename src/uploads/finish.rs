@@ -112,7 +112,10 @@ impl Uploads {
             self.check_received_md5(&file, declared, known_md5).await?;
         }
         if let (false, Some(filename)) = (file.named, request.filename) {
-            self.metadata.name_file(request.id, filename).await?;
+            let renames = filename != file.filename;
+            if !self.metadata.name_file(request.id, filename).await? && renames {
+                return Err(Refusal::Attached);
+            }
             crash::point(Point::FileNamed);
         }
         self.file(request.id, request.user).await

@@ -64,7 +64,7 @@ pub enum Refusal {
     NotAnImage { found: String },
     #[error("parentuuid names no file or upload of yours")]
     NoParent,
-    #[error("a message shows this file: it can't be deleted while it does")]
+    #[error("a message shows this file: it can't be changed or deleted any more")]
     Attached,
     #[error(transparent)]
     OverQuota(OverQuota),

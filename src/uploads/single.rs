@@ -132,10 +132,15 @@ impl Uploads {
         spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
         let now = self.clock.unix_secs();
         match self.metadata.store_single(new.clone(), self.limits.quota, now).await? {
-            Stored::Stored => {
+            Stored::Stored { replaced } => {
                 crash::point(Point::SingleStored);
                 self.entries.get(id).forget();
+                self.delete_blobs(replaced).await;
                 Ok(new.stored(now))
+            }
+            Stored::Attached => {
+                spool.discard();
+                Err(Refusal::Attached)
             }
             Stored::NoParent => {
                 spool.discard();

@@ -196,7 +196,7 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.store_single(new, quota, now).await
     }
 
-    async fn name_file(&self, id: UploadId, filename: Filename) -> Result<(), Error> {
+    async fn name_file(&self, id: UploadId, filename: Filename) -> Result<bool, Error> {
         self.hooks.before_name().await?;
         self.records.name_file(id, filename).await
     }

@@ -1,5 +1,6 @@
 //! The wire contract, one file a section (docs/protocol.md).
 
+mod attached;
 mod auth;
 mod chunks;
 mod cors;

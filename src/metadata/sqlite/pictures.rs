@@ -1,10 +1,10 @@
 //! Steps around thumbnails: which pictures are to be made, and which one a media shows.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{self, REPLACED};
 use super::steps::{forget_bytes, insert};
-use crate::ids::{BlobId, UploadId};
+use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::{NewPicture, NewUpload, Role, State, StoredFile};
 
 pub(super) fn undrawn(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<UploadId>> {
@@ -28,7 +28,6 @@ pub(super) fn begin_drawing(
         )?
         .execute(params![id, max_tries])?;
     if wanted == 0 {
-        draw_no_more(tx, id)?;
         return Ok(None);
     }
     Ok(rows::load(tx, id)?.and_then(|record| match record.state {
@@ -52,25 +51,51 @@ pub(super) fn end_drawing(
     synced: bool,
     now: u64,
 ) -> rusqlite::Result<Vec<BlobId>> {
-    let wanted = draw_no_more(tx, id)?;
-    let Some(picture) = picture else { return Ok(Vec::new()) };
-    let of = rows::load(tx, id)?.map(|record| record.state);
-    match (wanted, of) {
-        (true, Some(State::Finished(file))) => match (file.role, file.parent) {
-            (Role::Media, _) if file.thumbnail.is_none() => {
-                add_thumbnail(tx, &file, picture, synced, now)?;
-                Ok(Vec::new())
-            }
-            (Role::Thumbnail, Some(parent)) => {
-                Ok(Vec::from_iter(set_picture(tx, id, picture, synced)?)
-                    .into_iter()
-                    .chain(show_thumbnail(tx, id, parent, now)?)
-                    .collect())
-            }
-            _ => Ok(vec![picture.blob]),
-        },
-        _ => Ok(vec![picture.blob]),
+    let unwanted = || Ok(Vec::from_iter(picture.map(|picture| picture.blob)));
+    if !draw_no_more(tx, id)? {
+        return unwanted();
     }
+    let Some(State::Finished(file)) = rows::load(tx, id)?.map(|record| record.state) else {
+        return unwanted();
+    };
+    match (file.role, file.parent, picture) {
+        (Role::Thumbnail, Some(parent), _) => end_of_sent(tx, id, parent, picture, synced, now),
+        (Role::Media, _, Some(picture)) if file.thumbnail.is_none() => {
+            add_thumbnail(tx, &file, picture, synced, now)?;
+            Ok(Vec::new())
+        }
+        _ => unwanted(),
+    }
+}
+
+/// Lets a thumbnail that a client sent take the place of older ones. With a picture of it, the media shows it
+/// instead of whatever it showed; without, those that were sent before it go, and those made here stay. What a
+/// message shows stays: then it is this one that goes. Gives the bytes to delete.
+fn end_of_sent(
+    tx: &Connection,
+    id: UploadId,
+    parent: UploadId,
+    picture: Option<&NewPicture>,
+    synced: bool,
+    now: u64,
+) -> rusqlite::Result<Vec<BlobId>> {
+    let frozen = tx
+        .prepare_cached(
+            "SELECT 1 FROM uploads WHERE id = ? AND attached = 1 AND thumbnail IS NOT NULL",
+        )?
+        .exists([parent])?;
+    if frozen {
+        let sent = forget_bytes(tx, id, REPLACED, now)?.blob;
+        return Ok(sent.into_iter().chain(picture.map(|picture| picture.blob)).collect());
+    }
+    let Some(picture) = picture else {
+        return replace(tx, &older(tx, parent, id, Older::Sent)?, now);
+    };
+    let mut forgotten = Vec::from_iter(set_picture(tx, id, picture, synced)?);
+    forgotten.extend(replace(tx, &older(tx, parent, id, Older::All)?, now)?);
+    tx.prepare_cached("UPDATE uploads SET thumbnail = ?2 WHERE id = ?1")?
+        .execute(params![parent, id])?;
+    Ok(forgotten)
 }
 
 /// Whether a picture was to be made until now.
@@ -137,36 +162,74 @@ fn set_picture(
     Ok((before != picture.blob).then_some(before))
 }
 
-/// Lets a media show this thumbnail that a client sent, instead of all older ones and those made here;
-/// gives their bytes. A newer one that it shows already stays.
-fn show_thumbnail(
+/// Whether a message shows this media of the user's; `None` when there is none.
+pub(super) fn is_attached(
     tx: &Connection,
+    media: UploadId,
+    user: UserId,
+) -> rusqlite::Result<Option<bool>> {
+    tx.prepare_cached(
+        "SELECT attached FROM uploads WHERE id = ? AND user_id = ? AND role = 0 AND state IN (0, 1)",
+    )?
+    .query_row(params![media, user.0], |row| row.get(0))
+    .optional()
+}
+
+/// Which thumbnails a new one replaces.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Older {
+    /// Those that a client sent and that the media doesn't show.
+    SentAndHidden,
+    /// Those that a client sent.
+    Sent,
+    /// Those made here, too.
+    All,
+}
+
+/// A thumbnail that is to be replaced.
+pub(super) struct ToReplace {
     id: UploadId,
     parent: UploadId,
+    /// What it takes of its user's quota.
+    pub(super) counted: u64,
+}
+
+/// The thumbnails of a media that `id` replaces.
+pub(super) fn older(
+    tx: &Connection,
+    parent: UploadId,
+    id: UploadId,
+    which: Older,
+) -> rusqlite::Result<Vec<ToReplace>> {
+    let which = match which {
+        Older::SentAndHidden => {
+            "received IS NOT NULL AND id IS NOT (SELECT thumbnail FROM uploads WHERE id = ?1)"
+        }
+        Older::Sent => "received IS NOT NULL",
+        Older::All => "1",
+    };
+    let sql = format!(
+        "SELECT id, reserved FROM uploads
+         WHERE parent = ?1 AND role = 1 AND state = 1 AND id <> ?2 AND {which}"
+    );
+    tx.prepare_cached(&sql)?
+        .query_map(params![parent, id], |row| {
+            Ok(ToReplace { id: row.get(0)?, parent, counted: row.get(1)? })
+        })?
+        .collect()
+}
+
+/// Replaces these thumbnails, also where their media shows them; gives their bytes.
+pub(super) fn replace(
+    tx: &Connection,
+    thumbnails: &[ToReplace],
     now: u64,
 ) -> rusqlite::Result<Vec<BlobId>> {
-    let newer_is_shown = tx
-        .prepare_cached(
-            "SELECT 1 FROM uploads shown JOIN uploads media ON media.thumbnail = shown.id
-             WHERE media.id = ?2 AND shown.received IS NOT NULL
-               AND shown.seq > (SELECT seq FROM uploads WHERE id = ?1)",
-        )?
-        .exists(params![id, parent])?;
-    if newer_is_shown {
-        return Ok(Vec::from_iter(forget_bytes(tx, id, REPLACED, now)?));
-    }
-    let older = tx
-        .prepare_cached(
-            "SELECT id FROM uploads WHERE parent = ?2 AND role = 1 AND state = 1 AND id <> ?1
-               AND (received IS NULL OR seq < (SELECT seq FROM uploads WHERE id = ?1))",
-        )?
-        .query_map(params![id, parent], |row| row.get(0))?
-        .collect::<rusqlite::Result<Vec<UploadId>>>()?;
     let mut forgotten = Vec::new();
-    for older in older {
-        forgotten.extend(forget_bytes(tx, older, REPLACED, now)?);
+    for ToReplace { id, parent, .. } in thumbnails {
+        forgotten.extend(forget_bytes(tx, *id, REPLACED, now)?.blob);
+        tx.prepare_cached("UPDATE uploads SET thumbnail = NULL WHERE id = ? AND thumbnail = ?")?
+            .execute([parent, id])?;
     }
-    tx.prepare_cached("UPDATE uploads SET thumbnail = ?2 WHERE id = ?1")?
-        .execute(params![parent, id])?;
     Ok(forgotten)
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
+use super::pictures::{self, Older};
 use super::room;
 use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED, pack, pack_patches};
 use crate::filename::Filename;
@@ -42,7 +43,7 @@ pub(super) fn begin_upload(
         let Some(id) = idle else {
             return Ok(Begun::TooMany);
         };
-        evicted = Some((id, forget_with_thumbnails(tx, id, EXPIRED, now)?));
+        evicted = Some((id, forget_with_thumbnails(tx, id, EXPIRED, now)?.blobs));
     }
     insert(tx, new, Role::Media, now)?;
     Ok(Begun::Begun { evicted })
@@ -188,17 +189,24 @@ pub(super) fn store_single(
     if tx.prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?.exists([new.id])? {
         return Ok(Stored::Exists);
     }
-    if new.role == Role::Thumbnail
-        && !tx
-            .prepare_cached("SELECT 1 FROM uploads WHERE id = ? AND state IN (0, 1)")?
-            .exists([new.parent])?
-    {
-        return Ok(Stored::NoParent);
+    let mut older = Vec::new();
+    if let (Role::Thumbnail, Some(parent)) = (new.role, new.parent) {
+        match pictures::is_attached(tx, parent, new.user)? {
+            Some(false) => {}
+            Some(true) => return Ok(Stored::Attached),
+            None => return Ok(Stored::NoParent),
+        }
+        // Without a picture in sight it takes the place of the shown one, too.
+        let which = if new.file.drawable { Older::SentAndHidden } else { Older::Sent };
+        older = pictures::older(tx, parent, new.id, which)?;
     }
+    let freed = older.iter().map(|thumbnail| thumbnail.counted).sum();
+    let usage = room::usage(tx, new.user)?.without(freed);
     let files = u64::from(new.role == Role::Media);
-    if let Err(over) = quota.check(room::usage(tx, new.user)?, new.file.size, files) {
+    if let Err(over) = quota.check(usage, new.file.size, files) {
         return Ok(Stored::Over(over));
     }
+    let replaced = pictures::replace(tx, &older, now)?;
     let upload = NewUpload {
         id: new.id,
         user: new.user,
@@ -211,20 +219,24 @@ pub(super) fn store_single(
     };
     insert(tx, &upload, new.role, now)?;
     finish_upload(tx, new.id, &new.file, synced, now)?;
-    Ok(Stored::Stored)
+    Ok(Stored::Stored { replaced })
 }
 
 pub(super) fn name_file(
     tx: &Connection,
     id: UploadId,
     filename: &Filename,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
+    let attached = "SELECT 1 FROM uploads WHERE id = ? AND named = 0 AND attached = 1";
+    if tx.prepare_cached(attached)?.exists([id])? {
+        return Ok(false);
+    }
     tx.prepare_cached(
         "UPDATE uploads SET filename = ?2, named = (state = 1)
          WHERE id = ?1 AND named = 0 AND (state = 1 OR (state = 0 AND filename IS NULL))",
     )?
     .execute(params![id, filename.as_str()])?;
-    Ok(())
+    Ok(true)
 }
 
 pub(super) fn remove(
@@ -234,7 +246,11 @@ pub(super) fn remove(
     now: u64,
 ) -> rusqlite::Result<Removed> {
     let found: Option<(i64, bool)> = tx
-        .prepare_cached("SELECT state, attached FROM uploads WHERE id = ?")?
+        .prepare_cached(
+            "SELECT state, attached OR (role = 1 AND EXISTS
+                (SELECT 1 FROM uploads media WHERE media.id = thumb.parent AND media.attached = 1))
+             FROM uploads thumb WHERE id = ?",
+        )?
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     match found {
@@ -244,8 +260,15 @@ pub(super) fn remove(
         Some((RECEIVING | FINISHED, _)) => {}
         _ => return Ok(Removed::Nothing),
     }
-    let blobs = forget_with_thumbnails(tx, id, REMOVED, now)?;
-    Ok(Removed::Removed { blobs })
+    let WithThumbnails { blobs, thumbnail_bytes } = forget_with_thumbnails(tx, id, REMOVED, now)?;
+    Ok(Removed::Removed { blobs, thumbnail_bytes })
+}
+
+/// The bytes to delete of an upload and its thumbnails.
+struct WithThumbnails {
+    blobs: Vec<BlobId>,
+    /// What of the thumbnails counted against the quota.
+    thumbnail_bytes: u64,
 }
 
 /// Forgets an upload and its thumbnails; a thumbnail is also taken from its parent.
@@ -254,7 +277,7 @@ fn forget_with_thumbnails(
     id: UploadId,
     state: i64,
     now: u64,
-) -> rusqlite::Result<Vec<BlobId>> {
+) -> rusqlite::Result<WithThumbnails> {
     tx.prepare_cached(
         "UPDATE uploads SET thumbnail = NULL
          WHERE id = (SELECT parent FROM uploads WHERE id = ?1) AND thumbnail = ?1",
@@ -264,11 +287,14 @@ fn forget_with_thumbnails(
         .prepare_cached("SELECT id FROM uploads WHERE parent = ? AND role = 1 AND state IN (1, 4)")?
         .query_map([id], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<UploadId>>>()?;
-    let mut blobs = Vec::from_iter(forget_bytes(tx, id, state, now)?);
+    let mut forgotten = vec![forget_bytes(tx, id, state, now)?];
     for id in thumbnails {
-        blobs.extend(forget_bytes(tx, id, REMOVED, now)?);
+        forgotten.push(forget_bytes(tx, id, REMOVED, now)?);
     }
-    Ok(blobs)
+    Ok(WithThumbnails {
+        blobs: forgotten.iter().filter_map(|bytes| bytes.blob).collect(),
+        thumbnail_bytes: forgotten.iter().map(|bytes| bytes.of_thumbnail).sum(),
+    })
 }
 
 pub(super) fn restart_upload(
@@ -330,7 +356,7 @@ pub(super) fn expire(
     let mut expired = Vec::new();
     for id in found {
         if still_idle.exists(named_params! {":id": id, ":idle_since": idle_since})? {
-            expired.push((*id, forget_with_thumbnails(tx, *id, EXPIRED, now)?));
+            expired.push((*id, forget_with_thumbnails(tx, *id, EXPIRED, now)?.blobs));
         }
     }
     Ok(expired)
@@ -423,17 +449,26 @@ pub(super) fn check(tx: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Turns a record into the tombstone `state`: without bytes, name and checksums. Gives the bytes' name.
+/// Bytes that a record forgot.
+#[derive(Default)]
+pub(super) struct ForgottenBytes {
+    /// Where they are, to be deleted now.
+    pub(super) blob: Option<BlobId>,
+    /// How many a thumbnail took of its user's quota.
+    of_thumbnail: u64,
+}
+
+/// Turns a record into the tombstone `state`: without bytes, name and checksums.
 pub(super) fn forget_bytes(
     tx: &Connection,
     id: UploadId,
     state: i64,
     now: u64,
-) -> rusqlite::Result<Option<BlobId>> {
+) -> rusqlite::Result<ForgottenBytes> {
     drop_parts(tx, id)?;
-    let blob: Option<Option<BlobId>> = tx
-        .prepare_cached("SELECT blob FROM uploads WHERE id = ?")?
-        .query_row([id], |row| row.get(0))
+    let forgotten = tx
+        .prepare_cached("SELECT blob, reserved * (role = 1) FROM uploads WHERE id = ?")?
+        .query_row([id], |row| Ok(ForgottenBytes { blob: row.get(0)?, of_thumbnail: row.get(1)? }))
         .optional()?;
     tx.prepare_cached(
         "UPDATE uploads SET state = ?2, changed_at = ?3, blob = NULL, thumbnail = NULL, filename = NULL,
@@ -442,7 +477,7 @@ pub(super) fn forget_bytes(
          WHERE id = ?1",
     )?
     .execute(params![id, state, now])?;
-    Ok(blob.flatten())
+    Ok(forgotten.unwrap_or_default())
 }
 
 fn drop_parts(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {

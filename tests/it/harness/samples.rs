@@ -10,6 +10,9 @@ pub(crate) fn png() -> Vec<u8> {
     include_bytes!("../../media/samples/picture.png").to_vec()
 }
 
+/// Bytes that begin like a picture and are none.
+pub(crate) const BROKEN_GIF: &[u8] = b"GIF89a\x01\0\x01\0\0\0\0;";
+
 /// Width and height of a picture that can be decoded.
 pub(crate) fn dimensions(picture: &[u8]) -> (u32, u32) {
     let decoded = image::load_from_memory(picture).unwrap();

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::request::{Chunk, ContentRange, Done, Key, Request, Single, Thumbnail, User};
 use super::wire::{Name, Names};
-use crate::harness::{jpeg, png};
+use crate::harness::{BROKEN_GIF, jpeg, png};
 use crate::properties::{Cut, Plan, RangeTotal, explicit, md5_of, plan};
 
 /// Uuids that a sequence's clients make; the server makes further ones.
@@ -401,12 +401,13 @@ fn twist_bytes(bytes: &mut Vec<u8>, twist: Twist, by: usize) {
 }
 
 fn thumbnail(parent: Key, picture: u8, md5: Said) -> Thumbnail {
-    let bytes = match picture {
-        0 | 1 => png(),
-        2 | 3 => jpeg(),
-        _ => b"no picture".to_vec(),
+    let (is_image, decodes, bytes) = match picture {
+        0 | 1 => (true, true, png()),
+        2 => (true, true, jpeg()),
+        3 => (true, false, BROKEN_GIF.to_vec()),
+        _ => (false, false, b"no picture".to_vec()),
     };
-    Thumbnail { parent, is_image: picture < 4, md5: told_md5(md5, &bytes), bytes }
+    Thumbnail { parent, is_image, decodes, md5: told_md5(md5, &bytes), bytes }
 }
 
 /// A link once there is one, else the File that has it.

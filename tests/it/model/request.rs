@@ -76,6 +76,8 @@ pub(crate) struct Single {
 pub(crate) struct Thumbnail {
     pub(crate) parent: Key,
     pub(crate) is_image: bool,
+    /// Whether a picture can be made of it.
+    pub(crate) decodes: bool,
     pub(crate) md5: Option<String>,
     pub(crate) bytes: Vec<u8>,
 }

@@ -260,7 +260,9 @@ impl<'a> Trial<'a> {
             self.log.push(format!("{together}{request:?}\n        -> {answer:?} {said}"));
         }
         self.figures.requests += calls.len();
-        let worlds = explain(&self.worlds, calls, &vec![false; calls.len()]);
+        let mut worlds = explain(&self.worlds, calls, &vec![false; calls.len()]);
+        worlds.iter_mut().for_each(World::settle); // who sent a thumbnail has waited for its picture
+        let worlds = distinct(worlds);
         if worlds.is_empty() {
             return Err(self.divergence(calls));
         }

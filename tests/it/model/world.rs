@@ -39,10 +39,20 @@ struct Item {
 enum State {
     Receiving(Upload),
     Finished(Media),
-    Thumbnail { parent: Key },
+    Thumbnail(Sent),
     Replaced { parent: Key },
     Removed,
     Expired,
+}
+
+/// A thumbnail that a client sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sent {
+    parent: Key,
+    /// Bytes that are kept as they were sent, because no picture can be made of them; else 0.
+    kept: usize,
+    /// Nobody has tried yet to make a picture of it.
+    waits: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,10 +182,54 @@ impl World {
     /// The upload or File that a uuid stands for.
     fn stands_for(&self, user: Option<User>, key: Key) -> Option<(Key, &State)> {
         match self.state(user, key)? {
-            State::Thumbnail { parent } | State::Replaced { parent } => {
+            State::Thumbnail(Sent { parent, .. }) | State::Replaced { parent } => {
                 Some((*parent, self.state(user, *parent)?))
             }
             state => Some((key, state)),
+        }
+    }
+
+    /// The thumbnails of a media that were sent and not replaced.
+    fn thumbnails(&self, of: Key) -> impl Iterator<Item = (Key, Sent)> {
+        self.items.iter().filter_map(move |(key, item)| match item.state {
+            State::Thumbnail(sent) if sent.parent == of => Some((*key, sent)),
+            _ => None,
+        })
+    }
+
+    /// What a media shows, and whether a message shows that.
+    fn shown(&mut self, media: Key) -> Option<(&mut Option<Key>, bool)> {
+        match &mut self.items.get_mut(&media)?.state {
+            State::Receiving(Upload { thumbnail, .. }) => Some((thumbnail, false)),
+            State::Finished(Media { thumbnail, attached, .. }) => Some((thumbnail, *attached)),
+            _ => None,
+        }
+    }
+
+    /// Of every thumbnail it is known by now whether a picture can be made of it.
+    pub(crate) fn settle(&mut self) {
+        let waiting: Vec<_> = self
+            .items
+            .iter()
+            .filter_map(|(key, item)| match item.state {
+                State::Thumbnail(sent) if sent.waits => Some((*key, sent)),
+                _ => None,
+            })
+            .collect();
+        for (key, Sent { parent, kept, .. }) in waiting {
+            let Some((shown, attached)) = self.shown(parent) else { continue };
+            let tombstone = State::Replaced { parent };
+            if attached && shown.is_some() {
+                *self = self.with(key, tombstone); // a message shows another
+                continue;
+            }
+            *shown = (kept == 0).then_some(key);
+            let others: Vec<_> =
+                self.thumbnails(parent).map(|(other, _)| other).filter(|it| *it != key).collect();
+            for other in others {
+                *self = self.with(other, tombstone.clone());
+            }
+            *self = self.with(key, State::Thumbnail(Sent { parent, kept, waits: false }));
         }
     }
 
@@ -183,7 +237,9 @@ impl World {
     fn remove(&mut self, key: Key, tombstone: State) {
         for item in self.items.values_mut() {
             match &mut item.state {
-                State::Thumbnail { parent } | State::Replaced { parent } if *parent == key => {
+                State::Thumbnail(Sent { parent, .. }) | State::Replaced { parent }
+                    if *parent == key =>
+                {
                     item.state = State::Removed;
                 }
                 State::Receiving(Upload { thumbnail, .. })

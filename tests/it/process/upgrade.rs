@@ -313,6 +313,22 @@ fn data_of_every_earlier_release_opens_and_uploads_in_flight_go_on() {
 }
 
 #[test]
+fn of_thumbnails_that_an_earlier_release_kept_one_is_left() {
+    let old = Old::of(4);
+    let hidden = [(); 3].map(|()| UploadId::random());
+    for id in hidden {
+        old.file(id, "image/heic", &[TEXT]);
+        let sql = "UPDATE uploads SET role = 1, parent = ? WHERE id = ?";
+        old.database.execute(sql, params![old.photo, id]).expect("changed");
+    }
+    let server = Server::start(&mut serve(old.dir.path()));
+    thumbnails_are_shown(&server, &old);
+    let statuses = hidden.map(|id| shown(&server, &old.link(id, Variant::Thumbnail)).status);
+    assert_eq!(statuses, [410, 410, 200]);
+    server.stop();
+}
+
+#[test]
 fn what_an_earlier_release_began_to_finish_is_finished() {
     for version in [2, 3] {
         let old = Old::of(version);

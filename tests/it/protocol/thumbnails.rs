@@ -3,9 +3,13 @@
 use std::io::Cursor;
 
 use futures_util::future::join_all;
+use haversack::config::Settings;
+use haversack::ids::UserId;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Form, HTML, PDF, SVG, Server, dimensions, jpeg, mp4, new_uuid, png};
+use crate::harness::{
+    Client, Form, HTML, PDF, SVG, Server, dimensions, eventually, jpeg, mp4, new_uuid, png,
+};
 
 /// Sends a thumbnail and answers its uuid.
 async fn thumbnail(user: &Client, parent: &str, bytes: impl AsRef<[u8]>) -> String {
@@ -46,6 +50,10 @@ async fn a_thumbnail_is_made_small_and_anew_whatever_was_sent() {
     picture.write_to(&mut Cursor::new(&mut large), image::ImageFormat::Jpeg).unwrap();
     large.extend(b"what hides behind the end of a picture");
     thumbnail(&user, &parent, &large).await;
+    eventually("its picture is made", async || {
+        user.file(&parent).await.ok()["thumbnail"].is_string()
+    })
+    .await;
     let file = user.file(&parent).await.ok();
     let reply = user.get(file["thumbnail"].as_str().unwrap()).await;
     assert_eq!(reply.header("content-type"), "image/jpeg");
@@ -291,4 +299,78 @@ async fn of_thumbnails_in_parallel_one_is_left() {
         assert_eq!(user.file(uuid).await.ok()["uuid"], parent);
     }
     assert_eq!(server.stored().len(), 2, "the file and one thumbnail");
+}
+
+/// A picture that the server can't decode.
+fn heic() -> Vec<u8> {
+    include_bytes!("../../media/durations/plain.heic").to_vec()
+}
+
+async fn user_bytes(server: &Server) -> u64 {
+    server.app.stores().0.usage(UserId(1)).await.expect("no error").user_bytes
+}
+
+#[tokio::test]
+async fn a_thumbnail_that_can_not_be_decoded_replaces_the_one_before_it() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let parent = user.store_any().await;
+    let mut links = Vec::new();
+    for bytes in [heic(), png(), heic(), heic()] {
+        let reply = user.upload(Form::thumbnail(&parent, bytes)).await.ok();
+        links.push(reply["file_url"].as_str().unwrap().to_owned());
+    }
+    let kept = links.pop().unwrap();
+    for replaced in links {
+        user.get(&replaced).await.refused(410, "gone");
+    }
+    assert_eq!(user.get(&kept).await.body, heic());
+    assert_eq!(user.file(&parent).await.ok()["thumbnail"], Value::Null);
+    assert_eq!(server.stored().len(), 2, "the file and the last picture");
+}
+
+#[tokio::test]
+async fn of_many_pictures_that_can_not_be_decoded_one_is_kept_and_counted() {
+    let settings = Settings { user_max_files: Some(2), ..Settings::default() };
+    let server = Server::with(settings).await;
+    let user = server.user(1);
+    let parent = user.store("a.txt", "8 bytes.").await["uuid"].as_str().unwrap().to_owned();
+    let first = thumbnail(&user, &parent, heic()).await;
+    for _ in 1..50 {
+        thumbnail(&user, &parent, heic()).await;
+    }
+    let size = heic().len() as u64;
+    assert_eq!(server.stored().len(), 2, "the file and the last picture");
+    assert_eq!(user_bytes(&server).await, 8 + size);
+    assert_eq!(user.file(&first).await.ok()["uuid"], parent);
+    let erased = server.app.uploads.erase(UserId(1)).await.expect("erased");
+    assert_eq!((erased.files, erased.thumbnails, erased.bytes), (1, 1, 8 + size));
+    assert!(server.stored().is_empty());
+    assert_eq!(user_bytes(&server).await, 0);
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_picture_that_can_not_be_decoded_are_reported_as_it_goes() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let size = heic().len();
+    let parent = user.store("a.txt", "8 bytes.").await["uuid"].as_str().unwrap().to_owned();
+    let uuid = thumbnail(&user, &parent, heic()).await;
+    let removed = user.delete(&uuid).await.ok()["removed"].clone();
+    assert_eq!((&removed["thumbnails"], &removed["bytes"]), (&json!(1), &json!(size)));
+    thumbnail(&user, &parent, heic()).await;
+    let removed = user.delete(&parent).await.ok()["removed"].clone();
+    assert_eq!((&removed["thumbnails"], &removed["bytes"]), (&json!(1), &json!(size + 8)));
+}
+
+#[tokio::test]
+async fn a_picture_for_which_the_one_it_replaces_makes_room_is_taken() {
+    let quota = (8 + heic().len()).to_string().parse().unwrap();
+    let server = Server::with(Settings { user_quota: Some(quota), ..Settings::default() }).await;
+    let user = server.user(1);
+    let parent = user.store("a.txt", "8 bytes.").await["uuid"].as_str().unwrap().to_owned();
+    for _ in 0..3 {
+        thumbnail(&user, &parent, heic()).await;
+    }
+    assert_eq!(server.stored().len(), 2);
 }

@@ -1,7 +1,8 @@
 //! The contract of a `MetadataStore`: thumbnails, those that clients send and those made here.
 
 use haversack::ids::{BlobId, UploadId};
-use haversack::metadata::{MetadataStore, Role, State};
+use haversack::metadata::quota::Quota;
+use haversack::metadata::{MetadataStore, Removed, Role, State, Stored};
 
 use super::Records;
 use super::records::{
@@ -49,6 +50,7 @@ pub(crate) async fn a_second_thumbnail_replaces_the_first(records: &dyn Records)
     let (first, first_picture) = thumbnail(store.as_ref(), media).await;
     let second = single(ANNA, Some(media));
     store_single(store.as_ref(), &second, 7).await;
+    assert_eq!(shown(store.as_ref(), media).await, Some(first), "until there is another picture");
     let (second_picture, unwanted) = draw(store.as_ref(), second.id).await;
     assert_eq!(unwanted, [second.blob, first_picture.blob]);
     assert!(matches!(
@@ -74,7 +76,7 @@ pub(crate) async fn an_older_thumbnail_whose_picture_comes_late_replaces_nothing
     store.begin_drawing(older.id, 3).await.expect("no error").expect("wanted");
     let (newer, _) = thumbnail(store.as_ref(), media).await;
     let late = store.end_drawing(older.id, Some(picture()), 7).await.expect("no error");
-    assert_eq!(late.len(), 1, "the late picture; what was sent went before");
+    assert_eq!(late.len(), 1, "the late picture; what was sent went when the newer came");
     assert_eq!(shown(store.as_ref(), media).await, Some(newer));
     assert!(matches!(state(store.as_ref(), older.id).await, State::Replaced { .. }));
 }
@@ -84,20 +86,98 @@ pub(crate) async fn a_thumbnail_of_which_no_picture_can_be_made_is_never_shown(
 ) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
-    let (good, _) = thumbnail(store.as_ref(), media).await;
+    let (good, picture) = thumbnail(store.as_ref(), media).await;
     let broken = single(ANNA, Some(media));
-    store_single(store.as_ref(), &broken, 7).await;
-    assert_eq!(end_without_picture(store.as_ref(), broken.id).await, []);
-    assert_eq!(shown(store.as_ref(), media).await, Some(good));
+    assert_eq!(store_single(store.as_ref(), &broken, 7).await, []);
+    assert_eq!(shown(store.as_ref(), media).await, Some(good), "nobody knows that it is broken");
+    assert_eq!(end_without_picture(store.as_ref(), broken.id).await, [picture.blob]);
+    assert_eq!(shown(store.as_ref(), media).await, None);
+    assert!(matches!(state(store.as_ref(), good).await, State::Replaced { .. }));
     let found = store.find_files(vec![broken.id]).await.expect("no error");
     assert_eq!(found[0].as_ref().map(|file| file.id), Some(media), "it stands for the media");
-    let (_, unwanted) = draw(store.as_ref(), {
-        let third = single(ANNA, Some(media));
-        store_single(store.as_ref(), &third, 8).await;
-        third.id
-    })
-    .await;
-    assert!(unwanted.contains(&broken.blob), "the next one replaces it too");
+    let third = single(ANNA, Some(media));
+    let replaced = store_single(store.as_ref(), &third, 8).await;
+    assert_eq!(replaced, [broken.blob], "the next one replaces it too");
+}
+
+pub(crate) async fn a_thumbnail_that_waits_for_its_picture_is_replaced_at_once(
+    records: &dyn Records,
+) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let mut before = single(ANNA, Some(media));
+    store_single(store.as_ref(), &before, 6).await;
+    for drawable in [true, false, true] {
+        let mut next = single(ANNA, Some(media));
+        next.file.drawable = drawable;
+        assert_eq!(store_single(store.as_ref(), &next, 7).await, [before.blob]);
+        assert!(matches!(state(store.as_ref(), before.id).await, State::Replaced { .. }));
+        assert_eq!(store.usage(ANNA).await.expect("no error").user_bytes, 20);
+        before = next;
+    }
+    assert_eq!(store.undrawn(9).await.expect("no error"), [media, before.id]);
+}
+
+pub(crate) async fn a_thumbnail_without_a_picture_leaves_the_one_made_here(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let (made_here, _) = draw(store.as_ref(), media).await;
+    let mut plain = single(ANNA, Some(media));
+    plain.file.drawable = false;
+    assert_eq!(store_single(store.as_ref(), &plain, 6).await, []);
+    let broken = single(ANNA, Some(media));
+    assert_eq!(store_single(store.as_ref(), &broken, 7).await, [plain.blob]);
+    assert_eq!(end_without_picture(store.as_ref(), broken.id).await, []);
+    assert_eq!(shown(store.as_ref(), media).await, Some(made_here.id));
+}
+
+pub(crate) async fn what_a_message_shows_takes_no_other_thumbnail(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let (sent, _) = thumbnail(store.as_ref(), media).await;
+    store.attach(vec![media]).await.expect("attached");
+    let late = single(ANNA, Some(media));
+    let stored = store.store_single(late.clone(), Quota::NONE, 7).await.expect("no error");
+    assert_eq!(stored, Stored::Attached);
+    assert!(store.load(late.id).await.expect("no error").is_none());
+    assert_eq!(store.remove(sent, false, 7).await.expect("no error"), Removed::Attached);
+    assert_eq!(shown(store.as_ref(), media).await, Some(sent));
+    let by_backend = store.remove(sent, true, 7).await.expect("no error");
+    assert!(matches!(by_backend, Removed::Removed { .. }));
+}
+
+pub(crate) async fn a_picture_that_comes_late_does_not_change_what_a_message_shows(
+    records: &dyn Records,
+) {
+    let store = records.open();
+    let made_here = async |media| draw(store.as_ref(), media).await.0.id;
+    let sent = async |media| thumbnail(store.as_ref(), media).await.0;
+    for (is_sent, broken) in [(false, false), (false, true), (true, false), (true, true)] {
+        let media = finished(store.as_ref(), ANNA, 5).await.id;
+        let before = if is_sent { sent(media).await } else { made_here(media).await };
+        let late = single(ANNA, Some(media));
+        store_single(store.as_ref(), &late, 6).await;
+        store.begin_drawing(late.id, 3).await.expect("no error").expect("wanted");
+        store.attach(vec![media]).await.expect("attached");
+        let drawn = (!broken).then(picture);
+        let unwanted = store.end_drawing(late.id, drawn.clone(), 7).await.expect("no error");
+        let expected = [late.blob].into_iter().chain(drawn.map(|drawn| drawn.blob));
+        assert_eq!(unwanted, Vec::from_iter(expected));
+        assert_eq!(shown(store.as_ref(), media).await, Some(before));
+        assert!(matches!(state(store.as_ref(), late.id).await, State::Replaced { .. }));
+    }
+}
+
+pub(crate) async fn a_message_shows_the_picture_that_comes_late_where_it_showed_none(
+    records: &dyn Records,
+) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let late = single(ANNA, Some(media));
+    store_single(store.as_ref(), &late, 6).await;
+    store.attach(vec![media]).await.expect("attached");
+    draw(store.as_ref(), late.id).await;
+    assert_eq!(shown(store.as_ref(), media).await, Some(late.id));
 }
 
 pub(crate) async fn the_media_may_still_be_on_its_way(records: &dyn Records) {
@@ -144,6 +224,7 @@ pub(crate) async fn a_media_with_a_thumbnail_needs_no_picture(records: &dyn Reco
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let (sent, _) = thumbnail(store.as_ref(), media).await;
     assert!(store.begin_drawing(media, 3).await.expect("no error").is_none());
+    store.end_drawing(media, None, 7).await.expect("no error");
     assert!(store.undrawn(9).await.expect("no error").is_empty());
     assert_eq!(shown(store.as_ref(), media).await, Some(sent));
 }
@@ -168,6 +249,7 @@ pub(crate) async fn attempts_without_an_end_are_counted(records: &dyn Records) {
         assert!(store.begin_drawing(media, 3).await.expect("no error").is_some());
     }
     assert!(store.begin_drawing(media, 3).await.expect("no error").is_none());
+    assert_eq!(store.end_drawing(media, None, 7).await.expect("no error"), []);
     assert!(store.undrawn(9).await.expect("no error").is_empty());
 }
 

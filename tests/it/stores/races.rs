@@ -10,8 +10,8 @@ use haversack::metadata::{
 
 use super::Records;
 use super::records::{
-    ANNA, NO_CAP, begin, file, file_of, finished, name, picture, plain_part, record, single, state,
-    store_single, unfinished, upload,
+    ANNA, NO_CAP, begin, file, file_of, finished, name, picture, plain_part, record, removed,
+    single, state, store_single, unfinished, upload,
 };
 
 /// So many at once.
@@ -155,9 +155,8 @@ pub(crate) async fn a_removal_and_a_finish_at_once_leave_nothing_behind(records:
         });
         let remove = tokio::spawn(async move { remover.remove(id, false, 6).await });
         finish.await.expect("no panic").expect("no error");
-        let removed = remove.await.expect("no panic").expect("no error");
-        let blobs = vec![new.blob];
-        assert_eq!(removed, Removed::Removed { blobs }, "its bytes are named either way");
+        let outcome = remove.await.expect("no panic").expect("no error");
+        assert_eq!(outcome, removed(vec![new.blob], 0), "its bytes are named either way");
         assert!(matches!(state(store.as_ref(), id).await, State::Removed));
     }
 }
@@ -173,7 +172,7 @@ pub(crate) async fn an_attachment_and_a_removal_at_once_agree(records: &dyn Reco
         attach.await.expect("no panic").expect("no error");
         match remove.await.expect("no panic").expect("no error") {
             Removed::Attached => assert!(file(store.as_ref(), id).await.attached),
-            Removed::Removed { blobs } => {
+            Removed::Removed { blobs, .. } => {
                 assert_eq!(blobs, [new.blob]);
                 assert!(matches!(state(store.as_ref(), id).await, State::Removed));
             }
@@ -201,14 +200,15 @@ pub(crate) async fn of_many_thumbnails_all_but_one_are_replaced(records: &dyn Re
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let outcomes = crowd(&store, |store, _| async move {
         let sent = single(ANNA, Some(media));
-        store_single(store.as_ref(), &sent, 6).await;
-        // A newer one may be shown already, and this one forgotten.
+        let mut unwanted = store_single(store.as_ref(), &sent, 6).await;
+        // A newer one may have come already, and this one be replaced.
         if store.begin_drawing(sent.id, 3).await.expect("no error").is_none() {
-            return (vec![sent.blob], Vec::new());
+            return (vec![sent.blob], unwanted);
         }
         let picture = picture();
-        let unwanted = store.end_drawing(sent.id, Some(picture.clone()), 6).await;
-        (vec![sent.blob, picture.blob], unwanted.expect("no error"))
+        let late = store.end_drawing(sent.id, Some(picture.clone()), 6).await;
+        unwanted.extend(late.expect("no error"));
+        (vec![sent.blob, picture.blob], unwanted)
     })
     .await;
     let (written, unwanted): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();

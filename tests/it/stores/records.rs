@@ -102,10 +102,21 @@ pub(crate) fn single(user: UserId, thumbnail_of: Option<UploadId>) -> NewSingle 
     }
 }
 
-/// Stores a single file that must be new.
-pub(crate) async fn store_single(store: &dyn MetadataStore, new: &NewSingle, now: u64) {
-    let stored = store.store_single(new.clone(), Quota::NONE, now).await;
-    assert_eq!(stored.expect("no error"), Stored::Stored);
+/// Stores a single file that must be new; gives the bytes of what it replaced.
+pub(crate) async fn store_single(
+    store: &dyn MetadataStore,
+    new: &NewSingle,
+    now: u64,
+) -> Vec<BlobId> {
+    match store.store_single(new.clone(), Quota::NONE, now).await.expect("no error") {
+        Stored::Stored { replaced } => replaced,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What becomes of removing something that has these bytes, and thumbnails that count with so many.
+pub(crate) fn removed(blobs: Vec<BlobId>, thumbnail_bytes: u64) -> Removed {
+    Removed::Removed { blobs, thumbnail_bytes }
 }
 
 pub(crate) fn picture() -> NewPicture {
@@ -162,9 +173,8 @@ pub(crate) async fn removing_an_upload_gives_its_bytes_once(records: &dyn Record
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
     record(store.as_ref(), new.id, plain_part(0, 0, 10), 5).await;
-    let removed = store.remove(new.id, false, 6).await.expect("no error");
-    let blobs = vec![new.blob];
-    assert_eq!(removed, Removed::Removed { blobs });
+    let outcome = store.remove(new.id, false, 6).await.expect("no error");
+    assert_eq!(outcome, removed(vec![new.blob], 0));
     for _ in 0..2 {
         let again = store.remove(new.id, true, 7).await.expect("no error");
         assert_eq!(again, Removed::Nothing);
@@ -195,9 +205,9 @@ pub(crate) async fn removing_a_file_takes_its_thumbnails_along(records: &dyn Rec
     let (shown, picture) = thumbnail(store.as_ref(), media.id).await;
     let waiting = single(ANNA, Some(media.id));
     store_single(store.as_ref(), &waiting, 6).await;
-    let removed = store.remove(media.id, false, 7).await.expect("no error");
+    let outcome = store.remove(media.id, false, 7).await.expect("no error");
     let blobs = vec![media.blob, picture.blob, waiting.blob];
-    assert_eq!(removed, Removed::Removed { blobs });
+    assert_eq!(outcome, removed(blobs, 10), "what no picture was made of yet");
     for id in [media.id, shown, waiting.id] {
         assert!(matches!(state(store.as_ref(), id).await, State::Removed));
     }
@@ -209,10 +219,13 @@ pub(crate) async fn removing_a_thumbnail_leaves_its_media(records: &dyn Records)
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await;
     let (shown, picture) = thumbnail(store.as_ref(), media.id).await;
-    let removed = store.remove(shown, false, 7).await;
-    let blobs = vec![picture.blob];
-    assert_eq!(removed.expect("no error"), Removed::Removed { blobs });
+    let outcome = store.remove(shown, false, 7).await;
+    assert_eq!(outcome.expect("no error"), removed(vec![picture.blob], 0));
     assert_eq!(file(store.as_ref(), media.id).await.thumbnail, None);
+    let waiting = single(ANNA, Some(media.id));
+    store_single(store.as_ref(), &waiting, 7).await;
+    let outcome = store.remove(waiting.id, false, 7).await;
+    assert_eq!(outcome.expect("no error"), removed(vec![waiting.blob], 10));
 }
 
 pub(crate) async fn an_attached_file_is_removed_by_the_backend_alone(records: &dyn Records) {
@@ -228,8 +241,7 @@ pub(crate) async fn an_attached_file_is_removed_by_the_backend_alone(records: &d
     assert_eq!(by_owner.expect("no error"), Removed::Attached);
     assert_eq!(file(store.as_ref(), media.id).await.blob, media.blob);
     let by_backend = store.remove(media.id, true, 7).await;
-    let blobs = vec![media.blob];
-    assert_eq!(by_backend.expect("no error"), Removed::Removed { blobs });
+    assert_eq!(by_backend.expect("no error"), removed(vec![media.blob], 0));
 }
 
 pub(crate) async fn an_unfinished_upload_can_not_be_attached(records: &dyn Records) {

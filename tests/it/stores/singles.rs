@@ -53,6 +53,27 @@ pub(crate) async fn a_thumbnail_of_nothing_is_refused(records: &dyn Records) {
     }
 }
 
+pub(crate) async fn a_thumbnail_of_somebody_elses_is_refused(records: &dyn Records) {
+    let store = records.open();
+    let media = finished(store.as_ref(), ANNA, 5).await.id;
+    let of_others = single(BERT, Some(media));
+    let stored = store.store_single(of_others, Quota::NONE, 7).await;
+    assert_eq!(stored.expect("no error"), Stored::NoParent);
+}
+
+pub(crate) async fn what_a_message_shows_keeps_its_name(records: &dyn Records) {
+    let store = records.open();
+    let unnamed = single(ANNA, None);
+    store_single(store.as_ref(), &unnamed, 5).await;
+    let done = finished(store.as_ref(), ANNA, 5).await;
+    store.attach(vec![unnamed.id, done.id]).await.expect("attached");
+    assert!(!store.name_file(unnamed.id, name("late.png")).await.expect("no error"));
+    assert!(store.name_file(done.id, name("late.png")).await.expect("no error"), "as ever");
+    for id in [unnamed.id, done.id] {
+        assert_eq!(file(store.as_ref(), id).await.filename.as_str(), "holiday.png");
+    }
+}
+
 pub(crate) async fn the_first_name_a_done_gives_is_final(records: &dyn Records) {
     let store = records.open();
     let unnamed = single(ANNA, None);

@@ -3,7 +3,7 @@
 use super::super::Mistake;
 use super::super::placing::Codes;
 use super::super::request::{Answer, Done, Entry, Key, Removed, User};
-use super::{Item, Media, Outcomes, State, Upload, World, file, is_wrong};
+use super::{Item, Media, Outcomes, Sent, State, Upload, World, file, is_wrong};
 
 /// Done.
 impl World {
@@ -18,12 +18,16 @@ impl World {
                 }
                 let mut media = media.clone();
                 if let (false, Some(name)) = (media.named, &done.name) {
-                    media.name = Some(name.clone());
-                    media.named = self.mistake != Some(Mistake::RenamesFiles);
+                    if !media.attached {
+                        media.name = Some(name.clone());
+                        media.named = self.mistake != Some(Mistake::RenamesFiles);
+                    } else if media.name.as_ref() != Some(name) {
+                        return self.refused(vec!["attached"]);
+                    }
                 }
                 self.finished(done.key, media)
             }
-            Some(State::Thumbnail { .. } | State::Replaced { .. }) => {
+            Some(State::Thumbnail(_) | State::Replaced { .. }) => {
                 let mut outcomes = self.same(self.file_of(user, done.key));
                 if done.total.is_some() || done.md5.is_some() {
                     // They may be meant of the thumbnail or of its parent.
@@ -109,12 +113,16 @@ impl World {
     }
 
     pub(super) fn delete(&self, user: Option<User>, key: Key) -> Outcomes {
-        let thumbnails = |of: &Option<Key>| u64::from(of.is_some());
+        let (mut thumbnails, mut kept) = (0, 0);
+        for (_, sent) in self.thumbnails(key) {
+            thumbnails += 1;
+            kept += sent.kept;
+        }
         let removed = match self.state(user, key) {
             Some(State::Receiving(upload)) => Removed {
                 unfinished: 1,
-                thumbnails: thumbnails(&upload.thumbnail),
-                bytes: upload.layout.received(),
+                thumbnails,
+                bytes: upload.layout.received() + kept,
                 ..Removed::default()
             },
             Some(State::Finished(media)) if media.attached && user.is_some() => {
@@ -122,11 +130,19 @@ impl World {
             }
             Some(State::Finished(media)) => Removed {
                 files: 1,
-                thumbnails: thumbnails(&media.thumbnail),
-                bytes: media.bytes().len(),
+                thumbnails,
+                bytes: media.bytes().len() + kept,
                 ..Removed::default()
             },
-            Some(State::Thumbnail { .. }) => Removed { thumbnails: 1, ..Removed::default() },
+            Some(State::Thumbnail(Sent { parent, kept, .. })) => {
+                let parent = self.state(None, *parent);
+                if matches!(parent, Some(State::Finished(media)) if media.attached)
+                    && user.is_some()
+                {
+                    return self.refused(vec!["attached"]);
+                }
+                Removed { thumbnails: 1, bytes: *kept, ..Removed::default() }
+            }
             other => return self.same(nothing(other)),
         };
         let mut world = self.clone();
@@ -150,7 +166,7 @@ impl World {
     pub(super) fn link(&self, key: Key, range: Option<(usize, usize)>) -> Answer {
         let media = match self.state(None, key) {
             Some(State::Finished(media)) => media,
-            Some(State::Thumbnail { .. }) => return Answer::Picture,
+            Some(State::Thumbnail(_)) => return Answer::Picture,
             _ => return Answer::refused("gone"),
         };
         let bytes = media.bytes();

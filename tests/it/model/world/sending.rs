@@ -3,7 +3,7 @@
 use super::super::Mistake;
 use super::super::placing::{Codes, Layout, Part, declared, own_contradictions};
 use super::super::request::{Answer, Chunk, Key, Single, Thumbnail, User};
-use super::{Item, Media, Outcomes, State, Upload, World, file, is_wrong};
+use super::{Item, Media, Outcomes, Sent, State, Upload, World, file, is_wrong};
 
 impl World {
     pub(super) fn chunk(&self, user: User, chunk: &Chunk, made: Key) -> Outcomes {
@@ -28,7 +28,7 @@ impl World {
                 }
                 self.refused([own_contradictions(chunk), vec!["upload_finished"]].concat())
             }
-            Some(State::Thumbnail { .. }) => {
+            Some(State::Thumbnail(_)) => {
                 self.refused([own_contradictions(chunk), vec!["upload_finished"]].concat())
             }
             Some(State::Removed) if self.mistake == Some(Mistake::ForgetsTombstones) => {
@@ -132,7 +132,7 @@ impl World {
                 }
                 self.refused(codes)
             }
-            Some(State::Finished(_) | State::Receiving(_) | State::Thumbnail { .. }) => {
+            Some(State::Finished(_) | State::Receiving(_) | State::Thumbnail(_)) => {
                 codes.push("file_conflict");
                 self.refused(codes)
             }
@@ -172,19 +172,25 @@ impl World {
             codes.push("not_found");
             return self.refused(codes);
         };
+        let mut world = self.clone();
+        let (shown, attached) =
+            world.shown(parent).map_or((None, false), |(shown, attached)| (*shown, attached));
+        if attached {
+            codes.push("attached");
+        }
         if !codes.is_empty() {
             return self.refused(codes);
         }
-        let mut world = self.with_new(user, made, State::Thumbnail { parent });
-        let of_parent = world.items.get_mut(&parent).map(|item| &mut item.state);
-        if let Some(
-            State::Receiving(Upload { thumbnail, .. }) | State::Finished(Media { thumbnail, .. }),
-        ) = of_parent
-            && let Some(before) = thumbnail.replace(made)
-        {
-            world = world.with(before, State::Replaced { parent });
+        // Those that no message can show go at once, the one that is shown when there is another picture.
+        for (hidden, _) in self.thumbnails(parent).filter(|(key, _)| Some(*key) != shown) {
+            world = world.with(hidden, State::Replaced { parent });
         }
-        vec![(Answer::Thumbnail { key: made, parent }, world)]
+        let kept = if sent.decodes { 0 } else { sent.bytes.len() };
+        let sent = Sent { parent, kept, waits: true };
+        let waiting = world.with_new(user, made, State::Thumbnail(sent));
+        let mut settled = waiting.clone();
+        settled.settle();
+        [settled, waiting].map(|world| (Answer::Thumbnail { key: made, parent }, world)).to_vec()
     }
 }
 
