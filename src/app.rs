@@ -57,11 +57,15 @@ impl App {
                 "the tokens' secret is shorter than 32 bytes and may be guessed (RFC 7518, 3.2)"
             );
         }
-        let blobs: Arc<dyn BlobStore> =
-            Arc::new(DiskStore::open_with(dir, config.disk).map_err(|error| in_dir(&error))?);
         let metadata: Arc<dyn MetadataStore> = Arc::new(
             SqliteStore::open_with(dir, config.disk.durability).map_err(|error| in_dir(&error))?,
         );
+        // Before the store makes its folders: in an empty mount point they would look like one.
+        expect_marker(&DiskStore::at(dir), metadata.as_ref())
+            .await
+            .map_err(|error| in_dir(&error))?;
+        let blobs: Arc<dyn BlobStore> =
+            Arc::new(DiskStore::open_with(dir, config.disk).map_err(|error| in_dir(&error))?);
         // The names of all these, which their own syncs don't cover.
         for dir in [dir.as_path(), &dir.join("..")] {
             let synced = File::open(dir).and_then(|dir| dir.sync_all());
@@ -111,18 +115,25 @@ fn boot() -> String {
     known.unwrap_or_else(|_| BlobId::random().to_string()).trim().to_owned()
 }
 
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Refuses a folder that was never marked where the records speak of files.
+async fn expect_marker(blobs: &DiskStore, metadata: &dyn MetadataStore) -> Result<(), Failure> {
+    if metadata.has_uploads().await? && blobs.marker().await?.is_none() {
+        return Err("the records (haversack.db) and the stored files (blobs/) don't belong together: blobs/ has \
+                    no store-id. Mount the disk that holds it, or restore both from the same backup"
+            .into());
+    }
+    Ok(())
+}
+
 /// Sees that records and bytes belong together: swept by another one's records, every file would go.
-async fn introduce(
-    blobs: &dyn BlobStore,
-    metadata: &dyn MetadataStore,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn introduce(blobs: &dyn BlobStore, metadata: &dyn MetadataStore) -> Result<(), Failure> {
     let recorded = metadata.store_id(BlobId::random()).await?;
     match blobs.marker().await? {
         Some(marker) if marker == recorded => Ok(()),
         // The first start, or one that was cut off before it had marked the store.
-        None if !metadata.has_uploads().await?
-            && blobs.list_older_than(u64::MAX).await?.is_empty() =>
-        {
+        None if blobs.list_older_than(u64::MAX).await?.is_empty() => {
             Ok(blobs.mark(recorded).await?)
         }
         _ => {

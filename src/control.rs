@@ -40,6 +40,8 @@ pub enum Command {
     Repair {
         /// Also compares checksums.
         deep: bool,
+        /// Also where much is missing at once.
+        even_if_most_are_missing: bool,
     },
     /// Removes everything of a user's.
     Erase {
@@ -59,7 +61,9 @@ async fn perform(
             app.rotate_link_key(now.saturating_add(accept_old_for_secs)).await?;
             Ok(json!({"accept_old_for_secs": accept_old_for_secs}))
         }
-        Command::Repair { deep } => Ok(serde_json::to_value(fsck::repair(app, deep).await?)?),
+        Command::Repair { deep, even_if_most_are_missing } => {
+            Ok(serde_json::to_value(fsck::repair(app, deep, even_if_most_are_missing).await?)?)
+        }
         Command::Erase { user_id } => {
             Ok(serde_json::to_value(app.uploads.erase(UserId(user_id)).await?)?)
         }

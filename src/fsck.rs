@@ -2,7 +2,8 @@
 //!
 //! Looking changes nothing and needs no lock: what seems wrong is looked at twice, since a running server may have
 //! changed it meanwhile. Mending removes what nothing belongs to, gives up Files whose bytes are gone, and lets
-//! missing chunks be sent again; bytes that merely differ are left for whoever has a backup.
+//! missing chunks be sent again; bytes that merely differ are left for whoever has a backup. Where the disk with the
+//! bytes is not mounted, nobody can look.
 
 use std::fmt;
 
@@ -13,6 +14,10 @@ use crate::ids::{BlobId, UploadId};
 use crate::metadata::{MetadataStore, Record, State, StoredFile, Unfinished};
 use crate::storage::{self, BlobStore};
 
+/// So many files may be missing, or one in a hundred, before a repair asks whether they are really lost.
+const MISSING_AT_MOST: u64 = 10;
+const NOT_MOUNTED: &str =
+    "blobs/store-id is missing or another store's: is the disk that holds blobs/ mounted?";
 /// Records looked at in one go.
 const BATCH: u32 = 500;
 
@@ -74,6 +79,29 @@ impl fmt::Display for Kind {
     }
 }
 
+impl Report {
+    /// Single files get lost; many at once are on a disk that was not mounted, or in a backup not restored yet.
+    fn refuse_if_much_is_missing(&self) -> Result<(), Failure> {
+        let counts = [
+            (Kind::MissingBytes, self.files, "files"),
+            (Kind::LostParts, self.unfinished, "unfinished uploads"),
+        ];
+        for (kind, all, what) in counts {
+            let missing =
+                self.findings.iter().filter(|finding| finding.kind == kind).count() as u64;
+            if missing > MISSING_AT_MOST && missing.saturating_mul(100) > all {
+                return Err(format!(
+                    "{missing} of {all} {what} lack bytes, and nothing was repaired: is the disk that holds \
+                     blobs/ mounted, and all of it restored? --even-if-most-are-missing repairs all the same, \
+                     and gives up files whose bytes are gone"
+                )
+                .into());
+            }
+        }
+        Ok(())
+    }
+}
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Compares every record with its bytes. Bytes that no record claims count when nothing wrote to them since
@@ -84,6 +112,10 @@ pub async fn check(
     deep: bool,
     strays_before: u64,
 ) -> Result<Report, Failure> {
+    // Nothing is missing from a disk that is not there.
+    if blobs.marker().await? != Some(metadata.store_id(BlobId::random()).await?) {
+        return Err(NOT_MOUNTED.into());
+    }
     let mut report = Report::default();
     let mut after = 0;
     loop {
@@ -122,12 +154,20 @@ pub async fn check(
 }
 
 /// Compares, mends what can be mended, and compares again: the report says what is left, and how much is not.
-pub async fn repair(app: &App, deep: bool) -> Result<Report, Failure> {
+/// Where much is missing at once, nothing is mended unless `even_if_most_are_missing`.
+pub async fn repair(
+    app: &App,
+    deep: bool,
+    even_if_most_are_missing: bool,
+) -> Result<Report, Failure> {
     let (metadata, blobs) = app.stores();
     // Bytes that may be on their way into a record are never strays, whoever asks.
     let strays_before =
         app.clock.steady_unix_secs().saturating_sub(app.config.unclaimed_age().as_secs());
     let found = check(metadata, blobs, deep, strays_before).await?;
+    if !even_if_most_are_missing {
+        found.refuse_if_much_is_missing()?;
+    }
     for finding in &found.findings {
         mend(app, finding).await?;
     }

@@ -162,7 +162,7 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Writing a range again replaces it; a failed write leaves the range undefined.
     ///
     /// `stored`: bytes of the blob that are on record. Blocks that a store reserves ahead of the writer go by
-    /// it, never by an offset.
+    /// it, never by an offset. Unless it is 0, the blob must be there: an error of the kind `NotFound`.
     async fn write_part(
         &self,
         blob: BlobId,
@@ -212,6 +212,12 @@ pub trait BlobStore: Send + Sync + 'static {
 
     /// Marks the store with an id, durably; once, while it is empty.
     async fn mark(&self, id: BlobId) -> io::Result<()>;
+
+    /// Fails when this is not the store that was marked, as when its disk was unmounted. Methods that find no blob
+    /// ask it by themselves: an error of the kind `NotFound`, or `None`, means that the blob is really missing.
+    async fn is_itself(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Fails when the store can't take bytes now; for the readiness probe.
     async fn check(&self) -> io::Result<()>;

@@ -20,6 +20,7 @@ const FOUND: u8 = 1;
 const FAILED: u8 = 2;
 
 #[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag
 pub(super) struct Arguments {
     /// Also read all bytes and compare their checksums
     #[arg(long)]
@@ -29,6 +30,11 @@ pub(super) struct Arguments {
     /// files whose bytes are gone. Carried out by the server, if it runs
     #[arg(long)]
     repair: bool,
+
+    /// Repair even when more than 10 files and more than 1 % of all are missing at once. Without this, that is
+    /// taken for a disk that is not mounted, and nothing is repaired
+    #[arg(long, requires = "repair")]
+    even_if_most_are_missing: bool,
 
     /// Print the report as JSON
     #[arg(long)]
@@ -57,7 +63,8 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
 fn report(arguments: Arguments) -> Result<Report, ConfigError> {
     let config = arguments.place.load(Settings::default())?;
     if arguments.repair {
-        let done = control::carry_out(config, Command::Repair { deep: arguments.deep })?;
+        let Arguments { deep, even_if_most_are_missing, .. } = arguments;
+        let done = control::carry_out(config, Command::Repair { deep, even_if_most_are_missing })?;
         return serde_json::from_value(done).map_err(|error| ConfigError(error.to_string()));
     }
     look(&config, arguments.deep)

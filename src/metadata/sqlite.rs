@@ -315,6 +315,9 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error> {
+        if self.access == Access::ReadOnly {
+            return self.read(rows::store_id).await;
+        }
         self.committer.submit_durable(move |tx| steps::store_id(tx, fresh)).await
     }
 

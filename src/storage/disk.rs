@@ -4,6 +4,7 @@
 //! Names are made from [`BlobId`]s alone: `blobs/ab/ab…`, folders 0700, files 0600; for a group that may read
 //! them, 0710 and 0640.
 
+mod home;
 mod writeback;
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
@@ -12,7 +13,7 @@ use std::ops::Range;
 use std::os::unix::fs::{
     DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -28,6 +29,7 @@ use super::{
 use crate::crash::{self, Point};
 use crate::ids::BlobId;
 use crate::part::Part;
+use home::Home;
 use writeback::Writeback;
 
 /// How much a reader takes at once: large enough to make the hand-over to the blocking pool cheap.
@@ -39,7 +41,7 @@ const LOOK_EVERY: u64 = 1 << 20;
 /// The disk store. One process at a time; the caller holds the data directory's lock.
 #[derive(Debug)]
 pub struct DiskStore {
-    folder: PathBuf,
+    home: Arc<Home>,
     /// The folder, opened, if its file system is to keep bytes free.
     watched: Option<File>,
     options: DiskOptions,
@@ -89,13 +91,14 @@ impl DiskStore {
         let opened = File::open(&folder)?;
         opened.sync_all()?;
         let watched = (options.min_free > 0).then_some(opened);
-        Ok(Self { folder, watched, options, writeback: Writeback::default() })
+        let home = Arc::new(Home::new(folder));
+        Ok(Self { home, watched, options, writeback: Writeback::default() })
     }
 
     /// The store below `data_dir` as it is, to be looked at.
     pub fn at(data_dir: &Path) -> Self {
         Self {
-            folder: data_dir.join("blobs"),
+            home: Arc::new(Home::new(data_dir.join("blobs"))),
             watched: None,
             options: DiskOptions::default(),
             writeback: Writeback::default(),
@@ -126,16 +129,13 @@ impl DiskStore {
         }
     }
 
-    fn shard(&self, blob: BlobId) -> PathBuf {
-        self.folder.join(&blob.to_string()[..2])
-    }
-
-    fn marker_path(&self) -> PathBuf {
-        self.folder.join("store-id")
-    }
-
-    fn path(&self, blob: BlobId) -> PathBuf {
-        self.shard(blob).join(blob.to_string())
+    /// Runs file work in its folder on the blocking pool.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Home) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let home = Arc::clone(&self.home);
+        blocking(move || work(&home)).await
     }
 }
 
@@ -167,8 +167,11 @@ impl BlobStore for DiskStore {
         body: Incoming<'_>,
     ) -> Result<Written, WriteError> {
         let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(false).mode(0o600);
-        let file = Arc::new(options.open(self.path(blob))?);
+        // Where there are bytes already, another file would have holes in their place.
+        let is_new = stored == 0;
+        let options = options.write(true).create(is_new).truncate(false).mode(0o600);
+        let path = self.home.path(blob);
+        let file = Arc::new(self.home.find(|| options.open(&path))?);
         let mut reserved = self.writeback.reserve(blob, &file, offset, stored);
         let mut looked_at = 0;
         // Written inline: into the page cache this costs less than handing the frame to another thread.
@@ -191,10 +194,9 @@ impl BlobStore for DiskStore {
         self.wrote(blob, &file, written.size - looked_at);
         self.writeback.keep_up(blob, &file).await;
         if self.options.durability == Durability::Chunk {
-            let shard = self.shard(blob);
-            blocking(move || {
+            self.blocking(move |home| {
                 file.sync_data()?;
-                File::open(shard)?.sync_all() // its name may be new
+                File::open(home.shard(blob))?.sync_all() // its name may be new
             })
             .await?;
         }
@@ -203,17 +205,18 @@ impl BlobStore for DiskStore {
 
     async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
         let size = parts.last().map_or(0, |last| last.range().end);
-        let (path, shard, options) = (self.path(blob), self.shard(blob), self.options);
+        let options = self.options;
         if self.writeback.end(blob).await {
             return Err(SealError::Lost(io::Error::other("an earlier sync failed")));
         }
-        blocking(move || Ok(seal(&path, &shard, size, options))).await?
+        self.blocking(move |home| Ok(seal(home, blob, size, options))).await?
     }
 
     async fn patch(&self, blob: BlobId, patches: &[Patch]) -> io::Result<()> {
-        let (path, patches) = (self.path(blob), patches.to_vec());
-        blocking(move || {
-            let file = OpenOptions::new().write(true).open(path)?;
+        let patches = patches.to_vec();
+        self.blocking(move |home| {
+            let path = home.path(blob);
+            let file = home.find(|| OpenOptions::new().write(true).open(&path))?;
             for (at, bytes) in patches.iter().flat_map(Patch::pieces) {
                 file.write_all_at(bytes, at)?;
                 crash::point(Point::PatchWritten);
@@ -224,12 +227,16 @@ impl BlobStore for DiskStore {
     }
 
     fn reader(&self, blob: BlobId) -> io::Result<Box<dyn Blob>> {
-        Ok(Box::new(File::open(self.path(blob))?))
+        let path = self.home.path(blob);
+        Ok(Box::new(self.home.find(|| File::open(&path))?))
     }
 
     async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
-        let path = self.path(blob);
-        let file = Arc::new(blocking(move || File::open(path)).await?);
+        let open = move |home: &Home| {
+            let path = home.path(blob);
+            home.find(|| File::open(&path))
+        };
+        let file = Arc::new(self.blocking(open).await?);
         let frames = stream::try_unfold((file, range), |(file, range)| async move {
             if range.is_empty() {
                 return Ok::<_, io::Error>(None);
@@ -254,9 +261,8 @@ impl BlobStore for DiskStore {
     }
 
     async fn delete(&self, blob: BlobId) -> io::Result<bool> {
-        let path = self.path(blob);
         self.writeback.forget(blob);
-        blocking(move || match std::fs::remove_file(path) {
+        self.blocking(move |home| match home.find(|| std::fs::remove_file(home.path(blob))) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -265,8 +271,7 @@ impl BlobStore for DiskStore {
     }
 
     async fn size(&self, blob: BlobId) -> io::Result<Option<u64>> {
-        let path = self.path(blob);
-        blocking(move || match std::fs::metadata(path) {
+        self.blocking(move |home| match home.find(|| std::fs::metadata(home.path(blob))) {
             Ok(metadata) => Ok(Some(metadata.len())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -275,14 +280,14 @@ impl BlobStore for DiskStore {
     }
 
     async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
-        let folder = self.folder.clone();
         let end = UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs)); // none: the end of time
         let is_older = move |metadata: &Metadata| {
             end.is_none_or(|end| metadata.modified().is_ok_and(|written| written < end))
         };
-        blocking(move || {
+        self.blocking(move |home| {
+            home.check()?; // another store's blobs would all be nobody's
             let mut found = Vec::new();
-            for shard in std::fs::read_dir(folder)? {
+            for shard in std::fs::read_dir(home.folder())? {
                 let shard = shard?;
                 if !shard.file_type()?.is_dir() {
                     continue;
@@ -306,30 +311,21 @@ impl BlobStore for DiskStore {
     }
 
     async fn marker(&self) -> io::Result<Option<BlobId>> {
-        let path = self.marker_path();
-        blocking(move || match std::fs::read_to_string(path) {
-            Ok(text) => match BlobId::parse(text.trim()) {
-                Some(id) => Ok(Some(id)),
-                None => Err(io::Error::new(io::ErrorKind::InvalidData, "store-id is damaged")),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        })
-        .await
+        self.blocking(Home::marker).await
     }
 
     async fn mark(&self, id: BlobId) -> io::Result<()> {
-        let (folder, path) = (self.folder.clone(), self.marker_path());
-        blocking(move || {
-            make_private_file(&path, &id.to_string())?;
-            File::open(folder)?.sync_all()
-        })
-        .await
+        self.blocking(move |home| home.mark(id)).await
+    }
+
+    async fn is_itself(&self) -> io::Result<()> {
+        self.blocking(Home::check).await
     }
 
     async fn check(&self) -> io::Result<()> {
-        let probe = self.folder.join("probe");
-        blocking(move || {
+        self.blocking(|home| {
+            home.check()?;
+            let probe = home.folder().join("probe");
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
             match std::fs::remove_file(probe) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -391,9 +387,10 @@ fn share_shard(shard: &Path, group: Gid) -> io::Result<()> {
     share(shard, group, SHARED) // last: a start that was cut off begins again
 }
 
-fn seal(path: &Path, shard: &Path, size: u64, options: DiskOptions) -> Result<(), SealError> {
-    let shard = File::open(shard)?;
-    let file = match OpenOptions::new().read(true).write(true).open(path) {
+fn seal(home: &Home, blob: BlobId, size: u64, options: DiskOptions) -> Result<(), SealError> {
+    home.check()?; // what another disk keeps is nothing durable
+    let (path, shard) = (home.path(blob), File::open(home.shard(blob))?);
+    let file = match home.find(|| OpenOptions::new().read(true).write(true).open(&path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(SealError::Lost(error));
         }

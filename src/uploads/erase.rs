@@ -105,6 +105,7 @@ impl Uploads {
         even_attached: bool,
     ) -> Result<Erased, Refusal> {
         let id = record.id;
+        self.blobs.is_itself().await?; // bytes on an unmounted disk would stay there, and nobody would know
         match self.metadata.remove(id, even_attached, self.clock.unix_secs()).await? {
             Removed::Removed { blobs, thumbnail_bytes } => {
                 crash::point(Point::RecordRemoved);

@@ -94,6 +94,10 @@ impl<H: BlobHooks> BlobStore for HookedBlobs<H> {
         self.disk.mark(id).await
     }
 
+    async fn is_itself(&self) -> io::Result<()> {
+        self.disk.is_itself().await
+    }
+
     async fn check(&self) -> io::Result<()> {
         self.disk.check().await
     }

@@ -11,6 +11,7 @@ mod settings;
 mod strangers;
 mod thumbnails;
 mod traceless;
+mod unmounted;
 
 use std::path::Path;
 use std::pin::pin;

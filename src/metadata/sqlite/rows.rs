@@ -23,6 +23,10 @@ const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, t
      even_size, reserved, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, received, \
      received_md5, patches, drawing_tries, suspect, attached, created_at";
 
+pub(super) fn store_id(connection: &Connection) -> rusqlite::Result<BlobId> {
+    connection.query_row("SELECT id FROM store", (), |row| row.get(0))
+}
+
 pub(super) fn load(connection: &Connection, id: UploadId) -> rusqlite::Result<Option<Record>> {
     let sql = format!("SELECT {COLUMNS} FROM uploads WHERE id = ?");
     let mut statement = connection.prepare_cached(&sql)?;

@@ -141,6 +141,65 @@ fn every_difference_is_found_and_what_can_be_is_mended() {
     assert_eq!(served.expect("a reply").status, 200, "what merely differs is left");
 }
 
+/// A data directory with that many files, of which all but one are gone.
+fn files_gone(count: usize) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    for number in 0..count {
+        store(&server, 1, format!("file {number}").as_bytes());
+    }
+    server.stop();
+    for number in 1..count {
+        let blob = blob_of(dir.path(), format!("file {number}").as_bytes());
+        std::fs::remove_file(blob).expect("removed");
+    }
+    dir
+}
+
+#[test]
+fn most_files_missing_at_once_are_given_up_only_on_request() {
+    let dir = files_gone(12);
+    for with_server in [true, false] {
+        let server = with_server.then(|| Server::start(&mut serve(dir.path())));
+        let refused = run(&mut beside(dir.path(), &["fsck", "--repair"]));
+        assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+        for words in ["11 of 12 files", "mounted", "--even-if-most-are-missing"] {
+            assert!(refused.stderr.contains(words), "{words:?} is not in {}", refused.stderr);
+        }
+        let (report, code) = fsck(dir.path(), &[]);
+        assert_eq!((kinds(&report).len(), code), (11, 1), "nothing was given up");
+        drop(server);
+    }
+    let (report, code) = fsck(dir.path(), &["--repair", "--even-if-most-are-missing"]);
+    assert_eq!((&report["repaired"], code), (&json!(11), 0), "{report}");
+}
+
+#[test]
+fn a_few_missing_files_are_given_up_at_once() {
+    let dir = files_gone(11);
+    let (report, code) = fsck(dir.path(), &["--repair"]);
+    assert_eq!((&report["repaired"], code), (&json!(10), 0), "{report}");
+}
+
+#[test]
+fn nobody_can_look_at_files_on_a_disk_that_is_not_mounted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    let (blobs, away) = (dir.path().join("blobs"), dir.path().join("away"));
+    store(&server, 1, b"some bytes");
+    std::fs::rename(&blobs, &away).expect("moved");
+    std::fs::create_dir(&blobs).expect("made");
+    for arguments in [&["fsck"][..], &["fsck", "--deep"], &["fsck", "--repair"]] {
+        let ended = run(&mut beside(dir.path(), arguments));
+        assert_eq!(ended.status.code(), Some(2), "{} {}", ended.stdout, ended.stderr);
+        assert!(ended.stderr.contains("mounted"), "{}", ended.stderr);
+    }
+    std::fs::remove_dir(&blobs).expect("removed");
+    std::fs::rename(&away, &blobs).expect("moved");
+    server.stop();
+    assert_eq!(fsck(dir.path(), &["--deep"]).1, 0);
+}
+
 #[test]
 fn every_flipped_bit_is_found() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -223,6 +223,6 @@ async fn sweeps_take_nothing_that_was_answered_and_leave_nothing_else() {
     assert_eq!(count.len(), 3, "each was to happen: {count:?}");
     server.sweep().await;
     assert_eq!(server.stored().len(), count[&Told::File], "files, and nothing else");
-    let report = haversack::fsck::repair(&server.app, true).await.unwrap();
+    let report = haversack::fsck::repair(&server.app, true, false).await.unwrap();
     assert!(report.clean && report.repaired == 0, "{report:?}");
 }

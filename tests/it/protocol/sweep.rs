@@ -233,7 +233,7 @@ async fn a_clock_that_is_set_forward_makes_nothing_older() {
     for days in [1, 30, 365] {
         server.clock.set_forward(std::time::Duration::from_secs(days * DAY));
         server.sweep().await;
-        haversack::fsck::repair(&server.app, false).await.unwrap();
+        haversack::fsck::repair(&server.app, false, false).await.unwrap();
     }
     assert!(stray.exists());
     let user = server.user(1); // with a token of the new time

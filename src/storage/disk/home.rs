@@ -1,0 +1,81 @@
+//! The folder of a disk store: where each blob lies, and whether the folder is still the one that was marked.
+//!
+//! A file that isn't found is missing only in the right folder. In an empty mount point, every file is not found.
+
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use super::make_private_file;
+use crate::ids::BlobId;
+
+/// A store's folder.
+#[derive(Debug)]
+pub(super) struct Home {
+    folder: PathBuf,
+    /// The id it was marked with, once that was read or written.
+    id: OnceLock<BlobId>,
+}
+
+impl Home {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, id: OnceLock::new() }
+    }
+
+    pub(super) fn folder(&self) -> PathBuf {
+        self.folder.clone()
+    }
+
+    pub(super) fn shard(&self, blob: BlobId) -> PathBuf {
+        self.folder.join(&blob.to_string()[..2])
+    }
+
+    pub(super) fn path(&self, blob: BlobId) -> PathBuf {
+        self.shard(blob).join(blob.to_string())
+    }
+
+    /// The id that it is marked with now. The first one read is expected from then on.
+    pub(super) fn marker(&self) -> io::Result<Option<BlobId>> {
+        let marker = match std::fs::read_to_string(self.marker_path()) {
+            Ok(text) => BlobId::parse(text.trim())
+                .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "store-id is damaged"))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        self.id.get_or_init(|| marker);
+        Ok(Some(marker))
+    }
+
+    pub(super) fn mark(&self, id: BlobId) -> io::Result<()> {
+        make_private_file(&self.marker_path(), &id.to_string())?;
+        std::fs::File::open(&self.folder)?.sync_all()?;
+        self.id.get_or_init(|| id);
+        Ok(())
+    }
+
+    /// Fails when the folder is another one than it was: unmounted, or with another disk mounted over it. One
+    /// that was never marked is taken as it is.
+    pub(super) fn check(&self) -> io::Result<()> {
+        match self.id.get() {
+            Some(id) if self.marker()? != Some(*id) => Err(io::Error::other(
+                "blobs/store-id is missing or another store's: the disk with the stored files is not mounted",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens, reads or removes a file. That it is not found is believed only of the right folder.
+    pub(super) fn find<T>(&self, find: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match find() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.check()?;
+                find() // again: the folder may have come back just now
+            }
+            found => found,
+        }
+    }
+
+    fn marker_path(&self) -> PathBuf {
+        self.folder.join("store-id")
+    }
+}
