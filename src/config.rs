@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use trial::Trial;
 pub use units::{ByteSize, Span};
-pub use values::{AccelPath, Origin, PublicUrl, Secret};
+pub use values::{AccelPath, Dropped, Origin, PublicUrl, Secret};
 
 use crate::admission::AdmissionLimits;
 use crate::metadata::quota::Quota;
@@ -234,18 +234,6 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_requests_per_user: Option<usize>,
 
-    /// Most requests a second of one user, twice as many in a burst; further ones wait. 0: no limit
-    /// [default: 200]
-    #[arg(long, env = "HAVERSACK_USER_RATE", value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_rate: Option<u32>,
-
-    /// Most requests a second without a token (links, mostly) from one address, counted as connections are,
-    /// twice as many in a burst; further ones wait. 0: no limit [default: 500]
-    #[arg(long, env = "HAVERSACK_ADDRESS_RATE", value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address_rate: Option<u32>,
-
     /// Longest time that requests in flight may take to finish after SIGTERM [default: 30s]
     #[arg(long, env = "HAVERSACK_SHUTDOWN_TIMEOUT", value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -255,6 +243,16 @@ pub struct Settings {
     #[arg(long, env = "HAVERSACK_LOG", value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+
+    /// Has no effect any more
+    #[arg(long, env = "HAVERSACK_USER_RATE", value_name = "COUNT", hide = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_rate: Option<Dropped>,
+
+    /// Has no effect any more
+    #[arg(long, env = "HAVERSACK_ADDRESS_RATE", value_name = "COUNT", hide = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address_rate: Option<Dropped>,
 }
 
 /// Where the settings come from, beside flags and variables.
@@ -295,6 +293,8 @@ pub struct Config {
     pub admission: AdmissionLimits,
     pub shutdown_timeout: Duration,
     pub log: String,
+    /// Names of options that were set and have no effect any more.
+    pub dropped: Vec<&'static str>,
 }
 
 impl Source {
@@ -383,6 +383,10 @@ impl Config {
         }
         let trusted_proxies = settings.trusted_proxies.clone().unwrap_or_default();
         let admission = admission(&settings, &trusted_proxies);
+        let dropped =
+            [("user-rate", &settings.user_rate), ("address-rate", &settings.address_rate)];
+        let dropped = dropped.iter().filter(|(_, set)| set.is_some()).map(|(name, _)| *name);
+        let dropped = dropped.collect();
         let data_group = settings.data_group.as_deref().map(group).transpose()?;
         let listen = settings.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
         // Behind a proxy on the same machine, everybody is on loopback.
@@ -410,6 +414,7 @@ impl Config {
             admission,
             shutdown_timeout: span(settings.shutdown_timeout, 30),
             log: settings.log.unwrap_or_else(|| "info,refinery_core=warn".into()),
+            dropped,
         })
     }
 
@@ -451,8 +456,6 @@ fn admission(settings: &Settings, trusted_proxies: &[IpNet]) -> AdmissionLimits 
         IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128),
     ];
     AdmissionLimits {
-        user_rate: settings.user_rate.unwrap_or(200),
-        address_rate: settings.address_rate.unwrap_or(500),
         per_user: settings.max_requests_per_user.unwrap_or(64),
         per_address: settings.max_connections_per_address.unwrap_or(1024),
         uncounted: [&this_machine, trusted_proxies].concat(),

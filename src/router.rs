@@ -1,7 +1,7 @@
 //! Every route, one line each, and what surrounds them.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::routes::request::Peer;
+use crate::routes::request::Client;
 use crate::routes::{delivery, files, ops, page, tokens, uploads};
 use crate::wire::error::{ApiError, log_failure};
 use crate::wire::pace::{Pace, PacedBody};
@@ -97,31 +97,35 @@ fn cors(config: &Config) -> CorsLayer {
 
 /// Answers a request.
 pub async fn answer(
+    app: Arc<App>,
     router: Router,
     request: Request<Incoming>,
-    peer: SocketAddr,
-    pace: Pace,
+    peer: IpAddr,
 ) -> Result<Response, Infallible> {
     let ambiguity = ambiguity(request.version(), request.headers());
-    let request = prepare(request, peer, pace);
+    let client = Client::new(&app, peer, request.headers());
+    let request = prepare(request, client, app.config.body.pace);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut response = match ambiguity {
         Some(what) => ApiError::ambiguous(what).into_response(),
         None => router.oneshot(request).await?,
     };
     log_failure(&method, uri.path(), &response);
+    if response.status().is_client_error() {
+        client.hold_back(&app).await;
+    }
     // No browser takes a reply for anything but its `Content-Type`: names that clients chose are in JSON, too.
     let nosniff = HeaderValue::from_static("nosniff");
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
     Ok(response)
 }
 
-/// What every request gets before it is routed: its peer, a body at its pace whose refused rest is drained, the
+/// What every request gets before it is routed: who sent it, a body at its pace whose refused rest is drained, the
 /// host of its target if that has one (RFC 9112, section 3.2.2), and a path without doubled slashes.
-fn prepare(request: Request<Incoming>, peer: SocketAddr, pace: Pace) -> Request<Body> {
+fn prepare(request: Request<Incoming>, client: Client, pace: Pace) -> Request<Body> {
     let asks_first = request.headers().contains_key(EXPECT);
     let mut request = request.map(|body| Body::new(PacedBody::new(body, pace, asks_first)));
-    request.extensions_mut().insert(Peer(peer));
+    request.extensions_mut().insert(client);
     let host = request.uri().authority().map(|host| HeaderValue::from_str(host.as_str()));
     if let Some(Ok(host)) = host {
         request.headers_mut().insert(HOST, host);

@@ -158,10 +158,11 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
-    let config = &place.doors.app.config;
-    let (waits, body, read_bytes) = (config.connection, config.body, place.read_bytes());
-    let service =
-        service_fn(move |request| router::answer(router.clone(), request, peer, body.pace));
+    let app = Arc::clone(&place.doors.app);
+    let (waits, read_bytes) = (app.config.connection, place.read_bytes());
+    let service = service_fn(move |request| {
+        router::answer(Arc::clone(&app), router.clone(), request, peer.ip())
+    });
     let came = Arc::new(AtomicBool::new(false));
     let stream = PatientStream::new(stream, waits.send, Arc::clone(&came));
     // The timer lives as long as the connection, and so does the place.

@@ -92,10 +92,10 @@ class Servers:
         return getattr(self, "_" + name.replace("-", "_"))(self._peers[name], folder, cores)
 
     def _haversack(self, durability, folder, cores, clients, environment):
-        # Limits of number are raised, not switched off: they are part of what a chunk costs.
+        # All limits are the default ones.
         command = [
             self.programs / "haversack", "serve", "--listen", "127.0.0.1:0", "--data-dir", folder / "data",
-            "--durability", durability, "--page=false", "--user-rate", "1000000", "--log", "warn",
+            "--durability", durability, "--page=false", "--log", "warn",
         ]  # fmt: skip
         environment |= {"HAVERSACK_JWT_SECRET": SECRET}
         server = _announced(command, cores, environment, "haversack", "/api/v2/pm/upload/")

@@ -11,15 +11,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::TooMany;
-
 /// Keys are looked through when there are more than this, or twice as many as were left the last time.
 const MANY_KEYS: usize = 1024;
 
 /// A rate for each key. Keys that have not used theirs up cost nothing.
 pub(super) struct Rate<K> {
-    /// Between two requests; none: no limit.
-    interval: Option<Duration>,
+    /// Between two requests.
+    interval: Duration,
     /// What a key may be ahead of its rate.
     ahead: Duration,
     keys: Mutex<Keys<K>>,
@@ -32,10 +30,10 @@ struct Keys<K> {
 }
 
 impl<K: Copy + Eq + Hash> Rate<K> {
-    /// `count` requests in every `time`, `burst` of them at once; none of these: no limit.
+    /// `count` requests in every `time`, `burst` of them at once.
     pub(super) fn new(count: u32, time: Duration, burst: u32) -> Self {
-        let interval = time.checked_div(count);
-        let ahead = interval.unwrap_or_default().saturating_mul(burst);
+        let interval = time / count;
+        let ahead = interval * burst;
         let keys = Keys { full_at: HashMap::new(), look_through_at: MANY_KEYS };
         Self { interval, ahead, keys: Mutex::new(keys) }
     }
@@ -43,12 +41,10 @@ impl<K: Copy + Eq + Hash> Rate<K> {
     /// Takes the next place in the key's row, if its turn comes within `patience`: how long that takes. Else
     /// nothing is taken, and the error is how long it would have taken.
     pub(super) fn take(&self, key: K, patience: Duration) -> Result<Duration, Duration> {
-        let Some(interval) = self.interval else {
-            return Ok(Duration::ZERO);
-        };
         let now = Instant::now();
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let full_at = keys.full_at.get(&key).map_or(now, |full_at| now.max(*full_at)) + interval;
+        let full_at =
+            keys.full_at.get(&key).map_or(now, |full_at| now.max(*full_at)) + self.interval;
         let wait = (full_at - now).saturating_sub(self.ahead);
         if wait > patience {
             return Err(wait);
@@ -56,19 +52,6 @@ impl<K: Copy + Eq + Hash> Rate<K> {
         keys.full_at.insert(key, full_at);
         keys.forget_the_full(now);
         Ok(wait)
-    }
-
-    /// Waits for the key's turn; refuses when it would come later than `until`.
-    pub(super) async fn pass(&self, key: K, until: Instant) -> Result<(), TooMany> {
-        let patience = until.saturating_duration_since(Instant::now());
-        match self.take(key, patience) {
-            Ok(Duration::ZERO) => Ok(()),
-            Ok(wait) => {
-                tokio::time::sleep(wait).await;
-                Ok(())
-            }
-            Err(wait) => Err(TooMany::after(wait)),
-        }
     }
 }
 
@@ -113,14 +96,6 @@ mod tests {
         let rate = Rate::new(1, SECOND, 1);
         for key in 0..10 {
             assert_eq!(rate.take(key, Duration::ZERO), Ok(Duration::ZERO));
-        }
-    }
-
-    #[test]
-    fn a_rate_of_none_is_no_limit() {
-        let rate = Rate::new(0, SECOND, 0);
-        for _ in 0..1000 {
-            assert_eq!(rate.take(1, Duration::ZERO), Ok(Duration::ZERO));
         }
     }
 

@@ -21,6 +21,11 @@ pub(super) fn run(source: Source) -> Result<(), ConfigError> {
     for name in unknown_variables(&super::Cli::variables()) {
         tracing::warn!("{name} is set, but no option of haversack has that name");
     }
+    for name in &config.dropped {
+        tracing::warn!(
+            "--{name} has no effect any more: requests are limited by how many go on at once"
+        );
+    }
     let trial = Trial::load()?;
     #[cfg(debug_assertions)]
     if let Some(order) = &trial.crash_at {

@@ -1,4 +1,5 @@
-//! Values of settings that are valid once they are built: secrets, addresses, paths, origins.
+//! Values of settings that are valid once they are built: secrets, addresses, paths, origins; and those of options
+//! that were dropped.
 
 use std::path::Path;
 
@@ -184,5 +185,30 @@ impl TryFrom<String> for Origin {
 impl From<Origin> for String {
     fn from(origin: Origin) -> Self {
         origin.0.to_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// The value of an option that has no effect any more: whatever it is, it is accepted, so that a configuration of
+/// an earlier release still starts the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropped;
+
+impl std::str::FromStr for Dropped {
+    type Err = std::convert::Infallible;
+
+    fn from_str(_: &str) -> Result<Self, Self::Err> {
+        Ok(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Dropped {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+impl Serialize for Dropped {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(true) // anything: it is read back by the above
     }
 }

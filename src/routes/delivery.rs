@@ -113,7 +113,7 @@ fn named(path: Result<Path<(String, String)>, PathRejection>) -> Option<(UploadI
 
 /// Where a trusted proxy finds the bytes by itself, if it is to. Ranges and conditions are its business then.
 fn accelerated(app: &App, file: &StoredFile, extensions: &Extensions) -> Option<String> {
-    let prefix = app.config.accel_redirect.as_ref().filter(|_| is_proxied(app, extensions))?;
+    let prefix = app.config.accel_redirect.as_ref().filter(|_| is_proxied(extensions))?;
     Some(format!("{}{}", prefix.as_str(), app.uploads.local_path(file)?))
 }
 

@@ -27,7 +27,7 @@ pub async fn one(
     uuid: PathUuid,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let user = admitted.user()?;
+    let user = admitted.lookup(&app).await?;
     let file = app.uploads.file(id(uuid)?, user).await?;
     let replies = replies(&app, request.headers(), request.extensions());
     Ok(Json(replies.file(&file)))

@@ -1,7 +1,7 @@
 //! What routes read from the head of a request: who calls, and whether they may go on; under which address; ids
 //! in paths.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
@@ -20,10 +20,6 @@ use crate::wire::reply::Replies;
 /// The clients that a request went through, the nearest last; each proxy appends whom it heard from.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The address a request came from.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
-
 /// A header's text, if it is there and is text.
 pub fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
@@ -38,6 +34,13 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// The user who calls, and only asks for something: waits until the user's rate allows it.
+    pub async fn lookup(&self, app: &App) -> Result<UserId, ApiError> {
+        let user = self.user()?;
+        app.admission.lookup(user).await?;
+        Ok(user)
+    }
+
     /// The user who calls.
     pub fn user(&self) -> Result<UserId, ApiError> {
         match self.caller {
@@ -53,7 +56,7 @@ impl FromRequestParts<Arc<App>> for Admitted {
     type Rejection = ApiError;
 
     async fn from_request_parts(head: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let client = Client::new(app, head);
+        let client = Client::of(&head.extensions);
         // Of two tokens neither counts: a proxy may have looked at the other.
         let is_one = head.headers.get_all(AUTHORIZATION).iter().count() == 1;
         let token = text(&head.headers, AUTHORIZATION).filter(|_| is_one);
@@ -67,7 +70,7 @@ impl FromRequestParts<Arc<App>> for Admitted {
     }
 }
 
-/// Somebody without a token, after waiting for the turn of their address.
+/// Somebody without a token, after waiting for the turn of their address, if it passed a proxy.
 pub struct Stranger {
     client: Client,
     /// Counts as one of the address's requests until dropped.
@@ -85,34 +88,45 @@ impl FromRequestParts<Arc<App>> for Stranger {
     type Rejection = ApiError;
 
     async fn from_request_parts(head: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let client = Client::new(app, head);
-        let turn = client.turn(app).await?;
-        if let Some(address) = client.address {
-            app.admission.stranger(address).await?;
-        }
-        Ok(Self { client, turn })
+        let client = Client::of(&head.extensions);
+        Ok(Self { client, turn: client.turn(app).await? })
     }
 }
 
-/// Where a request comes from.
-#[derive(Clone, Copy)]
-struct Client {
+/// Where a request comes from. Every request carries it as an extension.
+#[derive(Clone, Copy, Default)]
+pub struct Client {
     /// What its limits count; `None`: nothing.
     address: Option<Address>,
+    /// A trusted proxy passed it on.
     proxied: bool,
 }
 
 impl Client {
-    fn new(app: &App, head: &Parts) -> Self {
-        let proxied = is_proxied(app, &head.extensions);
-        let peer = head.extensions.get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
-        let Some(peer) = peer.filter(|_| proxied) else {
-            return Self { address: peer.and_then(|peer| app.admission.counted(peer)), proxied };
-        };
-        let values = head.headers.get_all(X_FORWARDED_FOR).iter();
+    /// Whoever sent a request with these headers over a connection from `peer`.
+    pub fn new(app: &App, peer: IpAddr, headers: &HeaderMap) -> Self {
+        let peer = peer.to_canonical();
+        if !is_trusted(app, peer) {
+            return Self { address: app.admission.counted(peer), proxied: false };
+        }
+        let values = headers.get_all(X_FORWARDED_FOR).iter();
         let values: Vec<_> = values.map(|value| value.to_str().unwrap_or_default()).collect();
         let client = forwarded(peer, values.into_iter(), |ip| is_trusted(app, ip));
-        Self { address: app.admission.counted(client), proxied }
+        Self { address: app.admission.counted(client), proxied: true }
+    }
+
+    fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or_default()
+    }
+
+    /// Holds a refusal back where its address gets many: it costs whoever provokes it nothing.
+    pub async fn hold_back(self, app: &App) {
+        let Some(address) = self.address else { return };
+        let wait = app.admission.refusal(address);
+        if !wait.is_zero() {
+            let _turn = self.turn(app).await; // it goes on holding one of the proxy's connections
+            tokio::time::sleep(wait).await;
+        }
     }
 
     /// Behind a proxy, requests count as connections do elsewhere.
@@ -175,8 +189,8 @@ pub fn replies<'a>(app: &'a App, headers: &HeaderMap, extensions: &Extensions) -
 }
 
 /// Whether a trusted proxy passed the request on.
-pub fn is_proxied(app: &App, extensions: &Extensions) -> bool {
-    extensions.get::<Peer>().is_some_and(|Peer(peer)| is_trusted(app, peer.ip().to_canonical()))
+pub fn is_proxied(extensions: &Extensions) -> bool {
+    Client::of(extensions).proxied
 }
 
 fn is_trusted(app: &App, ip: IpAddr) -> bool {
@@ -187,7 +201,7 @@ fn base(app: &App, headers: &HeaderMap, extensions: &Extensions) -> String {
     if let Some(url) = &app.config.public_url {
         return url.as_str().to_owned();
     }
-    let proxied = is_proxied(app, extensions);
+    let proxied = is_proxied(extensions);
     let forwarded = |name: &str| {
         let first = text(headers, name)?.split(',').next()?.trim();
         (proxied && !first.is_empty()).then_some(first)

@@ -152,7 +152,7 @@ pub async fn status(
     admitted: Admitted,
     uuid: PathUuid,
 ) -> Result<Json<Value>, ApiError> {
-    let user = admitted.user()?;
+    let user = admitted.lookup(&app).await?;
     let id = id(uuid)?;
     match app.uploads.stands_for(id, user).await?.state {
         RecordState::Receiving(unfinished) => {
@@ -169,7 +169,7 @@ pub async fn list(
     admitted: Admitted,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let user = admitted.user()?;
+    let user = admitted.lookup(&app).await?;
     let before = cursor(request.uri().query().unwrap_or_default())?;
     let (entries, next) = app.uploads.list(user, before, PAGE).await?;
     let replies = replies(&app, request.headers(), request.extensions());

@@ -88,7 +88,7 @@ fn everything_can_be_set_in_the_file_alone() {
          max_unfinished = 3\nupload_ttl = \"2d\"\nbody_timeout = 60\nbody_idle_timeout = \"5s\"\n\
          header_timeout = \"5s\"\nidle_timeout = \"9s\"\nsend_timeout = \"5s\"\n\
          min_body_rate = \"2KiB\"\nmax_connections_per_address = 9\nmax_requests_per_user = 9\n\
-         user_rate = 9\naddress_rate = 0\nshutdown_timeout = \"1s\"\nlog = \"warn\"\n"
+         shutdown_timeout = \"1s\"\nlog = \"warn\"\n"
     );
     let file = write(&dir, "haversack.toml", &text);
     let server = Server::start(haversack(&["serve", "--config"]).arg(file));
@@ -145,7 +145,6 @@ fn values_that_can_not_be_used_are_refused_by_name() {
         ("body-timeout", "0", "at least 1"),
         ("idle-timeout", "0", "at least 1"),
         ("min-body-rate", "slow", "KiB"),
-        ("user-rate", "-1", ""),
         ("shutdown-timeout", "soon", "90s"),
         ("public-url", "media.example.org", "https://media.example.org"),
         ("public-url", "ftp://media.example.org", "https://media.example.org"),
@@ -190,6 +189,41 @@ fn a_variable_that_sets_nothing_is_warned_about() {
     assert!(!stderr.contains("a value that may be secret"), "{stderr}");
 }
 
+#[test]
+fn options_that_were_dropped_are_warned_about_and_the_server_starts() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = write(&dir, "haversack.toml", "user_rate = 9\naddress_rate = \"0\"\n");
+    let by_file = |command: &mut Command| {
+        command.arg("--config").arg(&file);
+    };
+    let by_variable = |command: &mut Command| {
+        command.env("HAVERSACK_USER_RATE", "9").env("HAVERSACK_ADDRESS_RATE", "-1");
+    };
+    let by_flag = |command: &mut Command| {
+        command.args(["--user-rate=9", "--address-rate=0"]);
+    };
+    let ways: [&dyn Fn(&mut Command); 3] = [&by_file, &by_variable, &by_flag];
+    for set in ways {
+        let mut command = serve(&dir.path().join("data"));
+        set(&mut command);
+        let stderr = Server::start(&mut command).stop().stderr;
+        let warnings: Vec<_> = stderr.lines().filter(|line| line.contains("WARN")).collect();
+        assert_eq!(warnings.len(), 2, "{stderr}");
+        for name in DROPPED {
+            let flag = format!("--{}", name.replace('_', "-"));
+            assert!(warnings.iter().any(|line| line.contains(&flag)), "{flag}: {stderr}");
+        }
+    }
+    let fsck = run(haversack(&["fsck", "--config"])
+        .arg(&file)
+        .arg("--data-dir")
+        .arg(dir.path().join("data")));
+    assert_eq!(fsck.status.code(), Some(0), "{}", fsck.stderr);
+}
+
+/// Keys that have no effect any more.
+const DROPPED: [&str; 2] = ["user_rate", "address_rate"];
+
 /// The keys of the file, as its own refusal of an unknown one lists them.
 fn keys() -> Vec<String> {
     let error = toml::from_str::<Settings>("no_such_key = 1").expect_err("refused");
@@ -206,7 +240,8 @@ fn the_help_tells_every_option_its_variable_and_its_default() {
     let help = run(&mut haversack(&["serve", "--help"])).stdout;
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let options: Vec<&str> = help.split(" --").collect();
-    for key in keys.iter().map(String::as_str).chain(["config"]) {
+    let keys = keys.iter().map(String::as_str).filter(|key| !DROPPED.contains(key));
+    for key in keys.chain(["config"]) {
         let flag = key.replace('_', "-");
         let forms = [format!("{flag} <"), format!("{flag}[=<")];
         let told = options.iter().find(|text| forms.iter().any(|form| text.starts_with(form)));

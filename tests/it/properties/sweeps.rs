@@ -203,8 +203,7 @@ async fn race(server: &Server, random: &mut Random) -> Vec<(Upload, Told)> {
 async fn sweeps_take_nothing_that_was_answered_and_leave_nothing_else() {
     let races = std::env::var("HAVERSACK_TEST_RACES");
     let races = races.map_or(RACES, |races| races.parse().unwrap());
-    let settings =
-        Settings { user_rate: Some(0), max_requests_per_user: Some(0), ..Settings::default() };
+    let settings = Settings { max_requests_per_user: Some(0), ..Settings::default() };
     let server = Server::with(settings).await;
     server.skip(3601); // past the first hour, in which nothing expires
     let seed =

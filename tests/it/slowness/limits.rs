@@ -7,7 +7,7 @@ use haversack::config::{Config, Settings};
 use http::Method;
 use tokio::time::timeout;
 
-use crate::harness::{Client, Form, Raw, Reply, Server, new_uuid};
+use crate::harness::{Client, Form, Raw, Reply, Server};
 
 /// Long enough to be answered, if there is an answer.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -32,19 +32,25 @@ async fn is_refused_by_now(client: &Client) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn chunks_over_the_users_rate_wait_and_all_of_them_are_stored() {
-    let server = Server::with(Settings { user_rate: Some(100), ..Settings::default() }).await;
+async fn lists_over_the_users_rate_wait_and_all_of_them_are_answered() {
+    let server = Server::start().await;
     let user = server.user(1);
-    let uuid = new_uuid();
     let begun = Instant::now();
-    let chunks = (0..500)
-        .map(|index| user.upload(Form::chunk(index, 500, [b'a' + (index % 26) as u8]).uuid(&uuid)));
-    for reply in join_all(chunks).await {
+    for reply in join_all((0..500).map(|_| user.list(""))).await {
         reply.ok();
     }
-    assert!(begun.elapsed() > Duration::from_millis(2900), "200 at once, 300 at 100 a second");
-    let expected: Vec<u8> = (0..500).map(|index| b'a' + (index % 26) as u8).collect();
-    assert_eq!(user.finish(&uuid).await.into_bytes(), expected);
+    assert!(begun.elapsed() > Duration::from_millis(490), "400 at once, 100 at 200 a second");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_over_an_addresss_rate_are_held_back_and_all_of_them_are_sent() {
+    let server = Server::with(behind_a_proxy()).await;
+    let client = server.anonymous().with("x-forwarded-for", "192.0.2.1");
+    let begun = Instant::now();
+    for reply in join_all((0..500).map(|_| client.list(""))).await {
+        reply.refused(401, "not_authenticated");
+    }
+    assert!(begun.elapsed() > Duration::from_millis(490), "400 at once, 100 at 200 a second");
 }
 
 #[tokio::test]
