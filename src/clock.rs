@@ -1,59 +1,175 @@
 //! What time it is: one source for the whole server, so that tests can move it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A system's clock that is moved by less than this was not set: it is kept in step.
+const IN_STEP_SECS: u64 = 60;
+/// So many settings are remembered apart.
+const MAX_SETTINGS: usize = 64;
 
 /// The server's clock. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Clock {
+pub struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     started: Instant,
-    started_unix_secs: u64,
     /// Seconds that a test added to all readings.
-    skipped_secs: Arc<AtomicU64>,
+    skipped_secs: AtomicU64,
     /// Seconds by which a test set the system's clock forward.
-    set_forward_secs: Arc<AtomicU64>,
+    set_forward_secs: AtomicU64,
+    /// `zero` of the newest setting.
+    zero: AtomicU64,
+    /// How the system's clock was set from the start on, the newest last; never empty.
+    settings: Mutex<Vec<Setting>>,
+}
+
+/// One way in which the system's clock was set.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    /// Uptime at which it was noticed, seconds.
+    since: u64,
+    /// What the clock showed when this one started, by this setting; unix seconds.
+    zero: u64,
+}
+
+/// A reading of both clocks at once, seconds.
+struct Reading {
+    unix: u64,
+    uptime: u64,
 }
 
 impl Clock {
     /// The system's clock; its uptime begins now.
     pub fn system() -> Self {
-        Self {
+        let zero = system_unix_secs();
+        Self(Arc::new(Inner {
             started: Instant::now(),
-            started_unix_secs: system_unix_secs(),
-            skipped_secs: Arc::default(),
-            set_forward_secs: Arc::default(),
-        }
+            skipped_secs: AtomicU64::default(),
+            set_forward_secs: AtomicU64::default(),
+            zero: AtomicU64::new(zero),
+            settings: Mutex::new(vec![Setting { since: 0, zero }]),
+        }))
     }
 
     /// Seconds since 1970, UTC.
     pub fn unix_secs(&self) -> u64 {
-        system_unix_secs()
-            + self.skipped_secs.load(Ordering::Relaxed)
-            + self.set_forward_secs.load(Ordering::Relaxed)
+        self.read().unix
     }
 
-    /// Seconds since 1970 by which things are old: a system's clock that is set forward makes nothing older.
-    pub fn steady_unix_secs(&self) -> u64 {
-        self.unix_secs().min(self.started_unix_secs + self.uptime().as_secs())
+    /// What the system's clock showed `age` ago, unix seconds: what it stamped earlier is older than `age`, however
+    /// it was set since. Where it was set within that time, the earliest of what it may have shown; for the time
+    /// before the start, what fits the start.
+    pub fn unix_secs_ago(&self, age: Duration) -> u64 {
+        let uptime = self.read().uptime;
+        let settings = self.0.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = uptime.saturating_sub(age.as_secs());
+        let before = settings.partition_point(|setting| setting.since <= begin);
+        let since_then = &settings[before.saturating_sub(1)..];
+        let zero = since_then.iter().map(|setting| setting.zero).min().unwrap_or_default();
+        (zero + uptime).saturating_sub(age.as_secs())
     }
 
     /// Time since this clock was made; steps of the system's clock don't touch it.
     pub fn uptime(&self) -> Duration {
-        self.started.elapsed() + Duration::from_secs(self.skipped_secs.load(Ordering::Relaxed))
+        self.0.started.elapsed() + Duration::from_secs(self.0.skipped_secs.load(Ordering::Relaxed))
     }
 
     /// Moves all readings forward; what tests do instead of sleeping.
     pub fn skip(&self, by: Duration) {
-        self.skipped_secs.fetch_add(by.as_secs(), Ordering::Relaxed);
+        self.0.skipped_secs.fetch_add(by.as_secs(), Ordering::Relaxed);
     }
 
     /// Sets the system's clock forward, as an operator or a time server might.
     pub fn set_forward(&self, by: Duration) {
-        self.set_forward_secs.fetch_add(by.as_secs(), Ordering::Relaxed);
+        self.0.set_forward_secs.fetch_add(by.as_secs(), Ordering::Relaxed);
+    }
+
+    /// Reads both clocks, and notices when the system's was set: whatever is stamped later, is stamped after that.
+    fn read(&self) -> Reading {
+        let inner = &*self.0;
+        let skipped = inner.skipped_secs.load(Ordering::Relaxed);
+        let unix = system_unix_secs() + skipped + inner.set_forward_secs.load(Ordering::Relaxed);
+        let uptime = inner.started.elapsed().as_secs() + skipped;
+        let zero = unix.saturating_sub(uptime);
+        if zero.abs_diff(inner.zero.load(Ordering::Relaxed)) >= IN_STEP_SECS {
+            inner.was_set(Setting { since: uptime, zero });
+        }
+        Reading { unix, uptime }
+    }
+}
+
+impl Inner {
+    fn was_set(&self, setting: Setting) {
+        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        self.zero.store(setting.zero, Ordering::Relaxed);
+        settings.push(setting);
+        if settings.len() > MAX_SETTINGS {
+            let forgotten = settings.remove(0);
+            settings[0] =
+                Setting { since: forgotten.since, zero: settings[0].zero.min(forgotten.zero) };
+        }
     }
 }
 
 fn system_unix_secs() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+    const MONTH: Duration = Duration::from_hours(30 * 24);
+
+    /// Whether something stamped then is older than an hour by this clock.
+    fn is_old(clock: &Clock, stamp: u64) -> bool {
+        stamp < clock.unix_secs_ago(HOUR)
+    }
+
+    /// After how many minutes something that is stamped now is older than an hour.
+    fn minutes_until_old(clock: &Clock) -> u64 {
+        let stamp = clock.unix_secs();
+        let mut minutes = 0;
+        while !is_old(clock, stamp) && minutes < 1000 {
+            clock.skip(Duration::from_mins(1));
+            minutes += 1;
+        }
+        minutes
+    }
+
+    #[test]
+    fn a_clock_that_nobody_sets_makes_things_old_in_time() {
+        let clock = Clock::system();
+        let before_the_start = clock.unix_secs() - 3700;
+        assert!(is_old(&clock, before_the_start));
+        assert!((60..=61).contains(&minutes_until_old(&clock)));
+    }
+
+    #[test]
+    fn what_is_stamped_after_a_clock_was_set_forward_gets_old_in_time() {
+        for years in [1, 50] {
+            let clock = Clock::system();
+            clock.set_forward(12 * years * MONTH);
+            assert!((60..=61).contains(&minutes_until_old(&clock)));
+        }
+    }
+
+    #[test]
+    fn what_was_stamped_before_a_clock_was_set_forward_gets_no_older_by_it() {
+        let clock = Clock::system();
+        let stamp = clock.unix_secs();
+        clock.skip(HOUR / 2);
+        for _ in 0..3 {
+            clock.set_forward(MONTH);
+            assert!(!is_old(&clock, stamp));
+        }
+        clock.skip(HOUR / 3);
+        assert!(!is_old(&clock, stamp), "50 minutes");
+        clock.skip(HOUR / 2);
+        assert!(is_old(&clock, stamp), "80 minutes");
+    }
 }

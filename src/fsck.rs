@@ -162,8 +162,7 @@ pub async fn repair(
 ) -> Result<Report, Failure> {
     let (metadata, blobs) = app.stores();
     // Bytes that may be on their way into a record are never strays, whoever asks.
-    let strays_before =
-        app.clock.steady_unix_secs().saturating_sub(app.config.unclaimed_age().as_secs());
+    let strays_before = app.clock.unix_secs_ago(app.config.unclaimed_age());
     let found = check(metadata, blobs, deep, strays_before).await?;
     if !even_if_most_are_missing {
         found.refuse_if_much_is_missing()?;

@@ -195,8 +195,8 @@ impl Uploads {
     /// Expires uploads in which nothing was stored for their time to live; answers how many.
     pub async fn expire_idle(&self) -> Result<usize, Refusal> {
         const BATCH: u32 = 2000;
-        let now = self.clock.steady_unix_secs();
-        let idle_since = now.saturating_sub(self.limits.upload_ttl.as_secs());
+        let now = self.clock.unix_secs();
+        let idle_since = self.clock.unix_secs_ago(self.limits.upload_ttl);
         let mut count = 0;
         loop {
             let expired = self.metadata.expire(idle_since, BATCH, now).await?;
@@ -214,7 +214,7 @@ impl Uploads {
 
     /// Deletes blobs that no record claims and nobody has written for `age`; answers how many.
     pub async fn delete_unclaimed(&self, age: Duration) -> Result<usize, Refusal> {
-        let before = self.clock.steady_unix_secs().saturating_sub(age.as_secs());
+        let before = self.clock.unix_secs_ago(age);
         let old = self.blobs.list_older_than(before).await?;
         let unclaimed = self.metadata.unclaimed(old).await?;
         crash::point(Point::UnclaimedFound);

@@ -73,7 +73,7 @@ impl Uploads {
 
     /// Removes Files that were finished longer ago than `ttl` and that no message shows; answers how many.
     pub async fn remove_unattached(&self, ttl: Duration) -> Result<u64, Refusal> {
-        let before = self.clock.steady_unix_secs().saturating_sub(ttl.as_secs());
+        let before = self.clock.unix_secs_ago(ttl);
         let mut count = 0;
         loop {
             let records = self.metadata.unattached(before, BATCH).await?;

@@ -102,7 +102,7 @@ impl Uploads {
         };
         let caps = Caps {
             max_unfinished: self.limits.max_unfinished,
-            idle_since: now.saturating_sub(IDLE.as_secs()),
+            idle_since: self.clock.unix_secs_ago(IDLE),
             quota: self.limits.quota,
         };
         crash::point(Point::UploadUnbegun);

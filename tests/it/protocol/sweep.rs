@@ -217,9 +217,37 @@ async fn what_is_abandoned_after_a_clock_was_set_forward_expires_by_the_new_time
     server.skip(8 * DAY - 60);
     server.sweep().await;
     user.status(&uuid).await.ok();
-    server.skip(31 * DAY); // the jump counts once, and not against it
+    server.skip(120);
     server.sweep().await;
     user.status(&uuid).await.refused(410, "expired");
+}
+
+#[tokio::test]
+async fn what_is_stored_after_a_clock_that_was_behind_is_put_right_expires_in_time() {
+    let settings = Settings { unattached_ttl: Some("2h".parse().unwrap()), ..Settings::default() };
+    let server = Server::with(settings).await;
+    server.clock.set_forward(std::time::Duration::from_secs(56 * 365 * DAY));
+    let user = server.user(1);
+    let (file, uuid) = (user.store_any().await, user.begin(2, "abc").await);
+    server.skip(2 * 3600 + 60);
+    server.sweep().await;
+    user.file(&file).await.refused(410, "gone");
+    user.status(&uuid).await.ok();
+    server.skip(8 * DAY);
+    server.sweep().await;
+    user.status(&uuid).await.refused(410, "expired");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_forward_lets_no_upload_make_room_for_another() {
+    let settings = Settings { max_unfinished: Some(1), ..Settings::default() };
+    let server = Server::with(settings).await;
+    let uuid = server.user(1).begin(2, "abc").await;
+    server.clock.set_forward(std::time::Duration::from_secs(DAY));
+    let user = server.user(1); // with a token of the new time
+    let another = user.upload(Form::chunk(0, 2, "abc")).await;
+    another.refused(429, "too_many_unfinished_uploads");
+    user.status(&uuid).await.ok();
 }
 
 #[tokio::test]
