@@ -9,6 +9,7 @@ mod serve;
 mod signing;
 mod token;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -75,6 +76,18 @@ impl Cli {
             names.map(|name| name.to_string_lossy().into_owned()).collect()
         };
         command.get_subcommands().flat_map(of).collect()
+    }
+}
+
+/// Prints what a command has to say on standard output. A reader who has gone away, as `head` does, has read enough:
+/// that is no failure of the command.
+fn print(say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), ConfigError> {
+    let mut out = io::stdout().lock();
+    match say(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(ConfigError(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -217,7 +217,7 @@ pub struct Settings {
     pub send_timeout: Option<Span>,
 
     /// Most connections at once, each with buffers of up to 96 KiB (256 KiB for the first 16); further ones wait. Lowered to what the
-    /// system's limit on open files allows [default: 8192]
+    /// system's limit on open files allows, which must be 256 or more [default: 8192]
     #[arg(long, env = "HAVERSACK_MAX_CONNECTIONS", value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<usize>,
@@ -234,7 +234,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_requests_per_user: Option<usize>,
 
-    /// Longest time that requests in flight may take to finish after SIGTERM [default: 30s]
+    /// Longest time that requests in flight may take to finish after SIGTERM, SIGINT (Ctrl-C) or SIGHUP; a second
+    /// SIGTERM or Ctrl-C stops the server at once [default: 30s]
     #[arg(long, env = "HAVERSACK_SHUTDOWN_TIMEOUT", value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shutdown_timeout: Option<Span>,

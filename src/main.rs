@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(message) => {
-            eprintln!("haversack: {message}");
+            haversack::telemetry::complain(&format!("haversack: {message}"));
             ExitCode::FAILURE
         }
     }

@@ -32,7 +32,24 @@ const FEW: usize = 16;
 /// A pause after running out of descriptors: the connections that hold them need time to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that wait because their address has too many; they hold a descriptor and nothing else.
-pub const MAX_PARKED: usize = 256;
+const MAX_PARKED: usize = 256;
+/// Descriptors beside those of connections: databases, the log, the listening socket, thumbnails, commands.
+const OTHER_FILES: u64 = 128;
+/// Fewer descriptors leave too few connections to serve anybody.
+pub const FEWEST_FILES: u64 = 256;
+
+/// Descriptors that so many connections may take: each has one of its own and one of the file that it reads or
+/// writes; others are parked.
+pub fn files_of(connections: usize) -> u64 {
+    let parked = connections.min(MAX_PARKED);
+    OTHER_FILES.saturating_add((connections.saturating_mul(2) as u64).saturating_add(parked as u64))
+}
+
+/// How many connections so many descriptors are enough for.
+pub fn connections_within(files: u64) -> usize {
+    let spare = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
+    (spare / 3).max(spare.saturating_sub(MAX_PARKED) / 2)
+}
 
 /// Serves until `shutdown` is complete; then no new connections are taken, requests in flight finish
 /// within the configured time, and the records are closed.
@@ -66,7 +83,7 @@ async fn accept(
     let doors = Doors {
         app: Arc::clone(app),
         free: Arc::new(Semaphore::new(app.config.max_connections)),
-        parked: Arc::new(Semaphore::new(MAX_PARKED)),
+        parked: Arc::new(Semaphore::new(MAX_PARKED.min(app.config.max_connections))),
     };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {

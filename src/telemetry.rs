@@ -1,13 +1,23 @@
 //! Logs, on standard error. A failure is logged once, with the identifiers it concerns; tokens, secrets,
 //! signatures, query strings, file names and contents never are.
+//!
+//! Whoever logs never waits and never fails, whatever becomes of standard error: [`output`].
 
-use std::io::IsTerminal;
+mod output;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{IsTerminal, Write};
+use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Begins to log what `filter` lets through; a second call changes nothing.
-pub fn start(filter: &str) -> Result<(), String> {
+pub use output::Finish;
+use output::Output;
+
+/// Begins to log what `filter` lets through, panics included, until the result is dropped, which waits until all of
+/// it is written. A second call changes nothing.
+pub fn start(filter: &str) -> Result<Finish, String> {
     let wrong = |why: &dyn std::fmt::Display| format!("log filter {filter:?}: {why}");
     // A misspelled level would count as a module's name and silence everything else.
     let levels = filter.split(',').filter(|directive| !directive.contains('='));
@@ -17,12 +27,38 @@ pub fn start(filter: &str) -> Result<(), String> {
         )));
     }
     let filter = EnvFilter::try_new(filter).map_err(|error| wrong(&error))?;
+    let dropped = |lines| {
+        tracing::error!(lines, "log lines were dropped: standard error could not take them");
+    };
+    let (output, finish) = Output::start(std::io::stderr(), dropped)
+        .map_err(|error| format!("can't start a thread that writes the log: {error}"))?;
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(output)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
-    Ok(())
+    std::panic::set_hook(Box::new(log_panic)); // the standard one writes to standard error and waits for it
+    Ok(finish)
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(&backtrace);
+    let at = panic.location().map(tracing::field::display);
+    let message = panic.payload_as_str().unwrap_or("no message");
+    tracing::error!(
+        at,
+        message,
+        backtrace = backtrace.map(tracing::field::display),
+        "a task panicked"
+    );
+}
+
+/// Writes a line to standard error for the person at the command line, unless nobody takes it.
+pub fn complain(line: &str) {
+    if let Ok((mut output, _finish)) = Output::start(std::io::stderr(), |_| ()) {
+        let _ = output.write_all(format!("{line}\n").as_bytes());
+    }
 }
 
 /// An error and what caused it, in one line for the log.

@@ -1,10 +1,9 @@
 //! `haversack erase`.
 
-use std::io::Write;
-
 use clap::Args;
 
 use super::place::Place;
+use super::print;
 use crate::config::{ConfigError, Settings};
 use crate::control::{self, Command};
 use crate::uploads::Erased;
@@ -27,17 +26,17 @@ pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
     let Arguments { user_id, json, place } = arguments;
     let config = place.load(Settings::default())?;
     let done = control::carry_out(config, Command::Erase { user_id })?;
-    let failed = |error: &dyn std::fmt::Display| ConfigError(error.to_string());
-    let mut out = std::io::stdout().lock();
     if json {
-        return writeln!(out, "{done}").map_err(|error| failed(&error));
+        return print(|out| writeln!(out, "{done}"));
     }
-    let erased: Erased = serde_json::from_value(done).map_err(|error| failed(&error))?;
+    let erased: Erased =
+        serde_json::from_value(done).map_err(|error| ConfigError(error.to_string()))?;
     let Erased { files, thumbnails, unfinished, bytes } = erased;
-    writeln!(
-        out,
-        "user {user_id}: {files} files with {thumbnails} thumbnails and {unfinished} unfinished uploads \
-         removed, {bytes} bytes"
-    )
-    .map_err(|error| failed(&error))
+    print(|out| {
+        writeln!(
+            out,
+            "user {user_id}: {files} files with {thumbnails} thumbnails and {unfinished} unfinished uploads \
+             removed, {bytes} bytes"
+        )
+    })
 }

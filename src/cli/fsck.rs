@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::place::Place;
+use super::print;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Settings};
@@ -13,6 +14,7 @@ use crate::control::{self, Command};
 use crate::fsck::{self, Report};
 use crate::metadata::sqlite::SqliteStore;
 use crate::storage::disk::DiskStore;
+use crate::telemetry;
 
 /// Something is wrong, or was left so.
 const FOUND: u8 = 1;
@@ -47,14 +49,14 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> ExitCode {
     let (json, repair) = (arguments.json, arguments.repair);
     let told = report(arguments).and_then(|report| {
-        tell(&report, json, repair).map_err(|error| ConfigError(error.to_string()))?;
+        print(|out| tell(out, &report, json, repair))?;
         Ok(report.clean)
     });
     match told {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FOUND),
         Err(error) => {
-            eprintln!("haversack: {error}");
+            telemetry::complain(&format!("haversack: {error}"));
             ExitCode::from(FAILED)
         }
     }
@@ -89,8 +91,7 @@ fn look(config: &Config, deep: bool) -> Result<Report, ConfigError> {
         .map_err(|error| failed(&error))
 }
 
-fn tell(report: &Report, json: bool, repair: bool) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
+fn tell(out: &mut dyn Write, report: &Report, json: bool, repair: bool) -> std::io::Result<()> {
     if json {
         return writeln!(out, "{}", serde_json::to_string(report)?);
     }

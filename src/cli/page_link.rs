@@ -1,10 +1,10 @@
 //! `haversack page-link`, and the link that `serve` shows to whoever started it.
 
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::Args;
 
+use super::print;
 use super::signing::{Signing, token};
 use crate::auth::Caller;
 use crate::config::{Config, ConfigError, PublicUrl, Settings};
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
         return Err(ConfigError("the port is not known: say --url http://HOST:PORT".into()));
     }
     let link = link(&config, UserId(arguments.user_id))?;
-    writeln!(std::io::stdout(), "{link}").map_err(|error| ConfigError(error.to_string()))
+    print(|out| writeln!(out, "{link}"))
 }
 
 /// A link that opens the page for this user. The token is in the fragment, which browsers send nowhere.

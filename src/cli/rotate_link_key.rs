@@ -1,10 +1,9 @@
 //! `haversack rotate-link-key`.
 
-use std::io::Write;
-
 use clap::Args;
 
 use super::place::Place;
+use super::print;
 use crate::config::{ConfigError, Settings, Span};
 use crate::control::{self, Command};
 
@@ -24,9 +23,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
     let accept_old_for_secs = accept_old_for.0.as_secs();
     let config = place.load(Settings::default())?;
     control::carry_out(config, Command::RotateLinkKey { accept_old_for_secs })?;
-    writeln!(
-        std::io::stdout(),
-        "links are signed with a new key; those of older keys are accepted for {accept_old_for_secs} s more"
-    )
-    .map_err(|error| ConfigError(error.to_string()))
+    print(|out| {
+        writeln!(
+            out,
+            "links are signed with a new key; those of older keys are accepted for {accept_old_for_secs} s more"
+        )
+    })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::page_link;
@@ -16,8 +16,8 @@ use crate::{control, server, sweep, telemetry};
 
 pub(super) fn run(source: Source) -> Result<(), ConfigError> {
     let mut config = source.load()?;
-    telemetry::start(&config.log).map_err(ConfigError)?;
-    config.max_connections = affordable(config.max_connections);
+    let _written_to_the_end = telemetry::start(&config.log).map_err(ConfigError)?;
+    config.max_connections = affordable(config.max_connections)?;
     for name in unknown_variables(&super::Cli::variables()) {
         tracing::warn!("{name} is set, but no option of haversack has that name");
     }
@@ -43,30 +43,112 @@ pub(super) fn run(source: Source) -> Result<(), ConfigError> {
     result
 }
 
-/// As many connections as the system's limit on open files allows, after raising it as far as it goes: one
-/// descriptor for each connection, one for the file it reads or writes.
-fn affordable(wanted: usize) -> usize {
-    const RESERVE: u64 = 128 + server::MAX_PARKED as u64; // databases, logs, listening socket, readers
+/// As many connections as the system's limit on open files allows, after raising it as far as needed.
+fn affordable(wanted: usize) -> Result<usize, ConfigError> {
     let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    let _ = setrlimit(Resource::Nofile, limit);
+    let needed = server::files_of(wanted).max(server::FEWEST_FILES);
+    if limit.current.is_some_and(|files| files < needed) {
+        limit.current = Some(limit.maximum.map_or(needed, |most| most.min(needed)));
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
     let Some(files) = getrlimit(Resource::Nofile).current else {
-        return wanted;
+        return Ok(wanted);
     };
-    let affordable = usize::try_from(files.saturating_sub(RESERVE) / 2).unwrap_or(wanted).max(1);
+    if files < server::FEWEST_FILES {
+        return Err(ConfigError(format!(
+            "the system lets this process open {files} files, and it needs {} at least: raise the hard \
+             limit (ulimit -Hn; LimitNOFILE= in a systemd unit)",
+            server::FEWEST_FILES
+        )));
+    }
+    let affordable = server::connections_within(files);
     if affordable < wanted {
         tracing::warn!(
             "the limit of {files} open files allows {affordable} connections, not {wanted}"
         );
     }
-    wanted.min(affordable)
+    Ok(wanted.min(affordable))
 }
 
+/// The signals that ask the server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    /// From now on, none of them ends the process by itself.
+    fn catch() -> std::io::Result<Self> {
+        let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup()));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: hangup.transpose()?,
+        })
+    }
+
+    /// Somebody wants the server to stop, or its terminal is gone.
+    async fn stop(&mut self) {
+        let hung_up = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = hung_up => {}
+        }
+    }
+
+    /// Somebody wants it to stop. A terminal that goes away asks more than once, and wants nothing more by that.
+    async fn stop_at_once(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Whether whoever started this process wants it to survive the end of the terminal, as nohup(1) does: the mask of
+/// ignored signals (proc_pid_status(5)) has SIGHUP.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 != 0) // signal 1
+}
+
+/// Serves until a signal asks to stop, and then until requests in flight are finished or another signal comes.
 async fn serve(config: Config, clock: Clock, sweeps_at_once: bool) -> Result<(), ConfigError> {
-    let failed = |error: std::io::Error| ConfigError(error.to_string());
     // Before anything is opened: a signal from here on stops the server in order.
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut signals = Signals::catch().map_err(|error| ConfigError(error.to_string()))?;
+    let stop = CancellationToken::new();
+    let asked_twice = async {
+        signals.stop().await;
+        tracing::info!("stopping: requests in flight may finish");
+        stop.cancel();
+        signals.stop_at_once().await;
+    };
+    tokio::select! {
+        served = run_server(config, clock, sweeps_at_once, stop.clone()) => served,
+        () = asked_twice => {
+            tracing::warn!("stopping at once: a second signal came; requests in flight are cut off");
+            Ok(())
+        }
+    }
+}
+
+/// Serves until `stop`, in order.
+async fn run_server(
+    config: Config,
+    clock: Clock,
+    sweeps_at_once: bool,
+    stop: CancellationToken,
+) -> Result<(), ConfigError> {
+    let failed = |error: std::io::Error| ConfigError(error.to_string());
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| ConfigError(format!("can't listen on {}: {error}", config.listen)))?;
@@ -75,45 +157,42 @@ async fn serve(config: Config, clock: Clock, sweeps_at_once: bool) -> Result<(),
     config.listen = address;
     let app = App::open(config, clock).await?;
     // Before anybody is told that the server is there: what looks for it finds the socket.
-    let stop = CancellationToken::new();
+    let ended = CancellationToken::new();
     match control::listen(&app.config.data_dir) {
         Ok(commands) => {
-            tokio::spawn(control::run(commands, Arc::clone(&app), stop.clone()));
+            tokio::spawn(control::run(commands, Arc::clone(&app), ended.clone()));
         }
         // As where the folder's path is longer than a socket's may be (108 bytes).
         Err(error) => {
             tracing::warn!(%error, "control.sock: commands beside the server can't reach it");
         }
     }
-    let _stops_commands = stop.drop_guard();
-    announce(&format!("listening on http://{address}")).map_err(failed)?;
-    if app.config.page && std::io::stderr().is_terminal() {
-        show_link(&app.config)?;
-    }
+    let _stops_commands = ended.drop_guard();
+    announce(&app.config)?;
     if sweeps_at_once {
         let app = Arc::clone(&app);
         tokio::spawn(async move { sweep::once(&app).await });
     }
-    let shutdown = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    server::serve(listener, app, stop.cancelled_owned()).await.map_err(failed)
+}
+
+/// Prints the only line on standard output, which whoever started the server waits for, and a link to the page for
+/// a person at the terminal. That one is no log: it holds a token, and never goes into a file.
+///
+/// In a thread of its own: the server goes on, whatever becomes of its outputs.
+fn announce(config: &Config) -> Result<(), ConfigError> {
+    let address = config.listen;
+    let to_person = config.page && std::io::stderr().is_terminal();
+    let link = to_person.then(|| page_link::link(config, page_link::DEFAULT_USER)).transpose()?;
+    std::thread::spawn(move || {
+        let mut out = std::io::stdout().lock();
+        let announced = writeln!(out, "listening on http://{address}").and_then(|()| out.flush());
+        if let Err(error) = announced {
+            tracing::warn!(%error, "standard output: nobody learned where the server listens");
         }
-        tracing::info!("stopping: requests in flight may finish");
-    };
-    server::serve(listener, app, shutdown).await.map_err(failed)
-}
-
-/// The only line on standard output: whoever started the server waits for it.
-fn announce(line: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
-}
-
-/// A link to the page for the person at the terminal. It is no log: it holds a token, and never goes into a
-/// file.
-fn show_link(config: &Config) -> Result<(), ConfigError> {
-    let link = page_link::link(config, page_link::DEFAULT_USER)?;
-    writeln!(std::io::stderr(), "open {link}").map_err(|error| ConfigError(error.to_string()))
+        if let Some(link) = link {
+            let _ = writeln!(std::io::stderr(), "open {link}");
+        }
+    });
+    Ok(())
 }

@@ -1,9 +1,8 @@
 //! `haversack token`.
 
-use std::io::Write;
-
 use clap::Args;
 
+use super::print;
 use super::signing::{Signing, token};
 use crate::auth::Caller;
 use crate::config::{ConfigError, Settings, Span};
@@ -36,5 +35,5 @@ pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
     let config = arguments.signing.load(Settings::default())?;
     let caller = arguments.user_id.map_or(Caller::Service, |id| Caller::User(UserId(id)));
     let token = token(&config, caller, arguments.ttl.0.as_secs())?;
-    writeln!(std::io::stdout(), "{token}").map_err(|error| ConfigError(error.to_string()))
+    print(|out| writeln!(out, "{token}"))
 }

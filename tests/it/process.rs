@@ -9,6 +9,7 @@ mod large;
 pub(crate) mod ledger;
 mod many;
 mod nginx;
+mod outputs;
 mod page;
 pub(crate) mod program;
 mod rotation;

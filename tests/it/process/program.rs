@@ -1,6 +1,7 @@
 //! The program under test: started with variables and flags, watched on both outputs, stopped or killed.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -37,6 +38,21 @@ pub(crate) fn serve(data_dir: &Path) -> Command {
         .env("HAVERSACK_DATA_DIR", data_dir)
         .env("HAVERSACK_JWT_SECRET", SECRET);
     command
+}
+
+/// The same command, started by a shell that has done something to itself before.
+pub(crate) fn in_shell(before: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\"")]);
+    shell.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    shell
 }
 
 /// A token for a user, signed with [`SECRET`].
@@ -89,7 +105,8 @@ impl Server {
             .unwrap_or_else(|ended| panic!("the server does not start: {}", ended.stderr))
     }
 
-    /// The same; gives what it said where it ended before that.
+    /// The same; gives what it said where it ended before that. Standard error is read where it is a pipe of this
+    /// command.
     pub(crate) fn try_start(command: &mut Command) -> Result<Self, Ended> {
         let mut child = command.spawn().expect("the program starts");
         let (lines, more_lines) = mpsc::channel();
@@ -100,8 +117,9 @@ impl Server {
             }
         });
         let stderr = Arc::new(Mutex::new(String::new()));
-        let (mut pipe, log) = (child.stderr.take().expect("piped"), Arc::clone(&stderr));
+        let (pipe, log) = (child.stderr.take(), Arc::clone(&stderr));
         let err = std::thread::spawn(move || {
+            let Some(mut pipe) = pipe else { return };
             let mut buffer = [0; 16 * 1024];
             while let Ok(length @ 1..) = pipe.read(&mut buffer) {
                 let text = String::from_utf8_lossy(&buffer[..length]);
@@ -118,9 +136,28 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts it where nobody reads its standard output, and waits until it answers at this address.
+    pub(crate) fn start_unannounced(command: &mut Command, host: &str) -> Self {
+        let child = command.spawn().expect("the program starts");
+        let (_, more_lines) = mpsc::channel();
+        let stderr = Arc::default();
+        let server = Self { child, host: host.into(), more_lines, stderr, readers: Vec::new() };
+        let begun = Instant::now();
+        while TcpStream::connect(host).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "it does not listen");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        server
+    }
+
     /// Whether it has not ended yet.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// How many descriptors it has open.

@@ -1,6 +1,6 @@
 //! Starting: what the program says where, what it needs, and the tokens it prints.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::http::{Multipart, Request};
-use super::program::{SECRET, Server, haversack, run, serve, token};
+use super::program::{SECRET, Server, haversack, in_shell, run, serve, token};
 
 /// The one line that a command which can't start leaves on standard error.
 fn refusal(command: &mut Command) -> String {
@@ -188,4 +188,40 @@ fn a_secret_too_short_to_be_safe_is_warned_about_and_not_shown() {
     let stderr = Server::start(&mut command).stop().stderr;
     assert!(stderr.contains("WARN") && stderr.contains("32 bytes"), "{stderr}");
     assert!(!stderr.contains("hunter2"), "{stderr}");
+}
+
+#[test]
+fn too_few_descriptors_are_refused_with_the_reason() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    let line = refusal(&mut in_shell("ulimit -n 255", &serve(&data)));
+    for text in ["255", "256", "ulimit -Hn", "LimitNOFILE"] {
+        assert!(line.contains(text), "{text:?} is not in {line}");
+    }
+    assert!(!data.exists(), "nothing was made");
+}
+
+#[test]
+fn silent_clients_block_nobody_where_descriptors_are_few() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut in_shell("ulimit -n 256", &serve(dir.path())));
+    let silent: Vec<_> = (0..32).map(|_| TcpStream::connect(&server.host)).collect();
+    assert_eq!(upload_with(&server.host, &token(1)), 200);
+    drop(silent);
+    let stderr = server.stop().stderr;
+    assert!(stderr.contains("256 open files allows 42 connections"), "{stderr}");
+}
+
+#[test]
+fn the_soft_limit_of_descriptors_is_raised_as_far_as_needed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut command = serve(dir.path());
+    command.arg("--max-connections=100");
+    let server = Server::start(&mut in_shell("ulimit -Sn 64; ulimit -Hn 1000", &command));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id()));
+    let limits = limits.expect("a process");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line");
+    let soft: u64 = line.split_whitespace().nth(3).expect("a number").parse().expect("a number");
+    assert_eq!(soft, 128 + 3 * 100);
+    assert!(!server.stop().stderr.contains("WARN"));
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use haversack::ids::UploadId;
 
 use super::http::{Multipart, Request, connect, receive};
-use super::program::{Server, serve, token};
+use super::program::{Server, in_shell, serve, token};
 
 /// A chunk of which the server has the first half.
-struct HalfSent {
+pub(super) struct HalfSent {
     id: String,
     stream: TcpStream,
     rest: Vec<u8>,
@@ -18,7 +18,7 @@ struct HalfSent {
 
 impl HalfSent {
     /// Sends half of a chunk and waits until the server is writing it.
-    fn to(server: &Server) -> Self {
+    pub(super) fn to(server: &Server) -> Self {
         let id = UploadId::random().to_string();
         let form = Multipart::default()
             .field("uuid", &id)
@@ -36,6 +36,13 @@ impl HalfSent {
         }
         Self { id, stream, rest }
     }
+
+    /// Sends the rest and waits until the chunk is acknowledged.
+    pub(super) fn finish(mut self) {
+        self.stream.write_all(&self.rest).expect("sent");
+        let reply = receive(self.stream).expect("a reply").ok();
+        assert_eq!(reply["file_uuid"], self.id);
+    }
 }
 
 /// The indexes received, or none when the upload is unknown.
@@ -46,7 +53,7 @@ fn status(host: &str, id: &str) -> Option<serde_json::Value> {
 }
 
 /// Waits until the server takes no more connections.
-fn wait_until_refusing(host: &str) {
+pub(super) fn wait_until_refusing(host: &str) {
     while TcpStream::connect(host).is_ok() {
         std::thread::yield_now();
     }
@@ -56,17 +63,16 @@ fn wait_until_refusing(host: &str) {
 fn a_chunk_in_flight_is_finished_and_acknowledged() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::start(&mut serve(dir.path()));
-    let mut chunk = HalfSent::to(&server);
+    let chunk = HalfSent::to(&server);
+    let id = chunk.id.clone();
     server.terminate();
     server.wait_for_log("stopping");
     wait_until_refusing(&server.host);
-    chunk.stream.write_all(&chunk.rest).expect("sent");
-    let reply = receive(chunk.stream).expect("a reply").ok();
-    assert_eq!(reply["file_uuid"], chunk.id);
+    chunk.finish();
     let ended = server.wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     let server = Server::start(&mut serve(dir.path()));
-    let parts = status(&server.host, &chunk.id).expect("known");
+    let parts = status(&server.host, &id).expect("known");
     assert_eq!(parts, serde_json::json!([[0, 0]]));
 }
 
@@ -124,4 +130,50 @@ fn after_an_orderly_stop_the_log_of_the_database_is_empty() {
     server.stop();
     let log = dir.path().join("haversack.db-wal").metadata();
     assert_eq!(log.map_or(0, |log| log.len()), 0);
+}
+
+#[test]
+fn a_hangup_stops_it_in_order_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    let chunk = HalfSent::to(&server);
+    server.signal("HUP");
+    server.wait_for_log("stopping");
+    wait_until_refusing(&server.host);
+    server.signal("HUP"); // as from the shell of a terminal that goes away, and from the system
+    chunk.finish();
+    let ended = server.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn a_hangup_that_its_starter_had_ignored_stays_ignored() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut in_shell("trap '' HUP", &serve(dir.path())));
+    server.signal("HUP");
+    let health = Request::new("GET", "/health/live").send(&server.host);
+    health.expect("a reply").ok();
+    let ended = server.stop();
+    assert_eq!(
+        ended.stderr.matches("stopping").count(),
+        1,
+        "by the second signal: {}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_second_signal_stops_it_at_once() {
+    for (first, second) in [("TERM", "TERM"), ("INT", "INT"), ("HUP", "TERM")] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let server = Server::start(serve(dir.path()).arg("--shutdown-timeout=1h"));
+        let chunk = HalfSent::to(&server);
+        server.signal(first);
+        server.wait_for_log("stopping: requests in flight may finish");
+        server.signal(second);
+        let ended = server.wait();
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        assert!(ended.stderr.contains("stopping at once"), "{}", ended.stderr);
+        assert!(receive(chunk.stream).is_err(), "it was not acknowledged");
+    }
 }

@@ -1,0 +1,273 @@
+//! Output that makes nobody wait: lines go into a bounded buffer, and a thread of its own writes them. Lines for
+//! which there is no room are dropped and counted. Knows nothing of logs.
+//!
+//! A pipe whose reader is gone fails every write, and one that nobody reads blocks them; neither may reach whoever
+//! has something to say.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Bytes that wait to be written, at most; as many may be on their way in addition.
+const MAX_WAITING: usize = 1 << 20;
+/// Written at once, so that a slow reader can be told from one that reads nothing.
+const PIECE: usize = 4096;
+/// The end waits for so long for a reader that takes nothing.
+const STALL: Duration = Duration::from_secs(1);
+/// Before another try, where the output was set not to block by whoever shares it.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Where lines are left to be written. Clones share it.
+#[derive(Clone)]
+pub(super) struct Output(Arc<Shared>);
+
+/// Ends an [`Output`] when it is dropped, once everything is written or nothing can be.
+pub struct Finish(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<u8>,
+    /// Lines dropped that nobody was told of.
+    dropped: u64,
+    /// Pieces written, or given up.
+    progress: u64,
+    /// Only what waits is still to be written.
+    closed: bool,
+    /// Nothing more is written.
+    done: bool,
+}
+
+impl Output {
+    /// Starts to write to `to`. Once writing goes on after lines were dropped, `tell` learns how many; it may
+    /// write a line about it.
+    pub(super) fn start(
+        to: impl Write + Send + 'static,
+        tell: impl Fn(u64) + Send + 'static,
+    ) -> io::Result<(Self, Finish)> {
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
+        let writer = Arc::clone(&shared);
+        thread::Builder::new().name("output".into()).spawn(move || writer.run(to, tell))?;
+        Ok((Self(Arc::clone(&shared)), Finish(shared)))
+    }
+}
+
+impl Write for Output {
+    /// Takes all of it, a line, or drops it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut state = self.0.state();
+        if state.waiting.len() + line.len() > MAX_WAITING {
+            state.dropped += 1;
+        } else {
+            state.waiting.extend_from_slice(line);
+            self.0.changed.notify_all();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Output {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.closed = true;
+        self.0.changed.notify_all();
+        while !state.done {
+            let progress = state.progress;
+            let stalled = |state: &mut State| state.progress == progress && !state.done;
+            let waited = self.0.changed.wait_timeout_while(state, STALL, stalled);
+            let (now, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            if waited.timed_out() {
+                return; // nobody reads it
+            }
+            state = now;
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, mut to: impl Write, tell: impl Fn(u64)) {
+        let mut works = true;
+        while let Some((lines, dropped)) = self.next(works) {
+            if dropped > 0 {
+                tell(dropped);
+            }
+            works = self.write(&mut to, &lines);
+        }
+        self.state().done = true;
+        self.changed.notify_all();
+    }
+
+    /// What is to be written next, and how many lines were dropped after it if that can be told; `None`: no more
+    /// will come.
+    fn next(&self, works: bool) -> Option<(Vec<u8>, u64)> {
+        let idle = |state: &mut State| {
+            state.waiting.is_empty() && !state.closed && !(works && state.dropped > 0)
+        };
+        let waited = self.changed.wait_while(self.state(), idle);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let dropped = if works { std::mem::take(&mut state.dropped) } else { 0 };
+        let lines = std::mem::take(&mut state.waiting);
+        (!lines.is_empty() || dropped > 0).then_some((lines, dropped))
+    }
+
+    /// Whether everything could be written; the rest counts as dropped.
+    fn write(&self, to: &mut impl Write, lines: &[u8]) -> bool {
+        let mut rest = lines;
+        while !rest.is_empty() {
+            match to.write(&rest[..rest.len().min(PIECE)]) {
+                Ok(0) => break,
+                Ok(written) => {
+                    rest = &rest[written..];
+                    self.state().progress += 1;
+                    self.changed.notify_all();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+                Err(_) => break,
+            }
+        }
+        let lost = memchr::memchr_iter(b'\n', rest).count() as u64;
+        self.state().dropped += lost;
+        rest.is_empty()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// An output into a pipe, and the lines that it tells to have dropped.
+    fn pipe() -> (Output, Finish, io::PipeReader, mpsc::Receiver<u64>) {
+        let (reader, writer) = io::pipe().unwrap();
+        let (tell, told) = mpsc::channel();
+        let (output, finish) =
+            Output::start(writer, move |dropped| tell.send(dropped).unwrap()).unwrap();
+        (output, finish, reader, told)
+    }
+
+    /// A line of 1000 bytes with this number.
+    fn line(number: usize) -> String {
+        format!("{number:0999}\n")
+    }
+
+    #[test]
+    fn everything_is_written_before_the_end() {
+        let (mut output, finish, mut reader, told) = pipe();
+        let reading = thread::spawn(move || {
+            let mut read = String::new();
+            reader.read_to_string(&mut read).unwrap();
+            read
+        });
+        let lines: Vec<_> = (0..900).map(line).collect();
+        for line in &lines {
+            output.write_all(line.as_bytes()).unwrap();
+        }
+        drop(finish);
+        assert_eq!(reading.join().unwrap(), lines.concat());
+        assert_eq!(told.try_iter().count(), 0);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_pipe_that_is_not_read_and_the_end_does_not_either() {
+        let (mut output, finish, _reader, _) = pipe();
+        for number in 0..10_000 {
+            output.write_all(line(number).as_bytes()).unwrap();
+        }
+        drop(finish);
+    }
+
+    #[test]
+    fn what_was_dropped_is_counted_and_told_once_the_pipe_is_read_again() {
+        let (mut output, finish, mut reader, told) = pipe();
+        let count = 10_000;
+        for number in 0..count {
+            output.write_all(line(number).as_bytes()).unwrap();
+        }
+        let reading = thread::spawn(move || {
+            let mut read = String::new();
+            reader.read_to_string(&mut read).unwrap();
+            read
+        });
+        let first = told.recv().unwrap();
+        drop(finish);
+        let read = reading.join().unwrap();
+        let (kept, dropped) = (read.lines().count(), first + told.iter().sum::<u64>());
+        assert_eq!(kept as u64 + dropped, count as u64);
+        assert!(kept > 500 && dropped > 500, "{kept} kept, {dropped} dropped");
+        assert!(read.starts_with(&(0..500).map(line).collect::<String>()), "in order");
+    }
+
+    #[test]
+    fn a_reader_that_went_away_harms_nobody() {
+        let (mut output, finish, reader, told) = pipe();
+        drop(reader);
+        for number in 0..10_000 {
+            output.write_all(line(number).as_bytes()).unwrap();
+        }
+        drop(finish);
+        assert_eq!(told.try_iter().count(), 0, "there is nobody to tell");
+    }
+
+    /// Fails as long as it is told to.
+    struct Disk(mpsc::Receiver<bool>, mpsc::Sender<String>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0.recv().unwrap_or(true) {
+                self.1.send(String::from_utf8_lossy(bytes).into_owned()).unwrap();
+                Ok(bytes.len())
+            } else {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_are_counted_too() {
+        let ((works, working), (written, seen)) = (mpsc::channel(), mpsc::channel());
+        let (tell, told) = mpsc::channel();
+        let (mut output, finish) =
+            Output::start(Disk(working, written), move |dropped| tell.send(dropped).unwrap())
+                .unwrap();
+        output.write_all(b"lost\n").unwrap();
+        works.send(false).unwrap();
+        while output.0.state().dropped == 0 {
+            thread::yield_now();
+        }
+        output.write_all(b"kept\n").unwrap();
+        works.send(true).unwrap();
+        assert_eq!(seen.recv().unwrap(), "kept\n");
+        assert_eq!(told.recv().unwrap(), 1);
+        drop((works, finish));
+    }
+}
