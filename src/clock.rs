@@ -66,7 +66,7 @@ impl Clock {
         let uptime = self.read().uptime;
         let settings = self.0.settings.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = uptime.saturating_sub(age.as_secs());
-        let before = settings.partition_point(|setting| setting.since <= begin);
+        let before = settings.partition_point(|setting| setting.since < begin);
         let since_then = &settings[before.saturating_sub(1)..];
         let zero = since_then.iter().map(|setting| setting.zero).min().unwrap_or_default();
         (zero + uptime).saturating_sub(age.as_secs())
@@ -162,6 +162,8 @@ mod tests {
     fn what_was_stamped_before_a_clock_was_set_forward_gets_no_older_by_it() {
         let clock = Clock::system();
         let stamp = clock.unix_secs();
+        clock.set_forward(MONTH);
+        assert!(!is_old(&clock, stamp), "just started");
         clock.skip(HOUR / 2);
         for _ in 0..3 {
             clock.set_forward(MONTH);

@@ -1,7 +1,7 @@
 //! Logs, on standard error. A failure is logged once, with the identifiers it concerns; tokens, secrets,
 //! signatures, query strings, file names and contents never are.
 //!
-//! Whoever logs never waits and never fails, whatever becomes of standard error: [`output`].
+//! Whoever logs never waits and never fails, whatever becomes of standard error.
 
 mod output;
 

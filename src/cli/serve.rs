@@ -113,7 +113,7 @@ impl Signals {
 }
 
 /// Whether whoever started this process wants it to survive the end of the terminal, as nohup(1) does: the mask of
-/// ignored signals (proc_pid_status(5)) has SIGHUP.
+/// ignored signals (`SigIgn` of `proc_pid_status(5)`) has SIGHUP.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
