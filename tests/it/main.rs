@@ -6,6 +6,7 @@ mod doubles;
 mod faults;
 mod harness;
 mod hostile;
+mod measured;
 mod media;
 mod model;
 mod process;

@@ -2,7 +2,7 @@
 
 mod delivered;
 mod finalizing;
-mod hostile;
+pub(crate) mod hostile;
 mod privacy;
 
 use std::io::Cursor;

@@ -20,6 +20,7 @@ use super::journal::Class;
 use super::promises::{Broken, End, Level, Stopped, Upload};
 use super::rig::{Failure, Rig, SYNC};
 use super::{seed, setting};
+use crate::measured::figures;
 use crate::process::http::{Multipart, Request};
 use crate::process::killing::sweep_and_look_for_leftovers;
 use crate::process::ledger::Random;
@@ -347,6 +348,7 @@ fn nothing_is_lost_wherever_on_the_write_path_the_process_dies() {
         })
         .collect();
     assert!(!trials.is_empty());
+    figures(format_args!("{} crashes", trials.len()));
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some((point, nth, seed)) = trials.get(next.fetch_add(1, Ordering::Relaxed)) {

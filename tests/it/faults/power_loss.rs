@@ -12,6 +12,7 @@ use super::journal::{Class, Disk, Journal, Unsynced};
 use super::promises::{Broken, End, Level, Upload};
 use super::rig::{Rig, data_dir, folder};
 use super::{seed, setting};
+use crate::measured::figures;
 use crate::process::ledger::Random;
 
 /// Random cuts of a quick run.
@@ -171,7 +172,7 @@ fn shared() -> &'static Life {
 fn survives(life: &Life, level: Level) {
     let at_random = setting("HAVERSACK_TEST_CUTS").unwrap_or(CUTS);
     let cuts = cuts(life, &mut Random(seed()), at_random);
-    eprintln!("{} cuts", cuts.len());
+    figures(format_args!("{} cuts", cuts.len()));
     let lost = report(&cut_all(life, &cuts, None, level));
     assert!(lost.is_empty(), "{lost}");
 }

@@ -13,6 +13,7 @@ use super::journal::{Class, Disk, Journal};
 use super::promises::{Broken, End, Level, Stopped, Upload};
 use super::rig::{Failure, OPEN, READ, Rig, SYNC, TRUNCATE, UNLINK, WRITE, folder};
 use super::{seed, setting};
+use crate::measured::figures;
 use crate::process::http::{Multipart, Request};
 use crate::process::killing::sweep_and_look_for_leftovers;
 use crate::process::ledger::Random;
@@ -173,6 +174,7 @@ fn whatever_fails_nothing_is_acknowledged_that_is_not_kept() {
     let failures = setting("HAVERSACK_TEST_FAILURES").unwrap_or(FAILURES);
     let mut random = Random(seed());
     let mut count = 0;
+    figures(format_args!("{failures} failures"));
     while count < failures {
         let mut life = Life::begin();
         let until = failures.min(count + A_LIFE);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::wire::{flood, said_to_all};
 use crate::harness::{self, Form, Refused};
+use crate::measured::figures;
 use crate::process::program::{Server, serve, token};
 
 /// What a flood may add to the memory of a server that has answered before.
@@ -53,14 +54,17 @@ fn floods_are_refused_with_bounded_memory_and_time() {
         ("parts within parts", "", nested.repeat(1000).into_bytes()),
     ];
     flooded(&server, "", &vec![b'a'; 64 << 10]); // once, to have its buffers
+    let (mut grew, mut took) = (0, Duration::ZERO);
     for (what, start, piece) in floods {
         let (before, mut sent) = (server.cpu_time(), 0);
         let grown = server.grows_by(|| sent = flooded(&server, start, &piece));
         let used = server.cpu_time() - before;
+        (grew, took) = (grew.max(grown), took.max(used));
         assert!(sent < 128 << 20, "{what}: {sent} bytes were read");
         assert!(grown < MEMORY, "{what}: {grown} bytes of memory");
         assert!(used < CPU, "{what}: {used:?}");
     }
+    figures(format_args!("floods take at most {} KiB and {took:?} of the processor", grew >> 10));
 }
 
 /// A done's form may have files in it, which are skipped.

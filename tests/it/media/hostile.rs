@@ -1,23 +1,19 @@
-//! Pictures and containers that mean harm: the original is delivered, without a thumbnail or a duration, soon.
-
-use std::time::{Duration, Instant};
+//! Pictures and containers that mean harm: the original is delivered, without a thumbnail or a duration. What they
+//! cost is tried in `hostile::memory`.
 
 use serde_json::Value;
 
 use crate::harness::Server;
 
-/// Five times what a release build is given.
-const LONGEST: Duration = Duration::from_secs(25);
-
 /// A GIF of one pixel and very many frames.
-fn gif_of_frames(count: usize) -> Vec<u8> {
+pub(crate) fn gif_of_frames(count: usize) -> Vec<u8> {
     let head = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xFF\xFF\xFF";
     let frame = b",\0\0\0\0\x01\0\x01\0\0\x02\x02\x4C\x01\0";
     [head.as_slice(), &frame.repeat(count), b";"].concat()
 }
 
 /// A JPEG that says it has 65,535 x 65,535 pixels.
-fn huge_jpeg() -> Vec<u8> {
+pub(crate) fn huge_jpeg() -> Vec<u8> {
     let mut bytes = crate::harness::jpeg();
     let frame = memchr::memmem::find(&bytes, &[0xFF, 0xC0]).unwrap();
     bytes[frame + 5..frame + 9].fill(0xFF);
@@ -42,7 +38,7 @@ fn endless_boxes() -> Vec<u8> {
 }
 
 /// Boxes within boxes within boxes.
-fn nested_boxes() -> Vec<u8> {
+pub(crate) fn nested_boxes() -> Vec<u8> {
     let mut bytes = crate::harness::mp4();
     bytes.truncate(24);
     let depth: u32 = 100_000;
@@ -55,7 +51,7 @@ fn nested_boxes() -> Vec<u8> {
 }
 
 /// A sound that says it lasts for 2^64 - 1 units.
-fn endless_sound() -> Vec<u8> {
+pub(crate) fn endless_sound() -> Vec<u8> {
     let mvhd =
         [&[1, 0, 0, 0], &[0; 16][..], &1_u32.to_be_bytes(), &u64::MAX.to_be_bytes(), &[0; 80]]
             .concat();
@@ -81,9 +77,7 @@ async fn a_file_that_means_harm_is_delivered_and_nothing_more() {
         ("sound.mp4", endless_sound()),
         ("cut.webm", include_bytes!("../../media/durations/film.webm")[..300].to_vec()),
     ] {
-        let begun = Instant::now();
         let file = user.store(name, &bytes).await;
-        assert!(begun.elapsed() < LONGEST, "{name}: {:?}", begun.elapsed());
         assert_eq!(file["thumbnail"], Value::Null, "{name}");
         assert_eq!(file["duration"], Value::Null, "{name}");
         let reply = user.get(file["url"].as_str().unwrap()).await;
@@ -94,10 +88,8 @@ async fn a_file_that_means_harm_is_delivered_and_nothing_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_very_many_frames_the_first_is_drawn() {
     let server = Server::start().await;
-    let begun = Instant::now();
     let bytes = gif_of_frames(100_000);
     let file = server.user(1).store("frames.gif", &bytes).await;
-    assert!(begun.elapsed() < LONGEST);
     let shown = server.anonymous().get(file["thumbnail"].as_str().unwrap()).await;
     assert_eq!(crate::harness::dimensions(&shown.body), (1, 1));
 }

@@ -20,6 +20,7 @@ use haversack::sweep;
 
 use super::ledger::{Client, Line, Random};
 use super::program::{Server, serve};
+use crate::measured::figures;
 
 const KILLS: u64 = 12;
 const CLIENTS: u64 = 6;
@@ -90,7 +91,7 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(0, |since| since.as_micros() as u64)
     });
-    eprintln!("HAVERSACK_TEST_SEED={seed} HAVERSACK_TEST_KILLS={kills}");
+    figures(format_args!("{kills} kills, HAVERSACK_TEST_SEED={seed}"));
     let mut random = Random(seed);
     let dir = tempfile::tempdir().expect("a folder");
     let mut finished = Vec::new();

@@ -1,10 +1,10 @@
 //! Very many unfinished uploads on record: the program is ready soon all the same, and when nobody goes on with
 //! them, one sweep removes them all.
 //!
-//! `HAVERSACK_TEST_RECORDS` sets how many; with it time limits count as they stand, else five times the room is
-//! left.
+//! `HAVERSACK_TEST_RECORDS` sets how many.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haversack::app::App;
@@ -20,12 +20,15 @@ use tempfile::TempDir;
 use super::http::{Multipart, Request, download};
 use super::program::{SECRET, Server, serve, token};
 use crate::faults::rig::folder;
+use crate::measured::Limit;
 
 const RECORDS: u64 = 5000;
-/// From its start to its first word that it is ready.
+/// From its start to its first word that it is ready, or as many times longer than one over few records.
 const READY: Duration = Duration::from_secs(2);
-/// One sweep over all that was abandoned.
+const READY_TIMES: u32 = 10;
+/// One sweep over all that was abandoned, or as many times longer than one over a tenth of them.
 const SWEPT: Duration = Duration::from_mins(1);
+const SWEPT_TIMES: u32 = 20;
 /// Of so many uploads, where some are gone on with, one is.
 const LIVELY: u64 = 2;
 /// Of so many users they are.
@@ -38,12 +41,7 @@ fn records() -> u64 {
     value.map_or(RECORDS, |value| value.parse().expect("a number"))
 }
 
-/// Five times the room in a quick run, where other tests run beside.
-fn within(limit: Duration) -> Duration {
-    if std::env::var("HAVERSACK_TEST_RECORDS").is_ok() { limit } else { limit * 5 }
-}
-
-async fn open(data_dir: &Path, clock: &Clock) -> std::sync::Arc<App> {
+async fn open(data_dir: &Path, clock: &Clock) -> Arc<App> {
     let settings = Settings {
         data_dir: Some(data_dir.into()),
         jwt_secret: Some(SECRET.parse().expect("long enough")),
@@ -135,32 +133,47 @@ impl Many {
     }
 }
 
-#[test]
-fn the_server_is_ready_soon_however_many_uploads_are_on_record() {
-    let many = Many::new(records(), 0);
-    let limit = within(READY);
+/// The longest that a start over so many records, or going on with one of them, took, in this boot and another.
+fn longest_start(records: u64) -> Duration {
+    let many = Many::new(records, 0);
+    let mut longest = Duration::ZERO;
     for (number, boot) in ["the same", "another", "the same"].into_iter().enumerate() {
         if boot == "another" {
             // Now none of them is to be believed before it was compared.
             let sql = "UPDATE store SET boot = 'an earlier one'";
             many.database().execute(sql, ()).expect("changed");
         }
-        let (server, took) = many.ready();
-        eprintln!("ready in {took:?} in {boot} boot");
-        assert!(took <= limit, "ready in {took:?} in {boot} boot");
+        let (server, ready) = many.ready();
         let begun = Instant::now();
         many.go_on(&server, number);
-        let took = begun.elapsed();
-        eprintln!("one went on in {took:?}");
-        assert!(took <= limit, "one went on in {took:?} in {boot} boot");
+        let went_on = begun.elapsed();
+        eprintln!(
+            "{records} records, {boot} boot: ready in {ready:.0?}, one went on in {went_on:.0?}"
+        );
+        longest = longest.max(ready).max(went_on);
         server.kill();
+    }
+    longest
+}
+
+#[test]
+fn the_server_is_ready_soon_however_many_uploads_are_on_record() {
+    const FEW: u64 = 3;
+    let mut ready = Limit::of("the longest start, or going on");
+    loop {
+        let before = longest_start(FEW);
+        let took = longest_start(records());
+        let control = before.min(longest_start(FEW));
+        if ready.is_kept(took, READY.max(READY_TIMES * control)) {
+            break;
+        }
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_sweep_removes_all_uploads_that_were_abandoned_and_no_other() {
-    const TTL: u64 = 8 * 24 * 3600;
-    let count = records() * LIVELY; // as many are abandoned, at least, as were asked for
+const TTL: u64 = 8 * 24 * 3600;
+
+/// Uploads of which all but one in [`LIVELY`] are abandoned, once they were swept, and how long that took.
+async fn swept(count: u64) -> (Many, Arc<App>, Duration) {
     let many = tokio::task::spawn_blocking(move || Many::new(count, TTL)).await.expect("made");
     let clock = Clock::system();
     let app = open(many.dir.path(), &clock).await;
@@ -168,8 +181,28 @@ async fn one_sweep_removes_all_uploads_that_were_abandoned_and_no_other() {
     let begun = Instant::now();
     sweep::once(&app).await.expect("swept");
     let took = begun.elapsed();
-    eprintln!("of {count} uploads all but one in {LIVELY} were swept in {took:?}");
-    assert!(took <= within(SWEPT), "{took:?}");
+    eprintln!("of {count} uploads all but one in {LIVELY} were swept in {took:.0?}");
+    (many, app, took)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_sweep_removes_all_uploads_that_were_abandoned_and_no_other() {
+    let count = records() * LIVELY; // as many are abandoned, at least, as were asked for
+    let control = async || {
+        let (_, app, took) = swept(count / 10).await;
+        app.uploads.close().await.expect("closed");
+        took
+    };
+    let mut sweep = Limit::of("one sweep");
+    let (many, app) = loop {
+        let before = control().await;
+        let (many, app, took) = swept(count).await;
+        let control = before.min(control().await);
+        if sweep.is_kept(took, SWEPT.max(SWEPT_TIMES * control)) {
+            break (many, app);
+        }
+        app.uploads.close().await.expect("closed");
+    };
     let left = |state: u32| -> u64 {
         let sql = "SELECT count(*) FROM uploads WHERE state = ?";
         many.database().query_row(sql, [state], |row| row.get(0)).expect("counted")

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Client, DAY, Form, Server, new_uuid};
+use crate::measured::figures;
 use crate::process::ledger::Random;
 
 /// Uploads of a quick run.
@@ -218,7 +219,7 @@ async fn sweeps_take_nothing_that_was_answered_and_leave_nothing_else() {
         upload.check(*told).await;
         *count.entry(*told).or_insert(0) += 1;
     }
-    eprintln!("of {} uploads: {count:?}", all.len());
+    figures(format_args!("of {} uploads: {count:?}", all.len()));
     assert_eq!(count.len(), 3, "each was to happen: {count:?}");
     server.sweep().await;
     assert_eq!(server.stored().len(), count[&Told::File], "files, and nothing else");

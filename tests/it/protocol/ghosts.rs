@@ -1,12 +1,10 @@
 //! Section 4: a sender that stalls in the middle of its chunk, as on a connection that a phone has left behind,
 //! while the same chunk is sent over a new one. Nothing that the ghost sends later is ever seen.
 
-use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
-use crate::harness::{Client, Form, Raw, Server, eventually, mp4, new_uuid};
+use crate::harness::{Client, Form, PATIENCE, Raw, Server, eventually, mp4, new_uuid};
 
-/// A new sender gets its turn at once: so long is a lot on a loaded machine, and far below any time-out.
-const PROMPTLY: Duration = Duration::from_secs(3);
 /// Bytes of a chunk: some reads of the server's.
 const SIZE: usize = 300_000;
 /// How a form ends.
@@ -38,6 +36,11 @@ async fn other(user: &Client, uuid: &str, index: u32) {
     let form = Form::chunk(index, 3, vec![b'a' + index as u8; SIZE]).uuid(uuid);
     let form = form.field("partbyteoffset", SIZE * index as usize).field("chunksize", SIZE);
     user.upload(form).await.ok();
+}
+
+/// A new sender gets its turn long before the server loses its patience with a stalled one.
+async fn at_once(user: &Client, form: Form) {
+    timeout(PATIENCE, user.upload(form)).await.expect("it has its turn").ok();
 }
 
 /// The whole file, as the new sender's chunk makes it.
@@ -102,9 +105,7 @@ async fn a_stalled_senders_late_bytes_are_never_seen() {
             other(&user, &uuid, 0).await;
             let ghost = chunk(&uuid, b'g', fields);
             let mut ghost = Ghost::of(&server, &user, &ghost, missing).await;
-            let begun = Instant::now();
-            user.upload(chunk(&uuid, b'n', Fields::Sized)).await.ok();
-            assert!(begun.elapsed() < PROMPTLY, "{case}: {:?}", begun.elapsed());
+            at_once(&user, chunk(&uuid, b'n', Fields::Sized)).await;
             other(&user, &uuid, 2).await;
             if !after_done {
                 ghost.go_on(others).await;
@@ -135,9 +136,7 @@ async fn a_sender_that_never_stops_sending_gives_way_to_a_newer_one() {
             let frame = vec![b'x'; 10_000];
             while raw.try_send(&frame).await {}
         });
-        let begun = Instant::now();
-        user.upload(chunk(&uuid, b'n', Fields::Sized)).await.ok();
-        assert!(begun.elapsed() < PROMPTLY, "{:?}", begun.elapsed());
+        at_once(&user, chunk(&uuid, b'n', Fields::Sized)).await;
         other(&user, &uuid, 2).await;
         user.done(&uuid).await.ok();
         assert!(served(&user, &uuid).await == whole(b'n'));
@@ -154,9 +153,7 @@ async fn a_ghost_of_a_single_file_changes_nothing_of_it() {
         let uuid = new_uuid();
         let form = Form::single(&film).uuid(&uuid);
         let mut ghost = Ghost::of(&server, &user, &form, END + 100).await;
-        let begun = Instant::now();
-        user.upload(form).await.ok();
-        assert!(begun.elapsed() < PROMPTLY);
+        at_once(&user, form).await;
         ghost.go_on(!same).await;
         assert_eq!(ghost.raw.reply().await.status, status, "same bytes: {same}");
         assert!(served(&user, &uuid).await == film);

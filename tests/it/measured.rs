@@ -1,0 +1,54 @@
+//! Limits of time, measured so that whatever else runs on the machine doesn't decide: in rounds, each with a control
+//! beside it. Other load only ever makes something slower, so a limit is broken if it is in every round; and how
+//! much slower, a control tells that does the same without what is being tried.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+/// A limit that isn't kept in one of so many rounds is broken.
+const ROUNDS: usize = 5;
+
+/// Says what was measured, where `ci/trials` looks for it.
+pub(crate) fn figures(what: impl Display) {
+    eprintln!("figures: {what}");
+}
+
+/// A limit that is measured in rounds.
+pub(crate) struct Limit {
+    what: &'static str,
+    rounds: Vec<String>,
+}
+
+impl Limit {
+    pub(crate) fn of(what: &'static str) -> Self {
+        Self { what, rounds: Vec::new() }
+    }
+
+    /// Takes what a round took, and what it might have taken by its control. Whether the limit is kept; fails in the
+    /// last round if it never was.
+    pub(crate) fn is_kept(&mut self, took: Duration, limit: Duration) -> bool {
+        let round = format!("{took:.0?} of {limit:.0?}");
+        figures(format_args!("{}: {round}", self.what));
+        self.rounds.push(round);
+        let kept = took <= limit;
+        assert!(kept || self.rounds.len() < ROUNDS, "{}: {}", self.what, self.rounds.join("; "));
+        kept
+    }
+}
+
+#[test]
+fn a_limit_that_one_round_keeps_is_kept() {
+    let mut limit = Limit::of("a second");
+    let second = Duration::from_secs(1);
+    assert!((1..ROUNDS).all(|_| !limit.is_kept(2 * second, second)));
+    assert!(limit.is_kept(second, second));
+}
+
+#[test]
+#[should_panic = "a second: 2s of 1s; 2s of 1s"]
+fn a_limit_that_no_round_keeps_is_broken() {
+    let mut limit = Limit::of("a second");
+    for _ in 0..ROUNDS {
+        limit.is_kept(Duration::from_secs(2), Duration::from_secs(1));
+    }
+}
