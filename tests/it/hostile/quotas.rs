@@ -6,6 +6,11 @@ use tokio::task::JoinSet;
 
 use crate::harness::{Form, Reply, Server, eventually, new_uuid};
 
+/// Each race is run once, or as often as `HAVERSACK_TEST_ROUNDS` says.
+fn rounds() -> u64 {
+    crate::faults::setting("HAVERSACK_TEST_ROUNDS").unwrap_or(1)
+}
+
 /// Sends 64 of these at once.
 async fn race(server: &Server, form: impl Fn(usize) -> Form) -> Vec<Reply> {
     let mut senders = JoinSet::new();
@@ -16,8 +21,14 @@ async fn race(server: &Server, form: impl Fn(usize) -> Form) -> Vec<Reply> {
     senders.join_all().await
 }
 
-/// 10 of 64 fit.
+/// 10 of 64 fit, in every round.
 async fn limited(settings: Settings, form: impl Fn(usize) -> Form) {
+    for _ in 0..rounds() {
+        race_for_ten(settings.clone(), &form).await;
+    }
+}
+
+async fn race_for_ten(settings: Settings, form: impl Fn(usize) -> Form) {
     let server = Server::with(settings).await;
     let (taken, refused): (Vec<Reply>, Vec<Reply>) =
         race(&server, form).await.into_iter().partition(|reply| reply.status == 200);
