@@ -14,6 +14,7 @@ use crate::ids::BlobId;
 use crate::links::{Links, random_secret};
 use crate::metadata::sqlite::SqliteStore;
 use crate::metadata::{self, MetadataStore};
+use crate::space;
 use crate::storage::BlobStore;
 use crate::storage::disk::{DiskStore, make_private_dir, make_private_file};
 use crate::uploads::Uploads;
@@ -43,7 +44,8 @@ impl App {
     pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, ConfigError> {
         let dir = &config.data_dir;
         let in_dir = |error: &dyn std::fmt::Display| {
-            ConfigError(format!("data directory {}: {error}", dir.display()))
+            let full = if is_full(dir) { FULL } else { "" };
+            ConfigError(format!("data directory {}: {error}{full}", dir.display()))
         };
         make_private_dir(dir).map_err(|error| in_dir(&error))?;
         let lock = lock(dir)?.ok_or_else(|| in_dir(&IN_USE))?;
@@ -107,6 +109,12 @@ impl App {
         self.links.set_keys(&keys);
         Ok(())
     }
+}
+
+const FULL: &str = " (its disk is full: make some room, then start again)";
+
+fn is_full(dir: &Path) -> bool {
+    space::free(dir).is_ok_and(|free| free < space::LEAST)
 }
 
 /// Which boot of the machine this is; where that can't be told, each start counts as one.

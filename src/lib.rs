@@ -16,6 +16,7 @@ pub mod admission;
 pub mod uploads;
 pub mod part;
 pub mod storage;
+pub mod space;
 pub mod metadata;
 pub mod media;
 pub mod filename;

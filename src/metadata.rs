@@ -10,7 +10,7 @@ use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::Facts;
 use crate::part::{Layout, Part, PartIndex};
-use crate::storage::Patch;
+use crate::storage::{Patch, Unready};
 use quota::{OverQuota, Quota, Usage};
 
 /// Why the records could not be read or changed. Nothing was changed.
@@ -22,6 +22,12 @@ pub enum Error {
     /// Anything else; for the log, not for the client.
     #[error("the database failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<Error> for Unready {
+    fn from(error: Error) -> Self {
+        Self::Failed(Box::new(error))
+    }
 }
 
 /// What the records say of one uuid.
@@ -553,7 +559,7 @@ pub trait MetadataStore: Send + Sync + 'static {
     async fn believe(&self, id: UploadId, lost: Vec<(PartIndex, Part)>) -> Result<(), Error>;
 
     /// Fails when records can't be written now; for the readiness probe.
-    async fn check(&self) -> Result<(), Error>;
+    async fn check(&self) -> Result<(), Unready>;
 
     /// Makes everything committed durable and lets go of the files; the last call.
     async fn close(&self) -> Result<(), Error>;

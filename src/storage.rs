@@ -14,6 +14,7 @@ use futures_util::stream::BoxStream;
 
 use crate::ids::BlobId;
 use crate::part::Part;
+use crate::space;
 
 /// What an answered request survives beside the death of the process, which every one survives.
 #[derive(
@@ -99,6 +100,46 @@ pub enum SealError {
     /// Something else failed; the bytes are as they were.
     #[error(transparent)]
     Failed(#[from] io::Error),
+}
+
+/// Why uploads are refused now. The messages are for whoever runs the server and may be shown to anybody: they name
+/// no path.
+#[derive(Debug, thiserror::Error)]
+pub enum Unready {
+    /// A disk has too little room.
+    #[error(
+        "the disk with the {what} has {} free, and {} must stay free: uploads are refused until files are deleted \
+         or the disk is enlarged; files can still be read and deleted",
+        space::in_words(*.free),
+        space::in_words(*.keep)
+    )]
+    Full {
+        /// What is on the disk.
+        what: &'static str,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are to stay free.
+        keep: u64,
+    },
+    /// The store's disk is not there.
+    #[error("the disk with the stored files is not mounted: mount it again")]
+    NotMounted(#[source] io::Error),
+    /// Something else failed.
+    #[error("files or records can't be written; the log says why")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Unready {
+    /// Fails when no more than `keep` of a disk's bytes are free.
+    pub fn unless_free(what: &'static str, free: u64, keep: u64) -> Result<(), Self> {
+        if free > keep { Ok(()) } else { Err(Self::Full { what, free, keep }) }
+    }
+}
+
+impl From<io::Error> for Unready {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(Box::new(error))
+    }
 }
 
 /// What was written.
@@ -220,7 +261,7 @@ pub trait BlobStore: Send + Sync + 'static {
     }
 
     /// Fails when the store can't take bytes now; for the readiness probe.
-    async fn check(&self) -> io::Result<()>;
+    async fn check(&self) -> Result<(), Unready>;
 }
 
 /// The checksum of stored bytes; `None` when they are not all there.

@@ -25,7 +25,7 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut count: u32 = 0; // the first comes at once
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        report(room(&app).await);
+        complain(&app).await;
         report(left_over(&app).await);
         report(expired(&app).await);
         count = count.wrapping_add(1);
@@ -42,16 +42,11 @@ fn report(step: Result<(), Refusal>) {
     }
 }
 
-/// Says so when uploads are being refused for want of room.
-async fn room(app: &App) -> Result<(), Refusal> {
-    match app.uploads.check_room(0).await {
-        Err(Refusal::StorageFull) => {
-            tracing::error!(
-                "the disk is as full as --min-free-space lets it be: uploads are refused"
-            );
-            Ok(())
-        }
-        looked => looked,
+/// Says so while uploads are refused for want of room, or of a disk.
+async fn complain(app: &App) {
+    if let Err(unready) = app.uploads.check().await {
+        let (error, folder) = (chain(&unready), app.config.data_dir.display());
+        tracing::error!(error, %folder, "no uploads are taken");
     }
 }
 

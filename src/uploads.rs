@@ -36,7 +36,8 @@ use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::quota::Quota;
 use crate::metadata::{Cursor, Listed, MetadataStore, Record, Standing, State, StoredFile};
-use crate::storage::{BlobStore, Outgoing};
+use crate::storage::{BlobStore, Outgoing, Unready};
+use crate::telemetry::chain;
 use claims::{Entries, Entry};
 use draw::Easels;
 
@@ -224,14 +225,17 @@ impl Uploads {
     }
 
     /// Fails when bytes or records can't be written now; for the readiness probe.
-    pub async fn check(&self) -> Result<(), Refusal> {
+    pub async fn check(&self) -> Result<(), Unready> {
         self.blobs.check().await?;
-        Ok(self.metadata.check().await?)
+        self.metadata.check().await
     }
 
     /// Makes every record durable; the last call.
     pub async fn close(&self) -> Result<(), Refusal> {
-        self.put_brushes_down().await?;
+        if let Err(error) = self.put_brushes_down().await {
+            let error = chain(&error);
+            tracing::warn!(%error, "attempts at thumbnails could not be given back; they count");
+        }
         Ok(self.metadata.close().await?)
     }
 

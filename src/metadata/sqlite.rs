@@ -5,6 +5,7 @@
 
 mod commit;
 mod pictures;
+mod reserve;
 mod room;
 mod rows;
 mod steps;
@@ -27,8 +28,10 @@ use super::{
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::part::{Part, PartIndex};
-use crate::storage::Durability;
+use crate::space;
+use crate::storage::{Durability, Unready};
 use commit::Committer;
+use reserve::Reserve;
 
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
@@ -47,6 +50,7 @@ pub struct SqliteStore {
     path: PathBuf,
     access: Access,
     committer: Arc<Committer>,
+    reserve: Arc<Reserve>,
     readers: Arc<Mutex<Vec<Connection>>>,
     /// Bounds the readers: each holds two open files.
     turns: Semaphore,
@@ -62,6 +66,8 @@ impl SqliteStore {
     /// [`SqliteStore::open`]; what commits promise follows from `durability`.
     pub fn open_with(data_dir: &Path, durability: Durability) -> Result<Self, Error> {
         let path = data_dir.join("haversack.db");
+        let reserve = Arc::new(Reserve::of(data_dir));
+        reserve.give_up_if_full();
         OpenOptions::new()
             .write(true)
             .create(true)
@@ -71,8 +77,9 @@ impl SqliteStore {
             .map_err(failed)?;
         let mut writer = connect(&path, Access::Full)?;
         migrations::migrations::runner().run(&mut writer).map_err(failed)?;
-        let committer = Committer::start(writer, &path)?;
-        Ok(Self::over(path, committer, Access::Full, durability))
+        let committer = Committer::start(writer, &path, Arc::clone(&reserve))?;
+        reserve.renew(reserve::BYTES);
+        Ok(Self::over(path, committer, reserve, Access::Full, durability))
     }
 
     /// Opens the database to be looked at, also beside a running server; steps that change something fail. Fails
@@ -88,17 +95,32 @@ impl SqliteStore {
             return Err(Error::Failed(message.into()));
         }
         let committer = Committer::new(reader, &path);
-        Ok(Self::over(path, committer, Access::ReadOnly, Durability::default()))
+        let reserve = Arc::new(Reserve::of(data_dir));
+        Ok(Self::over(path, committer, reserve, Access::ReadOnly, Durability::default()))
     }
 
     fn over(
         path: PathBuf,
         committer: Arc<Committer>,
+        reserve: Arc<Reserve>,
         access: Access,
         durability: Durability,
     ) -> Self {
         let turns = Semaphore::new(READERS);
-        Self { path, access, committer, readers: Arc::default(), turns, durability }
+        Self { path, access, committer, reserve, readers: Arc::default(), turns, durability }
+    }
+
+    /// Takes a step that makes room: where the disk has none for its record, the reserve does.
+    async fn make_room<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
+    ) -> Result<T, Error> {
+        loop {
+            match self.committer.submit_durable(step.clone()).await {
+                Err(Error::Full) if self.reserve.give_up_some() => {}
+                taken => return taken,
+            }
+        }
     }
 
     /// Runs `query` on a reading connection, away from the async threads.
@@ -192,7 +214,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<Option<BlobId>, Error> {
-        self.committer.submit_durable(move |tx| steps::restart_upload(tx, id, blob)).await
+        self.make_room(move |tx| steps::restart_upload(tx, id, blob)).await
     }
 
     async fn finalize_upload(&self, id: UploadId, finalizing: Finalizing) -> Result<bool, Error> {
@@ -248,7 +270,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error> {
-        self.committer.submit_durable(move |tx| steps::remove(tx, id, even_attached, now)).await
+        self.make_room(move |tx| steps::remove(tx, id, even_attached, now)).await
     }
 
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
@@ -283,7 +305,7 @@ impl MetadataStore for SqliteStore {
         for some in found.chunks(EXPIRED_AT_ONCE) {
             let some = some.to_vec();
             let step = move |tx: &Connection| steps::expire(tx, &some, idle_since, now);
-            match self.committer.submit_durable(step).await {
+            match self.make_room(step).await {
                 Ok(more) => expired.extend(more),
                 Err(error) if expired.is_empty() => return Err(error),
                 Err(_) => break, // those before are forgotten, which the caller must know; the next call fails
@@ -349,12 +371,24 @@ impl MetadataStore for SqliteStore {
         self.committer.submit_durable(move |tx| steps::believe(tx, id, &lost)).await
     }
 
-    async fn check(&self) -> Result<(), Error> {
-        self.committer.submit(steps::check).await
+    async fn check(&self) -> Result<(), Unready> {
+        self.committer.submit(steps::check).await?;
+        Unready::unless_free("records", space::free(&self.path)?, space::LEAST)
     }
 
     async fn close(&self) -> Result<(), Error> {
-        let committer = Arc::clone(&self.committer);
-        tokio::task::spawn_blocking(move || committer.stop()).await.map_err(failed)?
+        let (committer, reserve) = (Arc::clone(&self.committer), Arc::clone(&self.reserve));
+        let stop = move || {
+            let stopped = loop {
+                match committer.stop() {
+                    Err(Error::Full) if reserve.give_up_some() => {}
+                    Err(Error::Full) => break committer.keep_log(),
+                    stopped => break stopped,
+                }
+            };
+            reserve.renew(0); // for the next start
+            stopped
+        };
+        tokio::task::spawn_blocking(stop).await.map_err(failed)?
     }
 }

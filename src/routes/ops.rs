@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::request::Stranger;
 use crate::app::App;
+use crate::telemetry::chain;
 use crate::wire::error::ApiError;
 
 /// `GET /health/live`: the process answers.
@@ -16,12 +17,12 @@ pub async fn live() -> Json<Value> {
     Json(json!({"status": "live"}))
 }
 
-/// `GET /health/ready`: the stores can take bytes and records.
+/// `GET /health/ready`: the stores can take bytes and records; if not, why, and what to do.
 pub async fn ready(State(app): State<Arc<App>>, _: Stranger) -> Result<Json<Value>, ApiError> {
-    app.uploads.check().await.map_err(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the server is not ready");
-        let message = "files or records can't be written; the log says why";
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message)
+    app.uploads.check().await.map_err(|unready| {
+        let error = chain(&unready);
+        tracing::warn!(error, "the server is not ready");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", unready.to_string())
     })?;
     Ok(Json(json!({"status": "ready"})))
 }

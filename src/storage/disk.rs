@@ -23,12 +23,13 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
 use super::{
-    Blob, BlobStore, Durability, Incoming, Outgoing, Patch, SealError, WriteError, Written,
-    each_frame,
+    Blob, BlobStore, Durability, Incoming, Outgoing, Patch, SealError, Unready, WriteError,
+    Written, each_frame,
 };
 use crate::crash::{self, Point};
 use crate::ids::BlobId;
 use crate::part::Part;
+use crate::space;
 use home::Home;
 use writeback::Writeback;
 
@@ -110,9 +111,7 @@ impl DiskStore {
         let Some(folder) = &self.watched else {
             return Ok(u64::MAX); // the disk itself says when it is full
         };
-        let disk = rustix::fs::fstatvfs(folder)?;
-        let available = disk.f_bavail.saturating_mul(disk.f_frsize);
-        Ok(available.saturating_sub(self.options.min_free))
+        Ok(space::free_around(folder)?.saturating_sub(self.options.min_free))
     }
 
     fn keep_some_free(&self) -> io::Result<()> {
@@ -322,9 +321,11 @@ impl BlobStore for DiskStore {
         self.blocking(Home::check).await
     }
 
-    async fn check(&self) -> io::Result<()> {
+    async fn check(&self) -> Result<(), Unready> {
+        self.is_itself().await.map_err(Unready::NotMounted)?;
+        let keep = self.options.min_free.max(space::LEAST);
+        Unready::unless_free("stored files", space::free(&self.home.folder())?, keep)?;
         self.blocking(|home| {
-            home.check()?;
             let probe = home.folder().join("probe");
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
             match std::fs::remove_file(probe) {
@@ -332,7 +333,8 @@ impl BlobStore for DiskStore {
                 _ => Ok(()), // a probe at the same time may have removed it
             }
         })
-        .await
+        .await?;
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use haversack::metadata::{
 use haversack::part::{Part, PartIndex};
 use haversack::storage::disk::DiskStore;
 use haversack::storage::{
-    Blob, BlobStore, Incoming, Outgoing, Patch, SealError, WriteError, Written,
+    Blob, BlobStore, Incoming, Outgoing, Patch, SealError, Unready, WriteError, Written,
 };
 
 /// What a test does around the steps of a store of bytes.
@@ -98,7 +98,7 @@ impl<H: BlobHooks> BlobStore for HookedBlobs<H> {
         self.disk.is_itself().await
     }
 
-    async fn check(&self) -> io::Result<()> {
+    async fn check(&self) -> Result<(), Unready> {
         self.disk.check().await
     }
 }
@@ -287,7 +287,7 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.believe(id, lost).await
     }
 
-    async fn check(&self) -> Result<(), Error> {
+    async fn check(&self) -> Result<(), Unready> {
         self.records.check().await
     }
 

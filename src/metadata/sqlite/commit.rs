@@ -17,6 +17,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use super::reserve::{self, Reserve};
 use super::{Access, BUSY_TIMEOUT, connect, failed, sqlite};
 use crate::crash::{self, Point};
 use crate::metadata::Error;
@@ -146,8 +147,12 @@ impl Committer {
         })
     }
 
-    /// The same; a thread keeps the log short.
-    pub(super) fn start(writer: Connection, path: &Path) -> Result<Arc<Self>, Error> {
+    /// The same; a thread keeps the log short and the reserve whole.
+    pub(super) fn start(
+        writer: Connection,
+        path: &Path,
+        reserve: Arc<Reserve>,
+    ) -> Result<Arc<Self>, Error> {
         let (stop, stopped) = mpsc::channel();
         let committer = Self::new(writer, path);
         *lock(&committer.checkpoints) = Some(stop);
@@ -163,6 +168,7 @@ impl Committer {
                     if let Err(error) = committer.checkpoint(&beside) {
                         tracing::warn!(%error, "the database's log could not be checkpointed");
                     }
+                    reserve.renew(reserve::BYTES);
                 }
             })
             .map_err(failed)?;
@@ -260,6 +266,13 @@ impl Committer {
         crash::point(Point::LogEmptied);
         self.lead_and_wait();
         Ok(result?)
+    }
+
+    /// Stops where there is no room to copy the log: it is synced, and copied at the next start.
+    pub(super) fn keep_log(&self) -> Result<(), Error> {
+        tracing::warn!("the disk with the records is full: its log is kept for the next start");
+        let synced = OpenOptions::new().read(true).open(&self.log).and_then(|log| log.sync_all());
+        synced.map_err(failed)
     }
 
     fn commit(&self, writer: &mut Writer, mut batch: Vec<Box<dyn Step>>) {

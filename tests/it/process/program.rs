@@ -189,9 +189,14 @@ impl Server {
 
     /// Waits until it has logged this.
     pub(crate) fn wait_for_log(&self, text: &str) {
+        self.wait_until(text, || self.stderr().contains(text));
+    }
+
+    /// Waits until something is so.
+    pub(crate) fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
         let begun = Instant::now();
-        while !self.stderr().contains(text) {
-            assert!(begun.elapsed() < PATIENCE, "{text:?} is not in {}", self.stderr());
+        while !is_so() {
+            assert!(begun.elapsed() < PATIENCE, "not yet: {what:?}: {}", self.stderr());
             std::thread::sleep(Duration::from_millis(1));
         }
     }
