@@ -3,8 +3,8 @@
 //! Owns the rule that nothing moves: a plan overwrites in place, and neither size, offsets, pixels, sound,
 //! orientation nor colour profile change. Refuses to know where files lie, and who writes the plan into them.
 //!
-//! Lost are also what some viewers make of metadata: panoramas that turn, gain maps that XMP alone describes, motion
-//! photos that XMP points at, resolution, captions, music tags.
+//! Lost are also what some viewers make of metadata: panoramas that turn, motion photos that XMP points at,
+//! resolution, captions, music tags.
 //!
 //! A plan says what bytes should be, and leaves out what already is so: planning for a file that was patched
 //! gives nothing. Limits hold for hostile files: half a million reads and 256 MiB read, [`MAX_PATCHES`] patches,
@@ -26,6 +26,7 @@ mod png;
 mod ranges;
 mod samples;
 mod webp;
+mod xmp;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,10 @@
 //! What is done with the bytes of media, judged by the tools that read them.
 
+mod decoders;
 mod delivered;
 mod finalizing;
 pub(crate) mod hostile;
+mod kept;
 mod privacy;
 
 use std::io::Cursor;

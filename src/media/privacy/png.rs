@@ -1,20 +1,23 @@
 //! What to overwrite in a PNG or APNG (PNG specification, third edition, section 11).
 //!
 //! Owns which chunks stay: critical ones and those that say how pixels look or follow each other. Of `eXIf` the
-//! orientation stays. Any other becomes [`VOID`], a private chunk of zeros that readers pass over, under a right
+//! orientation stays, of XMP what pictures need. Any other becomes [`VOID`], a private chunk of zeros that readers pass over, under a right
 //! CRC. What lies behind `IEND` no reader shows; it becomes zeros: badly cropped screenshots keep what was cut off
 //! there.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
-use super::exif;
 use super::plan::{Plan, read_up_to};
+use super::{exif, xmp};
 use crate::media::boxes::read_at;
 
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1A\n";
 /// The name of chunks that say nothing: ancillary, private, safe to copy (section 5.4).
 const VOID: [u8; 4] = *b"voId";
+
+/// How a text chunk begins that holds XMP: a keyword, not compressed, no language.
+const XMP: &[u8] = b"XML:com.adobe.xmp\0\0\0\0\0";
 
 /// Ancillary chunks that stay: transparency, colour, physical size, animation, and how viewers turn or stretch it.
 const KEPT: [&[u8; 4]; 26] = [
@@ -46,9 +49,13 @@ pub(super) fn plan(
             plan.zero(at..file.end);
             break;
         } else if ancillary && !KEPT.contains(&&kind) {
-            let kept = if &kind == b"eXIf" { turned(source, data.clone())? } else { None };
+            let kept = match &kind {
+                b"eXIf" => turned(source, data.clone())?,
+                b"iTXt" => reduced(source, data.clone())?,
+                _ => None,
+            };
             match kept {
-                Some(tiff) => replace(kind, &tiff, data, plan),
+                Some(bytes) => replace(kind, &bytes, data, plan),
                 None => replace(VOID, &[], data, plan),
             }
         }
@@ -57,13 +64,19 @@ pub(super) fn plan(
 }
 
 /// What an `eXIf` chunk becomes, if it holds an orientation and has room for it.
-fn turned(
-    source: &mut (impl Read + Seek),
-    data: Range<u64>,
-) -> io::Result<Option<[u8; exif::MINIMAL]>> {
+fn turned(source: &mut (impl Read + Seek), data: Range<u64>) -> io::Result<Option<Vec<u8>>> {
     let head = read_up_to(source, data, exif::HEAD)?;
     let fits = head.len() >= exif::MINIMAL;
-    Ok(exif::orientation(&head).filter(|_| fits).map(exif::minimal))
+    Ok(exif::reduced(&head).filter(|_| fits).map(Vec::from))
+}
+
+/// What a text chunk becomes, if it holds XMP of which something stays.
+fn reduced(source: &mut (impl Read + Seek), data: Range<u64>) -> io::Result<Option<Vec<u8>>> {
+    let packet = data.start + XMP.len() as u64..data.end;
+    if read_up_to(source, data, XMP.len())? != XMP {
+        return Ok(None);
+    }
+    Ok(xmp::read(source, &packet)?.map(|packet| [XMP, &packet].concat()))
 }
 
 /// The chunk with this data is to be of this kind and hold these bytes, then zeros.

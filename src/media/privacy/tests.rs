@@ -6,10 +6,11 @@ mod items;
 mod jpeg;
 mod png;
 mod webp;
+mod xmp;
 
 use std::io::Cursor;
 
-use super::{Patch, exif, is_handled, patches};
+use super::{Patch, is_handled, patches};
 use crate::media::MediaType;
 
 fn plan(bytes: &[u8], media_type: &str) -> Vec<Patch> {
@@ -36,12 +37,38 @@ fn patched(bytes: &[u8], media_type: &str) -> Vec<u8> {
 
 /// A TIFF of an orientation, and something to hide behind it.
 fn tiff(orientation: u8) -> Vec<u8> {
-    [exif::minimal(orientation).as_slice(), b"a secret"].concat()
+    [minimal(orientation).as_slice(), b"a secret"].concat()
 }
 
 /// The same without the secret.
 fn turned(orientation: u8) -> Vec<u8> {
-    [exif::minimal(orientation).as_slice(), &[0; 8]].concat()
+    [minimal(orientation).as_slice(), &[0; 8]].concat()
+}
+
+fn minimal(orientation: u8) -> [u8; 26] {
+    let mut tiff = *b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\0\0\0\0\0\0\0";
+    tiff[19] = orientation;
+    tiff
+}
+
+/// An XMP packet whose element describes nothing but this.
+fn packet(attributes: &str, elements: &str) -> String {
+    format!(
+        "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\" x:xmptk=\"Adobe XMP Core 5.1.2\">\
+         <rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">\
+         <rdf:Description rdf:about=\"\" {attributes}>{elements}</rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+}
+
+/// An XMP packet that turns a picture, and what has to be left of it.
+fn turning_packet(secret: &str) -> (Vec<u8>, Vec<u8>) {
+    let tiff = "xmlns:tiff=\"http://ns.adobe.com/tiff/1.0/\" tiff:Orientation=\"6\"";
+    let with = |secret: &str, tool: &str| {
+        packet(&format!("{tiff} {secret}"), "").replace("x:xmptk=\"Adobe XMP Core 5.1.2\"", tool)
+    };
+    let spaces = |text: &str| " ".repeat(text.len());
+    let tool = "x:xmptk=\"Adobe XMP Core 5.1.2\"";
+    (with(secret, tool).into_bytes(), with(&spaces(secret), &spaces(tool)).into_bytes())
 }
 
 #[test]

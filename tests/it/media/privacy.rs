@@ -114,7 +114,7 @@ fn run(tool: &str, package: &str, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-fn exiftool(arguments: &[&str], path: &Path) -> Vec<u8> {
+pub(super) fn exiftool(arguments: &[&str], path: &Path) -> Vec<u8> {
     let arguments = [arguments, &[path.to_str().unwrap()]].concat();
     run("exiftool", "libimage-exiftool-perl", &arguments)
 }

@@ -1,6 +1,6 @@
 //! `WebP`: chunks, and what the first one announces.
 
-use super::{patched, plan, tiff, turned};
+use super::{patched, plan, tiff, turned, turning_packet};
 
 fn chunk(kind: &[u8], data: &[u8]) -> Vec<u8> {
     let length = u32::try_from(data.len()).unwrap().to_le_bytes();
@@ -34,6 +34,12 @@ fn exif_may_begin_with_its_name() {
 #[test]
 fn exif_without_orientation_becomes_junk() {
     becomes((0x08, &[chunk(b"EXIF", &tiff(0))]), (0, &[chunk(b"JUNK", &[0; 34])]));
+}
+
+#[test]
+fn of_xmp_what_pictures_need_stays_and_its_flag() {
+    let (before, after) = turning_packet("a:b='secret'");
+    becomes((0x04, &[chunk(b"XMP ", &before)]), (0x04, &[chunk(b"XMP ", &after)]));
 }
 
 #[test]
