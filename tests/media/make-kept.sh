@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes tests/media/kept/: small files of which some metadata has to stay, or they look different.
+# Makes tests/media/kept/: small files of which some metadata has to stay, or they look or sound different.
 #
 # Needs, of Debian 12: ffmpeg, libimage-exiftool-perl, perl. Run anywhere: tests/media/make-kept.sh. Everything planted
 # is spelt with PLANTED, so that a test can look for it.
@@ -40,6 +40,23 @@ perl -e '
     my $names = "xmlns:Container=\"http://ns.google.com/photos/1.0/container/\" xmlns:Item=\"http://ns.google.com/photos/1.0/container/item/\"";
     print substr($first, 0, 2), xmp($names, "", $directory), substr($first, 2), $map;
 ' plain.jpg map.jpg > kept/gain-map.jpg
+
+# Sound whose gaps only iTunes data tells: no edit list.
+ffmpeg $quiet -f lavfi -i sine=d=0.6 -c:a aac -b:a 24k -use_editlist 0 -fflags +bitexact sound.m4a
+perl -0777 -ne '
+    sub box { my ($kind, $body) = @_; pack("N a4 a*", 8 + length $body, $kind, $body) }
+    sub data { my ($text) = @_; box("data", pack("N N a*", 1, 0, $text)) }
+    my $gaps = box("----", box("mean", "\0\0\0\0com.apple.iTunes") . box("name", "\0\0\0\0iTunSMPB")
+        . data(" 00000000 00000840 000001CA 0000000000006978" . " 00000000" x 8));
+    my $list = box("ilst", box("\xA9nam", data("PLANTED-title")) . box("apID", data("PLANTED-account")) . $gaps);
+    my $handler = box("hdlr", pack("x8 a4 a4 x9", "mdir", "appl"));
+    my $new = box("udta", box("meta", "\0\0\0\0" . $handler . $list));
+    my $at = rindex($_, "moov") - 4;
+    my $movie = substr($_, $at);
+    die "the index comes last" if unpack("N", $movie) != length $movie;
+    $movie =~ s/....udta.*//s; # the encoder
+    print substr($_, 0, $at), box("moov", substr($movie, 8) . $new);
+' sound.m4a > kept/gaps.m4a
 
 rm -rf "$here/kept"
 mv kept "$here"

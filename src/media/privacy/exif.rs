@@ -15,8 +15,8 @@ const LONG: u16 = 4;
 
 /// A TIFF that says what this one says of the orientation, and nothing else. `None` where it says nothing.
 ///
-/// Byte order and kind of number stay: some readers ignore an orientation that isn't a SHORT, others don't, and a
-/// picture is to look the same in all of them. The payload may begin with `Exif\0\0`.
+/// Byte order, kind and count of numbers stay: some readers ignore an orientation that isn't one SHORT, others don't,
+/// and a picture is to look the same in all of them. The payload may begin with `Exif\0\0`.
 pub(super) fn reduced(payload: &[u8]) -> Option<[u8; MINIMAL]> {
     let tiff = payload.strip_prefix(b"Exif\0\0").unwrap_or(payload);
     let tiff = Tiff { big: tiff.starts_with(b"MM\0*"), bytes: tiff };
@@ -28,28 +28,27 @@ pub(super) fn reduced(payload: &[u8]) -> Option<[u8; MINIMAL]> {
     (0..usize::from(tiff.short(ifd)?))
         .map_while(|n| {
             let at = entries.checked_add(n * 12)?;
-            Some((tiff.short(at)?, tiff.short(at + 2)?, at + 8))
+            Some((tiff.short(at)?, tiff.short(at + 2)?, tiff.long(at + 4)?, at + 8))
         })
-        .find(|(tag, _, _)| *tag == ORIENTATION)
-        .and_then(|(_, kind, at)| Some((kind, tiff.number(kind, at)?)))
-        .filter(|(_, value)| (1..=8).contains(value))
-        .map(|(kind, value)| written(tiff.big, kind, value))
+        .find(|(tag, ..)| *tag == ORIENTATION)
+        .and_then(|(_, kind, count, at)| Some((kind, count, tiff.number(kind, at)?)))
+        .filter(|(_, _, value)| (1..=8).contains(value))
+        .map(|(kind, count, value)| written(tiff.big, kind, count, value))
 }
 
 /// A TIFF that says that the picture is upright as it is.
 pub(super) fn upright() -> [u8; MINIMAL] {
-    written(true, SHORT, 1)
+    written(true, SHORT, 1, 1)
 }
 
-/// A TIFF that says nothing: its directory has no entries. So readers that ask XMP, or a second EXIF, for what this
-/// one leaves open still do.
+/// A TIFF that says nothing: its directory has no entries. Readers that ask XMP for what EXIF leaves open still do.
 pub(super) fn silent() -> [u8; MINIMAL] {
     let mut tiff = [0; MINIMAL];
     tiff[..8].copy_from_slice(b"MM\0*\0\0\0\x08");
     tiff
 }
 
-fn written(big: bool, kind: u16, value: u32) -> [u8; MINIMAL] {
+fn written(big: bool, kind: u16, count: u32, value: u32) -> [u8; MINIMAL] {
     let short = |number: u16| if big { number.to_be_bytes() } else { number.to_le_bytes() };
     let long = |number: u32| if big { number.to_be_bytes() } else { number.to_le_bytes() };
     let value = match (kind, u16::try_from(value), u8::try_from(value)) {
@@ -66,7 +65,7 @@ fn written(big: bool, kind: u16, value: u32) -> [u8; MINIMAL] {
     tiff[8..10].copy_from_slice(&short(1)); // how many entries it has
     tiff[10..12].copy_from_slice(&short(ORIENTATION));
     tiff[12..14].copy_from_slice(&short(kind));
-    tiff[14..18].copy_from_slice(&long(1));
+    tiff[14..18].copy_from_slice(&long(count));
     tiff[18..22].copy_from_slice(&value);
     tiff
 }
@@ -105,29 +104,31 @@ mod tests {
     fn both_byte_orders_are_read_and_stay() {
         let little =
             b"II*\0\x08\0\0\0\x02\0\x0F\x01\x02\0\x04\0\0\0ACME\x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
-        assert_eq!(reduced(little), Some(written(false, SHORT, 6)));
-        assert_eq!(reduced(&written(true, SHORT, 3)), Some(written(true, SHORT, 3)));
+        assert_eq!(reduced(little), Some(written(false, SHORT, 1, 6)));
+        assert_eq!(reduced(&written(true, SHORT, 1, 3)), Some(written(true, SHORT, 1, 3)));
     }
 
     #[test]
-    fn the_kind_of_number_stays() {
+    fn kind_and_count_of_numbers_stay() {
         for (big, kind) in [(true, LONG), (false, LONG), (true, BYTE), (false, BYTE)] {
-            let tiff = written(big, kind, 6);
-            assert_eq!(reduced(&[tiff.as_slice(), b"secret"].concat()), Some(tiff));
+            for count in [0, 1, 33] {
+                let tiff = written(big, kind, count, 6);
+                assert_eq!(reduced(&[tiff.as_slice(), b"secret"].concat()), Some(tiff));
+            }
         }
-        assert_eq!(reduced(&written(true, 5, 6)), None, "a fraction");
+        assert_eq!(reduced(&written(true, 5, 1, 6)), None, "a fraction");
     }
 
     #[test]
     fn a_tiff_may_come_behind_its_name() {
-        let tiff = written(true, SHORT, 8);
+        let tiff = written(true, SHORT, 1, 8);
         assert_eq!(reduced(&[b"Exif\0\0".as_slice(), &tiff].concat()), Some(tiff));
     }
 
     #[test]
     fn only_orientations_that_exist_count() {
-        assert_eq!(reduced(&written(true, SHORT, 0)), None);
-        assert_eq!(reduced(&written(true, SHORT, 9)), None);
+        assert_eq!(reduced(&written(true, SHORT, 1, 0)), None);
+        assert_eq!(reduced(&written(true, SHORT, 1, 9)), None);
         assert_eq!(reduced(&silent()), None);
         assert_eq!(reduced(&upright()), Some(upright()));
     }
@@ -135,7 +136,7 @@ mod tests {
     #[test]
     fn what_is_cut_or_points_outside_has_none() {
         for end in 0..20 {
-            assert_eq!(reduced(&written(true, SHORT, 6)[..end]), None, "{end}");
+            assert_eq!(reduced(&written(true, SHORT, 1, 6)[..end]), None, "{end}");
         }
         assert_eq!(reduced(b"MM\0*\xFF\xFF\xFF\xFF\0\x01"), None);
         assert_eq!(reduced(b"II*\0\xFE\xFF\xFF\xFF\x01\0"), None);

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
-use super::iso::{Media, children, handler_of};
+use super::iso::{Media, children, common, forget as forget_box};
+use super::names;
 use super::plan::{Plan, read_up_to};
 use super::ranges::Ranges;
 use super::{exif, xmp};
@@ -34,11 +35,17 @@ struct Doomed {
     encoding: Range<u64>,
 }
 
-/// Plans for the items of a `meta` box; whether the box itself is to stay.
+/// The boxes of a `meta` box of pictures that stay.
+const KEPT: [&[u8; 4]; 10] =
+    [b"hdlr", b"pitm", b"iinf", b"iloc", b"iref", b"iprp", b"idat", b"ipro", b"dinf", b"grpl"];
+
+/// Plans for the items of a `meta` box; whether the box itself is to stay. Adds to `needed` where the items lie that
+/// do.
 pub(super) fn plan(
     source: &mut (impl Read + Seek),
     media: &Media,
     meta: &BoxHeader,
+    needed: &mut Vec<Range<u64>>,
     plan: &mut Plan,
 ) -> io::Result<bool> {
     let contents = contents(source, meta)?;
@@ -50,19 +57,35 @@ pub(super) fn plan(
         let table = read_up_to(source, places.body.clone(), MAX_TABLE)?;
         let places = Places { base: media.base, inside: inside.clone() }.read(&table);
         let data = Ranges::new(media.data.iter().cloned().chain(inside).collect());
-        forget(source, &doomed, places, &data, plan)?;
+        let (going, staying) = places.into_iter().partition(|(id, _)| doomed.contains_key(id));
+        let staying: Vec<Place> = staying;
+        let staying: Vec<_> = staying.into_iter().flat_map(|(_, pieces)| pieces).collect();
+        needed.extend(staying.iter().cloned());
+        forget(source, &doomed, going, &Ranges::new(staying), &data, plan)?;
     }
     if let Some(properties) = of(b"iprp") {
         forget_properties(source, properties, plan)?;
     }
-    match of(b"hdlr") {
-        Some(handler) => Ok(handler_of(source, handler)? == *b"pict"),
-        None => Ok(of(b"pitm").is_some()),
+    let mut is_of_pictures = of(b"pitm").is_some();
+    if let Some(handler) = of(b"hdlr") {
+        names::forget_handler(source, handler, plan)?;
+        is_of_pictures |= names::handler_of(source, handler)? == *b"pict";
     }
+    for header in &boxes {
+        match &header.kind {
+            b"uuid" | b"free" | b"skip" => common(source, header, plan)?,
+            kept if KEPT.contains(&kept) => {}
+            _ => forget_box(header, plan),
+        }
+    }
+    Ok(is_of_pictures)
 }
 
 /// What a `meta` box holds: `QuickTime`'s has no version before it.
-fn contents(source: &mut (impl Read + Seek), meta: &BoxHeader) -> io::Result<Range<u64>> {
+pub(super) fn contents(
+    source: &mut (impl Read + Seek),
+    meta: &BoxHeader,
+) -> io::Result<Range<u64>> {
     let Range { start, end } = meta.body;
     if end - start < 8 {
         return Ok(end..end);
@@ -201,19 +224,18 @@ fn head(table: &mut Cursor<'_>) -> Option<(u64, [usize; 4], u64)> {
     Some((version, widths, count))
 }
 
-/// Plans for the doomed among the items.
+/// Plans for the items that go.
 fn forget(
     source: &mut (impl Read + Seek),
     doomed: &BTreeMap<u64, Doomed>,
-    places: Vec<Place>,
+    going: Vec<Place>,
+    staying: &Ranges,
     data: &Ranges,
     plan: &mut Plan,
 ) -> io::Result<()> {
-    let (going, staying): (Vec<_>, Vec<_>) =
-        places.into_iter().partition(|(id, _)| doomed.contains_key(id));
-    let staying = Ranges::new(staying.into_iter().flat_map(|(_, pieces)| pieces).collect());
     for (id, pieces) in going {
         if pieces.iter().any(|piece| !data.holds(piece) || staying.touches(piece)) {
+            plan.leave();
             continue;
         }
         let Some(Doomed { kind, encoding }) = doomed.get(&id) else { continue };

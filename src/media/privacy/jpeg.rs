@@ -62,10 +62,12 @@ fn image(
     plan: &mut Plan,
 ) -> io::Result<Option<u64>> {
     let mut at = range.start + SOI.len() as u64;
-    let mut has_exif = false;
+    let mut end = None;
+    let mut exifs = Exifs::default();
     while let Some((marker, kind)) = next_marker(source, at..range.end)? {
         if kind == EOI[1] {
-            return Ok(Some(marker + 1));
+            end = Some(marker + 1);
+            break;
         }
         if range.end - marker < 3 {
             break;
@@ -74,10 +76,11 @@ fn image(
         let length = u64::from(u16::from_be_bytes(read_at(source, marker + 1)?)).max(2);
         at = (marker + 1 + length).min(range.end);
         if kind == COM || (0xE0..=0xEF).contains(&kind) {
-            segment(source, kind, marker, at, &mut has_exif, plan)?;
+            segment(source, kind, marker, at, &mut exifs, plan)?;
         }
     }
-    Ok(None)
+    exifs.plan(plan);
+    Ok(end)
 }
 
 /// The next marker that a segment follows, or an image's end: where its second byte lies, and that byte.
@@ -107,7 +110,7 @@ fn segment(
     kind: u8,
     marker: u64,
     end: u64,
-    has_exif: &mut bool,
+    exifs: &mut Exifs,
     plan: &mut Plan,
 ) -> io::Result<()> {
     let payload = marker + 3..end;
@@ -122,9 +125,7 @@ fn segment(
     if (kind, name.get(..5)) == (0xE0, Some(b"JFIF\0")) {
         plan.zero(payload.start + 12..payload.end); // the thumbnail: width, height, pixels
     } else if kind == APP1 && name.starts_with(EXIF) {
-        let is_first = !std::mem::replace(has_exif, true);
-        let kept = turned(source, payload.clone(), is_first)?;
-        plan.write(payload, &kept);
+        exifs.add(&read_up_to(source, payload.clone(), exif::HEAD)?, payload, plan);
     } else if kind == APP1 && name.starts_with(XMP) {
         let kept = reduced(source, payload.clone())?;
         plan.write(payload, &kept);
@@ -134,19 +135,33 @@ fn segment(
     Ok(())
 }
 
-/// What an EXIF segment becomes. Of several, some readers take the first, others the last that turns the picture:
-/// the first stays one, even if it says nothing.
-fn turned(
-    source: &mut (impl Read + Seek),
-    payload: Range<u64>,
-    is_first: bool,
-) -> io::Result<Vec<u8>> {
-    let bytes = read_up_to(source, payload, exif::HEAD)?;
-    if bytes.len() < EXIF.len() + exif::MINIMAL {
-        return Ok(Vec::new());
+/// An image's EXIF segments. Of several, some readers take the first, others the last that turns the picture: the
+/// first stays the first, even if it says nothing.
+#[derive(Default)]
+struct Exifs {
+    count: u32,
+    /// The first one, if it says nothing and has room to say so.
+    silent: Option<Range<u64>>,
+}
+
+impl Exifs {
+    fn add(&mut self, bytes: &[u8], payload: Range<u64>, plan: &mut Plan) {
+        self.count += 1;
+        let has_room = bytes.len() >= EXIF.len() + exif::MINIMAL;
+        match exif::reduced(bytes).filter(|_| has_room) {
+            Some(tiff) => plan.write(payload, &[EXIF, &tiff].concat()),
+            None if has_room && self.count == 1 => self.silent = Some(payload),
+            None => plan.zero(payload),
+        }
     }
-    let kept = exif::reduced(&bytes).or(is_first.then(exif::silent));
-    Ok(kept.map(|tiff| [EXIF, &tiff].concat()).unwrap_or_default())
+
+    fn plan(self, plan: &mut Plan) {
+        if let Some(payload) = self.silent {
+            // Some readers pass over one without entries to the second; alone it leaves the word to XMP.
+            let tiff = if self.count > 1 { exif::upright() } else { exif::silent() };
+            plan.write(payload, &[EXIF, &tiff].concat());
+        }
+    }
 }
 
 /// What an XMP segment becomes.

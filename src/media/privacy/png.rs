@@ -40,6 +40,7 @@ pub(super) fn plan(
         let [a, b, c, d, kind @ ..] = read_at::<8>(source, at)?;
         let length = u32::from_be_bytes([a, b, c, d]);
         if length > i32::MAX.unsigned_abs() || !kind.iter().all(u8::is_ascii_alphabetic) {
+            plan.leave();
             break;
         }
         let data = at + 8..(at + 8 + u64::from(length)).min(file.end);
@@ -55,8 +56,11 @@ pub(super) fn plan(
                 _ => None,
             };
             match kept {
-                Some(bytes) => replace(kind, &bytes, data, plan),
-                None => replace(VOID, &[], data, plan),
+                Some(bytes) => {
+                    let is_wrong = !is_right(source, data.start - 4..at)?;
+                    replace(kind, &bytes, data, is_wrong, plan);
+                }
+                None => replace(VOID, &[], data, false, plan),
             }
         }
     }
@@ -79,9 +83,24 @@ fn reduced(source: &mut (impl Read + Seek), data: Range<u64>) -> io::Result<Opti
     Ok(xmp::read(source, &packet)?.map(|packet| [XMP, &packet].concat()))
 }
 
+/// Whether a chunk's CRC, its last four bytes, is right. Some readers pass over chunks where it is not, others don't:
+/// a wrong one stays wrong.
+fn is_right(source: &mut (impl Read + Seek), chunk: Range<u64>) -> io::Result<bool> {
+    let Some(end) = chunk.end.checked_sub(4) else { return Ok(false) };
+    let mut sum = crc32fast::Hasher::new();
+    let mut rest = chunk.start..end;
+    while rest.start < end {
+        let block = read_up_to(source, rest.clone(), exif::HEAD)?;
+        sum.update(&block);
+        rest.start += block.len() as u64;
+    }
+    Ok(sum.finalize().to_be_bytes() == read_at(source, end)?)
+}
+
 /// The chunk with this data is to be of this kind and hold these bytes, then zeros.
-fn replace(kind: [u8; 4], bytes: &[u8], data: Range<u64>, plan: &mut Plan) {
+fn replace(kind: [u8; 4], bytes: &[u8], data: Range<u64>, is_wrong: bool, plan: &mut Plan) {
     let crc = crc(kind, bytes, data.end - data.start - bytes.len() as u64);
+    let crc = if is_wrong { !crc } else { crc };
     plan.write(data.start - 4..data.end, &[&kind, bytes].concat());
     plan.write(data.end..data.end + 4, &crc.to_be_bytes());
 }

@@ -10,12 +10,21 @@ mod xmp;
 
 use std::io::Cursor;
 
-use super::{Patch, is_handled, patches};
+use super::{Cleaning, EmbeddedMetadata, Patch, cleaning, is_handled};
 use crate::media::MediaType;
 
-fn plan(bytes: &[u8], media_type: &str) -> Vec<Patch> {
+fn clean(bytes: &[u8], media_type: &str) -> Cleaning {
     let media_type = MediaType::parse(media_type).unwrap();
-    patches(&mut Cursor::new(bytes), bytes.len() as u64, &media_type).unwrap()
+    cleaning(&mut Cursor::new(bytes), bytes.len() as u64, &media_type).unwrap()
+}
+
+fn plan(bytes: &[u8], media_type: &str) -> Vec<Patch> {
+    clean(bytes, media_type).patches
+}
+
+/// What becomes of the file's metadata.
+fn outcome(bytes: &[u8], media_type: &str) -> EmbeddedMetadata {
+    clean(bytes, media_type).metadata
 }
 
 fn apply(bytes: &[u8], patches: &[Patch]) -> Vec<u8> {
@@ -87,6 +96,34 @@ fn types_with_a_planner_are_handled() {
 #[test]
 fn a_source_that_ends_early_is_an_error() {
     let media_type = MediaType::parse("image/jpeg").unwrap();
-    let error = patches(&mut Cursor::new(b"\xFF\xD8\xFF"), 100, &media_type).unwrap_err();
+    let error = cleaning(&mut Cursor::new(b"\xFF\xD8\xFF"), 100, &media_type).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn what_becomes_of_metadata_is_told() {
+    let comment = b"\xFF\xD8\xFF\xFE\0\x04me\xFF\xD9";
+    assert_eq!(outcome(comment, "image/jpeg"), EmbeddedMetadata::Removed);
+    let cleaned = patched(comment, "image/jpeg");
+    assert_eq!(outcome(&cleaned, "image/jpeg"), EmbeddedMetadata::None);
+    assert_eq!(outcome(comment, "image/gif"), EmbeddedMetadata::Unknown);
+    let broken_chunk = b"\x89PNG\r\n\x1A\n\0\0\0\x01t\0XtsCRCC";
+    assert_eq!(
+        outcome(broken_chunk, "image/png"),
+        EmbeddedMetadata::Kept,
+        "it isn't looked behind"
+    );
+}
+
+#[test]
+fn a_file_that_is_to_stay_as_it_is_keeps_what_it_has() {
+    let omitted = |bytes: &[u8], media_type| {
+        let omitted = clean(bytes, media_type).omitted();
+        assert_eq!(omitted.patches, []);
+        omitted.metadata
+    };
+    let comment = b"\xFF\xD8\xFF\xFE\0\x04me\xFF\xD9";
+    assert_eq!(omitted(comment, "image/jpeg"), EmbeddedMetadata::Kept);
+    assert_eq!(omitted(b"\xFF\xD8\xFF\xD9", "image/jpeg"), EmbeddedMetadata::None);
+    assert_eq!(omitted(comment, "application/pdf"), EmbeddedMetadata::Unknown);
 }

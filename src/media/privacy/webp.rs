@@ -16,6 +16,8 @@ const KEPT: [&[u8; 4]; 5] = [b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ICCP"];
 /// Bits of the first byte of `VP8X` (section 2.7.1).
 const HAS_EXIF: u8 = 0x08;
 const HAS_XMP: u8 = 0x04;
+/// The length of `VP8X`.
+const FEATURES: u64 = 10;
 /// Where a frame's chunks begin in `ANMF`.
 const FRAME: u64 = 16;
 
@@ -39,7 +41,11 @@ pub(super) fn plan(
     while let Some((kind, body)) = chunks.next(source)? {
         image |= matches!(&kind, b"VP8 " | b"VP8L" | b"ANMF");
         match &kind {
-            b"VP8X" => features = Some(body.start..body.end.min(body.start + 1)),
+            b"VP8X" if body.end - body.start != FEATURES => {
+                plan.leave(); // readers don't agree where the next chunk begins
+                return Ok(());
+            }
+            b"VP8X" => features = Some(body.start..body.start + 1),
             b"ANMF" => frame(source, body, plan)?,
             b"EXIF" if turn(source, body.clone(), plan)? => kept |= HAS_EXIF,
             b"XMP " if reduce(source, body.clone(), plan)? => kept |= HAS_XMP,
@@ -47,12 +53,14 @@ pub(super) fn plan(
             _ => forget(body, plan),
         }
     }
-    if let Some(flags) = features.filter(|flags| !flags.is_empty()) {
+    if let Some(flags) = features {
         let [bits] = read_at(source, flags.start)?;
         plan.write(flags, &[bits & (!(HAS_XMP | HAS_EXIF) | kept)]);
     }
     if image {
         plan.zero(end..file.end);
+    } else {
+        plan.leave();
     }
     Ok(())
 }

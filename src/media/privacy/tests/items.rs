@@ -136,6 +136,19 @@ fn items_of_other_files_are_not_ours() {
 }
 
 #[test]
+fn boxes_of_makers_go_and_the_handler_loses_its_name() {
+    let file = |kind: &[u8], body: &[u8], name: &[u8]| {
+        let handler = of(b"hdlr", &[&[0; 8], b"pict".as_slice(), &[0; 12], name].concat());
+        let boxes = [vec![0; 4], handler, of(kind, body), of(b"pitm", b"\0\0\0\0\0\x01")];
+        [FTYP.to_vec(), of(b"meta", &boxes.concat())].concat()
+    };
+    for kind in [b"uuid", b"xml ", b"Exif"] {
+        let before = file(kind, b"secret", b"jane's app\0");
+        assert_eq!(patched(&before, "image/heic"), file(b"free", &[0; 6], &[0; 11]));
+    }
+}
+
+#[test]
 fn bytes_outside_of_media_are_left_alone() {
     for piece in [(0, 100), (9, 4), (1 << 31, 4)] {
         assert_eq!(plan(&file(&[(b"Exif", &[piece])], b"pixels"), "image/heic"), []);

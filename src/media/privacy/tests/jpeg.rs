@@ -44,7 +44,7 @@ fn exif_without_orientation_stays_exif() {
 
 #[test]
 fn the_first_exif_stays_the_first_and_the_last_to_turn_the_last() {
-    becomes(&[exif(&tiff(9)), exif(&tiff(6))], &[silent(), exif(&turned(6))]);
+    becomes(&[exif(&tiff(9)), exif(&tiff(6))], &[exif(&turned(1)), exif(&turned(6))]);
     becomes(&[exif(&tiff(6)), exif(&tiff(9))], &[exif(&turned(6)), segment(0xE1, &[0; 40])]);
     let more = segment(0xE1, b"Exif\0\0what didn't fit into the one before");
     becomes(&[exif(&tiff(6)), more.clone()], &[exif(&turned(6)), segment(0xE1, &[0; 41])]);

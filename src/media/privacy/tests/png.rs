@@ -24,6 +24,16 @@ fn of_exif_the_orientation_stays() {
 }
 
 #[test]
+fn a_wrong_crc_stays_wrong() {
+    let mut before = chunk(b"eXIf", &tiff(6));
+    *before.last_mut().unwrap() ^= 1;
+    let mut after = chunk(b"eXIf", &turned(6));
+    let crc = after.len() - 4..;
+    after[crc].iter_mut().for_each(|byte| *byte = !*byte);
+    becomes(&[before], &[after]);
+}
+
+#[test]
 fn exif_without_orientation_becomes_void() {
     becomes(&[chunk(b"eXIf", &tiff(0))], &[chunk(b"voId", &[0; 34])]);
     becomes(&[chunk(b"eXIf", &tiff(6)[..24])], &[chunk(b"voId", &[0; 24])]);

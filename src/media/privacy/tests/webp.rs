@@ -71,6 +71,12 @@ fn what_lies_behind_the_image_is_emptied() {
 }
 
 #[test]
+fn features_of_another_length_leave_the_rest_in_doubt() {
+    let chunks = [b"WEBP".to_vec(), chunk(b"VP8X", &[0; 2]), vec![0; 8], chunk(b"note", b"me!!")];
+    assert_eq!(plan(&chunk(b"RIFF", &chunks.concat()), "image/webp"), []);
+}
+
+#[test]
 fn a_size_that_leaves_no_image_empties_nothing() {
     let mut wrong = file(0, &[]);
     wrong[4..8].fill(0);
