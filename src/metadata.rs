@@ -9,6 +9,7 @@ pub mod sqlite;
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::Facts;
+use crate::media::privacy::EmbeddedMetadata;
 use crate::part::{Layout, Part, PartIndex};
 use crate::storage::{Patch, Unready};
 use quota::{OverQuota, Quota, Usage};
@@ -153,6 +154,8 @@ pub struct StoredFile {
     pub named: bool,
     /// What its bytes say.
     pub facts: Facts,
+    /// What became of the metadata in its bytes.
+    pub embedded: EmbeddedMetadata,
     /// MD5 of the bytes as they were sent, where a client asked to compare it.
     pub received_md5: Option<[u8; 16]>,
     /// The media this thumbnail or scaled copy belongs to.
@@ -260,6 +263,8 @@ pub struct NewFile {
     pub named: bool,
     /// What its bytes say.
     pub facts: Facts,
+    /// What became of the metadata in its bytes.
+    pub embedded: EmbeddedMetadata,
     /// Bytes.
     pub size: u64,
     /// CRC-32 of the whole.
@@ -304,6 +309,7 @@ impl NewSingle {
             filename: self.file.filename,
             named: self.file.named,
             facts: self.file.facts,
+            embedded: self.file.embedded,
             received_md5: self.file.received_md5,
             parent: self.parent,
             thumbnail: None,

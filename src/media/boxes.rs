@@ -37,7 +37,12 @@ pub struct Boxes {
 impl Boxes {
     /// A walk through `range`, bytes of the file.
     pub fn within(range: Range<u64>) -> Self {
-        Self { rest: range, left: MAX_BOXES, is_cut: false }
+        Self::limited(range, MAX_BOXES)
+    }
+
+    /// A walk that sees no more boxes than this.
+    pub fn limited(range: Range<u64>, boxes: u32) -> Self {
+        Self { rest: range, left: boxes, is_cut: false }
     }
 
     /// The next box; `None` at the end of the range, where no header fits any more or what is there is none,
@@ -68,6 +73,16 @@ impl Boxes {
     /// Whether the box that came last says it is longer than the range.
     pub fn is_cut(&self) -> bool {
         self.is_cut
+    }
+
+    /// What the walk hasn't gone through; once it has ended, what isn't a box.
+    pub fn rest(&self) -> Range<u64> {
+        self.rest.clone()
+    }
+
+    /// Whether the walk ended because it saw enough, and there may be more.
+    pub fn is_spent(&self) -> bool {
+        self.left == 0 && !self.rest.is_empty()
     }
 
     /// The next box of this kind, leaving out others.

@@ -3,11 +3,11 @@
 //! Owns the rule that nothing moves: a plan overwrites in place, and neither size, offsets, pixels, sound,
 //! orientation nor colour profile change. Refuses to know where files lie, and who writes the plan into them.
 //!
-//! Lost are also what some viewers make of metadata: panoramas that turn, gain maps that XMP alone describes, motion
-//! photos that XMP points at, resolution, captions, music tags.
+//! Lost are also what some viewers make of metadata: panoramas that turn, motion photos that XMP points at,
+//! resolution, captions, music tags.
 //!
 //! A plan says what bytes should be, and leaves out what already is so: planning for a file that was patched
-//! gives nothing. Limits hold for hostile files: half a million reads and 256 MiB read, [`MAX_PATCHES`] patches,
+//! gives nothing. What should go and can't is told beside it. Limits hold for hostile files: half a million reads and 256 MiB read, [`MAX_PATCHES`] patches,
 //! [`MAX_BYTES`] of bytes that aren't zero. Where one is reached, the plan is what was found up to there, and may
 //! name bytes that already are so.
 
@@ -18,14 +18,18 @@ use crate::storage::Patch;
 use plan::{Meter, Plan};
 
 mod exif;
+mod gaps;
 mod iso;
 mod items;
 mod jpeg;
+mod movie;
+mod names;
 mod plan;
 mod png;
 mod ranges;
 mod samples;
 mod webp;
+mod xmp;
 
 #[cfg(test)]
 mod tests;
@@ -68,20 +72,68 @@ pub fn is_handled(media_type: &MediaType) -> bool {
     Format::of(media_type).is_some()
 }
 
-/// What to overwrite in a file of `size` bytes: ordered by offset, not overlapping, within the file.
+/// What becomes of the metadata in a file: what it says of where, when, by whom and with what it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmbeddedMetadata {
+    /// It had some, and has none any more.
+    Removed,
+    /// It was looked into, and has none.
+    None,
+    /// It keeps all or some of it, as far as anybody can tell.
+    Kept,
+    /// It wasn't looked into.
+    #[default]
+    Unknown,
+}
+
+impl EmbeddedMetadata {
+    /// The word for it in protocol, section 6.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::None => "none",
+            Self::Kept => "kept",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What to overwrite in a file, and what becomes of its metadata by that.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Cleaning {
+    /// Ordered by offset, not overlapping, within the file.
+    pub patches: Vec<Patch>,
+    /// Once they are applied.
+    pub metadata: EmbeddedMetadata,
+}
+
+impl Cleaning {
+    /// The same for a file that is to stay as it is.
+    #[must_use]
+    pub fn omitted(self) -> Self {
+        let metadata = match self.metadata {
+            EmbeddedMetadata::Removed => EmbeddedMetadata::Kept,
+            other => other,
+        };
+        Self { patches: Vec::new(), metadata }
+    }
+}
+
+/// What to overwrite in a file of `size` bytes.
 ///
-/// Empty where nothing identifying is found or the type isn't handled. A file that is cut, damaged or not of
+/// No patches where nothing identifying is found or the type isn't handled. A file that is cut, damaged or not of
 /// the type it is said to be is no error: the plan is what was found before the break.
 ///
 /// # Errors
 /// `source` can't be read, or ends before `size`.
-pub fn patches<R: Read + Seek>(
+pub fn cleaning<R: Read + Seek>(
     source: &mut R,
     size: u64,
     media_type: &MediaType,
-) -> io::Result<Vec<Patch>> {
+) -> io::Result<Cleaning> {
     let Some(format) = Format::of(media_type) else {
-        return Ok(Vec::new());
+        return Ok(Cleaning::default());
     };
     let mut plan = Plan::within(size);
     let mut metered = Meter::new(source);
@@ -91,6 +143,14 @@ pub fn patches<R: Read + Seek>(
         Format::WebP => webp::plan(&mut metered, 0..size, &mut plan),
         Format::Iso => iso::plan(&mut metered, 0..size, &mut plan),
     };
-    metered.unless_spent(walked)?;
-    plan.finish(&mut Meter::new(source))
+    if metered.unless_spent(walked)?.is_none() {
+        plan.leave();
+    }
+    let (patches, leaves) = plan.finish(&mut Meter::new(source))?;
+    let metadata = match (leaves, patches.is_empty()) {
+        (true, _) => EmbeddedMetadata::Kept,
+        (false, true) => EmbeddedMetadata::None,
+        (false, false) => EmbeddedMetadata::Removed,
+    };
+    Ok(Cleaning { patches, metadata })
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::Uploads;
 use crate::filename::Filename;
 use crate::ids::BlobId;
-use crate::media::{self, Facts, privacy};
+use crate::media::privacy::{self, Cleaning};
+use crate::media::{self, Facts};
 use crate::storage::{Blob, Patch, Written};
 
 /// What a request says of a file, beside its bytes.
@@ -23,8 +24,8 @@ pub(super) struct Label {
 /// What received bytes are.
 pub(super) struct Examined {
     pub(super) facts: Facts,
-    /// What to overwrite,
-    pub(super) patches: Vec<Patch>,
+    /// What to overwrite, and what becomes of metadata by that,
+    pub(super) cleaning: Cleaning,
     /// and the checksum of the whole then.
     pub(super) crc32: u32,
 }
@@ -45,13 +46,12 @@ impl Uploads {
         let work = move || {
             let mut source = blobs.reader(blob)?;
             let facts = facts(&mut source, written.size, &label)?;
-            let patches = if keep_metadata {
-                Vec::new()
-            } else {
-                privacy::patches(&mut source, written.size, &facts.media_type)?
-            };
-            let crc32 = patched_crc32(&mut source, written, &patches)?;
-            Ok(Examined { facts, patches, crc32 })
+            let mut cleaning = privacy::cleaning(&mut source, written.size, &facts.media_type)?;
+            if keep_metadata {
+                cleaning = cleaning.omitted();
+            }
+            let crc32 = patched_crc32(&mut source, written, &cleaning.patches)?;
+            Ok(Examined { facts, cleaning, crc32 })
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
     }

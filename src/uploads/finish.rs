@@ -154,7 +154,7 @@ impl Uploads {
         let name = request.filename.clone().or(filename);
         let label =
             Label { filename: name.clone(), media_type: declared_type, duration_secs: None };
-        let Examined { facts, patches, crc32 } = match self.examine(blob, written, label).await {
+        let Examined { facts, cleaning, crc32 } = match self.examine(blob, written, label).await {
             Err(error) if is_lost(&error) => {
                 return Err(self.restart(request.id, blob, &error).await?);
             }
@@ -165,13 +165,14 @@ impl Uploads {
             named: true,
             drawable: thumbnail::is_drawable(&facts.media_type),
             facts,
+            embedded: cleaning.metadata,
             size,
             crc32,
             received_md5: request.md5,
             received,
         };
         crash::point(Point::DoneExamined);
-        Ok(Finalizing { file, patches })
+        Ok(Finalizing { file, patches: cleaning.patches })
     }
 
     /// Overwrites what is to be overwritten, makes the bytes durable, and then the File.

@@ -91,7 +91,8 @@ impl Uploads {
             media_type: request.declared_type.clone(),
             duration_secs: request.duration_secs,
         };
-        let Examined { facts, patches, crc32 } = self.examine(spool.blob(), written, label).await?;
+        let Examined { facts, cleaning, crc32 } =
+            self.examine(spool.blob(), written, label).await?;
         crash::point(Point::SingleExamined);
         let parent = match (request.role, request.parent) {
             (Role::Thumbnail, _) if !facts.media_type.is_image() => {
@@ -102,7 +103,7 @@ impl Uploads {
         };
         let part = written.at(0);
         // Nothing on record speaks of these bytes yet, so they can be overwritten without further ado.
-        self.blobs.patch(spool.blob(), &patches).await?;
+        self.blobs.patch(spool.blob(), &cleaning.patches).await?;
         crash::point(Point::SinglePatched);
         self.blobs.seal(spool.blob(), &[part]).await?;
         crash::point(Point::SingleSealed);
@@ -123,6 +124,7 @@ impl Uploads {
                 named: false,
                 drawable: thumbnail::is_drawable(&facts.media_type),
                 facts,
+                embedded: cleaning.metadata,
                 size: written.size,
                 crc32,
                 received_md5: request.md5,

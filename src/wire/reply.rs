@@ -60,6 +60,7 @@ impl Replies<'_> {
             "duration": file.facts.duration_secs,
             "width": file.facts.width,
             "height": file.facts.height,
+            "metadata": file.embedded.as_str(),
             "created": file.created_at,
             "url": self.link(file.id, variant),
             "thumbnail": file.thumbnail.map(|id| self.link(id, Variant::Thumbnail)),

@@ -1,20 +1,27 @@
 //! What is done with the bytes of media, judged by the tools that read them.
 
+mod decoders;
 mod delivered;
 mod finalizing;
 pub(crate) mod hostile;
+mod kept;
 mod privacy;
 
 use std::io::Cursor;
 
-use haversack::media::privacy::patches;
+use haversack::media::privacy::{Cleaning, cleaning};
 use haversack::media::sniff;
 use haversack::storage::Patch;
 
+/// What is to be overwritten in a file, and what becomes of its metadata.
+fn clean(bytes: &[u8]) -> Cleaning {
+    let media_type = sniff(bytes, None);
+    cleaning(&mut Cursor::new(bytes), bytes.len() as u64, &media_type).unwrap()
+}
+
 /// What is to be overwritten in a file.
 pub(crate) fn plan(bytes: &[u8]) -> Vec<Patch> {
-    let media_type = sniff(bytes, None);
-    patches(&mut Cursor::new(bytes), bytes.len() as u64, &media_type).unwrap()
+    clean(bytes).patches
 }
 
 /// Fails where a patch lies outside of the file.

@@ -4,6 +4,7 @@
 
 use std::io::Cursor;
 
+use haversack::media::privacy::EmbeddedMetadata;
 use haversack::media::thumbnail::{MAX_SIDE, is_drawable, thumbnail};
 use haversack::media::{MediaType, privacy, sniff};
 
@@ -24,8 +25,9 @@ pub(crate) fn check(input: &[u8]) {
     assert!(["image/jpeg", "image/webp"].contains(&picture.media_type.essence()));
     assert_eq!(sniff(&picture.bytes, None), picture.media_type);
     let size = picture.bytes.len() as u64;
-    let said = privacy::patches(&mut Cursor::new(&picture.bytes), size, &picture.media_type);
-    assert_eq!(said.expect("memory can be read"), [], "metadata in a thumbnail");
+    let cleaning = privacy::cleaning(&mut Cursor::new(&picture.bytes), size, &picture.media_type);
+    let said = cleaning.expect("memory can be read").metadata;
+    assert_eq!(said, EmbeddedMetadata::None, "metadata in a thumbnail");
     let again = image::load_from_memory(&picture.bytes).expect("a picture");
     assert_eq!([again.width(), again.height()], sides);
 }

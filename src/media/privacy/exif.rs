@@ -3,16 +3,21 @@
 //! Owns the reading of `Orientation` in IFD0 (CIPA DC-008, TIFF 6.0 section 2) and the smallest TIFF that holds it.
 //! Refuses to know any other tag.
 
-/// The length of what [`minimal`] writes.
+/// The length of the smallest TIFF that holds an orientation.
 pub(super) const MINIMAL: usize = 26;
 /// As much of a payload as is read for finding the orientation, in bytes.
 pub(super) const HEAD: usize = 64 * 1024;
 
 const ORIENTATION: u16 = 0x0112;
+const BYTE: u16 = 1;
 const SHORT: u16 = 3;
+const LONG: u16 = 4;
 
-/// The orientation, 1 to 8, in a TIFF or in one behind `Exif\0\0`.
-pub(super) fn orientation(payload: &[u8]) -> Option<u8> {
+/// A TIFF that says what this one says of the orientation, and nothing else. `None` where it says nothing.
+///
+/// Byte order, kind and count of numbers stay: some readers ignore an orientation that isn't one SHORT, others don't,
+/// and a picture is to look the same in all of them. The payload may begin with `Exif\0\0`.
+pub(super) fn reduced(payload: &[u8]) -> Option<[u8; MINIMAL]> {
     let tiff = payload.strip_prefix(b"Exif\0\0").unwrap_or(payload);
     let tiff = Tiff { big: tiff.starts_with(b"MM\0*"), bytes: tiff };
     if !tiff.big && !tiff.bytes.starts_with(b"II*\0") {
@@ -23,17 +28,45 @@ pub(super) fn orientation(payload: &[u8]) -> Option<u8> {
     (0..usize::from(tiff.short(ifd)?))
         .map_while(|n| {
             let at = entries.checked_add(n * 12)?;
-            Some((tiff.short(at)?, tiff.short(at + 2)?, tiff.short(at + 8)?))
+            Some((tiff.short(at)?, tiff.short(at + 2)?, tiff.long(at + 4)?, at + 8))
         })
-        .find(|(tag, kind, _)| (*tag, *kind) == (ORIENTATION, SHORT))
-        .and_then(|(_, _, value)| u8::try_from(value).ok())
-        .filter(|value| (1..=8).contains(value))
+        .find(|(tag, ..)| *tag == ORIENTATION)
+        .and_then(|(_, kind, count, at)| Some((kind, count, tiff.number(kind, at)?)))
+        .filter(|(_, _, value)| (1..=8).contains(value))
+        .map(|(kind, count, value)| written(tiff.big, kind, count, value))
 }
 
-/// A TIFF of nothing but an orientation.
-pub(super) fn minimal(orientation: u8) -> [u8; MINIMAL] {
-    let mut tiff = *b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\0\0\0\0\0\0\0";
-    tiff[19] = orientation;
+/// A TIFF that says that the picture is upright as it is.
+pub(super) fn upright() -> [u8; MINIMAL] {
+    written(true, SHORT, 1, 1)
+}
+
+/// A TIFF that says nothing: its directory has no entries. Readers that ask XMP for what EXIF leaves open still do.
+pub(super) fn silent() -> [u8; MINIMAL] {
+    let mut tiff = [0; MINIMAL];
+    tiff[..8].copy_from_slice(b"MM\0*\0\0\0\x08");
+    tiff
+}
+
+fn written(big: bool, kind: u16, count: u32, value: u32) -> [u8; MINIMAL] {
+    let short = |number: u16| if big { number.to_be_bytes() } else { number.to_le_bytes() };
+    let long = |number: u32| if big { number.to_be_bytes() } else { number.to_le_bytes() };
+    let value = match (kind, u16::try_from(value), u8::try_from(value)) {
+        (BYTE, _, Ok(value)) => [value, 0, 0, 0],
+        (SHORT, Ok(value), _) => {
+            let [a, b] = short(value);
+            [a, b, 0, 0]
+        }
+        _ => long(value),
+    };
+    let mut tiff = [0; MINIMAL];
+    tiff[..4].copy_from_slice(if big { b"MM\0*" } else { b"II*\0" });
+    tiff[4..8].copy_from_slice(&long(8)); // where the directory begins
+    tiff[8..10].copy_from_slice(&short(1)); // how many entries it has
+    tiff[10..12].copy_from_slice(&short(ORIENTATION));
+    tiff[12..14].copy_from_slice(&short(kind));
+    tiff[14..18].copy_from_slice(&long(count));
+    tiff[18..22].copy_from_slice(&value);
     tiff
 }
 
@@ -52,37 +85,60 @@ impl Tiff<'_> {
         let bytes = *self.bytes.get(at..)?.first_chunk()?;
         Some(if self.big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
     }
+
+    fn number(&self, kind: u16, at: usize) -> Option<u32> {
+        match kind {
+            BYTE => self.bytes.get(at).copied().map(u32::from),
+            SHORT => self.short(at).map(u32::from),
+            LONG => self.long(at),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{minimal, orientation};
+    use super::{BYTE, LONG, SHORT, reduced, silent, upright, written};
 
     #[test]
-    fn both_byte_orders_are_read() {
+    fn both_byte_orders_are_read_and_stay() {
         let little =
             b"II*\0\x08\0\0\0\x02\0\x0F\x01\x02\0\x04\0\0\0ACME\x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
-        assert_eq!(orientation(little), Some(6));
-        assert_eq!(orientation(&minimal(3)), Some(3));
+        assert_eq!(reduced(little), Some(written(false, SHORT, 1, 6)));
+        assert_eq!(reduced(&written(true, SHORT, 1, 3)), Some(written(true, SHORT, 1, 3)));
+    }
+
+    #[test]
+    fn kind_and_count_of_numbers_stay() {
+        for (big, kind) in [(true, LONG), (false, LONG), (true, BYTE), (false, BYTE)] {
+            for count in [0, 1, 33] {
+                let tiff = written(big, kind, count, 6);
+                assert_eq!(reduced(&[tiff.as_slice(), b"secret"].concat()), Some(tiff));
+            }
+        }
+        assert_eq!(reduced(&written(true, 5, 1, 6)), None, "a fraction");
     }
 
     #[test]
     fn a_tiff_may_come_behind_its_name() {
-        assert_eq!(orientation(&[b"Exif\0\0".as_slice(), &minimal(8)].concat()), Some(8));
+        let tiff = written(true, SHORT, 1, 8);
+        assert_eq!(reduced(&[b"Exif\0\0".as_slice(), &tiff].concat()), Some(tiff));
     }
 
     #[test]
     fn only_orientations_that_exist_count() {
-        assert_eq!(orientation(&minimal(0)), None);
-        assert_eq!(orientation(&minimal(9)), None);
+        assert_eq!(reduced(&written(true, SHORT, 1, 0)), None);
+        assert_eq!(reduced(&written(true, SHORT, 1, 9)), None);
+        assert_eq!(reduced(&silent()), None);
+        assert_eq!(reduced(&upright()), Some(upright()));
     }
 
     #[test]
     fn what_is_cut_or_points_outside_has_none() {
         for end in 0..20 {
-            assert_eq!(orientation(&minimal(6)[..end]), None, "{end}");
+            assert_eq!(reduced(&written(true, SHORT, 1, 6)[..end]), None, "{end}");
         }
-        assert_eq!(orientation(b"MM\0*\xFF\xFF\xFF\xFF\0\x01"), None);
-        assert_eq!(orientation(b"II*\0\xFE\xFF\xFF\xFF\x01\0"), None);
+        assert_eq!(reduced(b"MM\0*\xFF\xFF\xFF\xFF\0\x01"), None);
+        assert_eq!(reduced(b"II*\0\xFE\xFF\xFF\xFF\x01\0"), None);
     }
 }

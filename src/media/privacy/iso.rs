@@ -1,20 +1,22 @@
 //! What to overwrite in files of boxes (ISO 14496-12, `QuickTime` File Format): MP4, MOV, M4A, 3GP, HEIF, AVIF.
 //!
-//! Owns which boxes stay. User data, Apple's keys, XMP, content credentials, maker's boxes and tracks of timed
-//! metadata become `free` boxes of zeros, times of creation and change become 0. In the index and its tracks only
-//! what players need stays; among the file's own boxes only those named here go, as what isn't understood may be
-//! media. With user data go the music tags of M4A, what encoders say of gaps, and chapters; with makers' boxes what
-//! old panoramic clips say of their projection.
-//! Left alone: metadata inside media (encoders' messages, subtitles, time codes, names of handlers and codecs),
-//! inside fragments, and in trailers that aren't boxes.
+//! Owns which of a file's own boxes stay, and what becomes of bytes after the last one. Those that go become `free`
+//! boxes of zeros. What isn't understood stays only where a track or picture that stays has its media in it. The
+//! index is `movie`'s, pictures' items are `items`'. Left alone: metadata inside media (encoders' messages,
+//! subtitles, time codes) and inside fragments.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
-use super::plan::Plan;
+use super::plan::{Plan, first_other};
 use super::ranges::Ranges;
-use super::{items, samples};
+use super::{items, movie};
 use crate::media::boxes::{BoxHeader, Boxes, read_at};
+
+/// No more boxes are looked at side by side.
+const MAX_BOXES: u32 = 400_000;
+/// No more places of samples are remembered: those of days.
+pub(super) const MAX_NEEDED: usize = 1_000_000;
 
 /// Kinds of `uuid` boxes that players need: Protected Interoperable File Format, Smooth Streaming's fragments.
 const KEPT_UUIDS: [u128; 5] = [
@@ -25,15 +27,10 @@ const KEPT_UUIDS: [u128; 5] = [
     0xD480_7EF2_CA39_4695_8E54_26CB_9E46_A79F, // the next fragments' times
 ];
 
-/// The index's boxes that stay; `trak` has its own rules.
-const KEPT_IN_MOVIE: [&[u8; 4]; 13] = [
-    b"mvhd", b"trak", b"mvex", b"iods", b"pssh", b"ainf", b"rmra", b"cmov", b"ctab", b"clip",
-    b"prfl", b"mdat", b"grpl",
-];
-/// A track's boxes that stay.
-const KEPT_IN_TRACK: [&[u8; 4]; 13] = [
-    b"tkhd", b"mdia", b"tref", b"edts", b"tapt", b"clip", b"matt", b"load", b"imap", b"trgr",
-    b"txas", b"strk", b"mdat",
+/// A file's own boxes that stay as they are; those with rules of their own aren't among them.
+const KEPT: [&[u8; 4]; 12] = [
+    b"ftyp", b"styp", b"mdat", b"imda", b"moof", b"mfra", b"sidx", b"ssix", b"pdin", b"wide",
+    b"pssh", b"mpvd",
 ];
 /// Boxes at a file's beginning that tell it from what may lie behind a picture.
 const KNOWN: [&[u8; 4]; 17] = [
@@ -45,6 +42,8 @@ const KNOWN: [&[u8; 4]; 17] = [
 pub(super) struct Media {
     pub(super) base: u64,
     pub(super) data: Vec<Range<u64>>,
+    /// Whether samples may lie in fragments, where none is looked for.
+    pub(super) in_fragments: bool,
 }
 
 /// Plans for the boxes of `file`.
@@ -53,12 +52,12 @@ pub(super) fn plan(
     file: Range<u64>,
     plan: &mut Plan,
 ) -> io::Result<()> {
-    let boxes = children(source, file.clone())?;
-    let inner = each(source, file, &boxes, plan)?;
-    for clip in inner {
+    let row = Row::of_file(source, file.clone())?;
+    each(source, file.start, &row, plan)?;
+    for clip in row.boxes.iter().filter(|header| header.kind == *b"mpvd") {
         // A motion photo's clip; none is looked for in a clip.
-        let boxes = children(source, clip.clone())?;
-        each(source, clip, &boxes, plan)?;
+        let row = Row::of_file(source, clip.body.clone())?;
+        each(source, clip.body.start, &row, plan)?;
     }
     Ok(())
 }
@@ -70,59 +69,110 @@ pub(super) fn plan_embedded(
     range: Range<u64>,
     plan: &mut Plan,
 ) -> io::Result<Option<u64>> {
-    let mut boxes = children(source, range.clone())?;
-    let known = boxes.iter().take_while(|header| KNOWN.contains(&&header.kind)).count();
-    boxes.truncate(known);
-    let Some(end) = boxes.last().map(|header| header.body.end) else {
+    let mut row = Row::read(source, range.clone())?;
+    let known = row.boxes.iter().take_while(|header| KNOWN.contains(&&header.kind)).count();
+    row.boxes.truncate(known);
+    let Some(end) = row.boxes.last().map(|header| header.body.end) else {
         return Ok(None);
     };
-    each(source, range.start..end, &boxes, plan)?;
+    row.rest = end..end;
+    each(source, range.start, &row, plan)?;
     Ok(Some(end))
 }
 
-/// The boxes in a range. All are held: where media lie has to be known before any of them is judged.
+/// The boxes in a range.
 pub(super) fn children(
     source: &mut (impl Read + Seek),
     range: Range<u64>,
 ) -> io::Result<Vec<BoxHeader>> {
-    let mut walk = Boxes::within(range);
-    let mut boxes = Vec::new();
-    while let Some(header) = walk.next(source)? {
-        boxes.push(header);
-    }
-    Ok(boxes)
+    Ok(Row::read(source, range)?.boxes)
 }
 
-/// Plans for a file's own boxes; where in it other files lie.
-fn each(
-    source: &mut (impl Read + Seek),
-    file: Range<u64>,
-    boxes: &[BoxHeader],
-    plan: &mut Plan,
-) -> io::Result<Vec<Range<u64>>> {
-    let of = |kind: &'static [u8; 4]| boxes.iter().filter(move |header| header.kind == *kind);
-    let data = of(b"mdat").map(|header| header.body.clone()).collect();
-    let media = Media { base: file.start, data };
-    let mut tracks = Vec::new();
-    for header in boxes {
+/// Boxes side by side. All are held: where media lie has to be known before any of them is judged.
+struct Row {
+    boxes: Vec<BoxHeader>,
+    /// What after them isn't one.
+    rest: Range<u64>,
+    /// Whether the last one says it is longer than there is room.
+    last_is_cut: bool,
+    /// Whether there are more than were looked at.
+    is_endless: bool,
+}
+
+impl Row {
+    fn read(source: &mut (impl Read + Seek), range: Range<u64>) -> io::Result<Self> {
+        let mut walk = Boxes::limited(range, MAX_BOXES);
+        let mut boxes = Vec::new();
+        while let Some(header) = walk.next(source)? {
+            boxes.push(header);
+        }
+        let (last_is_cut, is_endless) = (walk.is_cut(), walk.is_spent());
+        Ok(Self { boxes, rest: walk.rest(), last_is_cut, is_endless })
+    }
+
+    /// A file's own: a trailer's first bytes may look like a box of unheard-of kind and length.
+    fn of_file(source: &mut (impl Read + Seek), file: Range<u64>) -> io::Result<Self> {
+        let mut row = Self::read(source, file)?;
+        if row.last_is_cut
+            && let Some(trailer) = row.boxes.pop_if(|last| !KNOWN.contains(&&last.kind))
+        {
+            row.rest = trailer.range();
+        }
+        Ok(row)
+    }
+}
+
+/// Plans for a file's own boxes.
+fn each(source: &mut (impl Read + Seek), start: u64, row: &Row, plan: &mut Plan) -> io::Result<()> {
+    let of = |kind: &'static [u8; 4]| row.boxes.iter().filter(move |header| header.kind == *kind);
+    let media = Media {
+        base: start,
+        data: of(b"mdat").map(|header| header.body.clone()).collect(),
+        in_fragments: of(b"moof").next().is_some(),
+    };
+    let (mut tracks, mut needed, mut strange) = (Vec::new(), Vec::new(), Vec::new());
+    for header in &row.boxes {
         match &header.kind {
-            b"moov" => movie(source, &media, header, &mut tracks, plan)?,
+            b"moov" => movie::plan(source, &media, header, &mut tracks, plan)?,
             b"meta" => {
-                if !items::plan(source, &media, header, plan)? {
+                if !items::plan(source, &media, header, &mut needed, plan)? {
                     forget(header, plan);
                 }
             }
-            b"udta" | b"jumb" | b"sefd" | b"thum" | b"pnot" | b"PICT" | b"gps0" | b"gsen"
-            | b"GPS " => forget(header, plan),
-            _ => common(source, header, plan)?,
+            b"udta" | b"jumb" | b"sefd" => forget(header, plan),
+            b"free" | b"skip" | b"uuid" => common(source, header, plan)?,
+            kept if KEPT.contains(&kept) => {}
+            _ => strange.push(header.range()),
         }
     }
-    telemetry(source, &media, &tracks, plan)?; // last: it may be too much for the plan
-    Ok(of(b"mpvd").map(|header| header.body.clone()).collect())
+    if !row.is_endless {
+        strange.push(row.rest.clone());
+    }
+    movie::starts(source, &media, &tracks, &mut needed)?;
+    let is_known = of(b"moov").chain(of(b"meta")).next().is_some() && needed.len() < MAX_NEEDED;
+    let needed = Ranges::new(needed);
+    for range in strange {
+        if first_other(source, range.clone(), &[0])?.is_none() {
+            continue; // padding
+        }
+        if is_known && !needed.touches(&range) {
+            free(range, plan);
+        } else {
+            plan.leave();
+        }
+    }
+    if row.is_endless {
+        plan.leave();
+    }
+    movie::telemetry(source, &media, &tracks, &needed, plan) // last: it may be too much for the plan
 }
 
 /// Boxes that may be anywhere.
-fn common(source: &mut (impl Read + Seek), header: &BoxHeader, plan: &mut Plan) -> io::Result<()> {
+pub(super) fn common(
+    source: &mut (impl Read + Seek),
+    header: &BoxHeader,
+    plan: &mut Plan,
+) -> io::Result<()> {
     match &header.kind {
         b"free" | b"skip" => plan.zero(header.body.clone()), // dashboard cameras keep places there
         b"uuid" if !is_kept_uuid(source, header)? => forget(header, plan),
@@ -149,142 +199,12 @@ pub(super) fn forget(header: &BoxHeader, plan: &mut Plan) {
     }
 }
 
-/// Plans for the index and its tracks, but for those of telemetry; adds all of them to `tracks`.
-fn movie(
-    source: &mut (impl Read + Seek),
-    media: &Media,
-    movie: &BoxHeader,
-    tracks: &mut Vec<Track>,
-    plan: &mut Plan,
-) -> io::Result<()> {
-    for header in children(source, movie.body.clone())? {
-        match &header.kind {
-            b"mvhd" => forget_times(source, &header, plan)?,
-            b"trak" => {
-                let track = Track::read(source, &header)?;
-                if !track.is_telemetry {
-                    track.plan(source, media, plan)?;
-                }
-                tracks.push(track);
-            }
-            other if KEPT_IN_MOVIE.contains(&other) => {}
-            _ => rest(source, media, &header, plan)?,
-        }
+/// These bytes are to be a `free` box of zeros; zeros alone where there is no room for its header.
+fn free(range: Range<u64>, plan: &mut Plan) {
+    let length = range.end - range.start;
+    match u32::try_from(length) {
+        Ok(0..8) => plan.zero(range),
+        Ok(short) => plan.write(range, &[short.to_be_bytes(), *b"free"].concat()),
+        Err(_) => plan.write(range, &[b"\0\0\0\x01free", length.to_be_bytes().as_slice()].concat()),
     }
-    Ok(())
-}
-
-/// Plans for tracks of telemetry and their samples.
-fn telemetry(
-    source: &mut (impl Read + Seek),
-    media: &Media,
-    tracks: &[Track],
-    plan: &mut Plan,
-) -> io::Result<()> {
-    let (going, staying): (Vec<_>, Vec<_>) = tracks.iter().partition(|track| track.is_telemetry);
-    if going.is_empty() {
-        return Ok(());
-    }
-    // A damaged table may point anywhere: samples are overwritten only where media lie, and no other track's.
-    let mut theirs = Vec::new();
-    for track in staying {
-        samples::starts(source, media.base, &track.mdia, &mut theirs)?;
-    }
-    let (data, theirs) = (Ranges::new(media.data.clone()), Ranges::new(theirs));
-    for track in going {
-        let ours = |chunk: &Range<u64>| data.holds(chunk) && !theirs.touches(chunk);
-        samples::zero(source, media.base, &track.mdia, ours, plan)?;
-        forget(&track.header, plan);
-    }
-    Ok(())
-}
-
-/// A box of the index, or of a track, that isn't among those that stay.
-fn rest(
-    source: &mut (impl Read + Seek),
-    media: &Media,
-    header: &BoxHeader,
-    plan: &mut Plan,
-) -> io::Result<()> {
-    match &header.kind {
-        b"uuid" | b"free" | b"skip" => common(source, header, plan)?,
-        b"meta" => {
-            items::plan(source, media, header, plan)?; // what it points at goes too
-            forget(header, plan);
-        }
-        _ => forget(header, plan),
-    }
-    Ok(())
-}
-
-/// A track's boxes.
-struct Track {
-    header: BoxHeader,
-    boxes: Vec<BoxHeader>,
-    /// Those of its `mdia`.
-    mdia: Vec<BoxHeader>,
-    is_telemetry: bool,
-}
-
-impl Track {
-    fn read(source: &mut (impl Read + Seek), header: &BoxHeader) -> io::Result<Self> {
-        let boxes = children(source, header.body.clone())?;
-        let mdia = match boxes.iter().find(|header| header.kind == *b"mdia") {
-            Some(mdia) => children(source, mdia.body.clone())?,
-            None => Vec::new(),
-        };
-        let is_telemetry = match mdia.iter().find(|header| header.kind == *b"hdlr") {
-            Some(handler) => matches!(&handler_of(source, handler)?, b"meta" | b"camm"),
-            None => false,
-        };
-        Ok(Self { header: header.clone(), boxes, mdia, is_telemetry })
-    }
-
-    fn plan(
-        &self,
-        source: &mut (impl Read + Seek),
-        media: &Media,
-        plan: &mut Plan,
-    ) -> io::Result<()> {
-        for header in &self.boxes {
-            match &header.kind {
-                b"tkhd" => forget_times(source, header, plan)?,
-                other if KEPT_IN_TRACK.contains(&other) => {}
-                _ => rest(source, media, header, plan)?,
-            }
-        }
-        for header in &self.mdia {
-            match &header.kind {
-                b"mdhd" => forget_times(source, header, plan)?,
-                b"udta" | b"meta" => forget(header, plan),
-                _ => common(source, header, plan)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What a `hdlr` box says its track or its items are; zeros where it is too short.
-pub(super) fn handler_of(
-    source: &mut (impl Read + Seek),
-    header: &BoxHeader,
-) -> io::Result<[u8; 4]> {
-    let at = header.body.start + 8;
-    if at + 4 > header.body.end { Ok([0; 4]) } else { read_at(source, at) }
-}
-
-/// Times of creation and change come first in `mvhd`, `tkhd` and `mdhd`, of 64 bits in version 1.
-fn forget_times(
-    source: &mut (impl Read + Seek),
-    header: &BoxHeader,
-    plan: &mut Plan,
-) -> io::Result<()> {
-    if header.body.end - header.body.start < 12 {
-        return Ok(());
-    }
-    let [version] = read_at(source, header.body.start)?;
-    let length = if version == 1 { 16 } else { 8 };
-    let times = header.body.start + 4;
-    plan.zero(times..(times + length).min(header.body.end));
-    Ok(())
 }

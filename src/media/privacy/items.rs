@@ -1,40 +1,51 @@
 //! What to overwrite of items (ISO 14496-12 section 8.11, ISO 23008-12): the EXIF and XMP of HEIF and AVIF.
 //!
 //! Owns the way from `iinf` and `iloc` to bytes. Of EXIF the orientation stays, though what turns the picture is a
-//! property of its own (`irot`, `imir`), which stays as well. An item's bytes are overwritten only where media lie,
+//! property of its own (`irot`, `imir`), which stays as well; of XMP what gain maps need. An item's bytes are overwritten only where media lie,
 //! and no other item's: a damaged table may point anywhere.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
-use super::exif;
-use super::iso::{Media, children, handler_of};
+use super::iso::{Media, children, common, forget as forget_box};
+use super::names;
 use super::plan::{Plan, read_up_to};
 use super::ranges::Ranges;
+use super::{exif, xmp};
 use crate::media::boxes::{BoxHeader, read_at};
 
 /// As much of the table of places as is read, in bytes; ten thousands of items fit in.
 const MAX_TABLE: usize = 1024 * 1024;
+/// The length of a TIFF's header, which alone says that it is one.
+const HEADER: usize = 8;
 /// As much of an item's entry as is read: its kind, and a text item's type.
 const MAX_ENTRY: usize = 512;
 
 /// What of an item goes.
-#[derive(Clone, Copy)]
 enum Kind {
     Exif,
     Xmp,
     Other,
 }
 
-/// An XMP packet that says nothing: readers take zeros for a broken one.
-const EMPTY_XMP: &[u8] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>";
+/// An item that goes, and where its entry says how it is compressed. What it becomes isn't.
+struct Doomed {
+    kind: Kind,
+    encoding: Range<u64>,
+}
 
-/// Plans for the items of a `meta` box; whether the box itself is to stay.
+/// The boxes of a `meta` box of pictures that stay.
+const KEPT: [&[u8; 4]; 10] =
+    [b"hdlr", b"pitm", b"iinf", b"iloc", b"iref", b"iprp", b"idat", b"ipro", b"dinf", b"grpl"];
+
+/// Plans for the items of a `meta` box; whether the box itself is to stay. Adds to `needed` where the items lie that
+/// do.
 pub(super) fn plan(
     source: &mut (impl Read + Seek),
     media: &Media,
     meta: &BoxHeader,
+    needed: &mut Vec<Range<u64>>,
     plan: &mut Plan,
 ) -> io::Result<bool> {
     let contents = contents(source, meta)?;
@@ -46,19 +57,35 @@ pub(super) fn plan(
         let table = read_up_to(source, places.body.clone(), MAX_TABLE)?;
         let places = Places { base: media.base, inside: inside.clone() }.read(&table);
         let data = Ranges::new(media.data.iter().cloned().chain(inside).collect());
-        forget(source, &doomed, places, &data, plan)?;
+        let (going, staying) = places.into_iter().partition(|(id, _)| doomed.contains_key(id));
+        let staying: Vec<Place> = staying;
+        let staying: Vec<_> = staying.into_iter().flat_map(|(_, pieces)| pieces).collect();
+        needed.extend(staying.iter().cloned());
+        forget(source, &doomed, going, &Ranges::new(staying), &data, plan)?;
     }
     if let Some(properties) = of(b"iprp") {
         forget_properties(source, properties, plan)?;
     }
-    match of(b"hdlr") {
-        Some(handler) => Ok(handler_of(source, handler)? == *b"pict"),
-        None => Ok(of(b"pitm").is_some()),
+    let mut is_of_pictures = of(b"pitm").is_some();
+    if let Some(handler) = of(b"hdlr") {
+        names::forget_handler(source, handler, plan)?;
+        is_of_pictures |= names::handler_of(source, handler)? == *b"pict";
     }
+    for header in &boxes {
+        match &header.kind {
+            b"uuid" | b"free" | b"skip" => common(source, header, plan)?,
+            kept if KEPT.contains(&kept) => {}
+            _ => forget_box(header, plan),
+        }
+    }
+    Ok(is_of_pictures)
 }
 
 /// What a `meta` box holds: `QuickTime`'s has no version before it.
-fn contents(source: &mut (impl Read + Seek), meta: &BoxHeader) -> io::Result<Range<u64>> {
+pub(super) fn contents(
+    source: &mut (impl Read + Seek),
+    meta: &BoxHeader,
+) -> io::Result<Range<u64>> {
     let Range { start, end } = meta.body;
     if end - start < 8 {
         return Ok(end..end);
@@ -68,7 +95,10 @@ fn contents(source: &mut (impl Read + Seek), meta: &BoxHeader) -> io::Result<Ran
 }
 
 /// The items that go.
-fn doomed(source: &mut (impl Read + Seek), entries: &BoxHeader) -> io::Result<BTreeMap<u64, Kind>> {
+fn doomed(
+    source: &mut (impl Read + Seek),
+    entries: &BoxHeader,
+) -> io::Result<BTreeMap<u64, Doomed>> {
     let mut doomed = BTreeMap::new();
     let Range { start, end } = entries.body;
     if end - start < 8 {
@@ -78,32 +108,34 @@ fn doomed(source: &mut (impl Read + Seek), entries: &BoxHeader) -> io::Result<BT
     let start = start + if version == 0 { 6 } else { 8 };
     for entry in children(source, start..end)? {
         if entry.kind == *b"infe" {
-            let bytes = read_up_to(source, entry.body, MAX_ENTRY)?;
-            doomed.extend(doomed_entry(&bytes));
+            let bytes = read_up_to(source, entry.body.clone(), MAX_ENTRY)?;
+            doomed.extend(doomed_entry(&bytes, &entry.body));
         }
     }
     Ok(doomed)
 }
 
-fn doomed_entry(entry: &[u8]) -> Option<(u64, Kind)> {
-    let mut entry = Cursor(entry);
+fn doomed_entry(bytes: &[u8], body: &Range<u64>) -> Option<(u64, Doomed)> {
+    let mut entry = Cursor(bytes);
     let version = entry.number(1)?;
     entry.number(3)?;
     let id = entry.number(if version >= 3 { 4 } else { 2 })?;
     entry.number(2)?;
     let (kind, rest) = entry.0.split_first_chunk::<4>()?;
+    let doomed = |kind, encoding| Some((id, Doomed { kind, encoding }));
+    let nowhere = body.end..body.end;
     match kind {
-        b"Exif" => Some((id, Kind::Exif)),
-        b"uri " => Some((id, Kind::Other)),
+        b"Exif" => doomed(Kind::Exif, nowhere),
+        b"uri " => doomed(Kind::Other, nowhere),
         b"mime" => {
-            let mut texts = rest.split(|byte| *byte == 0).skip(1); // its name comes first
-            let (media_type, encoding) = (texts.next().unwrap_or_default(), texts.next());
+            let name = rest.iter().position(|byte| *byte == 0).map_or(rest.len(), |end| end + 1);
+            let media_type = rest[name..].split(|byte| *byte == 0).next().unwrap_or_default();
+            let before = bytes.len() - rest.len() + name + media_type.len() + 1;
+            let encoding = (body.start + before as u64).min(body.end)..body.end;
             match media_type {
-                b"application/rdf+xml" if encoding.is_none_or(<[u8]>::is_empty) => {
-                    Some((id, Kind::Xmp))
-                }
+                b"application/rdf+xml" => doomed(Kind::Xmp, encoding),
                 picture if picture.starts_with(b"image/") => None,
-                _ => Some((id, Kind::Other)),
+                _ => doomed(Kind::Other, encoding),
             }
         }
         _ => None,
@@ -192,26 +224,27 @@ fn head(table: &mut Cursor<'_>) -> Option<(u64, [usize; 4], u64)> {
     Some((version, widths, count))
 }
 
-/// Plans for the doomed among the items.
+/// Plans for the items that go.
 fn forget(
     source: &mut (impl Read + Seek),
-    doomed: &BTreeMap<u64, Kind>,
-    places: Vec<Place>,
+    doomed: &BTreeMap<u64, Doomed>,
+    going: Vec<Place>,
+    staying: &Ranges,
     data: &Ranges,
     plan: &mut Plan,
 ) -> io::Result<()> {
-    let (going, staying): (Vec<_>, Vec<_>) =
-        places.into_iter().partition(|(id, _)| doomed.contains_key(id));
-    let staying = Ranges::new(staying.into_iter().flat_map(|(_, pieces)| pieces).collect());
     for (id, pieces) in going {
         if pieces.iter().any(|piece| !data.holds(piece) || staying.touches(piece)) {
+            plan.leave();
             continue;
         }
-        let kept = match doomed.get(&id) {
-            Some(Kind::Exif) => turned(source, &pieces)?,
-            Some(Kind::Xmp) if fits(&pieces, EMPTY_XMP) => EMPTY_XMP.to_vec(),
-            _ => Vec::new(),
+        let Some(Doomed { kind, encoding }) = doomed.get(&id) else { continue };
+        let kept = match kind {
+            Kind::Exif => turned(&read(source, &pieces, exif::HEAD)?),
+            Kind::Xmp => reduced(&read(source, &pieces, xmp::MAX + 1)?),
+            Kind::Other => Vec::new(),
         };
+        plan.zero(encoding.clone());
         let mut rest = kept.as_slice();
         for piece in pieces {
             let length = usize::try_from(piece.end - piece.start).unwrap_or(usize::MAX);
@@ -223,25 +256,41 @@ fn forget(
     Ok(())
 }
 
-fn fits(pieces: &[Range<u64>], bytes: &[u8]) -> bool {
-    let room =
-        pieces.iter().fold(0_u64, |room, piece| room.saturating_add(piece.end - piece.start));
-    room >= bytes.len() as u64
+/// An item's first bytes.
+fn read(
+    source: &mut (impl Read + Seek),
+    pieces: &[Range<u64>],
+    limit: usize,
+) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    for piece in pieces {
+        head.extend(read_up_to(source, piece.clone(), limit - head.len())?);
+    }
+    Ok(head)
 }
 
 /// What an EXIF item becomes: how far its TIFF is away (ISO 23008-12 annex A.2.1), and one of an orientation.
-fn turned(source: &mut (impl Read + Seek), pieces: &[Range<u64>]) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    for piece in pieces {
-        head.extend(read_up_to(source, piece.clone(), exif::HEAD - head.len())?);
-    }
+/// There has to be a TIFF: libavif refuses a picture whose EXIF isn't one. Readers turn pictures by properties of
+/// their own, not by this.
+fn turned(head: &[u8]) -> Vec<u8> {
     let Some((distance, payload)) = head.split_first_chunk::<4>() else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
     let distance = usize::try_from(u32::from_be_bytes(*distance)).unwrap_or(usize::MAX);
-    let fits = payload.len() >= exif::MINIMAL;
-    let kept = payload.get(distance..).and_then(exif::orientation).filter(|_| fits);
-    Ok(kept.map(|kept| [[0; 4].as_slice(), &exif::minimal(kept)].concat()).unwrap_or_default())
+    let tiff = payload.get(distance..).and_then(exif::reduced).unwrap_or_else(exif::upright);
+    let length =
+        if payload.len() < exif::MINIMAL { payload.len().min(HEADER) } else { exif::MINIMAL };
+    [[0; 4].as_slice(), &tiff[..length]].concat()
+}
+
+/// What an XMP item becomes: readers take zeros for a broken one.
+fn reduced(packet: &[u8]) -> Vec<u8> {
+    let is_whole = packet.len() <= xmp::MAX;
+    match xmp::reduced(packet).filter(|_| is_whole) {
+        Some(packet) => packet,
+        None if packet.len() >= xmp::EMPTY.len() => xmp::EMPTY.to_vec(),
+        None => Vec::new(),
+    }
 }
 
 /// Properties that tell times and descriptions (ISO 23008-12 section 6.5) become empty.

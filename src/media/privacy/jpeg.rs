@@ -2,25 +2,27 @@
 //!
 //! Owns which segments stay, and what may lie behind an image. Stay: what decoding and colour need, namely JFIF
 //! without its thumbnail, ICC profiles, Adobe's colour transform, the index of a multi-picture file and ISO
-//! 21496-1 gain maps; and the orientation. Every other `APPn`, and comments, become zeros; a comment becomes an
-//! APP15, as an empty one would still be shown.
+//! 21496-1 gain maps; the orientation, and what XMP says of gain maps. Every other `APPn`, and comments, become
+//! zeros; a comment becomes an APP15, as an empty one would still be shown.
 //!
 //! The whole file is read, scans too: segments may lie between and behind them, and further images behind an end.
 //! Those are treated as the first is; a clip, as phones append it, as an MP4; anything else,
-//! Samsung's trailers with all that they hold among it, becomes zeros. Without XMP, viewers take the first
-//! image alone: a gain map described by XMP only no longer brightens it.
+//! Samsung's trailers with all that they hold among it, becomes zeros.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
 use super::plan::{Plan, first_other, read_up_to};
-use super::{exif, iso};
+use super::{exif, iso, xmp};
 use crate::media::boxes::read_at;
 
 const SOI: [u8; 2] = [0xFF, 0xD8];
 const EOI: [u8; 2] = [0xFF, 0xD9];
 const COM: u8 = 0xFE;
+const APP1: u8 = 0xE1;
 const APP15: u8 = 0xEF;
+const EXIF: &[u8] = b"Exif\0\0";
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const BLOCK: usize = 64 * 1024;
 
 /// Segments that stay, by marker and how they begin.
@@ -60,9 +62,12 @@ fn image(
     plan: &mut Plan,
 ) -> io::Result<Option<u64>> {
     let mut at = range.start + SOI.len() as u64;
+    let mut end = None;
+    let mut exifs = Exifs::default();
     while let Some((marker, kind)) = next_marker(source, at..range.end)? {
         if kind == EOI[1] {
-            return Ok(Some(marker + 1));
+            end = Some(marker + 1);
+            break;
         }
         if range.end - marker < 3 {
             break;
@@ -71,10 +76,11 @@ fn image(
         let length = u64::from(u16::from_be_bytes(read_at(source, marker + 1)?)).max(2);
         at = (marker + 1 + length).min(range.end);
         if kind == COM || (0xE0..=0xEF).contains(&kind) {
-            segment(source, kind, marker, at, plan)?;
+            segment(source, kind, marker, at, &mut exifs, plan)?;
         }
     }
-    Ok(None)
+    exifs.plan(plan);
+    Ok(end)
 }
 
 /// The next marker that a segment follows, or an image's end: where its second byte lies, and that byte.
@@ -104,6 +110,7 @@ fn segment(
     kind: u8,
     marker: u64,
     end: u64,
+    exifs: &mut Exifs,
     plan: &mut Plan,
 ) -> io::Result<()> {
     let payload = marker + 3..end;
@@ -117,21 +124,50 @@ fn segment(
         |list: &[(u8, &[u8])]| list.iter().any(|(k, n)| *k == kind && name.starts_with(n));
     if (kind, name.get(..5)) == (0xE0, Some(b"JFIF\0")) {
         plan.zero(payload.start + 12..payload.end); // the thumbnail: width, height, pixels
-    } else if !is_one_of(&KEPT) {
-        let exif = (kind, name.get(..5)) == (0xE1, Some(b"Exif\0"));
-        let kept = if exif { turned(source, payload.clone())? } else { Vec::new() };
+    } else if kind == APP1 && name.starts_with(EXIF) {
+        exifs.add(&read_up_to(source, payload.clone(), exif::HEAD)?, payload, plan);
+    } else if kind == APP1 && name.starts_with(XMP) {
+        let kept = reduced(source, payload.clone())?;
         plan.write(payload, &kept);
+    } else if !is_one_of(&KEPT) {
+        plan.zero(payload);
     }
     Ok(())
 }
 
-/// What an EXIF segment becomes: empty without an orientation, or where there is no room for one.
-fn turned(source: &mut (impl Read + Seek), payload: Range<u64>) -> io::Result<Vec<u8>> {
-    const NAME: &[u8] = b"Exif\0\0";
-    let bytes = read_up_to(source, payload, exif::HEAD)?;
-    let fits = bytes.len() >= NAME.len() + exif::MINIMAL;
-    let kept = exif::orientation(&bytes).filter(|_| fits).map(exif::minimal);
-    Ok(kept.map(|tiff| [NAME, &tiff].concat()).unwrap_or_default())
+/// An image's EXIF segments. Of several, some readers take the first, others the last that turns the picture: the
+/// first stays the first, even if it says nothing.
+#[derive(Default)]
+struct Exifs {
+    count: u32,
+    /// The first one, if it says nothing and has room to say so.
+    silent: Option<Range<u64>>,
+}
+
+impl Exifs {
+    fn add(&mut self, bytes: &[u8], payload: Range<u64>, plan: &mut Plan) {
+        self.count += 1;
+        let has_room = bytes.len() >= EXIF.len() + exif::MINIMAL;
+        match exif::reduced(bytes).filter(|_| has_room) {
+            Some(tiff) => plan.write(payload, &[EXIF, &tiff].concat()),
+            None if has_room && self.count == 1 => self.silent = Some(payload),
+            None => plan.zero(payload),
+        }
+    }
+
+    fn plan(self, plan: &mut Plan) {
+        if let Some(payload) = self.silent {
+            // Some readers pass over one without entries to the second; alone it leaves the word to XMP.
+            let tiff = if self.count > 1 { exif::upright() } else { exif::silent() };
+            plan.write(payload, &[EXIF, &tiff].concat());
+        }
+    }
+}
+
+/// What an XMP segment becomes.
+fn reduced(source: &mut (impl Read + Seek), payload: Range<u64>) -> io::Result<Vec<u8>> {
+    let kept = xmp::read(source, &(payload.start + XMP.len() as u64..payload.end))?;
+    Ok(kept.map(|packet| [XMP, &packet].concat()).unwrap_or_default())
 }
 
 /// Plans for what lies behind an image; where the next image begins, if there is one.

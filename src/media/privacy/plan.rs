@@ -15,6 +15,7 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 const MAX_READS: u32 = 500_000;
 const MAX_READ: u64 = 256 * 1024 * 1024;
 const BLOCK: usize = 64 * 1024;
+const WINDOW: usize = 512;
 
 /// Patches in the order in which they were found.
 pub(super) struct Plan {
@@ -22,12 +23,18 @@ pub(super) struct Plan {
     found: Vec<Patch>,
     bytes: usize,
     full: bool,
+    leaves: bool,
 }
 
 impl Plan {
     /// A plan for a file of `size` bytes.
     pub(super) fn within(size: u64) -> Self {
-        Self { size, found: Vec::new(), bytes: 0, full: false }
+        Self { size, found: Vec::new(), bytes: 0, full: false, leaves: false }
+    }
+
+    /// Something that should go can't, or wasn't looked into.
+    pub(super) fn leave(&mut self) {
+        self.leaves = true;
     }
 
     /// `range` is to be zeros.
@@ -60,16 +67,17 @@ impl Plan {
         }
     }
 
-    /// The plan in order, without what the file already is.
+    /// The plan in order, without what the file already is; and whether something stays that should go.
     pub(super) fn finish<R: Read + Seek>(
         mut self,
         source: &mut Meter<'_, R>,
-    ) -> io::Result<Vec<Patch>> {
+    ) -> io::Result<(Vec<Patch>, bool)> {
         self.found.sort_by_key(|patch| patch.offset);
         let mut plan = Vec::new();
         let mut end = 0;
         for mut patch in self.found {
             if !trim(&mut patch, end) {
+                self.leaves |= patch.end() > end;
                 continue;
             }
             end = patch.end();
@@ -78,7 +86,7 @@ impl Plan {
                 plan.push(patch);
             }
         }
-        Ok(plan)
+        Ok((plan, self.leaves || self.full))
     }
 }
 
@@ -136,9 +144,13 @@ fn read_at(source: &mut (impl Read + Seek), offset: u64, length: usize) -> io::R
     Ok(bytes)
 }
 
-/// A source that can't be read for ever.
+/// A source that can't be read for ever. Small reads are of a window, as headers lie close to each other.
 pub(super) struct Meter<'a, R> {
     source: &'a mut R,
+    at: u64,
+    window: Vec<u8>,
+    /// Where the window lies.
+    start: u64,
     reads: u32,
     bytes: u64,
     spent: bool,
@@ -146,7 +158,15 @@ pub(super) struct Meter<'a, R> {
 
 impl<'a, R> Meter<'a, R> {
     pub(super) fn new(source: &'a mut R) -> Self {
-        Self { source, reads: MAX_READS, bytes: MAX_READ, spent: false }
+        Self {
+            source,
+            at: 0,
+            window: Vec::new(),
+            start: 0,
+            reads: MAX_READS,
+            bytes: MAX_READ,
+            spent: false,
+        }
     }
 
     /// The result of reading; `None` where it failed because enough was read.
@@ -158,22 +178,52 @@ impl<'a, R> Meter<'a, R> {
     }
 }
 
-impl<R: Read> Read for Meter<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl<R: Read + Seek> Meter<'_, R> {
+    fn read_source(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.reads == 0 || self.bytes == 0 {
             self.spent = true;
             return Err(io::Error::other("enough was read"));
         }
+        self.source.seek(SeekFrom::Start(self.at))?;
         let read = self.source.read(buffer)?;
         self.reads -= 1;
         self.bytes = self.bytes.saturating_sub(read as u64);
         Ok(read)
     }
+
+    /// What of the window lies at and behind the place to read.
+    fn in_window(&self) -> &[u8] {
+        let within =
+            self.at.checked_sub(self.start).and_then(|within| usize::try_from(within).ok());
+        within.and_then(|within| self.window.get(within..)).unwrap_or_default()
+    }
 }
 
-impl<R: Seek> Seek for Meter<'_, R> {
+impl<R: Read + Seek> Read for Meter<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = if buffer.len() >= WINDOW {
+            self.read_source(buffer)?
+        } else {
+            if self.in_window().is_empty() {
+                let mut window = vec![0; WINDOW];
+                let read = self.read_source(&mut window)?;
+                window.truncate(read);
+                (self.window, self.start) = (window, self.at);
+            }
+            self.in_window().read(buffer)?
+        };
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl<R: Read + Seek> Seek for Meter<'_, R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.source.seek(to)
+        self.at = match to {
+            SeekFrom::Start(at) => at,
+            other => self.source.seek(other)?,
+        };
+        Ok(self.at)
     }
 }
 
@@ -184,7 +234,7 @@ mod tests {
     use super::*;
 
     fn finish(plan: Plan, file: &[u8]) -> Vec<Patch> {
-        plan.finish(&mut Meter::new(&mut Cursor::new(file))).unwrap()
+        plan.finish(&mut Meter::new(&mut Cursor::new(file))).unwrap().0
     }
 
     fn patch(offset: u64, bytes: &[u8], zeros: u64) -> Patch {
@@ -242,12 +292,13 @@ mod tests {
 
     #[test]
     fn reading_ends_where_enough_was_read() {
-        let bytes = [0; 8];
+        let bytes = [0; 8 + WINDOW];
         let mut file = Cursor::new(bytes.as_slice());
         let mut source = Meter::new(&mut file);
         source.reads = 1;
         assert!(read_at(&mut source, 0, 4).is_ok());
-        let second = read_at(&mut source, 0, 4);
+        assert!(read_at(&mut source, 4, 4).is_ok(), "in the window");
+        let second = read_at(&mut source, WINDOW as u64, 4);
         assert!(second.is_err());
         assert_eq!(source.unless_spent(second).unwrap(), None);
     }

@@ -1,20 +1,23 @@
 //! What to overwrite in a PNG or APNG (PNG specification, third edition, section 11).
 //!
 //! Owns which chunks stay: critical ones and those that say how pixels look or follow each other. Of `eXIf` the
-//! orientation stays. Any other becomes [`VOID`], a private chunk of zeros that readers pass over, under a right
+//! orientation stays, of XMP what pictures need. Any other becomes [`VOID`], a private chunk of zeros that readers pass over, under a right
 //! CRC. What lies behind `IEND` no reader shows; it becomes zeros: badly cropped screenshots keep what was cut off
 //! there.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
-use super::exif;
 use super::plan::{Plan, read_up_to};
+use super::{exif, xmp};
 use crate::media::boxes::read_at;
 
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1A\n";
 /// The name of chunks that say nothing: ancillary, private, safe to copy (section 5.4).
 const VOID: [u8; 4] = *b"voId";
+
+/// How a text chunk begins that holds XMP: a keyword, not compressed, no language.
+const XMP: &[u8] = b"XML:com.adobe.xmp\0\0\0\0\0";
 
 /// Ancillary chunks that stay: transparency, colour, physical size, animation, and how viewers turn or stretch it.
 const KEPT: [&[u8; 4]; 26] = [
@@ -37,6 +40,7 @@ pub(super) fn plan(
         let [a, b, c, d, kind @ ..] = read_at::<8>(source, at)?;
         let length = u32::from_be_bytes([a, b, c, d]);
         if length > i32::MAX.unsigned_abs() || !kind.iter().all(u8::is_ascii_alphabetic) {
+            plan.leave();
             break;
         }
         let data = at + 8..(at + 8 + u64::from(length)).min(file.end);
@@ -46,10 +50,17 @@ pub(super) fn plan(
             plan.zero(at..file.end);
             break;
         } else if ancillary && !KEPT.contains(&&kind) {
-            let kept = if &kind == b"eXIf" { turned(source, data.clone())? } else { None };
+            let kept = match &kind {
+                b"eXIf" => turned(source, data.clone())?,
+                b"iTXt" => reduced(source, data.clone())?,
+                _ => None,
+            };
             match kept {
-                Some(tiff) => replace(kind, &tiff, data, plan),
-                None => replace(VOID, &[], data, plan),
+                Some(bytes) => {
+                    let is_wrong = !is_right(source, data.start - 4..at)?;
+                    replace(kind, &bytes, data, is_wrong, plan);
+                }
+                None => replace(VOID, &[], data, false, plan),
             }
         }
     }
@@ -57,18 +68,39 @@ pub(super) fn plan(
 }
 
 /// What an `eXIf` chunk becomes, if it holds an orientation and has room for it.
-fn turned(
-    source: &mut (impl Read + Seek),
-    data: Range<u64>,
-) -> io::Result<Option<[u8; exif::MINIMAL]>> {
+fn turned(source: &mut (impl Read + Seek), data: Range<u64>) -> io::Result<Option<Vec<u8>>> {
     let head = read_up_to(source, data, exif::HEAD)?;
     let fits = head.len() >= exif::MINIMAL;
-    Ok(exif::orientation(&head).filter(|_| fits).map(exif::minimal))
+    Ok(exif::reduced(&head).filter(|_| fits).map(Vec::from))
+}
+
+/// What a text chunk becomes, if it holds XMP of which something stays.
+fn reduced(source: &mut (impl Read + Seek), data: Range<u64>) -> io::Result<Option<Vec<u8>>> {
+    let packet = data.start + XMP.len() as u64..data.end;
+    if read_up_to(source, data, XMP.len())? != XMP {
+        return Ok(None);
+    }
+    Ok(xmp::read(source, &packet)?.map(|packet| [XMP, &packet].concat()))
+}
+
+/// Whether a chunk's CRC, its last four bytes, is right. Some readers pass over chunks where it is not, others don't:
+/// a wrong one stays wrong.
+fn is_right(source: &mut (impl Read + Seek), chunk: Range<u64>) -> io::Result<bool> {
+    let Some(end) = chunk.end.checked_sub(4) else { return Ok(false) };
+    let mut sum = crc32fast::Hasher::new();
+    let mut rest = chunk.start..end;
+    while rest.start < end {
+        let block = read_up_to(source, rest.clone(), exif::HEAD)?;
+        sum.update(&block);
+        rest.start += block.len() as u64;
+    }
+    Ok(sum.finalize().to_be_bytes() == read_at(source, end)?)
 }
 
 /// The chunk with this data is to be of this kind and hold these bytes, then zeros.
-fn replace(kind: [u8; 4], bytes: &[u8], data: Range<u64>, plan: &mut Plan) {
+fn replace(kind: [u8; 4], bytes: &[u8], data: Range<u64>, is_wrong: bool, plan: &mut Plan) {
     let crc = crc(kind, bytes, data.end - data.start - bytes.len() as u64);
+    let crc = if is_wrong { !crc } else { crc };
     plan.write(data.start - 4..data.end, &[&kind, bytes].concat());
     plan.write(data.end..data.end + 4, &crc.to_be_bytes());
 }

@@ -11,26 +11,25 @@ use crate::media::boxes::{BoxHeader, read_at};
 
 /// So much of a table is read at a time, in bytes; every width divides it.
 const BLOCK: usize = 16 * 1024 / 24 * 24;
-/// So many chunks' beginnings of other tracks are remembered: those of days.
-const MAX_STARTS: usize = 1_000_000;
 
-/// Zeros for a track's samples, chunk by chunk, where `ours` allows it. `mdia` are the boxes of its `mdia`.
+/// Zeros for a track's samples, chunk by chunk, where `ours` allows it; whether that is everywhere. `mdia` are the
+/// boxes of its `mdia`.
 pub(super) fn zero(
     source: &mut (impl Read + Seek),
     base: u64,
     mdia: &[BoxHeader],
     ours: impl Fn(&Range<u64>) -> bool,
     plan: &mut Plan,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let boxes = tables(source, mdia)?;
-    let (Some(mut sizes), Some(mut offsets)) =
-        (Sizes::open(source, &boxes)?, Table::offsets(source, &boxes)?)
-    else {
-        return Ok(());
+    let Some(mut offsets) = Table::offsets(source, &boxes)? else {
+        return Ok(true);
     };
+    let mut sizes = Sizes::open(source, &boxes)?;
     let mut runs = Runs::open(source, &boxes)?;
-    let mut number = 0;
+    let (mut number, mut all) = (0, true);
     while let Some(offset) = offsets.next(source)? {
+        let Some(sizes) = &mut sizes else { return Ok(false) };
         number += 1;
         let samples = runs.samples_of(source, number)?;
         let length = sizes.sum(source, samples)?;
@@ -38,16 +37,19 @@ pub(super) fn zero(
         let chunk = start..start.saturating_add(length);
         if ours(&chunk) {
             plan.zero(chunk);
+        } else {
+            all &= chunk.is_empty();
         }
     }
-    Ok(())
+    Ok(all)
 }
 
-/// Adds the first byte of each of a track's chunks.
+/// Adds the first byte of each of a track's chunks, up to a limit of all.
 pub(super) fn starts(
     source: &mut (impl Read + Seek),
     base: u64,
     mdia: &[BoxHeader],
+    limit: usize,
     starts: &mut Vec<Range<u64>>,
 ) -> io::Result<()> {
     let boxes = tables(source, mdia)?;
@@ -55,7 +57,7 @@ pub(super) fn starts(
         return Ok(());
     };
     while let Some(offset) = offsets.next(source)? {
-        if starts.len() == MAX_STARTS {
+        if starts.len() >= limit {
             break;
         }
         let start = base.saturating_add(offset);
@@ -135,8 +137,10 @@ enum Sizes {
 
 impl Sizes {
     fn open(source: &mut (impl Read + Seek), boxes: &[BoxHeader]) -> io::Result<Option<Self>> {
-        let Some(stsz) = boxes.iter().find(|header| header.kind == *b"stsz") else {
-            return Ok(None);
+        let of = |kind: &[u8; 4]| boxes.iter().find(|header| header.kind == *kind);
+        let Some(stsz) = of(b"stsz") else {
+            let Some(stz2) = of(b"stz2") else { return Ok(None) };
+            return Self::open_compact(source, stz2);
         };
         if stsz.body.end - stsz.body.start < 12 {
             return Ok(None);
@@ -144,6 +148,19 @@ impl Sizes {
         match u32::from_be_bytes(read_at(source, stsz.body.start + 4)?) {
             0 => Ok(Table::open(source, stsz, 8, 4)?.map(Self::Each)),
             size => Ok(Some(Self::Same(u64::from(size)))),
+        }
+    }
+
+    /// Lengths of 8 or 16 bits; those of 4, which nobody writes, aren't read.
+    fn open_compact(source: &mut (impl Read + Seek), stz2: &BoxHeader) -> io::Result<Option<Self>> {
+        if stz2.body.end - stz2.body.start < 12 {
+            return Ok(None);
+        }
+        match read_at(source, stz2.body.start + 7)? {
+            [bits @ (8 | 16)] => {
+                Ok(Table::open(source, stz2, 8, usize::from(bits / 8))?.map(Self::Each))
+            }
+            _ => Ok(None),
         }
     }
 

@@ -1,14 +1,14 @@
 //! What to overwrite in a `WebP` (RFC 9649).
 //!
-//! Owns which chunks stay: those that pixels, animation and colour need. Of `EXIF` the orientation stays; `XMP ` and
-//! what the format doesn't know become `JUNK`, RIFF's own name for what says nothing, and `VP8X` no longer
-//! announces them. What lies behind the image's RIFF chunk no reader shows; it becomes zeros.
+//! Owns which chunks stay: those that pixels, animation and colour need. Of `EXIF` the orientation stays, of `XMP `
+//! what pictures need; the rest, and what the format doesn't know, become `JUNK`, RIFF's own name for what says
+//! nothing, and `VP8X` no longer announces it. What lies behind the image's RIFF chunk no reader shows; it becomes zeros.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
-use super::exif;
 use super::plan::{Plan, read_up_to};
+use super::{exif, xmp};
 use crate::media::boxes::read_at;
 
 const JUNK: [u8; 4] = *b"JUNK";
@@ -16,6 +16,8 @@ const KEPT: [&[u8; 4]; 5] = [b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ICCP"];
 /// Bits of the first byte of `VP8X` (section 2.7.1).
 const HAS_EXIF: u8 = 0x08;
 const HAS_XMP: u8 = 0x04;
+/// The length of `VP8X`.
+const FEATURES: u64 = 10;
 /// Where a frame's chunks begin in `ANMF`.
 const FRAME: u64 = 16;
 
@@ -35,24 +37,30 @@ pub(super) fn plan(
     let size = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
     let end = (file.start + 8 + size + size % 2).min(file.end);
     let mut chunks = Chunks(file.start + 12..end);
-    let (mut features, mut image, mut exif) = (None, false, false);
+    let (mut features, mut image, mut kept) = (None, false, 0);
     while let Some((kind, body)) = chunks.next(source)? {
         image |= matches!(&kind, b"VP8 " | b"VP8L" | b"ANMF");
         match &kind {
-            b"VP8X" => features = Some(body.start..body.end.min(body.start + 1)),
+            b"VP8X" if body.end - body.start != FEATURES => {
+                plan.leave(); // readers don't agree where the next chunk begins
+                return Ok(());
+            }
+            b"VP8X" => features = Some(body.start..body.start + 1),
             b"ANMF" => frame(source, body, plan)?,
-            b"EXIF" => exif |= turn(source, body, plan)?,
-            kept if KEPT.contains(&kept) => {}
+            b"EXIF" if turn(source, body.clone(), plan)? => kept |= HAS_EXIF,
+            b"XMP " if reduce(source, body.clone(), plan)? => kept |= HAS_XMP,
+            needed if KEPT.contains(&needed) => {}
             _ => forget(body, plan),
         }
     }
-    if let Some(flags) = features.filter(|flags| !flags.is_empty()) {
+    if let Some(flags) = features {
         let [bits] = read_at(source, flags.start)?;
-        let gone = if exif { HAS_XMP } else { HAS_XMP | HAS_EXIF };
-        plan.write(flags, &[bits & !gone]);
+        plan.write(flags, &[bits & (!(HAS_XMP | HAS_EXIF) | kept)]);
     }
     if image {
         plan.zero(end..file.end);
+    } else {
+        plan.leave();
     }
     Ok(())
 }
@@ -91,12 +99,18 @@ fn frame(source: &mut (impl Read + Seek), body: Range<u64>, plan: &mut Plan) -> 
 fn turn(source: &mut (impl Read + Seek), body: Range<u64>, plan: &mut Plan) -> io::Result<bool> {
     let head = read_up_to(source, body.clone(), exif::HEAD)?;
     let fits = head.len() >= exif::MINIMAL;
-    let kept = exif::orientation(&head).filter(|_| fits);
-    match kept {
-        Some(orientation) => plan.write(body, &exif::minimal(orientation)),
-        None => forget(body, plan),
+    let kept = exif::reduced(&head).filter(|_| fits);
+    if let Some(tiff) = kept {
+        plan.write(body, &tiff);
     }
     Ok(kept.is_some())
+}
+
+/// Leaves of XMP what pictures need; whether that is anything.
+fn reduce(source: &mut (impl Read + Seek), body: Range<u64>, plan: &mut Plan) -> io::Result<bool> {
+    let Some(packet) = xmp::read(source, &body)? else { return Ok(false) };
+    plan.write(body, &packet);
+    Ok(true)
 }
 
 fn forget(body: Range<u64>, plan: &mut Plan) {

@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::{self, REPLACED};
+use super::rows::{self, REPLACED, pack_embedded};
 use super::steps::{forget_bytes, insert};
 use crate::ids::{BlobId, UploadId, UserId};
+use crate::media::privacy::EmbeddedMetadata;
 use crate::metadata::{NewPicture, NewUpload, Role, State, StoredFile};
 
 pub(super) fn undrawn(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<UploadId>> {
@@ -146,7 +147,7 @@ fn set_picture(
         .query_row([id], |row| row.get(0))?;
     tx.prepare_cached(
         "UPDATE uploads SET blob = ?2, size = ?3, crc32 = ?4, media_type = ?5, width = ?6, height = ?7,
-                unsynced = ?8, filename = NULL, reserved = 0
+                unsynced = ?8, embedded = ?9, filename = NULL, reserved = 0
          WHERE id = ?1",
     )?
     .execute(params![
@@ -158,6 +159,7 @@ fn set_picture(
         picture.facts.width,
         picture.facts.height,
         !synced,
+        pack_embedded(EmbeddedMetadata::None), // encoded anew
     ])?;
     Ok((before != picture.blob).then_some(before))
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
+use crate::media::privacy::EmbeddedMetadata;
 use crate::media::{Facts, MediaType};
 use crate::metadata::{
     Cursor, Finalizing, Listed, NewFile, Record, Role, State, StoredFile, Summary, Unfinished,
@@ -18,9 +19,13 @@ pub(super) const REMOVED: i64 = 2;
 pub(super) const EXPIRED: i64 = 3;
 pub(super) const REPLACED: i64 = 4;
 
+const REMOVED_METADATA: i64 = 1;
+const NO_METADATA: i64 = 2;
+const KEPT_METADATA: i64 = 3;
+
 /// The columns [`record`] reads.
 const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, total_parts, total_size, \
-     even_size, reserved, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, received, \
+     even_size, reserved, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, embedded, received, \
      received_md5, patches, drawing_tries, suspect, attached, created_at";
 
 pub(super) fn store_id(connection: &Connection) -> rusqlite::Result<BlobId> {
@@ -224,6 +229,7 @@ fn finalizing_file(row: &Row<'_>) -> rusqlite::Result<Option<Finalizing>> {
         filename: filename(row)?.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
         named: row.get("named")?,
         facts,
+        embedded: embedded(row)?,
         size: row.get("size")?,
         crc32: row.get("crc32")?,
         received_md5: row.get("received_md5")?,
@@ -242,6 +248,25 @@ fn facts(row: &Row<'_>) -> rusqlite::Result<Facts> {
     })
 }
 
+/// Files that were finished before it was told have nothing there.
+fn embedded(row: &Row<'_>) -> rusqlite::Result<EmbeddedMetadata> {
+    Ok(match row.get::<_, Option<i64>>("embedded")? {
+        Some(REMOVED_METADATA) => EmbeddedMetadata::Removed,
+        Some(NO_METADATA) => EmbeddedMetadata::None,
+        Some(KEPT_METADATA) => EmbeddedMetadata::Kept,
+        _ => EmbeddedMetadata::Unknown,
+    })
+}
+
+pub(super) fn pack_embedded(embedded: EmbeddedMetadata) -> Option<i64> {
+    match embedded {
+        EmbeddedMetadata::Removed => Some(REMOVED_METADATA),
+        EmbeddedMetadata::None => Some(NO_METADATA),
+        EmbeddedMetadata::Kept => Some(KEPT_METADATA),
+        EmbeddedMetadata::Unknown => None,
+    }
+}
+
 fn stored_file(id: UploadId, user: UserId, row: &Row<'_>) -> rusqlite::Result<StoredFile> {
     let facts = facts(row)?;
     Ok(StoredFile {
@@ -254,6 +279,7 @@ fn stored_file(id: UploadId, user: UserId, row: &Row<'_>) -> rusqlite::Result<St
         filename: filename(row)?.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
         named: row.get("named")?,
         facts,
+        embedded: embedded(row)?,
         received_md5: row.get("received_md5")?,
         parent: row.get("parent")?,
         thumbnail: row.get("thumbnail")?,

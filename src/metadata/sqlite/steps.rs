@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::pictures::{self, Older};
 use super::room;
-use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED, pack, pack_patches};
+use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED, pack, pack_embedded, pack_patches};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::quota::Quota;
@@ -159,7 +159,7 @@ fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<b
         .prepare_cached(
             "UPDATE uploads SET filename = ?2, named = ?3, media_type = ?4, duration_secs = ?5, width = ?6,
                     height = ?7, size = ?8, crc32 = ?9, received = ?10, received_md5 = ?11,
-                    drawing_tries = ?12
+                    drawing_tries = ?12, embedded = ?13
              WHERE id = ?1 AND state = 0",
         )?
         .execute(params![
@@ -175,6 +175,7 @@ fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<b
             pack(&file.received),
             file.received_md5,
             file.drawable.then_some(0),
+            pack_embedded(file.embedded),
         ])?;
     Ok(described > 0)
 }

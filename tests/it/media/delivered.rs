@@ -114,8 +114,31 @@ async fn an_operator_may_keep_it() {
     let uuid = send(&user, PHOTO).await;
     for file in [user.done(&uuid).await.ok(), user.store("photo.jpg", PHOTO).await] {
         assert!(served(&server, &file).await == PHOTO);
+        assert_eq!(file["metadata"], "kept");
         let shown = server.anonymous().get(file["thumbnail"].as_str().unwrap()).await.body;
         assert!(!shown.windows(4).any(|window| window == b"Exif"), "a thumbnail has none anyway");
+    }
+}
+
+#[tokio::test]
+async fn the_file_tells_what_became_of_metadata() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let compressed_index = b"\0\0\0\x14ftypqt  \0\0\x02\0qt  \0\0\0\x12moov\0\0\0\x0Acmovzz";
+    let cleaned = without_metadata(PHOTO);
+    let cases: [(&[u8], &str); 4] = [
+        (PHOTO, "removed"),
+        (&cleaned, "none"),
+        (compressed_index, "kept"),
+        (b"%PDF-1.7\n%\xE2\xE3\xCF\xD3\n1 0 obj\n", "unknown"),
+    ];
+    for (sent, expected) in cases {
+        let uuid = send(&user, sent).await;
+        assert_eq!(user.done(&uuid).await.ok()["metadata"], expected);
+        assert_eq!(user.done(&uuid).await.ok()["metadata"], expected, "a repeated done");
+        assert_eq!(user.file(&uuid).await.ok()["metadata"], expected);
+        let single = user.store("file", sent).await;
+        assert_eq!(single["metadata"], expected);
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use haversack::media::MediaType;
-use haversack::media::privacy::patches;
+use haversack::media::privacy::cleaning;
 use tempfile::TempDir;
 
 use super::{apply, plan};
@@ -114,7 +114,7 @@ fn run(tool: &str, package: &str, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-fn exiftool(arguments: &[&str], path: &Path) -> Vec<u8> {
+pub(super) fn exiftool(arguments: &[&str], path: &Path) -> Vec<u8> {
     let arguments = [arguments, &[path.to_str().unwrap()]].concat();
     run("exiftool", "libimage-exiftool-perl", &arguments)
 }
@@ -312,5 +312,6 @@ fn what_has_no_planner_stays() {
     let fixtures = Fixtures::read();
     let bytes = &fixtures.one("exif.jpg").before;
     let media_type = MediaType::parse("image/gif").unwrap();
-    assert_eq!(patches(&mut Cursor::new(bytes), bytes.len() as u64, &media_type).unwrap(), []);
+    let cleaning = cleaning(&mut Cursor::new(bytes), bytes.len() as u64, &media_type).unwrap();
+    assert_eq!(cleaning.patches, []);
 }

@@ -11,12 +11,13 @@ fn fields(object: &Value) -> Vec<&str> {
     names
 }
 
-const FILE: [&str; 10] = [
+const FILE: [&str; 11] = [
     "created",
     "duration",
     "filename",
     "filesize",
     "height",
+    "metadata",
     "mimetype",
     "thumbnail",
     "url",
@@ -24,7 +25,7 @@ const FILE: [&str; 10] = [
     "width",
 ];
 
-const FINISHED: [&str; 13] = [
+const FINISHED: [&str; 14] = [
     "created",
     "duration",
     "file_url",
@@ -32,6 +33,7 @@ const FINISHED: [&str; 13] = [
     "filename",
     "filesize",
     "height",
+    "metadata",
     "mimetype",
     "success",
     "thumbnail",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::poll;
 use haversack::filename::Filename;
 use haversack::ids::{BlobId, UploadId};
+use haversack::media::privacy::EmbeddedMetadata;
 use haversack::media::{Facts, MediaType};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::sqlite::SqliteStore;
@@ -36,6 +37,7 @@ async fn with_a_file() -> (TempDir, Arc<dyn MetadataStore>, UploadId) {
                 media_type: MediaType::parse("text/plain").unwrap(),
                 ..Facts::default()
             },
+            embedded: EmbeddedMetadata::Unknown,
             size: 3,
             crc32: 1,
             received_md5: None,

@@ -3,6 +3,7 @@
 
 use haversack::filename::Filename;
 use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::media::privacy::EmbeddedMetadata;
 use haversack::media::{Facts, MediaType};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{
@@ -70,6 +71,7 @@ pub(crate) fn file_of(received: Vec<Part>) -> NewFile {
             width: Some(u32::MAX),
             height: Some(1),
         },
+        embedded: EmbeddedMetadata::Kept,
         size: received.iter().map(|part| part.size).sum(),
         crc32: 0xFFFF_FFFF,
         received_md5: Some([7; 16]),

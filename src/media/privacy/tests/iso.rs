@@ -1,6 +1,6 @@
 //! Boxes of MP4 and its kin: which stay, and the samples of telemetry.
 
-use super::{patched, plan};
+use super::{EmbeddedMetadata, outcome, patched, plan};
 
 pub(super) fn of(kind: &[u8], body: &[u8]) -> Vec<u8> {
     let size = u32::try_from(body.len() + 8).unwrap().to_be_bytes();
@@ -64,9 +64,169 @@ fn boxes_that_players_need_stay() {
 }
 
 #[test]
-fn unknown_boxes_of_the_file_may_be_media() {
-    let file = [movie(&[]), of(b"wxyz", b"samples")].concat();
+fn unknown_boxes_of_the_file_go_where_no_media_lie_in_them() {
+    for kind in [b"wxyz", b"udat", b"IDIT", b"GPS ", b"prft"] {
+        becomes(
+            &[movie(&[]), of(kind, b"secret")].concat(),
+            &[movie(&[]), of(b"free", &[0; 6])].concat(),
+        );
+    }
+    let tables = [table(b"stsz", &[4, 1]), table(b"stsc", &[1, 1, 1, 1]), table(b"stco", &[1, 24])];
+    let track = track(b"vide", &tables);
+    let file = [of(b"ftyp", b"isom\0\0\0\0"), of(b"wxyz", b"data"), of(b"moov", &track)].concat();
     becomes(&file, &file);
+    assert_eq!(outcome(&file, "video/mp4"), EmbeddedMetadata::Kept);
+}
+
+#[test]
+fn without_an_index_unknown_boxes_may_be_anything() {
+    let file = [of(b"ftyp", b"isom\0\0\0\0"), of(b"wxyz", b"samples")].concat();
+    becomes(&file, &file);
+    assert_eq!(outcome(&file, "video/mp4"), EmbeddedMetadata::Kept);
+}
+
+#[test]
+fn what_comes_after_the_last_box_becomes_a_free_one() {
+    for trailer in
+        [b"\x0A\x0BPLANTED-serial".as_slice(), b"\0\0\0\x07secret", b"\0\0\0\0secret", b"12345678"]
+    {
+        let after = of(b"free", &vec![0; trailer.len() - 8]);
+        becomes(&[movie(&[]), trailer.to_vec()].concat(), &[movie(&[]), after].concat());
+    }
+    becomes(&[movie(&[]), b"short".to_vec()].concat(), &[movie(&[]), vec![0; 5]].concat());
+    let padded = [movie(&[]), vec![0; 100]].concat();
+    becomes(&padded, &padded);
+    assert_eq!(outcome(&padded, "video/mp4"), EmbeddedMetadata::None);
+}
+
+#[test]
+fn a_medium_that_is_cut_is_no_trailer() {
+    let file = [movie(&[]), b"\0\0\xFF\xFFmdatpictures".to_vec()].concat();
+    becomes(&file, &file);
+}
+
+#[test]
+fn many_boxes_hide_nothing() {
+    let many = of(b"free", b"").repeat(100_001);
+    let file = |kind: &[u8], body: &[u8]| [movie(&[]), many.clone(), of(kind, body)].concat();
+    becomes(&file(b"uuid", b"secret"), &file(b"free", &[0; 6]));
+}
+
+/// A handler's box, and what comes after its maker.
+fn handler(class: &[u8], kind: &[u8], maker: &[u8], name: &[u8]) -> Vec<u8> {
+    of(b"hdlr", &[&[0; 4], class, kind, maker, &[0; 8], name].concat())
+}
+
+#[test]
+fn handlers_get_their_usual_names() {
+    let track = |handler: Vec<u8>| movie(&[of(b"trak", &of(b"mdia", &handler))]);
+    let plain = |kind: &[u8], name: &[u8]| track(handler(&[0; 4], kind, &[0; 4], name));
+    becomes(
+        &plain(b"vide", b"/home/jane.doe/a.h264\0"),
+        &plain(b"vide", b"VideoHandler\0\0\0\0\0\0\0\0\0\0"),
+    );
+    becomes(&plain(b"soun", b"/home/jane/a\0"), &plain(b"soun", b"SoundHandler\0"));
+    becomes(&plain(b"soun", b"jane's mic"), &plain(b"soun", &[0; 10]));
+    let apple = |maker: &[u8], name: &[u8]| track(handler(b"mhlr", b"vide", maker, name));
+    becomes(&apple(b"ACME", b"\x0EJane's cameras"), &apple(&[0; 4], b"\x0CVideoHandler\0\0"));
+    becomes(&apple(b"ACME", b"\x0CJane's phone"), &apple(&[0; 4], b"\x0CVideoHandler"));
+    becomes(&apple(b"ACME", b"\x04Jane"), &apple(&[0; 4], &[0; 5]));
+}
+
+/// A track of pictures whose sample entry has this compressor's name, and these boxes.
+fn pictures(compressor: &[u8; 32], boxes: &[u8]) -> Vec<u8> {
+    let entry = [&[1; 42], compressor.as_slice(), &[1; 4], boxes].concat();
+    track(
+        b"vide",
+        &[of(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 1], of(b"avc1", &entry).as_slice()].concat())],
+    )
+}
+
+#[test]
+fn names_of_compressors_go_but_for_those_that_decoders_ask() {
+    let name = |text: &[u8]| {
+        let mut name = [0; 32];
+        name[0] = u8::try_from(text.len()).unwrap();
+        name[1..=text.len()].copy_from_slice(text);
+        name
+    };
+    becomes(&movie(&[pictures(&name(b"ACME camera 7"), b"")]), &movie(&[pictures(&[0; 32], b"")]));
+    let needed = movie(&[pictures(&name(b"Sorenson H263"), b"")]);
+    becomes(&needed, &needed);
+}
+
+#[test]
+fn a_buyers_name_goes_and_the_key_stays() {
+    let protected = |name: &[u8]| {
+        let scheme = of(b"schi", &[of(b"user", b"\0\0\0\x07"), of(b"name", name)].concat());
+        let boxes = of(b"sinf", &[of(b"frma", b"mp4a"), scheme].concat());
+        let entry = of(b"drms", &[[0; 28].as_slice(), &boxes].concat());
+        movie(&[track(b"soun", &[of(b"stsd", &[&[0; 8], entry.as_slice()].concat())])])
+    };
+    becomes(&protected(b"Jane Doe"), &protected(&[0; 8]));
+    assert_eq!(outcome(&protected(&[0; 8]), "audio/mp4"), EmbeddedMetadata::Kept);
+}
+
+#[test]
+fn paths_of_files_go_where_media_lie_in_this_one() {
+    let film = |flags: u8, path: &[u8]| {
+        let reference = of(b"alis", &[&[0, 0, 0, flags], path].concat());
+        let list = [[0, 0, 0, 0, 0, 0, 0, 1].as_slice(), &reference].concat();
+        let minf = of(b"minf", &of(b"dinf", &of(b"dref", &list)));
+        movie(&[of(b"trak", &of(b"mdia", &minf))])
+    };
+    becomes(&film(1, b"Macintosh HD:jane"), &film(1, &[0; 17]));
+    becomes(&film(0, b"Macintosh HD:jane"), &film(0, b"Macintosh HD:jane"));
+    assert_eq!(outcome(&film(0, b"Macintosh HD:jane"), "video/quicktime"), EmbeddedMetadata::Kept);
+}
+
+/// An entry of Apple's list.
+fn entry(name: &[u8], text: &[u8]) -> Vec<u8> {
+    let parts = [
+        of(b"mean", b"\0\0\0\0com.apple.iTunes"),
+        of(b"name", &[&[0; 4], name].concat()),
+        of(b"data", &[b"\0\0\0\x01\0\0\0\0", text].concat()),
+    ];
+    of(b"----", &parts.concat())
+}
+
+fn user_data(entries: &[&[u8]], more: &[u8]) -> Vec<u8> {
+    let handler = of(b"hdlr", b"\0\0\0\0\0\0\0\0mdirappl\0\0\0\0\0\0\0\0\0");
+    let list = of(b"ilst", &entries.concat());
+    let meta = of(b"meta", &[&[0; 4], handler.as_slice(), &list].concat());
+    movie(&[of(b"udta", &[&meta, more].concat())])
+}
+
+#[test]
+fn of_music_tags_the_gaps_stay() {
+    let gaps = entry(b"iTunSMPB", b" 00000000 00000840 000001CA 0000000000006978");
+    let title = of(b"\xA9nam", b"a song of mine");
+    let rest = of(b"free", &[0; 14]);
+    becomes(&user_data(&[&title, &gaps], b""), &user_data(&[&gaps], &rest));
+    becomes(&user_data(&[&gaps], b"\0\0\0\0"), &user_data(&[&gaps], b"\0\0\0\0"));
+}
+
+#[test]
+fn what_only_calls_itself_gaps_goes() {
+    for other in [entry(b"iTunSMPB", b"by me"), entry(b"iTunNORM", b" 00000840")] {
+        let before = user_data(&[&other], b"");
+        let length = before.len() - 32;
+        becomes(&before, &movie(&[of(b"free", &vec![0; length])]));
+    }
+}
+
+#[test]
+fn a_compressed_index_stays_and_is_told() {
+    let file = movie(&[of(b"cmov", b"compressed")]);
+    becomes(&file, &file);
+    assert_eq!(outcome(&file, "video/quicktime"), EmbeddedMetadata::Kept);
+}
+
+#[test]
+fn telemetry_in_fragments_stays_and_is_told() {
+    let film = [movie(&[track(b"data", &[])]), of(b"moof", b"m"), of(b"mdat", b"GPS")].concat();
+    becomes(&film, &film);
+    assert_eq!(outcome(&film, "video/mp4"), EmbeddedMetadata::Kept);
 }
 
 #[test]
@@ -117,7 +277,7 @@ fn a_telemetry_track_and_its_samples_go() {
         table(b"stsc", &[2, 1, 2, 1, 2, 1, 1]),
         table(b"stco", &[2, 24, 34]),
     ];
-    for handler in [b"meta", b"camm"] {
+    for handler in [b"meta", b"camm", b"data", b"ctbx", b"nrtm", b"psmd"] {
         let track = track(handler, &tables);
         let data = |body: &[u8]| [of(b"ftyp", b"isom\0\0\0\0"), of(b"mdat", body)].concat();
         let file = |body: &[u8], index: &[u8]| [data(body), of(b"moov", index)].concat();
@@ -140,6 +300,28 @@ fn samples_may_be_of_one_size_and_far_away() {
 }
 
 #[test]
+fn tracks_that_are_shown_heard_or_read_stay() {
+    let tables = [table(b"stsz", &[3, 1]), table(b"stsc", &[1, 1, 1, 1]), table(b"stco", &[1, 24])];
+    for handler in [b"vide", b"soun", b"text", b"sbtl", b"subt", b"tmcd", b"hint"] {
+        let track = track(handler, &tables);
+        let file =
+            [of(b"ftyp", b"isom\0\0\0\0"), of(b"mdat", b"one"), of(b"moov", &track)].concat();
+        becomes(&file, &file);
+    }
+}
+
+#[test]
+fn lengths_of_samples_may_be_compact() {
+    let sizes = of(b"stz2", &[0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 2, 3, 2]);
+    let tables = [sizes, table(b"stsc", &[1, 1, 2, 1]), table(b"stco", &[1, 25])];
+    let track = track(b"data", &tables);
+    let file = |body: &[u8], index: &[u8]| {
+        [of(b"ftyp", b"isom\0\0\0\0"), of(b"mdat", body), of(b"moov", index)].concat()
+    };
+    becomes(&file(b"pGGGGGp", &track), &file(b"p\0\0\0\0\0p", &freed(&track)));
+}
+
+#[test]
 fn samples_outside_of_media_are_left_alone() {
     let tables =
         [table(b"stsz", &[4, 2]), table(b"stsc", &[1, 1, 1, 1]), table(b"stco", &[2, 0, 28])];
@@ -147,7 +329,8 @@ fn samples_outside_of_media_are_left_alone() {
     let file = |index: &[u8]| {
         [of(b"ftyp", b"isom\0\0\0\0"), of(b"mdat", b"media"), of(b"moov", index)].concat()
     };
-    becomes(&file(&track), &file(&freed(&track)));
+    becomes(&file(&track), &file(&track));
+    assert_eq!(outcome(&file(&track), "video/mp4"), EmbeddedMetadata::Kept, "not all of them went");
 }
 
 #[test]
@@ -160,7 +343,7 @@ fn samples_of_other_tracks_are_left_alone() {
         [of(b"ftyp", b"isom\0\0\0\0"), of(b"mdat", b"pictures"), of(b"moov", &index.concat())]
             .concat()
     };
-    becomes(&file(&[&ours, &theirs]), &file(&[&freed(&ours), &theirs]));
+    becomes(&file(&[&ours, &theirs]), &file(&[&ours, &theirs]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Items of HEIF and AVIF: from their tables to bytes.
 
 use super::iso::of;
-use super::{patched, plan, tiff, turned};
+use super::{patched, plan, tiff, turned, turning_packet};
 
 const FTYP: &[u8] = b"\0\0\0\x10ftypheic\0\0\0\0";
 /// An XMP packet that says nothing.
@@ -67,8 +67,11 @@ fn exif_may_lie_behind_its_name() {
 }
 
 #[test]
-fn exif_without_orientation_is_emptied() {
-    becomes(&[(b"Exif", &[(0, 38)])], &[vec![0; 4], tiff(0)].concat(), &[0; 38]);
+fn exif_without_orientation_stays_exif() {
+    let before = [vec![0; 4], tiff(0)].concat();
+    becomes(&[(b"Exif", &[(0, 38)])], &before, &[vec![0; 4], turned(1)].concat());
+    let short = &before[..20];
+    becomes(&[(b"Exif", &[(0, 20)])], short, b"\0\0\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0\0\0");
 }
 
 #[test]
@@ -84,7 +87,21 @@ fn xmp_becomes_an_empty_packet() {
     let after = [XMP, &[0; 13]].concat();
     becomes(&[(b"mime\0application/rdf+xml\0", &[(0, 50)])], &before, &after);
     becomes(&[(b"mime\0application/rdf+xml\0", &[(0, 5)])], b"<xmp>", &[0; 5]);
-    becomes(&[(b"mime\0application/rdf+xml\0deflate\0", &[(0, 50)])], &before, &[0; 50]);
+}
+
+#[test]
+fn what_compressed_xmp_becomes_is_not_compressed() {
+    let compressed: [Item; 1] = [(b"mime\0application/rdf+xml\0deflate\0", &[(0, 50)])];
+    let plain: [Item; 1] = [(b"mime\0application/rdf+xml\0\0\0\0\0\0\0\0\0", &[(0, 50)])];
+    let after = [XMP, &[0; 13]].concat();
+    assert_eq!(patched(&file(&compressed, &[7; 50]), "image/heic"), file(&plain, &after));
+}
+
+#[test]
+fn of_xmp_what_pictures_need_stays() {
+    let (before, after) = turning_packet("a:b='secret'");
+    let item: [Item; 1] = [(b"mime\0application/rdf+xml\0", &[(0, before.len())])];
+    becomes(&item, &before, &after);
 }
 
 #[test]
@@ -116,6 +133,19 @@ fn items_of_other_files_are_not_ours() {
     let table = file.windows(4).position(|four| four == b"iloc").unwrap() + 4;
     file[table + 8 + 5] = 1; // behind the item's number and method
     assert_eq!(plan(&file, "image/heic"), []);
+}
+
+#[test]
+fn boxes_of_makers_go_and_the_handler_loses_its_name() {
+    let file = |kind: &[u8], body: &[u8], name: &[u8]| {
+        let handler = of(b"hdlr", &[&[0; 8], b"pict".as_slice(), &[0; 12], name].concat());
+        let boxes = [vec![0; 4], handler, of(kind, body), of(b"pitm", b"\0\0\0\0\0\x01")];
+        [FTYP.to_vec(), of(b"meta", &boxes.concat())].concat()
+    };
+    for kind in [b"uuid", b"xml ", b"Exif"] {
+        let before = file(kind, b"secret", b"jane's app\0");
+        assert_eq!(patched(&before, "image/heic"), file(b"free", &[0; 6], &[0; 11]));
+    }
 }
 
 #[test]

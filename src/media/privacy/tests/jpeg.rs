@@ -1,6 +1,6 @@
 //! JPEG: segments, and what lies behind an image.
 
-use super::{apply, patched, plan, tiff, turned};
+use super::{apply, patched, plan, tiff, turned, turning_packet};
 
 const SCAN: &[u8] = b"\xFF\xDA\0\x02scan\xFF\0data\xFF\xD0more";
 const EOI: &[u8] = b"\xFF\xD9";
@@ -32,9 +32,29 @@ fn of_exif_the_orientation_stays() {
     becomes(&[exif(&tiff(6))], &[exif(&turned(6))]);
 }
 
+/// EXIF that says nothing.
+fn silent() -> Vec<u8> {
+    exif(&[b"MM\0*\0\0\0\x08".as_slice(), &[0; 26]].concat())
+}
+
 #[test]
-fn exif_without_orientation_is_emptied() {
-    becomes(&[exif(&tiff(9))], &[segment(0xE1, &[0; 40])]);
+fn exif_without_orientation_stays_exif() {
+    becomes(&[exif(&tiff(9))], &[silent()]);
+}
+
+#[test]
+fn the_first_exif_stays_the_first_and_the_last_to_turn_the_last() {
+    becomes(&[exif(&tiff(9)), exif(&tiff(6))], &[exif(&turned(1)), exif(&turned(6))]);
+    becomes(&[exif(&tiff(6)), exif(&tiff(9))], &[exif(&turned(6)), segment(0xE1, &[0; 40])]);
+    let more = segment(0xE1, b"Exif\0\0what didn't fit into the one before");
+    becomes(&[exif(&tiff(6)), more.clone()], &[exif(&turned(6)), segment(0xE1, &[0; 41])]);
+}
+
+#[test]
+fn of_xmp_what_pictures_need_stays() {
+    let (before, after) = turning_packet("a:b='secret'");
+    let xmp = |packet: &[u8]| segment(0xE1, &[b"http://ns.adobe.com/xap/1.0/\0", packet].concat());
+    becomes(&[exif(&tiff(0)), xmp(&before)], &[silent(), xmp(&after)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! PNG: chunks and their CRC.
 
-use super::{patched, plan, tiff, turned};
+use super::{patched, plan, tiff, turned, turning_packet};
 
 fn chunk(kind: &[u8], data: &[u8]) -> Vec<u8> {
     let length = u32::try_from(data.len()).unwrap().to_be_bytes();
@@ -24,9 +24,26 @@ fn of_exif_the_orientation_stays() {
 }
 
 #[test]
+fn a_wrong_crc_stays_wrong() {
+    let mut before = chunk(b"eXIf", &tiff(6));
+    *before.last_mut().unwrap() ^= 1;
+    let mut after = chunk(b"eXIf", &turned(6));
+    let crc = after.len() - 4..;
+    after[crc].iter_mut().for_each(|byte| *byte = !*byte);
+    becomes(&[before], &[after]);
+}
+
+#[test]
 fn exif_without_orientation_becomes_void() {
     becomes(&[chunk(b"eXIf", &tiff(0))], &[chunk(b"voId", &[0; 34])]);
     becomes(&[chunk(b"eXIf", &tiff(6)[..24])], &[chunk(b"voId", &[0; 24])]);
+}
+
+#[test]
+fn of_xmp_what_pictures_need_stays() {
+    let (before, after) = turning_packet("a:b='secret'");
+    let text = |packet: &[u8]| [b"XML:com.adobe.xmp\0\0\0\0\0", packet].concat();
+    becomes(&[chunk(b"iTXt", &text(&before))], &[chunk(b"iTXt", &text(&after))]);
 }
 
 #[test]

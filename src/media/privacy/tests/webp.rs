@@ -1,6 +1,6 @@
 //! `WebP`: chunks, and what the first one announces.
 
-use super::{patched, plan, tiff, turned};
+use super::{patched, plan, tiff, turned, turning_packet};
 
 fn chunk(kind: &[u8], data: &[u8]) -> Vec<u8> {
     let length = u32::try_from(data.len()).unwrap().to_le_bytes();
@@ -37,6 +37,12 @@ fn exif_without_orientation_becomes_junk() {
 }
 
 #[test]
+fn of_xmp_what_pictures_need_stays_and_its_flag() {
+    let (before, after) = turning_packet("a:b='secret'");
+    becomes((0x04, &[chunk(b"XMP ", &before)]), (0x04, &[chunk(b"XMP ", &after)]));
+}
+
+#[test]
 fn xmp_and_unknown_chunks_become_junk() {
     let before = [chunk(b"XMP ", b"<x/>!"), chunk(b"C2PA", b"who")];
     let after = [chunk(b"JUNK", &[0; 5]), chunk(b"JUNK", &[0; 3])];
@@ -62,6 +68,12 @@ fn unknown_chunks_of_frames_become_junk() {
 fn what_lies_behind_the_image_is_emptied() {
     let before = [file(0, &[]), b"trailer".to_vec()].concat();
     assert_eq!(patched(&before, "image/webp"), [file(0, &[]), vec![0; 7]].concat());
+}
+
+#[test]
+fn features_of_another_length_leave_the_rest_in_doubt() {
+    let chunks = [b"WEBP".to_vec(), chunk(b"VP8X", &[0; 2]), vec![0; 8], chunk(b"note", b"me!!")];
+    assert_eq!(plan(&chunk(b"RIFF", &chunks.concat()), "image/webp"), []);
 }
 
 #[test]
