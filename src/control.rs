@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::fsck;
 use crate::ids::UserId;
+use crate::telemetry::chain;
 
 /// The longest command.
 const MAX_LINE: u64 = 64 * 1024;
@@ -118,7 +119,7 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
             tracing::info!(?command, "a command from beside the server");
             match perform(app, command).await {
                 Ok(done) => json!({"done": done}),
-                Err(error) => json!({"error": error.to_string()}),
+                Err(error) => json!({"error": chain(error.as_ref())}),
             }
         }
         Err(_) => {
@@ -146,7 +147,7 @@ pub fn carry_out(config: Config, command: Command) -> Result<Value, ConfigError>
             let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
             runtime.block_on(async {
                 let app = App::open(config, Clock::system()).await?;
-                let done = perform(&app, command).await.map_err(|error| error.to_string());
+                let done = perform(&app, command).await.map_err(|error| chain(error.as_ref()));
                 app.uploads.close().await.map_err(|error| failed(&error))?;
                 Ok(done)
             })?

@@ -76,6 +76,8 @@ points! {
     BlobSynced,
     /// A blob's name is synced, too.
     NameSynced,
+    /// Of an erased user's records the uuids are left; the database's files still hold the rest.
+    UserForgotten,
     /// Bytes were not durable: their upload begins again, and they are still there.
     UploadRestarted,
     /// An upload is a File, its sender not yet answered.

@@ -36,8 +36,8 @@ impl From<Error> for Unready {
 pub struct Record {
     /// Its uuid.
     pub id: UploadId,
-    /// Whose it is.
-    pub user: UserId,
+    /// Whose it is; nobody's once it is erased.
+    pub user: Option<UserId>,
     /// How far it has come.
     pub state: State,
 }
@@ -58,6 +58,8 @@ pub enum State {
         /// The media it belongs to.
         parent: UploadId,
     },
+    /// Its owner was erased: only its uuid is known, which is never used again.
+    Erased,
 }
 
 impl State {
@@ -75,7 +77,7 @@ impl State {
         match self {
             Self::Receiving(_) => Standing::Receiving,
             Self::Finished(_) => Standing::Finished,
-            Self::Removed | Self::Replaced { .. } => Standing::Removed,
+            Self::Removed | Self::Replaced { .. } | Self::Erased => Standing::Removed,
             Self::Expired => Standing::Expired,
         }
     }
@@ -556,6 +558,14 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// At most `limit` uploads, Files and thumbnails of this user, oldest first.
     async fn of_user(&self, user: UserId, limit: u32) -> Result<Vec<Record>, Error>;
+
+    /// Forgets everything of what this user once had but the uuids, and gives these. What the user still has
+    /// stays. Durable. Repeating it changes nothing.
+    async fn forget_user(&self, user: UserId) -> Result<Vec<UploadId>, Error>;
+
+    /// Leaves nothing in the store's files of what it has forgotten. Everything waits for it, for as long as it takes
+    /// to write all records anew, and it takes as much room meanwhile. Fails where that can't be ensured.
+    async fn scrub(&self) -> Result<(), Error>;
 
     /// At most `limit` uploads and Files that are suspect, oldest first.
     async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error>;

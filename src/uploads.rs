@@ -154,7 +154,7 @@ impl Uploads {
     pub async fn linked(&self, id: UploadId) -> Result<StoredFile, Refusal> {
         match self.metadata.load(id).await?.map(|record| record.state) {
             Some(State::Finished(file)) => Ok(*file),
-            Some(State::Removed | State::Replaced { .. }) => Err(Refusal::Removed),
+            Some(State::Removed | State::Replaced { .. } | State::Erased) => Err(Refusal::Removed),
             _ => Err(Refusal::NotFound),
         }
     }
@@ -207,8 +207,7 @@ impl Uploads {
             count += expired.len();
             for (id, blobs) in expired {
                 crash::point(Point::UploadExpired);
-                self.entries.get(id).end(Standing::Expired);
-                self.delete_blobs(blobs).await;
+                self.end(id, Standing::Expired, blobs).await;
             }
         }
     }
@@ -237,6 +236,14 @@ impl Uploads {
             tracing::warn!(%error, "attempts at thumbnails could not be given back; they count");
         }
         Ok(self.metadata.close().await?)
+    }
+
+    /// Ends an upload that the records have forgotten, and deletes its bytes once nobody writes any.
+    async fn end(&self, id: UploadId, standing: Standing, blobs: Vec<BlobId>) {
+        let entry = self.entries.get(id);
+        entry.end(standing);
+        entry.writers_left().await;
+        self.delete_blobs(blobs).await;
     }
 
     /// Deletes bytes that the records have already forgotten. What fails here, the sweep finds.
@@ -290,7 +297,12 @@ impl Uploads {
 
 /// The upload as this user's; to anybody else it does not exist.
 fn owned(record: Record, user: UserId) -> Result<Record, Refusal> {
-    if record.user == user { Ok(record) } else { Err(Refusal::NotFound) }
+    if record.user == Some(user) { Ok(record) } else { Err(Refusal::NotFound) }
+}
+
+/// The same, for whoever sends to it: that one learns also that an erased uuid, now nobody's, is used up.
+fn sent_by(record: Record, user: UserId) -> Result<Record, Refusal> {
+    if record.user.is_none() { Err(Refusal::Removed) } else { owned(record, user) }
 }
 
 /// Runs `work` to its end even if the caller is dropped: a client that hangs up must not leave a step

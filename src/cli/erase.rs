@@ -8,6 +8,15 @@ use crate::config::{ConfigError, Settings};
 use crate::control::{self, Command};
 use crate::uploads::Erased;
 
+/// What the report ends with.
+const PROMISE: &str = "\
+Of their records the uuids alone are left, so that none is used again. The database was written anew without the
+rest and its log emptied: no name, user id, size, time or byte of theirs is in a file of the data directory.
+Out of reach are: backups, snapshots and copies; logs of this server and of proxies, which name uuids; caches of
+whoever had a link, which shows nothing any more; and what the disk itself keeps of deleted files (SSDs that remap
+blocks, file systems with a journal or copy-on-write), which only encrypting the disk helps against.
+Bytes of a request that a crash cut off have no owner on record; the server deletes them within hours.";
+
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The user of whom everything is removed
@@ -36,7 +45,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
         writeln!(
             out,
             "user {user_id}: {files} files with {thumbnails} thumbnails and {unfinished} unfinished uploads \
-             removed, {bytes} bytes"
+             removed, {bytes} bytes\n{PROMISE}"
         )
     })
 }

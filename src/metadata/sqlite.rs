@@ -1,6 +1,7 @@
 //! Records in SQLite: one connection that writes, with group commit, and a few that read.
 //!
-//! Write-ahead log; commits that promise to survive power loss raise `synchronous` to FULL for their batch. Which
+//! What is deleted is overwritten (`secure_delete`), and soon gone from the log, too; but of records that moved
+//! within the file traces may stay until [`MetadataStore::scrub`]. Write-ahead log; commits that promise to survive power loss raise `synchronous` to FULL for their batch. Which
 //! ones promise it follows from the durability that the operator chose.
 
 mod commit;
@@ -42,6 +43,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Uploads that expire in one transaction; other writers come in between. They are found many at a time, since that
 /// takes a look at all unfinished ones.
 const EXPIRED_AT_ONCE: usize = 50;
+/// Tombstones of an erased user that go in one transaction; they are found in a look at all records.
+const ERASED_AT_ONCE: usize = 500;
 /// Reading connections at most; they are made when they are needed and kept.
 const READERS: usize = 8;
 
@@ -165,6 +168,7 @@ fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
             .execute_batch(
                 "PRAGMA journal_mode = WAL;
                  PRAGMA synchronous = NORMAL;
+                 PRAGMA secure_delete = ON;
                  PRAGMA wal_autocheckpoint = 0;",
             )
             .map_err(sqlite)?;
@@ -197,7 +201,11 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn begin_upload(&self, new: NewUpload, caps: Caps, now: u64) -> Result<Begun, Error> {
-        self.committer.submit(move |tx| steps::begin_upload(tx, &new, caps, now)).await
+        let begun = self.committer.submit(move |tx| steps::begin_upload(tx, &new, caps, now)).await;
+        if matches!(begun, Ok(Begun::Begun { evicted: Some(_) })) {
+            self.committer.note_forgotten();
+        }
+        begun
     }
 
     async fn reserve(&self, id: UploadId, bytes: u64, quota: Quota) -> Result<Reserved, Error> {
@@ -270,7 +278,10 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error> {
-        self.make_room(move |tx| steps::remove(tx, id, even_attached, now)).await
+        let remove = move |tx: &Connection| steps::remove(tx, id, even_attached, now);
+        let removed = self.make_room(remove).await;
+        self.committer.note_forgotten();
+        removed
     }
 
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
@@ -311,6 +322,7 @@ impl MetadataStore for SqliteStore {
                 Err(_) => break, // those before are forgotten, which the caller must know; the next call fails
             }
         }
+        self.committer.note_forgotten();
         Ok(expired)
     }
 
@@ -333,7 +345,8 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn has_uploads(&self) -> Result<bool, Error> {
-        self.read(|connection| connection.prepare("SELECT 1 FROM uploads")?.exists(())).await
+        let any = "SELECT 1 FROM uploads UNION ALL SELECT 1 FROM erased";
+        self.read(|connection| connection.prepare(any)?.exists(())).await
     }
 
     async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error> {
@@ -361,6 +374,25 @@ impl MetadataStore for SqliteStore {
 
     async fn of_user(&self, user: UserId, limit: u32) -> Result<Vec<Record>, Error> {
         self.read(move |connection| rows::of_user(connection, user, limit)).await
+    }
+
+    async fn forget_user(&self, user: UserId) -> Result<Vec<UploadId>, Error> {
+        let tombstones = self.read(move |connection| rows::tombstones(connection, user)).await?;
+        // Once also where there are none: of their user more may be on record.
+        let mut batches = tombstones.chunks(ERASED_AT_ONCE);
+        let mut next = Some(batches.next().unwrap_or_default());
+        while let Some(some) = next {
+            let some = some.to_vec();
+            let forget = move |tx: &Connection| steps::forget_user(tx, user, &some);
+            self.committer.submit_durable(forget).await?;
+            next = batches.next();
+        }
+        Ok(tombstones)
+    }
+
+    async fn scrub(&self) -> Result<(), Error> {
+        let committer = Arc::clone(&self.committer);
+        tokio::task::spawn_blocking(move || committer.scrub()).await.map_err(failed)?
     }
 
     async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error> {

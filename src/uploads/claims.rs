@@ -135,6 +135,19 @@ impl Entry {
         }
     }
 
+    /// Waits until nobody holds a range any more. Ask after [`Entry::end`], which lets nobody begin to: a writer that
+    /// opens the blob after it was deleted would bring it back.
+    pub(super) async fn writers_left(&self) {
+        loop {
+            let mut released = std::pin::pin!(self.released());
+            released.as_mut().enable();
+            if lock(&self.tracked).claims.iter().all(|claim| claim.range.is_none()) {
+                return;
+            }
+            released.await;
+        }
+    }
+
     /// Counts a part that the store has recorded.
     pub(super) fn insert(&self, new: &NewPart, now: u64) {
         let mut tracked = lock(&self.tracked);

@@ -34,6 +34,8 @@ const WAITING: usize = 100;
 /// Who draws what.
 pub(super) struct Easels {
     free: Semaphore,
+    /// How many there are.
+    count: u32,
     /// What is waiting or drawn, and whether its attempt has begun.
     taken: Mutex<HashMap<UploadId, bool>>,
 }
@@ -43,7 +45,8 @@ impl Default for Easels {
     /// megabytes, so never many.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { free: Semaphore::new((processors / 2).clamp(1, 4)), taken: Mutex::default() }
+        let count = u32::try_from((processors / 2).clamp(1, 4)).unwrap_or(1);
+        Self { free: Semaphore::new(count as usize), count, taken: Mutex::default() }
     }
 }
 
@@ -97,6 +100,11 @@ impl Uploads {
             self.metadata.give_back_drawing(id).await?;
         }
         Ok(())
+    }
+
+    /// Waits until the pictures that are being made now are kept or deleted.
+    pub(super) async fn drawings_end(&self) {
+        let _all = self.easels.free.acquire_many(self.easels.count).await;
     }
 
     async fn draw_alone(&self, id: UploadId) -> Result<(), Refusal> {

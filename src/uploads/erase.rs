@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Refusal, Uploads, detached};
 use crate::crash::{self, Point};
-use crate::ids::{UploadId, UserId};
+use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::{Record, Removed, Role, Standing, State};
 
 /// Records removed in one go.
@@ -45,23 +45,25 @@ impl Uploads {
         owner: Option<UserId>,
     ) -> Result<Erased, Refusal> {
         let record = self.metadata.load(id).await?.ok_or(Refusal::NotFound)?;
-        let user = owner.unwrap_or(record.user);
+        let user = owner.or(record.user).ok_or(Refusal::NotFound)?;
         let record = self.record(id, user).await?;
         let this = Arc::clone(self);
         detached(async move { this.remove_now(record, owner.is_none()).await }).await
     }
 
-    /// Removes all uploads and Files of a user, attached ones too. Repeating it is harmless. What is begun while it
-    /// runs may stay.
+    /// Removes all uploads and Files of a user, attached ones too, and whatever is on record of those that went
+    /// before: of each the uuid alone is left. Nothing else of them is in the stores' files when it answers.
+    /// Repeating it is harmless. What is begun while it runs may stay.
     pub async fn erase(&self, user: UserId) -> Result<Erased, Refusal> {
-        let mut erased = Erased::default();
+        let (mut erased, mut blobs) = (Erased::default(), Vec::new());
         loop {
             let records = self.metadata.of_user(user, BATCH).await?;
             if records.is_empty() {
-                return Ok(erased);
+                break;
             }
             for record in records {
                 crash::point(Point::EraseGoesOn);
+                blobs.extend(blob_of(&record));
                 match self.remove_now(record, true).await {
                     Ok(removed) => erased.add(removed),
                     Err(Refusal::Removed) => {} // with its media, or by somebody else
@@ -69,6 +71,28 @@ impl Uploads {
                 }
             }
         }
+        self.drawings_end().await; // a picture of what went goes when it is made
+        for id in self.metadata.forget_user(user).await? {
+            self.entries.get(id).forget();
+        }
+        crash::point(Point::UserForgotten);
+        self.metadata.scrub().await?;
+        self.check_deleted(&blobs).await?;
+        Ok(erased)
+    }
+
+    /// Fails when bytes are still there that should be deleted; why, the log says.
+    async fn check_deleted(&self, blobs: &[BlobId]) -> Result<(), Refusal> {
+        let mut left = 0;
+        for blob in blobs {
+            left += u32::from(self.blobs.size(*blob).await?.is_some());
+        }
+        if left == 0 {
+            return Ok(());
+        }
+        let message =
+            format!("the bytes of {left} uploads could not be deleted; a sweep tries again");
+        Err(Refusal::Internal(message.into()))
     }
 
     /// Removes Files that were finished longer ago than `ttl` and that no message shows; answers how many.
@@ -110,13 +134,20 @@ impl Uploads {
             Removed::Removed { blobs, thumbnail_bytes } => {
                 crash::point(Point::RecordRemoved);
                 let erased = erased(&record.state, blobs.len(), thumbnail_bytes);
-                self.entries.get(id).end(Standing::Removed);
-                self.delete_blobs(blobs).await;
+                self.end(id, Standing::Removed, blobs).await;
                 Ok(erased)
             }
             Removed::Attached => Err(Refusal::Attached),
             Removed::Nothing => Err(Refusal::Removed),
         }
+    }
+}
+
+fn blob_of(record: &Record) -> Option<BlobId> {
+    match &record.state {
+        State::Receiving(upload) => Some(upload.blob),
+        State::Finished(file) => Some(file.blob),
+        _ => None,
     }
 }
 

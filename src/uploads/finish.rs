@@ -11,7 +11,7 @@ use futures_util::TryStreamExt;
 use md5::{Digest, Md5};
 
 use super::examine::{Examined, Label};
-use super::{Refusal, Uploads, detached, owned};
+use super::{Refusal, Uploads, detached, sent_by};
 use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
@@ -82,7 +82,7 @@ impl Uploads {
         let entry = self.entries.get(request.id);
         let mut known_md5 = entry.finishing.lock().await;
         let record = self.metadata.load(request.id).await?.ok_or(Refusal::NotFound)?;
-        match self.trusted(owned(record, request.user)?).await?.state {
+        match self.trusted(sent_by(record, request.user)?).await?.state {
             State::Receiving(unfinished) => {
                 let blob = unfinished.blob;
                 if let Some(finalizing) = unfinished.finalizing {

@@ -50,7 +50,8 @@ impl Uploads {
                 return Ok(None);
             }
         };
-        if user != request.user {
+        // An erased uuid is nobody's and used up.
+        if user.is_some_and(|user| user != request.user) {
             return Err(Refusal::NotFound);
         }
         match self.gone(id, standing).await {
@@ -115,8 +116,7 @@ impl Uploads {
         crash::point(Point::UploadBegun);
         if let Some((id, blobs)) = evicted {
             crash::point(Point::RoomMade);
-            self.entries.get(id).end(Standing::Expired);
-            self.delete_blobs(blobs).await;
+            self.end(id, Standing::Expired, blobs).await;
         }
         self.loaded(entry).await
     }

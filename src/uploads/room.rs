@@ -118,7 +118,7 @@ impl Uploads {
         let Some(id) = id else {
             return Ok(usage.user_bytes.min(self.limits.max_chunk_size));
         };
-        let record = self.metadata.load(id).await?.filter(|record| record.user == user);
+        let record = self.metadata.load(id).await?.filter(|record| record.user == Some(user));
         Ok(match record.map(|record| record.state) {
             Some(State::Receiving(upload)) => upload.reserved,
             Some(State::Finished(_)) => {

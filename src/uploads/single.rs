@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::examine::{Examined, Label};
 use super::finish::{same_size, whole};
-use super::{Filled, Refusal, Slot, Uploads, detached, owned};
+use super::{Filled, Refusal, Slot, Uploads, detached, sent_by};
 use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
@@ -167,7 +167,7 @@ impl Uploads {
         written: Written,
     ) -> Result<Option<StoredFile>, Refusal> {
         while let Some(record) = self.metadata.load(id).await? {
-            let state = owned(record, request.user)?.state;
+            let state = sent_by(record, request.user)?.state;
             let State::Finished(file) = state else {
                 return Err(self.gone(id, state.standing()).await.unwrap_or(Refusal::FileConflict));
             };
@@ -182,7 +182,7 @@ impl Uploads {
 
     /// The media a thumbnail belongs to; a thumbnail's own uuid stands for its parent.
     async fn parent_of(&self, id: UploadId, user: UserId) -> Result<UploadId, Refusal> {
-        let record = self.metadata.load(id).await?.filter(|record| record.user == user);
+        let record = self.metadata.load(id).await?.filter(|record| record.user == Some(user));
         match record.map(|record| record.state) {
             Some(State::Finished(file)) if file.role == Role::Thumbnail => {
                 file.parent.ok_or(Refusal::NoParent)

@@ -279,6 +279,14 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.of_user(user, limit).await
     }
 
+    async fn forget_user(&self, user: UserId) -> Result<Vec<UploadId>, Error> {
+        self.records.forget_user(user).await
+    }
+
+    async fn scrub(&self) -> Result<(), Error> {
+        self.records.scrub().await
+    }
+
     async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error> {
         self.records.suspects(limit).await
     }

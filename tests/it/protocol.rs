@@ -8,6 +8,7 @@ mod delivery;
 mod done;
 mod early;
 mod endpoints;
+mod erased;
 mod errors;
 mod fields;
 mod files;

@@ -5,6 +5,7 @@ mod dropped;
 mod listing;
 mod modelled;
 mod records;
+mod removed;
 mod sealing;
 mod senders;
 mod settings;

@@ -29,6 +29,9 @@ const CHECKPOINT_BYTES: u64 = 4 << 20;
 /// From this length on the writers wait for it, so that the log begins anew.
 const RESTART_BYTES: u64 = 64 << 20;
 
+/// So long the writers wait for readers when the log is emptied in passing.
+const READER_PATIENCE: Duration = Duration::from_millis(50);
+
 pub(super) struct Committer {
     pending: Mutex<Vec<Box<dyn Step>>>,
     writer: Mutex<Writer>,
@@ -36,6 +39,8 @@ pub(super) struct Committer {
     /// Whether a sync of the log has failed, or may have in an earlier process: then what can be read of it
     /// need not be on the disk, and no later sync would say so ([`Committer::trust_log`]).
     log_doubted: AtomicBool,
+    /// Whether the log may hold what the records have forgotten.
+    forgotten: AtomicBool,
     /// Dropping the sender stops the checkpoint thread.
     checkpoints: Mutex<Option<mpsc::Sender<()>>>,
 }
@@ -143,6 +148,7 @@ impl Committer {
             writer: Mutex::new(Writer { connection: writer, full: false }), // as it was opened
             log: log_path(path),
             log_doubted: AtomicBool::new(true),
+            forgotten: AtomicBool::new(true), // an earlier process may have died before it had emptied it
             checkpoints: Mutex::default(),
         })
     }
@@ -235,20 +241,53 @@ impl Committer {
         }
     }
 
+    /// Says that the records have forgotten something: the log, which still holds it, is emptied soon.
+    pub(super) fn note_forgotten(&self) {
+        self.forgotten.store(true, Ordering::SeqCst);
+    }
+
     fn checkpoint(&self, beside: &Connection) -> Result<(), CommitFailure> {
         // A log that is not on the disk must not be older there than the database.
-        if length(&self.log) < CHECKPOINT_BYTES || self.log_doubted.load(Ordering::SeqCst) {
+        if self.log_doubted.load(Ordering::SeqCst) {
             return Ok(());
         }
+        let forgotten = self.forgotten.swap(false, Ordering::SeqCst) && length(&self.log) > 0;
+        if length(&self.log) < CHECKPOINT_BYTES && !forgotten {
+            return Ok(());
+        }
+        let emptied = self.checkpoint_now(beside, forgotten);
+        if forgotten && !matches!(emptied, Ok(true)) {
+            self.note_forgotten();
+        }
+        emptied.map(drop)
+    }
+
+    /// Copies the log into the database, and empties it where that is asked for or due; whether it did.
+    fn checkpoint_now(&self, beside: &Connection, empty: bool) -> Result<bool, CommitFailure> {
         crash::point(Point::CheckpointUnbegun);
         self.noting_failure(pragma(beside, "wal_checkpoint(PASSIVE)"))?;
         crash::point(Point::CheckpointMade);
-        if length(&self.log) < RESTART_BYTES {
+        if length(&self.log) < RESTART_BYTES && !empty {
+            return Ok(false);
+        }
+        let emptied = truncate_log(&lock(&self.writer).connection, READER_PATIENCE);
+        self.lead_and_wait();
+        self.noting_failure(emptied)
+    }
+
+    /// Rewrites the database without what was deleted from it, and empties the log. Deleting overwrites; but
+    /// SQLite leaves copies of records where it moves them from page to page.
+    pub(super) fn scrub(&self) -> Result<(), Error> {
+        let emptied = {
+            let mut writer = lock(&self.writer);
+            self.trust_log(&mut writer)
+                .and_then(|()| self.noting_failure(writer.rewrite(&self.log)))
+        };
+        self.lead_and_wait();
+        if emptied? {
             return Ok(());
         }
-        let result = self.noting_failure(truncate_log(&lock(&self.writer).connection));
-        self.lead_and_wait();
-        result
+        Err(Error::Failed("another process reads the database, so its log can't be emptied".into()))
     }
 
     /// Commits what is pending, copies the log into the database and syncs it.
@@ -258,9 +297,10 @@ impl Committer {
         let result = {
             let mut writer = lock(&self.writer);
             self.trust_log(&mut writer).and_then(|()| {
-                let truncated =
-                    writer.promise(true).and_then(|()| truncate_log(&writer.connection));
-                self.noting_failure(truncated)
+                let truncated = writer
+                    .promise(true)
+                    .and_then(|()| truncate_log(&writer.connection, READER_PATIENCE));
+                self.noting_failure(truncated).map(drop)
             })
         };
         crash::point(Point::LogEmptied);
@@ -286,7 +326,7 @@ impl Committer {
         }
     }
 
-    fn noting_failure(&self, result: rusqlite::Result<()>) -> Result<(), CommitFailure> {
+    fn noting_failure<T>(&self, result: rusqlite::Result<T>) -> Result<T, CommitFailure> {
         let failure = result.map_err(CommitFailure::from);
         if let Err(CommitFailure::Failed(_)) = &failure {
             self.log_doubted.store(true, Ordering::SeqCst);
@@ -371,17 +411,34 @@ impl Writer {
         Ok("COMMIT")
     }
 
+    /// Writes the whole database anew, and empties the log; `false` when a reader still needs that. The new one is
+    /// first written to a file without a name beside it: it may be too large for the memory.
+    fn rewrite(&mut self, log: &Path) -> rusqlite::Result<bool> {
+        if !self.connection.is_autocommit() {
+            self.run("ROLLBACK")?; // what a panic left
+        }
+        self.promise(true)?;
+        let folder = log.parent().unwrap_or(Path::new(".")).to_string_lossy();
+        self.connection.pragma_update(None, "temp_store_directory", folder)?;
+        self.connection.pragma_update(None, "temp_store", "FILE")?;
+        let rewritten = self.connection.execute_batch("VACUUM");
+        self.connection.pragma_update(None, "temp_store", "MEMORY")?;
+        rewritten.and_then(|()| truncate_log(&self.connection, BUSY_TIMEOUT))
+    }
+
     fn run(&self, sql: &str) -> rusqlite::Result<()> {
         self.connection.prepare_cached(sql)?.execute(()).map(drop)
     }
 }
 
-/// Empties the log unless a reader still needs it: the writers must not wait for readers.
-fn truncate_log(writer: &Connection) -> rusqlite::Result<()> {
-    writer.busy_timeout(Duration::from_millis(50))?;
-    let result = pragma(writer, "wal_checkpoint(TRUNCATE)");
+/// Empties the log; `false` when a reader still needs it after so long.
+fn truncate_log(writer: &Connection, patience: Duration) -> rusqlite::Result<bool> {
+    writer.busy_timeout(patience)?;
+    let busy = writer
+        .prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)")?
+        .query_row((), |row| row.get::<_, bool>(0));
     writer.busy_timeout(BUSY_TIMEOUT)?;
-    result
+    busy.map(|busy| !busy)
 }
 
 fn pragma(connection: &Connection, text: &str) -> rusqlite::Result<()> {

@@ -34,8 +34,32 @@ pub(super) fn store_id(connection: &Connection) -> rusqlite::Result<BlobId> {
 
 pub(super) fn load(connection: &Connection, id: UploadId) -> rusqlite::Result<Option<Record>> {
     let sql = format!("SELECT {COLUMNS} FROM uploads WHERE id = ?");
-    let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_row([id], |row| record(connection, row)).optional()
+    let found = connection
+        .prepare_cached(&sql)?
+        .query_row([id], |row| record(connection, row))
+        .optional()?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    let erased = connection.prepare_cached("SELECT 1 FROM erased WHERE id = ?")?.exists([id])?;
+    Ok(erased.then_some(Record { id, user: None, state: State::Erased }))
+}
+
+/// Whether this uuid was ever used, which it is once.
+pub(super) fn is_used(connection: &Connection, id: UploadId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM uploads WHERE id = ?1 UNION ALL SELECT 1 FROM erased WHERE id = ?1",
+        )?
+        .exists([id])
+}
+
+/// What a user once had: tombstones of every kind.
+pub(super) fn tombstones(connection: &Connection, user: UserId) -> rusqlite::Result<Vec<UploadId>> {
+    connection
+        .prepare_cached("SELECT id FROM uploads WHERE user_id = ? AND state NOT IN (0, 1)")?
+        .query_map([user.0], |row| row.get(0))?
+        .collect()
 }
 
 pub(super) fn finalizing(connection: &Connection) -> rusqlite::Result<Vec<Record>> {
@@ -191,7 +215,7 @@ fn record(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Record> {
         REPLACED => State::Replaced { parent: row.get("parent")? },
         _ => State::Removed,
     };
-    Ok(Record { id, user, state })
+    Ok(Record { id, user: Some(user), state })
 }
 
 fn unfinished(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Unfinished> {

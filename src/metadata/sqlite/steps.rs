@@ -4,9 +4,13 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::pictures::{self, Older};
 use super::room;
+<<<<<<< HEAD
 use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED, pack, pack_embedded, pack_patches};
+=======
+use super::rows::{self, EXPIRED, FINISHED, RECEIVING, REMOVED, pack, pack_patches};
+>>>>>>> records
 use crate::filename::Filename;
-use crate::ids::{BlobId, UploadId};
+use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::quota::Quota;
 use crate::metadata::{
     Begun, Caps, Finalizing, Forgotten, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded,
@@ -20,7 +24,7 @@ pub(super) fn begin_upload(
     caps: Caps,
     now: u64,
 ) -> rusqlite::Result<Begun> {
-    if tx.prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?.exists([new.id])? {
+    if rows::is_used(tx, new.id)? {
         return Ok(Begun::Exists);
     }
     if let Err(over) = caps.quota.check(room::usage(tx, new.user)?, new.reserved, 1) {
@@ -187,7 +191,7 @@ pub(super) fn store_single(
     synced: bool,
     now: u64,
 ) -> rusqlite::Result<Stored> {
-    if tx.prepare_cached("SELECT 1 FROM uploads WHERE id = ?")?.exists([new.id])? {
+    if rows::is_used(tx, new.id)? {
         return Ok(Stored::Exists);
     }
     let mut older = Vec::new();
@@ -317,6 +321,28 @@ pub(super) fn restart_upload(
         .execute(params![id, blob])?;
     }
     Ok(before)
+}
+
+pub(super) fn forget_user(
+    tx: &Connection,
+    user: UserId,
+    tombstones: &[UploadId],
+) -> rusqlite::Result<()> {
+    // An expired one may have begun anew since it was found.
+    let mut keep = tx.prepare_cached(
+        "INSERT OR IGNORE INTO erased (id)
+         SELECT id FROM uploads WHERE id = ? AND user_id = ? AND state NOT IN (0, 1)",
+    )?;
+    let mut forget = tx.prepare_cached(
+        "DELETE FROM uploads WHERE id = ? AND user_id = ? AND state NOT IN (0, 1)",
+    )?;
+    for id in tombstones {
+        keep.execute(params![id, user.0])?;
+        forget.execute(params![id, user.0])?;
+    }
+    tx.prepare_cached("DELETE FROM usage WHERE user_id = ? AND bytes = 0 AND files = 0")?
+        .execute([user.0])?;
+    Ok(())
 }
 
 pub(super) fn forget_expired(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
@@ -459,7 +485,7 @@ pub(super) struct ForgottenBytes {
     of_thumbnail: u64,
 }
 
-/// Turns a record into the tombstone `state`: without bytes, name and checksums.
+/// Turns a record into the tombstone `state`: without bytes, and whatever was known of them.
 pub(super) fn forget_bytes(
     tx: &Connection,
     id: UploadId,
@@ -474,6 +500,7 @@ pub(super) fn forget_bytes(
     tx.prepare_cached(
         "UPDATE uploads SET state = ?2, changed_at = ?3, blob = NULL, thumbnail = NULL, filename = NULL,
                 declared_type = NULL, media_type = NULL, received = NULL, received_md5 = NULL, crc32 = NULL,
+                total_size = NULL, even_size = NULL, size = NULL, duration_secs = NULL, width = NULL, height = NULL,
                 patches = NULL, drawing_tries = NULL, suspect = 0, unsynced = 0, reserved = 0
          WHERE id = ?1",
     )?

@@ -73,7 +73,7 @@ fn way(point: Point) -> Way {
         Point::RoomMade => Way::Room,
         Point::UploadRestarted => Way::FailedSync,
         Point::CheckpointUnbegun | Point::CheckpointMade => Way::LongLog,
-        Point::EraseGoesOn => Way::Erasure,
+        Point::EraseGoesOn | Point::UserForgotten => Way::Erasure,
         Point::LogEmptied => Way::Stop,
         _ => Way::Load, // a new point is passed by clients, unless it says otherwise here
     }
@@ -83,7 +83,7 @@ fn way(point: Point) -> Way {
 fn times(point: Point) -> u64 {
     match way(point) {
         Way::Load => 5,
-        Way::Erasure => 3,
+        Way::Erasure if point == Point::EraseGoesOn => 3,
         _ if matches!(point, Point::UploadExpired | Point::PartsCompared) => 3,
         _ => 1,
     }

@@ -41,6 +41,8 @@ pub(crate) enum Step {
         days: u64,
     },
     Restart,
+    /// The operator erases one of the users.
+    Erase(usize),
     /// The server is dropped so soon after these were sent.
     Kill {
         acts: Vec<Act>,
@@ -219,6 +221,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => act().prop_map(Step::Unheard),
         3 => (1..10_u64).prop_map(|days| Step::Skip { days }),
         2 => Just(Step::Restart),
+        2 => (0..2_usize).prop_map(Step::Erase),
         3 => kill,
     ]
 }

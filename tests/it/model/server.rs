@@ -109,6 +109,12 @@ impl Server {
         runtime.block_on(sweep::once(app)).expect("swept");
     }
 
+    /// As `haversack erase` has it done.
+    pub(crate) fn erase(&self, user: i64) {
+        let Running { runtime, app, .. } = self.running();
+        runtime.block_on(app.uploads.erase(UserId(user))).expect("erased");
+    }
+
     /// Waits until nothing is at work on uploads any more.
     pub(crate) fn settle(&self) {
         let begun = Instant::now();

@@ -127,6 +127,12 @@ impl<'a> Trial<'a> {
                 });
                 Ok(())
             }
+            Step::Erase(user) => {
+                self.log.push(format!("user {user} is erased"));
+                self.server.erase(self.users[*user]);
+                self.worlds.iter_mut().for_each(|world| world.erase(*user));
+                Ok(())
+            }
             Step::Kill { acts, after_micros } => self.kill(acts, *after_micros),
         }
     }

@@ -40,9 +40,13 @@ enum State {
     Receiving(Upload),
     Finished(Media),
     Thumbnail(Sent),
-    Replaced { parent: Key },
+    Replaced {
+        parent: Key,
+    },
     Removed,
     Expired,
+    /// Its owner was erased: it is nobody's.
+    Erased,
 }
 
 /// A thumbnail that a client sent.
@@ -170,8 +174,13 @@ impl World {
 
     /// Whatever this user may know of the uuid; someone else's counts as unknown.
     fn state(&self, user: Option<User>, key: Key) -> Option<&State> {
-        let item = self.items.get(&key)?;
+        let item = self.items.get(&key).filter(|item| item.state != State::Erased)?;
         user.is_none_or(|user| user == item.owner).then_some(&item.state)
+    }
+
+    /// Whether this uuid is nobody's any more, and used up.
+    fn is_erased(&self, key: Key) -> bool {
+        self.items.get(&key).is_some_and(|item| item.state == State::Erased)
     }
 
     /// Whether this uuid is someone else's, which chunks and single files can't take.
@@ -186,6 +195,13 @@ impl World {
                 Some((*parent, self.state(user, *parent)?))
             }
             state => Some((key, state)),
+        }
+    }
+
+    /// The operator erases a user.
+    pub(crate) fn erase(&mut self, user: User) {
+        for item in self.items.values_mut().filter(|item| item.owner == user) {
+            item.state = State::Erased;
         }
     }
 

@@ -246,6 +246,44 @@ pub(crate) async fn an_attached_file_is_removed_by_the_backend_alone(records: &d
     assert_eq!(by_backend.expect("no error"), removed(vec![media.blob], 0));
 }
 
+pub(crate) async fn of_what_a_user_once_had_the_uuids_are_left(records: &dyn Records) {
+    let store = records.open();
+    let kept = finished(store.as_ref(), ANNA, 5).await;
+    let others = upload(BERT, 1);
+    begin(store.as_ref(), &others, 5).await;
+    store.remove(others.id, false, 6).await.expect("removed");
+    let expired = upload(ANNA, 1);
+    begin(store.as_ref(), &expired, 5).await;
+    store.expire(100, 10, 101).await.expect("expired");
+    let file = finished(store.as_ref(), ANNA, 200).await;
+    let (replaced, _) = thumbnail(store.as_ref(), file.id).await;
+    let (shown, _) = thumbnail(store.as_ref(), file.id).await;
+    store.remove(file.id, false, 201).await.expect("removed");
+
+    let mut forgotten = store.forget_user(ANNA).await.expect("no error");
+    forgotten.sort();
+    let mut expected = vec![expired.id, file.id, replaced, shown];
+    expected.sort();
+    assert_eq!(forgotten, expected);
+    for id in forgotten {
+        let record = store.load(id).await.expect("no error").expect("its uuid is known");
+        assert!(record.user.is_none() && matches!(record.state, State::Erased), "{record:?}");
+        let again = NewUpload { id, ..upload(BERT, 1) };
+        let begun = store.begin_upload(again, NO_CAP, 300).await.expect("no error");
+        assert_eq!(begun, Begun::Exists);
+        let again = NewSingle { id, ..single(BERT, None) };
+        let stored = store.store_single(again, Quota::NONE, 300).await.expect("no error");
+        assert_eq!(stored, Stored::Exists);
+        assert_eq!(store.remove(id, true, 300).await.expect("no error"), Removed::Nothing);
+    }
+    assert!(matches!(state(store.as_ref(), kept.id).await, State::Finished(_)));
+    assert!(matches!(state(store.as_ref(), others.id).await, State::Removed));
+    assert_eq!(store.forget_user(ANNA).await.expect("no error"), []);
+    assert_eq!(store.usage(ANNA).await.expect("no error").user_files, 1);
+    store.scrub().await.expect("scrubbed");
+    assert!(matches!(state(store.as_ref(), kept.id).await, State::Finished(_)));
+}
+
 pub(crate) async fn an_unfinished_upload_can_not_be_attached(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 1);

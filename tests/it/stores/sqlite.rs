@@ -3,11 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use haversack::metadata::MetadataStore;
 use haversack::metadata::sqlite::SqliteStore;
+use haversack::metadata::{MetadataStore, NewFile, NewUpload};
 
 use super::Records;
-use super::records::{ANNA, finished};
+use super::records::{ANNA, begin, file_of, finished, name, plain_part, upload};
 
 struct Folder(tempfile::TempDir);
 
@@ -30,6 +30,7 @@ super::on_every_store!(Folder:
         removing_a_file_takes_its_thumbnails_along,
         removing_a_thumbnail_leaves_its_media,
         an_attached_file_is_removed_by_the_backend_alone,
+        of_what_a_user_once_had_the_uuids_are_left,
         an_unfinished_upload_can_not_be_attached,
         blobs_of_records_are_claimed_until_these_forget_them,
         the_keys_of_links_are_made_once,
@@ -128,6 +129,42 @@ async fn only_the_owner_may_read_the_database_and_its_log() {
         assert_eq!(mode, 0o600, "{names:?}");
     }
     assert!(names.contains(&"haversack.db".into()) && names.contains(&"haversack.db-wal".into()));
+}
+
+/// Rows that grow move from page to page, and leave copies of themselves behind.
+#[tokio::test]
+async fn what_was_scrubbed_is_in_no_file() {
+    let folder = Folder::default();
+    let store = folder.open();
+    let named = |number| NewUpload {
+        filename: Some(name(&format!("annabella-{number:04}.txt"))),
+        ..upload(ANNA, 1)
+    };
+    let uploads: Vec<NewUpload> = (0..400).map(named).collect();
+    for (at, new) in uploads.iter().enumerate() {
+        begin(store.as_ref(), new, 5).await;
+        if at % 3 > 0 {
+            let file = NewFile {
+                filename: new.filename.clone().expect("a name"),
+                ..file_of(vec![plain_part(0, 0, 10).part; 1 + at % 9])
+            };
+            assert!(store.finish_upload(uploads[at - 1].id, file, 6).await.expect("no error"));
+        }
+    }
+    let kept = &uploads[7];
+    for new in uploads.iter().filter(|new| new.id != kept.id) {
+        store.remove(new.id, false, 7).await.expect("removed");
+    }
+    store.forget_user(ANNA).await.expect("forgotten");
+    store.scrub().await.expect("scrubbed");
+    for entry in std::fs::read_dir(folder.0.path()).expect("listed") {
+        let path = entry.expect("an entry").path();
+        let bytes = std::fs::read(&path).expect("read");
+        let names = bytes.windows(10).filter(|window| window == b"annabella-").count();
+        let expected = usize::from(path.ends_with("haversack.db"));
+        assert_eq!(names, expected, "{}", path.display());
+    }
+    assert!(store.load(kept.id).await.expect("no error").is_some());
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub(crate) async fn a_new_upload_is_on_record_as_it_was_begun(records: &dyn Reco
     };
     begin(store.as_ref(), &new, 1234).await;
     let found = store.load(new.id).await.expect("no error").expect("there");
-    assert_eq!((found.id, found.user), (new.id, BERT));
+    assert_eq!((found.id, found.user), (new.id, Some(BERT)));
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!((found.blob, found.layout.total_parts), (new.blob, 52));
     assert_eq!(found.filename, new.filename);

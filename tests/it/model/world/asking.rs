@@ -9,6 +9,7 @@ use super::{Item, Media, Outcomes, Sent, State, Upload, World, file, is_wrong};
 impl World {
     pub(super) fn done(&self, user: User, done: &Done) -> Outcomes {
         match self.state(Some(user), done.key) {
+            None if self.is_erased(done.key) => self.refused(vec!["gone"]),
             None => self.refused(vec!["not_found"]),
             Some(State::Receiving(upload)) => self.finish(done, upload),
             Some(State::Finished(media)) => {
@@ -35,7 +36,7 @@ impl World {
                 }
                 outcomes
             }
-            Some(State::Removed) => self.refused(vec!["gone"]),
+            Some(State::Removed | State::Erased) => self.refused(vec!["gone"]),
             Some(State::Expired) => self.told_expired(done.key, Codes::new()),
         }
     }

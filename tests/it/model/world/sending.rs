@@ -13,6 +13,9 @@ impl World {
             }
             return self.first_chunk(user, chunk, made);
         };
+        if self.is_erased(key) {
+            return self.refused([own_contradictions(chunk), vec!["gone"]].concat());
+        }
         if self.is_taken(user, key) {
             return self.refused([own_contradictions(chunk), vec!["not_found"]].concat());
         }
@@ -34,7 +37,7 @@ impl World {
             Some(State::Removed) if self.mistake == Some(Mistake::ForgetsTombstones) => {
                 self.first_chunk(user, chunk, key)
             }
-            Some(State::Removed | State::Replaced { .. }) => {
+            Some(State::Removed | State::Replaced { .. } | State::Erased) => {
                 self.refused([own_contradictions(chunk), vec!["gone"]].concat())
             }
             Some(State::Expired) => self.told_expired(key, own_contradictions(chunk)),
@@ -120,6 +123,10 @@ impl World {
         let Some(key) = single.key else {
             return self.new_single(user, single, made, codes);
         };
+        if self.is_erased(key) {
+            codes.push("gone");
+            return self.refused(codes);
+        }
         if self.is_taken(user, key) {
             codes.push("not_found");
             return self.refused(codes);
@@ -136,7 +143,7 @@ impl World {
                 codes.push("file_conflict");
                 self.refused(codes)
             }
-            Some(State::Removed | State::Replaced { .. }) => {
+            Some(State::Removed | State::Replaced { .. } | State::Erased) => {
                 codes.push("gone");
                 self.refused(codes)
             }
