@@ -10,6 +10,7 @@ use std::fmt;
 
 pub mod boxes;
 mod frames;
+mod orientation;
 pub mod privacy;
 pub mod probe;
 pub mod sniff;
@@ -97,8 +98,40 @@ const EXTENSIONS: [(&str, &str); 43] = [
 const UTF_16_LE: &str = "text/plain;charset=utf-16le";
 const UTF_16_BE: &str = "text/plain;charset=utf-16be";
 
+/// Plain text in another encoding than UTF-8, as it is stored. All are encodings
+/// that browsers know (WHATWG Encoding Standard section 4.2).
+const OTHER_CHARSETS: [&str; 27] = [
+    UTF_16_LE,
+    UTF_16_BE,
+    "text/plain;charset=big5",
+    "text/plain;charset=euc-jp",
+    "text/plain;charset=euc-kr",
+    "text/plain;charset=gbk",
+    "text/plain;charset=ibm866",
+    "text/plain;charset=iso-8859-2",
+    "text/plain;charset=iso-8859-4",
+    "text/plain;charset=iso-8859-5",
+    "text/plain;charset=iso-8859-6",
+    "text/plain;charset=iso-8859-7",
+    "text/plain;charset=iso-8859-8",
+    "text/plain;charset=iso-8859-8-i",
+    "text/plain;charset=iso-8859-13",
+    "text/plain;charset=koi8-u",
+    "text/plain;charset=shift_jis",
+    "text/plain;charset=windows-874",
+    "text/plain;charset=windows-1250",
+    "text/plain;charset=windows-1251",
+    "text/plain;charset=windows-1252",
+    "text/plain;charset=windows-1253",
+    "text/plain;charset=windows-1254",
+    "text/plain;charset=windows-1255",
+    "text/plain;charset=windows-1256",
+    "text/plain;charset=windows-1257",
+    "text/plain;charset=windows-1258",
+];
+
 /// A media type without parameters, such as `image/jpeg`; only plain text in
-/// UTF-16 remembers its charset.
+/// another encoding than UTF-8 remembers its charset.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MediaType(Cow<'static, str>);
 
@@ -115,7 +148,7 @@ impl MediaType {
     #[must_use]
     pub fn parse(raw: &str) -> Option<Self> {
         let raw = raw.trim();
-        if let Some(stored) = [UTF_16_LE, UTF_16_BE].iter().find(|known| **known == raw) {
+        if let Some(stored) = OTHER_CHARSETS.iter().find(|known| **known == raw) {
             return Some(Self::known(stored));
         }
         let essence = raw.split(';').next()?.trim_end().to_ascii_lowercase();
@@ -196,9 +229,7 @@ impl fmt::Display for MediaType {
 pub fn content_type_header(media: &MediaType) -> String {
     match media.as_str() {
         "text/plain" => "text/plain; charset=utf-8".to_owned(),
-        UTF_16_LE => "text/plain; charset=utf-16le".to_owned(),
-        UTF_16_BE => "text/plain; charset=utf-16be".to_owned(),
-        other => other.to_owned(),
+        other => other.replace(";charset=", "; charset="),
     }
 }
 
@@ -211,7 +242,7 @@ fn is_restricted_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXTENSIONS, INLINE, MediaType, UTF_16_BE, UTF_16_LE, content_type_header};
+    use super::{EXTENSIONS, INLINE, MediaType, OTHER_CHARSETS, UTF_16_BE, content_type_header};
 
     #[test]
     fn types_that_can_run_script_are_never_inline() {
@@ -255,7 +286,7 @@ mod tests {
 
     #[test]
     fn stored_types_come_back() {
-        for stored in INLINE.into_iter().chain([UTF_16_LE, UTF_16_BE]) {
+        for stored in INLINE.into_iter().chain(OTHER_CHARSETS) {
             let media = MediaType::parse(stored).unwrap();
             assert_eq!(media.as_str(), stored);
             assert!(media.is_inline());
@@ -266,7 +297,9 @@ mod tests {
     fn plain_text_names_its_charset() {
         let header = |stored| content_type_header(&MediaType::parse(stored).unwrap());
         assert_eq!(header("text/plain"), "text/plain; charset=utf-8");
-        assert_eq!(header(UTF_16_LE), "text/plain; charset=utf-16le");
+        assert_eq!(header(UTF_16_BE), "text/plain; charset=utf-16be");
+        let japanese = "text/plain;charset=shift_jis";
+        assert_eq!(header(japanese), "text/plain; charset=shift_jis");
         assert_eq!(header("image/png"), "image/png");
     }
 

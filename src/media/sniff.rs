@@ -15,6 +15,7 @@
 
 mod archive;
 mod container;
+mod photo;
 mod signature;
 mod text;
 
@@ -52,7 +53,8 @@ pub fn sniff(head: &[u8], name: Option<&Filename>) -> MediaType {
     let known = if let Some(text) = text::decode(head) {
         text::kind(&text, extension)
     } else {
-        binary(head, extension)
+        // Old encodings have bytes that binary formats have too, so these go first.
+        binary(head, extension).or_else(|| text::kind(&text::decode_legacy(head)?, extension))
     };
     known.map_or(MediaType::OCTET_STREAM, MediaType::known)
 }
@@ -61,7 +63,9 @@ fn binary(head: &[u8], extension: &str) -> Option<&'static str> {
     // Pages in old encodings, or with stray bytes: no binary format starts so.
     text::markup(&String::from_utf8_lossy(head))
         .or_else(|| signature::image(head))
+        .or_else(|| photo::photo(head, extension))
         .or_else(|| container::riff(head))
+        .or_else(|| container::iff(head))
         .or_else(|| container::iso_bmff(head))
         .or_else(|| container::ebml(head))
         .or_else(|| container::ogg(head))
@@ -71,6 +75,7 @@ fn binary(head: &[u8], extension: &str) -> Option<&'static str> {
         .or_else(|| signature::pdf(head))
         .or_else(|| signature::rare(head))
         .or_else(|| container::transport_stream(head))
+        .or_else(|| signature::audio_from_within(head))
 }
 
 /// Where `needle` first lies in `bytes`.

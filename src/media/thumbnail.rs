@@ -2,20 +2,25 @@
 //!
 //! Owns which images are drawn, what drawing one may cost, and that nothing of the source but its look gets
 //! into the result. Refuses to know where pictures come from and where they are kept. How pixels are had of
-//! each format is `formats`' and `jpeg`'s, what becomes of them `draw`'s.
+//! each format is `formats`', `jpeg`'s and `webp`'s, what becomes of them `draw`'s.
 
 use std::io::{self, BufRead, Seek, SeekFrom};
 
 use image::DynamicImage;
 use image::metadata::Orientation;
 
-use super::MediaType;
+use super::{MediaType, orientation};
+use colours::Colours;
 
+mod canvas;
+mod colours;
 mod draw;
 mod formats;
 mod jpeg;
 #[cfg(test)]
 mod tests;
+mod vp8l;
+mod webp;
 
 /// The longest side of a picture, in pixels: sharp at the 256 px of a message's preview on a dense screen.
 pub const MAX_SIDE: u32 = 512;
@@ -24,7 +29,7 @@ pub const MAX_SIDE: u32 = 512;
 /// PNG 2^31.
 const MAX_SOURCE_SIDE: u32 = 32_768;
 
-/// The most pixels of an image that is drawn: what phones and cameras of today take, in a second.
+/// The most pixels of an image that is drawn in full, in a second; of JPEG, which isn't, more are taken.
 const MAX_PIXELS: u64 = 64 * 1024 * 1024;
 
 /// What drawing may hold in memory at once, in bytes: all pixels of the image, what its decoder needs beside
@@ -82,7 +87,7 @@ impl From<io::Error> for ThumbnailError {
 struct Decoded {
     pixels: DynamicImage,
     orientation: Orientation,
-    profile: Option<Vec<u8>>,
+    colours: Colours,
 }
 
 /// Whether images of this type are drawn: JPEG, PNG, GIF and WebP, what browsers take and cameras and phones
@@ -96,8 +101,9 @@ pub fn is_drawable(media_type: &MediaType) -> bool {
 ///
 /// The picture has at most [`MAX_SIDE`] pixels on its longest side and is never enlarged. It is upright by
 /// the EXIF orientation and has no metadata but the image's profile of colours. Of an animation the first
-/// frame is drawn, and further ones are not decoded. A JPEG that was cut off is drawn as far as it goes, the
-/// rest gray; of other formats it is an error. Memory and time are bounded by the limits above.
+/// frame is drawn, and further ones are not decoded. A file that was cut off is drawn as far as it goes, the
+/// rest gray, and so is a damaged one; it is an error where nothing is left to draw. Memory and time are bounded by the
+/// limits above.
 pub fn thumbnail<R: BufRead + Seek>(
     mut source: R,
     media_type: &MediaType,
@@ -111,39 +117,41 @@ pub fn thumbnail<R: BufRead + Seek>(
         "image/jpeg" => jpeg::decode(source),
         "image/png" => formats::png(source),
         "image/gif" => formats::gif(source),
-        "image/webp" => formats::webp(source, file_len),
+        "image/webp" => webp::decode(source),
         _ => Err(ThumbnailError::Unsupported(media_type.clone())),
     }?;
     draw::draw(decoded)
 }
 
 /// Refuses what costs too much, before the pixels have memory: `eighths` of a byte for each pixel, and
-/// `beside` bytes.
-fn check_size(
-    (width, height): (u32, u32),
-    eighths: u64,
-    beside: u64,
-) -> Result<(), ThumbnailError> {
-    let pixels = u64::from(width) * u64::from(height);
+/// `beside` bytes. Returns how many bytes are left.
+fn check_size(size: (u32, u32), eighths: u64, beside: u64) -> Result<u64, ThumbnailError> {
+    check_pixels(size, MAX_PIXELS)?;
+    let pixels = u64::from(size.0) * u64::from(size.1);
+    check_memory(size, (pixels * eighths / 8).saturating_add(beside))
+}
+
+fn check_pixels((width, height): (u32, u32), most: u64) -> Result<(), ThumbnailError> {
     if width == 0 || height == 0 {
         return Err(ThumbnailError::Undecodable("no pixels".to_owned()));
     }
-    if width.max(height) > MAX_SOURCE_SIDE || pixels > MAX_PIXELS {
+    if width.max(height) > MAX_SOURCE_SIDE || u64::from(width) * u64::from(height) > most {
         return Err(ThumbnailError::TooLarge(format!("{width} x {height} pixels")));
-    }
-    let memory = (pixels * eighths / 8).saturating_add(beside);
-    if memory > MAX_MEMORY {
-        let reason = format!("{width} x {height} pixels of this kind take {memory} bytes");
-        return Err(ThumbnailError::TooLarge(reason));
     }
     Ok(())
 }
 
+fn check_memory((width, height): (u32, u32), memory: u64) -> Result<u64, ThumbnailError> {
+    MAX_MEMORY.checked_sub(memory).ok_or_else(|| {
+        let reason = format!("{width} x {height} pixels of this kind take {memory} bytes");
+        ThumbnailError::TooLarge(reason)
+    })
+}
+
 /// The orientation that EXIF metadata tells; upright where it tells none.
 fn orientation(exif: Option<&[u8]>) -> Orientation {
-    exif.map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif)) // some writers of WebP keep JPEG's name
-        .and_then(Orientation::from_exif_chunk)
-        .unwrap_or(Orientation::NoTransforms)
+    let value = exif.map_or(1, orientation::of_exif);
+    Orientation::from_exif(value).unwrap_or(Orientation::NoTransforms)
 }
 
 fn undecodable(reason: impl std::fmt::Display) -> ThumbnailError {

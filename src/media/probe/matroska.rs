@@ -148,7 +148,9 @@ impl Head {
     }
 }
 
-/// The size to show, if it is in pixels, else the size of the picture.
+/// The size to show: in pixels, or where it has another unit (RFC 9559 section 5.1.4.1.28.14: centimetres, inches, a
+/// ratio), as high as the picture is and as wide as its shape says. A size smaller than the picture both ways is a
+/// shape, too: `DivX` wrote ratios without saying so, and players scale nothing down.
 fn video_size<R: Read + Seek>(
     file: &mut Window<R>,
     video: Element,
@@ -166,7 +168,17 @@ fn video_size<R: Read + Seek>(
         };
         *value = number(file, &element)?;
     }
-    let [width, height] = if unit == 0 && !display.contains(&0) { display } else { pixels };
+    let [width, height] = match (unit, display) {
+        (_, [0, _] | [_, 0]) => pixels,
+        (0, [across, down]) if across >= pixels[0] || down >= pixels[1] => display,
+        (0..=3, [across, down]) => {
+            let [width, height] = pixels;
+            // To the nearest pixel; a shape that needs more than 64 bits is none.
+            let shown = height.checked_mul(across).map(|wide| wide.saturating_add(down / 2) / down);
+            [shown.unwrap_or(width), height]
+        }
+        _ => pixels,
+    };
     Ok(u32::try_from(width).ok().zip(u32::try_from(height).ok()))
 }
 

@@ -58,7 +58,7 @@ struct Movie {
     tracks: Vec<Track>,
 }
 
-/// A time scale (units a second) and a duration in its units.
+/// A time scale (units a second) and a duration in its units, zero where it is unknown.
 #[derive(Clone, Copy, Debug, Default)]
 struct Clock {
     scale: u32,
@@ -74,13 +74,27 @@ impl Clock {
     fn read<R: Read + Seek>(file: &mut Window<R>, header: &BoxHeader) -> io::Result<Self> {
         let body = &header.body;
         let [version] = file.peek_in(body, 0)?;
-        let (scale, duration) = if version == 1 {
-            (20, u64::from_be_bytes(file.peek_in(body, 24)?))
-        } else {
-            (12, u32::from_be_bytes(file.peek_in(body, 16)?).into())
-        };
+        let (scale, duration) = if version == 1 { (20, 24) } else { (12, 16) };
+        let duration = read_duration(file, body, version, duration)?;
         Ok(Self { scale: u32::from_be_bytes(file.peek_in(body, scale)?), duration })
     }
+}
+
+/// A duration at `offset`, of 64 bits in version 1 of a box, else of 32. All ones mean that it is unknown
+/// (ISO 14496-12 section 8.2.2), like zero.
+fn read_duration<R: Read + Seek>(
+    file: &mut Window<R>,
+    body: &Range<u64>,
+    version: u8,
+    offset: u64,
+) -> io::Result<u64> {
+    Ok(if version == 1 {
+        Some(u64::from_be_bytes(file.peek_in(body, offset)?)).filter(|units| *units != u64::MAX)
+    } else {
+        let units = u32::from_be_bytes(file.peek_in(body, offset)?);
+        Some(units.into()).filter(|_| units != u32::MAX)
+    }
+    .unwrap_or(0))
 }
 
 /// What is known of a track.
@@ -144,11 +158,7 @@ impl Movie {
             match &header.kind {
                 b"mehd" => {
                     let [version] = file.peek_in(body, 0)?;
-                    self.fragmented = Some(if version == 1 {
-                        u64::from_be_bytes(file.peek_in(body, 4)?)
-                    } else {
-                        u32::from_be_bytes(file.peek_in(body, 4)?).into()
-                    });
+                    self.fragmented = Some(read_duration(file, body, version, 4)?);
                 }
                 b"trex" => {
                     let id = u32::from_be_bytes(file.peek_in(body, 4)?);
@@ -264,11 +274,31 @@ impl Track {
                     }
                 }
                 b"stsz" => self.samples = u32::from_be_bytes(file.peek_in(&header.body, 8)?),
+                b"stts" if self.clock.duration == 0 => {
+                    self.clock.duration = samples_last(file, &header.body)?;
+                }
                 _ => {}
             }
         }
         Ok(())
     }
+}
+
+/// How long a track's samples last together (ISO 14496-12 section 8.6.1.2), where its header doesn't say.
+fn samples_last<R: Read + Seek>(file: &mut Window<R>, stts: &Range<u64>) -> io::Result<u64> {
+    let runs = u32::from_be_bytes(file.peek_in(stts, 4)?);
+    let mut total = 0_u64;
+    for run in 0..u64::from(runs) {
+        let at = 8 + run * 8;
+        if stts.start.saturating_add(at) >= stts.end {
+            break;
+        }
+        let [a, b, c, d, duration @ ..] = file.peek_in::<8>(stts, at)?;
+        let count = u32::from_be_bytes([a, b, c, d]);
+        let run = u64::from(count) * u64::from(u32::from_be_bytes(duration));
+        total = total.saturating_add(run);
+    }
+    Ok(total)
 }
 
 /// Whether a track's format (its entry in `stsd`) is JPEG or PNG, by name or by number (ISO 14496-1 section 7.2.6.6).

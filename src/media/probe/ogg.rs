@@ -1,6 +1,7 @@
 //! Length, tracks and picture size of Ogg files (RFC 3533): Opus, Vorbis, FLAC, Speex, Theora.
 //!
-//! First pages name the streams; the granule position of a stream's last page says where it ends.
+//! First pages name the streams; the granule position of a stream's last page says where it ends. A file may be a chain
+//! of links (RFC 3533 section 4), each with streams of its own: a voice message that was paused is one.
 
 use std::io::{self, Read, Seek};
 use std::time::Duration;
@@ -19,6 +20,8 @@ const LACING: usize = 255;
 const TAIL: u64 = 1 << 20;
 /// More streams than any file has.
 const STREAMS: usize = 32;
+/// Files up to this size are walked through page by page, because only that shows a chain for certain.
+const WALKED: u64 = 16 << 20;
 
 /// How a stream counts its granules.
 #[derive(Clone, Copy, Debug)]
@@ -44,49 +47,107 @@ impl Clock {
     }
 }
 
-/// Reads what streams there are, then the end.
+/// Reads what streams there are, then how long they play.
 pub(super) fn read<R: Read + Seek>(file: &mut Window<R>, found: &mut Found) -> io::Result<()> {
-    let mut clocks: Vec<(u32, Clock)> = Vec::new();
-    let mut is_film = false;
-    let mut at = 0_u64;
-    // All first pages come before any other page.
-    for _ in 0..STREAMS {
-        let Some((page, body)) = Page::read(file, at)?.filter(|(page, _)| page.is_first) else {
-            break;
-        };
-        let packet = file.peek::<64>(body.start)?;
-        is_film |=
-            [&b"\x80theora"[..], b"BBCD\0", b"OVP80"].iter().any(|id| packet.starts_with(id));
-        if let Some(clock) = clock(&packet) {
-            clocks.push((page.serial, clock));
+    let first = Link::read(file, 0)?;
+    if first.is_film || !first.clocks.is_empty() {
+        let kind = if first.is_film { "video/ogg" } else { "audio/ogg" };
+        found.media_type = Some(MediaType::known(kind));
+    }
+    found.size = first.size;
+    found.duration = first.duration_from_end(file)?;
+    if file.size() <= WALKED
+        && let Some(chain) = chain(file, first)?
+    {
+        found.duration = Some(chain);
+    }
+    Ok(())
+}
+
+/// The streams that begin together.
+#[derive(Debug, Default)]
+struct Link {
+    clocks: Vec<(u32, Clock)>,
+    is_film: bool,
+    size: Option<(u32, u32)>,
+    /// Where its first pages end.
+    body: u64,
+}
+
+impl Link {
+    /// Reads the first pages at `start`: all of them come before any other page.
+    fn read<R: Read + Seek>(file: &mut Window<R>, start: u64) -> io::Result<Self> {
+        let mut link = Self { body: start, ..Self::default() };
+        for _ in 0..STREAMS {
+            let page = Page::read(file, link.body)?.filter(|(page, _)| page.is_first);
+            let Some((page, body)) = page else { break };
+            let packet = file.peek::<64>(body.start)?;
+            link.is_film |=
+                [&b"\x80theora"[..], b"BBCD\0", b"OVP80"].iter().any(|id| packet.starts_with(id));
+            if let Some(clock) = clock(&packet) {
+                link.clocks.push((page.serial, clock));
+            }
+            if packet.starts_with(b"\x80theora") {
+                link.size = link.size.or(Some(theora_size(&packet)));
+            }
+            link.body = body.end;
         }
-        if packet.starts_with(b"\x80theora") {
-            found.size = found.size.or(Some(theora_size(&packet)));
+        Ok(link)
+    }
+
+    /// When a page's last packet ends, if the page is of this link.
+    fn time(&self, page: &Page) -> Option<Duration> {
+        let (_, clock) = self.clocks.iter().find(|(serial, _)| *serial == page.serial)?;
+        clock.time(page.granule?)
+    }
+
+    /// How long the last pages of the file say this link plays.
+    fn duration_from_end<R: Read + Seek>(
+        &self,
+        file: &mut Window<R>,
+    ) -> io::Result<Option<Duration>> {
+        let size = file.size();
+        file.backwards(self.body, TAIL, (HEADER + LACING) as u64, |piece, offset| {
+            let room = size.saturating_sub(offset);
+            let pages = memmem::find_iter(piece, b"OggS");
+            pages.filter_map(|at| end(&piece[at..], room.saturating_sub(at as u64), self)).max()
+        })
+    }
+}
+
+/// How long all links of a chain play, from the first one on. `None` where the file is none, or pages don't follow each
+/// other up to its end.
+fn chain<R: Read + Seek>(file: &mut Window<R>, first: Link) -> io::Result<Option<Duration>> {
+    let mut at = first.body;
+    let mut link = first;
+    let (mut before, mut latest) = (None, Duration::ZERO);
+    while at < file.size() {
+        let Some((page, body)) = Page::read(file, at)? else { return Ok(None) };
+        if page.is_first {
+            before = Some(before.unwrap_or(Duration::ZERO).saturating_add(latest));
+            latest = Duration::ZERO;
+            link = Link::read(file, at)?;
+            at = link.body;
+            continue;
+        }
+        // Of a page that is cut off, nothing is played.
+        if body.end <= file.size() {
+            latest = latest.max(link.time(&page).unwrap_or_default());
         }
         at = body.end;
     }
-    if is_film || !clocks.is_empty() {
-        found.media_type = Some(MediaType::known(if is_film { "video/ogg" } else { "audio/ogg" }));
-    }
-    let size = file.size();
-    found.duration = file.backwards(at, TAIL, (HEADER + LACING) as u64, |piece, offset| {
-        let room = size.saturating_sub(offset);
-        let pages = memmem::find_iter(piece, b"OggS");
-        pages.filter_map(|at| end(&piece[at..], room.saturating_sub(at as u64), &clocks)).max()
-    })?;
-    Ok(())
+    Ok(before.map(|before| before.saturating_add(latest)))
 }
 
 /// Where a page ends in its stream, if one of ours begins here and none of it is cut off by the file's end, `room`
 /// bytes on.
-fn end(bytes: &[u8], room: u64, clocks: &[(u32, Clock)]) -> Option<Duration> {
+fn end(bytes: &[u8], room: u64, link: &Link) -> Option<Duration> {
     let page = Page::parse(bytes.first_chunk()?)?;
     let lacing = bytes.get(HEADER..)?.get(..bytes[HEADER - 1].into())?;
     if page_length(lacing) > room {
         return None;
     }
-    let (_, clock) = clocks.iter().find(|(serial, _)| *serial == page.serial)?;
-    clock.time(page.granule?)
+    link.time(&page)
 }
 
 /// A page's header (RFC 3533 section 6).

@@ -1,48 +1,63 @@
 //! The size of pictures as shown: JPEG, PNG, GIF, `WebP`, BMP.
 //!
-//! Reads headers only. EXIF's orientation turns a picture by a quarter or not; where browsers look for it (before
-//! the pixels, in `WebP` anywhere) it is looked for.
+//! Reads headers only. EXIF's orientation turns a picture where browsers let it: in JPEG and PNG, before the pixels. A
+//! `WebP` is never turned.
 
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use super::super::orientation;
 use super::window::Window;
 
 /// Width and height in pixels.
 type Size = Option<(u32, u32)>;
 
-/// A JPEG's frame header (T.81 section B.2.2), turned by EXIF in a segment before it.
+/// Bytes between a JPEG's segments that are skipped, together. Browsers skip any number; cameras and editors leave a
+/// few.
+const JPEG_GAPS: u64 = 64 << 10;
+
+/// A JPEG's frame header (T.81 section B.2.2), turned by the first EXIF before the pixels.
 pub(super) fn jpeg<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     let mut at = 2_u64;
-    let mut is_turned = None;
+    let mut gaps_left = JPEG_GAPS;
+    let (mut size, mut exif) = (None, None);
     while at < file.size() {
-        let [0xFF, marker, high, low] = file.peek::<4>(at)? else {
-            return Ok(None);
-        };
+        let [first, marker, high, low] = file.peek::<4>(at)?;
         let body = at.saturating_add(4);
         let segment = u64::from(u16::from_be_bytes([high, low]));
-        match marker {
-            0xFF => at += 1, // fill
-            0x01 | 0xD0..=0xD8 => at += 2,
-            0xD9 | 0xDA => return Ok(None),
-            // All frame headers but tables and what is reserved among them.
-            0xC0..=0xCF if ![0xC4, 0xC8, 0xCC].contains(&marker) => {
-                let [_, a, b, c, d] = file.peek(body)?;
-                let height = u16::from_be_bytes([a, b]).into();
-                let width = u16::from_be_bytes([c, d]).into();
-                return Ok(Some(turned((width, height), is_turned == Some(true))));
-            }
-            _ if segment < 2 => return Ok(None),
-            _ => {
+        match (first, marker) {
+            (0xFF, 0xFF) => at += 1, // fill
+            (0xFF, 0x01 | 0xD0..=0xD8) => at += 2,
+            (0xFF, 0xD9 | 0xDA) => break,
+            (0xFF, 1..) if segment < 2 => break,
+            (0xFF, 1..) => {
                 let end = body.saturating_add(segment - 2);
-                if marker == 0xE1 && is_turned.is_none() {
-                    is_turned = exif(file, body..end)?;
+                match marker {
+                    // All frame headers but tables and what is reserved among them.
+                    0xC0..=0xCF if ![0xC4, 0xC8, 0xCC].contains(&marker) && size.is_none() => {
+                        let [_, a, b, c, d] = file.peek(body)?;
+                        let height = u16::from_be_bytes([a, b]).into();
+                        size = Some((u16::from_be_bytes([c, d]).into(), height));
+                    }
+                    0xE1 if exif.is_none() && file.peek(body)? == *b"Exif\0\0" => {
+                        exif = Some(body..end);
+                    }
+                    _ => {}
                 }
                 at = end;
             }
+            // No segment begins here: browsers go on to where one does.
+            _ if gaps_left > 0 => {
+                gaps_left -= 1;
+                at += 1;
+            }
+            _ => break,
         }
     }
-    Ok(None)
+    let (Some(size), Some(exif)) = (size, exif) else {
+        return Ok(size);
+    };
+    Ok(Some(turned(size, file, exif)?))
 }
 
 /// A PNG's `IHDR` (section 11.2.1), turned by an `eXIf` before the pixels.
@@ -57,7 +72,7 @@ pub(super) fn png<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
         let body = at.saturating_add(8);
         let end = body.saturating_add(u32::from_be_bytes([a, b, c, d]).into());
         match &kind {
-            b"eXIf" => return Ok(Some(turned(size, is_turned(file, body..end)? == Some(true)))),
+            b"eXIf" => return turned(size, file, body..end).map(Some),
             b"IDAT" | b"IEND" => break,
             _ => at = end.saturating_add(4), // a checksum
         }
@@ -65,10 +80,41 @@ pub(super) fn png<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     Ok(Some(size))
 }
 
-/// A GIF's logical screen (`GIF89a` section 18).
+/// A GIF's logical screen (`GIF89a` section 18), made larger by a first frame that reaches beyond it, as browsers do.
 pub(super) fn gif<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
-    let [a, b, c, d] = file.peek(6)?;
-    Ok(Some((u16::from_le_bytes([a, b]).into(), u16::from_le_bytes([c, d]).into())))
+    let [a, b, c, d, flags] = file.peek(6)?;
+    let mut width = u32::from(u16::from_le_bytes([a, b]));
+    let mut height = u32::from(u16::from_le_bytes([c, d]));
+    let mut at = 13 + gif_palette(flags);
+    while at < file.size() {
+        match file.peek::<9>(at)? {
+            [0x2C, frame @ ..] => {
+                let [left, top, across, down] =
+                    [0, 2, 4, 6].map(|n| u32::from(u16::from_le_bytes([frame[n], frame[n + 1]])));
+                width = width.max(left + across);
+                height = height.max(top + down);
+                break;
+            }
+            // An extension: its label, and blocks up to an empty one.
+            [0x21, ..] => {
+                at = at.saturating_add(2);
+                loop {
+                    let [length] = file.peek(at)?;
+                    at = at.saturating_add(1 + u64::from(length));
+                    if length == 0 {
+                        break;
+                    }
+                }
+            }
+            _ => break,
+        }
+    }
+    Ok(Some((width, height)))
+}
+
+/// The length of the palette that these flags announce.
+fn gif_palette(flags: u8) -> u64 {
+    if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
 /// A BMP's size, in the header of any of its versions; heights below zero only turn rows over.
@@ -82,7 +128,8 @@ pub(super) fn bmp<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     Ok(u32::try_from(width).ok().map(|width| (width, height.unsigned_abs())))
 }
 
-/// A `WebP`'s size in one of its three first chunks (RFC 9649 sections 2.5 to 2.7).
+/// A `WebP`'s size in one of its three first chunks (RFC 9649 sections 2.5 to 2.7). Its EXIF turns nothing: browsers
+/// show it as it is stored.
 pub(super) fn webp<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     let body = file.peek::<10>(20)?;
     Ok(match (&file.peek::<4>(12)?, body) {
@@ -94,67 +141,25 @@ pub(super) fn webp<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
             let packed = u32::from_le_bytes([a, b, c, d]);
             Some(((packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1))
         }
-        (b"VP8X", [flags, _, _, _, canvas @ ..]) => {
-            let [width, height] = [0, 3]
-                .map(|n| u32::from_le_bytes([canvas[n], canvas[n + 1], canvas[n + 2], 0]) + 1);
-            let is_turned = flags & 8 != 0 && webp_exif(file)? == Some(true);
-            Some(turned((width, height), is_turned))
+        (b"VP8X", [_, _, _, _, canvas @ ..]) => {
+            let side =
+                |n: usize| u32::from_le_bytes([canvas[n], canvas[n + 1], canvas[n + 2], 0]) + 1;
+            Some((side(0), side(3)))
         }
         _ => None,
     })
 }
 
-fn webp_exif<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Option<bool>> {
-    let mut at = 12_u64;
-    while at < file.size() {
-        let [kind @ .., a, b, c, d] = file.peek::<8>(at)?;
-        let size = u32::from_le_bytes([a, b, c, d]);
-        let body = at.saturating_add(8);
-        let end = body.saturating_add(size.into());
-        if &kind == b"EXIF" {
-            // Some writers put the bytes here that introduce it in a JPEG.
-            return Ok(exif(file, body..end)?.or(is_turned(file, body..end)?));
-        }
-        at = end.saturating_add((size & 1).into());
-    }
-    Ok(None)
-}
-
-/// EXIF behind its introduction, as in a JPEG.
-fn exif<R: Read + Seek>(file: &mut Window<R>, body: Range<u64>) -> io::Result<Option<bool>> {
-    if file.peek::<6>(body.start)? != *b"Exif\0\0" {
-        return Ok(None);
-    }
-    is_turned(file, body.start.saturating_add(6)..body.end)
-}
-
-/// Whether EXIF's orientation (CIPA DC-008 section 4.6.4, tag 274) changes sides; `None` if it has none.
-fn is_turned<R: Read + Seek>(file: &mut Window<R>, tiff: Range<u64>) -> io::Result<Option<bool>> {
-    let is_big = match &file.peek::<4>(tiff.start)? {
-        b"II*\0" => false,
-        b"MM\0*" => true,
-        _ => return Ok(None),
-    };
-    let u16_of = |bytes| if is_big { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) };
-    let [a, b, c, d] = file.peek(tiff.start.saturating_add(4))?;
-    let first =
-        if is_big { u32::from_be_bytes([a, b, c, d]) } else { u32::from_le_bytes([a, b, c, d]) };
-    let mut at = tiff.start.saturating_add(first.into());
-    let entries = u16_of(file.peek(at)?);
-    at = at.saturating_add(2);
-    for _ in 0..entries {
-        if at >= tiff.end {
-            break;
-        }
-        let [a, b, _, _, _, _, _, _, c, d, _, _] = file.peek(at)?;
-        if u16_of([a, b]) == 274 {
-            return Ok(Some((5..=8).contains(&u16_of([c, d]))));
-        }
-        at = at.saturating_add(12);
-    }
-    Ok(None)
-}
-
-fn turned((width, height): (u32, u32), is_turned: bool) -> (u32, u32) {
-    if is_turned { (height, width) } else { (width, height) }
+/// A size that EXIF's orientation turns by a quarter, or doesn't.
+fn turned<R: Read + Seek>(
+    (width, height): (u32, u32),
+    file: &mut Window<R>,
+    exif: Range<u64>,
+) -> io::Result<(u32, u32)> {
+    let mut head = Vec::new();
+    file.seek(SeekFrom::Start(exif.start))?;
+    let length = exif.end.saturating_sub(exif.start).min(orientation::HEAD as u64);
+    file.by_ref().take(length).read_to_end(&mut head)?;
+    let is_turned = orientation::of_exif(&head) > 4;
+    Ok(if is_turned { (height, width) } else { (width, height) })
 }

@@ -4,6 +4,7 @@
 mod damaged;
 mod hostile;
 mod sparse;
+mod variants;
 
 use std::fs;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
@@ -66,10 +67,28 @@ const KNOWN: [Known; 51] = [
     ("plain.avif", "image/avif", None, Some((60, 40))),
     ("turned.jpg", "image/jpeg", None, Some((40, 60))),
     ("turned.png", "image/png", None, Some((40, 60))),
-    ("turned.webp", "image/webp", None, Some((40, 60))),
+    ("turned.webp", "image/webp", None, Some((60, 40))),
     ("turned.heic", "image/heic", None, Some((40, 60))),
     ("turned.avif", "image/avif", None, Some((40, 60))),
     ("exif-turned.heic", "image/heic", None, Some((60, 40))),
+];
+
+/// Files that real ones led to, of `tests/media/cases`.
+const CASES: [Known; 14] = [
+    ("jpeg-byte-between-segments.jpg", "image/jpeg", None, Some((613, 403))),
+    ("jpeg-fill-before-first-marker.jpg", "image/jpeg", None, Some((613, 403))),
+    ("jpeg-mjpeg-avi1-no-dht.jpg", "image/jpeg", None, Some((613, 403))),
+    ("jpeg-orientation-as-long.jpg", "image/jpeg", None, Some((613, 403))),
+    ("jpeg-second-exif-has-orientation.jpg", "image/jpeg", None, Some((613, 403))),
+    ("webp-exif-orientation-6.webp", "image/webp", None, Some((613, 403))),
+    ("webp-lossless-40MP-90kB.webp", "image/webp", None, Some((6_600, 6_000))),
+    ("gif-screen-1x1-frame-613x403.gif", "image/gif", None, Some((613, 403))),
+    ("apng_hidden_default.png", "image/png", None, Some((32, 32))),
+    ("mp4-mvhd-duration-all-ones.mp4", "video/mp4", Some(3), Some((64, 48))),
+    ("mov-begins-with-free.mov", "video/quicktime", Some(1), Some((64, 48))),
+    ("mkv-divx-display-4x3.mkv", "video/matroska", Some(1), Some((320, 240))),
+    ("wav-adpcm-10s.wav", "audio/wav", Some(10), None),
+    ("ogg-opus-chained-3s-5s.ogg", "audio/ogg", Some(8), None),
 ];
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -130,17 +149,30 @@ impl<R: Seek> Seek for Counted<R> {
     }
 }
 
+fn expected((_, media_type, duration_secs, size): Known) -> Facts {
+    Facts {
+        media_type: MediaType::parse(media_type).unwrap(),
+        duration_secs,
+        width: size.map(|(width, _)| width),
+        height: size.map(|(_, height)| height),
+    }
+}
+
 #[test]
 fn files_say_type_length_and_size() {
-    for (name, media_type, duration_secs, size) in KNOWN {
-        let expected = Facts {
-            media_type: MediaType::parse(media_type).unwrap(),
-            duration_secs,
-            width: size.map(|(width, _)| width),
-            height: size.map(|(_, height)| height),
-        };
-        assert_eq!(facts(&fixture(name)), expected, "{name}");
+    for known in KNOWN {
+        assert_eq!(facts(&fixture(known.0)), expected(known), "{}", known.0);
     }
+}
+
+#[test]
+fn files_of_the_field_say_type_length_and_size() {
+    let wrong = CASES.map(|known| {
+        let path = format!("{}/tests/media/cases/{}", env!("CARGO_MANIFEST_DIR"), known.0);
+        let file = fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        Some((known.0, facts(&file))).filter(|(_, facts)| *facts != expected(known))
+    });
+    assert_eq!(wrong, [const { None }; CASES.len()]);
 }
 
 #[test]

@@ -8,6 +8,9 @@ use super::{DOCX, PPTX, XLSX, bytes_at, find};
 const ZIP: &str = "application/zip";
 const APK: &str = "application/vnd.android.package-archive";
 const JAR: &str = "application/java-archive";
+const DOCM: &str = "application/vnd.ms-word.document.macroenabled.12";
+const XLSM: &str = "application/vnd.ms-excel.sheet.macroenabled.12";
+const PPTM: &str = "application/vnd.ms-powerpoint.presentation.macroenabled.12";
 const LOCAL: &[u8] = b"PK\x03\x04";
 
 /// What a zip's first entry, stored and called `mimetype`, may say
@@ -30,7 +33,7 @@ const DECLARED: &[&str] = &[
 pub(super) const ZIP_BY_EXTENSION: &[(&str, &str)] = &[
     ("apk", APK),
     ("cbz", "application/vnd.comicbook+zip"),
-    ("docm", "application/vnd.ms-word.document.macroenabled.12"),
+    ("docm", DOCM),
     ("docx", DOCX),
     ("epub", "application/epub+zip"),
     ("jar", JAR),
@@ -42,23 +45,30 @@ pub(super) const ZIP_BY_EXTENSION: &[(&str, &str)] = &[
     ("ods", "application/vnd.oasis.opendocument.spreadsheet"),
     ("odt", "application/vnd.oasis.opendocument.text"),
     ("pages", "application/vnd.apple.pages"),
-    ("pptm", "application/vnd.ms-powerpoint.presentation.macroenabled.12"),
+    ("pptm", PPTM),
     ("pptx", PPTX),
-    ("xlsm", "application/vnd.ms-excel.sheet.macroenabled.12"),
+    ("xlsm", XLSM),
     ("xlsx", XLSX),
 ];
 
-/// What a name may make of an OLE2 file.
+/// What a name may make of an OLE2 file. Office's newer documents are one where a
+/// password protects them (MS-OFFCRYPTO section 2.3).
 pub(super) const OLE_BY_EXTENSION: &[(&str, &str)] = &[
     ("doc", "application/msword"),
+    ("docm", DOCM),
+    ("docx", DOCX),
     ("dot", "application/msword"),
     ("msg", "application/vnd.ms-outlook"),
     ("msi", "application/x-msi"),
     ("pps", "application/vnd.ms-powerpoint"),
     ("ppt", "application/vnd.ms-powerpoint"),
+    ("pptm", PPTM),
+    ("pptx", PPTX),
     ("pub", "application/vnd.ms-publisher"),
     ("vsd", "application/vnd.visio"),
     ("xls", "application/vnd.ms-excel"),
+    ("xlsm", XLSM),
+    ("xlsx", XLSX),
     ("xlt", "application/vnd.ms-excel"),
 ];
 

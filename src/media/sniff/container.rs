@@ -1,18 +1,22 @@
 //! Containers whose first boxes, pages or elements name their content.
 //!
-//! Owns RIFF, ISO base media and `QuickTime`, EBML (Matroska, `WebM`), Ogg and
-//! MPEG transport streams.
+//! Owns RIFF and IFF, ISO base media and `QuickTime`, EBML (Matroska, `WebM`), Ogg
+//! and MPEG transport streams.
 //! Reads no further than what tells the type: lengths and tracks are not its
 //! business.
 
 use super::{bytes_at, find};
 
-/// RIFF (Microsoft's Multimedia Programming Interface 1.0): WAV, `WebP`, AVI.
+/// RIFF (Microsoft's Multimedia Programming Interface 1.0): WAV, `WebP`, AVI; and
+/// WAV with sizes of 64 bits (EBU Tech 3306, ITU-R BS.2088).
 pub(super) fn riff(head: &[u8]) -> Option<&'static str> {
-    if !head.starts_with(b"RIFF") {
-        return None;
+    let kind: [u8; 4] = bytes_at(head, 8)?;
+    match &bytes_at::<4>(head, 0)? {
+        b"RIFF" => {}
+        b"RF64" | b"BW64" => return (&kind == b"WAVE").then_some("audio/wav"),
+        _ => return None,
     }
-    match &bytes_at::<4>(head, 8)? {
+    match &kind {
         b"WAVE" => Some("audio/wav"),
         b"AVI " => Some("video/x-msvideo"),
         // RFC 9649 section 2.4: the first chunk is one of three.
@@ -21,6 +25,12 @@ pub(super) fn riff(head: &[u8]) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// AIFF and AIFF-C, sound in an IFF file (Apple's AIFF 1.3 and AIFF-C).
+pub(super) fn iff(head: &[u8]) -> Option<&'static str> {
+    let kind: [u8; 4] = bytes_at(head, 8)?;
+    (head.starts_with(b"FORM") && matches!(&kind, b"AIFF" | b"AIFC")).then_some("audio/aiff")
 }
 
 /// ISO base media files by their brands (ISO 14496-12 section 4.3), and
@@ -33,7 +43,9 @@ pub(super) fn iso_bmff(head: &[u8]) -> Option<&'static str> {
     }
     let major: [u8; 4] = bytes_at(head, 8)?;
     let end = usize::try_from(size).unwrap_or(usize::MAX).min(head.len());
-    let compatible = head.get(16..end).unwrap_or_default().as_chunks::<4>().0;
+    // A minimized HEIF names its codec where others have a version.
+    let first = if &major == b"mif3" { 12 } else { 16 };
+    let compatible = head.get(first..end).unwrap_or_default().as_chunks::<4>().0;
     let has = |brand: &[u8; 4]| compatible.contains(brand);
 
     Some(match &major {
@@ -41,7 +53,7 @@ pub(super) fn iso_bmff(head: &[u8]) -> Option<&'static str> {
         b"avif" | b"avis" => "image/avif",
         b"heic" | b"heix" | b"heim" | b"heis" => "image/heic",
         b"hevc" | b"hevx" | b"hevm" | b"hevs" => "image/heic-sequence",
-        b"mif1" | b"mif2" | b"msf1" | b"miaf" => {
+        b"mif1" | b"mif2" | b"mif3" | b"msf1" | b"miaf" => {
             if has(b"avif") || has(b"avis") {
                 "image/avif"
             } else if has(b"heic") || has(b"heix") {
@@ -49,6 +61,10 @@ pub(super) fn iso_bmff(head: &[u8]) -> Option<&'static str> {
             } else {
                 "image/heif"
             }
+        }
+        // Of H.264 and of MPEG's later codecs, read like any other HEIF.
+        b"avci" | b"avcs" | b"vvic" | b"vvis" | b"evbi" | b"evbs" | b"jpeg" | b"jpgs" => {
+            "image/heif"
         }
         b"crx " => "image/x-canon-cr3",
         b"M4A " | b"M4B " | b"M4P " | b"F4A " | b"F4B " => "audio/mp4",
@@ -110,6 +126,8 @@ fn old_quicktime(head: &[u8], size: u32, kind: [u8; 4]) -> Option<&'static str> 
         Some(second) if size >= 8 => TOP.contains(&&second),
         _ => match &kind {
             b"moov" => matches!(&bytes_at(head, 12)?, b"mvhd" | b"cmov" | b"rmra"),
+            // Room that a camera left for its index: what lies in it is nothing.
+            b"free" | b"skip" => head.len() > 64 && head[8..].iter().all(|byte| *byte == 0),
             other => other == b"mdat",
         },
     };

@@ -8,10 +8,17 @@ use crate::media::frames::{self, Frame};
 
 /// Pictures that are one stream.
 ///
-/// JPEG (T.81 annex B), PNG (section 5.2), GIF 87a and 89a, BMP.
+/// JPEG (T.81 annex B; any number of fill bytes may stand before a marker, section B.1.1.2), PNG (section 5.2),
+/// GIF 87a and 89a, BMP.
 pub(super) fn image(head: &[u8]) -> Option<&'static str> {
     let (kind, signature) = match head {
-        [0xFF, 0xD8, 0xFF, marker, ..] if is_jpeg_segment(*marker) => ("image/jpeg", 4),
+        [0xFF, 0xD8, 0xFF, rest @ ..] => {
+            let fill = rest.iter().position(|byte| *byte != 0xFF)?;
+            if !is_jpeg_segment(rest[fill]) {
+                return None;
+            }
+            ("image/jpeg", 4 + fill)
+        }
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => ("image/png", 8),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => ("image/gif", 6),
         [b'B', b'M', ..] if is_bmp(head) => ("image/bmp", 2),
@@ -45,9 +52,24 @@ pub(super) fn audio(head: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// The start of AMR files: narrow or wide band, one channel or several (RFC 4867 section 5).
+const AMR: [(&[u8], &str); 4] = [
+    (b"#!AMR\n", "audio/amr"),
+    (b"#!AMR_MC1.0\n", "audio/amr"),
+    (b"#!AMR-WB\n", "audio/amr-wb"),
+    (b"#!AMR-WB_MC1.0\n", "audio/amr-wb"),
+];
+
 fn stream(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"fLaC") {
         return Some("audio/flac");
+    }
+    // Apple's Core Audio Format, version 1.
+    if head.starts_with(b"caff\0\x01") {
+        return Some("audio/x-caf");
+    }
+    if let Some((_, kind)) = AMR.iter().find(|(start, _)| head.starts_with(start)) {
+        return Some(kind);
     }
     if is_frame_chain(head, frames::mpeg) {
         return Some("audio/mpeg");
@@ -69,6 +91,34 @@ fn is_frame_chain(head: &[u8], parse: fn(&[u8]) -> Option<Frame>) -> bool {
     }
 }
 
+/// Bare sound that starts in the middle of a frame, as recordings of radio streams and files cut out of others do.
+///
+/// The first whole frame begins within the longest frame's length, and from there on frame follows frame.
+pub(super) fn audio_from_within(head: &[u8]) -> Option<&'static str> {
+    const LONGEST: usize = 2881; // MPEG audio of layer II at 384 kbit/s and 16 kHz, padded
+    const FRAMES: usize = 3;
+    let is_sound = |at: usize, parse: fn(&[u8]) -> Option<Frame>| {
+        let mut rest = &head[at..];
+        let Some(first) = parse(rest) else { return false };
+        let mut frames = 0;
+        while rest.len() >= Frame::HEADER {
+            let Some(frame) = parse(rest).filter(|frame| frame.continues(&first)) else {
+                return false;
+            };
+            frames += 1;
+            rest = rest.get(frame.length..).unwrap_or_default();
+        }
+        frames > FRAMES
+    };
+    let starts = memchr::memchr_iter(0xFF, &head[..head.len().min(LONGEST)]);
+    starts.into_iter().find_map(|at| {
+        if is_sound(at, frames::mpeg) {
+            return Some("audio/mpeg");
+        }
+        is_sound(at, frames::adts).then_some("audio/aac")
+    })
+}
+
 /// A PDF, also behind junk: readers look for its header in the first 1024
 /// bytes (Adobe's PDF 1.7 reference, appendix H.3).
 pub(super) fn pdf(head: &[u8]) -> Option<&'static str> {
@@ -79,12 +129,9 @@ pub(super) fn pdf(head: &[u8]) -> Option<&'static str> {
 /// unique), under the registered name where there is one.
 pub(super) const RARE: &[(&str, &str)] = &[
     ("7z", "application/x-7z-compressed"),
-    ("aiff", "audio/aiff"),
-    ("amr", "audio/amr"),
     ("bz2", "application/x-bzip2"),
     ("cab", "application/vnd.ms-cab-compressed"),
     ("class", "application/java-vm"),
-    ("cr2", "image/x-canon-cr2"),
     ("dcm", "application/dicom"),
     ("deb", "application/vnd.debian.binary-package"),
     ("dex", "application/vnd.android.dex"),
@@ -108,9 +155,7 @@ pub(super) const RARE: &[(&str, &str)] = &[
     ("rpm", "application/x-rpm"),
     ("rtf", "application/rtf"),
     ("sqlite", "application/vnd.sqlite3"),
-    ("sh", "text/x-shellscript"),
     ("tar", "application/x-tar"),
-    ("tif", "image/tiff"),
     ("ttf", "font/ttf"),
     ("wasm", "application/wasm"),
     ("wmv", "video/x-ms-asf"),
@@ -122,6 +167,10 @@ pub(super) const RARE: &[(&str, &str)] = &[
 
 /// What `infer` says, where its rule is worth its word.
 pub(super) fn rare(head: &[u8]) -> Option<&'static str> {
+    // A script with a program behind it, such as an installer; `infer` takes the first two bytes for proof.
+    if head.starts_with(b"#!/") || head.starts_with(b"#! /") {
+        return Some("text/x-shellscript");
+    }
     let found = infer::get(head)?.extension();
     RARE.iter().find(|(extension, _)| *extension == found).map(|(_, kind)| *kind)
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{DOCX, PPTX, SNIFF_LEN, SVG, XLSX, archive, signature, sniff, text};
+use super::{DOCX, PPTX, SNIFF_LEN, SVG, XLSX, archive, photo, signature, sniff, text};
 use crate::filename::Filename;
 use crate::media::{MediaType, content_type_header};
 
@@ -158,6 +158,10 @@ fn pictures_are_told_from_their_bytes() {
         (ftyp("mif1avifmiaf"), "a.heic", "image/avif"),
         (ftyp("heicmif1heic"), "IMG_1.HEIC", "image/heic"),
         (ftyp("mif1heic"), "a.jpg", "image/heic"),
+        (ftyp("avcimif1"), "a.avci", "image/heif"),
+        (padded(b"\0\0\0\x10ftypmif3avif"), "a.avif", "image/avif"),
+        (b"\xff\xd8\xff\xff\xff\xe0\0\x10JFIF\0".to_vec(), "", "image/jpeg"),
+        (b"\xff\xd8\xff\xff\xff\0".to_vec(), "", OCTETS),
         (padded(b"II*\0\x08\0\0\0\x01\x02"), "a.tif", "image/tiff"),
         (padded(b"8BPS\0\x01"), "a.psd", "image/vnd.adobe.photoshop"),
         (padded(b"\0\0\0\x0cJXL \r\n\x87\n"), "a.jxl", "image/jxl"),
@@ -195,6 +199,14 @@ fn films_and_sounds_are_told_from_their_containers() {
         (ogg(&[b"fishead\0"]), "a.ogg", "application/ogg"),
         (padded(b"RIFF\x24\0\0\0WAVEfmt "), "a.wav", "audio/wav"),
         (padded(b"RIFF\x24\0\0\0AVI LIST"), "a.avi", "video/x-msvideo"),
+        (padded(b"RF64\xff\xff\xff\xffWAVEds64"), "a.wav", "audio/wav"),
+        (padded(b"BW64\xff\xff\xff\xffWAVEds64"), "a.wav", "audio/wav"),
+        (padded(b"FORM\0\0\x10\0AIFFCOMM"), "a.aif", "audio/aiff"),
+        (padded(b"FORM\0\0\x10\0AIFCFVER"), "a.wav", "audio/aiff"),
+        (padded(b"FORM\0\0\x10\0ILBMBMHD"), "a.aif", OCTETS),
+        (padded(b"caff\0\x01\0\0desc"), "a.caf", "audio/x-caf"),
+        (join(&[b"\0\0\x23\x30free", &[0; 9000]]), "a.mov", "video/quicktime"),
+        (join(&[b"\0\0\x23\x30free", &[0; 99], &[1; 9000]]), "a.mov", OCTETS),
         (padded(b"RIFF\x24\0\0\0WEBPjunk"), "a.webp", OCTETS),
         (padded(b"fLaC\0\0\0\x22"), "a.flac", "audio/flac"),
         (mp3(), "a.mp3", "audio/mpeg"),
@@ -206,6 +218,9 @@ fn films_and_sounds_are_told_from_their_containers() {
         (padded(&[0xFF, 0xFB, 0x90, 0x00]), "a.mp3", OCTETS),
         (padded(&[0xFF, 0xF1, 0x50, 0x80, 0x0C, 0x9F, 0xFC]), "a.aac", OCTETS),
         (padded(b"#!AMR\n\x3c"), "a.amr", "audio/amr"),
+        (padded(b"#!AMR-WB\n\x44"), "a.amr", "audio/amr-wb"),
+        (padded(b"#!AMR-WB_MC1.0\n\0"), "a.amr", "audio/amr-wb"),
+        (padded(b"#!AMR_MC1.0\n\0"), "a.amr", "audio/amr"),
         (padded(b"\0\0\x01\xba\x44"), "a.mpg", "video/mpeg"),
         (frames(&[0x47, 0x40], 188), "a.ts", "video/mp2t"),
         (frames(&[0, 0, 0, 0, 0x47, 0x40], 192), "a.mts", "video/mp2t"),
@@ -243,6 +258,8 @@ fn archives_and_documents_are_told_apart() {
         (padded(OLE), "a.doc", "application/msword"),
         (padded(OLE), "a.XLS", "application/vnd.ms-excel"),
         (padded(OLE), "a.jpg", "application/x-ole-storage"),
+        (padded(OLE), "a.xlsx", XLSX),
+        (padded(OLE), "a.docx", DOCX),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj".to_vec(), "a.pdf", "application/pdf"),
         (b"%PDF-1.4\n1 0 obj".to_vec(), "a.txt", "application/pdf"),
         (b"{\\rtf1\\ansi hello}".to_vec(), "a.doc", "application/rtf"),
@@ -264,6 +281,8 @@ fn programs_are_recognised_under_any_name() {
         (padded(b"\xca\xfe\xba\xbe\0\0\0\x34"), "a.png", "application/java-vm"),
         (padded(b"\0asm\x01\0\0\0"), "", "application/wasm"),
         (b"#!/bin/sh\nrm -rf /\n".to_vec(), "a.txt", "text/x-shellscript"),
+        (padded(b"#!/bin/sh\n"), "a.run", "text/x-shellscript"),
+        (padded(b"#!AMX"), "a.run", OCTETS),
         (b"#![allow(missing_docs)]\n".to_vec(), "a.rs", "text/plain"),
         (b"<?php echo 1;".to_vec(), "a.txt", "text/x-php"),
         (b"alert(1)".to_vec(), "a.js", "text/javascript"),
@@ -284,7 +303,6 @@ fn texts_are_told_by_content_and_then_by_name() {
         (b"log \x1b[31mred\x1b[0m".to_vec(), "a.log", "text/plain"),
         (utf16("hello", u16::to_le_bytes), "a.txt", "text/plain;charset=utf-16le"),
         (utf16("hello", u16::to_be_bytes), "a.txt", "text/plain;charset=utf-16be"),
-        (b"caf\xe9 noir".to_vec(), "a.txt", OCTETS),
         (b"a\0b".to_vec(), "a.txt", OCTETS),
         (b"a\x01b".to_vec(), "a.txt", OCTETS),
         (b"{\"a\": 1}".to_vec(), "a.json", "application/json"),
@@ -301,6 +319,107 @@ fn texts_are_told_by_content_and_then_by_name() {
         (b"<me@example.org> wrote:".to_vec(), "a.txt", "text/plain"),
         (b"if a <b> then".to_vec(), "a.txt", "text/plain"),
         (b"".to_vec(), "a.txt", OCTETS),
+    ]);
+}
+
+#[test]
+fn texts_in_old_encodings_are_texts() {
+    let unmarked = |text: &str, bytes: fn(u16) -> [u8; 2]| utf16(text, bytes)[2..].to_vec();
+    check(&[
+        (b"caf\xe9 noir".to_vec(), "a.txt", "text/plain;charset=windows-1252"),
+        (b"Stra\xdfe;Ort\r\nM\xfcller;K\xf6ln\r\n".to_vec(), "a.csv", "text/csv"),
+        (
+            b"\x82\xb1\x82\xf1\x82\xc9\x82\xbf\x82\xcd".to_vec(),
+            "a.txt",
+            "text/plain;charset=shift_jis",
+        ),
+        (b"\x96\xbc\x91O,\x8fZ\x8f\x8a\r\n".to_vec(), "a.csv", "text/csv"),
+        (
+            b"\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0".to_vec(),
+            "a.txt",
+            "text/plain;charset=windows-1251",
+        ),
+        (unmarked("a;b\r\n1;2\r\n", u16::to_le_bytes), "a.csv", "text/csv"),
+        (unmarked("hello", u16::to_be_bytes), "a.txt", "text/plain;charset=utf-16be"),
+        // Markup is markup in any encoding.
+        (b"<p>caf\xe9</p>".to_vec(), "a.txt", "text/html"),
+        (unmarked("<script>", u16::to_le_bytes), "a.txt", "text/html"),
+        // What no encoding has is no text.
+        (b"caf\xe9\x01".to_vec(), "a.txt", OCTETS),
+        (b"caf\xe9\xff\x7f".to_vec(), "a.csv", OCTETS),
+        (b"a\0b\0c\0\x01\0".to_vec(), "a.txt", OCTETS),
+        (b"\xe9\0\xe9\xe9".to_vec(), "a.txt", OCTETS),
+    ]);
+}
+
+#[test]
+fn a_letter_cut_in_two_by_the_heads_end_is_no_error() {
+    for shift in 0..2 {
+        let text = join(&[&b"x"[..shift], &b"\x82\xb1\x82\xf1".repeat(SNIFF_LEN)]);
+        assert_eq!(told(&text, "a.txt"), "text/plain;charset=shift_jis");
+    }
+}
+
+/// A TIFF's first directory: tags whose value is a number, and texts.
+fn tiff(tags: &[(u16, u32)], make: &str) -> Vec<u8> {
+    let count = u16::try_from(tags.len() + 1).unwrap();
+    let end = u32::from(count) * 12 + 14;
+    let mut file = join(&[b"II*\0\x08\0\0\0", &count.to_le_bytes()]);
+    for (tag, value) in tags.iter().chain([&(0x010F, end)]) {
+        file.extend(join(&[&tag.to_le_bytes(), &[4, 0, 1, 0, 0, 0], &value.to_le_bytes()]));
+    }
+    padded(&join(&[&file, &[0; 4], make.as_bytes()]))
+}
+
+#[test]
+fn raw_photos_have_their_own_types() {
+    let sub_directories = [(0x014A, 400)];
+    check(&[
+        (tiff(&[], "ACME"), "a.tif", "image/tiff"),
+        (tiff(&[], "NIKON SCAN"), "a.tif", "image/tiff"),
+        (tiff(&sub_directories, "NIKON CORPORATION"), "", "image/x-nikon-nef"),
+        (tiff(&sub_directories, "SONY"), "a.jpg", "image/x-sony-arw"),
+        (tiff(&[], "PENTAX"), "a.PEF", "image/x-pentax-pef"),
+        (tiff(&[(0xC612, 1)], "SONY"), "a.arw", "image/x-adobe-dng"),
+        (padded(b"II*\0\x10\0\0\0CR\x02\0"), "a.tif", "image/x-canon-cr2"),
+        (padded(b"II+\0\x08\0\0\0\x10"), "a.dng", "image/tiff"),
+        (padded(b"MM\0+\0\x08\0\0"), "", "image/tiff"),
+        (padded(b"FUJIFILMCCD-RAW 0201FF"), "a.raf", "image/x-fuji-raf"),
+        (padded(b"IIU\0\x18\0\0\0\x88\xe7\x74\xd8"), "a.rw2", "image/x-panasonic-rw2"),
+        (padded(b"IIRO\x08\0\0\0"), "a.orf", "image/x-olympus-orf"),
+        (padded(b"II*\0\xff\xff\xff\xff"), "a.tif", "image/tiff"),
+    ]);
+}
+
+#[test]
+fn files_of_the_field_are_what_they_are() {
+    let case = |name: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/media/cases/");
+        std::fs::read(format!("{folder}{name}")).unwrap_or_else(|e| panic!("{name}: {e}"))
+    };
+    for (name, want) in [
+        ("amr-wb.amr", "audio/amr-wb"),
+        ("bigtiff.tif", "image/tiff"),
+        ("jpeg-byte-between-segments.jpg", "image/jpeg"),
+        ("jpeg-fill-before-first-marker.jpg", "image/jpeg"),
+        ("jpeg-mjpeg-avi1-no-dht.jpg", "image/jpeg"),
+        ("mov-begins-with-free.mov", "video/quicktime"),
+        ("password-protected.xlsx", XLSX),
+        ("sound.aifc", "audio/aiff"),
+        ("windows-1252.csv", "text/csv"),
+    ] {
+        assert_eq!(told(&case(name), name), want, "{name}");
+    }
+}
+
+#[test]
+fn sound_may_start_within_a_frame() {
+    let within = |sound: &[u8]| join(&[&[0; 37], sound, sound]);
+    check(&[
+        (within(&mp3()), "a.mp3", "audio/mpeg"),
+        (within(&adts()), "", "audio/aac"),
+        (within(&frames(&[0xFF, 0xFB, 0x90, 0x00], 418)), "a.mp3", OCTETS),
+        (join(&[&[0; 37], &mp3(), &[0; 600]]), "a.mp3", OCTETS),
     ]);
 }
 
@@ -390,8 +509,13 @@ fn sniffed_text_is_served_with_its_charset() {
 
 #[test]
 fn no_name_and_no_borrowed_rule_leads_to_the_inline_list() {
-    let tables =
-        [text::BY_EXTENSION, archive::ZIP_BY_EXTENSION, archive::OLE_BY_EXTENSION, signature::RARE];
+    let tables = [
+        text::BY_EXTENSION,
+        archive::ZIP_BY_EXTENSION,
+        archive::OLE_BY_EXTENSION,
+        photo::TIFF_BY_EXTENSION,
+        signature::RARE,
+    ];
     for (extension, kind) in tables.into_iter().flatten() {
         let media = MediaType::parse(kind).unwrap();
         assert_eq!(media.as_str(), *kind, "types are written in lower case");

@@ -6,8 +6,10 @@
 
 use std::borrow::Cow;
 
-use super::{PDF, SVG, find};
-use crate::media::{UTF_16_BE, UTF_16_LE};
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+
+use super::{PDF, SNIFF_LEN, SVG, find};
+use crate::media::{OTHER_CHARSETS, UTF_16_BE, UTF_16_LE};
 
 pub(super) const HTML: &str = "text/html";
 pub(super) const XHTML: &str = "application/xhtml+xml";
@@ -82,6 +84,42 @@ pub(super) fn decode(head: &[u8]) -> Option<Text<'_>> {
         _ => Text { text: Cow::Borrowed(utf8(head)?), plain: "text/plain" },
     };
     (!text.text.contains(is_binary)).then_some(text)
+}
+
+/// Reads a head as text in an encoding from before Unicode, or in UTF-16 without a byte order mark.
+///
+/// The encoding is the one browsers would guess. Bytes that it doesn't define, and control characters, make the
+/// head binary.
+pub(super) fn decode_legacy(head: &[u8]) -> Option<Text<'_>> {
+    if head.is_empty() || head.contains(&0) {
+        return unmarked_utf16(head);
+    }
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    let is_whole = head.len() < SNIFF_LEN;
+    detector.feed(head, is_whole);
+    let encoding = detector.guess(None, Utf8Detection::Deny);
+    let charset = encoding.name().to_ascii_lowercase();
+    let plain = OTHER_CHARSETS.iter().find(|stored| stored.ends_with(&format!("={charset}")))?;
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let mut text = String::with_capacity(decoder.max_utf8_buffer_length(head.len())?);
+    let (_, _, has_errors) = decoder.decode_to_string(head, &mut text, is_whole);
+    let is_text =
+        !has_errors && !text.contains(|c| is_binary(c) || ('\u{7F}'..'\u{A0}').contains(&c));
+    is_text.then_some(Text { text: Cow::Owned(text), plain })
+}
+
+/// UTF-16 shows itself by the zeros between its Latin letters: on one side only, in three of four units at least.
+fn unmarked_utf16(head: &[u8]) -> Option<Text<'_>> {
+    let (pairs @ [_, ..], []) = head.as_chunks::<2>() else {
+        return None;
+    };
+    let zeros = |side: usize| pairs.iter().filter(|pair| pair[side] == 0).count();
+    let (text, plain) = match (zeros(0), zeros(1)) {
+        (0, low) if low * 4 >= pairs.len() * 3 => (utf16(head, u16::from_le_bytes)?, UTF_16_LE),
+        (high, 0) if high * 4 >= pairs.len() * 3 => (utf16(head, u16::from_be_bytes)?, UTF_16_BE),
+        _ => return None,
+    };
+    (!text.contains(is_binary)).then_some(Text { text: Cow::Owned(text), plain })
 }
 
 fn utf8(head: &[u8]) -> Option<&str> {

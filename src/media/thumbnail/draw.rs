@@ -8,6 +8,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{DynamicImage, ImageEncoder, RgbImage, RgbaImage};
 
+use super::colours::Colours;
 use super::{Decoded, MAX_SIDE, MediaType, Picture, ThumbnailError, undecodable};
 
 /// Of JPEG: at this size, what is above can't be seen.
@@ -22,9 +23,13 @@ const MAX_PROFILE: usize = 16 << 10;
 
 pub(super) fn draw(decoded: Decoded) -> Result<Picture, ThumbnailError> {
     let mut pixels = scale(decoded.pixels)?;
+    decoded.colours.apply(&mut pixels);
     pixels.apply_orientation(decoded.orientation);
     let pixels = without_idle_alpha(pixels);
-    let profile = decoded.profile.filter(|profile| fits(profile, &pixels));
+    let profile = match decoded.colours {
+        Colours::Profile(profile) => Some(profile).filter(|profile| fits(profile, &pixels)),
+        Colours::Srgb | Colours::Other(_) => None,
+    };
     let (width, height) = (pixels.width(), pixels.height());
     let (essence, bytes) = encode(pixels, profile)?;
     Ok(Picture { media_type: MediaType::known(essence), bytes, width, height })

@@ -1,28 +1,43 @@
-//! The pixels of JPEG files (ITU T.81).
+//! The pixels of JPEG files (ITU T.81), decoded at the fraction of their size that a thumbnail takes.
 //!
-//! Owns the walk over a file's segments and what of them the decoder gets: what decoding takes, and nothing
-//! else. Metadata is kept from it for a reason: it holds all of it, and its work to put together XMP in pieces
-//! grows with the square of their number, to minutes for a file of 10 MB. Refuses to know what becomes of
-//! the pixels.
+//! Owns the walk over a file's segments, and what of them is kept. Refuses to know what becomes of the pixels.
+//!
+//! The decoder is our own because what it leaves out is the point. Of the libraries looked at, zune-jpeg 0.5 decodes
+//! all pixels (three bytes each, 600 MB for 200 megapixels), and shows garbage where components with fewer samples
+//! come in scans of their own, or where colours have more samples than brightness has. jpeg-decoder 0.3 scales, but
+//! gives nothing of a file with a fault anywhere, noise where coded bits are missing before the end, garbage of some
+//! of those scans, too, and keeps all coefficients of a progressive file (600 MB for 200 megapixels).
 
-use std::io::{BufRead, Read, Seek};
+use std::io::{BufRead, Read, Seek, SeekFrom};
 
-use image::{DynamicImage, GrayImage, RgbImage};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+use super::colours::Colours;
+use super::{Decoded, ThumbnailError, check_memory, check_pixels, orientation, undecodable};
+use frame::Frame;
+use huffman::Table;
+use scan::Part;
 
-use super::{Decoded, MAX_SOURCE_SIDE, ThumbnailError, check_size, orientation, undecodable};
+mod colour;
+mod frame;
+mod huffman;
+mod plane;
+mod scan;
+mod standard;
 
-/// The most bytes of coded pixels that are read: 64 megapixels of the best quality have less.
-const MAX_CODED: u64 = 64 << 20;
+/// The most pixels: what the largest sensors of phones and cameras have, 16,384 squared. They are not all decoded.
+const MAX_PIXELS: u64 = 256 << 20;
+
+/// The most bytes of coded pixels that are read: 200 megapixels of the best quality have less.
+const MAX_CODED: usize = 160 << 20;
 
 /// The most bytes of tables before the pixels: there are eight, of 280 bytes at most.
 const MAX_TABLES: usize = 64 << 10;
 
 /// The most segments before the pixels. Long profiles and XMP have dozens.
 const MAX_SEGMENTS: u32 = 4096;
+
+/// The most bytes between segments before the pixels that are skipped, as all browsers do: cameras and editors leave a
+/// few.
+const MAX_GAPS: u32 = 64 << 10;
 
 /// The most scans. A progressive file has about ten, and each is a walk over the whole image.
 const MAX_SCANS: usize = 32;
@@ -34,13 +49,17 @@ const MAX_MARKERS: usize = 256;
 const MAX_PROFILE_PIECES: usize = 64;
 
 const SOF0: u8 = 0xC0;
+const SOF1: u8 = 0xC1;
 const SOF2: u8 = 0xC2;
 const DHT: u8 = 0xC4;
+const RST0: u8 = 0xD0;
+const RST7: u8 = 0xD7;
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
 const DQT: u8 = 0xDB;
 const DRI: u8 = 0xDD;
+const APP0: u8 = 0xE0;
 const APP1: u8 = 0xE1;
 const APP2: u8 = 0xE2;
 const APP14: u8 = 0xEE;
@@ -48,63 +67,77 @@ const APP14: u8 = 0xEE;
 /// What goes before the profile in an APP2 segment (ICC.1 annex B.4); then its number, then how many.
 const ICC: &[u8] = b"ICC_PROFILE\0";
 
+/// Decodes a file. What it lacks, or what is damaged beyond the next restart, is gray.
 pub(super) fn decode<R: BufRead + Seek>(mut source: R) -> Result<Decoded, ThumbnailError> {
     let mut head = Head::read(&mut source)?;
-    let eighths = head.frame.eighths(head.first_scan);
-    check_size(head.frame.size, eighths, 0)?;
-    let tables = head.bare.len();
-    source.by_ref().take(MAX_CODED).read_to_end(&mut head.bare)?;
-    cut_after_image(&mut head.bare, tables)?;
-    if (head.bare.len() - tables) as u64 == MAX_CODED {
-        return Err(ThumbnailError::TooLarge("its coded pixels".to_owned()));
+    let frame = head.frame.ok_or_else(|| undecodable("no frame"))?;
+    check_pixels(frame.size, MAX_PIXELS)?;
+    check_memory(frame.size, frame.memory())?;
+    let coded = read_coded(&mut source)?;
+    check_memory(frame.size, frame.memory() + coded.len() as u64)?;
+    let mut parts = Part::all_of(&frame);
+    decode_scans(&frame, &mut head.tables, &mut parts, head.scan, &coded)?;
+    if parts.iter().all(|part| part.is_empty) {
+        return Err(undecodable("no pixels"));
     }
-    head.bare.shrink_to_fit();
-    check_size(head.frame.size, eighths, head.bare.len() as u64)?;
+    for part in &mut parts {
+        part.finish(&frame);
+    }
     Ok(Decoded {
-        pixels: pixels(&head.bare, &head.frame)?,
+        pixels: colour::pixels(&frame, &head.tables, &parts)?,
         orientation: orientation(head.exif.as_deref()),
-        profile: whole_profile(head.profile),
+        colours: whole_profile(head.profile).map_or(Colours::Srgb, Colours::Profile),
     })
 }
 
+/// What decoding a frame with this marker and header holds in memory, in bytes.
+#[cfg(test)]
+pub(super) fn memory(marker: u8, body: &[u8]) -> u64 {
+    Frame::parse(marker == SOF2, body).unwrap().memory()
+}
+
 /// What is found before the pixels.
+#[derive(Default)]
 struct Head {
-    /// The file without its metadata.
-    bare: Vec<u8>,
-    frame: Frame,
-    /// The number of components in the first scan.
-    first_scan: usize,
+    tables: Tables,
+    frame: Option<Frame>,
+    /// The header of the first scan.
+    scan: Vec<u8>,
     exif: Option<Vec<u8>>,
     profile: Vec<Vec<u8>>,
 }
 
 impl Head {
-    /// Reads up to the first scan. Nothing may stand between segments.
+    /// Reads up to the first scan's coded pixels.
     fn read(source: &mut (impl BufRead + Seek)) -> Result<Self, ThumbnailError> {
         if read_array(source)? != [0xFF, SOI] {
             return Err(undecodable("not a JPEG file"));
         }
-        let mut bare = vec![0xFF, SOI];
-        let (mut frame, mut exif, mut profile) = (None, None, Vec::new());
+        let mut head = Self::default();
+        let mut gaps_left = MAX_GAPS;
+        let mut tables_left = MAX_TABLES;
         for _ in 0..MAX_SEGMENTS {
-            let Some((marker, body)) = read_segment(source)? else { continue };
+            let Some((marker, body)) = read_segment(source, &mut gaps_left)? else { continue };
             match marker {
                 SOS => {
-                    keep(&mut bare, marker, &body)?;
-                    let frame = frame.ok_or_else(|| undecodable("no frame"))?;
-                    let first_scan = body.first().copied().unwrap_or_default().into();
-                    return Ok(Self { bare, frame, first_scan, exif, profile });
+                    head.scan = body;
+                    return Ok(head);
                 }
-                APP1 if exif.is_none() && body.starts_with(b"Exif\0\0") => exif = Some(body),
-                APP2 if profile.len() < MAX_PROFILE_PIECES && body.starts_with(ICC) => {
-                    profile.push(body);
+                APP1 if head.exif.is_none() && body.starts_with(b"Exif\0\0") => {
+                    head.exif = Some(body);
+                }
+                APP2 if head.profile.len() < MAX_PROFILE_PIECES && body.starts_with(ICC) => {
+                    head.profile.push(body);
                 }
                 APP1 | APP2 => {}
+                SOF0 | SOF1 | SOF2 if head.frame.is_none() => {
+                    head.frame = Some(Frame::parse(marker == SOF2, &body)?);
+                }
                 _ => {
-                    keep(&mut bare, marker, &body)?;
-                    if matches!(marker, SOF0..=SOF2) {
-                        frame = Some(Frame::parse(marker, &body)?);
-                    }
+                    let left = tables_left.checked_sub(body.len());
+                    tables_left =
+                        left.ok_or_else(|| ThumbnailError::TooLarge("its tables".to_owned()))?;
+                    head.tables.read(marker, &body);
                 }
             }
         }
@@ -112,94 +145,146 @@ impl Head {
     }
 }
 
-/// The header of the frame (T.81 section B.2.2).
-struct Frame {
-    progressive: bool,
-    size: (u32, u32),
-    /// How many samples each component has in a block of `whole`.
-    samples: Vec<u64>,
-    whole: u64,
+/// What scans need beside their coded pixels, as of the place in the file that was reached.
+struct Tables {
+    quantization: [Option<[u16; 64]>; 4],
+    dc: [Option<Table>; 4],
+    ac: [Option<Table>; 4],
+    /// In groups of blocks; zero for none.
+    restart_interval: u32,
+    is_jfif: bool,
+    /// Adobe's word on the colours.
+    adobe_transform: Option<u8>,
 }
 
-impl Frame {
-    fn parse(marker: u8, body: &[u8]) -> Result<Self, ThumbnailError> {
-        let [_, h1, h0, w1, w0, count, components @ ..] = body else {
-            return Err(undecodable("a frame without size"));
-        };
-        let (components, rest) = components.as_chunks::<3>();
-        if components.len() != usize::from(*count) || !rest.is_empty() || ![1, 3, 4].contains(count)
-        {
-            return Err(undecodable("a frame of unusual components"));
+impl Default for Tables {
+    fn default() -> Self {
+        let [dc, ac] = Table::standard();
+        Self {
+            quantization: [None; 4],
+            dc,
+            ac,
+            restart_interval: 0,
+            is_jfif: false,
+            adobe_transform: None,
         }
-        let factors = || components.iter().map(|[_, factors, _]| (factors >> 4, factors & 15));
-        if factors().any(|(across, down)| across == 0 || down == 0) {
-            return Err(undecodable("a component without samples"));
-        }
-        let across = factors().map(|(across, _)| across).max().unwrap_or(1);
-        let down = factors().map(|(_, down)| down).max().unwrap_or(1);
-        Ok(Self {
-            progressive: marker == SOF2,
-            size: (u16::from_be_bytes([*w1, *w0]).into(), u16::from_be_bytes([*h1, *h0]).into()),
-            samples: factors().map(|(across, down)| u64::from(across) * u64::from(down)).collect(),
-            whole: u64::from(across) * u64::from(down),
-        })
-    }
-
-    fn is_gray(&self) -> bool {
-        self.samples.len() == 1
-    }
-
-    /// What the decoder holds for one pixel, in eighths of a byte: the result, and where the components
-    /// come in several scans, 16 bits for every sample until the last.
-    fn eighths(&self, first_scan: usize) -> u64 {
-        let result = if self.is_gray() { 8 } else { 24 };
-        if !self.progressive && first_scan == self.samples.len() {
-            return result;
-        }
-        result + (self.samples.iter().sum::<u64>() * 16).div_ceil(self.whole)
     }
 }
 
-fn pixels(bare: &[u8], frame: &Frame) -> Result<DynamicImage, ThumbnailError> {
-    let space = if frame.is_gray() { ColorSpace::Luma } else { ColorSpace::RGB };
-    let options = DecoderOptions::default()
-        .set_strict_mode(false) // a file that was cut off is drawn as far as it goes
-        .set_max_width(MAX_SOURCE_SIDE as usize)
-        .set_max_height(MAX_SOURCE_SIDE as usize)
-        .jpeg_set_max_scans(MAX_SCANS)
-        .jpeg_set_out_colorspace(space);
-    let bytes =
-        JpegDecoder::new_with_options(ZCursor::new(bare), options).decode().map_err(undecodable)?;
-    let (width, height) = frame.size;
-    let pixels = if frame.is_gray() {
-        GrayImage::from_raw(width, height, bytes).map(DynamicImage::from)
-    } else {
-        RgbImage::from_raw(width, height, bytes).map(DynamicImage::from)
-    };
-    pixels.ok_or_else(|| undecodable("too few pixels"))
+impl Tables {
+    /// Takes what a segment says; what is damaged in it stays as it was.
+    fn read(&mut self, marker: u8, body: &[u8]) {
+        match marker {
+            DQT => drop(self.read_quantization(body)),
+            DHT => drop(self.read_codes(body)),
+            DRI => {
+                let interval = body.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
+                self.restart_interval = interval.unwrap_or(0).into();
+            }
+            APP0 => self.is_jfif |= body.starts_with(b"JFIF\0"),
+            APP14 if body.starts_with(b"Adobe") => self.adobe_transform = body.get(11).copied(),
+            _ => {}
+        }
+    }
+
+    /// T.81 section B.2.4.1.
+    fn read_quantization(&mut self, mut body: &[u8]) -> Option<()> {
+        while let Some((kind, rest)) = body.split_first() {
+            let mut steps = [0; 64];
+            body = if kind >> 4 == 0 {
+                let (bytes, rest) = rest.split_first_chunk::<64>()?;
+                steps = bytes.map(u16::from);
+                rest
+            } else {
+                let (bytes, rest) = rest.split_first_chunk::<128>()?;
+                let pairs = bytes.as_chunks::<2>().0;
+                steps
+                    .iter_mut()
+                    .zip(pairs)
+                    .for_each(|(step, pair)| *step = u16::from_be_bytes(*pair));
+                rest
+            };
+            *self.quantization.get_mut(usize::from(kind & 15))? = Some(steps);
+        }
+        Some(())
+    }
+
+    /// T.81 section B.2.4.2.
+    fn read_codes(&mut self, mut body: &[u8]) -> Option<()> {
+        while let Some((kind, rest)) = body.split_first() {
+            let (counts, rest) = rest.split_first_chunk::<16>()?;
+            let total = counts.iter().map(|count| usize::from(*count)).sum();
+            let (symbols, rest) = rest.split_at_checked(total)?;
+            let class = if kind >> 4 == 0 { &mut self.dc } else { &mut self.ac };
+            *class.get_mut(usize::from(kind & 15))? = Some(Table::new(counts, symbols)?);
+            body = rest;
+        }
+        Some(())
+    }
 }
 
-/// Cuts off what follows the image, such as previews, and refuses more scans and tables than any camera or
-/// encoder writes. Among coded pixels, 0xFF is a marker unless 0 follows it (T.81 section B.1.1.5).
-fn cut_after_image(file: &mut Vec<u8>, head: usize) -> Result<(), ThumbnailError> {
-    let (mut scans, mut markers, mut end) = (1, 0, file.len());
-    for at in memchr::memchr_iter(0xFF, &file[head..]).map(|at| head + at + 1) {
-        match file.get(at) {
-            Some(&EOI) => {
-                end = at + 1;
+/// Reads what follows the first scan's header: up to the end of the image, and somewhat more.
+fn read_coded(source: &mut (impl BufRead + Seek)) -> Result<Vec<u8>, ThumbnailError> {
+    const PIECE: u64 = 1 << 20;
+    let start = source.stream_position()?;
+    let rest = source.seek(SeekFrom::End(0))?.saturating_sub(start);
+    source.seek(SeekFrom::Start(start))?;
+    // All at once: a vector that grows takes twice as much for a while. What isn't filled takes none.
+    let mut coded =
+        Vec::with_capacity(usize::try_from(rest).unwrap_or(MAX_CODED).min(MAX_CODED) + 1);
+    loop {
+        let searched = coded.len().saturating_sub(1);
+        let read = source.by_ref().take(PIECE).read_to_end(&mut coded)?;
+        if coded.len() > MAX_CODED {
+            return Err(ThumbnailError::TooLarge("its coded pixels".to_owned()));
+        }
+        if read == 0 || memchr::memmem::find(&coded[searched..], &[0xFF, EOI]).is_some() {
+            return Ok(coded);
+        }
+    }
+}
+
+/// Decodes the scan with this header, and further ones with what is between them.
+fn decode_scans(
+    frame: &Frame,
+    tables: &mut Tables,
+    parts: &mut [Part],
+    mut header: Vec<u8>,
+    mut coded: &[u8],
+) -> Result<(), ThumbnailError> {
+    let (mut scans, mut markers) = (0, 0);
+    loop {
+        let (data, rest) = coded.split_at(next_marker(coded));
+        scan::decode(frame, tables, parts, &header, data);
+        coded = rest;
+        scans += 1;
+        loop {
+            coded = &coded[next_marker(coded)..];
+            let Some(([_, marker], rest)) = coded.split_first_chunk() else { return Ok(()) };
+            if *marker == EOI {
+                return Ok(());
+            }
+            markers += 1;
+            if scans > MAX_SCANS || markers > MAX_MARKERS {
+                return Err(ThumbnailError::TooLarge(format!("{scans} scans, {markers} markers")));
+            }
+            let body = rest.first_chunk().map(|length| usize::from(u16::from_be_bytes(*length)));
+            let Some(body) = body.and_then(|length| rest.get(2..length)) else { return Ok(()) };
+            coded = &rest[body.len() + 2..];
+            if *marker == SOS {
+                header = body.to_vec();
                 break;
             }
-            Some(&SOS) => scans += 1,
-            Some(0 | 0xD0..=0xD7 | 0xFF) | None => continue, // none, RST, fill
-            Some(_) => {}
+            tables.read(*marker, body);
         }
-        markers += 1;
     }
-    if scans > MAX_SCANS || markers > MAX_MARKERS {
-        return Err(ThumbnailError::TooLarge(format!("{scans} scans, {markers} markers")));
-    }
-    file.truncate(end);
-    Ok(())
+}
+
+/// Where the next marker begins that is no restart, or the data ends. Among coded pixels, 0xFF begins a marker unless
+/// 0 follows it (T.81 section B.1.1.5) or another 0xFF.
+fn next_marker(coded: &[u8]) -> usize {
+    let is_marker = |at: &usize| !matches!(coded.get(at + 1), None | Some(0 | 0xFF | RST0..=RST7));
+    memchr::memchr_iter(0xFF, coded).find(is_marker).unwrap_or(coded.len())
 }
 
 /// Puts the pieces of a profile together; nothing if one is missing.
@@ -216,8 +301,14 @@ fn whole_profile(mut pieces: Vec<Vec<u8>>) -> Option<Vec<u8>> {
 /// The next segment: its marker, and what follows its length. `None` if it is of no use.
 fn read_segment(
     source: &mut (impl BufRead + Seek),
+    gaps_left: &mut u32,
 ) -> Result<Option<(u8, Vec<u8>)>, ThumbnailError> {
-    let marker = read_marker(source)?;
+    let marker = read_marker(source, gaps_left)?;
+    match marker {
+        0x01 | RST0..=SOI => return Ok(None), // stand alone
+        EOI => return Err(undecodable("no pixels")),
+        _ => {}
+    }
     let len = u16::from_be_bytes(read_array(source)?);
     let len = len.checked_sub(2).ok_or_else(|| undecodable("a segment without length"))?;
     if !is_of_use(marker) {
@@ -229,32 +320,26 @@ fn read_segment(
     Ok(Some((marker, body)))
 }
 
-fn keep(bare: &mut Vec<u8>, marker: u8, body: &[u8]) -> Result<(), ThumbnailError> {
-    bare.extend([0xFF, marker]);
-    bare.extend(u16::try_from(body.len() + 2).unwrap_or_default().to_be_bytes());
-    bare.extend(body);
-    if bare.len() > MAX_TABLES {
-        return Err(ThumbnailError::TooLarge("its tables".to_owned()));
-    }
-    Ok(())
-}
-
-/// What is read: what decoding takes, EXIF for the orientation, the profile of colours, and Adobe's word on
-/// the colour space.
+/// What is read: what decoding takes, EXIF for the orientation, the profile of colours, and what tells the colour
+/// space.
 fn is_of_use(marker: u8) -> bool {
-    matches!(marker, SOF0..=SOF2 | DHT | SOS | DQT | DRI | APP1 | APP2 | APP14)
+    matches!(marker, SOF0 | SOF1 | SOF2 | DHT | SOS | DQT | DRI | APP0 | APP1 | APP2 | APP14)
 }
 
-/// The next marker, after as many 0xFF as there are.
-fn read_marker(source: &mut impl BufRead) -> Result<u8, ThumbnailError> {
-    if read_array(source)? != [0xFF] {
-        return Err(undecodable("bytes between segments"));
-    }
+/// The next marker. Before it may be any number of 0xFF, and some bytes that are no marker.
+fn read_marker(source: &mut impl BufRead, gaps_left: &mut u32) -> Result<u8, ThumbnailError> {
     loop {
-        match read_array(source)? {
-            [0xFF] => {}
-            [marker] => return Ok(marker),
+        let [mut byte] = read_array(source)?;
+        if byte == 0xFF {
+            while byte == 0xFF {
+                [byte] = read_array(source)?;
+            }
+            if byte != 0 {
+                return Ok(byte);
+            }
         }
+        let left = gaps_left.checked_sub(1);
+        *gaps_left = left.ok_or_else(|| undecodable("bytes between segments"))?;
     }
 }
 

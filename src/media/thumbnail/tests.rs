@@ -6,8 +6,11 @@ use image::{DynamicImage, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::*;
 
+mod cases;
+mod cut;
 mod files;
 mod hostile;
+mod scans;
 
 use files::{exif, jpeg_with, png, webp_animation, webp_chunks};
 
@@ -72,11 +75,11 @@ fn pictures_are_upright() {
 }
 
 #[test]
-fn the_orientation_of_a_webp_file_counts() {
+fn the_orientation_of_a_webp_file_turns_nothing() {
     for skip in [0, 6] {
         let exif = (*b"EXIF", exif(6)[skip..].to_vec());
         let file = webp_chunks(&fields(96, 64).into(), &[exif]);
-        assert_eq!(corners(&drawn(&file, "webp").unwrap()), [BLUE, RED, WHITE, GREEN]);
+        assert_eq!(corners(&drawn(&file, "webp").unwrap()), [RED, GREEN, BLUE, WHITE]);
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Counted, facts, fixture, sniffed, within_budget};
 use crate::media::MediaType;
 use crate::media::probe::probe;
 
-fn iso(kind: &[u8], body: &[u8]) -> Vec<u8> {
+pub(super) fn iso(kind: &[u8], body: &[u8]) -> Vec<u8> {
     let size = u32::try_from(8 + body.len()).unwrap();
     [&size.to_be_bytes()[..], kind, body].concat()
 }
@@ -19,19 +19,19 @@ fn movie_header(scale: u32, duration: u64) -> Vec<u8> {
     iso(b"mvhd", &[&times.concat()[..], &[0; 80]].concat())
 }
 
-fn mp4(index: &[u8]) -> Vec<u8> {
+pub(super) fn mp4(index: &[u8]) -> Vec<u8> {
     [brand(), iso(b"moov", index)].concat()
 }
 
 /// An element with a size of eight bytes.
-fn element(id: u32, body: &[u8]) -> Vec<u8> {
+pub(super) fn element(id: u32, body: &[u8]) -> Vec<u8> {
     let id: Vec<u8> = id.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
     let size = (body.len() as u64 | 1 << 56).to_be_bytes();
     [&id, &size[..], body].concat()
 }
 
 /// A `WebM` file whose segment holds this.
-fn webm(content: &[u8]) -> Vec<u8> {
+pub(super) fn webm(content: &[u8]) -> Vec<u8> {
     let head = element(0x1A45_DFA3, &element(0x4282, b"webm"));
     [head, element(0x1853_8067, content)].concat()
 }
@@ -42,7 +42,7 @@ fn info(scale: u64, duration: f64) -> Vec<u8> {
 }
 
 /// A page with these lacing values, and its payload.
-fn page(flags: u8, granule: u64, payload: &[u8]) -> Vec<u8> {
+pub(super) fn page(flags: u8, granule: u64, payload: &[u8]) -> Vec<u8> {
     let head = [b"OggS\0", &[flags][..], &granule.to_le_bytes(), &[7, 0, 0, 0], &[0; 8]].concat();
     [&head[..], &[1, u8::try_from(payload.len()).unwrap()], payload].concat()
 }

@@ -186,15 +186,18 @@ pub(super) fn vp8x(flags: u8, (width, height): (u32, u32)) -> Vec<u8> {
     body
 }
 
-/// A lossless WebP file with chunks of metadata.
+/// A lossless WebP file with chunks of metadata: the profile before the image, others after it.
 pub(super) fn webp_chunks(pixels: &DynamicImage, metadata: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
     let header = vp8x(0b0011_1100, (pixels.width(), pixels.height()));
     let image = vp8l(pixels);
-    let mut chunks: Vec<([u8; 4], &[u8])> = vec![(*b"VP8X", &header), (*b"VP8L", &image)];
-    let xmp = (*b"XMP ", vec![0; 2]);
-    let exif = (*b"EXIF", vec![0; 2]);
-    chunks
-        .extend(metadata.iter().chain([&xmp, &exif]).map(|(kind, body)| (*kind, body.as_slice())));
+    let is_profile = |(kind, _): &&([u8; 4], Vec<u8>)| kind == b"ICCP";
+    let chunk = |(kind, bytes): &([u8; 4], Vec<u8>)| (*kind, bytes.clone());
+    let mut chunks = vec![(*b"VP8X", header)];
+    chunks.extend(metadata.iter().filter(is_profile).map(chunk));
+    chunks.push((*b"VP8L", image));
+    chunks.extend(metadata.iter().filter(|entry| !is_profile(entry)).map(chunk));
+    chunks.extend([(*b"XMP ", vec![0; 2]), (*b"EXIF", vec![0; 2])]);
+    let chunks: Vec<_> = chunks.iter().map(|(kind, body)| (*kind, body.as_slice())).collect();
     riff(&chunks)
 }
 
