@@ -1,7 +1,6 @@
 //! Every route, one line each, and what surrounds them.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,7 +98,7 @@ fn cors(config: &Config) -> CorsLayer {
 pub async fn answer(
     router: Router,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
     pace: Pace,
 ) -> Result<Response, Infallible> {
     let ambiguity = ambiguity(request.version(), request.headers());
@@ -118,10 +117,10 @@ pub async fn answer(
 
 /// What every request gets before it is routed: its peer, a body at its pace whose refused rest is drained, the
 /// host of its target if that has one (RFC 9112, section 3.2.2), and a path without doubled slashes.
-fn prepare(request: Request<Incoming>, peer: SocketAddr, pace: Pace) -> Request<Body> {
+fn prepare(request: Request<Incoming>, peer: Peer, pace: Pace) -> Request<Body> {
     let asks_first = request.headers().contains_key(EXPECT);
     let mut request = request.map(|body| Body::new(PacedBody::new(body, pace, asks_first)));
-    request.extensions_mut().insert(Peer(peer));
+    request.extensions_mut().insert(peer);
     let host = request.uri().authority().map(|host| HeaderValue::from_str(host.as_str()));
     if let Some(Ok(host)) = host {
         request.headers_mut().insert(HOST, host);

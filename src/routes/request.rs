@@ -14,15 +14,21 @@ use crate::admission::{Address, Turn, forwarded};
 use crate::app::App;
 use crate::auth::{AuthError, Caller};
 use crate::ids::{UploadId, UserId};
+use crate::send_memory::Share;
 use crate::wire::error::ApiError;
 use crate::wire::reply::Replies;
 
 /// The clients that a request went through, the nearest last; each proxy appends whom it heard from.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The address a request came from.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+/// The connection a request came from.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The address at its other end.
+    pub address: SocketAddr,
+    /// Its share of the memory for files on their way.
+    pub share: Arc<Share>,
+}
 
 /// A header's text, if it is there and is text.
 pub fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {
@@ -105,7 +111,7 @@ struct Client {
 impl Client {
     fn new(app: &App, head: &Parts) -> Self {
         let proxied = is_proxied(app, &head.extensions);
-        let peer = head.extensions.get::<Peer>().map(|Peer(peer)| peer.ip().to_canonical());
+        let peer = head.extensions.get::<Peer>().map(|peer| peer.address.ip().to_canonical());
         let Some(peer) = peer.filter(|_| proxied) else {
             return Self { address: peer.and_then(|peer| app.admission.counted(peer)), proxied };
         };
@@ -176,7 +182,7 @@ pub fn replies<'a>(app: &'a App, headers: &HeaderMap, extensions: &Extensions) -
 
 /// Whether a trusted proxy passed the request on.
 pub fn is_proxied(app: &App, extensions: &Extensions) -> bool {
-    extensions.get::<Peer>().is_some_and(|Peer(peer)| is_trusted(app, peer.ip().to_canonical()))
+    extensions.get::<Peer>().is_some_and(|peer| is_trusted(app, peer.address.ip().to_canonical()))
 }
 
 fn is_trusted(app: &App, ip: IpAddr) -> bool {

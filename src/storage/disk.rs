@@ -4,6 +4,7 @@
 //! Names are made from [`BlobId`]s alone: `blobs/ab/ab…`, folders 0700, files 0600; for a group that may read
 //! them, 0710 and 0640.
 
+mod reading;
 mod writeback;
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
@@ -16,11 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use bytes::Bytes;
-use futures_util::stream;
-use rustix::buffer::spare_capacity;
-use rustix::io::Errno;
-
 use super::{
     Blob, BlobStore, Durability, Incoming, Outgoing, Patch, SealError, WriteError, Written,
     each_frame,
@@ -30,8 +26,6 @@ use crate::ids::BlobId;
 use crate::part::Part;
 use writeback::Writeback;
 
-/// How much a reader takes at once: large enough to make the hand-over to the blocking pool cheap.
-const READ_BYTES: usize = 512 * 1024;
 /// How often a part that is being written looks whether the disk still has room, and lets what it wrote be synced,
 /// in bytes of its own.
 const LOOK_EVERY: u64 = 1 << 20;
@@ -227,21 +221,10 @@ impl BlobStore for DiskStore {
         Ok(Box::new(File::open(self.path(blob))?))
     }
 
-    async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
+    async fn read(&self, blob: BlobId, range: Range<u64>, piece: usize) -> io::Result<Outgoing> {
         let path = self.path(blob);
-        let file = Arc::new(blocking(move || File::open(path)).await?);
-        let frames = stream::try_unfold((file, range), |(file, range)| async move {
-            if range.is_empty() {
-                return Ok::<_, io::Error>(None);
-            }
-            let length =
-                usize::try_from(range.end - range.start).unwrap_or(usize::MAX).min(READ_BYTES);
-            let reader = Arc::clone(&file);
-            let frame = blocking(move || read_exactly(&reader, range.start, length)).await?;
-            let rest = range.start + frame.len() as u64..range.end;
-            Ok(Some((frame, (file, rest))))
-        });
-        Ok(Box::pin(frames))
+        let file = blocking(move || File::open(path)).await?;
+        Ok(reading::pieces(file, range, piece))
     }
 
     fn local_path(&self, blob: BlobId) -> Option<String> {
@@ -338,21 +321,6 @@ impl BlobStore for DiskStore {
         })
         .await
     }
-}
-
-/// Reads into memory that is not cleared first, which would take a tenth of the time.
-fn read_exactly(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
-    let mut buffer = Vec::with_capacity(length);
-    while buffer.len() < length {
-        let at = offset + buffer.len() as u64;
-        match rustix::io::pread(file, spare_capacity(&mut buffer), at) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) if error != Errno::INTR => return Err(error.into()),
-            _ => {}
-        }
-    }
-    buffer.truncate(length); // there may have been more room
-    Ok(Bytes::from(buffer))
 }
 
 /// Takes back what [`share`] gave, as when the server is started without its group again: what is sealed from then
