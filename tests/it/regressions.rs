@@ -135,7 +135,10 @@ async fn contents(uploads: &Uploads, file: &StoredFile) -> String {
 
 pub(crate) async fn bytes_of(uploads: &Uploads, file: &StoredFile) -> Vec<u8> {
     let pieces = uploads.read(file, 0..file.size, READ_BYTES).await.unwrap();
-    pieces.try_fold(Vec::new(), async |all, piece| Ok([all, piece.to_vec()].concat())).await.unwrap()
+    pieces
+        .try_fold(Vec::new(), async |all, piece| Ok([all, piece.to_vec()].concat()))
+        .await
+        .unwrap()
 }
 
 /// How many blobs there are below a data directory.

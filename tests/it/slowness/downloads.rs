@@ -107,8 +107,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_gets_all_of_a_file_in_whose_time_another_who_takes_nothing_is_cut_off() {
-    let settings =
-        Settings { send_timeout: Some("4s".parse().unwrap()), ..Settings::default() };
+    let settings = Settings { send_timeout: Some("4s".parse().unwrap()), ..Settings::default() };
     let server = InProcess::with(settings).await;
     let file = server.user(1).store("long.txt", vec![b'x'; 2 * FILE]).await;
     let host = server.address.to_string();
