@@ -14,6 +14,7 @@ use crate::ids::BlobId;
 use crate::links::{Links, random_secret};
 use crate::metadata::sqlite::SqliteStore;
 use crate::metadata::{self, MetadataStore};
+use crate::send_memory::SendMemory;
 use crate::space;
 use crate::storage::BlobStore;
 use crate::storage::disk::{DiskStore, make_private_dir, make_private_file};
@@ -31,6 +32,8 @@ pub struct App {
     pub auth: Auth,
     /// Makes and checks links.
     pub links: Links,
+    /// Memory for files on their way to clients.
+    pub send_memory: Arc<SendMemory>,
     /// Uploads and files.
     pub uploads: Arc<Uploads>,
     blobs: Arc<dyn BlobStore>,
@@ -86,6 +89,7 @@ impl App {
         Ok(Arc::new(Self {
             admission: Admission::new(&config.admission, config.max_connections),
             auth: Auth::new(secret.as_bytes(), clock.clone()),
+            send_memory: SendMemory::new(config.max_connections),
             links: Links::new(&keys, clock.clone()),
             uploads: Arc::new(uploads),
             blobs,

@@ -211,13 +211,15 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Span>,
 
-    /// Longest time in which a client takes nothing of a reply [default: 60s]
+    /// Close a connection whose client has taken nothing of a reply for this long. One that takes 60 KiB in this
+    /// time is never closed, and one that stops after more than that up to three times as late [default: 60s]
     #[arg(long, env = "HAVERSACK_SEND_TIMEOUT", value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_timeout: Option<Span>,
 
-    /// Most connections at once, each with buffers of up to 96 KiB (256 KiB for the first 16); further ones wait. Lowered to what the
-    /// system's limit on open files allows, which must be 256 or more [default: 8192]
+    /// Most connections at once, each with receive buffers of up to 96 KiB (256 KiB for the first 16); further ones
+    /// wait. With more than 16384, files being downloaded may take more than 256 MiB of memory together. Lowered to
+    /// what the system's limit on open files allows, which must be 256 or more [default: 8192]
     #[arg(long, env = "HAVERSACK_MAX_CONNECTIONS", value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<usize>,

@@ -13,6 +13,7 @@ pub mod routes;
 pub mod wire;
 pub mod auth;
 pub mod admission;
+pub mod send_memory;
 pub mod uploads;
 pub mod part;
 pub mod storage;

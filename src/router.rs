@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::routes::request::Client;
 use crate::routes::{delivery, files, ops, page, tokens, uploads};
+use crate::send_memory::Share;
 use crate::wire::error::{ApiError, log_failure};
 use crate::wire::pace::{Pace, PacedBody};
 
@@ -101,10 +102,11 @@ pub async fn answer(
     router: Router,
     request: Request<Incoming>,
     peer: IpAddr,
+    share: Arc<Share>,
 ) -> Result<Response, Infallible> {
     let ambiguity = ambiguity(request.version(), request.headers());
     let client = Client::new(&app, peer, request.headers());
-    let request = prepare(request, client, app.config.body.pace);
+    let request = prepare(request, client, share, app.config.body.pace);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut response = match ambiguity {
         Some(what) => ApiError::ambiguous(what).into_response(),
@@ -122,10 +124,16 @@ pub async fn answer(
 
 /// What every request gets before it is routed: who sent it, a body at its pace whose refused rest is drained, the
 /// host of its target if that has one (RFC 9112, section 3.2.2), and a path without doubled slashes.
-fn prepare(request: Request<Incoming>, client: Client, pace: Pace) -> Request<Body> {
+fn prepare(
+    request: Request<Incoming>,
+    client: Client,
+    share: Arc<Share>,
+    pace: Pace,
+) -> Request<Body> {
     let asks_first = request.headers().contains_key(EXPECT);
     let mut request = request.map(|body| Body::new(PacedBody::new(body, pace, asks_first)));
     request.extensions_mut().insert(client);
+    request.extensions_mut().insert(share);
     let host = request.uri().authority().map(|host| HeaderValue::from_str(host.as_str()));
     if let Some(Ok(host)) = host {
         request.headers_mut().insert(HOST, host);

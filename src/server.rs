@@ -1,6 +1,7 @@
 //! Serving: the accept loop, caps and time-outs of connections, and the graceful stop. Knows no route.
 
 mod patience;
+mod stream;
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -19,9 +21,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::{Address, Turn};
 use crate::app::App;
+use crate::send_memory::UNSENT_BYTES;
 use crate::{admission, router, sweep};
 pub use patience::ConnectionTimes;
-use patience::{HeadTimer, PatientStream};
+use patience::HeadTimer;
+use stream::PatientStream;
 
 /// The most that is read from a connection at once, and the longest head of a request. A connection has two such
 /// buffers: one is filled while the other is written.
@@ -175,10 +179,12 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
     let app = Arc::clone(&place.doors.app);
     let (waits, read_bytes) = (app.config.connection, place.read_bytes());
+    let share = app.send_memory.share();
     let service = service_fn(move |request| {
-        router::answer(Arc::clone(&app), router.clone(), request, peer.ip())
+        router::answer(Arc::clone(&app), router.clone(), request, peer.ip(), Arc::clone(&share))
     });
     let came = Arc::new(AtomicBool::new(false));
     let stream = PatientStream::new(stream, waits.send, Arc::clone(&came));

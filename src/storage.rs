@@ -45,6 +45,10 @@ pub enum Durability {
 /// that the sender's buffer can be used again.
 pub type Incoming<'a> = Pin<&'a mut (dyn Stream<Item = Result<Bytes, BodyError>> + Send)>;
 
+/// How much the server reads of a blob at once for itself: large enough to make the hand-over to the blocking pool
+/// cheap.
+pub const READ_BYTES: usize = 512 * 1024;
+
 /// The bytes of a blob as they go out.
 pub type Outgoing = BoxStream<'static, io::Result<Bytes>>;
 
@@ -224,9 +228,10 @@ pub trait BlobStore: Send + Sync + 'static {
     /// `NotFound` when there is no such blob.
     fn reader(&self, blob: BlobId) -> io::Result<Box<dyn Blob>>;
 
-    /// Reads `range`. An error of the kind `NotFound` when there is no such blob, `UnexpectedEof` when it is
-    /// shorter.
-    async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing>;
+    /// Reads `range` in pieces of at most `piece` bytes, of which one at a time is in memory: the next comes once
+    /// the one before has been dropped. An error of the kind `NotFound` when there is no such blob,
+    /// `UnexpectedEof` when it is shorter.
+    async fn read(&self, blob: BlobId, range: Range<u64>, piece: usize) -> io::Result<Outgoing>;
 
     /// Where a web server beside this one finds the blob, below the folder it is given; `None` where blobs are
     /// no files.
@@ -273,7 +278,7 @@ pub async fn crc32(
     use futures_util::TryStreamExt;
 
     let hashed = async {
-        let bytes = blobs.read(blob, range).await?;
+        let bytes = blobs.read(blob, range, READ_BYTES).await?;
         let hashed = bytes.try_fold(crc32fast::Hasher::new(), |mut crc, frame| async move {
             crc.update(&frame);
             Ok(crc)

@@ -159,9 +159,14 @@ impl Uploads {
         }
     }
 
-    /// Bytes of a File.
-    pub async fn read(&self, file: &StoredFile, range: Range<u64>) -> Result<Outgoing, Refusal> {
-        match self.blobs.read(file.blob, range).await {
+    /// Bytes of a File, in pieces of at most `piece` bytes, as [`BlobStore::read`] gives them.
+    pub async fn read(
+        &self,
+        file: &StoredFile,
+        range: Range<u64>,
+        piece: usize,
+    ) -> Result<Outgoing, Refusal> {
+        match self.blobs.read(file.blob, range, piece).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // Deleted since it was found, or drawn anew?
                 if self.linked(file.id).await?.blob == file.blob {

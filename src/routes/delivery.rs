@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -22,6 +23,7 @@ use crate::ids::UploadId;
 use crate::links::{LinkError, LinkQuery, Variant};
 use crate::media;
 use crate::metadata::{Role, StoredFile};
+use crate::send_memory::Share;
 use crate::storage::Outgoing;
 use crate::uploads::Refusal;
 use crate::wire::disposition::{Disposition, content_disposition};
@@ -40,6 +42,7 @@ const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 's
 pub async fn get(
     State(app): State<Arc<App>>,
     stranger: Stranger,
+    Extension(share): Extension<Arc<Share>>,
     path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -47,9 +50,9 @@ pub async fn get(
     let query = request.uri().query().and_then(LinkQuery::parse).ok_or(LinkError::Invalid)?;
     app.links.check(id, variant, &query)?;
     let (head, _) = request.into_parts();
-    let shown = match show(&app, id, query.download, &head).await {
+    let shown = match show(&app, id, query.download, &head, &share).await {
         // A picture took the place of the thumbnail that was sent, in this instant.
-        Err(error) if error.is_raced() => show(&app, id, query.download, &head).await,
+        Err(error) if error.is_raced() => show(&app, id, query.download, &head, &share).await,
         shown => shown,
     };
     let (response, bytes) = shown?;
@@ -65,6 +68,7 @@ async fn show(
     id: UploadId,
     download: bool,
     head: &Parts,
+    share: &Share,
 ) -> Result<(Builder, Option<Outgoing>), ApiError> {
     let (method, headers) = (&head.method, &head.headers);
     let file = app.uploads.linked(id).await?;
@@ -100,7 +104,7 @@ async fn show(
     }
     let bytes = match *method {
         Method::HEAD => None,
-        _ => Some(app.uploads.read(&file, bytes).await?),
+        _ => Some(app.uploads.read(&file, bytes, share.piece()).await?),
     };
     Ok((response, bytes))
 }

@@ -1,7 +1,6 @@
-//! How long a connection's client is waited for: for the head of a request, between requests, and until it
-//! takes what is sent. Knows nothing of requests but when hyper begins to wait for one.
+//! How long a connection's client is waited for: for the head of a request and between requests. Knows nothing of
+//! requests but when hyper begins to wait for one.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How long clients are waited for.
 #[derive(Clone, Copy, Debug)]
@@ -18,88 +16,8 @@ pub struct ConnectionTimes {
     pub head: Duration,
     /// Without a request.
     pub idle: Duration,
-    /// Until the client takes some of what is sent.
+    /// Until the client takes some of what is sent, if it was handed little.
     pub send: Duration,
-}
-
-/// A connection's stream. A write fails when the client takes nothing for too long.
-///
-/// There is no least rate: the system reports progress only once a good part of its buffer is free, so whoever
-/// makes any has read kilobytes.
-pub(super) struct PatientStream<S> {
-    stream: S,
-    /// Whether something was read; [`HeadTimer`] asks.
-    came: Arc<AtomicBool>,
-    send: Duration,
-    /// Runs while the client is waited for.
-    stalled: Option<Pin<Box<tokio::time::Sleep>>>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> PatientStream<S> {
-    pub(super) fn new(stream: S, send: Duration, came: Arc<AtomicBool>) -> Self {
-        Self { stream, came, send, stalled: None }
-    }
-
-    /// Runs the clock of a write that can't go on.
-    fn patiently<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        let written = write(Pin::new(&mut self.stream), cx);
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        let send = self.send;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(send)));
-        ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for PatientStream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if read.is_ready() {
-            self.came.store(true, Ordering::Relaxed);
-        }
-        read
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.patiently(cx, |stream, cx| stream.poll_write(cx, bytes))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.patiently(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }
 
 /// Whether connections have become so scarce that idle ones must go.
@@ -180,7 +98,6 @@ impl Future for HeadSleep {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::Instant;
 
     use super::*;
@@ -236,41 +153,5 @@ mod tests {
         let timer = timer(true);
         waits(&timer, None).await;
         assert_eq!(waits(&timer, None).await, 15);
-    }
-
-    fn pipe() -> (PatientStream<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
-        let (near, far) = tokio::io::duplex(1000);
-        (PatientStream::new(near, TIMES.send, Arc::default()), far)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_given_up() {
-        let (mut near, _far) = pipe();
-        let begun = Instant::now();
-        let error = near.write_all(&[0; 5000]).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(begun.elapsed(), TIMES.send);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_something_now_and_then_gets_everything() {
-        let (mut near, mut far) = pipe();
-        let taking = async {
-            let mut taken = [0; 5000];
-            for piece in taken.chunks_mut(500) {
-                tokio::time::sleep(secs(59)).await;
-                far.read_exact(piece).await.unwrap();
-            }
-        };
-        let (sent, ()) = tokio::join!(near.write_all(&[0; 5000]), taking);
-        sent.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_read_is_noticed() {
-        let (mut near, mut far) = pipe();
-        far.write_all(b"GET").await.unwrap();
-        near.read_u8().await.unwrap();
-        assert!(near.came.load(Ordering::Relaxed));
     }
 }

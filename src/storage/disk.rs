@@ -5,6 +5,7 @@
 //! them, 0710 and 0640.
 
 mod home;
+mod reading;
 mod writeback;
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
@@ -17,11 +18,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use bytes::Bytes;
-use futures_util::stream;
-use rustix::buffer::spare_capacity;
-use rustix::io::Errno;
-
 use super::{
     Blob, BlobStore, Durability, Incoming, Outgoing, Patch, SealError, Unready, WriteError,
     Written, each_frame,
@@ -33,8 +29,6 @@ use crate::space;
 use home::Home;
 use writeback::Writeback;
 
-/// How much a reader takes at once: large enough to make the hand-over to the blocking pool cheap.
-const READ_BYTES: usize = 512 * 1024;
 /// How often a part that is being written looks whether the disk still has room, and lets what it wrote be synced,
 /// in bytes of its own.
 const LOOK_EVERY: u64 = 1 << 20;
@@ -230,24 +224,13 @@ impl BlobStore for DiskStore {
         Ok(Box::new(self.home.find(|| File::open(&path))?))
     }
 
-    async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
+    async fn read(&self, blob: BlobId, range: Range<u64>, piece: usize) -> io::Result<Outgoing> {
         let open = move |home: &Home| {
             let path = home.path(blob);
             home.find(|| File::open(&path))
         };
-        let file = Arc::new(self.blocking(open).await?);
-        let frames = stream::try_unfold((file, range), |(file, range)| async move {
-            if range.is_empty() {
-                return Ok::<_, io::Error>(None);
-            }
-            let length =
-                usize::try_from(range.end - range.start).unwrap_or(usize::MAX).min(READ_BYTES);
-            let reader = Arc::clone(&file);
-            let frame = blocking(move || read_exactly(&reader, range.start, length)).await?;
-            let rest = range.start + frame.len() as u64..range.end;
-            Ok(Some((frame, (file, rest))))
-        });
-        Ok(Box::pin(frames))
+        let file = self.blocking(open).await?;
+        Ok(reading::pieces(file, range, piece))
     }
 
     fn local_path(&self, blob: BlobId) -> Option<String> {
@@ -336,21 +319,6 @@ impl BlobStore for DiskStore {
         .await?;
         Ok(())
     }
-}
-
-/// Reads into memory that is not cleared first, which would take a tenth of the time.
-fn read_exactly(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
-    let mut buffer = Vec::with_capacity(length);
-    while buffer.len() < length {
-        let at = offset + buffer.len() as u64;
-        match rustix::io::pread(file, spare_capacity(&mut buffer), at) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) if error != Errno::INTR => return Err(error.into()),
-            _ => {}
-        }
-    }
-    buffer.truncate(length); // there may have been more room
-    Ok(Bytes::from(buffer))
 }
 
 /// Takes back what [`share`] gave, as when the server is started without its group again: what is sealed from then

@@ -18,7 +18,7 @@ use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::thumbnail;
 use crate::metadata::{Finalizing, NewFile, State, StoredFile, Unfinished};
 use crate::part::Part;
-use crate::storage::{self, SealError, Written, is_lost};
+use crate::storage::{self, READ_BYTES, SealError, Written, is_lost};
 use crate::telemetry::chain;
 
 /// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
@@ -313,7 +313,7 @@ impl Uploads {
     }
 
     async fn md5(&self, blob: BlobId, size: u64) -> io::Result<[u8; 16]> {
-        let bytes = self.blobs.read(blob, 0..size).await?;
+        let bytes = self.blobs.read(blob, 0..size, READ_BYTES).await?;
         let hashed = bytes.try_fold(Md5::new(), |mut md5, frame| async move {
             let hash = tokio::task::spawn_blocking(move || {
                 md5.update(&frame);

@@ -14,7 +14,7 @@ use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::quota::OverQuota;
 use crate::part::Part;
-use crate::storage::{self, BlobStore, BodyError, Incoming, Written};
+use crate::storage::{self, BlobStore, BodyError, Incoming, READ_BYTES, Written};
 
 /// Where the bytes of one request go.
 pub enum Slot {
@@ -232,7 +232,7 @@ impl Drop for Spool {
 pub(super) type Stored = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
 async fn stored(blobs: &dyn BlobStore, blob: BlobId, range: Range<u64>) -> Result<Stored, Refusal> {
-    let bytes = blobs.read(blob, range).await?;
+    let bytes = blobs.read(blob, range, READ_BYTES).await?;
     Ok(Box::pin(bytes.map_err(move |error| {
         tracing::error!(%blob, %error, "stored bytes could not be read back");
         BodyError::Unreadable

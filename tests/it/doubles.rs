@@ -66,8 +66,8 @@ impl<H: BlobHooks> BlobStore for HookedBlobs<H> {
         self.disk.reader(blob)
     }
 
-    async fn read(&self, blob: BlobId, range: Range<u64>) -> io::Result<Outgoing> {
-        self.disk.read(blob, range).await
+    async fn read(&self, blob: BlobId, range: Range<u64>, piece: usize) -> io::Result<Outgoing> {
+        self.disk.read(blob, range, piece).await
     }
 
     fn local_path(&self, blob: BlobId) -> Option<String> {

@@ -27,7 +27,7 @@ use haversack::ids::{UploadId, UserId};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{MetadataStore, Role, StoredFile};
 use haversack::part::Declaration;
-use haversack::storage::BlobStore;
+use haversack::storage::{BlobStore, READ_BYTES};
 use haversack::uploads::{ChunkRequest, DoneRequest, Limits, Refusal, SingleRequest, Uploads};
 
 pub(crate) const USER: UserId = UserId(1);
@@ -136,9 +136,11 @@ async fn contents(uploads: &Uploads, file: &StoredFile) -> String {
 }
 
 pub(crate) async fn bytes_of(uploads: &Uploads, file: &StoredFile) -> Vec<u8> {
-    let bytes = uploads.read(file, 0..file.size).await.unwrap();
-    let frames: Vec<Bytes> = bytes.try_collect().await.unwrap();
-    frames.concat()
+    let pieces = uploads.read(file, 0..file.size, READ_BYTES).await.unwrap();
+    pieces
+        .try_fold(Vec::new(), async |all, piece| Ok([all, piece.to_vec()].concat()))
+        .await
+        .unwrap()
 }
 
 /// How many blobs there are below a data directory.

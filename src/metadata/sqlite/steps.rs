@@ -4,11 +4,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::pictures::{self, Older};
 use super::room;
-<<<<<<< HEAD
-use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED, pack, pack_embedded, pack_patches};
-=======
-use super::rows::{self, EXPIRED, FINISHED, RECEIVING, REMOVED, pack, pack_patches};
->>>>>>> records
+use super::rows::{self, EXPIRED, FINISHED, RECEIVING, REMOVED, pack, pack_embedded, pack_patches};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::quota::Quota;

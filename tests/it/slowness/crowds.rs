@@ -29,13 +29,13 @@ const PAUSE: Duration = Duration::from_millis(40);
 /// No slow or silent client holds its place longer.
 const LONGEST: Duration = Duration::from_secs(30);
 
-fn setting(name: &str) -> Option<usize> {
+pub(super) fn setting(name: &str) -> Option<usize> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
 }
 
 /// As many descriptors as the system allows: each client of the crowd is one.
-fn raise_limit() {
+pub(super) fn raise_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();

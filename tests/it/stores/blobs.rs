@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use haversack::ids::BlobId;
 use haversack::part::Part;
-use haversack::storage::{BlobStore, BodyError, WriteError, Written};
+use haversack::storage::{BlobStore, BodyError, READ_BYTES, WriteError, Written};
 
 use super::Blobs;
 
@@ -58,9 +58,9 @@ pub(crate) async fn read(
     blob: BlobId,
     range: Range<u64>,
 ) -> Result<Vec<u8>, ErrorKind> {
-    let bytes = store.read(blob, range).await.map_err(|error| error.kind())?;
-    let frames: Vec<Bytes> = bytes.try_collect().await.map_err(|error| error.kind())?;
-    Ok(frames.concat())
+    let pieces = store.read(blob, range, READ_BYTES).await.map_err(|error| error.kind())?;
+    let joined = pieces.try_fold(Vec::new(), async |all, piece| Ok([all, piece.to_vec()].concat()));
+    joined.await.map_err(|error| error.kind())
 }
 
 pub(crate) async fn a_written_part_is_told_by_size_and_checksum(blobs: &dyn Blobs) {

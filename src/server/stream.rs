@@ -1,0 +1,329 @@
+//! A connection's stream: hands the system little at a time of what clients are slow to take, and gives up one that
+//! takes too little. Knows nothing of requests.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+/// What a client is handed at first, and after it was slow: what it takes of so little shows soon.
+const FIRST_BURST: usize = 16 * 1024;
+/// A client that lets its sender wait longer is slow.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// A stream whose system says when it has sent on most of what it was handed.
+pub(super) trait Drains {
+    /// Waits for that.
+    fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl Drains for TcpStream {
+    /// A write alone would not tell: it adds to a packet that is not full however much is unsent.
+    fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let drained = || {
+            let mut sockets = [PollFd::new(self, PollFlags::OUT)];
+            match poll(&mut sockets, Some(&Timespec::default()))? {
+                0 => Err(io::ErrorKind::WouldBlock.into()), // and from now on its event is waited for
+                _ => Ok(()),
+            }
+        };
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            match self.try_io(Interest::WRITABLE, drained) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                looked => return Poll::Ready(looked),
+            }
+        }
+    }
+}
+
+/// A client that takes so many bytes in each send time-out (in one of 60 s: 1 KiB a second) is never given up.
+const LEAST_BYTES: u32 = 60 * 1024;
+/// Nobody is waited for longer than so many send time-outs.
+const LONGEST_WAITS: u32 = 3;
+
+/// A connection's stream. A write fails when the client takes nothing for too long.
+///
+/// Its system may say nothing while it takes all that was sent to it, 128 KiB and more: TCP tells of room in its
+/// buffer only once that is large. So bytes earn credit, the time in which they are taken at the least rate, and
+/// waiting spends it; a client is given up once it was waited for as long as the send time-out and its credit last.
+pub(super) struct PatientStream<S> {
+    stream: S,
+    /// Whether something was read; [`super::HeadTimer`] asks.
+    came: Arc<AtomicBool>,
+    send: Duration,
+    /// How much is handed over at once. It grows while the client takes all of it soon.
+    burst: usize,
+    /// Time that the client may take for what it was handed.
+    credit: Duration,
+    /// Since when the client is waited for, and the end of that.
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Drains + Unpin> PatientStream<S> {
+    pub(super) fn new(stream: S, send: Duration, came: Arc<AtomicBool>) -> Self {
+        let credit = Duration::ZERO;
+        Self { stream, came, send, burst: FIRST_BURST, credit, waiting: None }
+    }
+
+    /// Writes as soon as the client has taken most of what was written before, if that is soon enough.
+    fn poll_patiently(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Poll::Ready(written) = self.poll_write_first(cx, slices) else {
+            ready!(self.poll_patience(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        };
+        self.end_wait();
+        if let Ok(count) = written {
+            self.earn(count);
+        }
+        Poll::Ready(written)
+    }
+
+    /// Writes the first bytes of these slices, once the system has sent on most of those before.
+    fn poll_write_first(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.stream.poll_drained(cx))?;
+        if self.waiting.as_ref().is_some_and(|(begun, _)| begun.elapsed() >= SLOW) {
+            self.burst = FIRST_BURST;
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(cx, &first(slices, self.burst))
+    }
+
+    /// Over once the client has been waited for too long.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let longest = self.send.max(self.credit);
+        let (_, end) = self
+            .waiting
+            .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(longest))));
+        end.as_mut().poll(cx)
+    }
+
+    fn end_wait(&mut self) {
+        if let Some((begun, _)) = self.waiting.take() {
+            self.credit = self.credit.saturating_sub(begun.elapsed());
+        }
+    }
+
+    /// Credits the client with what it was handed.
+    fn earn(&mut self, count: usize) {
+        if count == self.burst {
+            self.burst *= 2;
+        }
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let earned = self.send.saturating_mul(count) / LEAST_BYTES;
+        self.credit = (self.credit + earned).min(self.send.saturating_mul(LONGEST_WAITS));
+    }
+}
+
+/// The first bytes of these slices, at most so many. hyper gives two of them at most: a head and a piece of a body.
+fn first<'a>(slices: &'a [IoSlice<'_>], most: usize) -> [IoSlice<'a>; 2] {
+    let mut left = most;
+    let mut slices = slices.iter().filter(|slice| !slice.is_empty()).map(|slice| {
+        let cut = &slice[..slice.len().min(left)];
+        left -= cut.len();
+        IoSlice::new(cut)
+    });
+    let mut next = || slices.next().unwrap_or(IoSlice::new(&[]));
+    [next(), next()]
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for PatientStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_ready() {
+            self.came.store(true, Ordering::Relaxed);
+        }
+        read
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Drains + Unpin> AsyncWrite for PatientStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_patiently(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_patiently(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    const SEND: Duration = Duration::from_mins(1);
+
+    impl Drains for DuplexStream {
+        fn poll_drained(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn pipe(bytes: usize) -> (PatientStream<DuplexStream>, DuplexStream) {
+        let (near, far) = tokio::io::duplex(bytes);
+        (PatientStream::new(near, SEND, Arc::default()), far)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let (mut near, _far) = pipe(1000);
+        let begun = Instant::now();
+        let error = near.write_all(&[0; 5000]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed(), SEND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_something_now_and_then_gets_everything() {
+        let (mut near, mut far) = pipe(1000);
+        let taking = async {
+            let mut taken = [0; 5000];
+            for piece in taken.chunks_mut(500) {
+                tokio::time::sleep(SEND * 59 / 60).await;
+                far.read_exact(piece).await.unwrap();
+            }
+        };
+        let (sent, ()) = tokio::join!(near.write_all(&[0; 5000]), taking);
+        sent.unwrap();
+    }
+
+    /// What becomes of a write to a client that takes all that its system keeps at once, whenever that has taken
+    /// it this long.
+    async fn taken_in_steps(step: usize, pause: Duration) -> io::Result<()> {
+        let (mut near, mut far) = pipe(step);
+        let file = vec![0; 10 * step];
+        let taking = async {
+            let mut taken = vec![0; step];
+            for _ in 0..10 {
+                tokio::time::sleep(pause).await;
+                if far.read_exact(&mut taken).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let sending = async move {
+            let sent = near.write_all(&file).await;
+            drop(near);
+            sent
+        };
+        tokio::join!(sending, taking).0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_1_kib_a_second_is_never_given_up() {
+        for step in [1, 16, 60, 128, 160] {
+            let sent = taken_in_steps(step << 10, Duration::from_secs(step as u64)).await;
+            sent.unwrap_or_else(|error| panic!("{step} KiB at once: {error}"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_half_of_that_is_given_up() {
+        for step in [60, 128, 160] {
+            let sent = taken_in_steps(step << 10, Duration::from_secs(2 * step as u64 + 5)).await;
+            assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::TimedOut, "{step} KiB at once");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_waited_for_longer_than_three_times_however_much_they_took() {
+        let (mut near, mut far) = pipe(1 << 20);
+        let file = vec![0; 9 << 20];
+        let taking = async { far.read_exact(&mut vec![0; 8 << 20]).await.unwrap() };
+        let begun = Instant::now();
+        let (sent, _) = tokio::join!(near.write_all(&file), taking);
+        sent.unwrap();
+        let error = near.write_all(&file).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed(), 3 * SEND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_everything_at_once_is_handed_more_and_more() {
+        let (mut near, _far) = pipe(10 << 20);
+        let file = vec![0; 100_000];
+        assert_eq!(near.write(&file).await.unwrap(), FIRST_BURST);
+        assert_eq!(near.write(&file).await.unwrap(), 2 * FIRST_BURST);
+        assert_eq!(near.write(&file).await.unwrap(), 4 * FIRST_BURST);
+        assert_eq!(near.write(&file).await.unwrap(), file.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_became_slow_is_handed_little() {
+        let (mut near, mut far) = pipe(250_000);
+        let file = vec![0; 100_000];
+        while near.write(&file).await.unwrap() < file.len() {}
+        let taking = async {
+            tokio::time::sleep(SLOW).await;
+            far.read_exact(&mut vec![0; 250_000]).await.unwrap();
+        };
+        let filling = async {
+            loop {
+                let begun = Instant::now();
+                let count = near.write(&file).await.unwrap();
+                if begun.elapsed() >= SLOW {
+                    return count;
+                }
+            }
+        };
+        let (count, ()) = tokio::join!(filling, taking);
+        assert_eq!(count, FIRST_BURST);
+    }
+
+    #[test]
+    fn a_head_goes_out_together_with_what_fits_beside_it() {
+        let slices = [b"".as_slice(), b"head", b"body"].map(IoSlice::new);
+        let cut = |most| first(&slices, most).map(|slice| slice.to_vec());
+        assert_eq!(cut(10), [b"head".to_vec(), b"body".to_vec()]);
+        assert_eq!(cut(6), [b"head".to_vec(), b"bo".to_vec()]);
+        assert_eq!(cut(3), [b"hea".to_vec(), b"".to_vec()]);
+    }
+
+    #[tokio::test]
+    async fn a_read_is_noticed() {
+        let (mut near, mut far) = pipe(1000);
+        far.write_all(b"GET").await.unwrap();
+        near.read_u8().await.unwrap();
+        assert!(near.came.load(Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,94 @@
+//! Reads a file in pieces, all of them through one buffer.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use rustix::io::{ReadWriteFlags, preadv2};
+use tokio::sync::mpsc;
+
+use super::blocking;
+use crate::storage::Outgoing;
+
+/// A piece up to this size is read on the async thread if the page cache has it: that takes less time than a
+/// hand-over to another thread.
+const INLINE_BYTES: usize = 128 * 1024;
+
+/// The bytes of `range` as [`crate::storage::BlobStore::read`] gives them.
+pub(super) fn pieces(file: File, range: Range<u64>, piece: usize) -> Outgoing {
+    let length = length(&range, piece);
+    let (home, buffers) = mpsc::channel(1);
+    let _ = home.try_send(vec![0; length]); // there is room for it
+    let reading = Reading { file: Arc::new(file), range, home, buffers };
+    Box::pin(stream::try_unfold(reading, Reading::next))
+}
+
+struct Reading {
+    file: Arc<File>,
+    /// What is still to be read.
+    range: Range<u64>,
+    /// The buffer, which comes back when the piece in it is dropped.
+    buffers: mpsc::Receiver<Vec<u8>>,
+    home: mpsc::Sender<Vec<u8>>,
+}
+
+impl Reading {
+    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        if self.range.is_empty() {
+            return Ok(None);
+        }
+        let Some(mut buffer) = self.buffers.recv().await else {
+            return Ok(None); // never, as the other end is here
+        };
+        let (at, length) = (self.range.start, length(&self.range, buffer.len()));
+        let mut count = 0;
+        if length <= INLINE_BYTES {
+            count = cached(&self.file, &mut buffer[..length], at);
+        }
+        if count == 0 {
+            let file = Arc::clone(&self.file);
+            buffer = blocking(move || {
+                file.read_exact_at(&mut buffer[..length], at)?;
+                Ok(buffer)
+            })
+            .await?;
+            count = length;
+        }
+        self.range.start += count as u64;
+        let piece = Piece { buffer, length: count, home: self.home.clone() };
+        Ok(Some((Bytes::from_owner(piece), self)))
+    }
+}
+
+/// How much of the range goes into a buffer of this size.
+fn length(range: &Range<u64>, buffer: usize) -> usize {
+    usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX).min(buffer)
+}
+
+/// Reads what the page cache has, without waiting for the disk. 0: nothing, or this can't be told here.
+fn cached(file: &File, buffer: &mut [u8], at: u64) -> usize {
+    preadv2(file, &mut [IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT).unwrap_or(0)
+}
+
+/// Bytes in a lent buffer.
+struct Piece {
+    buffer: Vec<u8>,
+    length: usize,
+    home: mpsc::Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        let _ = self.home.try_send(std::mem::take(&mut self.buffer)); // fails where nobody reads on
+    }
+}

@@ -1,0 +1,134 @@
+//! Clients that take a file slowly, or ask for it and take nothing.
+//!
+//! `HAVERSACK_TEST_DOWNLOADS` sets the number of downloads at once that nobody reads.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use haversack::config::Settings;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::crowds::{raise_limit, setting};
+use crate::harness::{PATIENCE, Server as InProcess};
+use crate::process::http::{Multipart, Request};
+use crate::process::program::{Server, serve, token};
+
+/// More than fits into what one of them may take, many times.
+const FILE: usize = 4 << 20;
+const DOWNLOADS: usize = 400;
+/// What one download may take, and all of them, of the process and of the system's buffers.
+const EACH: usize = 256 << 10;
+const ALL: usize = 256 << 20;
+
+/// Asks for a link's bytes; a system that keeps little for the client tells soon what it takes.
+async fn ask(host: &str, path: &str, receive_buffer: Option<u32>) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    if let Some(bytes) = receive_buffer {
+        socket.set_recv_buffer_size(bytes).unwrap();
+    }
+    let mut stream = socket.connect(host.parse().unwrap()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// The path of a link.
+fn path(file: &serde_json::Value) -> &str {
+    let link = file["url"].as_str().unwrap();
+    &link[link.find("/media/").unwrap()..]
+}
+
+/// Bytes that the system holds of connections at this port, of each of them (proc_net_tcp(5), `tx_queue`).
+fn queued(host: &str) -> Vec<usize> {
+    let port: u16 = host.rsplit_once(':').unwrap().1.parse().unwrap();
+    let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let of_port = connections.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (_, local) = fields[1].split_once(':')?;
+        let (sending, _) = fields[4].split_once(':')?;
+        let number = |hex| usize::from_str_radix(hex, 16).unwrap();
+        (number(local) == usize::from(port)).then(|| number(sending))
+    });
+    of_port.collect()
+}
+
+/// What the process and the system hold, once that has stayed the same for a while.
+async fn settled(server: &Server) -> (usize, usize) {
+    let mut looks = interval(Duration::from_millis(200));
+    let (mut known, mut same) = ((0, 0), 0);
+    while same < 3 {
+        looks.tick().await;
+        let now = (server.memory().0 << 10, queued(&server.host).iter().sum());
+        same = if now == known { same + 1 } else { 0 };
+        known = now;
+    }
+    known
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_downloads_that_nobody_reads_take_bounded_memory() {
+    raise_limit();
+    let count = setting("HAVERSACK_TEST_DOWNLOADS").unwrap_or(DOWNLOADS);
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&mut serve(dir.path()));
+    let form = Multipart::default().file("file", &vec![b'd'; FILE]);
+    let file = Request::upload(form).token(&token(1)).send(&server.host).unwrap().ok();
+    let mut first = ask(&server.host, path(&file), None).await;
+    first.read_to_end(&mut Vec::new()).await.unwrap(); // so that nothing is done for the first time below
+    let (base, _) = settled(&server).await;
+    let asking = (0..count).map(|_| ask(&server.host, path(&file), None));
+    let readers = join_all(asking).await;
+    for reader in &readers {
+        timeout(6 * PATIENCE, reader.readable()).await.expect("nobody is refused").unwrap();
+    }
+    let (process, system) = settled(&server).await;
+    let most = queued(&server.host).into_iter().max().unwrap();
+    let grown = process.saturating_sub(base);
+    eprintln!(
+        "{count} downloads: {} KiB each of the process, {} KiB of the system, {} KiB at most",
+        (grown / count) >> 10,
+        (system / count) >> 10,
+        most >> 10
+    );
+    assert!(grown + system <= ALL.min(count * EACH), "{grown} and {system} bytes");
+    assert!(most <= EACH, "{most} bytes of one connection are queued");
+    let mut last = readers.into_iter().next_back().unwrap();
+    let mut reply = Vec::new();
+    timeout(PATIENCE, last.read_to_end(&mut reply)).await.expect("the file").unwrap();
+    assert!(reply.ends_with(&vec![b'd'; FILE]), "the last one gets all of it");
+}
+
+/// A reader's steady pace: two of these fit into the time-out many times.
+const STEP: usize = 16 << 10;
+const EVERY: Duration = Duration::from_millis(250);
+const SEND_TIMEOUT: Duration = Duration::from_secs(4);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_reader_gets_all_of_a_file_in_whose_time_another_who_takes_nothing_is_cut_off() {
+    let settings = Settings { send_timeout: Some("4s".parse().unwrap()), ..Settings::default() };
+    let server = InProcess::with(settings).await;
+    let file = server.user(1).store("long.txt", vec![b'x'; 2 * FILE]).await;
+    let host = server.address.to_string();
+    let silent = ask(&host, path(&file), Some(4096)).await;
+    let mut slow = ask(&host, path(&file), Some(32 << 10)).await;
+    let (begun, mut steps, mut taken) = (Instant::now(), interval(EVERY), 0);
+    steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut step = vec![0; STEP];
+    while begun.elapsed() < 3 * SEND_TIMEOUT {
+        steps.tick().await;
+        slow.read_exact(&mut step).await.unwrap_or_else(|error| {
+            panic!("cut off after {taken} bytes and {:?}: {error}", begun.elapsed())
+        });
+        taken += STEP;
+    }
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).await.unwrap();
+    assert!(taken + rest.len() > 2 * FILE, "{taken} and {} bytes", rest.len());
+    assert!(rest.iter().all(|byte| *byte == b'x'));
+    let mut silent = silent;
+    let mut received = Vec::new();
+    let _ = timeout(PATIENCE, silent.read_to_end(&mut received)).await.expect("it was cut off");
+    assert!(received.len() < FILE, "{} bytes came to who took nothing", received.len());
+}
