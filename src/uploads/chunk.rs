@@ -152,17 +152,7 @@ impl Uploads {
                 Turn::NeedsSize => break, // the size is known: can't be
             };
             let mut bytes = spool.read(written.size).await?;
-            let copied = self
-                .blobs
-                .write_part(
-                    granted.blob,
-                    granted.start,
-                    written.size,
-                    granted.stored,
-                    bytes.as_mut(),
-                )
-                .await
-                .map_err(|error| Refusal::of_write(error, |_| Refusal::Raced))?;
+            let copied = granted.write(self.blobs.as_ref(), bytes.as_mut()).await?;
             if copied != written {
                 return Err(Refusal::Internal("spooled bytes are not those that came".into()));
             }

@@ -85,7 +85,12 @@ impl Filled {
 }
 
 impl Granted {
-    async fn write(&self, blobs: &dyn BlobStore, body: Incoming<'_>) -> Result<Written, Refusal> {
+    /// Writes the part. Ends when a newer sender of it comes, or its upload goes.
+    pub(super) async fn write(
+        &self,
+        blobs: &dyn BlobStore,
+        body: Incoming<'_>,
+    ) -> Result<Written, Refusal> {
         let revoked = &self.claim.revoked;
         let mut body = std::pin::pin!(body.take_until(revoked.cancelled()));
         let written =

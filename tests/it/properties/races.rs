@@ -12,7 +12,7 @@ use haversack::metadata::sqlite::SqliteStore;
 use haversack::part::Declaration;
 use haversack::storage::BlobStore;
 use haversack::storage::disk::DiskStore;
-use haversack::uploads::ChunkRequest;
+use haversack::uploads::{ChunkRequest, Refusal};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -86,6 +86,35 @@ async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_i
         Ok(_) => assert_eq!(placed, Some(10)),
         Err(refusal) => assert_eq!(placed, None, "{refusal}"),
     }
+}
+
+/// Of an upload that is cancelled while a chunk is copied into it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_whose_upload_is_cancelled_while_it_is_copied_is_told_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let gate = Arc::new(HookedBlobs {
+        disk: DiskStore::open(dir.path()).expect("opened"),
+        hooks: Gate { offset: 10, reached: Semaphore::new(0), opened: Semaphore::new(0) },
+    });
+    let records = Arc::new(SqliteStore::open(dir.path()).expect("opened"));
+    let uploads = uploads(Arc::clone(&gate) as Arc<dyn BlobStore>, records);
+    let id = UploadId::random();
+    let spooled = async || {
+        let bytes = stream::iter([Ok(Bytes::from(vec![1; 10]))]);
+        let spool = uploads.slot_of_file(USER, None, 0).await.expect("a spool");
+        spool.fill(pin!(bytes)).await.expect("filled")
+    };
+    uploads.accept_chunk(spooled().await, chunk(id, 0)).await.expect("taken");
+    let second = spooled().await;
+    let accepting = tokio::spawn({
+        let uploads = Arc::clone(&uploads);
+        async move { uploads.accept_chunk(second, chunk(id, 1)).await }
+    });
+    let _ = gate.hooks.reached.acquire().await.expect("it is being copied");
+    uploads.remove(id, Some(USER)).await.expect("cancelled");
+    gate.hooks.opened.add_permits(100);
+    let accepted = accepting.await.expect("no panic");
+    assert!(matches!(accepted, Err(Refusal::Removed)), "{accepted:?}");
 }
 
 #[test]
