@@ -150,6 +150,7 @@ fn expected(verb: &str, state: State) -> u16 {
         Unknown => 404,
         _ if verb == "parent" => match state {
             Cancelled | Deleted | Expired => 404,
+            Attached => 409,
             _ => 200, // a thumbnail stands for its parent
         },
         Cancelled | Deleted | Expired => 410,

@@ -111,8 +111,16 @@ async fn a_chunk_whose_upload_is_cancelled_while_it_is_copied_is_told_so() {
         async move { uploads.accept_chunk(second, chunk(id, 1)).await }
     });
     let _ = gate.hooks.reached.acquire().await.expect("it is being copied");
-    uploads.remove(id, Some(USER)).await.expect("cancelled");
+    let cancelling = tokio::spawn({
+        let uploads = Arc::clone(&uploads);
+        async move { uploads.remove(id, Some(USER)).await }
+    });
+    // It is on record before it waits for the copy to end.
+    while !matches!(uploads.record(id, USER).await, Err(Refusal::Removed)) {
+        tokio::task::yield_now().await;
+    }
     gate.hooks.opened.add_permits(100);
+    cancelling.await.expect("no panic").expect("cancelled");
     let accepted = accepting.await.expect("no panic");
     assert!(matches!(accepted, Err(Refusal::Removed)), "{accepted:?}");
 }
