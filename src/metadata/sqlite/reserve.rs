@@ -1,5 +1,5 @@
 //! A file that keeps some of the disk for what makes room: when nothing is left, a removal still needs a few pages of
-//! the log, and a stop some of the database. It is given up then, and made again once there is room.
+//! the log, and a stop some of the database. It is given up piece by piece, and made whole once there is room.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -34,11 +34,10 @@ impl Reserve {
             Ok(left)
         });
         match given {
-            Ok(0) => {
-                let _ = std::fs::remove_file(&self.path);
-                true
-            }
             Ok(left) => {
+                if left == 0 {
+                    let _ = std::fs::remove_file(&self.path);
+                }
                 let left = space::in_words(left);
                 tracing::warn!(
                     left,
