@@ -155,6 +155,21 @@ impl Client {
         self.upload(Form::single(bytes).named(name)).await.ok()
     }
 
+    /// The File of this uuid once it shows a thumbnail, for which a reply waits only a moment.
+    pub(crate) async fn illustrated(&self, uuid: &str) -> Value {
+        super::eventually("the file shows a thumbnail", async || {
+            self.file(uuid).await.ok()["thumbnail"].is_string()
+        })
+        .await;
+        self.file(uuid).await.ok()
+    }
+
+    /// Stores a picture and answers its File once it shows its thumbnail.
+    pub(crate) async fn store_picture(&self, name: &str, bytes: impl AsRef<[u8]>) -> Value {
+        let file = self.store(name, bytes).await;
+        self.illustrated(file["uuid"].as_str().unwrap()).await
+    }
+
     /// Stores a single file and answers its uuid.
     pub(crate) async fn store_any(&self) -> String {
         let file = self.store("note.txt", "some bytes").await;

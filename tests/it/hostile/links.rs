@@ -118,8 +118,8 @@ async fn a_links_query_has_one_spelling() {
 #[tokio::test]
 async fn a_signature_is_good_for_nothing_but_its_own_file_and_variant() {
     let server = Server::start().await;
-    let (mine, other) =
-        (server.user(1).store("a.jpg", jpeg()).await, server.user(2).store("b.jpg", jpeg()).await);
+    let mine = server.user(1).store_picture("a.jpg", jpeg()).await;
+    let other = server.user(2).store_picture("b.jpg", jpeg()).await;
     let nobody = server.anonymous();
     let links = [&mine["url"], &mine["thumbnail"], &other["url"], &other["thumbnail"]];
     for path in links {

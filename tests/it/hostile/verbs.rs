@@ -192,7 +192,7 @@ async fn to_its_owner_every_state_is_what_it_is() {
 async fn a_link_shows_its_file_while_there_is_one() {
     let server = Server::start().await;
     let (user, nobody) = (server.user(1), server.anonymous());
-    let file = user.store("a.jpg", jpeg()).await;
+    let file = user.store_picture("a.jpg", jpeg()).await;
     let (url, thumbnail) = (file["url"].as_str().unwrap(), file["thumbnail"].as_str().unwrap());
     for link in [url, thumbnail] {
         assert_eq!(nobody.get(link).await.status, 200);

@@ -115,6 +115,7 @@ async fn an_operator_may_keep_it() {
     for file in [user.done(&uuid).await.ok(), user.store("photo.jpg", PHOTO).await] {
         assert!(served(&server, &file).await == PHOTO);
         assert_eq!(file["metadata"], "kept");
+        let file = user.illustrated(file["uuid"].as_str().unwrap()).await;
         let shown = server.anonymous().get(file["thumbnail"].as_str().unwrap()).await.body;
         assert!(!shown.windows(4).any(|window| window == b"Exif"), "a thumbnail has none anyway");
     }
@@ -237,7 +238,7 @@ async fn a_picture_tells_its_size_as_it_is_shown() {
     let user = server.user(1);
     let turned = include_bytes!("../../media/durations/turned.jpg");
     let plain = include_bytes!("../../media/durations/plain.jpg");
-    let turned = user.store("turned.jpg", turned).await;
+    let turned = user.store_picture("turned.jpg", turned).await;
     let plain = user.store("plain.jpg", plain).await;
     assert_eq!((&turned["width"], &turned["height"]), (&plain["height"], &plain["width"]));
     let shown = server.anonymous().get(turned["thumbnail"].as_str().unwrap()).await.body;

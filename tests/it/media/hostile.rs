@@ -89,7 +89,7 @@ async fn a_file_that_means_harm_is_delivered_and_nothing_more() {
 async fn of_very_many_frames_the_first_is_drawn() {
     let server = Server::start().await;
     let bytes = gif_of_frames(100_000);
-    let file = server.user(1).store("frames.gif", &bytes).await;
+    let file = server.user(1).store_picture("frames.gif", &bytes).await;
     let shown = server.anonymous().get(file["thumbnail"].as_str().unwrap()).await;
     assert_eq!(crate::harness::dimensions(&shown.body), (1, 1));
 }

@@ -107,7 +107,7 @@ async fn every_link_of_a_file_is_absolute() {
     let parent = user.store_any().await;
     let form = crate::harness::Form::thumbnail(&parent, crate::harness::png());
     let thumbnail = user.upload(form).await.ok();
-    let file = user.file(&parent).await.ok();
+    let file = user.illustrated(&parent).await;
     let begin = format!("http://{}/media/", server.address);
     for link in [&thumbnail["file_url"], &file["url"], &file["thumbnail"]] {
         assert!(link.as_str().unwrap().starts_with(&begin), "{link}");

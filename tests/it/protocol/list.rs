@@ -112,6 +112,7 @@ async fn thumbnails_are_listed_only_within_their_files() {
     let user = server.user(1);
     let parent = user.store_any().await;
     user.upload(Form::thumbnail(&parent, png())).await.ok();
+    user.illustrated(&parent).await;
     let list = user.list("").await.ok();
     assert_eq!(uuids(&list), [&*parent]);
     assert!(list["results"][0]["thumbnail"].is_string());

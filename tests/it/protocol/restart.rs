@@ -116,7 +116,7 @@ async fn a_thumbnail_outlives_a_restart() {
     let form = Form::thumbnail(&uuid, png());
     server.user(1).upload(form).await.ok();
     let server = server.restart().await;
-    let file = server.user(1).file(&uuid).await.ok();
+    let file = server.user(1).illustrated(&uuid).await;
     let link = file["thumbnail"].as_str().unwrap();
     assert_eq!(dimensions(&server.anonymous().get(link).await.body), (12, 20));
 }

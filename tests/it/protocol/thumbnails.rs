@@ -19,6 +19,10 @@ async fn thumbnail(user: &Client, parent: &str, bytes: impl AsRef<[u8]>) -> Stri
 
 /// Width and height of what a File's thumbnail link shows.
 async fn shown(user: &Client, file: &Value) -> (u32, u32) {
+    let file = match &file["thumbnail"] {
+        Value::Null => user.illustrated(file["uuid"].as_str().unwrap()).await,
+        _ => file.clone(),
+    };
     let reply = user.get(file["thumbnail"].as_str().unwrap()).await;
     assert_eq!(reply.status, 200);
     dimensions(&reply.body)
@@ -78,9 +82,13 @@ async fn a_picture_gets_a_thumbnail_without_one_being_sent() {
 async fn a_sent_thumbnail_takes_the_place_of_the_one_made_here() {
     let server = Server::start().await;
     let user = server.user(1);
-    let file = user.store("photo.jpg", jpeg()).await;
+    let file = user.store_picture("photo.jpg", jpeg()).await;
     let parent = file["uuid"].as_str().unwrap();
     thumbnail(&user, parent, png()).await;
+    eventually("the sent one is shown", async || {
+        user.file(parent).await.ok()["thumbnail"] != file["thumbnail"]
+    })
+    .await;
     assert_eq!(shown(&user, &user.file(parent).await.ok()).await, PNG);
     user.get(file["thumbnail"].as_str().unwrap()).await.refused(410, "gone");
     assert_eq!(server.stored().len(), 2, "the file and one thumbnail");
@@ -101,7 +109,7 @@ async fn a_picture_that_can_not_be_decoded_is_delivered_without_a_thumbnail() {
 async fn a_sent_thumbnail_that_can_not_be_decoded_changes_nothing() {
     let server = Server::start().await;
     let user = server.user(1);
-    let file = user.store("photo.jpg", jpeg()).await;
+    let file = user.store_picture("photo.jpg", jpeg()).await;
     let parent = file["uuid"].as_str().unwrap();
     let broken = b"GIF89a\x01\0\x01\0\0\0\0;".to_vec();
     let reply = user.upload(Form::thumbnail(parent, broken.clone())).await.ok();

@@ -73,7 +73,7 @@ async fn a_chunk_under_a_thumbnails_uuid_is_told_that_it_went_with_its_file() {
 async fn what_comes_under_the_uuid_of_a_picture_made_here_is_told_so() {
     let server = Server::start().await;
     let user = server.user(1);
-    let file = user.store("a.png", png()).await;
+    let file = user.store_picture("a.png", png()).await;
     let link = file["thumbnail"].as_str().expect("it was made");
     let uuid = link.split('/').nth_back(1).unwrap();
     user.upload(Form::chunk(0, 1, "abc").uuid(uuid)).await.refused(409, "upload_finished");
