@@ -23,11 +23,13 @@ const UNCLAIMED_EVERY: u32 = 60;
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut count: u32 = 0; // the first comes at once
+    let mut count: u32 = 0; // the first comes at once, too early for anything to expire
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         complain(&app).await;
         report(left_over(&app).await);
-        report(expired(&app).await);
+        if count > 0 {
+            report(expired(&app).await);
+        }
         count = count.wrapping_add(1);
         if count.is_multiple_of(UNCLAIMED_EVERY) {
             report(unclaimed(&app).await);

@@ -71,6 +71,7 @@ fn huge_webp() -> Vec<u8> {
     let mut bytes = include_bytes!("../../media/durations/lossless.webp").to_vec();
     let head = memchr::memmem::find(&bytes, b"VP8L").unwrap() + 9;
     bytes[head..head + 3].fill(0xFF);
+    bytes[head + 3] |= 0x0F; // 14 bits of width and 14 of height
     bytes
 }
 
