@@ -54,17 +54,22 @@ def ffmpeg_of_pyav(path: Path) -> list:
         with av.open(str(path)) as container:
             for frame in container.decode(container.streams[index]):
                 if kind == "video":
-                    found.append((frame.pts, frame.width, frame.height, frame.rotation, digest(pixels(frame))))
+                    shown = (frame.format.name, frame.width, frame.height, frame.rotation)
+                    found.append((frame.pts, shown, digest(pixels(frame))))
                 else:
                     found.append((frame.pts, frame.sample_rate, frame.samples, digest(samples(frame))))
     return found
 
 
 def pixels(frame) -> bytes:
-    """Without what fills up the lines."""
-    plane = frame.reformat(format="rgba").planes[0]
-    data, length = bytes(plane), frame.width * 4
-    return b"".join(data[line * plane.line_size :][:length] for line in range(frame.height))
+    """As they were decoded, without what fills up the lines: conversions read that too."""
+    lines = []
+    for number, plane in enumerate(frame.planes):
+        components = [component for component in frame.format.components if component.plane == number]
+        length = plane.width * sum((component.bits + 7) // 8 for component in components) or plane.line_size
+        data = bytes(plane)
+        lines += [data[line * plane.line_size :][:length] for line in range(plane.height)]
+    return b"".join(lines)
 
 
 def samples(frame) -> bytes:

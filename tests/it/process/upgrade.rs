@@ -239,6 +239,7 @@ fn files_are_what_they_were(server: &Server, old: &Old) {
             (&file["filename"], &file["filesize"]),
             (&json!("old.bin"), &json!(bytes.len()))
         );
+        assert_eq!(file["metadata"], "unknown", "nobody put it on record");
         let reply = shown(server, &old.link(id, Variant::File));
         assert_eq!((reply.status, &reply.body[..]), (200, bytes), "by an old link");
     }
