@@ -130,7 +130,8 @@ fn each(source: &mut (impl Read + Seek), start: u64, row: &Row, plan: &mut Plan)
         data: of(b"mdat").map(|header| header.body.clone()).collect(),
         in_fragments: of(b"moof").next().is_some(),
     };
-    let (mut tracks, mut needed, mut strange) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tracks, mut needed) = (Vec::new(), Vec::new());
+    let (mut spare, mut strange) = (Vec::new(), Vec::new());
     for header in &row.boxes {
         match &header.kind {
             b"moov" => movie::plan(source, &media, header, &mut tracks, plan)?,
@@ -140,7 +141,7 @@ fn each(source: &mut (impl Read + Seek), start: u64, row: &Row, plan: &mut Plan)
                 }
             }
             b"udta" | b"jumb" | b"sefd" => forget(header, plan),
-            b"free" | b"skip" | b"uuid" => common(source, header, plan)?,
+            b"free" | b"skip" | b"uuid" => spare.push(header),
             kept if KEPT.contains(&kept) => {}
             _ => strange.push(header.range()),
         }
@@ -149,15 +150,20 @@ fn each(source: &mut (impl Read + Seek), start: u64, row: &Row, plan: &mut Plan)
         strange.push(row.rest.clone());
     }
     movie::starts(source, &media, &tracks, &mut needed)?;
-    let is_known = of(b"moov").chain(of(b"meta")).next().is_some() && needed.len() < MAX_NEEDED;
+    let is_all = needed.len() < MAX_NEEDED;
     let needed = Ranges::new(needed);
-    for range in strange {
-        if first_other(source, range.clone(), &[0])?.is_none() {
-            continue; // padding
-        }
-        if is_known && !needed.touches(&range) {
-            free(range, plan);
+    for header in spare {
+        if is_all && !needed.touches(&header.body) {
+            common(source, header, plan)?;
         } else {
+            plan.leave();
+        }
+    }
+    let has_index = of(b"moov").chain(of(b"meta")).next().is_some();
+    for range in strange {
+        if has_index && is_all && !needed.touches(&range) {
+            free(source, range, plan)?;
+        } else if !range.is_empty() {
             plan.leave();
         }
     }
@@ -199,12 +205,16 @@ pub(super) fn forget(header: &BoxHeader, plan: &mut Plan) {
     }
 }
 
-/// These bytes are to be a `free` box of zeros; zeros alone where there is no room for its header.
-fn free(range: Range<u64>, plan: &mut Plan) {
+/// These bytes are to be a `free` box of zeros; zeros alone where there is no room for its header, or where they
+/// begin as padding does.
+fn free(source: &mut (impl Read + Seek), range: Range<u64>, plan: &mut Plan) -> io::Result<()> {
     let length = range.end - range.start;
+    let is_padding =
+        first_other(source, range.start..range.end.min(range.start + 64), &[0])?.is_none();
     match u32::try_from(length) {
-        Ok(0..8) => plan.zero(range),
+        _ if is_padding || length < 8 => plan.zero(range),
         Ok(short) => plan.write(range, &[short.to_be_bytes(), *b"free"].concat()),
         Err(_) => plan.write(range, &[b"\0\0\0\x01free", length.to_be_bytes().as_slice()].concat()),
     }
+    Ok(())
 }

@@ -79,6 +79,22 @@ fn unknown_boxes_of_the_file_go_where_no_media_lie_in_them() {
 }
 
 #[test]
+fn media_may_lie_in_boxes_that_are_said_to_be_free() {
+    let tables = [table(b"stsz", &[4, 1]), table(b"stsc", &[1, 1, 1, 1]), table(b"stco", &[1, 24])];
+    let track = track(b"vide", &tables);
+    for kind in [b"free", b"skip"] {
+        let file = [of(b"ftyp", b"isom\0\0\0\0"), of(kind, b"data"), of(b"moov", &track)].concat();
+        becomes(&file, &file);
+    }
+}
+
+#[test]
+fn what_comes_after_padding_goes_too() {
+    let padded = |end: &[u8]| [movie(&[]), vec![0; 100_000], end.to_vec()].concat();
+    becomes(&padded(b"secret"), &padded(&[0; 6]));
+}
+
+#[test]
 fn without_an_index_unknown_boxes_may_be_anything() {
     let file = [of(b"ftyp", b"isom\0\0\0\0"), of(b"wxyz", b"samples")].concat();
     becomes(&file, &file);
