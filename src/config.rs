@@ -218,7 +218,7 @@ pub struct Settings {
     pub send_timeout: Option<Span>,
 
     /// Most connections at once, each with receive buffers of up to 96 KiB (256 KiB for the first 16); further ones
-    /// wait. With more than 16384, files being downloaded may take more than 256 MiB of memory together. Lowered to
+    /// wait. With more than 14336, files being downloaded may take more than 256 MiB of memory together. Lowered to
     /// what the system's limit on open files allows, which must be 256 or more [default: 8192]
     #[arg(long, env = "HAVERSACK_MAX_CONNECTIONS", value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,8 +3,9 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Bytes that all connections' shares come to at most, as long as there are no more than 16,384 connections.
-const TOTAL: usize = 256 << 20;
+/// Bytes that all connections' shares come to at most, as long as there are no more than 14,336 connections. With what
+/// thousands of connections take anyway, some 20 KiB each, 256 MiB.
+const TOTAL: usize = 224 << 20;
 /// The most that is read of a file at once for one client: larger pieces cost no less for each byte.
 const LARGEST_PIECE: usize = 96 * 1024;
 /// The least, which every connection may have, however many there are.

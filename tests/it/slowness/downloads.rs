@@ -1,17 +1,19 @@
 //! Clients that take a file slowly, or ask for it and take nothing.
 //!
-//! `HAVERSACK_TEST_DOWNLOADS` sets the number of downloads at once that nobody reads.
+//! `HAVERSACK_TEST_DOWNLOADS` sets the number of downloads at once that nobody reads, `HAVERSACK_TEST_SEND_TIMEOUT` the
+//! seconds of the send time-out that a slow reader is measured by.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use haversack::config::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, interval, timeout};
 
 use super::crowds::{raise_limit, setting};
 use crate::harness::{PATIENCE, Server as InProcess};
+use crate::measured::figures;
 use crate::process::http::{Multipart, Request};
 use crate::process::program::{Server, serve, token};
 
@@ -22,13 +24,9 @@ const DOWNLOADS: usize = 400;
 const EACH: usize = 256 << 10;
 const ALL: usize = 256 << 20;
 
-/// Asks for a link's bytes; a system that keeps little for the client tells soon what it takes.
-async fn ask(host: &str, path: &str, receive_buffer: Option<u32>) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    if let Some(bytes) = receive_buffer {
-        socket.set_recv_buffer_size(bytes).unwrap();
-    }
-    let mut stream = socket.connect(host.parse().unwrap()).await.unwrap();
+/// Asks for a link's bytes.
+async fn ask(host: &str, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(host).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
@@ -75,10 +73,10 @@ async fn many_downloads_that_nobody_reads_take_bounded_memory() {
     let server = Server::start(&mut serve(dir.path()));
     let form = Multipart::default().file("file", &vec![b'd'; FILE]);
     let file = Request::upload(form).token(&token(1)).send(&server.host).unwrap().ok();
-    let mut first = ask(&server.host, path(&file), None).await;
+    let mut first = ask(&server.host, path(&file)).await;
     first.read_to_end(&mut Vec::new()).await.unwrap(); // so that nothing is done for the first time below
     let (base, _) = settled(&server).await;
-    let asking = (0..count).map(|_| ask(&server.host, path(&file), None));
+    let asking = (0..count).map(|_| ask(&server.host, path(&file)));
     let readers = join_all(asking).await;
     for reader in &readers {
         timeout(6 * PATIENCE, reader.readable()).await.expect("nobody is refused").unwrap();
@@ -86,12 +84,12 @@ async fn many_downloads_that_nobody_reads_take_bounded_memory() {
     let (process, system) = settled(&server).await;
     let most = queued(&server.host).into_iter().max().unwrap();
     let grown = process.saturating_sub(base);
-    eprintln!(
-        "{count} downloads: {} KiB each of the process, {} KiB of the system, {} KiB at most",
+    figures(format_args!(
+        "{count} downloads that nobody reads: {} KiB each of the process, {} KiB of the system, {} KiB at most",
         (grown / count) >> 10,
         (system / count) >> 10,
         most >> 10
-    );
+    ));
     assert!(grown + system <= ALL.min(count * EACH), "{grown} and {system} bytes");
     assert!(most <= EACH, "{most} bytes of one connection are queued");
     let mut last = readers.into_iter().next_back().unwrap();
@@ -100,34 +98,34 @@ async fn many_downloads_that_nobody_reads_take_bounded_memory() {
     assert!(reply.ends_with(&vec![b'd'; FILE]), "the last one gets all of it");
 }
 
-/// A reader's steady pace: two of these fit into the time-out many times.
-const STEP: usize = 16 << 10;
-const EVERY: Duration = Duration::from_millis(250);
-const SEND_TIMEOUT: Duration = Duration::from_secs(4);
+/// What a slow reader takes at a time, so often in each send time-out: half as much again as the least that is never
+/// given up; of a time-out of 60 s, 1 KiB a second.
+const STEP: usize = 6 << 10;
+const FULL_STEP: usize = 4 << 10;
+const STEPS: u32 = 16;
+/// For how many time-outs it does.
+const TIMEOUTS: u32 = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_reader_gets_all_of_a_file_in_whose_time_another_who_takes_nothing_is_cut_off() {
-    let settings = Settings { send_timeout: Some("4s".parse().unwrap()), ..Settings::default() };
-    let server = InProcess::with(settings).await;
+async fn a_slow_reader_is_let_while_one_who_takes_nothing_is_cut_off() {
+    let full = setting("HAVERSACK_TEST_SEND_TIMEOUT");
+    let (send, step) = full.map_or((4, STEP), |secs| (secs, FULL_STEP));
+    let send_timeout = Some(format!("{send}s").parse().unwrap());
+    let server = InProcess::with(Settings { send_timeout, ..Settings::default() }).await;
     let file = server.user(1).store("long.txt", vec![b'x'; 2 * FILE]).await;
     let host = server.address.to_string();
-    let silent = ask(&host, path(&file), Some(4096)).await;
-    let mut slow = ask(&host, path(&file), Some(32 << 10)).await;
-    let (begun, mut steps, mut taken) = (Instant::now(), interval(EVERY), 0);
-    steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut step = vec![0; STEP];
-    while begun.elapsed() < 3 * SEND_TIMEOUT {
+    let mut silent = ask(&host, path(&file)).await;
+    let mut slow = ask(&host, path(&file)).await;
+    let send = Duration::from_secs(send as u64);
+    let (begun, mut steps, mut step) = (Instant::now(), interval(send / STEPS), vec![0; step]);
+    while begun.elapsed() < TIMEOUTS * send {
         steps.tick().await;
-        slow.read_exact(&mut step).await.unwrap_or_else(|error| {
-            panic!("cut off after {taken} bytes and {:?}: {error}", begun.elapsed())
-        });
-        taken += STEP;
+        let taken = slow.read_exact(&mut step).await;
+        taken.unwrap_or_else(|error| panic!("cut off after {:?}: {error}", begun.elapsed()));
     }
     let mut rest = Vec::new();
     slow.read_to_end(&mut rest).await.unwrap();
-    assert!(taken + rest.len() > 2 * FILE, "{taken} and {} bytes", rest.len());
-    assert!(rest.iter().all(|byte| *byte == b'x'));
-    let mut silent = silent;
+    assert!(rest.ends_with(b"xxx") && rest.len() > FILE, "{} bytes are the rest", rest.len());
     let mut received = Vec::new();
     let _ = timeout(PATIENCE, silent.read_to_end(&mut received)).await.expect("it was cut off");
     assert!(received.len() < FILE, "{} bytes came to who took nothing", received.len());
