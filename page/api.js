@@ -37,9 +37,8 @@ export function call(method, path, { fields, onSent, signal } = {}) {
       const body = request.response;
       if (request.status >= 200 && request.status < 300 && body) return resolve(body);
       if (signal?.aborted) return reject(signal.reason);
-      const refusal = new Refusal(request.status, body, request.status && request.getResponseHeader('Retry-After'));
-      if (refusal.status === 401) session.refuse(token, refusal.message);
-      reject(refusal);
+      const { status } = request;
+      reject(refused(token, status, body, status && request.getResponseHeader('Retry-After')));
     };
     request.upload.onprogress = ({ loaded }) => {
       moving();
@@ -54,6 +53,23 @@ export function call(method, path, { fields, onSent, signal } = {}) {
     moving();
     request.send(fields ? asForm(fields) : null);
   });
+}
+
+/** A DELETE of `path`, which is carried out even if the page goes before it is answered. Throws a Refusal. */
+export async function remove(path) {
+  const { token } = session;
+  const headers = { Authorization: `Bearer ${token}` };
+  const options = { method: 'DELETE', headers, keepalive: true, signal: AbortSignal.timeout(STALL_MS) };
+  const response = await fetch(new URL(path, UPLOADS), options).catch(() => null);
+  const body = await response?.json().catch(() => null);
+  if (response?.ok) return body;
+  throw refused(token, response?.status ?? 0, body, response?.headers.get('Retry-After'));
+}
+
+function refused(token, ...answer) {
+  const refusal = new Refusal(...answer);
+  if (refusal.status === 401) session.refuse(token, refusal);
+  return refusal;
 }
 
 function asForm(fields) {

@@ -29,18 +29,32 @@ export function setText(element, text) {
 /** Tells screen readers what happened; to be used for events, not for every percent. */
 export const announce = (text) => setText(byId('status'), text);
 
-/** Takes an element away; if it had the focus, `heir` gets it. */
-export function removeKeepingFocus(element, heir) {
-  const focused = element.contains(document.activeElement);
-  const next = element.nextElementSibling ?? element.previousElementSibling;
-  element.remove();
-  if (focused) (next?.querySelector('button:not([hidden])') ?? heir).focus();
+/** Takes away what `elements` show by `hide`; if the focus was there, the nearest of their neighbours gets it, or `heir`. */
+export function keepFocus(elements, hide, heir) {
+  const focused = elements.some((element) => element.contains(document.activeElement));
+  const neighbours = [...after(elements.at(-1)), ...before(elements[0])];
+  hide();
+  if (!focused) return;
+  const next = neighbours.find((element) => element.isConnected && !element.hidden);
+  (next?.querySelector('button:not([hidden])') ?? heir).focus();
 }
 
-/** The icon for a media type. */
-export function iconOf(type) {
-  const [kind] = type.split('/');
-  if (['image', 'video', 'audio', 'text'].includes(kind)) return kind;
-  if (type === 'application/pdf' || /document|sheet|presentation|msword|rtf/.test(type)) return 'text';
-  return /zip|tar|compressed|rar|gzip/.test(type) ? 'archive' : 'file';
+function* after(element) {
+  while ((element = element.nextElementSibling)) yield element;
+}
+
+function* before(element) {
+  while ((element = element.previousElementSibling)) yield element;
+}
+
+const DOUBLE_CLICK_MS = 500;
+let lastGuarded = -Infinity; // when a guarded click came last
+
+/** Two quick clicks are one thought: what slides under the pointer after the first is not meant by the second. */
+export function guardDoubleClicks(listener) {
+  return (event) => {
+    const again = event.detail > 0 && event.timeStamp - lastGuarded < DOUBLE_CLICK_MS;
+    lastGuarded = event.timeStamp;
+    if (!again) listener(event);
+  };
 }

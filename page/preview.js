@@ -1,33 +1,105 @@
-// The dialog that shows one file. Knows which types browsers show and the server serves to be shown.
-import { byId, iconOf, setIcon, setText } from './dom.js';
-import { formatBytes } from './format.js';
+// The dialog that shows one file, and the way from it to the next. Deletes and copies by what others offer.
+import { copyLink } from './clipboard.js';
+import { announce, byId, guardDoubleClicks, setIcon, setText } from './dom.js';
+import { fileList } from './filelist.js';
+import { formatBytes, formatDuration, formatMoment } from './format.js';
+import { canPreview, describeKind, iconOf } from './kinds.js';
+import { moveNotices } from './notice.js';
+import { trash } from './trash.js';
 
-const PICTURES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif', 'image/bmp'];
+/** A finger that goes so far sideways means the next file. */
+const SWIPE_PX = 60;
 
-/** `image`, `video` or `audio` if the dialog can show this type, else null. */
-export function canPreview(type) {
-  if (PICTURES.includes(type)) return 'image';
-  return /^(video|audio)\//.exec(type)?.[1] ?? null;
+let current = null; // the file that is shown
+let more = async () => {};
+
+/** Answers the dialog's buttons and keys; `loadMore` resolves when the list has its next page, if there is one. */
+export function showPreview(loadMore) {
+  more = loadMore;
+  const dialog = byId('preview');
+  byId('preview-previous').addEventListener('click', () => step(-1));
+  byId('preview-next').addEventListener('click', () => step(1));
+  byId('preview-copy').addEventListener('click', ({ currentTarget }) => copyLink(current, currentTarget));
+  byId('preview-delete').addEventListener('click', guardDoubleClicks(discard));
+  byId('preview-close').addEventListener('click', () => dialog.close());
+  dialog.addEventListener('click', ({ target }) => target === dialog && dialog.close()); // beside its content
+  dialog.addEventListener('keydown', (event) => {
+    if (event.target.matches('video, audio') || event.ctrlKey || event.metaKey || event.altKey) return; // seeking
+    const direction = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (direction) step(direction);
+    else if (event.key === 'Delete' && !event.repeat) discard();
+  });
+  dialog.addEventListener('close', () => {
+    byId('preview-stage').replaceChildren(); // nothing plays on
+    moveNotices(document.body, byId('files-title'));
+    fileList.tileOf(current.uuid)?.open.focus();
+  });
+  fileList.addEventListener('changed', () => dialog.open && drawPosition()); // as deleted ones come back
+  listenForSwipes(byId('preview-stage'));
 }
 
-/** Opens the dialog for a file; closing it gives the focus back and stops what plays. */
+/** Opens the dialog for a file. */
 export function preview(file) {
-  const dialog = byId('preview');
+  draw(file);
+  moveNotices(byId('preview'), byId('preview-close'));
+  byId('preview').showModal();
+}
+
+async function step(direction) {
+  let to = fileList.neighbour(current.uuid, direction);
+  if (!to && direction > 0) {
+    await more();
+    to = fileList.neighbour(current.uuid, direction);
+  }
+  if (!to || !byId('preview').open) return;
+  draw(to);
+  announce(`${to.filename}, ${byId('preview-position').textContent}`);
+}
+
+function discard() {
+  const next = fileList.neighbour(current.uuid, 1) ?? fileList.neighbour(current.uuid, -1);
+  trash([current]);
+  if (next) draw(next);
+  else byId('preview').close();
+}
+
+function draw(file) {
+  current = file;
   const kind = canPreview(file.mimetype);
   setText(byId('preview-name'), file.filename);
-  setText(byId('preview-meta'), `${formatBytes(file.filesize)} · ${file.mimetype}`);
-  byId('preview-download').href = `${file.url}&download`;
-  byId('preview-download').download = file.filename;
+  byId('preview-name').title = file.filename;
+  setText(byId('preview-meta'), factsOf(file).join(' · '));
+  byId('preview-note').hidden = file.metadata !== 'kept';
+  const link = byId('preview-download');
+  link.href = `${file.url}&download`;
+  link.download = file.filename;
   setIcon(byId('preview-none'), iconOf(file.mimetype));
   byId('preview-none').hidden = Boolean(kind);
-  if (kind) byId('preview-stage').append(player(kind, file));
-  dialog.addEventListener('close', () => byId('preview-stage').replaceChildren(), { once: true });
-  dialog.showModal();
+  byId('preview-stage').replaceChildren(...(kind ? [player(kind, file)] : []));
+  drawPosition();
+}
+
+function drawPosition() {
+  const { shown } = fileList;
+  const at = shown.findIndex(({ uuid }) => uuid === current.uuid);
+  setText(byId('preview-position'), `${at + 1} of ${shown.length}${byId('more').hidden ? '' : '+'}`);
+  byId('preview-previous').setAttribute('aria-disabled', at <= 0);
+  byId('preview-next').setAttribute('aria-disabled', at === shown.length - 1 && byId('more').hidden);
+}
+
+function factsOf({ filename, filesize, mimetype, duration, width, height, created }) {
+  return [
+    describeKind(mimetype, filename),
+    width && height ? `${width} × ${height}` : '',
+    duration === null ? '' : formatDuration(duration),
+    formatBytes(filesize),
+    created ? formatMoment(new Date(created * 1000)) : '',
+  ].filter(Boolean);
 }
 
 function player(kind, file) {
   const element = document.createElement(kind === 'image' ? 'img' : kind);
-  if (kind === 'image') element.alt = file.filename;
+  if (kind === 'image') Object.assign(element, { alt: file.filename, draggable: false });
   else Object.assign(element, { controls: true, preload: 'metadata', ariaLabel: file.filename });
   if (kind === 'video' && file.thumbnail) element.poster = file.thumbnail;
   element.onerror = () => {
@@ -38,9 +110,13 @@ function player(kind, file) {
   return element;
 }
 
-/** Lets a click beside the dialog's content close it; Escape does anyway. */
-export function showPreview() {
-  const dialog = byId('preview');
-  dialog.addEventListener('click', ({ target }) => target === dialog && dialog.close());
-  byId('preview-close').addEventListener('click', () => dialog.close());
+function listenForSwipes(stage) {
+  let from = null;
+  stage.addEventListener('touchstart', ({ touches, target }) => {
+    from = touches.length === 1 && !target.matches('video, audio') ? touches[0] : null;
+  }, { passive: true });
+  stage.addEventListener('touchend', ({ changedTouches: [to] }) => {
+    const [across, along] = from ? [to.clientX - from.clientX, to.clientY - from.clientY] : [0, 0];
+    if (Math.abs(across) > SWIPE_PX && Math.abs(across) > 2 * Math.abs(along)) step(across < 0 ? 1 : -1);
+  });
 }

@@ -1,13 +1,14 @@
 // All uploads of this tab: whose turn it is, what is remembered of them, and how far they are together. Knows no
 // element of the page.
 import { claim } from './claims.js';
-import { Meter } from './format.js';
+import { Meter } from './meter.js';
 import { session } from './session.js';
-import { forget, keepFile, recall, recallAll, remember } from './store.js';
+import { dropFile, forget, keepFile, recall, recallAll, remember } from './store.js';
 import { Upload } from './upload.js';
 
 const AT_ONCE = 3;
-const ACTIVE = ['waiting', 'checking', 'sending', 'finishing', 'retrying', 'held'];
+const ACTIVE = ['waiting', 'checking', 'sending', 'pausing', 'finishing', 'retrying', 'held'];
+const STUCK = ['failed', 'needs-file', 'ready'];
 
 /**
  * Says `added`, `changed`, `removed` and `finished` (detail: the upload), and `totals` when the sum of all is another.
@@ -15,9 +16,10 @@ const ACTIVE = ['waiting', 'checking', 'sending', 'finishing', 'retrying', 'held
 class Queue extends EventTarget {
   uploads = [];
   #running = new Set();
+  #releases = new Map(); // upload -> gives up the claim to it
   #refused = false; // the token
   #before = { bytes: 0, count: 0 }; // finished since nothing was under way
-  #gone = 0; // bytes that uploads brought which are no longer here
+  #transferred = 0;
   #meter = new Meter();
   #beat = null;
 
@@ -29,14 +31,12 @@ class Queue extends EventTarget {
       for (const upload of this.uploads) if (upload.state === 'held') upload.resume();
       this.#pump();
     });
-    addEventListener('online', () => {
-      for (const upload of this.uploads) if (upload.state === 'retrying') upload.resume();
-    });
+    addEventListener('online', () => this.#wakeAll());
   }
 
   /** Takes files that were chosen, dropped or pasted; those that an unfinished upload waits for continue it. */
   async add(files) {
-    if (!this.#active().length) this.#before = { bytes: 0, count: 0 };
+    if (!this.#active().length) this.clearDone();
     for (const [at, file] of [...files].entries()) {
       const waiting = this.uploads.find((upload) => !upload.file && upload.name === file.name && upload.fits(file));
       if (waiting) waiting.continueWith(file);
@@ -52,7 +52,9 @@ class Queue extends EventTarget {
         if (!record) return release();
         const upload = new Upload(record);
         upload.kept = record.file;
-        this.#take(upload, release);
+        this.#listen(upload, release);
+        if (upload.state === 'withdrawn') return upload.cancel();
+        this.#show(upload);
         if (upload.state !== 'waiting') upload.peek();
       });
     }
@@ -61,60 +63,119 @@ class Queue extends EventTarget {
   /** Shows entries of the server's list that are unfinished and unknown to this browser. */
   async adopt(entries) {
     const remembered = new Set((await recallAll(session.user)).map((record) => record.uuid));
+    const known = new Set([...this.#releases.keys()].map((upload) => upload.uuid)); // withdrawn ones, too
     for (const { file_uuid: uuid, filename, totalfilesize: size, received } of entries) {
-      if (remembered.has(uuid) || this.uploads.some((upload) => upload.uuid === uuid)) continue;
-      const known = { uuid, size, sent: received, added: 0, begun: true };
-      this.#take(new Upload({ ...known, name: filename ?? 'Unnamed upload', unnamed: filename === null }), () => {});
+      if (remembered.has(uuid) || known.has(uuid)) continue;
+      const named = { name: filename ?? 'Unnamed upload', unnamed: filename === null };
+      const upload = new Upload({ uuid, ...named, size, sent: received, added: 0, begun: true, foreign: true });
+      this.#listen(upload, () => {});
+      this.#show(upload);
+      if (size === null || received === size) upload.peek();
     }
+  }
+
+  /** Takes these off the list; they are cancelled later, or put back. */
+  withdraw(uploads) {
+    for (const upload of uploads) {
+      upload.withdraw();
+      this.#hide(upload);
+    }
+    this.#pump();
+  }
+
+  /** Puts back what was withdrawn. */
+  putBack(uploads) {
+    for (const upload of uploads) {
+      this.#show(upload);
+      upload.putBack();
+    }
+  }
+
+  /** Cancels what was withdrawn. Should the page go meanwhile: the record says that it is withdrawn. */
+  cancel(uploads) {
+    for (const upload of uploads) upload.cancel();
+  }
+
+  pauseAll() {
+    for (const upload of this.#active()) if (upload.state !== 'finishing') upload.pause();
+  }
+
+  resumeAll() {
+    for (const upload of this.uploads) if (upload.state === 'paused') upload.resume();
+  }
+
+  /** Forgets how many were finished. */
+  clearDone() {
+    this.#before = { bytes: 0, count: 0 };
+    this.#say('totals');
   }
 
   /** Uploads that a reload would interrupt for good. */
   get fragile() {
-    return this.#active().some(({ file, kept }) => kept !== file);
+    return this.#active().some(({ file, kept }) => file && kept !== file);
   }
 
-  /** How far all are together: `{active, count, done, share, pace}`. */
+  /** How far all are together: `{active, paused, stuck, count, done, share, pace, retrying}`. */
   get totals() {
     const active = this.#active();
     const sum = (what) => active.reduce((total, upload) => total + what(upload), 0);
     const size = this.#before.bytes + sum((upload) => upload.size);
     const remaining = sum((upload) => upload.remaining);
+    const moving = active.some(({ state }) => ['sending', 'pausing'].includes(state));
     return {
       active: active.length,
+      paused: this.uploads.filter(({ state }) => state === 'paused').length,
+      stuck: this.uploads.filter(({ state }) => STUCK.includes(state)).length,
       count: active.length + this.#before.count,
       done: this.#before.count,
       share: active.length ? (size ? 1 - remaining / size : 0) : 1,
-      pace: this.#meter.describe(remaining),
+      pace: moving ? this.#meter.describe(remaining) : '',
+      retrying: !moving && active.find(({ state }) => state === 'retrying'),
     };
   }
 
   async #begin(upload) {
-    const release = await claim(upload.id);
-    this.#take(upload, release);
+    this.#listen(upload, await claim(upload.id));
+    this.#show(upload);
     this.#remember(upload);
   }
 
-  #take(upload, release) {
+  #listen(upload, release) {
+    this.#releases.set(upload, release);
+    upload.addEventListener('record', () => this.#remember(upload));
+    upload.addEventListener('change', () => this.#changed(upload));
+    upload.addEventListener('bytes', ({ detail }) => {
+      this.#transferred += detail;
+      this.#meter.sample(this.#transferred);
+    });
+  }
+
+  #show(upload) {
     this.uploads.push(upload);
     this.uploads.sort((a, b) => a.added - b.added);
-    upload.addEventListener('record', () => this.#remember(upload));
-    upload.addEventListener('change', () => this.#changed(upload, release));
     this.#say('added', upload);
     this.#pump();
   }
 
-  #changed(upload, release) {
+  #hide(upload) {
+    if (!this.uploads.includes(upload)) return;
+    this.uploads = this.uploads.filter((other) => other !== upload);
+    this.#say('removed', upload);
+  }
+
+  #changed(upload) {
     const { state } = upload;
     if (state === 'finished' || state === 'cancelled') {
-      this.uploads = this.uploads.filter((other) => other !== upload);
-      this.#gone += upload.transferred;
-      forget(upload.id).then(release);
+      forget(upload.id).then(this.#releases.get(upload));
+      this.#releases.delete(upload);
       if (state === 'finished') {
         this.#before.bytes += upload.size;
         this.#before.count += 1;
         this.#say('finished', upload);
       }
-      this.#say('removed', upload);
+      this.#hide(upload);
+    } else if (state === 'failed' && !this.uploads.includes(upload)) {
+      this.#show(upload); // it could not be cancelled
     } else {
       this.#say('changed', upload);
     }
@@ -135,35 +196,35 @@ class Queue extends EventTarget {
     this.#tick();
   }
 
+  #wakeAll() {
+    for (const upload of this.uploads) if (upload.state === 'retrying') upload.resume();
+  }
+
   /** Speeds fade while nothing moves, so they are looked at once a second. */
   #tick() {
     if (this.#active().length && !this.#beat) {
       this.#meter.reset();
       this.#beat = setInterval(() => {
         for (const upload of this.#running) {
-          upload.meter.sample(upload.transferred);
+          upload.measure();
           this.#say('changed', upload);
         }
-        this.#meter.sample(this.#transferred());
+        this.#meter.sample(this.#transferred);
         this.#say('totals');
       }, 1000);
     } else if (!this.#active().length) {
       clearInterval(this.#beat);
       this.#beat = null;
     }
-    this.#meter.sample(this.#transferred());
     this.#say('totals');
   }
 
-  #transferred() {
-    return this.uploads.reduce((total, upload) => total + upload.transferred, this.#gone);
-  }
-
   async #remember(upload) {
-    const { id, file, kept, record } = upload;
+    const { id, file, kept, hopeless, record } = upload;
     await remember({ ...record, user: session.user });
-    if (file && file !== kept && (await keepFile(id, file))) upload.kept = file;
-    if (!this.uploads.includes(upload)) await forget(id); // it was faster
+    if (hopeless) await dropFile(id);
+    else if (file && file !== kept && (await keepFile(id, file))) upload.kept = file;
+    if (!this.#releases.has(upload)) await forget(id); // it was faster
   }
 
   #active() {

@@ -13,7 +13,7 @@ function userOf(token) {
   }
 }
 
-/** Says `granted` when there is a new token, `refused` (detail: why) when the server turned it away. */
+/** Says `granted` when there is a new token, `refused` (detail: the Refusal) when the server turned it away. */
 class Session extends EventTarget {
   #token = sessionStorage.getItem(KEY) ?? '';
 
@@ -30,12 +30,14 @@ class Session extends EventTarget {
   accept(text) {
     const token = TOKEN.exec(text.trim())?.[1];
     if (!token) return false;
-    const before = this.user;
-    this.#token = token;
     sessionStorage.setItem(KEY, token);
-    const another = before !== null && before !== this.user;
-    if (another) location.reload();
-    else this.dispatchEvent(new Event('granted'));
+    const another = this.user !== null && this.user !== userOf(token);
+    if (another) {
+      location.reload(); // what this page has still to do, it does in its own user's name
+    } else {
+      this.#token = token;
+      this.dispatchEvent(new Event('granted'));
+    }
     return true;
   }
 
@@ -48,8 +50,8 @@ class Session extends EventTarget {
   }
 
   /** The server refused `token`; of an older one that is no news. */
-  refuse(token, message) {
-    if (token === this.#token) this.dispatchEvent(new CustomEvent('refused', { detail: message }));
+  refuse(token, refusal) {
+    if (token === this.#token) this.dispatchEvent(new CustomEvent('refused', { detail: refusal }));
   }
 }
 

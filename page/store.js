@@ -53,10 +53,15 @@ export async function keepFile(id, file) {
   }
 }
 
+/** Keeps an upload's file no longer. */
+export async function dropFile(id) {
+  kept.delete(id);
+  await write('files', (store) => store.delete(id)).catch(warn);
+}
+
 /** Forgets an upload and its file. */
 export async function forget(id) {
-  kept.delete(id);
-  await Promise.all(['uploads', 'files'].map((name) => write(name, (store) => store.delete(id)).catch(warn)));
+  await Promise.all([write('uploads', (store) => store.delete(id)).catch(warn), dropFile(id)]);
 }
 
 /** The record with this `id`, if there is one, with its `file`, if that is kept. */

@@ -1,17 +1,14 @@
 // One upload, from its first chunk to its File: sends what the server lacks, in series, and decides what a refusal
 // means. Knows no element of the page and no other upload.
-import { Refusal, call } from './api.js';
-import { Meter } from './format.js';
+import { Refusal, call, remove } from './api.js';
+import { chunkSizeFor, chunkSizeOf, countChunks, shrinkChunks } from './chunks.js';
+import { Meter } from './meter.js';
 
-const SMALLEST_CHUNK = 64 * 1024;
 const MOST_FAILURES = 8; // in a row, of a server that answers
 const MOST_RESTARTS = 3;
 const LONGEST_WAIT_MS = 30_000;
 /** The file itself is refused; sending it again can't help. */
 const HOPELESS = [403, 413, 415];
-
-/** A server may take less at once than this; the first refusal makes it smaller for all that follow. */
-let chunkSize = 5 * 1024 * 1024;
 
 /** A version 4 uuid; `randomUUID` is there only on https and localhost. */
 export function newUuid() {
@@ -24,47 +21,57 @@ export function newUuid() {
 }
 
 /**
- * States: `waiting` for its turn, `checking` what the server has, `sending`, `finishing`, `retrying` (at `retryAt`),
- * `paused` by the user, `held` until there is a new token, `needs-file`, `failed` (with a `remedy`: `retry`, `again` or
- * null), `cancelling`, and at last `finished` (with the `result`) or `cancelled`.
- * Says `change` when anything to show is different, `record` when what should be remembered is.
+ * States: `waiting` for its turn, `checking` what the server has, `sending`, `pausing` (the chunk that is under way
+ * still arrives), `finishing`, `retrying` (at `retryAt`), `paused` by the user, `held` until there is a new token,
+ * `needs-file`, `ready` (begun elsewhere, all there, only to be finished), `failed` (with a `remedy`: `retry`, `again`
+ * or null), `withdrawn` (cancelled, which can still be undone), and at last `finished` (with the `result`) or
+ * `cancelled`.
+ * Says `change` when anything to show is different, `record` when what should be remembered is, `bytes` (detail: how
+ * many) when bytes went out.
  */
 export class Upload extends EventTarget {
   state = 'waiting';
   message = '';
   remedy = null;
   retryAt = 0;
+  offline = false; // whether it is retried because the server can't be reached
   result = null;
   kept = null; // the file, once it is remembered itself
   sent = 0; // bytes on record at the server
   inFlight = 0;
-  transferred = 0; // bytes that went out, repeated ones too
   meter = new Meter();
   #have = new Set(); // indexes on record at the server
+  #complete = false; // all of them are
   #begun; // whether the server may know of it
   #stored = 0; // chunks that this page brought there
+  #transferred = 0; // bytes that went out, repeated ones too
   #restarts = 0;
   #stop = null;
   #wake = null;
+  #before = null; // what it was when it was withdrawn
 
-  constructor({ uuid = newUuid(), id = uuid, begun = false, sent = 0, ...known }) {
+  constructor({ uuid = newUuid(), id = uuid, begun = false, sent = 0, failure, withdrawn = false, ...known }) {
     super();
     Object.assign(this, { id, uuid, sent, lastModified: null, chunkSize: null, file: null, type: '' }, known);
     this.#begun = begun;
-    if (this.paused) this.state = 'paused';
-    else if (!this.file) this.state = 'needs-file';
+    if (withdrawn) this.state = 'withdrawn';
+    else if (failure) Object.assign(this, { state: 'failed', ...failure });
+    else if (this.paused) this.state = 'paused';
+    else if (this.foreign) this.state = 'needs-file';
   }
 
   /** For a file that was just chosen. */
   static of(file, added) {
     const { name, size, lastModified, type } = file;
-    return new Upload({ name, size, lastModified, type, file, added, chunkSize });
+    return new Upload({ name, size, lastModified, type, file, added });
   }
 
   /** What to remember; `begun` is not: one that is remembered may have begun. */
   get record() {
-    const { id, uuid, name, size, lastModified, type, chunkSize: own, added, paused = false } = this;
-    return { id, uuid, name, size, lastModified, type, chunkSize: own, added, paused, begun: true };
+    const { id, uuid, name, size, lastModified, type, chunkSize, added, paused = false, state } = this;
+    const failure = state === 'failed' ? { message: this.message, remedy: this.remedy } : undefined;
+    const withdrawn = state === 'withdrawn';
+    return { id, uuid, name, size, lastModified, type, chunkSize, added, paused, failure, withdrawn, begun: true };
   }
 
   get progress() {
@@ -73,6 +80,11 @@ export class Upload extends EventTarget {
 
   get remaining() {
     return Math.max(0, this.size - this.sent - this.inFlight);
+  }
+
+  /** The server refuses the file itself: there is nothing to resume, and nothing to lose. */
+  get hopeless() {
+    return this.state === 'failed' && this.remedy === null;
   }
 
   /** Whether `file` is the one that was begun, as far as can be seen from outside. */
@@ -96,6 +108,7 @@ export class Upload extends EventTarget {
         failures = this.#stored > before ? 1 : failures + 1;
         const wait = this.#judge(error, failures);
         if (wait === null) return;
+        if (this.paused) return this.#become('paused');
         if (wait) await this.#rest(wait, error, signal);
       }
     }
@@ -104,12 +117,15 @@ export class Upload extends EventTarget {
   /** Finds out how far it is, without going on. */
   async peek() {
     await this.#look().catch(() => {}); // only to be shown
+    if (this.#complete && this.state === 'needs-file') this.#become('ready');
     this.#changed();
   }
 
+  /** Stops after the chunk that is under way, so that none of it has to be sent again; at once if there is none. */
   pause() {
     this.paused = true;
-    this.#halt('paused');
+    if (this.state === 'sending') this.#become('pausing');
+    else this.#halt('paused');
     this.#changed('record');
   }
 
@@ -117,13 +133,13 @@ export class Upload extends EventTarget {
   resume() {
     if (this.#wake) return this.#wake();
     this.paused = false;
-    this.#become(this.file ? 'waiting' : 'needs-file');
+    this.#become(this.state === 'pausing' ? 'sending' : 'waiting');
     this.#changed('record');
   }
 
   /** Forgets what the server has, and begins anew under another uuid. */
   again() {
-    call('DELETE', `${this.uuid}/`).catch(() => {}); // it would expire by itself
+    remove(`${this.uuid}/`).catch(() => {}); // it would expire by itself
     this.#restarts = 0;
     this.#renew();
     this.resume();
@@ -136,11 +152,27 @@ export class Upload extends EventTarget {
     this.resume();
   }
 
+  /** Stops, and is no longer to be shown: soon it is cancelled, or put back. */
+  withdraw() {
+    const { state, message } = this;
+    this.#before = { state, message };
+    this.#halt('withdrawn');
+    this.#changed('record');
+  }
+
+  /** Is again what it was when it was withdrawn; what was under way goes on. */
+  putBack() {
+    const { state, message } = this.#before;
+    const still = ['paused', 'failed', 'needs-file', 'ready'].includes(state);
+    this.#become(state === 'pausing' ? 'paused' : still ? state : 'waiting', still ? message : '');
+    this.#changed('record');
+  }
+
   /** Takes it back, at the server too. */
   async cancel() {
-    this.#halt('cancelling');
+    this.#halt('withdrawn');
     try {
-      if (this.#begun) await call('DELETE', `${this.uuid}/`);
+      if (this.#begun) await remove(`${this.uuid}/`);
     } catch (error) {
       if (![404, 410].includes(error.status)) return this.#fail(`Not cancelled: ${error.message}`, 'retry');
     }
@@ -150,11 +182,8 @@ export class Upload extends EventTarget {
   async #attempt(signal) {
     this.#become('checking');
     if (this.#begun) await this.#look(signal);
-    this.chunkSize ??= chunkSize;
-    const total = Math.max(1, Math.ceil(this.size / this.chunkSize));
-    for (let index = 0; index < total; index++) {
-      if (!this.#have.has(index)) await this.#send(index, total, signal);
-    }
+    if (!this.#complete) await this.#sendMissing(signal);
+    if (!['checking', 'sending'].includes(this.state)) return;
     this.#become('finishing');
     this.result = await call('POST', '?done', { fields: { uuid: this.uuid, filename: this.name }, signal });
     this.#become('finished');
@@ -162,31 +191,43 @@ export class Upload extends EventTarget {
 
   /** Asks what the server has. */
   async #look(signal) {
-    this.#have.clear();
-    let status = { received: 0, parts: [] };
-    try {
-      status = await call('GET', `${this.uuid}/`, { signal });
-    } catch (error) {
-      if (error.status !== 404) throw error; // 404: no chunk ever arrived
-    }
-    this.chunkSize ??= status.finished ? chunkSize : chunkSizeOf(status);
-    const runs = status.finished ? [[0, Math.ceil(this.size / this.chunkSize)]] : status.parts;
-    for (const [first, last] of runs) for (let index = first; index <= last; index++) this.#have.add(index);
+    const status = await call('GET', `${this.uuid}/`, { signal }).catch((error) => {
+      if (error.status !== 404) throw error;
+      return { received: 0, parts: [] }; // no chunk ever arrived
+    });
     this.sent = status.received;
+    this.#have.clear();
+    for (const [first, last] of status.parts ?? []) {
+      for (let index = first; index <= last; index++) this.#have.add(index);
+    }
+    this.#complete = status.finished || this.#have.size === status.totalparts;
+    if (!this.#complete && status.totalparts) this.chunkSize ??= chunkSizeOf(status);
   }
 
-  async #send(index, total, signal) {
-    const offset = index * this.chunkSize;
-    // Read before it is sent: a file that changed on disk would look like a broken connection.
-    const bytes = await this.file.slice(offset, offset + this.chunkSize).arrayBuffer();
-    if (signal.aborted) throw signal.reason;
+  /** Sends what the server lacks; ends early when the file is needed first, or the user pauses. */
+  async #sendMissing(signal) {
+    if (!this.file) return this.#become('needs-file');
+    this.chunkSize ??= chunkSizeFor(this.size);
+    const total = countChunks(this.size, this.chunkSize);
+    for (let index = 0; index < total; index++) {
+      if (this.#have.has(index)) continue;
+      const offset = index * this.chunkSize;
+      // Read before it is sent: a file that changed on disk would look like a broken connection.
+      const bytes = await this.file.slice(offset, offset + this.chunkSize).arrayBuffer();
+      if (signal.aborted) throw signal.reason;
+      if (!this.paused) await this.#send(index, total, bytes, signal);
+      if (this.paused) return this.#become('paused');
+    }
+  }
+
+  async #send(index, total, bytes, signal) {
     this.#begun = true;
     if (this.state !== 'sending') this.#become('sending');
     const fields = {
       uuid: this.uuid,
       partindex: index,
       totalparts: total,
-      partbyteoffset: offset,
+      partbyteoffset: index * this.chunkSize,
       totalfilesize: this.size,
       filename: this.name,
       ...(this.type && { filetype: this.type }),
@@ -202,10 +243,17 @@ export class Upload extends EventTarget {
   }
 
   #sending(bytes) {
-    this.transferred += Math.max(0, bytes - this.inFlight);
+    const more = Math.max(0, bytes - this.inFlight);
     this.inFlight = bytes;
-    this.meter.sample(this.transferred);
+    this.#transferred += more;
+    this.measure();
+    this.#changed('bytes', more);
     this.#changed();
+  }
+
+  /** Lets the speed fade while nothing moves. */
+  measure() {
+    this.meter.sample(this.#transferred);
   }
 
   /** How many ms to wait before the next attempt, or null if there is none. */
@@ -223,8 +271,7 @@ export class Upload extends EventTarget {
       this.#become('held', error.message);
       return null;
     }
-    if (error.code === 'chunk_too_large' && !this.sent && this.chunkSize > SMALLEST_CHUNK) {
-      chunkSize = Math.min(chunkSize, Math.max(SMALLEST_CHUNK, this.chunkSize / 4));
+    if (error.code === 'chunk_too_large' && !this.sent && shrinkChunks(this.chunkSize)) {
       this.#renew();
       return 0;
     }
@@ -232,7 +279,7 @@ export class Upload extends EventTarget {
       if (['uneven_chunk', 'expired'].includes(error.code)) this.#renew(); // after others the missing ones are enough
       return error.retryAfter * 1000;
     }
-    if (error.final) return this.#fail(error.message, HOPELESS.includes(error.status) ? null : 'again');
+    if (error.final) return this.#fail(error.message, remedyFor(error));
     if (error.status && failures > MOST_FAILURES) return this.#fail(error.message, 'retry');
     const backoff = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** (failures - 1)) * (0.75 + Math.random() / 2);
     return Math.max(backoff, error.retryAfter * 1000);
@@ -240,6 +287,7 @@ export class Upload extends EventTarget {
 
   #rest(ms, error, signal) {
     this.retryAt = Date.now() + ms;
+    this.offline = error.status === 0;
     this.#become('retrying', error.message);
     return new Promise((resolve) => {
       this.#wake = () => {
@@ -255,8 +303,9 @@ export class Upload extends EventTarget {
   #renew() {
     this.uuid = newUuid();
     this.#begun = false;
+    this.#complete = false;
     this.#have.clear();
-    this.chunkSize = chunkSize;
+    this.chunkSize = chunkSizeFor(this.size);
     this.sent = 0;
     this.#changed('record');
   }
@@ -264,6 +313,7 @@ export class Upload extends EventTarget {
   #fail(message, remedy) {
     this.remedy = remedy;
     this.#become('failed', message);
+    this.#changed('record');
     return null;
   }
 
@@ -278,22 +328,13 @@ export class Upload extends EventTarget {
     this.#changed();
   }
 
-  #changed(what = 'change') {
-    this.dispatchEvent(new Event(what));
+  #changed(what = 'change', detail = null) {
+    this.dispatchEvent(new CustomEvent(what, { detail }));
   }
 }
 
-/** The size into which another program cut an upload evenly; throws if that can't be told. */
-function chunkSizeOf({ totalparts, totalfilesize, received, parts }) {
-  if (!totalparts) return null;
-  const count = parts.reduce((sum, [first, last]) => sum + last - first + 1, 0);
-  const hasLast = parts.at(-1)?.[1] === totalparts - 1;
-  if (totalparts === 1) return Math.max(1, totalfilesize);
-  if (count === totalparts) return Math.ceil(totalfilesize / totalparts);
-  const size = hasLast ? (totalfilesize - received) / (totalparts - count) : received / count;
-  if (Number.isInteger(size) && Math.ceil(totalfilesize / size) === totalparts) return size;
-  throw new Refusal(409, {
-    error: 'Another program began this upload in a way that can’t be continued here.',
-    preventRetry: true,
-  });
+/** What the user can do about a refusal that the same request would meet again. */
+function remedyFor({ status, code }) {
+  if (code === 'quota_exceeded') return 'retry'; // once there is room
+  return HOPELESS.includes(status) ? null : 'again';
 }

@@ -1,7 +1,10 @@
 // The uploads as rows: what each is doing, and the buttons that fit. Shows the queue; decides nothing.
-import { announce, byId, iconOf, removeKeepingFocus, setIcon, setLabel, setText, stamp } from './dom.js';
-import { formatBytes, formatCount, formatShare, formatWait, sentence } from './format.js';
+import { announce, byId, guardDoubleClicks, keepFocus, setIcon, setLabel, setText, stamp } from './dom.js';
+import { formatBytes, formatShare, formatWait, sentence } from './format.js';
+import { iconOf } from './kinds.js';
 import { queue } from './queue.js';
+import { drawTotals, showTotals } from './totals.js';
+import { cancelUploads } from './withdrawn.js';
 
 /** What the first button of a row does: icon, and words where an icon says too little. */
 const ACTIONS = {
@@ -11,14 +14,18 @@ const ACTIONS = {
   retry: { icon: 'retry', label: 'Try again', wide: true },
   again: { icon: 'retry', label: 'Start again', wide: true },
   choose: { icon: 'folder', label: 'Choose the file', wide: true },
+  finish: { icon: 'check', label: 'Finish', wide: true },
 };
 /** States that are announced when an upload comes to them. */
 const TOLD = ['failed', 'retrying', 'paused', 'needs-file'];
 /** Pictures up to this size are shown while they are uploaded. */
 const PEEK_BYTES = 10_000_000;
+/** So many that wait for their turn are shown; the others are only counted, until they are asked for. */
+const SHOWN_WAITING = 2;
 
 const rows = new Map(); // upload -> the parts of its row
 const dirty = new Set();
+let unfolded = false;
 
 /** Shows the queue from now on. */
 export function showUploads() {
@@ -26,6 +33,11 @@ export function showUploads() {
   queue.addEventListener('changed', ({ detail }) => later(detail));
   queue.addEventListener('removed', ({ detail }) => remove(detail));
   queue.addEventListener('totals', () => later(queue));
+  byId('unfold').addEventListener('click', () => {
+    unfolded = !unfolded;
+    fold();
+  });
+  showTotals();
 }
 
 /** Progress comes more often than screens are drawn. */
@@ -37,10 +49,9 @@ function later(what) {
 function drawDirty() {
   const drawn = [...dirty];
   dirty.clear();
-  for (const what of drawn) {
-    if (what === queue) drawTotals();
-    else if (rows.has(what)) draw(what, rows.get(what));
-  }
+  for (const what of drawn) if (rows.has(what)) draw(what, rows.get(what));
+  fold();
+  drawTotals();
 }
 
 function add(upload) {
@@ -52,14 +63,14 @@ function add(upload) {
     row.picture.hidden = false;
   }
   row.bar.setAttribute('aria-label', `Progress of ${upload.name}`);
-  setLabel(row.cancel, `Cancel ${upload.name}`);
-  row.cancel.addEventListener('click', () => upload.state !== 'cancelling' && upload.cancel());
+  row.cancel.addEventListener('click', guardDoubleClicks(() => cancelUploads([upload])));
   row.main.addEventListener('click', () => act(upload));
   row.picker.addEventListener('change', () => choose(upload, row));
   rows.set(upload, row);
   const after = queue.uploads[queue.uploads.indexOf(upload) + 1];
   byId('upload-rows').insertBefore(row.root, rows.get(after)?.root ?? null);
   draw(upload, row);
+  fold();
   drawTotals();
 }
 
@@ -67,17 +78,32 @@ function remove(upload) {
   const row = rows.get(upload);
   rows.delete(upload);
   URL.revokeObjectURL(row.picture.src);
-  removeKeepingFocus(row.root, byId('choose'));
+  keepFocus([row.root], () => row.root.remove(), byId('choose'));
   const { active, done } = queue.totals;
   const all = !active && done > 1 ? `. All ${done} files are uploaded` : '';
-  announce(upload.state === 'finished' ? `${upload.name}: uploaded${all}` : `${upload.name}: cancelled`);
+  if (upload.state === 'finished') announce(`${upload.name}: uploaded${all}`);
+  fold();
   drawTotals();
+}
+
+/** Of a long row of those that wait, only the first are shown. */
+function fold() {
+  const waiting = queue.uploads.filter(({ state }) => state === 'waiting');
+  const more = waiting.length - SHOWN_WAITING;
+  for (const [at, upload] of waiting.entries()) {
+    const row = rows.get(upload)?.root;
+    if (row) row.hidden = more > 1 && !unfolded && at >= SHOWN_WAITING;
+  }
+  byId('unfold').hidden = more < 2;
+  byId('unfold').setAttribute('aria-expanded', unfolded);
+  setText(byId('unfold'), unfolded ? 'Show fewer' : `Show ${more} more waiting`);
 }
 
 function actionOf({ state, remedy, size }) {
   if (['waiting', 'checking', 'sending'].includes(state)) return 'pause';
   if (state === 'needs-file') return size === null ? null : 'choose';
-  return { paused: 'resume', retrying: 'wake', failed: remedy }[state] ?? null;
+  const others = { pausing: 'resume', paused: 'resume', retrying: 'wake', ready: 'finish', failed: remedy };
+  return others[state] ?? null;
 }
 
 function act(upload) {
@@ -100,23 +126,27 @@ function choose(upload, row) {
 }
 
 function draw(upload, row) {
-  const { state, progress } = upload;
+  const { state, progress, hopeless } = upload;
   const changed = row.root.dataset.state !== state;
   row.root.dataset.state = state;
+  row.root.hidden = false;
   setText(row.name, upload.name);
   row.name.title = upload.name;
   row.bar.value = progress;
+  row.bar.hidden = hopeless;
   setText(row.meta, describe(upload));
   const action = ACTIONS[actionOf(upload)];
   if (!action && row.main === document.activeElement) row.cancel.focus();
   row.main.hidden = !action;
-  if (action && changed) {
+  if (!changed) return;
+  if (action) {
     setIcon(row.main, action.icon);
     setText(row.label, action.wide ? action.label : '');
     row.main.classList.toggle('wide', Boolean(action.wide));
     setLabel(row.main, `${action.label}: ${upload.name}`);
   }
-  if (changed && TOLD.includes(state)) announce(`${upload.name}: ${describe(upload)}`);
+  setLabel(row.cancel, hopeless ? `Take ${upload.name} off the list` : `Cancel ${upload.name}`);
+  if (TOLD.includes(state)) announce(`${upload.name}: ${describe(upload)}`);
 }
 
 function describe(upload) {
@@ -129,16 +159,18 @@ function describe(upload) {
       return 'Checking what has arrived…';
     case 'sending':
       return [at, upload.meter.describe(upload.remaining)].filter(Boolean).join(' · ');
+    case 'pausing':
+      return `${at} · pausing…`;
     case 'finishing':
       return 'Finishing…';
-    case 'cancelling':
-      return 'Cancelling…';
     case 'paused':
-      return `Paused at ${at}`;
+      return progress === 1 ? 'Paused · all of it is sent' : `Paused at ${at}`;
     case 'held':
       return `${at} · waiting for a new link`;
     case 'retrying':
       return `${sentence(message)} Trying again in ${formatWait((upload.retryAt - Date.now()) / 1000)}.`;
+    case 'ready':
+      return 'All of it has arrived. Another program began it and has not finished it.';
     case 'needs-file':
       return message || needsFile(upload, at);
     default:
@@ -149,19 +181,4 @@ function describe(upload) {
 function needsFile({ size }, at) {
   if (size === null) return `Unfinished, ${at} arrived. Another program began it.`;
   return `Unfinished at ${at}. Choose or drop the same file to continue.`;
-}
-
-function drawTotals() {
-  const { active, count, done, share, pace } = queue.totals;
-  byId('uploads').hidden = !rows.size && !done;
-  byId('uploads').classList.toggle('idle', !active);
-  let title = 'Unfinished uploads';
-  if (active) title = `Uploading ${formatCount(count, 'file')}`;
-  else if (done && !rows.size) title = `${formatCount(done, 'file')} uploaded`;
-  setText(byId('uploads-title'), title);
-  byId('total').hidden = !active && (!done || rows.size > 0);
-  byId('total').value = share;
-  document.title = active ? `${formatShare(share)} · Haversack` : 'Haversack';
-  const facts = active ? [count > 1 && `${done} of ${count}`, formatShare(share), pace] : [];
-  setText(byId('pace'), facts.filter(Boolean).join(' · '));
 }

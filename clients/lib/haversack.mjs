@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const PATIENCE_MS = 20_000;
-/** What the page cuts files into. */
-export const CHUNK = 5 * 1024 * 1024;
+/** What the page cuts files into, unless they are large. */
+export const CHUNK = 1024 * 1024;
 
 /** A browser profile of its own for test `t`; `trouble` fails the test when it ends. */
 export async function openProfile(t, browser, server, options = {}) {
@@ -37,23 +37,29 @@ export async function openProfile(t, browser, server, options = {}) {
   return context;
 }
 
-/** Opens the page by a link for `userId`; resolves when it has shown its list. */
-export async function openHaversack(t, browser, server, { userId = newUser(), context, ...options } = {}) {
-  const profile = context ?? (await openProfile(t, browser, server, options));
+/**
+ * Opens the page by a link for `userId`, or `at` another address; `route` is installed before, and with `clock` the
+ * page's time is `page.clock`. Resolves when it has shown its list, or `waitFor`.
+ */
+export async function openHaversack(t, browser, server, options = {}) {
+  const { userId = newUser(), context, at, route, clock, waitFor = '#files', ...rest } = options;
+  const profile = context ?? (await openProfile(t, browser, server, rest));
   const page = await profile.newPage();
-  const link = await server.pageLink('--user-id', String(userId));
+  const link = at ?? (await server.pageLink('--user-id', String(userId)));
   const chunks = await watchChunks(page);
+  if (route) await page.route(...route);
+  if (clock) await page.clock.install();
   page.on('filechooser', () => {}); // from now on choosers are caught: one that opens at once would be missed
   await page.goto(link);
-  await page.locator('#files').waitFor();
-  return { page, context: profile, chunks, link, userId, ...client(page) };
+  await page.locator(waitFor).waitFor();
+  return { page, context: profile, chunks, link, userId, ...client(page, server, userId) };
 }
 
 let users = 100;
 /** A user whom no other test of this process has. */
 export const newUser = () => (users += 1);
 
-function client(page) {
+function client(page, server, userId) {
   const row = (name) => page.locator(`#upload-rows li[data-name="${name}"]`);
   const file = (name) => page.locator(`#file-rows li[data-name="${name}"]`);
   return {
@@ -68,8 +74,11 @@ function client(page) {
       await file(name).waitFor();
       await row(name).waitFor({ state: 'detached' });
     },
-    /** The link of a listed file, without what makes it a download. */
-    linkOf: async (name) => (await file(name).locator('a').getAttribute('href')).replace(/&download$/, ''),
+    /** The link of a listed file. */
+    async linkOf(name) {
+      const { body } = await ask(server, userId, '');
+      return body.results.find(({ filename }) => filename === name).url;
+    },
     button: (name) => page.getByRole('button', { name, exact: true }),
   };
 }

@@ -20,12 +20,38 @@ export function png(side) {
   const row = 1 + side * 3;
   const pixels = noise(row * side);
   for (let y = 0; y < side; y++) pixels[y * row] = 0; // filter type "none"
+  return pngOf(side, side, pixels);
+}
+
+/** `rows`: a filter byte and three bytes a pixel, row by row. */
+function pngOf(width, height, rows) {
   const header = Buffer.alloc(13);
-  header.writeUInt32BE(side, 0);
-  header.writeUInt32BE(side, 4);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
   header.set([8, 2, 0, 0, 0], 8); // 8 bits, truecolour
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  return Buffer.concat([signature, pngChunk('IHDR', header), pngChunk('IDAT', deflateSync(pixels)), pngChunk('IEND')]);
+  return Buffer.concat([signature, pngChunk('IHDR', header), pngChunk('IDAT', deflateSync(rows)), pngChunk('IEND')]);
+}
+
+/** A PNG of hills under a sky, other ones for each `seed`: something to look at, in a few kilobytes. */
+export function landscape(width, height, seed = 1) {
+  const random = noise(12, seed);
+  const [hue, phase] = [random[1], random[5] / 40];
+  const rows = Buffer.alloc((1 + width * 3) * height);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const far = 0.5 + 0.1 * Math.sin(phase + (x / width) * 5);
+      const near = 0.72 + 0.12 * Math.sin(phase * 2 + (x / width) * 8);
+      const depth = y / height > near ? 2 : y / height > far ? 1 : 0;
+      const light = depth === 0 ? 235 - (y / height) * 70 : depth === 1 ? 130 : 75;
+      const at = y * (1 + width * 3) + 1 + x * 3;
+      for (let channel = 0; channel < 3; channel++) {
+        const tint = 40 * Math.sin((hue / 256) * 6.3 + channel * 2.1 + depth);
+        rows[at + channel] = Math.max(0, Math.min(255, light + tint));
+      }
+    }
+  }
+  return pngOf(width, height, rows);
 }
 
 function pngChunk(type, data = Buffer.alloc(0)) {

@@ -50,14 +50,14 @@ test('a reload in the middle goes on by itself with what is missing', TIMEOUT, a
 test('what was paused stays so over a reload, and shows how far it was', TIMEOUT, async (t) => {
   const client = await midway(t);
   await client.button('Pause: large.bin').click();
-  await client.inState('large.bin', 'paused');
   client.release();
+  await client.inState('large.bin', 'paused');
   await client.page.reload();
-  await client.row('large.bin').getByText('Paused at 66 % of 15.7 MB').waitFor();
+  await client.row('large.bin').getByText('Paused at 99% of 3.1 MB').waitFor();
   assert.deepEqual(client.chunks.of('large.bin'), [0, 1, 2]);
   await client.button('Resume: large.bin').click();
   await client.uploaded('large.bin');
-  assert.deepEqual(client.chunks.of('large.bin'), [0, 1, 2, 2, 3]);
+  assert.deepEqual(client.chunks.of('large.bin'), [0, 1, 2, 3]);
 });
 
 test('a server that is stopped and started under way is waited for', TIMEOUT, async (t) => {
@@ -79,17 +79,7 @@ test('a server that is stopped and started under way is waited for', TIMEOUT, as
 
 test('a file that the browser could not keep is asked for, and recognized when it comes', TIMEOUT, async (t) => {
   const client = await midway(t, {
-    async before({ context, page }) {
-      await context.addInitScript(() => {
-        const { put } = IDBObjectStore.prototype;
-        IDBObjectStore.prototype.put = function (value, ...key) {
-          if (value instanceof File) throw new DOMException('no room', 'QuotaExceededError');
-          return put.call(this, value, ...key);
-        };
-      });
-      await page.reload();
-      await page.locator('#files').waitFor();
-    },
+    before: keepNoFiles,
   });
   client.page.on('dialog', (dialog) => dialog.accept()); // the page warns before it is left
   client.release();
@@ -106,12 +96,57 @@ test('a file that the browser could not keep is asked for, and recognized when i
     .row('large.bin')
     .locator('input')
     .setInputFiles(asFile('large.bin', '', noise(999, 1)));
-  await client.row('large.bin').getByText('This is another file: it has 999 bytes, not 15.7 MB.').waitFor();
+  await client.row('large.bin').getByText('This is another file: it has 999 bytes, not 3.1 MB.').waitFor();
   client.chunks.seen.length = 0;
   await client.choose(client.path);
   await client.uploaded('large.bin');
   assert.ok(!client.chunks.of('large.bin').includes(0));
   await expectSent(await client.linkOf('large.bin'), large);
+});
+
+/** Lets this browser keep no files, as in a private window. */
+async function keepNoFiles({ context, page }) {
+  await context.addInitScript(() => {
+    const { put } = IDBObjectStore.prototype;
+    IDBObjectStore.prototype.put = function (value, ...key) {
+      if (value instanceof File) throw new DOMException('no room', 'QuotaExceededError');
+      return put.call(this, value, ...key);
+    };
+  });
+  await page.reload();
+  await page.locator('#files').waitFor();
+}
+
+test('an upload that lacks nothing but its done is finished without its file', TIMEOUT, async (t) => {
+  const client = await openHaversack(t, browser, server);
+  await keepNoFiles(client);
+  client.page.on('dialog', (dialog) => dialog.accept()); // the page warns before it is left
+  let dones = 0;
+  await client.page.route('**/upload/?done', (route) => ((dones += 1) > 1 ? route.continue() : route.abort()));
+  await client.choose(asFile('whole.bin', '', noise(CHUNK + 5, 52)));
+  await client.inState('whole.bin', 'retrying');
+  await client.page.reload();
+  await client.uploaded('whole.bin');
+  assert.deepEqual(client.chunks.of('whole.bin'), [0, 1]);
+  await expectSent(await client.linkOf('whole.bin'), noise(CHUNK + 5, 52));
+});
+
+test('a file that the server refused is not sent again after a reload, and the row still says why', TIMEOUT, async (t) => {
+  const strict = await startServer({ HAVERSACK_MAX_FILE_SIZE: '1MiB', HAVERSACK_USER_QUOTA: '900KiB' });
+  t.after(strict.stop);
+  const client = await openHaversack(t, browser, strict);
+  await client.choose(asFile('large.bin', '', noise(CHUNK + 5)), asFile('much.bin', '', noise(1_000_000)));
+  const why = async () => {
+    await client.row('large.bin').getByText('The file has 1 MB, but the limit is 1 MB.').waitFor();
+    await client.row('much.bin').getByText(/^This takes more than the 922\sKB that are left of your 922\sKB/).waitFor();
+  };
+  await why();
+  client.chunks.seen.length = 0;
+  await client.page.reload();
+  await why();
+  await client.button('Try again: much.bin').waitFor();
+  assert.equal(await client.row('large.bin').getByRole('button').count(), 1, 'only to take it away');
+  assert.deepEqual(client.chunks.seen, []);
 });
 
 test('two tabs never upload the same file, and the second takes over when the first is closed', TIMEOUT, async (t) => {
@@ -177,7 +212,7 @@ test('an upload that another program began is continued with its file, in its ch
   const client = await openHaversack(t, browser, server, { userId });
   await client
     .row('elsewhere.bin')
-    .getByText('Unfinished at 40 % of 500 KB. Choose or drop the same file to continue.')
+    .getByText('Unfinished at 40% of 500 KB. Choose or drop the same file to continue.')
     .waitFor();
   await drop(client.page, asFile('elsewhere.bin', '', noise(500_000, 51)));
   await client.uploaded('elsewhere.bin');
@@ -209,11 +244,26 @@ test('an upload that another program finished in the meantime is not sent again'
   assert.deepEqual(client.chunks.seen, []);
 });
 
+test('one that another program sent whole can be finished here, without its file', TIMEOUT, async (t) => {
+  const userId = newUser();
+  const uuid = await begin(userId, 'faster.bin', 500_000);
+  for (const index of [1, 2]) await send(userId, index, 500_000, { uuid });
+  const client = await openHaversack(t, browser, server, { userId });
+  await client.row('faster.bin').getByText(/^All of it has arrived/).waitFor();
+  await client.button('Finish: faster.bin').click();
+  await client.uploaded('faster.bin');
+  await expectSent(await client.linkOf('faster.bin'), noise(500_000, 51));
+});
+
 test('an upload that another program began can be cancelled', TIMEOUT, async (t) => {
   const userId = newUser();
   const uuid = await begin(userId, 'elsewhere.bin', 500_000);
   const client = await openHaversack(t, browser, server, { userId });
   await client.button('Cancel elsewhere.bin').click();
   await client.row('elsewhere.bin').waitFor({ state: 'detached' });
+  await Promise.all([
+    client.page.waitForResponse((response) => response.request().method() === 'DELETE'),
+    client.button('Dismiss').click(), // now, not in some seconds
+  ]);
   assert.equal((await ask(server, userId, `${uuid}/`)).status, 410);
 });

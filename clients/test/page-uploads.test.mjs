@@ -40,7 +40,6 @@ test('files that are dropped, several at once, come back byte for byte', TIMEOUT
     await expectSent(await client.linkOf(name), bytes);
   }
   assert.equal(await client.page.locator('#uploads-title').textContent(), '4 files uploaded');
-  assert.equal(await client.page.locator('#total').evaluate((bar) => bar.value), 1);
 });
 
 test('the whole window shows that it takes what is dragged over it', TIMEOUT, async (t) => {
@@ -91,29 +90,131 @@ test('bars tell how far a file and all together are', TIMEOUT, async (t) => {
   const value = (selector) => client.page.locator(selector).evaluate((bar) => bar.value);
   assert.ok((await value('#upload-rows progress')) < 1);
   assert.ok((await value('#total')) < 1);
-  await client.page
-    .getByText(/\/s · \d+ s left/)
-    .first()
-    .waitFor();
   release();
   await client.uploaded('large.bin');
-  assert.equal(await value('#total'), 1);
   await expectSent(await client.linkOf('large.bin'), large);
 });
 
-test('a pause stops requests, and no recorded chunk goes out again afterwards', TIMEOUT, async (t) => {
+test('a pause throws nothing away: the chunk under way arrives, and none goes out again afterwards', TIMEOUT, async (t) => {
   const client = await open(t);
   const release = client.chunks.hold('large.bin', 1);
   await client.choose(...(await onDisk(t, { 'large.bin': large })));
   await client.chunks.until(({ index }) => index === 1);
   await client.button('Pause: large.bin').click();
-  await client.inState('large.bin', 'paused');
+  await client.row('large.bin').getByText('pausing…').waitFor();
   release();
+  await client.inState('large.bin', 'paused');
+  await client.row('large.bin').getByText('Paused at 66% of 3.1 MB').waitFor();
   assert.deepEqual(client.chunks.of('large.bin'), [0, 1]);
   await client.button('Resume: large.bin').click();
   await client.uploaded('large.bin');
-  assert.deepEqual(client.chunks.of('large.bin'), [0, 1, 1, 2, 3], 'only the one that was broken off is repeated');
+  assert.deepEqual(client.chunks.of('large.bin'), [0, 1, 2, 3]);
   await expectSent(await client.linkOf('large.bin'), large);
+});
+
+test('a pause that is taken back at once changes nothing', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const release = client.chunks.hold('large.bin', 1);
+  await client.choose(...(await onDisk(t, { 'large.bin': large })));
+  await client.chunks.until(({ index }) => index === 1);
+  await client.button('Pause: large.bin').click();
+  await client.button('Resume: large.bin').click();
+  release();
+  await client.uploaded('large.bin');
+  assert.deepEqual(client.chunks.of('large.bin'), [0, 1, 2, 3]);
+});
+
+test('what can not arrive is paused at once', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const release = client.chunks.hold('large.bin', 1);
+  await client.choose(...(await onDisk(t, { 'large.bin': large })));
+  await client.chunks.until(({ index }) => index === 1);
+  await client.button('Pause: large.bin').click();
+  await client.context.setOffline(true);
+  release();
+  await client.inState('large.bin', 'paused');
+});
+
+test('a photo of three megabytes is several chunks, and a film larger ones', TIMEOUT, async (t) => {
+  const client = await open(t);
+  client.chunks.rule = () => new Promise(() => {});
+  await client.choose(asFile('photo.jpg', '', noise(3_000_000)));
+  const [film] = await onDisk(t, { 'film.mov': Buffer.alloc(200 << 20) });
+  await client.choose(film);
+  await client.chunks.until(({ name }) => name === 'film.mov');
+  const total = (name) => client.chunks.seen.find((chunk) => chunk.name === name).total;
+  assert.equal(total('photo.jpg'), 3);
+  assert.equal(total('film.mov'), 64);
+});
+
+test('all are paused and go on together', TIMEOUT, async (t) => {
+  const client = await open(t);
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  client.chunks.rule = () => held;
+  const names = [1, 2, 3, 4, 5].map((n) => `${n}.bin`);
+  await client.choose(...names.map((name) => asFile(name, '', small)));
+  await client.inState('3.bin', 'sending');
+  await client.button('Pause all').click();
+  release();
+  for (const name of names) await client.inState(name, 'paused');
+  await client.page.getByText('5 uploads paused').waitFor();
+  await client.button('Resume all').click();
+  for (const name of names) await client.uploaded(name);
+});
+
+test('all are cancelled together, and that can be taken back', TIMEOUT, async (t) => {
+  const client = await open(t);
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  client.chunks.rule = () => held;
+  const names = [1, 2, 3, 4].map((n) => `${n}.bin`);
+  await client.choose(...names.map((name) => asFile(name, '', small)));
+  await client.inState('3.bin', 'sending');
+  await client.button('Cancel all').click();
+  await client.page.locator('#uploads').waitFor({ state: 'hidden' });
+  release();
+  await client.page.getByText('4 uploads cancelled').first().waitFor();
+  await client.button('Undo').click();
+  for (const name of names) await client.uploaded(name);
+});
+
+test('of many that wait only the first are shown, until the others are asked for', TIMEOUT, async (t) => {
+  const client = await open(t);
+  client.chunks.rule = () => new Promise(() => {});
+  await client.choose(...Array.from({ length: 50 }, (_, n) => asFile(`${n}.bin`, '', noise(9))));
+  await client.inState('2.bin', 'sending');
+  await client.button('Show 45 more waiting').waitFor();
+  const shown = () => client.page.locator('#upload-rows li:visible').count();
+  assert.equal(await shown(), 5);
+  await client.button('Show 45 more waiting').click();
+  assert.equal(await shown(), 50);
+  const { height } = await client.page.locator('#uploads').boundingBox();
+  assert.ok(height < 720, `${height} px: the list scrolls, it does not push all else away`);
+  await client.button('Show fewer').click();
+  assert.equal(await shown(), 5);
+});
+
+test('the sum of what was uploaded can be dismissed', TIMEOUT, async (t) => {
+  const client = await open(t);
+  await client.choose(asFile('1.bin', '', small), asFile('2.bin', '', small));
+  await client.uploaded('1.bin');
+  await client.uploaded('2.bin');
+  await client.page.getByText('2 files uploaded', { exact: true }).waitFor();
+  await client.button('Dismiss').click();
+  await client.page.locator('#uploads').waitFor({ state: 'hidden' });
+});
+
+test('while the server is away no speed is shown, but that it is away', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const release = client.chunks.hold('large.bin', 2);
+  await client.choose(...(await onDisk(t, { 'large.bin': large })));
+  await client.chunks.until(({ index }) => index === 2);
+  await client.context.setOffline(true);
+  release();
+  await client.inState('large.bin', 'retrying');
+  await client.page.getByText(/^No connection · trying again in \d+\ss$/).waitFor();
+  assert.doesNotMatch(await client.page.locator('#uploads').innerText(), /\/s|left/);
 });
 
 test('no more than three files go out at once, the others wait', TIMEOUT, async (t) => {
@@ -130,7 +231,7 @@ test('no more than three files go out at once, the others wait', TIMEOUT, async 
 });
 
 test('cancelling removes what the server has', TIMEOUT, async (t) => {
-  const client = await open(t);
+  const client = await open(t, { clock: true });
   const release = client.chunks.hold('large.bin', 2);
   await client.choose(...(await onDisk(t, { 'large.bin': large })));
   await client.chunks.until(({ index }) => index === 2);
@@ -138,6 +239,11 @@ test('cancelling removes what the server has', TIMEOUT, async (t) => {
   assert.equal((await ask(server, client.userId, `${uuid}/`)).body.received, CHUNK * 2);
   await client.button('Cancel large.bin').click();
   await client.row('large.bin').waitFor({ state: 'detached' });
+  const [deleted] = await Promise.all([
+    client.page.waitForResponse((response) => response.request().method() === 'DELETE'),
+    client.page.clock.fastForward(9_000), // now it is too late to take it back
+  ]);
+  assert.equal(deleted.status(), 200);
   assert.equal((await ask(server, client.userId, `${uuid}/`)).status, 410);
   release();
   await client.page.reload();
@@ -158,11 +264,11 @@ test('errors of the server are tried again by themselves, after the time it asks
   await client.choose(asFile('tried.bin', '', small));
   await client
     .row('tried.bin')
-    .getByText(/^Something broke\. Trying again in \d s\.$/)
+    .getByText(/^Something broke\. Trying again in \d\ss\.$/)
     .waitFor();
   await client
     .row('tried.bin')
-    .getByText(/^There are too many\. Trying again in \d s\.$/)
+    .getByText(/^There are too many\. Trying again in \d\ss\.$/)
     .waitFor();
   await client.uploaded('tried.bin');
   assert.deepEqual(client.chunks.of('tried.bin'), [0, 0, 0]);
@@ -205,12 +311,13 @@ test('why a file is too large stands beside it, and there is nothing to try agai
   await client.choose(...(await onDisk(t, { 'huge.bin': Buffer.alloc(31 << 20), 'fine.bin': small })));
   await client
     .row('huge.bin')
-    .getByText(/limit is 31,457,280 bytes/)
+    .getByText('The file has 32.5 MB, but the limit is 31.5 MB.') // as sizes are written everywhere
     .waitFor();
   assert.equal(await client.row('huge.bin').getByRole('button').count(), 1, 'only to take it away');
   await client.uploaded('fine.bin');
-  await client.button('Cancel huge.bin').click();
+  await client.button('Take huge.bin off the list').click();
   await client.row('huge.bin').waitFor({ state: 'detached' });
+  assert.equal(await client.button('Undo').count(), 0, 'there was nothing to lose');
 });
 
 test('a conflict is told, and the upload can start again under another uuid', TIMEOUT, async (t) => {
@@ -311,11 +418,10 @@ test('a token that expires under way is told, and a new link lets the upload go 
       .then(() => true);
   };
   await client.choose(...(await onDisk(t, { 'large.bin': large })));
-  await client.page.getByText('The access token has expired.').waitFor();
-  await client.page.getByText('haversack page-link').waitFor();
+  await client.page.getByText('Your link has expired').waitFor();
   await client.inState('large.bin', 'held');
-  await client.page.getByLabel('paste a link').fill(await server.pageLink('--user-id', String(client.userId)));
-  await client.button('Continue').click();
+  await client.page.getByRole('textbox', { name: 'Your link' }).fill(await server.pageLink('--user-id', String(client.userId)));
+  await client.button('Open').click();
   await client.uploaded('large.bin');
   assert.deepEqual(client.chunks.of('large.bin'), [0, 1, 1, 2, 3]);
 });

@@ -21,23 +21,41 @@ use crate::wire::range::if_none_match;
 const INDEX: &str = include_str!("../../page/index.html");
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
 
 /// What `index.html` asks for, by name.
 const FILES: &[(&str, &str, &str)] = &[
-    ("icon.svg", "image/svg+xml", include_str!("../../page/icon.svg")),
-    ("style.css", "text/css; charset=utf-8", include_str!("../../page/style.css")),
     ("api.js", SCRIPT, include_str!("../../page/api.js")),
     ("app.js", SCRIPT, include_str!("../../page/app.js")),
+    ("chunks.js", SCRIPT, include_str!("../../page/chunks.js")),
     ("claims.js", SCRIPT, include_str!("../../page/claims.js")),
+    ("clipboard.js", SCRIPT, include_str!("../../page/clipboard.js")),
     ("dom.js", SCRIPT, include_str!("../../page/dom.js")),
+    ("filelist.js", SCRIPT, include_str!("../../page/filelist.js")),
+    ("files.css", STYLE, include_str!("../../page/files.css")),
     ("files.js", SCRIPT, include_str!("../../page/files.js")),
     ("format.js", SCRIPT, include_str!("../../page/format.js")),
+    ("gate.js", SCRIPT, include_str!("../../page/gate.js")),
+    ("icon.svg", "image/svg+xml", include_str!("../../page/icon.svg")),
+    ("intake.js", SCRIPT, include_str!("../../page/intake.js")),
+    ("kinds.js", SCRIPT, include_str!("../../page/kinds.js")),
+    ("meter.js", SCRIPT, include_str!("../../page/meter.js")),
+    ("notice.js", SCRIPT, include_str!("../../page/notice.js")),
+    ("preview.css", STYLE, include_str!("../../page/preview.css")),
     ("preview.js", SCRIPT, include_str!("../../page/preview.js")),
     ("queue.js", SCRIPT, include_str!("../../page/queue.js")),
+    ("selection.js", SCRIPT, include_str!("../../page/selection.js")),
     ("session.js", SCRIPT, include_str!("../../page/session.js")),
     ("store.js", SCRIPT, include_str!("../../page/store.js")),
+    ("style.css", STYLE, include_str!("../../page/style.css")),
+    ("tile.js", SCRIPT, include_str!("../../page/tile.js")),
+    ("totals.js", SCRIPT, include_str!("../../page/totals.js")),
+    ("trash.js", SCRIPT, include_str!("../../page/trash.js")),
+    ("undo.js", SCRIPT, include_str!("../../page/undo.js")),
     ("upload.js", SCRIPT, include_str!("../../page/upload.js")),
+    ("uploads.css", STYLE, include_str!("../../page/uploads.css")),
     ("uploads.js", SCRIPT, include_str!("../../page/uploads.js")),
+    ("withdrawn.js", SCRIPT, include_str!("../../page/withdrawn.js")),
 ];
 
 /// `GET /`.

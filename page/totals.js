@@ -1,0 +1,70 @@
+// The head of the uploads: how far all are together, and the buttons that act on all of them. Shows the queue; decides
+// nothing.
+import { announce, byId, setIcon, setLabel, setText } from './dom.js';
+import { formatCount, formatShare, formatWait } from './format.js';
+import { queue } from './queue.js';
+import { cancelUploads } from './withdrawn.js';
+
+/** Answers the buttons from now on. */
+export function showTotals() {
+  byId('uploads-pause').addEventListener('click', () => {
+    const { active } = queue.totals;
+    if (active) queue.pauseAll();
+    else queue.resumeAll();
+    announce(active ? 'All uploads are paused.' : 'All uploads go on.');
+  });
+  byId('uploads-cancel').addEventListener('click', () => cancelUploads([...queue.uploads]));
+  byId('uploads-dismiss').addEventListener('click', () => {
+    queue.clearDone();
+    byId('choose').focus();
+  });
+}
+
+/** Draws what has changed. */
+export function drawTotals() {
+  const totals = queue.totals;
+  const { active, done, share } = totals;
+  const listed = queue.uploads.length;
+  const section = byId('uploads');
+  section.hidden = !listed && !done;
+  section.classList.toggle('away', Boolean(totals.retrying?.offline));
+  section.classList.toggle('done', !listed);
+  setText(byId('uploads-title'), titleOf(totals, listed));
+  setText(byId('pace'), paceOf(totals));
+  byId('total').hidden = !active;
+  byId('total').value = share;
+  document.title = active ? `${formatShare(share)} · Haversack` : 'Haversack';
+  drawButtons(totals, listed);
+}
+
+function drawButtons({ active, paused, done }, listed) {
+  const pause = byId('uploads-pause');
+  const several = listed > 1 && (active > 0 || paused > 0);
+  if (pause.hidden !== !several || pause.dataset.pauses !== String(active > 0)) {
+    pause.hidden = !several;
+    pause.dataset.pauses = active > 0;
+    setIcon(pause, active ? 'pause' : 'play');
+    setText(pause.querySelector('.label'), active ? 'Pause all' : 'Resume all');
+    setLabel(pause, active ? 'Pause all' : 'Resume all');
+  }
+  byId('uploads-cancel').hidden = listed < 2;
+  byId('uploads-dismiss').hidden = listed > 0 || !done;
+}
+
+function titleOf({ active, paused, count, done }, listed) {
+  if (active) return `Uploading ${formatCount(count, 'file')}`;
+  if (!listed) return `${formatCount(done, 'file')} uploaded`;
+  if (paused === listed) return `${formatCount(paused, 'upload')} paused`;
+  if (queue.uploads.every(({ state }) => state === 'failed')) return `${formatCount(listed, 'file')} could not be uploaded`;
+  return `${formatCount(listed, 'unfinished upload')}`;
+}
+
+function paceOf({ active, stuck, count, done, share, pace, retrying }) {
+  if (!active) return '';
+  if (retrying?.offline) {
+    return `No connection · trying again in ${formatWait((retrying.retryAt - Date.now()) / 1000)}`;
+  }
+  const attention = stuck && `${stuck} need${stuck === 1 ? 's' : ''} attention`;
+  const facts = [count > 1 && `${done} of ${count}`, formatShare(share), pace, attention];
+  return facts.filter(Boolean).join(' · ');
+}

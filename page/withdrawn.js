@@ -1,0 +1,24 @@
+// Cancelling uploads, which can be undone for a few seconds.
+import { announce, byId } from './dom.js';
+import { formatCount, shorten } from './format.js';
+import { queue } from './queue.js';
+import { undo } from './undo.js';
+
+/** Cancels these; those that the server refused for good are only taken off the list. */
+export function cancelUploads(uploads) {
+  const refused = uploads.filter((upload) => upload.hopeless);
+  queue.withdraw(uploads);
+  queue.cancel(refused);
+  const rest = uploads.filter((upload) => !refused.includes(upload));
+  if (!rest.length) return announce(`${formatCount(refused.length, 'file')} taken off the list`);
+  const text = rest.length === 1 ? `Upload of “${shorten(rest[0].name)}” cancelled` : `${rest.length} uploads cancelled`;
+  announce(`${text}. Control+Z takes it back.`);
+  undo.offer({
+    text,
+    restore() {
+      queue.putBack(rest);
+      byId('uploads-title').focus();
+    },
+    commit: () => queue.cancel(rest),
+  });
+}
