@@ -1,10 +1,12 @@
 //! Records in SQLite: one connection that writes, with group commit, and a few that read.
 //!
-//! What is deleted is overwritten (`secure_delete`), and soon gone from the log, too; but of records that moved
-//! within the file traces may stay until [`MetadataStore::scrub`]. Write-ahead log; commits that promise to survive power loss raise `synchronous` to FULL for their batch. Which
-//! ones promise it follows from the durability that the operator chose.
+//! Write-ahead log; commits that promise to survive power loss raise `synchronous` to FULL for their batch. Which
+//! ones promise it follows from the durability that the operator chose. What is deleted is overwritten
+//! (`secure_delete`), and soon gone from the log, too; traces of records that moved within the file may stay until
+//! [`MetadataStore::scrub`].
 
 mod commit;
+mod forget;
 mod pictures;
 mod reserve;
 mod room;
@@ -278,14 +280,14 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error> {
-        let remove = move |tx: &Connection| steps::remove(tx, id, even_attached, now);
+        let remove = move |tx: &Connection| forget::remove(tx, id, even_attached, now);
         let removed = self.make_room(remove).await;
         self.committer.note_forgotten();
         removed
     }
 
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
-        self.committer.submit(move |tx| steps::forget_expired(tx, id)).await
+        self.committer.submit(move |tx| forget::forget_expired(tx, id)).await
     }
 
     async fn attach(&self, ids: Vec<UploadId>) -> Result<(), Error> {
@@ -308,14 +310,14 @@ impl MetadataStore for SqliteStore {
 
     async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<Forgotten>, Error> {
         // Found on a reading connection first: writers wait only when there is something to expire.
-        let found = self.read(move |c| steps::idle_uploads(c, idle_since, limit)).await?;
+        let found = self.read(move |c| forget::idle_uploads(c, idle_since, limit)).await?;
         if found.is_empty() {
             return Ok(Vec::new());
         }
         let mut expired = Vec::new();
         for some in found.chunks(EXPIRED_AT_ONCE) {
             let some = some.to_vec();
-            let step = move |tx: &Connection| steps::expire(tx, &some, idle_since, now);
+            let step = move |tx: &Connection| forget::expire(tx, &some, idle_since, now);
             match self.make_room(step).await {
                 Ok(more) => expired.extend(more),
                 Err(error) if expired.is_empty() => return Err(error),
@@ -378,15 +380,11 @@ impl MetadataStore for SqliteStore {
 
     async fn forget_user(&self, user: UserId) -> Result<Vec<UploadId>, Error> {
         let tombstones = self.read(move |connection| rows::tombstones(connection, user)).await?;
-        // Once also where there are none: of their user more may be on record.
-        let mut batches = tombstones.chunks(ERASED_AT_ONCE);
-        let mut next = Some(batches.next().unwrap_or_default());
-        while let Some(some) = next {
+        for some in tombstones.chunks(ERASED_AT_ONCE) {
             let some = some.to_vec();
-            let forget = move |tx: &Connection| steps::forget_user(tx, user, &some);
-            self.committer.submit_durable(forget).await?;
-            next = batches.next();
+            self.make_room(move |tx| forget::forget_tombstones(tx, user, &some)).await?;
         }
+        self.make_room(move |tx| forget::forget_usage(tx, user)).await?;
         Ok(tombstones)
     }
 

@@ -22,8 +22,7 @@ pub struct Erased {
     pub thumbnails: u64,
     /// Uploads that were not finished.
     pub unfinished: u64,
-    /// What all these took of quotas: bytes of files, those received of unfinished uploads, and those of
-    /// thumbnails of which no picture was made.
+    /// Bytes of all these, but for those of pictures made here.
     pub bytes: u64,
 }
 

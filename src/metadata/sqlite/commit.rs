@@ -4,17 +4,17 @@
 //! that a lone sender waits for no hand-over and a crowd shares one transaction. Whoever lets go of the
 //! connection looks at the list again: a step that found it busy relies on that.
 
-use std::fs::OpenOptions;
+mod log;
+
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::reserve::{self, Reserve};
@@ -24,13 +24,6 @@ use crate::metadata::Error;
 
 /// How often the log's length is looked at.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-/// From this length on the log is copied into the database beside the writers.
-const CHECKPOINT_BYTES: u64 = 4 << 20;
-/// From this length on the writers wait for it, so that the log begins anew.
-const RESTART_BYTES: u64 = 64 << 20;
-
-/// So long the writers wait for readers when the log is emptied in passing.
-const READER_PATIENCE: Duration = Duration::from_millis(50);
 
 pub(super) struct Committer {
     pending: Mutex<Vec<Box<dyn Step>>>,
@@ -146,7 +139,7 @@ impl Committer {
         Arc::new(Self {
             pending: Mutex::default(),
             writer: Mutex::new(Writer { connection: writer, full: false }), // as it was opened
-            log: log_path(path),
+            log: log::log_path(path),
             log_doubted: AtomicBool::new(true),
             forgotten: AtomicBool::new(true), // an earlier process may have died before it had emptied it
             checkpoints: Mutex::default(),
@@ -241,80 +234,6 @@ impl Committer {
         }
     }
 
-    /// Says that the records have forgotten something: the log, which still holds it, is emptied soon.
-    pub(super) fn note_forgotten(&self) {
-        self.forgotten.store(true, Ordering::SeqCst);
-    }
-
-    fn checkpoint(&self, beside: &Connection) -> Result<(), CommitFailure> {
-        // A log that is not on the disk must not be older there than the database.
-        if self.log_doubted.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        let forgotten = self.forgotten.swap(false, Ordering::SeqCst) && length(&self.log) > 0;
-        if length(&self.log) < CHECKPOINT_BYTES && !forgotten {
-            return Ok(());
-        }
-        let emptied = self.checkpoint_now(beside, forgotten);
-        if forgotten && !matches!(emptied, Ok(true)) {
-            self.note_forgotten();
-        }
-        emptied.map(drop)
-    }
-
-    /// Copies the log into the database, and empties it where that is asked for or due; whether it did.
-    fn checkpoint_now(&self, beside: &Connection, empty: bool) -> Result<bool, CommitFailure> {
-        crash::point(Point::CheckpointUnbegun);
-        self.noting_failure(pragma(beside, "wal_checkpoint(PASSIVE)"))?;
-        crash::point(Point::CheckpointMade);
-        if length(&self.log) < RESTART_BYTES && !empty {
-            return Ok(false);
-        }
-        let emptied = truncate_log(&lock(&self.writer).connection, READER_PATIENCE);
-        self.lead_and_wait();
-        self.noting_failure(emptied)
-    }
-
-    /// Rewrites the database without what was deleted from it, and empties the log. Deleting overwrites; but
-    /// SQLite leaves copies of records where it moves them from page to page.
-    pub(super) fn scrub(&self) -> Result<(), Error> {
-        let emptied = {
-            let mut writer = lock(&self.writer);
-            self.trust_log(&mut writer)
-                .and_then(|()| self.noting_failure(writer.rewrite(&self.log)))
-        };
-        self.lead_and_wait();
-        if emptied? {
-            return Ok(());
-        }
-        Err(Error::Failed("another process reads the database, so its log can't be emptied".into()))
-    }
-
-    /// Commits what is pending, copies the log into the database and syncs it.
-    pub(super) fn stop(&self) -> Result<(), Error> {
-        lock(&self.checkpoints).take();
-        self.lead_and_wait();
-        let result = {
-            let mut writer = lock(&self.writer);
-            self.trust_log(&mut writer).and_then(|()| {
-                let truncated = writer
-                    .promise(true)
-                    .and_then(|()| truncate_log(&writer.connection, READER_PATIENCE));
-                self.noting_failure(truncated).map(drop)
-            })
-        };
-        crash::point(Point::LogEmptied);
-        self.lead_and_wait();
-        Ok(result?)
-    }
-
-    /// Stops where there is no room to copy the log: it is synced, and copied at the next start.
-    pub(super) fn keep_log(&self) -> Result<(), Error> {
-        tracing::warn!("the disk with the records is full: its log is kept for the next start");
-        let synced = OpenOptions::new().read(true).open(&self.log).and_then(|log| log.sync_all());
-        synced.map_err(failed)
-    }
-
     fn commit(&self, writer: &mut Writer, mut batch: Vec<Box<dyn Step>>) {
         let durable = batch.iter().any(|step| step.durable());
         let trusted = if durable { self.trust_log(writer) } else { Ok(()) };
@@ -323,48 +242,6 @@ impl Committer {
         crash::point(Point::CommitMade);
         for step in batch {
             step.settle(committed.clone());
-        }
-    }
-
-    fn noting_failure<T>(&self, result: rusqlite::Result<T>) -> Result<T, CommitFailure> {
-        let failure = result.map_err(CommitFailure::from);
-        if let Err(CommitFailure::Failed(_)) = &failure {
-            self.log_doubted.store(true, Ordering::SeqCst);
-        }
-        failure
-    }
-
-    /// Makes a doubted log durable: a sync after a failed one succeeds without what that one was to keep, so
-    /// all of it is written once more, in place, and synced. Nothing durable is committed before.
-    fn trust_log(&self, writer: &mut Writer) -> Result<(), CommitFailure> {
-        if !self.log_doubted.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        // Holds the lock of writers: a command beside the server may be one, too.
-        let _tx = Transaction::new(&mut writer.connection, TransactionBehavior::Immediate)?;
-        rewrite(&self.log)?;
-        crash::point(Point::LogRewritten);
-        self.log_doubted.store(false, Ordering::SeqCst);
-        Ok(())
-    }
-}
-
-/// Writes a file's bytes where they are, and syncs it.
-fn rewrite(path: &Path) -> io::Result<()> {
-    const PIECE: usize = 1 << 20;
-    let file = match OpenOptions::new().read(true).write(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened?,
-    };
-    let mut buffer = vec![0; PIECE];
-    let mut at = 0;
-    loop {
-        match file.read_at(&mut buffer, at)? {
-            0 => return file.sync_all(),
-            count => {
-                file.write_all_at(&buffer[..count], at)?;
-                at += count as u64;
-            }
         }
     }
 }
@@ -411,34 +288,9 @@ impl Writer {
         Ok("COMMIT")
     }
 
-    /// Writes the whole database anew, and empties the log; `false` when a reader still needs that. The new one is
-    /// first written to a file without a name beside it: it may be too large for the memory.
-    fn rewrite(&mut self, log: &Path) -> rusqlite::Result<bool> {
-        if !self.connection.is_autocommit() {
-            self.run("ROLLBACK")?; // what a panic left
-        }
-        self.promise(true)?;
-        let folder = log.parent().unwrap_or(Path::new(".")).to_string_lossy();
-        self.connection.pragma_update(None, "temp_store_directory", folder)?;
-        self.connection.pragma_update(None, "temp_store", "FILE")?;
-        let rewritten = self.connection.execute_batch("VACUUM");
-        self.connection.pragma_update(None, "temp_store", "MEMORY")?;
-        rewritten.and_then(|()| truncate_log(&self.connection, BUSY_TIMEOUT))
-    }
-
     fn run(&self, sql: &str) -> rusqlite::Result<()> {
         self.connection.prepare_cached(sql)?.execute(()).map(drop)
     }
-}
-
-/// Empties the log; `false` when a reader still needs it after so long.
-fn truncate_log(writer: &Connection, patience: Duration) -> rusqlite::Result<bool> {
-    writer.busy_timeout(patience)?;
-    let busy = writer
-        .prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)")?
-        .query_row((), |row| row.get::<_, bool>(0));
-    writer.busy_timeout(BUSY_TIMEOUT)?;
-    busy.map(|busy| !busy)
 }
 
 fn pragma(connection: &Connection, text: &str) -> rusqlite::Result<()> {
@@ -446,16 +298,6 @@ fn pragma(connection: &Connection, text: &str) -> rusqlite::Result<()> {
     let mut rows = statement.query(())?;
     while rows.next()?.is_some() {}
     Ok(())
-}
-
-fn log_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    name.into()
-}
-
-fn length(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

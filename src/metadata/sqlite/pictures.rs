@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::forget::forget_bytes;
 use super::rows::{self, REPLACED, pack_embedded};
-use super::steps::{forget_bytes, insert};
+use super::steps::insert;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::metadata::{NewPicture, NewUpload, Role, State, StoredFile};

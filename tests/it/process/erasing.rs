@@ -34,7 +34,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// Where these bytes are: in the names of files, or in them.
 fn traces(data: &Path, of: &[u8]) -> Vec<PathBuf> {
-    let holds = |bytes: &[u8]| bytes.windows(of.len()).any(|window| window == of);
+    let holds = |bytes: &[u8]| memchr::memmem::find(bytes, of).is_some();
     let found = files(data).into_iter().filter(|path| {
         let bytes = std::fs::read(path).unwrap_or_default(); // gone since it was listed
         holds(path.as_os_str().as_encoded_bytes()) || holds(&bytes)

@@ -1,0 +1,164 @@
+//! Forgetting: from records to tombstones, and from those to nothing, or to bare uuids.
+
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED};
+use super::steps::drop_parts;
+use crate::ids::{BlobId, UploadId, UserId};
+use crate::metadata::{Forgotten, Removed};
+
+/// An unfinished upload in which nothing was stored since `:idle_since`, and which is not about to be a File.
+pub(super) const IDLE: &str =
+    "u.state = 0 AND u.patches IS NULL AND u.created_at < :idle_since AND NOT EXISTS
+    (SELECT 1 FROM parts p WHERE p.upload = u.seq AND p.stored_at >= :idle_since)";
+
+pub(super) fn remove(
+    tx: &Connection,
+    id: UploadId,
+    even_attached: bool,
+    now: u64,
+) -> rusqlite::Result<Removed> {
+    let found: Option<(i64, bool)> = tx
+        .prepare_cached(
+            "SELECT state, attached OR (role = 1 AND EXISTS
+                (SELECT 1 FROM uploads media WHERE media.id = thumb.parent AND media.attached = 1))
+             FROM uploads thumb WHERE id = ?",
+        )?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match found {
+        Some((RECEIVING | FINISHED, attached)) if attached && !even_attached => {
+            return Ok(Removed::Attached);
+        }
+        Some((RECEIVING | FINISHED, _)) => {}
+        _ => return Ok(Removed::Nothing),
+    }
+    let WithThumbnails { blobs, thumbnail_bytes } = forget_with_thumbnails(tx, id, REMOVED, now)?;
+    Ok(Removed::Removed { blobs, thumbnail_bytes })
+}
+
+/// The bytes to delete of an upload and its thumbnails.
+pub(super) struct WithThumbnails {
+    pub(super) blobs: Vec<BlobId>,
+    /// What of the thumbnails counted against the quota.
+    thumbnail_bytes: u64,
+}
+
+/// Forgets an upload and its thumbnails; a thumbnail is also taken from its parent.
+pub(super) fn forget_with_thumbnails(
+    tx: &Connection,
+    id: UploadId,
+    state: i64,
+    now: u64,
+) -> rusqlite::Result<WithThumbnails> {
+    tx.prepare_cached(
+        "UPDATE uploads SET thumbnail = NULL
+         WHERE id = (SELECT parent FROM uploads WHERE id = ?1) AND thumbnail = ?1",
+    )?
+    .execute([id])?;
+    let thumbnails = tx
+        .prepare_cached("SELECT id FROM uploads WHERE parent = ? AND role = 1 AND state IN (1, 4)")?
+        .query_map([id], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<UploadId>>>()?;
+    let mut forgotten = vec![forget_bytes(tx, id, state, now)?];
+    for id in thumbnails {
+        forgotten.push(forget_bytes(tx, id, REMOVED, now)?);
+    }
+    Ok(WithThumbnails {
+        blobs: forgotten.iter().filter_map(|bytes| bytes.blob).collect(),
+        thumbnail_bytes: forgotten.iter().map(|bytes| bytes.of_thumbnail).sum(),
+    })
+}
+
+/// Bytes that a record forgot.
+#[derive(Default)]
+pub(super) struct ForgottenBytes {
+    /// Where they are, to be deleted now.
+    pub(super) blob: Option<BlobId>,
+    /// How many a thumbnail took of its user's quota.
+    of_thumbnail: u64,
+}
+
+/// Turns a record into the tombstone `state`: without bytes, and whatever was known of them.
+pub(super) fn forget_bytes(
+    tx: &Connection,
+    id: UploadId,
+    state: i64,
+    now: u64,
+) -> rusqlite::Result<ForgottenBytes> {
+    drop_parts(tx, id)?;
+    let forgotten = tx
+        .prepare_cached("SELECT blob, reserved * (role = 1) FROM uploads WHERE id = ?")?
+        .query_row([id], |row| Ok(ForgottenBytes { blob: row.get(0)?, of_thumbnail: row.get(1)? }))
+        .optional()?;
+    tx.prepare_cached(
+        "UPDATE uploads SET state = ?2, changed_at = ?3, blob = NULL, thumbnail = NULL, filename = NULL,
+                declared_type = NULL, media_type = NULL, embedded = NULL, received = NULL, received_md5 = NULL, crc32 = NULL,
+                total_size = NULL, even_size = NULL, size = NULL, duration_secs = NULL, width = NULL, height = NULL,
+                patches = NULL, drawing_tries = NULL, suspect = 0, unsynced = 0, reserved = 0
+         WHERE id = ?1",
+    )?
+    .execute(params![id, state, now])?;
+    Ok(forgotten.unwrap_or_default())
+}
+
+pub(super) fn idle_uploads(
+    connection: &Connection,
+    idle_since: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<UploadId>> {
+    connection
+        .prepare_cached(&format!("SELECT id FROM uploads u WHERE {IDLE} LIMIT :limit"))?
+        .query_map(named_params! {":idle_since": idle_since, ":limit": limit}, |row| row.get(0))?
+        .collect()
+}
+
+pub(super) fn expire(
+    tx: &Connection,
+    found: &[UploadId],
+    idle_since: u64,
+    now: u64,
+) -> rusqlite::Result<Vec<Forgotten>> {
+    // Looked at again: a chunk may have come in since they were found.
+    let mut still_idle =
+        tx.prepare_cached(&format!("SELECT 1 FROM uploads u WHERE u.id = :id AND {IDLE}"))?;
+    let mut expired = Vec::new();
+    for id in found {
+        if still_idle.exists(named_params! {":id": id, ":idle_since": idle_since})? {
+            expired.push((*id, forget_with_thumbnails(tx, *id, EXPIRED, now)?.blobs));
+        }
+    }
+    Ok(expired)
+}
+
+pub(super) fn forget_tombstones(
+    tx: &Connection,
+    user: UserId,
+    tombstones: &[UploadId],
+) -> rusqlite::Result<()> {
+    // An expired one may have begun anew since it was found.
+    let mut keep = tx.prepare_cached(
+        "INSERT OR IGNORE INTO erased (id)
+         SELECT id FROM uploads WHERE id = ? AND user_id = ? AND state NOT IN (0, 1)",
+    )?;
+    let mut forget = tx.prepare_cached(
+        "DELETE FROM uploads WHERE id = ? AND user_id = ? AND state NOT IN (0, 1)",
+    )?;
+    for id in tombstones {
+        keep.execute(params![id, user.0])?;
+        forget.execute(params![id, user.0])?;
+    }
+    Ok(())
+}
+
+/// Forgets that the user was ever counted, unless something counts.
+pub(super) fn forget_usage(tx: &Connection, user: UserId) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM usage WHERE user_id = ? AND bytes = 0 AND files = 0")?
+        .execute([user.0])?;
+    Ok(())
+}
+
+pub(super) fn forget_expired(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM uploads WHERE id = ? AND state = 3")?.execute([id])?;
+    Ok(())
+}
