@@ -30,9 +30,9 @@ pub(super) fn reduced(payload: &[u8]) -> Option<[u8; MINIMAL]> {
             let at = entries.checked_add(n * 12)?;
             Some((tiff.short(at)?, tiff.short(at + 2)?, tiff.long(at + 4)?, at + 8))
         })
-        .find(|(tag, ..)| *tag == ORIENTATION)
-        .and_then(|(_, kind, count, at)| Some((kind, count, tiff.number(kind, at)?)))
-        .filter(|(_, _, value)| (1..=8).contains(value))
+        .filter(|(tag, ..)| *tag == ORIENTATION)
+        .filter_map(|(_, kind, count, at)| Some((kind, count, tiff.number(kind, at)?)))
+        .find(|(_, _, value)| (1..=8).contains(value))
         .map(|(kind, count, value)| written(tiff.big, kind, count, value))
 }
 
@@ -131,6 +131,13 @@ mod tests {
         assert_eq!(reduced(&written(true, SHORT, 1, 9)), None);
         assert_eq!(reduced(&silent()), None);
         assert_eq!(reduced(&upright()), Some(upright()));
+    }
+
+    #[test]
+    fn one_that_says_nothing_hides_no_other() {
+        let two =
+            b"II*\0\x08\0\0\0\x02\0\x12\x01\x02\0\x04\0\0\0ACME\x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
+        assert_eq!(reduced(two), Some(written(false, SHORT, 1, 6)));
     }
 
     #[test]
