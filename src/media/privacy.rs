@@ -17,6 +17,7 @@ use super::MediaType;
 use crate::storage::Patch;
 use plan::{Meter, Plan};
 
+mod boxes;
 mod exif;
 mod gaps;
 mod iso;

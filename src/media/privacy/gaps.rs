@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Seek};
 
-use super::iso::children;
+use super::boxes::children;
 use super::items;
 use super::plan::read_up_to;
 use crate::media::boxes::BoxHeader;

@@ -8,24 +8,10 @@
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
+use super::boxes::{MAX_NEEDED, Media, Row, common, forget};
 use super::plan::{Plan, first_other};
 use super::ranges::Ranges;
 use super::{items, movie};
-use crate::media::boxes::{BoxHeader, Boxes, read_at};
-
-/// No more boxes are looked at side by side.
-const MAX_BOXES: u32 = 400_000;
-/// No more places of samples are remembered: those of days.
-pub(super) const MAX_NEEDED: usize = 1_000_000;
-
-/// Kinds of `uuid` boxes that players need: Protected Interoperable File Format, Smooth Streaming's fragments.
-const KEPT_UUIDS: [u128; 5] = [
-    0xA239_4F52_5A9B_4F14_A244_6C42_7C64_8DF4, // which samples are encrypted
-    0x8974_DBCE_7BE7_4C51_84F9_7148_F988_2554, // how a track is encrypted
-    0xD08A_4F18_10F3_4A82_B6C8_32D8_ABA1_83D3, // what a licence server needs
-    0x6D1D_9B05_42D5_44E6_80E2_141D_AFF7_57B2, // a fragment's time
-    0xD480_7EF2_CA39_4695_8E54_26CB_9E46_A79F, // the next fragments' times
-];
 
 /// A file's own boxes that stay as they are; those with rules of their own aren't among them.
 const KEPT: [&[u8; 4]; 12] = [
@@ -38,25 +24,17 @@ const KNOWN: [&[u8; 4]; 17] = [
     b"wide", b"meta", b"udta", b"uuid", b"emsg", b"prft", b"pssh",
 ];
 
-/// What places in a file are counted from, and where its media lie.
-pub(super) struct Media {
-    pub(super) base: u64,
-    pub(super) data: Vec<Range<u64>>,
-    /// Whether samples may lie in fragments, where none is looked for.
-    pub(super) in_fragments: bool,
-}
-
 /// Plans for the boxes of `file`.
 pub(super) fn plan(
     source: &mut (impl Read + Seek),
     file: Range<u64>,
     plan: &mut Plan,
 ) -> io::Result<()> {
-    let row = Row::of_file(source, file.clone())?;
+    let row = row_of_file(source, file.clone())?;
     each(source, file.start, &row, plan)?;
     for clip in row.boxes.iter().filter(|header| header.kind == *b"mpvd") {
         // A motion photo's clip; none is looked for in a clip.
-        let row = Row::of_file(source, clip.body.clone())?;
+        let row = row_of_file(source, clip.body.clone())?;
         each(source, clip.body.start, &row, plan)?;
     }
     Ok(())
@@ -80,46 +58,15 @@ pub(super) fn plan_embedded(
     Ok(Some(end))
 }
 
-/// The boxes in a range.
-pub(super) fn children(
-    source: &mut (impl Read + Seek),
-    range: Range<u64>,
-) -> io::Result<Vec<BoxHeader>> {
-    Ok(Row::read(source, range)?.boxes)
-}
-
-/// Boxes side by side. All are held: where media lie has to be known before any of them is judged.
-struct Row {
-    boxes: Vec<BoxHeader>,
-    /// What after them isn't one.
-    rest: Range<u64>,
-    /// Whether the last one says it is longer than there is room.
-    last_is_cut: bool,
-    /// Whether there are more than were looked at.
-    is_endless: bool,
-}
-
-impl Row {
-    fn read(source: &mut (impl Read + Seek), range: Range<u64>) -> io::Result<Self> {
-        let mut walk = Boxes::limited(range, MAX_BOXES);
-        let mut boxes = Vec::new();
-        while let Some(header) = walk.next(source)? {
-            boxes.push(header);
-        }
-        let (last_is_cut, is_endless) = (walk.is_cut(), walk.is_spent());
-        Ok(Self { boxes, rest: walk.rest(), last_is_cut, is_endless })
+/// A file's own boxes: a trailer's first bytes may look like a box of unheard-of kind and length.
+fn row_of_file(source: &mut (impl Read + Seek), file: Range<u64>) -> io::Result<Row> {
+    let mut row = Row::read(source, file)?;
+    if row.last_is_cut
+        && let Some(trailer) = row.boxes.pop_if(|last| !KNOWN.contains(&&last.kind))
+    {
+        row.rest = trailer.range();
     }
-
-    /// A file's own: a trailer's first bytes may look like a box of unheard-of kind and length.
-    fn of_file(source: &mut (impl Read + Seek), file: Range<u64>) -> io::Result<Self> {
-        let mut row = Self::read(source, file)?;
-        if row.last_is_cut
-            && let Some(trailer) = row.boxes.pop_if(|last| !KNOWN.contains(&&last.kind))
-        {
-            row.rest = trailer.range();
-        }
-        Ok(row)
-    }
+    Ok(row)
 }
 
 /// Plans for a file's own boxes.
@@ -171,38 +118,6 @@ fn each(source: &mut (impl Read + Seek), start: u64, row: &Row, plan: &mut Plan)
         plan.leave();
     }
     movie::telemetry(source, &media, &tracks, &needed, plan) // last: it may be too much for the plan
-}
-
-/// Boxes that may be anywhere.
-pub(super) fn common(
-    source: &mut (impl Read + Seek),
-    header: &BoxHeader,
-    plan: &mut Plan,
-) -> io::Result<()> {
-    match &header.kind {
-        b"free" | b"skip" => plan.zero(header.body.clone()), // dashboard cameras keep places there
-        b"uuid" if !is_kept_uuid(source, header)? => forget(header, plan),
-        _ => {}
-    }
-    Ok(())
-}
-
-fn is_kept_uuid(source: &mut (impl Read + Seek), header: &BoxHeader) -> io::Result<bool> {
-    if header.body.end - header.body.start < 16 {
-        return Ok(false);
-    }
-    let uuid = u128::from_be_bytes(read_at(source, header.body.start)?);
-    Ok(KEPT_UUIDS.contains(&uuid))
-}
-
-/// The box is to be a `free` one of zeros.
-pub(super) fn forget(header: &BoxHeader, plan: &mut Plan) {
-    if header.body.start - header.start == 8 {
-        plan.write(header.start + 4..header.body.end, b"free");
-    } else {
-        plan.write(header.start + 4..header.start + 8, b"free"); // the long size stays behind it
-        plan.zero(header.body.clone());
-    }
 }
 
 /// These bytes are to be a `free` box of zeros; zeros alone where there is no room for its header, or where they

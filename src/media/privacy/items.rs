@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
-use super::iso::{Media, children, common, forget as forget_box};
+use super::boxes::{Media, children, common, forget as forget_box};
 use super::names;
 use super::plan::{Plan, read_up_to};
 use super::ranges::Ranges;

@@ -7,7 +7,7 @@
 
 use std::io::{self, Read, Seek};
 
-use super::iso::{MAX_NEEDED, Media, children, common, forget};
+use super::boxes::{MAX_NEEDED, Media, children, common, forget};
 use super::plan::Plan;
 use super::ranges::Ranges;
 use super::{gaps, items, names, samples};

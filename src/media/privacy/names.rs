@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Seek};
 
-use super::iso::{children, common, forget};
+use super::boxes::{children, common, forget};
 use super::plan::{Plan, read_up_to};
 use crate::media::boxes::{BoxHeader, read_at};
 

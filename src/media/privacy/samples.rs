@@ -5,7 +5,7 @@
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
-use super::iso::children;
+use super::boxes::children;
 use super::plan::{Plan, read_up_to};
 use crate::media::boxes::{BoxHeader, read_at};
 
