@@ -21,13 +21,13 @@ pub use units::{ByteSize, Span};
 pub use values::{AccelPath, Dropped, Origin, PublicUrl, Secret};
 
 use crate::admission::AdmissionLimits;
+use crate::http::body::{BodyLimits, FORM_BYTES};
+use crate::http::pace::Pace;
+use crate::http::server::ConnectionTimes;
 use crate::metadata::quota::Quota;
-use crate::server::ConnectionTimes;
 use crate::storage::Durability;
 use crate::storage::disk::{DiskOptions, Gid};
 use crate::uploads::Limits;
-use crate::wire::body::{BodyLimits, FORM_BYTES};
-use crate::wire::pace::Pace;
 
 /// Longest value of a form field other than the file.
 const MAX_FIELD_BYTES: usize = 16 * 1024;

@@ -7,13 +7,11 @@
 pub mod cli;
 pub mod config;
 pub mod app;
-pub mod server;
 pub mod router;
-pub mod routes;
-pub mod wire;
+pub mod dialects;
+pub mod http;
 pub mod auth;
 pub mod admission;
-pub mod send_memory;
 pub mod uploads;
 pub mod part;
 pub mod storage;

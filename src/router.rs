@@ -21,11 +21,12 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::routes::request::Client;
-use crate::routes::{delivery, files, ops, page, tokens, uploads};
-use crate::send_memory::Share;
-use crate::wire::error::{ApiError, log_failure};
-use crate::wire::pace::{Pace, PacedBody};
+use crate::dialects::form::{files, tokens, uploads};
+use crate::http::error::{ApiError, log_failure};
+use crate::http::pace::{Pace, PacedBody};
+use crate::http::request::Client;
+use crate::http::send_memory::Share;
+use crate::http::{delivery, ops, page};
 
 /// The whole HTTP interface (protocol, section 1), for [`answer`].
 ///

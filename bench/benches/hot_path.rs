@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
+use haversack::http::multipart::{Boundary, Event, Limits, Parser};
 use haversack::ids::{BlobId, UploadId, UserId};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{Caps, MetadataStore, NewPart, NewUpload, Recorded};
 use haversack::part::{Declaration, Layout, Part, place};
 use haversack::storage::Durability;
-use haversack::wire::multipart::{Boundary, Event, Limits, Parser};
 
 const CHUNK_BYTES: usize = 200 * 1024;
 const CHUNK: u64 = CHUNK_BYTES as u64;

@@ -2,7 +2,7 @@
 //! checked is in `multipart/invariants.rs`.
 #![no_main]
 
-use haversack::wire::multipart::{
+use haversack::http::multipart::{
     Boundary, Event, Limits, MAX_BOUNDARY_BYTES, ParseError, Parser, PartHead,
 };
 

@@ -12,7 +12,8 @@ use super::page_link;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Source, Trial, unknown_variables};
-use crate::{control, server, sweep, telemetry};
+use crate::http::server;
+use crate::{control, sweep, telemetry};
 
 pub(super) fn run(source: Source) -> Result<(), ConfigError> {
     let mut config = source.load()?;

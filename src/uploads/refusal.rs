@@ -1,4 +1,4 @@
-//! Why a request is refused, in the words of the business. [`crate::wire::error`] gives each its status.
+//! Why a request is refused, in the words of the business. [`crate::http::error`] gives each its status.
 
 use crate::metadata::{self, quota::OverQuota};
 use crate::part::{PartIndex, PlacementError, describe_ranges};

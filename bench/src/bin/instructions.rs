@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use wire::multipart::{Boundary, Event, Limits, ParseError, Parser};
+use http::multipart::{Boundary, Event, Limits, ParseError, Parser};
 
 // The parser alone: nothing else has to be built with optimisation, and nothing else can change the count.
 #[allow(
@@ -13,8 +13,8 @@ use wire::multipart::{Boundary, Event, Limits, ParseError, Parser};
     clippy::struct_field_names,
     reason = "half of it is for the server, which has lints of its own"
 )]
-#[path = "../../../src/wire"]
-mod wire {
+#[path = "../../../src/http"]
+mod http {
     pub mod multipart;
 }
 

@@ -1,9 +1,9 @@
 //! Owns what must hold for the fields of any request, in either dialect and any encoding, and for any
 //! `Content-Range`, for the fuzz target and for the tests that replay its corpus.
 
+use haversack::dialects::form::fields::{FieldError, Form, canonical};
 use haversack::ids::UserId;
 use haversack::part::{ContentRange, decimal};
-use haversack::wire::form::{FieldError, Form, canonical};
 
 const USER: UserId = UserId(1);
 

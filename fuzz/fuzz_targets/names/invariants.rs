@@ -2,7 +2,7 @@
 //! with the writer, for the fuzz target and for tests.
 
 use haversack::filename::{Filename, MAX_BYTES};
-use haversack::wire::disposition::{Disposition, content_disposition};
+use haversack::http::disposition::{Disposition, content_disposition};
 
 /// An input is a name, in any encoding.
 pub(crate) fn check(input: &[u8]) {

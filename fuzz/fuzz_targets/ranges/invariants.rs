@@ -1,7 +1,7 @@
 //! Owns what must hold for any `Range`, `If-Range`, `If-Match` and `If-None-Match`, for the fuzz target and for the
 //! tests that replay its corpus.
 
-use haversack::wire::range::{Served, if_match, if_none_match, resolve};
+use haversack::http::range::{Served, if_match, if_none_match, resolve};
 
 const ETAG: &str = "\"0c2a6e4e-00ff00ff\"";
 

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use haversack::app::App;
 use haversack::clock::Clock;
 use haversack::config::{Config, Settings};
-use haversack::server;
+use haversack::http::server;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::response::IntoResponse;
+use haversack::http::error::ApiError;
 use haversack::ids::UploadId;
 use haversack::metadata::State;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::storage::SealError;
 use haversack::storage::disk::DiskStore;
 use haversack::uploads::{Refusal, Uploads};
-use haversack::wire::error::ApiError;
 use serde_json::Value;
 use tempfile::TempDir;
 

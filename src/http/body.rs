@@ -8,9 +8,9 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
 use super::error::ApiError;
-use super::form::{FieldError, Form, canonical};
 use super::multipart::{Boundary, Limits as MultipartLimits, Multipart, MultipartError};
 use super::pace::{Pace, PaceError};
+use crate::dialects::form::fields::{FieldError, Form, canonical};
 use crate::storage::BodyError;
 
 /// What a form may have around its file, bytes.

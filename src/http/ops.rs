@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::request::Stranger;
 use crate::app::App;
+use crate::http::error::ApiError;
 use crate::telemetry::chain;
-use crate::wire::error::ApiError;
 
 /// `GET /health/live`: the process answers.
 pub async fn live() -> Json<Value> {

@@ -19,16 +19,16 @@ use http::{Extensions, HeaderName, Method, StatusCode};
 
 use super::request::{Stranger, is_proxied, text};
 use crate::app::App;
+use crate::http::disposition::{Disposition, content_disposition};
+use crate::http::error::ApiError;
+use crate::http::range::{Served, if_match, if_none_match, resolve};
+use crate::http::send_memory::Share;
 use crate::ids::UploadId;
 use crate::links::{LinkError, LinkQuery, Variant};
 use crate::media;
 use crate::metadata::{Role, StoredFile};
-use crate::send_memory::Share;
 use crate::storage::Outgoing;
 use crate::uploads::Refusal;
-use crate::wire::disposition::{Disposition, content_disposition};
-use crate::wire::error::ApiError;
-use crate::wire::range::{Served, if_match, if_none_match, resolve};
 
 /// nginx reads the file of this path below one of its locations instead of the response's body.
 const X_ACCEL_REDIRECT: &str = "x-accel-redirect";

@@ -13,9 +13,9 @@ use http::{Extensions, HeaderMap, StatusCode};
 use crate::admission::{Address, Turn, forwarded};
 use crate::app::App;
 use crate::auth::{AuthError, Caller};
+use crate::dialects::form::reply::Replies;
+use crate::http::error::ApiError;
 use crate::ids::{UploadId, UserId};
-use crate::wire::error::ApiError;
-use crate::wire::reply::Replies;
 
 /// The clients that a request went through, the nearest last; each proxy appends whom it heard from.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";

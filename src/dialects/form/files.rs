@@ -7,13 +7,13 @@ use axum::extract::{Request, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::{Admitted, PathUuid, content_type, id, replies};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::http::body::LimitedBody;
+use crate::http::error::ApiError;
+use crate::http::request::{Admitted, PathUuid, content_type, id, replies};
 use crate::ids::{UploadId, UserId};
 use crate::metadata::StoredFile;
-use crate::wire::body::LimitedBody;
-use crate::wire::error::ApiError;
 
 /// Files asked for at once.
 const MAX_FILES: usize = 1000;

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::{Address, Turn};
 use crate::app::App;
-use crate::send_memory::UNSENT_BYTES;
+use crate::http::send_memory::UNSENT_BYTES;
 use crate::{admission, router, sweep};
 pub use patience::ConnectionTimes;
 use patience::HeadTimer;

@@ -7,10 +7,10 @@ use axum::extract::{Request, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::Stranger;
 use crate::app::App;
-use crate::wire::body::LimitedBody;
-use crate::wire::error::ApiError;
+use crate::http::body::LimitedBody;
+use crate::http::error::ApiError;
+use crate::http::request::Stranger;
 
 const MAX_BODY: usize = 16 * 1024;
 

@@ -15,8 +15,8 @@ use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use super::request::text;
 use crate::app::App;
 use crate::config::Config;
-use crate::wire::error::ApiError;
-use crate::wire::range::if_none_match;
+use crate::http::error::ApiError;
+use crate::http::range::if_none_match;
 
 const INDEX: &str = include_str!("../../page/index.html");
 const HTML: &str = "text/html; charset=utf-8";

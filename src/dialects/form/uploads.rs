@@ -11,16 +11,16 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::request::{Admitted, PathUuid, content_type, id, reads_json, replies, text};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::dialects::form::fields::Form;
+use crate::dialects::form::reply::Replies;
+use crate::http::body::{FORM_BYTES, FormReader, LimitedBody};
+use crate::http::error::ApiError;
+use crate::http::multipart::{Boundary, BoundaryError};
+use crate::http::request::{Admitted, PathUuid, content_type, id, reads_json, replies, text};
 use crate::ids::UserId;
 use crate::metadata::{Cursor, Role, State as RecordState};
-use crate::wire::body::{FORM_BYTES, FormReader, LimitedBody};
-use crate::wire::error::ApiError;
-use crate::wire::form::Form;
-use crate::wire::multipart::{Boundary, BoundaryError};
-use crate::wire::reply::Replies;
 
 /// Bodies without a file are read whole; none needs more.
 const MAX_SMALL_BODY: usize = 256 * 1024;

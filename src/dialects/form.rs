@@ -1,0 +1,8 @@
+//! The dialect of forms, the current names of fields and the seed's (docs/protocol.md): its fields, replies and
+//! statuses, and one file of handlers a resource.
+
+pub mod fields;
+pub mod files;
+pub mod reply;
+pub mod tokens;
+pub mod uploads;

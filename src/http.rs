@@ -1,0 +1,15 @@
+//! What every dialect needs of HTTP: connections, bodies, ranges, links, and the routes that are nobody's own.
+//! Knows no dialect.
+
+pub mod body;
+pub mod delivery;
+pub mod disposition;
+pub mod error;
+pub mod multipart;
+pub mod ops;
+pub mod pace;
+pub mod page;
+pub mod range;
+pub mod request;
+pub mod send_memory;
+pub mod server;
