@@ -105,8 +105,8 @@ impl Auth {
         let user = claims.get("user_id");
         match claims.get("token_type").and_then(Value::as_str) {
             Some("access") => {
-                let id = user.and_then(Value::as_i64).ok_or(AuthError::Claim("user_id"))?;
-                Ok(Caller::User(UserId(id)))
+                let id = user.and_then(user_id).ok_or(AuthError::Claim("user_id"))?;
+                Ok(Caller::User(id))
             }
             Some("service") if user.is_none() => Ok(Caller::Service),
             Some("service") => Err(AuthError::Claim("user_id")),
@@ -179,6 +179,18 @@ pub fn sign(secret: &[u8], caller: Caller, now: u64, ttl_secs: u64) -> String {
     }
     encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
         .unwrap_or_default() // plain JSON under HMAC: nothing in it can fail
+}
+
+/// The user that this claim names: a number, or its decimal digits as text, as django-rest-framework-simplejwt writes
+/// them from version 5.5 on. One user has one spelling.
+fn user_id(claim: &Value) -> Option<UserId> {
+    let text = match claim {
+        Value::Number(number) => return number.as_i64().map(UserId),
+        Value::String(text) => text,
+        _ => return None,
+    };
+    let id: i64 = text.parse().ok()?;
+    (id.to_string() == *text).then_some(UserId(id))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use trial::Trial;
 pub use units::{ByteSize, Span};
-pub use values::{AccelPath, Dropped, Origin, PublicUrl, Secret};
+pub use values::{AccelPath, CorsHeader, Dropped, Origin, PublicUrl, Secret};
 
 use crate::admission::AdmissionLimits;
 use crate::http::body::{BodyLimits, FORM_BYTES};
@@ -92,6 +92,12 @@ pub struct Settings {
     #[arg(long, env = "HAVERSACK_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors_origins: Option<Vec<Origin>>,
+
+    /// Request headers that pages of other origins may send beside those of the known clients and of tracing, such
+    /// as x-client-version; several are separated by commas [default: none]
+    #[arg(long, env = "HAVERSACK_CORS_HEADERS", value_name = "HEADERS", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors_headers: Option<Vec<CorsHeader>>,
 
     /// Whether / is a page that uploads and lists files [default: only when listening on a loopback address, and
     /// without trusted proxies]
@@ -287,6 +293,7 @@ pub struct Config {
     pub accel_redirect: Option<AccelPath>,
     pub disk: DiskOptions,
     pub cors_origins: Option<Vec<Origin>>,
+    pub cors_headers: Vec<CorsHeader>,
     pub page: bool,
     pub unattached_ttl: Option<Duration>,
     pub limits: Limits,
@@ -408,6 +415,7 @@ impl Config {
             public_url: settings.public_url,
             trusted_proxies,
             cors_origins: settings.cors_origins,
+            cors_headers: settings.cors_headers.unwrap_or_default(),
             page: settings.page.unwrap_or(here_alone),
             unattached_ttl: settings.unattached_ttl.map(|span| span.0),
             limits,

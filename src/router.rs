@@ -20,7 +20,7 @@ use tower::ServiceExt as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, CorsHeader};
 use crate::dialects::form::{files, tokens, uploads};
 use crate::http::error::{ApiError, log_failure};
 use crate::http::pace::{Pace, PacedBody};
@@ -69,24 +69,34 @@ fn only(allowed: &'static str, methods: MethodRouter<Arc<App>>) -> MethodRouter<
     methods.fallback(move || async move { ApiError::method_not_allowed(allowed) })
 }
 
+/// Headers that scripts of other origins may send: those of the known clients, and those that tracing adds to every
+/// request of an application (W3C Trace Context and Baggage, Sentry).
+const CORS_HEADERS: [HeaderName; 11] = [
+    AUTHORIZATION,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    RANGE,
+    HeaderName::from_static("x-requested-with"),
+    CACHE_CONTROL,
+    ACCEPT,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+    HeaderName::from_static("sentry-trace"),
+];
+
 /// CORS (protocol, section 9): every origin without credentials, or a reflected list.
 fn cors(config: &Config) -> CorsLayer {
     let origins = match &config.cors_origins {
         None => AllowOrigin::any(),
         Some(list) => AllowOrigin::list(list.iter().map(|origin| origin.value().clone())),
     };
+    let more = config.cors_headers.iter().map(CorsHeader::name);
+    let headers: Vec<HeaderName> = CORS_HEADERS.into_iter().chain(more.cloned()).collect();
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::POST, Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS])
-        .allow_headers([
-            AUTHORIZATION,
-            CONTENT_RANGE,
-            CONTENT_TYPE,
-            RANGE,
-            HeaderName::from_static("x-requested-with"),
-            CACHE_CONTROL,
-            ACCEPT,
-        ])
+        .allow_headers(headers)
         .expose_headers([
             ACCEPT_RANGES,
             CONTENT_RANGE,

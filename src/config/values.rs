@@ -9,6 +9,20 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
+/// Lets a value be read from a file as from the command line.
+macro_rules! parsed_from_text {
+    ($($name:ident),*) => {
+        $(impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+            }
+        })*
+    };
+}
+parsed_from_text!(Secret, PublicUrl, AccelPath, Origin, CorsHeader);
+
 /// A secret: never printed.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -53,14 +67,6 @@ impl std::str::FromStr for Secret {
     }
 }
 
-impl TryFrom<String> for Secret {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
 impl From<Secret> for String {
     fn from(secret: Secret) -> Self {
         secret.0
@@ -97,14 +103,6 @@ impl std::str::FromStr for PublicUrl {
     }
 }
 
-impl TryFrom<String> for PublicUrl {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
 impl From<PublicUrl> for String {
     fn from(url: PublicUrl) -> Self {
         url.0
@@ -132,14 +130,6 @@ impl std::str::FromStr for AccelPath {
             return Err("it must look like /haversack-blobs/".into());
         }
         Ok(Self(format!("{}/", text.trim_end_matches('/'))))
-    }
-}
-
-impl TryFrom<String> for AccelPath {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
     }
 }
 
@@ -174,17 +164,37 @@ impl std::str::FromStr for Origin {
     }
 }
 
-impl TryFrom<String> for Origin {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
 impl From<Origin> for String {
     fn from(origin: Origin) -> Self {
         origin.0.to_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// The name of a request header that pages of other origins may send.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CorsHeader(http::HeaderName);
+
+impl CorsHeader {
+    /// The header's name.
+    pub fn name(&self) -> &http::HeaderName {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for CorsHeader {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = http::HeaderName::from_bytes(text.trim().as_bytes());
+        name.map(Self)
+            .map_err(|_| format!("{text:?} is no header's name, such as x-client-version"))
+    }
+}
+
+impl From<CorsHeader> for String {
+    fn from(header: CorsHeader) -> Self {
+        header.0.to_string()
     }
 }
 

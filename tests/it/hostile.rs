@@ -1,6 +1,6 @@
 //! What strangers send who mean harm: each file owns one kind of it, and what it must be answered with.
 
-mod corpora;
+pub(crate) mod corpora;
 mod floods;
 mod framing;
 mod links;

@@ -5,7 +5,7 @@ use std::path::Path;
 #[path = "../../../fuzz/fuzz_targets/fields/invariants.rs"]
 mod fields;
 #[path = "../../../fuzz/fuzz_targets/names/invariants.rs"]
-pub(super) mod names;
+pub(crate) mod names;
 #[path = "../../../fuzz/fuzz_targets/privacy/invariants.rs"]
 mod privacy;
 #[path = "../../../fuzz/fuzz_targets/probing/invariants.rs"]

@@ -184,9 +184,20 @@ async fn a_missing_claim_is_named() {
 }
 
 #[tokio::test]
+async fn a_user_id_in_digits_is_the_same_user() {
+    let server = Server::start().await;
+    let uuid = server.user(1).begin(2, "abc").await;
+    let token = token(&changed(&server, "user_id", Some(json!("1"))));
+    let client = server.anonymous().with("authorization", &format!("Bearer {token}"));
+    assert_eq!(client.status(&uuid).await.ok()["received"], 3);
+}
+
+#[tokio::test]
 async fn a_user_id_is_an_integer() {
     let server = Server::start().await;
-    for wrong in [json!("1"), json!(1.5), json!(true), json!([1]), json!({})] {
+    let texts = ["", "anna", "01", "+1", "-0", " 1", "1.0", "9223372036854775808"].map(Value::from);
+    let others = [json!(1.5), json!(true), json!([1]), json!({})];
+    for wrong in texts.into_iter().chain(others) {
         let claims = changed(&server, "user_id", Some(wrong));
         refused(&server, &token(&claims)).await;
     }

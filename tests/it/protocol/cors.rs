@@ -34,6 +34,23 @@ fn names(reply: &Reply, header: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn an_applications_own_headers_are_allowed_where_the_operator_lists_them() {
+    let settings = Settings {
+        cors_headers: Some(
+            ["X-Client-Version", "x-tenant"].map(|name| name.parse().unwrap()).into(),
+        ),
+        ..Settings::default()
+    };
+    let server = Server::with(settings).await;
+    let page = server.anonymous().with("origin", ORIGIN);
+    let reply = preflight(&page, "/api/v2/pm/upload/", "POST").await;
+    let allowed = names(&reply, "access-control-allow-headers");
+    for header in ["x-client-version", "x-tenant", "authorization", "traceparent"] {
+        assert!(allowed.contains(&header.to_owned()), "{allowed:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_preflight_allows_every_method_and_header_of_the_contract() {
     let server = Server::start().await;
     let page = server.anonymous().with("origin", ORIGIN);
@@ -53,6 +70,10 @@ async fn a_preflight_allows_every_method_and_header_of_the_contract() {
                 "x-requested-with",
                 "cache-control",
                 "accept",
+                "traceparent",
+                "tracestate",
+                "baggage",
+                "sentry-trace",
             ] {
                 assert!(headers.contains(&header.to_owned()), "{headers:?}");
             }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::harness::{Form, Server, jpeg, new_uuid};
+use crate::hostile::corpora::names::read_disposition;
 
 #[tokio::test]
 async fn a_chunk_is_understood_in_either_dialect() {
@@ -225,6 +226,48 @@ async fn names_that_mean_none_are_none_wherever_they_come_from() {
         let fields = [("uuid", &*uuid), ("filename", none)];
         let file = user.done_urlencoded(&fields).await.ok();
         assert_eq!(file["filename"], "file.txt", "done {none:?}");
+    }
+}
+
+/// Names that some system or other can't have. The browser that saves such a file replaces what its own can't.
+const NAMES: [&str; 12] = [
+    "who?.jpg",
+    "a<b>.txt",
+    "Report: final|draft*.pdf",
+    ".env",
+    "CON.txt",
+    "aux",
+    "and so on...",
+    "she said \"hi\".txt",
+    "50%25 of 100%.txt",
+    "caffè 文件.pdf",
+    "a;b='c'.txt",
+    "👩\u{200D}👧.png",
+];
+
+#[tokio::test]
+async fn names_are_shown_as_they_were_sent_wherever_a_file_is_shown() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    for name in NAMES {
+        let begun = user.upload(Form::chunk(0, 2, "abc").field("filename", name)).await.ok();
+        let unfinished = user.list("").await.ok()["results"][0].clone();
+        assert_eq!(
+            (&unfinished["file_uuid"], &unfinished["filename"]),
+            (&begun["file_uuid"], &json!(name))
+        );
+        // A browser writes a name into the part's head like this (WHATWG HTML, multipart/form-data).
+        let file = user.store(&name.replace('"', "%22"), jpeg()).await;
+        let uuid = file["uuid"].as_str().unwrap();
+        let found = server.service().files(&json!({"uuids": [uuid]})).await.ok();
+        let list = user.list("").await.ok();
+        for shown in [&file, &user.file(uuid).await.ok(), &found[0], &list["results"][0]] {
+            assert_eq!(shown["filename"], name);
+        }
+        let link = format!("{}&download", file["url"].as_str().unwrap());
+        let reply = user.get(&link).await;
+        let disposition = read_disposition(reply.header("content-disposition"));
+        assert_eq!((&*disposition.kind, disposition.name()), ("attachment", name));
     }
 }
 
