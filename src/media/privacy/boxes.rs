@@ -8,8 +8,8 @@ use std::ops::Range;
 use super::plan::Plan;
 use crate::media::boxes::{BoxHeader, Boxes, read_at};
 
-/// No more boxes are looked at side by side.
-const MAX_BOXES: u32 = 400_000;
+/// No more boxes are looked at side by side: so many take 16 MiB while their list grows.
+const MAX_BOXES: u32 = 200_000;
 /// No more places of samples are remembered: those of days.
 pub(super) const MAX_NEEDED: usize = 1_000_000;
 

@@ -18,6 +18,8 @@ const KEPT: [&[u8; 4]; 12] = [
     b"ftyp", b"styp", b"mdat", b"imda", b"moof", b"mfra", b"sidx", b"ssix", b"pdin", b"wide",
     b"pssh", b"mpvd",
 ];
+/// Boxes that stay where media lie in them.
+const SPARE: [&[u8; 4]; 3] = [b"free", b"skip", b"uuid"];
 /// Boxes at a file's beginning that tell it from what may lie behind a picture.
 const KNOWN: [&[u8; 4]; 17] = [
     b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"pdin", b"free", b"skip",
@@ -78,7 +80,7 @@ fn each(source: &mut (impl Read + Seek), start: u64, row: &Row, plan: &mut Plan)
         in_fragments: of(b"moof").next().is_some(),
     };
     let (mut tracks, mut needed) = (Vec::new(), Vec::new());
-    let (mut spare, mut strange) = (Vec::new(), Vec::new());
+    let mut strange = Vec::new();
     for header in &row.boxes {
         match &header.kind {
             b"moov" => movie::plan(source, &media, header, &mut tracks, plan)?,
@@ -88,7 +90,7 @@ fn each(source: &mut (impl Read + Seek), start: u64, row: &Row, plan: &mut Plan)
                 }
             }
             b"udta" | b"jumb" | b"sefd" => forget(header, plan),
-            b"free" | b"skip" | b"uuid" => spare.push(header),
+            spare if SPARE.contains(&spare) => {}
             kept if KEPT.contains(&kept) => {}
             _ => strange.push(header.range()),
         }
@@ -99,7 +101,7 @@ fn each(source: &mut (impl Read + Seek), start: u64, row: &Row, plan: &mut Plan)
     movie::starts(source, &media, &tracks, &mut needed)?;
     let is_all = needed.len() < MAX_NEEDED;
     let needed = Ranges::new(needed);
-    for header in spare {
+    for header in row.boxes.iter().filter(|header| SPARE.contains(&&header.kind)) {
         if is_all && !needed.touches(&header.body) {
             common(source, header, plan)?;
         } else {

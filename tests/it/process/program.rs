@@ -42,17 +42,26 @@ pub(crate) fn serve(data_dir: &Path) -> Command {
 
 /// The same command, started by a shell that has done something to itself before.
 pub(crate) fn in_shell(before: &str, command: &Command) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\"")]);
-    shell.arg(command.get_program()).args(command.get_args());
+    started_by(&["sh", "-c", &format!("{before}; exec \"$0\" \"$@\"")], command)
+}
+
+/// The same command, which hears SIGHUP also where these tests were started by nohup(1).
+pub(crate) fn hearing_hangups(command: &Command) -> Command {
+    started_by(&["env", "--default-signal=HUP"], command)
+}
+
+/// The same command, behind another one that becomes it.
+fn started_by(starter: &[&str], command: &Command) -> Command {
+    let mut started = Command::new(starter[0]);
+    started.args(&starter[1..]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
+            Some(value) => started.env(name, value),
+            None => started.env_remove(name),
         };
     }
-    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    shell
+    started.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    started
 }
 
 /// A token for a user, signed with [`SECRET`].

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use haversack::ids::UploadId;
 
 use super::http::{Multipart, Request, connect, receive};
-use super::program::{Server, in_shell, serve, token};
+use super::program::{Server, hearing_hangups, in_shell, serve, token};
 
 /// A chunk of which the server has the first half.
 pub(super) struct HalfSent {
@@ -135,7 +135,7 @@ fn after_an_orderly_stop_the_log_of_the_database_is_empty() {
 #[test]
 fn a_hangup_stops_it_in_order_too() {
     let dir = tempfile::tempdir().expect("a folder");
-    let server = Server::start(&mut serve(dir.path()));
+    let server = Server::start(&mut hearing_hangups(&serve(dir.path())));
     let chunk = HalfSent::to(&server);
     server.signal("HUP");
     server.wait_for_log("stopping");
@@ -166,7 +166,8 @@ fn a_hangup_that_its_starter_had_ignored_stays_ignored() {
 fn a_second_signal_stops_it_at_once() {
     for (first, second) in [("TERM", "TERM"), ("INT", "INT"), ("HUP", "TERM")] {
         let dir = tempfile::tempdir().expect("a folder");
-        let server = Server::start(serve(dir.path()).arg("--shutdown-timeout=1h"));
+        let mut command = hearing_hangups(&serve(dir.path()));
+        let server = Server::start(command.arg("--shutdown-timeout=1h"));
         let chunk = HalfSent::to(&server);
         server.signal(first);
         server.wait_for_log("stopping: requests in flight may finish");
