@@ -14,7 +14,8 @@ const FULL: u64 = 4;
 
 /// Width and height in pixels.
 pub(super) fn size<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Option<(u32, u32)>> {
-    let Some(meta) = Boxes::within(0..file.size()).find(b"meta", file)? else {
+    let mut boxes = Boxes::within(0..file.size());
+    let Some(meta) = boxes.find(b"meta", file)?.filter(|_| !boxes.is_cut()) else {
         return Ok(None);
     };
     let (mut primary, mut properties) = (None, None);

@@ -88,6 +88,7 @@ impl Head {
         let mut elements = Elements::within(segment);
         while let Some(element) = elements.next(file)? {
             match element.id {
+                INFO | TRACKS if element.is_cut => break,
                 INFO => head.read_info(file, element)?,
                 TRACKS => head.read_tracks(file, element)?,
                 CLUSTER => {

@@ -28,7 +28,7 @@ pub(super) fn read<R: Read + Seek>(
     let mut boxes = Boxes::within(0..file.size());
     while let Some(header) = boxes.next(file)? {
         match &header.kind {
-            b"moov" if movie.is_none() => {
+            b"moov" if movie.is_none() && !boxes.is_cut() => {
                 let index = Movie::read(file, header.body)?;
                 found.media_type = index.media_type(sniffed);
                 found.size = index.size();
