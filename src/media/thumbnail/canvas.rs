@@ -7,13 +7,20 @@ use super::{ThumbnailError, undecodable};
 /// What pixels are that never come, because the file is cut off or damaged before them.
 const GRAY: u8 = 128;
 
-/// So many gray pixels of so many samples, the last one of two and of four being alpha.
-pub(super) fn gray((width, height): (u32, u32), samples: usize) -> Vec<u8> {
-    let mut pixels = vec![GRAY; width as usize * height as usize * samples];
+/// Room for so many pixels of so many samples. It is made when the first row is there: a file that claims many pixels
+/// and has none costs nothing.
+pub(super) fn room((width, height): (u32, u32), samples: usize) -> Vec<u8> {
+    vec![0; width as usize * height as usize * samples]
+}
+
+/// Makes all rows from this one on gray. Of two samples and of four the last one is alpha.
+pub(super) fn gray_from(pixels: &mut [u8], row: u32, width: u32, samples: usize) {
+    let start = row as usize * width as usize * samples;
+    let missing = pixels.get_mut(start..).unwrap_or_default();
+    missing.fill(GRAY);
     if samples.is_multiple_of(2) {
-        pixels.iter_mut().skip(samples - 1).step_by(samples).for_each(|alpha| *alpha = u8::MAX);
+        missing.iter_mut().skip(samples - 1).step_by(samples).for_each(|alpha| *alpha = u8::MAX);
     }
-    pixels
 }
 
 /// Pixels as an image: gray or RGB, with or without alpha.

@@ -54,24 +54,29 @@ fn png_rows<R: BufRead + Seek>(
     size: (u32, u32),
     samples: usize,
 ) -> Result<DynamicImage, ThumbnailError> {
-    let mut pixels = canvas::gray(size, samples);
+    let mut pixels = Vec::new();
     let stride = size.0 as usize * samples;
-    let mut line = 0;
+    let mut there = 0;
     loop {
         match reader.next_interlaced_row() {
             Ok(Some(row)) => {
+                if there == 0 {
+                    pixels = canvas::room(size, samples);
+                }
                 if let png::InterlaceInfo::Adam7(pass) = row.interlace() {
                     let bits = u8::try_from(8 * samples).unwrap_or(u8::MAX);
                     png::splat_interlaced_row(&mut pixels, stride, row.data(), pass, bits);
-                } else if let Some(to) = pixels.chunks_exact_mut(stride).nth(line) {
+                    there += 8; // the first pass reaches all of them
+                } else if let Some(to) = pixels.chunks_exact_mut(stride).nth(there as usize) {
                     to.copy_from_slice(row.data());
+                    there += 1;
                 }
-                line += 1;
             }
-            Err(error) if line == 0 || is_of_disk(&error) => return Err(png_error(error)),
+            Err(error) if there == 0 || is_of_disk(&error) => return Err(png_error(error)),
             Ok(None) | Err(_) => break,
         }
     }
+    canvas::gray_from(&mut pixels, there.min(size.1), size.0, samples);
     canvas::image(size, samples, pixels)
 }
 
@@ -115,18 +120,22 @@ fn gif_rows<R: io::Read>(
     palette: &[u8],
 ) -> Result<DynamicImage, ThumbnailError> {
     let size = (u32::from(frame.width), u32::from(frame.height));
-    let mut pixels = canvas::gray(size, 4);
+    let mut pixels = Vec::new();
     let stride = usize::from(frame.width) * 4;
     let (palette, _) = palette.as_chunks::<3>();
     let mut numbers = vec![0; frame.width.into()];
-    for (count, (row, stands_for)) in gif_order(frame).enumerate() {
+    let mut there = 0;
+    for (row, stands_for) in gif_order(frame) {
         match decoder.fill_buffer(&mut numbers) {
             Ok(true) => {}
             Err(gif::DecodingError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
                 return Err(error.into());
             }
-            Ok(false) | Err(_) if count == 0 => return Err(undecodable("no row of pixels")),
+            Ok(false) | Err(_) if there == 0 => return Err(undecodable("no row of pixels")),
             Ok(false) | Err(_) => break,
+        }
+        if there == 0 {
+            pixels = canvas::room(size, 4);
         }
         let start = row * stride;
         let (colours, _) = pixels[start..start + stride].as_chunks_mut::<4>();
@@ -136,10 +145,13 @@ fn gif_rows<R: io::Read>(
                 _ => [0; 4],
             };
         }
-        for other in 1..stands_for.min(usize::from(frame.height) - row) {
-            pixels.copy_within(start..start + stride, start + other * stride);
+        let end = (row + stands_for).min(frame.height.into());
+        for other in row + 1..end {
+            pixels.copy_within(start..start + stride, other * stride);
         }
+        there = there.max(end);
     }
+    canvas::gray_from(&mut pixels, u32::try_from(there).unwrap_or(size.1), size.0, 4);
     canvas::image(size, 4, pixels)
 }
 

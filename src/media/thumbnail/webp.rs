@@ -11,13 +11,16 @@ use image::metadata::Orientation;
 use super::canvas;
 use super::colours::Colours;
 use super::vp8l::Lossless;
-use super::{Decoded, ThumbnailError, check_size, undecodable};
+use super::{Decoded, MAX_PIXELS, ThumbnailError, check_pixels, check_size, undecodable};
 
 /// The most chunks before an image: there are five kinds that may come there.
 const MAX_CHUNKS: u32 = 64;
 
 /// The longest profile that is read, in bytes.
 const MAX_PROFILE: u32 = 1 << 20;
+
+/// As much of a lossy image as says its size.
+const LOSSY_HEAD: u32 = 10;
 
 /// The most bytes of a lossy image or of alpha that are read. 64 megapixels of the best quality have less.
 const MAX_CODED: u32 = 64 << 20;
@@ -112,7 +115,11 @@ impl<R: BufRead + Seek> File<R> {
         if &kind == b"VP8L" {
             return lossless(self.source.by_ref().take(size.into()));
         }
-        let coded = self.bytes(size)?;
+        // What is too large is not read.
+        let mut coded = Vec::new();
+        self.source.by_ref().take(size.min(LOSSY_HEAD).into()).read_to_end(&mut coded)?;
+        check_pixels(lossy_size(&coded)?, MAX_PIXELS)?;
+        coded.append(&mut self.bytes(size.saturating_sub(LOSSY_HEAD))?);
         lossy(&coded, alpha)
     }
 
@@ -153,47 +160,52 @@ fn lossless<R: BufRead>(source: Take<R>) -> Result<DynamicImage, ThumbnailError>
     let (size, has_alpha) = (image.size(), image.has_alpha());
     let samples = if has_alpha { 4 } else { 3 };
     let budget = check_size(size, samples as u64 * 8, 0)?;
-    let mut pixels = canvas::gray(size, samples);
-    let mut rows = pixels.chunks_exact_mut(size.0 as usize * samples);
-    let decoded = image.decode(budget, |row| {
-        let to = rows.next().unwrap_or_default();
-        for (to, pixel) in to.chunks_exact_mut(samples).zip(row) {
+    let mut pixels = Vec::new();
+    let mut start = 0;
+    let there = image.decode(budget, |row| {
+        if start == 0 {
+            pixels = canvas::room(size, samples);
+        }
+        let to = pixels[start..].chunks_exact_mut(samples);
+        start += row.len() * samples;
+        for (to, pixel) in to.zip(row) {
             let [alpha, colour @ ..] = pixel.to_be_bytes();
             to[..3].copy_from_slice(&colour);
             to[3..].fill(alpha);
         }
     })?;
-    if decoded == 0 {
+    if there == 0 {
         return Err(undecodable("no row of pixels"));
     }
+    canvas::gray_from(&mut pixels, there, size.0, samples);
     canvas::image(size, samples, pixels)
 }
 
 /// A lossy image with its alpha, as far as they go.
 fn lossy(coded: &[u8], alpha: Option<&[u8]>) -> Result<DynamicImage, ThumbnailError> {
-    let [_, _, _, 0x9D, 0x01, 0x2A, w0, w1, h0, h1, ..] = *coded else {
-        return Err(undecodable("not a lossy image"));
-    };
-    let size = (side([w0, w1]), side([h0, h1]));
+    let size = lossy_size(coded)?;
     let samples = if alpha.is_some() { 4 } else { 3 };
     // Beside the result, the decoder holds the samples of YUV, and twice the file.
     let beside = 3 * coded.len() as u64 + alpha.map_or(0, <[u8]>::len) as u64;
     let budget = check_size(size, samples as u64 * 8 + 12, beside)?;
-    let mut pixels = canvas::gray(size, samples);
+    let mut pixels = canvas::room(size, samples);
     let count = size.0 as usize * size.1 as usize;
-    let rows = colours(coded, size, &mut pixels[..3 * count])?;
+    let there = colours(coded, size, &mut pixels[..3 * count])?;
     if let Some(alpha) = alpha {
         widen(&mut pixels, count);
         fill_alpha(&mut pixels, size, alpha, budget)?;
-        // What isn't there is gray, not clear.
-        let missing = pixels.iter_mut().skip(rows as usize * size.0 as usize * 4 + 3);
-        missing.step_by(4).for_each(|alpha| *alpha = u8::MAX);
     }
+    canvas::gray_from(&mut pixels, there, size.0, samples);
     canvas::image(size, samples, pixels)
 }
 
-fn side(bytes: [u8; 2]) -> u32 {
-    (u16::from_le_bytes(bytes) & 0x3FFF).into()
+/// The size in the head of a lossy image (RFC 6386 section 9.1).
+fn lossy_size(coded: &[u8]) -> Result<(u32, u32), ThumbnailError> {
+    let [_, _, _, 0x9D, 0x01, 0x2A, w0, w1, h0, h1, ..] = *coded else {
+        return Err(undecodable("not a lossy image"));
+    };
+    let side = |bytes| u32::from(u16::from_le_bytes(bytes) & 0x3FFF);
+    Ok((side([w0, w1]), side([h0, h1])))
 }
 
 /// Decodes the colours of a lossy image, and returns how many rows there were.
