@@ -16,6 +16,7 @@ use frame::Frame;
 use huffman::Table;
 use scan::Part;
 
+mod band;
 mod colour;
 mod frame;
 mod huffman;

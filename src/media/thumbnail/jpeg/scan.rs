@@ -4,6 +4,7 @@
 //! there is one. What didn't come stays gray.
 
 use super::Tables;
+use super::band::{self, Band};
 use super::frame::Frame;
 use super::huffman::{Bits, Broken, Table};
 use super::plane::{Block, Plane, ZIGZAG};
@@ -64,12 +65,7 @@ impl Part {
 struct Scan {
     /// The number of a component, and those of its tables for DC and AC.
     components: Vec<(usize, usize, usize)>,
-    /// The first and the last coefficient.
-    first: usize,
-    last: usize,
-    /// The bits that came before, and how many are still to come.
-    is_refinement: bool,
-    missing_bits: u32,
+    band: Band,
 }
 
 impl Scan {
@@ -94,10 +90,12 @@ impl Scan {
                 || (first > 0 && components.len() == 1));
         is_possible.then(|| Self {
             components,
-            first: first.into(),
-            last: last.into(),
-            is_refinement: bits >> 4 > 0,
-            missing_bits: u32::from(bits & 15),
+            band: Band {
+                first: first.into(),
+                last: last.into(),
+                is_refinement: bits >> 4 > 0,
+                missing_bits: u32::from(bits & 15),
+            },
         })
     }
 }
@@ -115,7 +113,7 @@ pub(super) fn decode(frame: &Frame, tables: &Tables, parts: &mut [Part], body: &
         }
     }
     // Of the other frequencies nothing would be kept.
-    if scan.first >= frame.kept() && frame.is_progressive {
+    if scan.band.first >= frame.kept() && frame.is_progressive {
         return;
     }
     let (across, down) = match &*scan.components {
@@ -201,20 +199,21 @@ impl Decoder<'_> {
             return Ok(());
         }
         let kept = part.kept(place, self.frame.kept())?;
-        match (scan.first, scan.is_refinement) {
+        let band = &scan.band;
+        match (band.first, band.is_refinement) {
             (0, false) => {
                 let value = before.wrapping_add(difference(bits, dc()?)?);
                 unless_overrun(bits)?;
                 *before = value;
-                kept[0] = small(value << scan.missing_bits);
+                kept[0] = small(value << band.missing_bits);
             }
             (0, true) => {
                 let bit = bits.take(1);
                 unless_overrun(bits)?;
-                kept[0] |= small((bit << scan.missing_bits).cast_signed());
+                kept[0] |= small((bit << band.missing_bits).cast_signed());
             }
-            (_, false) => first_band(bits, ac()?, scan, &mut self.skipped_blocks, kept)?,
-            (_, true) => refined_band(bits, ac()?, scan, &mut self.skipped_blocks, kept)?,
+            (_, false) => band::first(bits, ac()?, band, &mut self.skipped_blocks, kept)?,
+            (_, true) => band::refined(bits, ac()?, band, &mut self.skipped_blocks, kept)?,
         }
         unless_overrun(bits)?;
         part.is_empty = false;
@@ -293,98 +292,12 @@ fn difference(bits: &mut Bits, table: &Table) -> Result<i32, Broken> {
     }
 }
 
-/// A band of coefficients, with all bits but the lowest ones (section G.1.2.2).
-fn first_band(
-    bits: &mut Bits,
-    table: &Table,
-    scan: &Scan,
-    skipped: &mut u32,
-    kept: &mut [i16],
-) -> Result<(), Broken> {
-    if *skipped > 0 {
-        *skipped -= 1;
-        return Ok(());
-    }
-    let mut at = scan.first;
-    while at <= scan.last {
-        let symbol = bits.symbol(table)?;
-        match (symbol >> 4, symbol & 15) {
-            (15, 0) => at += 16,
-            (run, 0) => {
-                *skipped = blocks(bits, run) - 1;
-                break;
-            }
-            (zeros, size) => {
-                at += usize::from(zeros);
-                let value = bits.value(size.into()) << scan.missing_bits;
-                *kept.get_mut(at).ok_or(Broken)? = small(value);
-                at += 1;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// How many blocks have nothing more, this one included.
-fn blocks(bits: &mut Bits, run: u8) -> u32 {
-    (1 << run) + bits.take(run.into())
-}
-
-/// One more bit of each coefficient of a band (section G.1.2.3).
-fn refined_band(
-    bits: &mut Bits,
-    table: &Table,
-    scan: &Scan,
-    skipped: &mut u32,
-    kept: &mut [i16],
-) -> Result<(), Broken> {
-    let bit = 1_i16 << scan.missing_bits;
-    let band = kept.get_mut(scan.first..=scan.last).ok_or(Broken)?;
-    let mut coefficients = band.iter_mut();
-    while *skipped == 0 {
-        let symbol = bits.symbol(table)?;
-        let (mut zeros, value) = match (symbol >> 4, symbol & 15) {
-            (zeros, 1) => (zeros, if bits.take(1) == 1 { bit } else { -bit }),
-            (15, 0) => (15, 0),
-            (run, 0) => {
-                *skipped = blocks(bits, run);
-                break;
-            }
-            _ => return Err(Broken),
-        };
-        // Past so many zeros, and past all that aren't zero, there is room for a new one.
-        loop {
-            match coefficients.next() {
-                None => return Ok(()),
-                Some(old) if *old != 0 => refine(bits, old, bit),
-                Some(_) if zeros > 0 => zeros -= 1,
-                Some(new) => {
-                    *new = value;
-                    break;
-                }
-            }
-        }
-        if coefficients.len() == 0 {
-            return Ok(());
-        }
-    }
-    *skipped -= 1;
-    coefficients.filter(|old| **old != 0).for_each(|old| refine(bits, old, bit));
-    Ok(())
-}
-
-fn refine(bits: &mut Bits, old: &mut i16, bit: i16) {
-    if bits.take(1) == 1 && *old & bit == 0 {
-        *old = old.saturating_add(if *old > 0 { bit } else { -bit });
-    }
-}
-
 fn unless_overrun(bits: &Bits) -> Result<(), Broken> {
     if bits.is_overrun() { Err(Broken) } else { Ok(()) }
 }
 
 /// Coefficients have 12 bits and somewhat more; those of hostile files are cut.
-fn small(value: i32) -> i16 {
+pub(super) fn small(value: i32) -> i16 {
     i16::try_from(value).unwrap_or(if value < 0 { i16::MIN } else { i16::MAX })
 }
 
