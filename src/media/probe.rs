@@ -11,14 +11,23 @@
 //! first frames (2.9 s for 6 s); lofty 0.25 adds wrong or quadratic answers (70 GB read for 150 MB of ADTS); `image`
 //! reads all of a JPEG before it tells its size.
 
+mod aiff;
+mod amr;
+mod asf;
+mod avi;
 mod ebml;
+mod elementary;
 mod flac;
+mod flv;
 mod heif;
 mod matroska;
+mod midi;
 mod mp4;
 mod mpeg;
 mod ogg;
 mod picture;
+mod streams;
+mod tiff;
 mod wav;
 mod window;
 
@@ -76,6 +85,17 @@ enum Format {
     Gif,
     Webp,
     Bmp,
+    Tiff,
+    Ico,
+    Jpeg2000,
+    Amr,
+    Aiff,
+    Midi,
+    Avi,
+    Asf,
+    Flv,
+    TransportStream,
+    ProgramStream,
 }
 
 impl Format {
@@ -94,6 +114,17 @@ impl Format {
             "image/gif" => Self::Gif,
             "image/webp" => Self::Webp,
             "image/bmp" => Self::Bmp,
+            "image/tiff" => Self::Tiff,
+            "image/vnd.microsoft.icon" => Self::Ico,
+            "image/jp2" => Self::Jpeg2000,
+            "audio/amr" | "audio/amr-wb" => Self::Amr,
+            "audio/aiff" => Self::Aiff,
+            "audio/midi" => Self::Midi,
+            "video/x-msvideo" => Self::Avi,
+            "video/x-ms-asf" => Self::Asf,
+            "video/x-flv" => Self::Flv,
+            "video/mp2t" => Self::TransportStream,
+            "video/mpeg" => Self::ProgramStream,
             _ => return None,
         })
     }
@@ -145,6 +176,17 @@ fn read<R: Read + Seek>(
         Format::Gif => found.size = picture::gif(file)?,
         Format::Webp => found.size = picture::webp(file)?,
         Format::Bmp => found.size = picture::bmp(file)?,
+        Format::Tiff => found.size = tiff::size(file)?,
+        Format::Ico => found.size = picture::ico(file)?,
+        Format::Jpeg2000 => found.size = picture::jpeg_2000(file)?,
+        Format::Amr => found.duration = amr::duration(file)?,
+        Format::Aiff => found.duration = aiff::duration(file)?,
+        Format::Midi => found.duration = midi::duration(file)?,
+        Format::Avi => avi::read(file, found)?,
+        Format::Asf => asf::read(file, found)?,
+        Format::Flv => flv::read(file, found)?,
+        Format::TransportStream => streams::transport(file, found)?,
+        Format::ProgramStream => streams::program(file, found)?,
     }
     Ok(())
 }

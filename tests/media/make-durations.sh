@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the small files of `durations/`, which the tests of `src/media/probe` read. Run it again after adding one;
 # the files are committed, so that tests need no tools.
-# Needs ffmpeg, exiftool, heif-enc (libheif-examples with x265 and aom) and cwebp, all as Debian 12 has them.
+# Needs ffmpeg, exiftool, heif-enc (libheif-examples with x265 and aom) and cwebp, all as Debian 12 has them; and python3
+# with Pillow 12.
 set -euo pipefail
 cd "$(dirname "$0")"
 mkdir -p durations
@@ -75,6 +76,34 @@ make -f lavfi -i "$(tone 2 8000)" "${lean[@]}" -c:a flac plain.flac
 make -f lavfi -i "$(tone 2 8000)" "${lean[@]}" -c:a flac -f flac - | cat >piped.flac
 make -f lavfi -i "$(tone 3)" "${lean[@]}" "${aac[@]}" -f adts bare.aac
 
+make -f lavfi -i "$(tone 2 8000)" "${lean[@]}" -c:a pcm_u8 pcm.aiff
+make -f lavfi -i "$(tone 2 8000)" "${lean[@]}" -c:a adpcm_ima_qt -f aiff packed.aifc
+# Debian's ffmpeg has no encoder of AMR: silence, in the smallest frames.
+perl -e 'print "#!AMR\n", ("\x04" . "\0" x 12) x 150' >narrow.amr
+perl -e 'print "#!AMR-WB\n", ("\x04" . "\0" x 17) x 150' >wide.amr
+# Notes at 120, then at 60 quarters a minute: 2 s and 2 s.
+perl -e 'print "MThd\0\0\0\x06\0\x01\0\x02\0\x60",
+    "MTrk\0\0\0\x13\0\xFF\x51\3\7\xA1\x20\x83\0\xFF\x51\3\x0F\x42\x40\0\xFF\x2F\0",
+    "MTrk\0\0\0\x0D\0\x90\x40\x40\x84\x40\x80\x40\0\0\xFF\x2F\0"' >notes.mid
+
+# MPEG's streams, and older containers.
+mpeg2=(-c:v mpeg2video -b:v 10k -r 25)
+mp2=(-c:a mp2 -b:a 32k -ar 22050 -ac 1)
+make "${av[@]}" "${lean[@]}" "${h264[@]}" "${aac[@]}" film.ts
+make "${av[@]}" "${lean[@]}" "${h264[@]}" "${aac[@]}" -mpegts_m2ts_mode 1 film.m2ts
+make "${av[@]}" "${lean[@]}" -c:v libx265 -x265-params log-level=none:pools=1 -crf 45 -pix_fmt yuv420p "${aac[@]}" hevc.ts
+make -f lavfi -i "$(picture 1)" "${lean[@]}" "${h264[@]}" -vf setsar=2 wide-pixels.ts
+make -f lavfi -i "$(tone 2)" "${lean[@]}" "${aac[@]}" sound.ts
+make "${av[@]}" "${lean[@]}" "${mpeg2[@]}" -aspect 16:9 "${mp2[@]}" wide.ts
+make "${av[@]}" "${lean[@]}" -c:v mpeg1video -b:v 10k -r 25 "${mp2[@]}" film.mpg
+make "${av[@]}" "${lean[@]}" "${mpeg2[@]}" "${mp2[@]}" -f vob film.vob
+make "${av[@]}" "${lean[@]}" -c:v mpeg4 -b:v 10k "${mp3[@]}" -b:a 16k film.avi
+make "${av[@]}" "${lean[@]}" -c:v wmv2 -b:v 10k -c:a wmav2 -b:a 32k -ac 1 -ar 22050 film.wmv
+make -f lavfi -i "$(tone 2)" "${lean[@]}" -c:a wmav2 -b:a 32k -ac 1 -ar 22050 sound.wma
+make "${av[@]}" "${lean[@]}" "${h264[@]}" "${aac[@]}" film.flv
+# As a stream is recorded: without metadata, and without an end that anything says.
+make "${av[@]}" "${lean[@]}" "${h264[@]}" "${aac[@]}" -flvflags no_metadata -f flv - | cat >live.flv
+
 # Pictures, 60 x 40; those turned show 40 x 60.
 image=(-f lavfi -i "testsrc=size=60x40:duration=0.1:rate=10" -frames:v 1 -map_metadata -1)
 make "${image[@]}" -flags:v +bitexact -q:v 20 plain.jpg
@@ -98,5 +127,17 @@ for turned in heic avif; do
 done
 # EXIF's orientation doesn't turn these: HEIF says so.
 heif-enc -q 30 -o exif-turned.heic turned.jpg >/dev/null
+
+python3 - <<'PY'
+from PIL import Image
+image = Image.open("plain.png").convert("RGB")
+image.save("plain.tif", compression="tiff_adobe_deflate")
+image.save("turned.tif", compression="tiff_adobe_deflate", tiffinfo={274: 6})
+# A preview first, as cameras and scanners write it.
+image.encoderinfo = {"tiffinfo": {254: 0}}
+image.resize((30, 20)).save("preview.tif", tiffinfo={254: 1}, save_all=True, append_images=[image])
+image.save("plain.jp2")
+image.resize((256, 256)).save("plain.ico", sizes=[(16, 16), (48, 48), (256, 256)])
+PY
 
 du -cb -- * | sort -n

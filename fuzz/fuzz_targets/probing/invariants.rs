@@ -10,7 +10,7 @@ const MAX_READS: u64 = 20_000;
 const MAX_BYTES: u64 = 16 << 20;
 
 /// One of each kind of reader, for bytes that aren't sniffed as it.
-const TYPES: [&str; 12] = [
+const TYPES: [&str; 23] = [
     "video/mp4",
     "video/webm",
     "video/ogg",
@@ -23,6 +23,17 @@ const TYPES: [&str; 12] = [
     "image/gif",
     "image/webp",
     "image/bmp",
+    "image/tiff",
+    "image/vnd.microsoft.icon",
+    "image/jp2",
+    "audio/amr",
+    "audio/aiff",
+    "audio/midi",
+    "video/x-msvideo",
+    "video/x-ms-asf",
+    "video/x-flv",
+    "video/mp2t",
+    "video/mpeg",
 ];
 
 /// An input is how large the file is, which type it is taken for, and its bytes, which come again and again

@@ -3,6 +3,7 @@
 
 mod damaged;
 mod hostile;
+mod older;
 mod sparse;
 mod variants;
 
@@ -19,7 +20,7 @@ use crate::media::{MediaType, SNIFF_LEN, sniff};
 /// File, type, seconds, width and height.
 type Known = (&'static str, &'static str, Option<u64>, Option<(u32, u32)>);
 
-const KNOWN: [Known; 51] = [
+const KNOWN: [Known; 74] = [
     ("index-first.mp4", "video/mp4", Some(3), Some((64, 48))),
     ("index-last.mp4", "video/mp4", Some(3), Some((64, 48))),
     ("fragmented.mp4", "video/mp4", Some(3), Some((64, 48))),
@@ -71,10 +72,33 @@ const KNOWN: [Known; 51] = [
     ("turned.heic", "image/heic", None, Some((40, 60))),
     ("turned.avif", "image/avif", None, Some((40, 60))),
     ("exif-turned.heic", "image/heic", None, Some((60, 40))),
+    ("plain.tif", "image/tiff", None, Some((60, 40))),
+    ("turned.tif", "image/tiff", None, Some((40, 60))),
+    ("preview.tif", "image/tiff", None, Some((60, 40))),
+    ("plain.jp2", "image/jp2", None, Some((60, 40))),
+    ("plain.ico", "image/vnd.microsoft.icon", None, Some((256, 256))),
+    ("narrow.amr", "audio/amr", Some(3), None),
+    ("wide.amr", "audio/amr-wb", Some(3), None),
+    ("pcm.aiff", "audio/aiff", Some(2), None),
+    ("packed.aifc", "audio/aiff", Some(2), None),
+    ("notes.mid", "audio/midi", Some(4), None),
+    ("film.ts", "video/mp2t", Some(3), Some((64, 48))),
+    ("film.m2ts", "video/mp2t", Some(3), Some((64, 48))),
+    ("hevc.ts", "video/mp2t", Some(3), Some((64, 48))),
+    ("wide-pixels.ts", "video/mp2t", Some(1), Some((128, 48))),
+    ("sound.ts", "video/mp2t", Some(2), None),
+    ("wide.ts", "video/mp2t", Some(3), Some((85, 48))),
+    ("film.mpg", "video/mpeg", Some(3), Some((64, 48))),
+    ("film.vob", "video/mpeg", Some(3), Some((64, 48))),
+    ("film.avi", "video/x-msvideo", Some(3), Some((64, 48))),
+    ("film.wmv", "video/x-ms-asf", Some(3), Some((64, 48))),
+    ("sound.wma", "video/x-ms-asf", Some(2), None),
+    ("film.flv", "video/x-flv", Some(3), Some((64, 48))),
+    ("live.flv", "video/x-flv", Some(3), Some((64, 48))),
 ];
 
 /// Files that real ones led to, of `tests/media/cases`.
-const CASES: [Known; 14] = [
+const CASES: [Known; 17] = [
     ("jpeg-byte-between-segments.jpg", "image/jpeg", None, Some((613, 403))),
     ("jpeg-fill-before-first-marker.jpg", "image/jpeg", None, Some((613, 403))),
     ("jpeg-mjpeg-avi1-no-dht.jpg", "image/jpeg", None, Some((613, 403))),
@@ -88,6 +112,9 @@ const CASES: [Known; 14] = [
     ("mov-begins-with-free.mov", "video/quicktime", Some(1), Some((64, 48))),
     ("mkv-divx-display-4x3.mkv", "video/matroska", Some(1), Some((320, 240))),
     ("wav-adpcm-10s.wav", "audio/wav", Some(10), None),
+    ("amr-wb.amr", "audio/amr-wb", Some(1), None),
+    ("bigtiff.tif", "image/tiff", None, Some((64, 48))),
+    ("sound.aifc", "audio/aiff", Some(1), None),
     ("ogg-opus-chained-3s-5s.ogg", "audio/ogg", Some(8), None),
 ];
 

@@ -11,11 +11,15 @@ const HOLE: u64 = 4 << 30;
 
 /// A file with a hole between its two ends.
 fn with_hole(before: &[u8], after: &[u8]) -> File {
+    with_hole_of(HOLE, before, after)
+}
+
+fn with_hole_of(size: u64, before: &[u8], after: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(before).unwrap();
-    file.seek(SeekFrom::Current(HOLE.cast_signed())).unwrap();
+    file.seek(SeekFrom::Current(size.cast_signed())).unwrap();
     file.write_all(after).unwrap();
-    file.set_len(before.len() as u64 + HOLE + after.len() as u64).unwrap();
+    file.set_len(before.len() as u64 + size + after.len() as u64).unwrap();
     file
 }
 
@@ -92,6 +96,35 @@ fn the_last_frame_of_gigabytes_is_found() {
     let whole = fixture("piped.flac");
     let middle = whole.len() / 4;
     assert_still_known("piped.flac", &with_hole(&whole[..middle], &whole[middle..]), 256 << 10);
+}
+
+#[test]
+fn the_last_times_of_streams_of_gigabytes_are_found() {
+    for (name, unit) in
+        [("film.ts", 188), ("film.m2ts", 192), ("film.mpg", 2048), ("film.vob", 2048)]
+    {
+        let whole = fixture(name);
+        let middle = whole.len() / 2 / unit * unit;
+        // Holes are as long as whole packets are.
+        let hole = HOLE / unit as u64 * unit as u64;
+        let file = with_hole_of(hole, &whole[..middle], &whole[middle..]);
+        assert_still_known(name, &file, 640 << 10);
+    }
+}
+
+#[test]
+fn what_a_head_says_of_gigabytes_is_found() {
+    for name in ["film.avi", "notes.mid", "pcm.aiff"] {
+        assert_still_known(name, &with_hole(&fixture(name), &[]), 64 << 10);
+    }
+}
+
+#[test]
+fn the_last_tag_of_gigabytes_is_found() {
+    let whole = fixture("live.flv");
+    let length = u32::from_be_bytes(*whole.last_chunk().unwrap()) as usize;
+    let last = whole.len() - 4 - length;
+    assert_still_known("live.flv", &with_hole(&whole[..last], &whole[last..]), 64 << 10);
 }
 
 #[test]
