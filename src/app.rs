@@ -1,4 +1,4 @@
-//! The application: opens the stores and holds what requests share.
+//! The application: opens the stores, and gives them to what works on them.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,7 +10,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Secret};
 use crate::crash::{self, Point};
-use crate::http::send_memory::SendMemory;
+use crate::http::context::Context;
 use crate::ids::BlobId;
 use crate::links::{Links, random_secret};
 use crate::metadata::sqlite::SqliteStore;
@@ -20,22 +20,16 @@ use crate::storage::BlobStore;
 use crate::storage::disk::{DiskStore, make_private_dir, make_private_file};
 use crate::uploads::Uploads;
 
-/// What requests share.
+/// The opened stores, and what works on them.
 pub struct App {
     /// The settings in force.
     pub config: Config,
     /// What time it is.
     pub clock: Clock,
-    /// What users and addresses have taken of their limits.
-    pub admission: Admission,
-    /// Checks tokens.
-    pub auth: Auth,
-    /// Makes and checks links.
-    pub links: Links,
-    /// Memory for files on their way to clients.
-    pub send_memory: Arc<SendMemory>,
     /// Uploads and files.
     pub uploads: Arc<Uploads>,
+    /// What requests share.
+    pub http: Arc<Context>,
     blobs: Arc<dyn BlobStore>,
     metadata: Arc<dyn MetadataStore>,
     /// Held as long as the application lives: no other process may use the data directory.
@@ -86,12 +80,17 @@ impl App {
             .map_err(|error| in_dir(&error))?;
         let uploads =
             Uploads::new(Arc::clone(&blobs), Arc::clone(&metadata), config.limits, clock.clone());
-        Ok(Arc::new(Self {
-            admission: Admission::new(&config.admission, config.max_connections),
+        let uploads = Arc::new(uploads);
+        let http = Context {
+            options: config.http.clone(),
+            admission: Arc::new(Admission::new(&config.admission, config.max_connections)),
             auth: Auth::new(secret.as_bytes(), clock.clone()),
-            send_memory: SendMemory::new(config.max_connections),
             links: Links::new(&keys, clock.clone()),
-            uploads: Arc::new(uploads),
+            uploads: Arc::clone(&uploads),
+        };
+        Ok(Arc::new(Self {
+            uploads,
+            http: Arc::new(http),
             blobs,
             metadata,
             clock,
@@ -110,7 +109,7 @@ impl App {
         let now = self.clock.unix_secs();
         self.metadata.rotate_link_key(random_secret(), accept_old_until, now).await?;
         let keys = self.metadata.link_keys(random_secret(), now).await?;
-        self.links.set_keys(&keys);
+        self.http.links.set_keys(&keys);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod erase;
 mod fsck;
+mod output;
 mod page_link;
 mod place;
 mod rotate_link_key;
@@ -9,7 +10,6 @@ mod serve;
 mod signing;
 mod token;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -60,7 +60,7 @@ impl Cli {
         match self.command {
             Command::Fsck(arguments) => return Ok(fsck::run(*arguments)),
             Command::Erase(arguments) => erase::run(*arguments),
-            Command::Serve(source) => serve::run(*source),
+            Command::Serve(source) => serve::run(*source, &Self::variables()),
             Command::Token(arguments) => token::run(*arguments),
             Command::RotateLinkKey(arguments) => rotate_link_key::run(*arguments),
             Command::PageLink(arguments) => page_link::run(*arguments),
@@ -76,18 +76,6 @@ impl Cli {
             names.map(|name| name.to_string_lossy().into_owned()).collect()
         };
         command.get_subcommands().flat_map(of).collect()
-    }
-}
-
-/// Prints what a command has to say on standard output. A reader who has gone away, as `head` does, has read enough:
-/// that is no failure of the command.
-fn print(say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), ConfigError> {
-    let mut out = io::stdout().lock();
-    match say(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(ConfigError(format!("standard output: {error}")))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! A flag wins over its variable, which wins over the file, which wins over the default. Unknown keys in
 //! the file and unknown flags are refused.
 
+mod error;
 mod trial;
 mod units;
 mod values;
@@ -16,12 +17,15 @@ use clap::builder::BoolishValueParser;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use error::ConfigError;
 pub use trial::Trial;
 pub use units::{ByteSize, Span};
-pub use values::{AccelPath, CorsHeader, Dropped, Origin, PublicUrl, Secret};
+pub use values::{Dropped, Secret};
 
 use crate::admission::AdmissionLimits;
 use crate::http::body::{BodyLimits, FORM_BYTES};
+use crate::http::cors::{Cors, CorsHeader, Origin};
+use crate::http::options::{AccelPath, Options, PublicUrl};
 use crate::http::pace::Pace;
 use crate::http::server::ConnectionTimes;
 use crate::metadata::quota::Quota;
@@ -276,28 +280,18 @@ pub struct Source {
     pub settings: Settings,
 }
 
-/// A setting that can't be used; one line for the person who set it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(pub String);
-
 /// The settings in force.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // see `Settings`
 pub struct Config {
-    pub listen: SocketAddr,
     pub data_dir: PathBuf,
     pub jwt_secret: Option<Secret>,
-    pub public_url: Option<PublicUrl>,
-    pub trusted_proxies: Vec<IpNet>,
-    pub accel_redirect: Option<AccelPath>,
+    pub http: Options,
     pub disk: DiskOptions,
-    pub cors_origins: Option<Vec<Origin>>,
-    pub cors_headers: Vec<CorsHeader>,
+    pub cors: Cors,
     pub page: bool,
     pub unattached_ttl: Option<Duration>,
     pub limits: Limits,
-    pub body: BodyLimits,
     pub connection: ConnectionTimes,
     pub max_connections: usize,
     pub admission: AdmissionLimits,
@@ -403,23 +397,27 @@ impl Config {
         let here_alone =
             listen.ip().to_canonical().is_loopback() && settings.trusted_proxies.is_none();
         Ok(Self {
-            accel_redirect: settings.accel_redirect,
+            http: Options {
+                listen,
+                public_url: settings.public_url,
+                trusted_proxies,
+                accel_redirect: settings.accel_redirect,
+                body,
+            },
             disk: DiskOptions {
                 group: data_group,
                 durability: settings.durability.unwrap_or_default(),
                 min_free: size(settings.min_free_space, 256 << 20),
             },
-            listen,
             data_dir: settings.data_dir.unwrap_or_else(|| PathBuf::from("haversack-data")),
             jwt_secret: settings.jwt_secret,
-            public_url: settings.public_url,
-            trusted_proxies,
-            cors_origins: settings.cors_origins,
-            cors_headers: settings.cors_headers.unwrap_or_default(),
+            cors: Cors {
+                origins: settings.cors_origins,
+                headers: settings.cors_headers.unwrap_or_default(),
+            },
             page: settings.page.unwrap_or(here_alone),
             unattached_ttl: settings.unattached_ttl.map(|span| span.0),
             limits,
-            body,
             connection,
             max_connections,
             admission,
@@ -440,7 +438,7 @@ impl Config {
     /// Bytes that no record claims may still be on their way into one for as long as a body may take; they are
     /// left alone for an hour more.
     pub fn unclaimed_age(&self) -> Duration {
-        self.body.pace.total + Duration::from_hours(1)
+        self.http.body.pace.total + Duration::from_hours(1)
     }
 
     /// Where a secret made by this server is kept.

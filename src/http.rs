@@ -1,12 +1,16 @@
 //! What every dialect needs of HTTP: connections, bodies, ranges, links, and the routes that are nobody's own.
 //! Knows no dialect.
 
+pub mod answer;
 pub mod body;
+pub mod context;
+pub mod cors;
 pub mod delivery;
 pub mod disposition;
 pub mod error;
 pub mod multipart;
 pub mod ops;
+pub mod options;
 pub mod pace;
 pub mod page;
 pub mod range;

@@ -7,7 +7,7 @@
 pub mod cli;
 pub mod config;
 pub mod app;
-pub mod router;
+pub mod serve;
 pub mod dialects;
 pub mod http;
 pub mod auth;

@@ -8,10 +8,10 @@ pub mod sqlite;
 
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
-use crate::media::Facts;
 use crate::media::privacy::EmbeddedMetadata;
+use crate::media::{Facts, Patch};
 use crate::part::{Layout, Part, PartIndex};
-use crate::storage::{Patch, Unready};
+use crate::storage::Unready;
 use quota::{OverQuota, Quota, Usage};
 
 /// Why the records could not be read or changed. Nothing was changed.

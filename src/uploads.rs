@@ -100,6 +100,11 @@ impl Uploads {
         }
     }
 
+    /// Bytes that a file may have.
+    pub fn max_file_size(&self) -> u64 {
+        self.limits.max_file_size
+    }
+
     async fn stored(&self, id: UploadId) -> Result<StoredFile, Refusal> {
         match self.metadata.load(id).await?.map(|record| record.state) {
             Some(State::Finished(file)) => Ok(*file),

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::output::print;
 use super::place::Place;
-use super::print;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Settings};

@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::Args;
 
-use super::print;
+use super::output::print;
 use super::signing::{Signing, token};
 use crate::auth::Caller;
-use crate::config::{Config, ConfigError, PublicUrl, Settings};
+use crate::config::{Config, ConfigError, Settings};
+use crate::http::options::PublicUrl;
 use crate::ids::UserId;
 
 /// Whom the page acts for unless told otherwise.
@@ -38,7 +39,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
     let settings =
         Settings { listen: arguments.listen, public_url: arguments.url, ..Settings::default() };
     let config = arguments.signing.load(settings)?;
-    if config.public_url.is_none() && config.listen.port() == 0 {
+    if config.http.public_url.is_none() && config.http.listen.port() == 0 {
         return Err(ConfigError("the port is not known: say --url http://HOST:PORT".into()));
     }
     let link = link(&config, UserId(arguments.user_id))?;
@@ -48,9 +49,9 @@ pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
 /// A link that opens the page for this user. The token is in the fragment, which browsers send nowhere.
 pub(super) fn link(config: &Config, user: UserId) -> Result<String, ConfigError> {
     let token = token(config, Caller::User(user), TTL_SECS)?;
-    let base = match &config.public_url {
+    let base = match &config.http.public_url {
         Some(url) => url.as_str().to_owned(),
-        None => format!("http://{}", reachable(config.listen)),
+        None => format!("http://{}", reachable(config.http.listen)),
     };
     Ok(format!("{base}/#token={token}"))
 }

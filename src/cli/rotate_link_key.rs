@@ -2,8 +2,8 @@
 
 use clap::Args;
 
+use super::output::print;
 use super::place::Place;
-use super::print;
 use crate::config::{ConfigError, Settings, Span};
 use crate::control::{self, Command};
 

@@ -15,11 +15,11 @@ use crate::config::{Config, ConfigError, Source, Trial, unknown_variables};
 use crate::http::server;
 use crate::{control, sweep, telemetry};
 
-pub(super) fn run(source: Source) -> Result<(), ConfigError> {
+pub(super) fn run(source: Source, variables: &[String]) -> Result<(), ConfigError> {
     let mut config = source.load()?;
     let _written_to_the_end = telemetry::start(&config.log).map_err(ConfigError)?;
     config.max_connections = affordable(config.max_connections)?;
-    for name in unknown_variables(&super::Cli::variables()) {
+    for name in unknown_variables(variables) {
         tracing::warn!("{name} is set, but no option of haversack has that name");
     }
     for name in &config.dropped {
@@ -150,12 +150,12 @@ async fn run_server(
     stop: CancellationToken,
 ) -> Result<(), ConfigError> {
     let failed = |error: std::io::Error| ConfigError(error.to_string());
-    let listener = TcpListener::bind(config.listen)
+    let listener = TcpListener::bind(config.http.listen)
         .await
-        .map_err(|error| ConfigError(format!("can't listen on {}: {error}", config.listen)))?;
+        .map_err(|error| ConfigError(format!("can't listen on {}: {error}", config.http.listen)))?;
     let address = listener.local_addr().map_err(failed)?;
     let mut config = config;
-    config.listen = address;
+    config.http.listen = address;
     let app = App::open(config, clock).await?;
     // Before anybody is told that the server is there: what looks for it finds the socket.
     let ended = CancellationToken::new();
@@ -174,7 +174,7 @@ async fn run_server(
         let app = Arc::clone(&app);
         tokio::spawn(async move { sweep::once(&app).await });
     }
-    server::serve(listener, app, stop.cancelled_owned()).await.map_err(failed)
+    crate::serve::serve(listener, app, stop.cancelled_owned()).await.map_err(failed)
 }
 
 /// Prints the only line on standard output, which whoever started the server waits for, and a link to the page for
@@ -182,7 +182,7 @@ async fn run_server(
 ///
 /// In a thread of its own: the server goes on, whatever becomes of its outputs.
 fn announce(config: &Config) -> Result<(), ConfigError> {
-    let address = config.listen;
+    let address = config.http.listen;
     let to_person = config.page && std::io::stderr().is_terminal();
     let link = to_person.then(|| page_link::link(config, page_link::DEFAULT_USER)).transpose()?;
     std::thread::spawn(move || {

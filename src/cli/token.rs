@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::print;
+use super::output::print;
 use super::signing::{Signing, token};
 use crate::auth::Caller;
 use crate::config::{ConfigError, Settings, Span};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{ConfigError, Span};
+use super::error::ConfigError;
+use super::units::Span;
 
 const CRASH_AT: &str = "HAVERSACK_CRASH_AT";
 const CLOCK_AHEAD: &str = "HAVERSACK_CLOCK_AHEAD";

@@ -3,6 +3,7 @@
 
 pub mod fields;
 pub mod files;
+pub mod reader;
 pub mod reply;
 pub mod tokens;
 pub mod uploads;

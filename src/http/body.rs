@@ -1,16 +1,13 @@
-//! Request bodies: limits, and the fields around a file.
+//! Limits of request bodies.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt};
 
-use super::error::ApiError;
-use super::multipart::{Boundary, Limits as MultipartLimits, Multipart, MultipartError};
 use super::pace::{Pace, PaceError};
-use crate::dialects::form::fields::{FieldError, Form, canonical};
 use crate::storage::BodyError;
 
 /// What a form may have around its file, bytes.
@@ -86,85 +83,5 @@ fn ended(error: axum::Error) -> BodyError {
             PaceError::Aborted => BodyError::Aborted,
         },
         Err(_) => BodyError::Aborted,
-    }
-}
-
-/// A multipart form, read up to the file, through the file, and to its end.
-pub struct FormReader {
-    multipart: Multipart<LimitedBody>,
-    limits: BodyLimits,
-    /// The fields that have arrived so far.
-    pub form: Form,
-}
-
-impl FormReader {
-    /// Nothing is polled yet.
-    pub fn new(body: Body, boundary: &Boundary, form: Form, limits: BodyLimits) -> Self {
-        let parts = MultipartLimits { max_parts: limits.max_fields, ..MultipartLimits::default() };
-        let multipart = Multipart::new(LimitedBody::new(body, limits), boundary, parts);
-        Self { multipart, limits, form }
-    }
-
-    /// Reads fields up to the file's first byte; `false` when the form has no (further) file.
-    pub async fn until_file(&mut self) -> Result<bool, ApiError> {
-        while let Some(head) = self.multipart.next_part().await? {
-            if canonical(&head.name) == Some("file") {
-                self.form.set_file(head.filename, head.content_type);
-                return Ok(true);
-            }
-            let value = self.field(&head.name).await?;
-            self.form.set(&head.name, value)?;
-        }
-        Ok(false)
-    }
-
-    /// The file's bytes, after [`FormReader::until_file`] found one.
-    pub fn file(&mut self) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
-        stream::unfold(&mut self.multipart, |multipart| async move {
-            let frame = multipart.data().await.transpose()?;
-            let frame = frame.map_err(|error| match error {
-                MultipartError::Body(error) => error,
-                MultipartError::Parse(error) => BodyError::Malformed(error.to_string()),
-            });
-            Some((frame, multipart))
-        })
-    }
-
-    /// Reads the fields behind the file, to the body's end; whether there were any.
-    pub async fn rest(&mut self) -> Result<bool, ApiError> {
-        let known = self.form.count();
-        if self.until_file().await? {
-            return Err(ApiError::bad_field("file", "more_than_one", "send one file a request"));
-        }
-        Ok(self.form.count() > known)
-    }
-
-    async fn field(&mut self, name: &str) -> Result<String, ApiError> {
-        let mut value = Vec::new();
-        while let Some(frame) = self.multipart.data().await? {
-            if value.len() + frame.len() > self.limits.max_field_bytes {
-                let limit = self.limits.max_field_bytes;
-                let field = canonical(name).unwrap_or("a field");
-                let message = format!("{field} is longer than the limit of {limit} bytes");
-                return Err(ApiError::bad_request("field_too_long", message));
-            }
-            value.extend_from_slice(&frame);
-        }
-        Ok(String::from_utf8_lossy(&value).into_owned())
-    }
-}
-
-impl From<MultipartError<BodyError>> for ApiError {
-    fn from(error: MultipartError<BodyError>) -> Self {
-        match error {
-            MultipartError::Body(error) => error.into(),
-            MultipartError::Parse(error) => BodyError::Malformed(error.to_string()).into(),
-        }
-    }
-}
-
-impl From<FieldError> for ApiError {
-    fn from(error: FieldError) -> Self {
-        Self::bad_field(error.field, error.code, error.message)
     }
 }

@@ -18,7 +18,7 @@ use http::response::Builder;
 use http::{Extensions, HeaderName, Method, StatusCode};
 
 use super::request::{Stranger, is_proxied, text};
-use crate::app::App;
+use crate::http::context::Context;
 use crate::http::disposition::{Disposition, content_disposition};
 use crate::http::error::ApiError;
 use crate::http::range::{Served, if_match, if_none_match, resolve};
@@ -40,7 +40,7 @@ const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 's
 
 /// `GET` and `HEAD` of a `file_url`.
 pub async fn get(
-    State(app): State<Arc<App>>,
+    State(context): State<Arc<Context>>,
     stranger: Stranger,
     Extension(share): Extension<Arc<Share>>,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -48,11 +48,11 @@ pub async fn get(
 ) -> Result<Response, ApiError> {
     let (id, variant) = named(path).ok_or_else(ApiError::not_found)?;
     let query = request.uri().query().and_then(LinkQuery::parse).ok_or(LinkError::Invalid)?;
-    app.links.check(id, variant, &query)?;
+    context.links.check(id, variant, &query)?;
     let (head, _) = request.into_parts();
-    let shown = match show(&app, id, query.download, &head, &share).await {
+    let shown = match show(&context, id, query.download, &head, &share).await {
         // A picture took the place of the thumbnail that was sent, in this instant.
-        Err(error) if error.is_raced() => show(&app, id, query.download, &head, &share).await,
+        Err(error) if error.is_raced() => show(&context, id, query.download, &head, &share).await,
         shown => shown,
     };
     let (response, bytes) = shown?;
@@ -64,17 +64,17 @@ pub async fn get(
 
 /// What a file's link is answered with, and its bytes if they are to be sent.
 async fn show(
-    app: &App,
+    context: &Context,
     id: UploadId,
     download: bool,
     head: &Parts,
     share: &Share,
 ) -> Result<(Builder, Option<Outgoing>), ApiError> {
     let (method, headers) = (&head.method, &head.headers);
-    let file = app.uploads.linked(id).await?;
+    let file = context.uploads.linked(id).await?;
     let etag = format!("\"{}-{:08x}\"", file.id, file.crc32);
     let shown = Shown { file: &file, etag: &etag, download };
-    if let Some(path) = accelerated(app, &file, &head.extensions) {
+    if let Some(path) = accelerated(context, &file, &head.extensions) {
         return Ok((shown.described(StatusCode::OK).header(X_ACCEL_REDIRECT, path), None));
     }
     if text(headers, IF_MATCH).is_some_and(|header| !if_match(header, &etag)) {
@@ -104,7 +104,7 @@ async fn show(
     }
     let bytes = match *method {
         Method::HEAD => None,
-        _ => Some(app.uploads.read(&file, bytes, share.piece()).await?),
+        _ => Some(context.uploads.read(&file, bytes, share.piece()).await?),
     };
     Ok((response, bytes))
 }
@@ -116,9 +116,9 @@ fn named(path: Result<Path<(String, String)>, PathRejection>) -> Option<(UploadI
 }
 
 /// Where a trusted proxy finds the bytes by itself, if it is to. Ranges and conditions are its business then.
-fn accelerated(app: &App, file: &StoredFile, extensions: &Extensions) -> Option<String> {
-    let prefix = app.config.accel_redirect.as_ref().filter(|_| is_proxied(extensions))?;
-    Some(format!("{}{}", prefix.as_str(), app.uploads.local_path(file)?))
+fn accelerated(context: &Context, file: &StoredFile, extensions: &Extensions) -> Option<String> {
+    let prefix = context.options.accel_redirect.as_ref().filter(|_| is_proxied(extensions))?;
+    Some(format!("{}{}", prefix.as_str(), context.uploads.local_path(file)?))
 }
 
 /// What a link shows.

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::request::Stranger;
-use crate::app::App;
+use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::telemetry::chain;
 
@@ -18,8 +18,11 @@ pub async fn live() -> Json<Value> {
 }
 
 /// `GET /health/ready`: the stores can take bytes and records; if not, why, and what to do.
-pub async fn ready(State(app): State<Arc<App>>, _: Stranger) -> Result<Json<Value>, ApiError> {
-    app.uploads.check().await.map_err(|unready| {
+pub async fn ready(
+    State(context): State<Arc<Context>>,
+    _: Stranger,
+) -> Result<Json<Value>, ApiError> {
+    context.uploads.check().await.map_err(|unready| {
         let error = chain(&unready);
         tracing::warn!(error, "the server is not ready");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", unready.to_string())

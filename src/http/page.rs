@@ -13,9 +13,9 @@ use http::header::{
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
 
 use super::request::text;
-use crate::app::App;
-use crate::config::Config;
+use crate::http::context::Context;
 use crate::http::error::ApiError;
+use crate::http::options::Options;
 use crate::http::range::if_none_match;
 
 const INDEX: &str = include_str!("../../page/index.html");
@@ -59,24 +59,24 @@ const FILES: &[(&str, &str, &str)] = &[
 ];
 
 /// `GET /`.
-pub async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    respond(&app.config, &headers, HTML, INDEX)
+pub async fn index(State(context): State<Arc<Context>>, headers: HeaderMap) -> Response {
+    respond(&context.options, &headers, HTML, INDEX)
 }
 
 /// `GET /page/{file}`.
 pub async fn file(
-    State(app): State<Arc<App>>,
+    State(context): State<Arc<Context>>,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Path(name) = path.map_err(|_| ApiError::not_found())?;
     let known = FILES.iter().find(|(known, ..)| *known == name);
-    let (_, media_type, content) = known.ok_or_else(ApiError::not_found)?;
-    Ok(respond(&app.config, &headers, media_type, content))
+    let (_, media_type, body) = known.ok_or_else(ApiError::not_found)?;
+    Ok(respond(&context.options, &headers, media_type, body))
 }
 
 fn respond(
-    config: &Config,
+    options: &Options,
     request: &HeaderMap,
     media_type: &str,
     content: &'static str,
@@ -87,7 +87,7 @@ fn respond(
         (CONTENT_TYPE, media_type.to_owned()),
         (ETAG, etag),
         (CACHE_CONTROL, "no-cache".to_owned()), // asked again each time, so that an update is whole
-        (CONTENT_SECURITY_POLICY, policy(config)),
+        (CONTENT_SECURITY_POLICY, policy(options)),
         (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (REFERRER_POLICY, "no-referrer".to_owned()),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin".to_owned()),
@@ -100,8 +100,8 @@ fn respond(
 }
 
 /// Only files of this table run or style; pictures and media may also come from where links point.
-fn policy(config: &Config) -> String {
-    let links = config.public_url.as_ref().and_then(|url| origin(url.as_str()));
+fn policy(options: &Options) -> String {
+    let links = options.public_url.as_ref().and_then(|url| origin(url.as_str()));
     let links = links.map(|origin| format!(" {origin}")).unwrap_or_default();
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:{links}; \

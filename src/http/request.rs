@@ -11,9 +11,8 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, StatusCode};
 
 use crate::admission::{Address, Turn, forwarded};
-use crate::app::App;
 use crate::auth::{AuthError, Caller};
-use crate::dialects::form::reply::Replies;
+use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::ids::{UploadId, UserId};
 
@@ -35,9 +34,9 @@ pub struct Admitted {
 
 impl Admitted {
     /// The user who calls, and only asks for something: waits until the user's rate allows it.
-    pub async fn lookup(&self, app: &App) -> Result<UserId, ApiError> {
+    pub async fn lookup(&self, context: &Context) -> Result<UserId, ApiError> {
         let user = self.user()?;
-        app.admission.lookup(user).await?;
+        context.admission.lookup(user).await?;
         Ok(user)
     }
 
@@ -52,18 +51,21 @@ impl Admitted {
     }
 }
 
-impl FromRequestParts<Arc<App>> for Admitted {
+impl FromRequestParts<Arc<Context>> for Admitted {
     type Rejection = ApiError;
 
-    async fn from_request_parts(head: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+    async fn from_request_parts(
+        head: &mut Parts,
+        context: &Arc<Context>,
+    ) -> Result<Self, ApiError> {
         let client = Client::of(&head.extensions);
         // Of two tokens neither counts: a proxy may have looked at the other.
         let is_one = head.headers.get_all(AUTHORIZATION).iter().count() == 1;
         let token = text(&head.headers, AUTHORIZATION).filter(|_| is_one);
-        let caller = checked(app, client, app.auth.authenticate(token))?;
-        let proxied = client.turn(app).await?;
+        let caller = checked(context, client, context.auth.authenticate(token))?;
+        let proxied = client.turn(context).await?;
         let user = match caller {
-            Caller::User(user) => Some(app.admission.user(user).await?),
+            Caller::User(user) => Some(context.admission.user(user).await?),
             Caller::Service => None,
         };
         Ok(Self { caller, _turns: (proxied, user) })
@@ -79,17 +81,24 @@ pub struct Stranger {
 
 impl Stranger {
     /// The outcome of a check of a token that is not the caller's own.
-    pub fn checked<T>(&self, app: &App, outcome: Result<T, AuthError>) -> Result<T, ApiError> {
-        checked(app, self.client, outcome)
+    pub fn checked<T>(
+        &self,
+        context: &Context,
+        outcome: Result<T, AuthError>,
+    ) -> Result<T, ApiError> {
+        checked(context, self.client, outcome)
     }
 }
 
-impl FromRequestParts<Arc<App>> for Stranger {
+impl FromRequestParts<Arc<Context>> for Stranger {
     type Rejection = ApiError;
 
-    async fn from_request_parts(head: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+    async fn from_request_parts(
+        head: &mut Parts,
+        context: &Arc<Context>,
+    ) -> Result<Self, ApiError> {
         let client = Client::of(&head.extensions);
-        Ok(Self { client, turn: client.turn(app).await? })
+        Ok(Self { client, turn: client.turn(context).await? })
     }
 }
 
@@ -104,15 +113,15 @@ pub struct Client {
 
 impl Client {
     /// Whoever sent a request with these headers over a connection from `peer`.
-    pub fn new(app: &App, peer: IpAddr, headers: &HeaderMap) -> Self {
+    pub fn new(context: &Context, peer: IpAddr, headers: &HeaderMap) -> Self {
         let peer = peer.to_canonical();
-        if !is_trusted(app, peer) {
-            return Self { address: app.admission.counted(peer), proxied: false };
+        if !is_trusted(context, peer) {
+            return Self { address: context.admission.counted(peer), proxied: false };
         }
         let values = headers.get_all(X_FORWARDED_FOR).iter();
         let values: Vec<_> = values.map(|value| value.to_str().unwrap_or_default()).collect();
-        let client = forwarded(peer, values.into_iter(), |ip| is_trusted(app, ip));
-        Self { address: app.admission.counted(client), proxied: true }
+        let client = forwarded(peer, values.into_iter(), |ip| is_trusted(context, ip));
+        Self { address: context.admission.counted(client), proxied: true }
     }
 
     fn of(extensions: &Extensions) -> Self {
@@ -120,19 +129,19 @@ impl Client {
     }
 
     /// Holds a refusal back where its address gets many: it costs whoever provokes it nothing.
-    pub async fn hold_back(self, app: &App) {
+    pub async fn hold_back(self, context: &Context) {
         let Some(address) = self.address else { return };
-        let wait = app.admission.refusal(address);
+        let wait = context.admission.refusal(address);
         if !wait.is_zero() {
-            let _turn = self.turn(app).await; // it goes on holding one of the proxy's connections
+            let _turn = self.turn(context).await; // it goes on holding one of the proxy's connections
             tokio::time::sleep(wait).await;
         }
     }
 
     /// Behind a proxy, requests count as connections do elsewhere.
-    async fn turn(self, app: &App) -> Result<Option<Turn<Address>>, ApiError> {
+    async fn turn(self, context: &Context) -> Result<Option<Turn<Address>>, ApiError> {
         match self.address.filter(|_| self.proxied) {
-            Some(address) => Ok(Some(app.admission.proxied(address).await?)),
+            Some(address) => Ok(Some(context.admission.proxied(address).await?)),
             None => Ok(None),
         }
     }
@@ -140,9 +149,13 @@ impl Client {
 
 /// The outcome of checking a token. One that nobody signed counts against the address; others are a client's
 /// that is late or lost its token, and no attempt at guessing.
-fn checked<T>(app: &App, client: Client, outcome: Result<T, AuthError>) -> Result<T, ApiError> {
+fn checked<T>(
+    context: &Context,
+    client: Client,
+    outcome: Result<T, AuthError>,
+) -> Result<T, ApiError> {
     if let (Err(AuthError::Invalid), Some(address)) = (&outcome, client.address) {
-        app.admission.bad_token(address)?;
+        context.admission.bad_token(address)?;
     }
     Ok(outcome?)
 }
@@ -182,23 +195,19 @@ pub fn id(path: PathUuid) -> Result<UploadId, ApiError> {
     id.ok_or_else(ApiError::not_found)
 }
 
-/// Replies whose links carry the address that the client used: the configured one, else that of the
-/// request; a proxy's word counts only if it is a trusted one.
-pub fn replies<'a>(app: &'a App, headers: &HeaderMap, extensions: &Extensions) -> Replies<'a> {
-    Replies { links: &app.links, base: base(app, headers, extensions) }
-}
-
 /// Whether a trusted proxy passed the request on.
 pub fn is_proxied(extensions: &Extensions) -> bool {
     Client::of(extensions).proxied
 }
 
-fn is_trusted(app: &App, ip: IpAddr) -> bool {
-    app.config.trusted_proxies.iter().any(|net| net.contains(&ip))
+fn is_trusted(context: &Context, ip: IpAddr) -> bool {
+    context.options.trusted_proxies.iter().any(|net| net.contains(&ip))
 }
 
-fn base(app: &App, headers: &HeaderMap, extensions: &Extensions) -> String {
-    if let Some(url) = &app.config.public_url {
+/// Scheme and authority that links in a reply begin with, without a slash at the end: the configured ones, else those
+/// that the client used; a proxy's word counts only if it is a trusted one.
+pub fn base(context: &Context, headers: &HeaderMap, extensions: &Extensions) -> String {
+    if let Some(url) = &context.options.public_url {
         return url.as_str().to_owned();
     }
     let proxied = is_proxied(extensions);
@@ -217,6 +226,6 @@ fn base(app: &App, headers: &HeaderMap, extensions: &Extensions) -> String {
     });
     match host {
         Some(host) => format!("{scheme}://{host}"),
-        None => format!("{scheme}://{}", app.config.listen),
+        None => format!("{scheme}://{}", context.options.listen),
     }
 }

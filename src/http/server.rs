@@ -1,17 +1,19 @@
-//! Serving: the accept loop, caps and time-outs of connections, and the graceful stop. Knows no route.
+//! Connections: the accept loop, their caps and time-outs, and the graceful stop. Serves any service.
 
 mod patience;
 mod stream;
 
-use std::io;
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use axum::Router;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
@@ -19,10 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admission::{Address, Turn};
-use crate::app::App;
-use crate::http::send_memory::UNSENT_BYTES;
-use crate::{admission, router, sweep};
+use super::send_memory::UNSENT_BYTES;
+use crate::admission::{self, Address, Admission, Turn};
 pub use patience::ConnectionTimes;
 use patience::HeadTimer;
 use stream::PatientStream;
@@ -55,39 +55,36 @@ pub fn connections_within(files: u64) -> usize {
     (spare / 3).max(spare.saturating_sub(MAX_PARKED) / 2)
 }
 
-/// Serves until `shutdown` is complete; then no new connections are taken, requests in flight finish
-/// within the configured time, and the records are closed.
-pub async fn serve(
-    listener: TcpListener,
-    app: Arc<App>,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let stop = CancellationToken::new();
-    let connections = TaskTracker::new();
-    let sweeper = tokio::spawn(sweep::run(Arc::clone(&app), stop.clone()));
-    accept(listener, &app, &connections, &stop, shutdown).await;
-    stop.cancel();
-    connections.close();
-    if tokio::time::timeout(app.config.shutdown_timeout, connections.wait()).await.is_err() {
-        tracing::warn!(open = connections.len(), "stopping with requests unfinished");
-    }
-    sweeper.abort(); // between its transactions it leaves nothing half done
-    let _ = sweeper.await; // a step that is just being taken would fail without what is closed next
-    app.uploads.close().await.map_err(io::Error::other)
+/// What connections may take.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// Connections at once.
+    pub count: usize,
+    /// Waits for heads, between requests and for clients to take replies.
+    pub times: ConnectionTimes,
+    /// How long requests in flight may take to finish at the stop.
+    pub shutdown: Duration,
 }
 
-async fn accept(
+/// Serves until `shutdown` is complete; then no new connections are taken, and requests in flight finish within the
+/// configured time. `connected` gives the service for a connection from an address.
+pub async fn serve<S>(
     listener: TcpListener,
-    app: &Arc<App>,
-    connections: &TaskTracker,
-    stop: &CancellationToken,
+    limits: ConnectionLimits,
+    admission: Arc<Admission>,
+    connected: impl Fn(IpAddr) -> S,
     shutdown: impl Future<Output = ()>,
-) {
-    let router = router::router(Arc::clone(app));
+) where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let stop = CancellationToken::new();
+    let connections = TaskTracker::new();
     let doors = Doors {
-        app: Arc::clone(app),
-        free: Arc::new(Semaphore::new(app.config.max_connections)),
-        parked: Arc::new(Semaphore::new(MAX_PARKED.min(app.config.max_connections))),
+        limits,
+        admission,
+        free: Arc::new(Semaphore::new(limits.count)),
+        parked: Arc::new(Semaphore::new(MAX_PARKED.min(limits.count))),
     };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -98,15 +95,15 @@ async fn accept(
         };
         let (free, accepted) = tokio::select! {
             next = next => next,
-            () = &mut shutdown => return,
+            () = &mut shutdown => break,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (doors, router, stop) = (doors.clone(), router.clone(), stop.clone());
+                let (doors, stop, service) = (doors.clone(), stop.clone(), connected(peer.ip()));
                 connections.spawn(async move {
                     let place = stop.run_until_cancelled(doors.place(free.ok(), peer)).await;
                     if let Some(Some(place)) = place {
-                        connection(stream, peer, router, place, stop).await;
+                        connection(stream, peer, service, place, stop).await;
                     }
                 });
             }
@@ -116,12 +113,19 @@ async fn accept(
             }
         }
     }
+    drop(listener);
+    stop.cancel();
+    connections.close();
+    if tokio::time::timeout(limits.shutdown, connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "stopping with requests unfinished");
+    }
 }
 
 /// How many connections there may be, in all and from one address.
 #[derive(Clone)]
 struct Doors {
-    app: Arc<App>,
+    limits: ConnectionLimits,
+    admission: Arc<Admission>,
     free: Arc<Semaphore>,
     parked: Arc<Semaphore>,
 }
@@ -138,8 +142,8 @@ impl Doors {
     /// holds of the places of all and waits; nothing is read meanwhile. `None`: there is no place for it, or no
     /// room to wait. Then it is closed without an answer, as a reply to a request that nobody reads gets lost.
     async fn place(self, free: Option<OwnedSemaphorePermit>, peer: SocketAddr) -> Option<Place> {
-        let addresses = self.app.admission.addresses();
-        let Some(address) = self.app.admission.counted(peer.ip()) else {
+        let addresses = self.admission.addresses();
+        let Some(address) = self.admission.counted(peer.ip()) else {
             return Some(Place { _free: free?, address: None, doors: self });
         };
         if let Some(turn) = addresses.try_enter(address) {
@@ -159,33 +163,31 @@ impl Doors {
 impl Place {
     /// The most to read from this connection at once.
     fn read_bytes(&self) -> usize {
-        let taken = self.doors.app.config.max_connections - self.doors.free.available_permits();
+        let taken = self.doors.limits.count - self.doors.free.available_permits();
         if taken <= FEW { READ_BYTES_OF_FEW } else { READ_BYTES }
     }
 
     /// Whether few places are left.
     fn is_scarce(&self) -> bool {
-        let few = self.doors.app.config.max_connections / 4;
+        let few = self.doors.limits.count / 4;
         self.doors.free.available_permits() < few
             || self.address.as_ref().is_some_and(Turn::is_scarce)
     }
 }
 
-async fn connection(
+async fn connection<S>(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
+    service: S,
     place: Place,
     stop: CancellationToken,
-) {
+) where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+{
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
-    let app = Arc::clone(&place.doors.app);
-    let (waits, read_bytes) = (app.config.connection, place.read_bytes());
-    let share = app.send_memory.share();
-    let service = service_fn(move |request| {
-        router::answer(Arc::clone(&app), router.clone(), request, peer.ip(), Arc::clone(&share))
-    });
+    let (waits, read_bytes) = (place.doors.limits.times, place.read_bytes());
     let came = Arc::new(AtomicBool::new(false));
     let stream = PatientStream::new(stream, waits.send, Arc::clone(&came));
     // The timer lives as long as the connection, and so does the place.

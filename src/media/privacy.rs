@@ -13,8 +13,7 @@
 
 use std::io::{self, Read, Seek};
 
-use super::MediaType;
-use crate::storage::Patch;
+use super::{MediaType, Patch};
 use plan::{Meter, Plan};
 
 mod boxes;

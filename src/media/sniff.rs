@@ -14,6 +14,7 @@
 //! browsers offer to install the file.
 
 mod archive;
+mod bytes;
 mod container;
 mod photo;
 mod signature;
@@ -24,21 +25,7 @@ mod tests;
 
 use super::MediaType;
 use crate::filename::Filename;
-
-/// How many bytes of a file's beginning are looked at.
-///
-/// Enough for an office document's first zip entries and an Ogg file's first
-/// pages; longer heads are cut, shorter ones are the whole file.
-pub const SNIFF_LEN: usize = 8 * 1024;
-
-pub(super) const DOCX: &str =
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
-pub(super) const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-pub(super) const PPTX: &str =
-    "application/vnd.openxmlformats-officedocument.presentationml.presentation";
-pub(super) const SVG: &str = "image/svg+xml";
-
-const PDF: &str = "application/pdf";
+pub use bytes::SNIFF_LEN;
 
 /// Tells the media type of a file from its head and, where that leaves a
 /// choice, its name.
@@ -76,14 +63,4 @@ fn binary(head: &[u8], extension: &str) -> Option<&'static str> {
         .or_else(|| signature::rare(head))
         .or_else(|| container::transport_stream(head))
         .or_else(|| signature::audio_from_within(head))
-}
-
-/// Where `needle` first lies in `bytes`.
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|w| w == needle)
-}
-
-/// `N` bytes at `at`, if the head holds them.
-fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..)?.first_chunk().copied()
 }

@@ -4,29 +4,33 @@
 //! Names are made from [`BlobId`]s alone: `blobs/ab/ab…`, folders 0700, files 0600; for a group that may read
 //! them, 0710 and 0640.
 
+mod access;
 mod home;
+mod pool;
 mod reading;
 mod writeback;
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{
-    DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown,
-};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{
-    Blob, BlobStore, Durability, Incoming, Outgoing, Patch, SealError, Unready, WriteError,
-    Written, each_frame,
+    Blob, BlobStore, Durability, Incoming, Outgoing, SealError, Unready, WriteError, Written,
+    each_frame,
 };
 use crate::crash::{self, Point};
 use crate::ids::BlobId;
+use crate::media::Patch;
 use crate::part::Part;
 use crate::space;
+pub use access::{Gid, make_private_dir, make_private_file};
+use access::{SHARED, make_private, share, share_shard};
 use home::Home;
+use pool::blocking;
 use writeback::Writeback;
 
 /// How often a part that is being written looks whether the disk still has room, and lets what it wrote be synced,
@@ -54,10 +58,6 @@ pub struct DiskOptions {
     /// Bytes of the disk that parts leave free, about: a few more may go while several are written.
     pub min_free: u64,
 }
-
-/// A group of the system, which a web server that serves the bytes belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gid(pub u32);
 
 impl DiskStore {
     /// Opens the store below `data_dir`, making its 256 folders on first use.
@@ -130,23 +130,6 @@ impl DiskStore {
         let home = Arc::clone(&self.home);
         blocking(move || work(&home)).await
     }
-}
-
-/// Makes a folder only its owner can open, and what is missing above it; one that is there already is left
-/// as it is.
-pub fn make_private_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// Makes a file of one line that only its owner can read: complete under its name, or not there. The caller
-/// syncs the folder.
-pub fn make_private_file(path: &Path, line: &str) -> io::Result<()> {
-    let half_made = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half_made)?;
-    writeln!(file, "{line}")?;
-    file.sync_all()?;
-    std::fs::rename(half_made, path)
 }
 
 #[async_trait::async_trait]
@@ -321,42 +304,6 @@ impl BlobStore for DiskStore {
     }
 }
 
-/// Takes back what [`share`] gave, as when the server is started without its group again: what is sealed from then
-/// on is nobody else's, and a group of a later start must find out that it has to share all of it.
-fn make_private(folder: &Path) -> io::Result<()> {
-    if std::fs::metadata(folder)?.mode() & 0o777 != SHARED {
-        return Ok(());
-    }
-    std::fs::set_permissions(folder, Permissions::from_mode(0o700))
-}
-
-/// A folder that a group can go through.
-const SHARED: u32 = 0o710;
-
-/// Lets a group use a file or folder as far as `mode` says.
-fn share(path: &Path, group: Gid, mode: u32) -> io::Result<()> {
-    let shared = chown(path, None, Some(group.0))
-        .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)));
-    shared.map_err(|error| {
-        let message = format!(
-            "--data-group: files can be shared only with a group that the server's user is in ({error})"
-        );
-        io::Error::new(error.kind(), message)
-    })
-}
-
-/// Shares a shard, and what is in it unless that was done before.
-fn share_shard(shard: &Path, group: Gid) -> io::Result<()> {
-    let metadata = std::fs::metadata(shard)?;
-    if metadata.gid() == group.0 && metadata.mode() & 0o777 == SHARED {
-        return Ok(());
-    }
-    for entry in std::fs::read_dir(shard)? {
-        share(&entry?.path(), group, 0o640)?;
-    }
-    share(shard, group, SHARED) // last: a start that was cut off begins again
-}
-
 fn seal(home: &Home, blob: BlobId, size: u64, options: DiskOptions) -> Result<(), SealError> {
     home.check()?; // what another disk keeps is nothing durable
     let (path, shard) = (home.path(blob), File::open(home.shard(blob))?);
@@ -387,11 +334,4 @@ fn seal(home: &Home, blob: BlobId, size: u64, options: DiskOptions) -> Result<()
     shard.sync_all().map_err(SealError::Lost)?;
     crash::point(Point::NameSynced);
     Ok(())
-}
-
-/// Runs file work that may wait for the disk on the blocking pool.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }

@@ -10,8 +10,8 @@ use super::Uploads;
 use crate::filename::Filename;
 use crate::ids::BlobId;
 use crate::media::privacy::{self, Cleaning};
-use crate::media::{self, Facts};
-use crate::storage::{Blob, Patch, Written};
+use crate::media::{self, Facts, Patch};
+use crate::storage::{Blob, Written};
 
 /// What a request says of a file, beside its bytes.
 #[derive(Clone, Debug, Default)]

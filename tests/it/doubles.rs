@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use haversack::filename::Filename;
 use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::media::Patch;
 use haversack::metadata::quota::{Quota, Usage};
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{
@@ -15,7 +16,7 @@ use haversack::metadata::{
 use haversack::part::{Part, PartIndex};
 use haversack::storage::disk::DiskStore;
 use haversack::storage::{
-    Blob, BlobStore, Incoming, Outgoing, Patch, SealError, Unready, WriteError, Written,
+    Blob, BlobStore, Incoming, Outgoing, SealError, Unready, WriteError, Written,
 };
 
 /// What a test does around the steps of a store of bytes.

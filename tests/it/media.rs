@@ -9,9 +9,9 @@ mod privacy;
 
 use std::io::Cursor;
 
+use haversack::media::Patch;
 use haversack::media::privacy::{Cleaning, cleaning};
 use haversack::media::sniff;
-use haversack::storage::Patch;
 
 /// What is to be overwritten in a file, and what becomes of its metadata.
 fn clean(bytes: &[u8]) -> Cleaning {

@@ -7,11 +7,12 @@ use axum::extract::{Request, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::app::App;
+use super::reply::Replies;
 use crate::auth::Caller;
 use crate::http::body::LimitedBody;
+use crate::http::context::Context;
 use crate::http::error::ApiError;
-use crate::http::request::{Admitted, PathUuid, content_type, id, replies};
+use crate::http::request::{Admitted, PathUuid, content_type, id};
 use crate::ids::{UploadId, UserId};
 use crate::metadata::StoredFile;
 
@@ -22,14 +23,14 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// `GET /api/v2/pm/upload/{uuid}/file/`: the File object of a finished upload.
 pub async fn one(
-    State(app): State<Arc<App>>,
+    State(context): State<Arc<Context>>,
     admitted: Admitted,
     uuid: PathUuid,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let user = admitted.lookup(&app).await?;
-    let file = app.uploads.file(id(uuid)?, user).await?;
-    let replies = replies(&app, request.headers(), request.extensions());
+    let user = admitted.lookup(&context).await?;
+    let file = context.uploads.file(id(uuid)?, user).await?;
+    let replies = Replies::new(&context, request.headers(), request.extensions());
     Ok(Json(replies.file(&file)))
 }
 
@@ -45,7 +46,7 @@ struct Wanted {
 
 /// `POST /api/v2/pm/files/`: Files with fresh links, for the application's backend.
 pub async fn many(
-    State(app): State<Arc<App>>,
+    State(context): State<Arc<Context>>,
     admitted: Admitted,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
@@ -56,7 +57,7 @@ pub async fn many(
     if content_type(&head.headers) != "application/json" {
         return Err(ApiError::unsupported_media_type("send application/json"));
     }
-    let body = LimitedBody::new(body, app.config.body).collect(MAX_BODY).await?;
+    let body = LimitedBody::new(body, context.options.body).collect(MAX_BODY).await?;
     let wanted: Wanted = serde_json::from_slice(&body).map_err(|_| {
         let message =
             r#"send {"uuids": ["...", ...], "attach"?: true or false, "user_id"?: number}"#;
@@ -68,15 +69,15 @@ pub async fn many(
     }
     let ids: Vec<Option<UploadId>> =
         wanted.uuids.iter().map(|uuid| UploadId::parse(uuid)).collect();
-    let mut files = find(&app, &ids, wanted.user_id).await?;
+    let mut files = find(&context, &ids, wanted.user_id).await?;
     if wanted.attach {
-        app.uploads.attach(files.iter().flatten().map(|file| file.id).collect()).await?;
-        files = find(&app, &ids, wanted.user_id).await?;
+        context.uploads.attach(files.iter().flatten().map(|file| file.id).collect()).await?;
+        files = find(&context, &ids, wanted.user_id).await?;
         for file in &mut files {
             file.take_if(|file| !file.attached); // it came or went in between
         }
     }
-    let replies = replies(&app, &head.headers, &head.extensions);
+    let replies = Replies::new(&context, &head.headers, &head.extensions);
     let results: Vec<Value> = files
         .iter()
         .map(|file| file.as_ref().map_or(Value::Null, |file| replies.file(file)))
@@ -86,12 +87,12 @@ pub async fn many(
 
 /// The Files of these ids, in order; none for ids of other users' files.
 async fn find(
-    app: &App,
+    context: &Context,
     ids: &[Option<UploadId>],
     user: Option<i64>,
 ) -> Result<Vec<Option<StoredFile>>, ApiError> {
     let known = ids.iter().flatten().copied().collect();
-    let mut found = app.uploads.files(known).await?.into_iter();
+    let mut found = context.uploads.files(known).await?.into_iter();
     let files = ids.iter().map(|id| {
         let file = id.and_then(|_| found.next().flatten());
         file.filter(|file| user.is_none_or(|user| file.user == UserId(user)))

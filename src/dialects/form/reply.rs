@@ -1,8 +1,11 @@
 //! What a client sees when a request succeeds (protocol, section 6).
 
+use http::{Extensions, HeaderMap};
 use serde_json::{Value, json};
 
 use crate::filename::Filename;
+use crate::http::context::Context;
+use crate::http::request::base;
 use crate::ids::UploadId;
 use crate::links::{Links, Variant};
 use crate::metadata::{Listed, Role, StoredFile, Unfinished};
@@ -10,13 +13,17 @@ use crate::uploads::{Erased, Uploads};
 
 /// Makes replies for one request: links are absolute, from the address its client used.
 pub struct Replies<'a> {
-    /// Signs the links.
-    pub links: &'a Links,
+    links: &'a Links,
     /// Scheme and authority, without a slash at the end.
-    pub base: String,
+    base: String,
 }
 
-impl Replies<'_> {
+impl<'a> Replies<'a> {
+    /// Replies to a request with this head.
+    pub fn new(context: &'a Context, headers: &HeaderMap, extensions: &Extensions) -> Self {
+        Self { links: &context.links, base: base(context, headers, extensions) }
+    }
+
     /// A chunk is on record.
     pub fn chunk(id: UploadId) -> Value {
         json!({"success": true, "file_uuid": id.to_string()})

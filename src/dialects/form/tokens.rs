@@ -7,8 +7,8 @@ use axum::extract::{Request, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::app::App;
 use crate::http::body::LimitedBody;
+use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::http::request::Stranger;
 
@@ -21,15 +21,16 @@ struct Question {
 
 /// `POST /api/v2/jwt/verify_token/`: 200 when the signature holds and the token has not expired.
 pub async fn verify(
-    State(app): State<Arc<App>>,
+    State(context): State<Arc<Context>>,
     stranger: Stranger,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let body = LimitedBody::new(request.into_body(), app.config.body).collect(MAX_BODY).await?;
+    let body =
+        LimitedBody::new(request.into_body(), context.options.body).collect(MAX_BODY).await?;
     // The parser's own message could quote the token.
     let Ok(question) = serde_json::from_slice::<Question>(&body) else {
         return Err(ApiError::bad_field("token", "required", r#"send {"token": "..."}"#));
     };
-    stranger.checked(&app, app.auth.verify(&question.token))?;
+    stranger.checked(&context, context.auth.verify(&question.token))?;
     Ok(Json(json!({})))
 }

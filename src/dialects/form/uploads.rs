@@ -11,14 +11,15 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::App;
 use crate::auth::Caller;
 use crate::dialects::form::fields::Form;
+use crate::dialects::form::reader::FormReader;
 use crate::dialects::form::reply::Replies;
-use crate::http::body::{FORM_BYTES, FormReader, LimitedBody};
+use crate::http::body::{FORM_BYTES, LimitedBody};
+use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::http::multipart::{Boundary, BoundaryError};
-use crate::http::request::{Admitted, PathUuid, content_type, id, reads_json, replies, text};
+use crate::http::request::{Admitted, PathUuid, content_type, id, reads_json, text};
 use crate::ids::UserId;
 use crate::metadata::{Cursor, Role, State as RecordState};
 
@@ -32,7 +33,7 @@ const MULTIPART_PLEASE: &str =
 
 /// `POST /api/v2/pm/upload/`: which form it is, decides the query, then the fields (protocol, section 3).
 pub async fn post(
-    State(app): State<Arc<App>>,
+    State(context): State<Arc<Context>>,
     admitted: Admitted,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
@@ -40,22 +41,22 @@ pub async fn post(
     let user = admitted.user()?;
     reads_json(&head.headers)?;
     if is_done(head.uri.query().unwrap_or_default()) {
-        return done(&app, user, &head, body).await;
+        return done(&context, user, &head, body).await;
     }
     if content_type(&head.headers) == "application/x-www-form-urlencoded" {
-        return post_delete(&app, user, body).await;
+        return post_delete(&context, user, body).await;
     }
-    refuse_by_length(&app, &head.headers)?;
+    refuse_by_length(&context, &head.headers)?;
     let boundary = boundary(&head.headers)?;
     let form = Form::new(text(&head.headers, CONTENT_RANGE))?;
-    app.uploads.check_total(form.total_size()?)?;
-    let reader = FormReader::new(body, &boundary, form, app.config.body);
-    receive(&app, user, &head, reader).await.map(Json)
+    context.uploads.check_total(form.total_size()?)?;
+    let reader = FormReader::new(body, &boundary, form, context.options.body);
+    receive(&context, user, &head, reader).await.map(Json)
 }
 
 /// Receives a file: fields, bytes, fields.
 async fn receive(
-    app: &App,
+    context: &Context,
     user: UserId,
     head: &Parts,
     mut reader: FormReader,
@@ -63,14 +64,14 @@ async fn receive(
     if !reader.until_file().await? {
         return Err(ApiError::bad_field("file", "required", "the form has no field named file"));
     }
-    app.uploads.check_total(reader.form.total_size()?)?;
+    context.uploads.check_total(reader.form.total_size()?)?;
     let known = reader.form.chunk(user)?;
     let length = length(&head.headers);
     let slot = if let Some(chunk) = &known {
-        app.uploads.slot(chunk, length.unwrap_or(u64::MAX)).await?
+        context.uploads.slot(chunk, length.unwrap_or(u64::MAX)).await?
     } else {
         let at_least = length.unwrap_or(0).saturating_sub(FORM_BYTES);
-        app.uploads.slot_of_file(user, reader.form.uuid()?, at_least).await?
+        context.uploads.slot_of_file(user, reader.form.uuid()?, at_least).await?
     };
     let filled = slot.fill(pin!(reader.file())).await?;
     let more_fields = tokio::select! {
@@ -79,36 +80,41 @@ async fn receive(
     };
     let chunk = if more_fields { reader.form.chunk(user)? } else { known };
     if let Some(chunk) = chunk {
-        return Ok(Replies::chunk(app.uploads.accept_chunk(filled, chunk).await?));
+        return Ok(Replies::chunk(context.uploads.accept_chunk(filled, chunk).await?));
     }
     let single = reader.form.single(user)?;
     let role = single.role;
-    let file = app.uploads.accept_single(filled, single).await?;
-    let replies = replies(app, &head.headers, &head.extensions);
+    let file = context.uploads.accept_single(filled, single).await?;
+    let replies = Replies::new(context, &head.headers, &head.extensions);
     Ok(match role {
         Role::Media => replies.finished(&file),
         Role::Thumbnail => replies.thumbnail(&file),
     })
 }
 
-async fn done(app: &App, user: UserId, head: &Parts, body: Body) -> Result<Json<Value>, ApiError> {
-    let form = done_form(app, head, body).await?;
-    let file = app.uploads.done(form.done(user)?).await?;
-    Ok(Json(replies(app, &head.headers, &head.extensions).finished(&file)))
+async fn done(
+    context: &Context,
+    user: UserId,
+    head: &Parts,
+    body: Body,
+) -> Result<Json<Value>, ApiError> {
+    let form = done_form(context, head, body).await?;
+    let file = context.uploads.done(form.done(user)?).await?;
+    Ok(Json(Replies::new(context, &head.headers, &head.extensions).finished(&file)))
 }
 
 /// The fields of a done, in any of the encodings that clients use.
-async fn done_form(app: &App, head: &Parts, body: Body) -> Result<Form, ApiError> {
+async fn done_form(context: &Context, head: &Parts, body: Body) -> Result<Form, ApiError> {
     let mut form = Form::default();
     match content_type(&head.headers).as_str() {
         "multipart/form-data" => {
             let boundary = boundary(&head.headers)?;
-            let mut reader = FormReader::new(body, &boundary, form, app.config.body);
+            let mut reader = FormReader::new(body, &boundary, form, context.options.body);
             while reader.until_file().await? {} // a done touches no bytes
             form = reader.form;
         }
         "application/json" => {
-            let body = LimitedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
+            let body = LimitedBody::new(body, context.options.body).collect(MAX_SMALL_BODY).await?;
             let object = serde_json::from_slice(&body).map_err(|error| {
                 ApiError::bad_request(
                     "malformed_json",
@@ -118,7 +124,7 @@ async fn done_form(app: &App, head: &Parts, body: Body) -> Result<Form, ApiError
             form.set_json(&object)?;
         }
         "application/x-www-form-urlencoded" | "" => {
-            let body = LimitedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
+            let body = LimitedBody::new(body, context.options.body).collect(MAX_SMALL_BODY).await?;
             form.set_urlencoded(&body)?;
         }
         other => {
@@ -132,8 +138,8 @@ async fn done_form(app: &App, head: &Parts, body: Body) -> Result<Form, ApiError
 }
 
 /// Fine Uploader's way to delete where DELETE isn't to be had.
-async fn post_delete(app: &App, user: UserId, body: Body) -> Result<Json<Value>, ApiError> {
-    let body = LimitedBody::new(body, app.config.body).collect(MAX_SMALL_BODY).await?;
+async fn post_delete(context: &Context, user: UserId, body: Body) -> Result<Json<Value>, ApiError> {
+    let body = LimitedBody::new(body, context.options.body).collect(MAX_SMALL_BODY).await?;
     let mut form = Form::default();
     form.set_urlencoded(&body)?;
     if !form.is_delete() {
@@ -142,21 +148,21 @@ async fn post_delete(app: &App, user: UserId, body: Body) -> Result<Json<Value>,
     let id = form.uuid()?.ok_or_else(|| {
         ApiError::bad_field("uuid", "required", "uuid is missing: say what to delete")
     })?;
-    let erased = app.uploads.remove(id, Some(user)).await?;
+    let erased = context.uploads.remove(id, Some(user)).await?;
     Ok(Json(Replies::removed(id, &erased)))
 }
 
 /// `GET /api/v2/pm/upload/{uuid}/`: what has been received, so that a client can resume.
 pub async fn status(
-    State(app): State<Arc<App>>,
+    State(context): State<Arc<Context>>,
     admitted: Admitted,
     uuid: PathUuid,
 ) -> Result<Json<Value>, ApiError> {
-    let user = admitted.lookup(&app).await?;
+    let user = admitted.lookup(&context).await?;
     let id = id(uuid)?;
-    match app.uploads.stands_for(id, user).await?.state {
+    match context.uploads.stands_for(id, user).await?.state {
         RecordState::Receiving(unfinished) => {
-            Ok(Json(Replies::status(&app.uploads, id, &unfinished)))
+            Ok(Json(Replies::status(&context.uploads, id, &unfinished)))
         }
         RecordState::Finished(file) => Ok(Json(Replies::finished_status(id, &file))),
         _ => Err(ApiError::not_found()),
@@ -165,23 +171,23 @@ pub async fn status(
 
 /// `GET /api/v2/pm/upload/`: the caller's unfinished uploads and Files, newest first.
 pub async fn list(
-    State(app): State<Arc<App>>,
+    State(context): State<Arc<Context>>,
     admitted: Admitted,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let user = admitted.lookup(&app).await?;
+    let user = admitted.lookup(&context).await?;
     let before = cursor(request.uri().query().unwrap_or_default())?;
-    let (entries, next) = app.uploads.list(user, before, PAGE).await?;
-    let replies = replies(&app, request.headers(), request.extensions());
+    let (entries, next) = context.uploads.list(user, before, PAGE).await?;
+    let replies = Replies::new(&context, request.headers(), request.extensions());
     let results: Vec<Value> =
-        entries.iter().map(|entry| replies.listed(&app.uploads, entry)).collect();
+        entries.iter().map(|entry| replies.listed(&context.uploads, entry)).collect();
     let next = next.map(|cursor| cursor.to_string());
     Ok(Json(json!({"success": true, "results": results, "next": next})))
 }
 
 /// `DELETE /api/v2/pm/upload/{uuid}/`: cancels an upload or deletes a file.
 pub async fn delete(
-    State(app): State<Arc<App>>,
+    State(context): State<Arc<Context>>,
     admitted: Admitted,
     uuid: PathUuid,
 ) -> Result<Json<Value>, ApiError> {
@@ -190,7 +196,7 @@ pub async fn delete(
         Caller::Service => None,
     };
     let id = id(uuid)?;
-    let erased = app.uploads.remove(id, owner).await?;
+    let erased = context.uploads.remove(id, owner).await?;
     Ok(Json(Replies::removed(id, &erased)))
 }
 
@@ -226,10 +232,10 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Refuses what the length alone decides, before a byte of the body is read.
-fn refuse_by_length(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+fn refuse_by_length(context: &Context, headers: &HeaderMap) -> Result<(), ApiError> {
     match length(headers) {
-        Some(length) if length > app.config.body.max_bytes => {
-            let max = app.config.limits.max_file_size;
+        Some(length) if length > context.options.body.max_bytes => {
+            let max = context.uploads.max_file_size();
             Err(crate::uploads::Refusal::FileTooLong { max }.into())
         }
         None if !headers.contains_key(TRANSFER_ENCODING) => Err(ApiError::new(

@@ -5,7 +5,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use super::Patch;
+use crate::media::Patch;
 
 /// No plan has more patches: as many pieces as a telemetry track of hours has.
 pub const MAX_PATCHES: usize = 65_536;

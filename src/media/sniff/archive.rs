@@ -3,7 +3,8 @@
 //! Owns what a zip or an OLE2 file is beyond being one: by its first entries
 //! where they say so, else by its name. Never unpacks.
 
-use super::{DOCX, PPTX, XLSX, bytes_at, find};
+use super::bytes::{bytes_at, find};
+use crate::media::types::{DOCX, PPTX, XLSX};
 
 const ZIP: &str = "application/zip";
 const APK: &str = "application/vnd.android.package-archive";

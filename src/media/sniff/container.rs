@@ -5,7 +5,7 @@
 //! Reads no further than what tells the type: lengths and tracks are not its
 //! business.
 
-use super::{bytes_at, find};
+use super::bytes::{bytes_at, find};
 
 /// RIFF (Microsoft's Multimedia Programming Interface 1.0): WAV, `WebP`, AVI; and
 /// WAV with sizes of 64 bits (EBU Tech 3306, ITU-R BS.2088).

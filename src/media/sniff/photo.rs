@@ -3,7 +3,7 @@
 //! Owns which camera format a TIFF is. Types without a registration follow the names that shared-mime-info gives
 //! them. Refuses to know what the picture looks like.
 
-use super::bytes_at;
+use super::bytes::bytes_at;
 
 const TIFF: &str = "image/tiff";
 const DNG: &str = "image/x-adobe-dng";

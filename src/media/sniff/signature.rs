@@ -3,8 +3,10 @@
 //! Owns still images, bare audio streams, PDF, and the list of `infer`'s rules
 //! that are trusted. Looks only at heads that are no text.
 
-use super::{PDF, bytes_at, find, text};
+use super::bytes::{bytes_at, find};
+use super::text;
 use crate::media::frames::{self, Frame};
+use crate::media::types::PDF;
 
 /// Pictures that are one stream.
 ///

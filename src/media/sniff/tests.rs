@@ -2,8 +2,9 @@ mod real;
 
 use proptest::prelude::*;
 
-use super::{DOCX, PPTX, SNIFF_LEN, SVG, XLSX, archive, photo, signature, sniff, text};
+use super::{SNIFF_LEN, archive, photo, signature, sniff, text};
 use crate::filename::Filename;
+use crate::media::types::{DOCX, PPTX, SVG, XLSX};
 use crate::media::{MediaType, content_type_header};
 
 fn told(head: &[u8], name: &str) -> String {

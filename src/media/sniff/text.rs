@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 
-use super::{PDF, SNIFF_LEN, SVG, find};
-use crate::media::{OTHER_CHARSETS, UTF_16_BE, UTF_16_LE};
+use super::bytes::{SNIFF_LEN, find};
+use crate::media::types::{OTHER_CHARSETS, PDF, SVG, UTF_16_BE, UTF_16_LE};
 
 pub(super) const HTML: &str = "text/html";
 pub(super) const XHTML: &str = "application/xhtml+xml";

@@ -6,12 +6,11 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
-use crate::media::{Facts, MediaType};
+use crate::media::{Facts, MediaType, Patch};
 use crate::metadata::{
     Cursor, Finalizing, Listed, NewFile, Record, Role, State, StoredFile, Summary, Unfinished,
 };
 use crate::part::{Layout, Part};
-use crate::storage::Patch;
 
 pub(super) const RECEIVING: i64 = 0;
 pub(super) const FINISHED: i64 = 1;

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use super::make_private_file;
+use super::access::make_private_file;
 use crate::ids::BlobId;
 
 /// A store's folder.

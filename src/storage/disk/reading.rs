@@ -11,7 +11,7 @@ use futures_util::stream;
 use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::sync::mpsc;
 
-use super::blocking;
+use super::pool::blocking;
 use crate::storage::Outgoing;
 
 /// A piece up to this size is read on the async thread if the page cache has it: that takes less time than a

@@ -10,8 +10,8 @@ use haversack::app::App;
 use haversack::auth::{Caller, sign};
 use haversack::clock::Clock;
 use haversack::config::{Config, Settings};
-use haversack::http::server;
 use haversack::ids::UserId;
+use haversack::serve;
 use haversack::sweep;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -68,7 +68,7 @@ impl Server {
         let app = App::open(config, clock.clone()).await.unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let serving = tokio::spawn(server::serve(listener, Arc::clone(&app), stopped));
+        let serving = tokio::spawn(serve::serve(listener, Arc::clone(&app), stopped));
         Self {
             app,
             clock,

@@ -9,8 +9,8 @@ use haversack::app::App;
 use haversack::auth::{Caller, sign};
 use haversack::clock::Clock;
 use haversack::config::{Config, Settings};
-use haversack::http::server;
 use haversack::ids::UserId;
+use haversack::serve;
 use haversack::{fsck, sweep};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -77,7 +77,7 @@ impl Server {
             let host = listener.local_addr().expect("bound").to_string();
             let app = open(config, &self.clock).await;
             let stopped = stop.clone().cancelled_owned();
-            let serving = tokio::spawn(server::serve(listener, Arc::clone(&app), stopped));
+            let serving = tokio::spawn(serve::serve(listener, Arc::clone(&app), stopped));
             (app, host, serving)
         });
         self.running = Some(Running { runtime, app, host, stop, serving });

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use haversack::app::App;
 use haversack::clock::Clock;
 use haversack::config::{Config, Settings};
-use haversack::http::server;
+use haversack::serve;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -45,7 +45,7 @@ impl Server {
                 let shutdown = async move {
                     let _ = stopped.await;
                 };
-                server::serve(listener, app, shutdown).await.expect("served");
+                serve::serve(listener, app, shutdown).await.expect("served");
             });
         });
         let host = starts.recv().expect("started");

@@ -22,7 +22,7 @@ async fn ask(server: &Server, raw: &mut Raw) {
 #[tokio::test]
 async fn a_body_that_drips_is_408_and_ends_the_connection() {
     let grace = |config: &mut haversack::config::Config| {
-        config.body.pace.grace = Duration::from_secs(1);
+        config.http.body.pace.grace = Duration::from_secs(1);
     };
     let server = Server::adjusted(Settings::default(), grace).await;
     let user = server.user(1);
@@ -40,7 +40,7 @@ async fn a_body_that_drips_is_408_and_ends_the_connection() {
 async fn a_refused_body_that_drips_holds_its_connection_no_longer() {
     let settings = Settings { max_connections: Some(1), ..Settings::default() };
     let grace = |config: &mut haversack::config::Config| {
-        config.body.pace.grace = Duration::from_secs(1);
+        config.http.body.pace.grace = Duration::from_secs(1);
     };
     let server = Server::adjusted(settings, grace).await;
     let nobody = server.anonymous();

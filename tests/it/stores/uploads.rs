@@ -1,10 +1,10 @@
 //! The contract of a `MetadataStore`: uploads that begin, receive parts, finish or expire.
 
 use haversack::ids::BlobId;
+use haversack::media::Patch;
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{Begun, Caps, Finalizing, NewPart, NewUpload, Recorded, State};
 use haversack::part::Part;
-use haversack::storage::Patch;
 
 use super::Records;
 use super::records::{

@@ -8,8 +8,7 @@ use std::path::Path;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
-use crate::BUFFER_BYTES;
-use crate::request::Exchange;
+use crate::request::{BUFFER_BYTES, Exchange};
 
 const LISTENER: u64 = u64::MAX;
 

@@ -14,9 +14,6 @@ use std::io;
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-/// Of the buffer between socket and file.
-const BUFFER_BYTES: usize = 256 * 1024;
-
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let folder = PathBuf::from(arguments.next().ok_or_else(|| io::Error::other("which folder?"))?);

@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+/// Of the buffer between socket and file.
+pub(crate) const BUFFER_BYTES: usize = 256 * 1024;
 const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 /// More than any head of the load has.
 const MAX_HEAD_BYTES: usize = 4096;

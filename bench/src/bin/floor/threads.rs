@@ -5,8 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
 
-use crate::BUFFER_BYTES;
-use crate::request::Exchange;
+use crate::request::{BUFFER_BYTES, Exchange};
 
 pub(crate) fn serve(listener: &TcpListener, folder: &Path, syncs: bool) -> io::Result<()> {
     for stream in listener.incoming() {

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Connection;
 use crate::dialect::{Speaker, Upload};
+use crate::steps::pause;
+use crate::target::{Target, payload};
 use crate::timings::{Summary, Timings};
-use crate::{Target, pause, payload};
 
 #[derive(Deserialize)]
 pub(crate) struct Job {

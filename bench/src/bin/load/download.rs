@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Connection;
-use crate::pause;
+use crate::steps::pause;
 use crate::timings::{Summary, Timings};
 
 #[derive(Deserialize)]

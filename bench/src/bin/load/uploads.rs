@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Connection;
 use crate::dialect::Speaker;
+use crate::steps::pause;
+use crate::target::{Target, payload};
 use crate::timings::{Summary, Timings};
-use crate::{Target, pause, payload};
 
 /// Sizes in bytes.
 #[derive(Deserialize)]

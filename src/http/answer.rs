@@ -1,0 +1,125 @@
+//! What surrounds every route.
+//!
+//! One function and not layers: each layer costs every request a dozen allocations.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CONTENT_RANGE, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
+use hyper::body::Incoming;
+use tower::ServiceExt as _;
+
+use super::context::Context;
+use super::error::{ApiError, log_failure};
+use super::pace::{Pace, PacedBody};
+use super::request::Client;
+use super::send_memory::Share;
+
+/// Answers a request.
+pub async fn answer(
+    context: Arc<Context>,
+    router: Router,
+    request: Request<Incoming>,
+    peer: IpAddr,
+    share: Arc<Share>,
+) -> Result<Response, Infallible> {
+    let ambiguity = ambiguity(request.version(), request.headers());
+    let client = Client::new(&context, peer, request.headers());
+    let request = prepare(request, client, share, context.options.body.pace);
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut response = match ambiguity {
+        Some(what) => ApiError::ambiguous(what).into_response(),
+        None => router.oneshot(request).await?,
+    };
+    log_failure(&method, uri.path(), &response);
+    if response.status().is_client_error() {
+        client.hold_back(&context).await;
+    }
+    // No browser takes a reply for anything but its `Content-Type`: names that clients chose are in JSON, too.
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    Ok(response)
+}
+
+/// What every request gets before it is routed: who sent it, a body at its pace whose refused rest is drained, the
+/// host of its target if that has one (RFC 9112, section 3.2.2), and a path without doubled slashes.
+fn prepare(
+    request: Request<Incoming>,
+    client: Client,
+    share: Arc<Share>,
+    pace: Pace,
+) -> Request<Body> {
+    let asks_first = request.headers().contains_key(EXPECT);
+    let mut request = request.map(|body| Body::new(PacedBody::new(body, pace, asks_first)));
+    request.extensions_mut().insert(client);
+    request.extensions_mut().insert(share);
+    let host = request.uri().authority().map(|host| HeaderValue::from_str(host.as_str()));
+    if let Some(Ok(host)) = host {
+        request.headers_mut().insert(HOST, host);
+    }
+    if let Some(uri) = undoubled(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// What is wrong with a head that two readers may read in two ways (RFC 9112, sections 3.2, 6.1 and 11.2), if
+/// something is. Lengths are hyper's business: it refuses all but one number, and ends the connection after a
+/// request that has a length and chunks.
+fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
+    let count = |name: HeaderName| headers.get_all(name).iter().count();
+    let is_chunked = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if count(HOST) > 1 || (count(HOST) == 0 && version == Version::HTTP_11) {
+        Some("a request has one Host header")
+    } else if count(CONTENT_TYPE) > 1 || count(CONTENT_RANGE) > 1 {
+        Some("Content-Type and Content-Range may be sent once")
+    } else if count(TRANSFER_ENCODING) > 1
+        || headers.get(TRANSFER_ENCODING).is_some_and(|value| !is_chunked(value.as_bytes()))
+    {
+        Some("Transfer-Encoding must be chunked, once")
+    } else {
+        None
+    }
+}
+
+/// The path without doubled slashes (Fine Uploader's delete sends some) and none at its end; `None` when it has no
+/// doubled ones.
+fn undoubled(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    if !path.contains("//") {
+        return None;
+    }
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let mut whole = segments.fold(String::new(), |path, segment| path + "/" + segment);
+    if whole.is_empty() {
+        whole.push('/');
+    }
+    if let Some(query) = uri.query() {
+        whole.push('?');
+        whole.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = whole.parse().ok();
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn doubled_slashes_make_no_difference() {
+        let undoubled =
+            |uri: &str| super::undoubled(&uri.parse().unwrap()).map(|uri| uri.to_string());
+        assert_eq!(undoubled("/api/v2/pm//upload/?done"), Some("/api/v2/pm/upload?done".into()));
+        assert_eq!(undoubled("/api/v2/pm/upload//abc"), Some("/api/v2/pm/upload/abc".into()));
+        assert_eq!(undoubled("/api/v2/pm/upload/"), None);
+        assert_eq!(undoubled("/"), None);
+        assert_eq!(undoubled("//"), Some("/".into()));
+    }
+}

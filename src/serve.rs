@@ -1,0 +1,50 @@
+//! The running server: its routes on its connections, and what goes on beside them.
+
+mod routes;
+
+use std::io;
+use std::sync::Arc;
+
+use hyper::service::service_fn;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::http::answer::answer;
+use crate::http::send_memory::SendMemory;
+use crate::http::server::{self, ConnectionLimits};
+use crate::sweep;
+
+/// Serves until `shutdown` is complete; then no new connections are taken, requests in flight finish
+/// within the configured time, and the records are closed.
+pub async fn serve(
+    listener: TcpListener,
+    app: Arc<App>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let config = &app.config;
+    let limits = ConnectionLimits {
+        count: config.max_connections,
+        times: config.connection,
+        shutdown: config.shutdown_timeout,
+    };
+    let stop = CancellationToken::new();
+    let sweeper = tokio::spawn(sweep::run(Arc::clone(&app), stop.clone()));
+    let shutdown = async {
+        shutdown.await;
+        stop.cancel();
+    };
+    let router = routes::router(config, Arc::clone(&app.http));
+    let memory = SendMemory::new(config.max_connections);
+    let connected = |peer| {
+        let (context, router, share) = (Arc::clone(&app.http), router.clone(), memory.share());
+        service_fn(move |request| {
+            answer(Arc::clone(&context), router.clone(), request, peer, Arc::clone(&share))
+        })
+    };
+    let admission = Arc::clone(&app.http.admission);
+    server::serve(listener, limits, admission, connected, shutdown).await;
+    sweeper.abort(); // between its transactions it leaves nothing half done
+    let _ = sweeper.await; // a step that is just being taken would fail without what is closed next
+    app.uploads.close().await.map_err(io::Error::other)
+}
