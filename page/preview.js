@@ -11,6 +11,7 @@ import { trash } from './trash.js';
 const SWIPE_PX = 60;
 
 let current = null; // the file that is shown
+let opener = null; // what had the focus before
 let more = async () => {};
 
 /** Answers the dialog's buttons and keys; `loadMore` resolves when the list has its next page, if there is one. */
@@ -32,7 +33,9 @@ export function showPreview(loadMore) {
   dialog.addEventListener('close', () => {
     byId('preview-stage').replaceChildren(); // nothing plays on
     moveNotices(document.body, byId('files-title'));
-    fileList.tileOf(current.uuid)?.open.focus();
+    // The event comes after the dialog has gone: whoever has moved on by then stays there.
+    const { activeElement } = document;
+    if (activeElement === opener || activeElement === document.body) fileList.tileOf(current.uuid)?.open.focus();
   });
   fileList.addEventListener('changed', () => dialog.open && drawPosition()); // as deleted ones come back
   listenForSwipes(byId('preview-stage'));
@@ -40,6 +43,7 @@ export function showPreview(loadMore) {
 
 /** Opens the dialog for a file. */
 export function preview(file) {
+  opener = document.activeElement;
   draw(file);
   moveNotices(byId('preview'), byId('preview-close'));
   byId('preview').showModal();
