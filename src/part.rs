@@ -4,7 +4,6 @@
 //! stores or users. Indexes are 0-based, offsets and sizes are bytes.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::ops::Range;
 
 /// The 0-based number of a part within its upload.
@@ -28,90 +27,96 @@ impl Part {
     }
 }
 
-/// What a request says of the part it carries; every field that was sent, none that was guessed.
+/// What a request says of the part it carries; everything that was said, nothing that was guessed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Declaration {
-    /// `partindex`.
+    /// The part's index.
     pub index: PartIndex,
-    /// `totalparts`.
+    /// Parts of the file.
     pub total_parts: Option<u32>,
-    /// `totalfilesize`.
+    /// Bytes of the file.
     pub total_size: Option<u64>,
-    /// `partbyteoffset`.
+    /// Where the part begins.
     pub offset: Option<u64>,
-    /// `chunksize`.
+    /// Bytes of the part.
     pub size: Option<u64>,
-    /// The `Content-Range` header.
-    pub content_range: Option<ContentRange>,
+    /// The same in one, as some clients say it beside or instead.
+    pub range: Option<DeclaredRange>,
 }
 
-/// `Content-Range: bytes first-last/total` (RFC 9110, section 14.4) as a half-open range.
+/// Where a part lies, and in what: half-open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContentRange {
+pub struct DeclaredRange {
     /// First byte.
     pub start: u64,
     /// One past the last byte.
     pub end: u64,
-    /// The file's size; `None` when it was sent as `*`.
+    /// The file's size, if it was said.
     pub total: Option<u64>,
 }
 
-impl ContentRange {
-    /// Parses the header's value; `None` when it isn't a byte range with a first and a last byte.
-    pub fn parse(value: &str) -> Option<Self> {
-        let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
-        let (first, last) = range.split_once('-')?;
-        let start = decimal(first.trim())?;
-        let end = decimal(last.trim())?.checked_add(1)?;
-        let total = match total.trim() {
-            "*" => None,
-            digits => Some(decimal(digits)?),
-        };
-        let sound = start < end && total.is_none_or(|total| end <= total);
-        sound.then_some(Self { start, end, total })
-    }
+/// Which of the two statements of a [`Declaration`] something is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stated {
+    /// The one of this alone.
+    Alone,
+    /// The range.
+    InRange,
 }
 
-/// An unsigned decimal number up to 2^63-1, digits only (protocol, section 2).
-pub fn decimal(text: &str) -> Option<u64> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok().filter(|number| i64::try_from(*number).is_ok())
-}
-
-/// Why a part can't be where its request puts it. The messages are for the client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // each message says it
+/// Why a part can't be where its request puts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields say it
 pub enum PlacementError {
-    #[error("totalparts is missing: say into how many chunks the file is cut")]
+    /// The first part must say how many there are.
     TotalPartsMissing,
-    #[error("partindex {index} is out of range: with totalparts {total} it goes from 0 to {}", total.saturating_sub(1))]
-    IndexOutOfRange { index: PartIndex, total: u32 },
-    #[error("totalparts is {sent} here, but this upload was begun with {recorded}")]
-    TotalPartsChanged { sent: u32, recorded: u32 },
-    #[error("{field} says the file has {sent} bytes, but {recorded} were declared before")]
-    TotalSizeChanged { field: &'static str, sent: u64, recorded: u64 },
-    #[error("Content-Range begins at byte {content_range}, but partbyteoffset is {offset}")]
-    OffsetMismatch { content_range: u64, offset: u64 },
-    #[error("{field} announces {declared} bytes, but the chunk has {actual}")]
-    SizeMismatch { field: &'static str, declared: u64, actual: u64 },
-    #[error(
-        "can't tell where chunk {index} goes: send partbyteoffset, or a Content-Range header{}",
-        if *.total_size_would_help { ", or totalfilesize with the last chunk" } else { "" }
-    )]
-    OffsetUnknown { index: PartIndex, total_size_would_help: bool },
-    #[error(
-        "chunk {index} has {size} bytes, but this upload is cut evenly into chunks of {even}: \
-         start again, with chunks of one size"
-    )]
-    Uneven { index: PartIndex, size: u64, even: u64 },
-    #[error("chunk {index} {}, which overlaps chunk {other}", describe_bytes(.range))]
-    Overlap { index: PartIndex, range: Range<u64>, other: PartIndex },
-    #[error("chunk {index} ends at byte {end}, past the file's total of {total}")]
-    BeyondTotal { index: PartIndex, end: u64, total: u64 },
-    #[error("chunk {index} is empty: only a file of 0 bytes in 1 chunk may be")]
-    Empty { index: PartIndex },
+    IndexOutOfRange {
+        index: PartIndex,
+        total: u32,
+    },
+    TotalPartsChanged {
+        sent: u32,
+        recorded: u32,
+    },
+    TotalSizeChanged {
+        stated: Stated,
+        sent: u64,
+        recorded: u64,
+    },
+    OffsetMismatch {
+        range_start: u64,
+        offset: u64,
+    },
+    SizeMismatch {
+        stated: Stated,
+        declared: u64,
+        actual: u64,
+    },
+    /// Nothing says where it goes; other parts may, later.
+    OffsetUnknown {
+        index: PartIndex,
+        total_size_would_help: bool,
+    },
+    /// The upload is cut evenly, and this part otherwise.
+    Uneven {
+        index: PartIndex,
+        size: u64,
+        even: u64,
+    },
+    Overlap {
+        index: PartIndex,
+        range: Range<u64>,
+        other: PartIndex,
+    },
+    BeyondTotal {
+        index: PartIndex,
+        end: u64,
+        total: u64,
+    },
+    /// Only the one part of an empty file may be.
+    Empty {
+        index: PartIndex,
+    },
 }
 
 /// Where [`place`] put a part.
@@ -301,29 +306,29 @@ pub fn check_declaration(
     if index >= total {
         return Err(PlacementError::IndexOutOfRange { index, total });
     }
-    if let (Some(range), Some(offset)) = (declared.content_range, declared.offset)
+    if let (Some(range), Some(offset)) = (declared.range, declared.offset)
         && range.start != offset
     {
-        return Err(PlacementError::OffsetMismatch { content_range: range.start, offset });
+        return Err(PlacementError::OffsetMismatch { range_start: range.start, offset });
     }
-    let range_size = declared.content_range.map(|range| range.end - range.start);
+    let range_size = declared.range.map(|range| range.end - range.start);
     let actual = size.or(declared.size);
-    for (field, declared) in [("Content-Range", range_size), ("chunksize", declared.size)] {
+    for (stated, declared) in [(Stated::InRange, range_size), (Stated::Alone, declared.size)] {
         if let (Some(declared), Some(actual)) = (declared, actual)
             && declared != actual
         {
-            return Err(PlacementError::SizeMismatch { field, declared, actual });
+            return Err(PlacementError::SizeMismatch { stated, declared, actual });
         }
     }
     if actual == Some(0) && total > 1 {
         return Err(PlacementError::Empty { index });
     }
     let mut total_size = layout.total_size;
-    let range_total = declared.content_range.and_then(|range| range.total);
-    for (field, sent) in [("totalfilesize", declared.total_size), ("Content-Range", range_total)] {
+    let range_total = declared.range.and_then(|range| range.total);
+    for (stated, sent) in [(Stated::Alone, declared.total_size), (Stated::InRange, range_total)] {
         match (sent, total_size) {
             (Some(sent), Some(recorded)) if sent != recorded => {
-                return Err(PlacementError::TotalSizeChanged { field, sent, recorded });
+                return Err(PlacementError::TotalSizeChanged { stated, sent, recorded });
             }
             (sent, known) => total_size = known.or(sent),
         }
@@ -339,17 +344,17 @@ pub fn check_declaration(
 
 /// The size the request announces for its part.
 pub fn declared_size(declared: &Declaration) -> Option<u64> {
-    declared.size.or_else(|| declared.content_range.map(|range| range.end - range.start))
+    declared.size.or_else(|| declared.range.map(|range| range.end - range.start))
 }
 
 /// The file's size, where the request states it.
 pub fn declared_total(declared: &Declaration) -> Option<u64> {
-    declared.total_size.or_else(|| declared.content_range.and_then(|range| range.total))
+    declared.total_size.or_else(|| declared.range.and_then(|range| range.total))
 }
 
 /// The offset the request states, which is believed before any that could be derived.
 pub fn declared_offset(declared: &Declaration) -> Option<u64> {
-    declared.content_range.map(|range| range.start).or(declared.offset)
+    declared.range.map(|range| range.start).or(declared.offset)
 }
 
 fn derive_offset(
@@ -409,33 +414,6 @@ fn check_even(
         Some(other) => Err(PlacementError::Uneven { index, size, even: other }),
         None => Ok(()),
     }
-}
-
-/// A range of bytes, or where it begins when its size isn't known yet.
-fn describe_bytes(range: &Range<u64>) -> String {
-    if range.is_empty() {
-        format!("begins at byte {}", range.start)
-    } else {
-        format!("covers bytes {} to {}", range.start, range.end - 1)
-    }
-}
-
-/// Closed ranges as people write them: `0, 3-7, 12`.
-pub fn describe_ranges(ranges: &[(PartIndex, PartIndex)]) -> String {
-    const SHOWN: usize = 20;
-    let mut text = String::new();
-    for (i, (first, last)) in ranges.iter().take(SHOWN).enumerate() {
-        let comma = if i == 0 { "" } else { ", " };
-        let _ = if first == last {
-            write!(text, "{comma}{first}")
-        } else {
-            write!(text, "{comma}{first}-{last}")
-        };
-    }
-    if ranges.len() > SHOWN {
-        let _ = write!(text, " and {} more ranges", ranges.len() - SHOWN);
-    }
-    text
 }
 
 #[cfg(test)]

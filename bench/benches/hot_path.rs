@@ -63,7 +63,7 @@ fn place_the_next_of_parts(bencher: Bencher, stored: u32) {
         total_size: None,
         offset: None,
         size: None,
-        content_range: None,
+        range: None,
     };
     bencher
         .bench_local(|| place(divan::black_box(&declared), &layout, Some(CHUNK)).expect("a place"));

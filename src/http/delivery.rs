@@ -71,7 +71,7 @@ async fn show(
     share: &Share,
 ) -> Result<(Builder, Option<Outgoing>), ApiError> {
     let (method, headers) = (&head.method, &head.headers);
-    let file = context.uploads.linked(id).await?;
+    let file = context.uploads.linked(id).await.map_err(unavailable)?;
     let etag = format!("\"{}-{:08x}\"", file.id, file.crc32);
     let shown = Shown { file: &file, etag: &etag, download };
     if let Some(path) = accelerated(context, &file, &head.extensions) {
@@ -104,7 +104,7 @@ async fn show(
     }
     let bytes = match *method {
         Method::HEAD => None,
-        _ => Some(context.uploads.read(&file, bytes, share.piece()).await?),
+        _ => Some(context.uploads.read(&file, bytes, share.piece()).await.map_err(unavailable)?),
     };
     Ok((response, bytes))
 }
@@ -162,6 +162,18 @@ impl Shown<'_> {
 }
 
 fn respond(response: Builder, body: Body) -> Result<Response, ApiError> {
-    let response = response.body(body).map_err(|error| Refusal::Internal(Box::new(error)))?;
+    let response = response.body(body).map_err(|error| ApiError::internal(&error))?;
     Ok(response.into_response())
+}
+
+/// Why a file is not to be had.
+fn unavailable(refusal: Refusal) -> ApiError {
+    match refusal {
+        Refusal::NotFound => ApiError::not_found(),
+        Refusal::Removed => ApiError::gone(),
+        Refusal::Raced => ApiError::raced(),
+        Refusal::StorageFull => ApiError::storage_full(),
+        Refusal::Internal(source) => ApiError::internal(source.as_ref()),
+        other => ApiError::internal(&other),
+    }
 }

@@ -1,23 +1,23 @@
-//! What a client sees when a request is refused: the only map from refusals to status codes.
-//!
-//! Use [`Refusal`] below the routes and [`ApiError`] in them. One shape for all
-//! (protocol, section 7), so that each client finds what it reads. A failure inside the server is logged
-//! once ([`log_failure`]) and shown as a plain 500.
+//! What a client sees when a request is refused: one shape for all (protocol, section 7), so that each client finds
+//! what it reads; and the statuses of what is refused alike in every dialect: tokens, links, limits and bodies. What
+//! an upload refuses, its dialect words. A failure inside the server is logged once ([`log_failure`]) and shown as a
+//! plain 500.
+
+use std::collections::BTreeMap;
+use std::ops::Not;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::admission::TooMany;
 use crate::auth::AuthError;
 use crate::links::LinkError;
-use crate::metadata;
-use crate::part::PlacementError;
 use crate::storage::BodyError;
 use crate::telemetry::chain;
-use crate::uploads::Refusal;
 
 /// A refused request, ready to be answered.
 #[derive(Debug)]
@@ -70,7 +70,25 @@ impl ApiError {
 
     /// There is nothing of that name for this caller.
     pub fn not_found() -> Self {
-        Refusal::NotFound.into()
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such upload or file").never()
+    }
+
+    /// There was something of that name, and it is gone for good.
+    pub fn gone() -> Self {
+        let message =
+            "this upload was cancelled or this file was deleted; its uuid can't be used again";
+        Self::new(StatusCode::GONE, "gone", message).never()
+    }
+
+    /// Another request came between: the same one again may succeed.
+    pub fn raced() -> Self {
+        let message = "another request changed this upload meanwhile: send the chunk again";
+        Self::new(StatusCode::CONFLICT, "raced", message)
+    }
+
+    /// The store has no room.
+    pub fn storage_full() -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", "the server's storage is full")
     }
 
     /// The caller may not do this.
@@ -98,7 +116,8 @@ impl ApiError {
             .header(http::header::CONTENT_RANGE, content_range)
     }
 
-    fn internal(error: &dyn std::error::Error) -> Self {
+    /// Something failed inside the server: it is logged, and not sent.
+    pub fn internal(error: &dyn std::error::Error) -> Self {
         let message = "something failed inside the server; it has been logged";
         let mut answer = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);
         answer.0.cause = Some(chain(error));
@@ -110,28 +129,43 @@ impl ApiError {
         self.0.code == "raced"
     }
 
-    fn field(mut self, field: &'static str) -> Self {
+    /// It is about this field.
+    #[must_use]
+    pub fn field(mut self, field: &'static str) -> Self {
         self.0.field = Some(field);
         self
     }
 
-    fn never(mut self) -> Self {
+    /// The same request can never succeed.
+    #[must_use]
+    pub fn never(mut self) -> Self {
         self.0.prevent_retry = true;
         self
     }
 
-    fn reset(mut self) -> Self {
+    /// The upload has to begin again.
+    #[must_use]
+    pub fn reset(mut self) -> Self {
         self.0.reset = true;
         self
+    }
+
+    /// Tells more in a member of its own.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.0.extra = Some((name, value));
+        self
+    }
+
+    /// The same request may succeed after so many seconds.
+    #[must_use]
+    pub fn retry_after(self, secs: u32) -> Self {
+        self.header(RETRY_AFTER, &secs.to_string())
     }
 
     fn header(mut self, name: HeaderName, value: &str) -> Self {
         self.0.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
         self
-    }
-
-    fn retry_after(self, secs: u32) -> Self {
-        self.header(RETRY_AFTER, &secs.to_string())
     }
 }
 
@@ -147,26 +181,49 @@ pub fn log_failure(method: &Method, path: &str, response: &Response) {
     }
 }
 
+/// The body of a refusal; members in this order.
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a str,
+    errors: [Errors<'a>; 1],
+    #[serde(flatten)]
+    extra: Option<BTreeMap<&'static str, Value>>,
+    #[serde(rename = "preventRetry")]
+    prevent_retry: bool,
+    #[serde(skip_serializing_if = "Not::not")]
+    reset: bool,
+    success: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Errors<'a> {
+    OfField { field: &'static str, messages: [Message<'a>; 1] },
+    OfRequest(Message<'a>),
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    code: &'static str,
+    message: &'a str,
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let answer = *self.0;
-        let item = json!({"code": answer.code, "message": answer.message});
+        let message = Message { code: answer.code, message: &answer.message };
         let errors = match answer.field {
-            Some(field) => json!([{"field": field, "messages": [item]}]),
-            None => json!([item]),
+            Some(field) => Errors::OfField { field, messages: [message] },
+            None => Errors::OfRequest(message),
         };
-        let mut body = json!({
-            "errors": errors,
-            "success": false,
-            "error": answer.message,
-            "preventRetry": answer.prevent_retry,
-        });
-        if answer.reset {
-            body["reset"] = Value::Bool(true);
-        }
-        if let Some((name, value)) = answer.extra {
-            body[name] = value;
-        }
+        let body = Body {
+            error: &answer.message,
+            errors: [errors],
+            extra: answer.extra.map(|member| BTreeMap::from([member])),
+            prevent_retry: answer.prevent_retry,
+            reset: answer.reset,
+            success: false,
+        };
         let mut response = (answer.status, Json(body)).into_response();
         if let Some((name, value)) = answer.header {
             response.headers_mut().insert(name, value);
@@ -179,86 +236,6 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
-    }
-}
-
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
-        let message = refusal.to_string();
-        let bad = |field, code| Self::bad_field(field, code, message.clone());
-        let of = |status, code| Self::new(status, code, message.clone());
-        match refusal {
-            Refusal::Placement(error) => error.into(),
-            Refusal::Body(error) => error.into(),
-            Refusal::UuidMissing { .. } => bad("uuid", "required"),
-            Refusal::NotFound => of(StatusCode::NOT_FOUND, "not_found").never(),
-            Refusal::Removed => of(StatusCode::GONE, "gone").never(),
-            Refusal::Expired => of(StatusCode::GONE, "expired").reset(),
-            Refusal::ChunkConflict { .. } => of(StatusCode::CONFLICT, "chunk_conflict").never(),
-            Refusal::UploadFinished { .. } => of(StatusCode::CONFLICT, "upload_finished").never(),
-            Refusal::FileConflict => of(StatusCode::CONFLICT, "file_conflict").never(),
-            Refusal::Raced => of(StatusCode::CONFLICT, "raced"),
-            Refusal::TooManyUnfinished { .. } => {
-                of(StatusCode::TOO_MANY_REQUESTS, "too_many_unfinished_uploads").retry_after(60)
-            }
-            Refusal::TooManyParts { .. } => bad("totalparts", "too_many_parts"),
-            Refusal::FileTooLarge { .. } | Refusal::FileTooLong { .. } => {
-                of(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large").field("file").never()
-            }
-            Refusal::ChunkTooLarge { .. } => {
-                of(StatusCode::PAYLOAD_TOO_LARGE, "chunk_too_large").field("file").never()
-            }
-            Refusal::LongerThanDeclared { .. } => bad("chunksize", "size_mismatch"),
-            Refusal::MissingParts { ref ranges } => {
-                let mut error = of(StatusCode::BAD_REQUEST, "chunks_missing").reset();
-                error.0.extra = Some(("missing", missing(ranges)));
-                error
-            }
-            Refusal::NotContiguous { .. } => of(StatusCode::BAD_REQUEST, "parts_not_contiguous"),
-            Refusal::TotalSizeMismatch { .. } => bad("totalfilesize", "size_mismatch"),
-            Refusal::Md5Mismatch { .. } => bad("md5", "md5_mismatch"),
-            Refusal::Verifying => of(StatusCode::SERVICE_UNAVAILABLE, "verifying").retry_after(2),
-            Refusal::NotDurable => {
-                of(StatusCode::SERVICE_UNAVAILABLE, "not_durable").reset().retry_after(1)
-            }
-            Refusal::NotAnImage { .. } => {
-                of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_an_image").field("file").never()
-            }
-            Refusal::NoParent => of(StatusCode::NOT_FOUND, "not_found").field("parentuuid").never(),
-            Refusal::Attached => of(StatusCode::CONFLICT, "attached").never(),
-            Refusal::OverQuota(_) => {
-                of(StatusCode::PAYLOAD_TOO_LARGE, "quota_exceeded").field("file").never()
-            }
-            Refusal::StorageFull => of(StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
-            Refusal::Internal(source) => Self::internal(source.as_ref()),
-        }
-    }
-}
-
-impl From<PlacementError> for ApiError {
-    fn from(error: PlacementError) -> Self {
-        let (field, code) = match &error {
-            PlacementError::TotalPartsMissing => ("totalparts", "required"),
-            PlacementError::IndexOutOfRange { .. } => ("partindex", "out_of_range"),
-            PlacementError::TotalPartsChanged { .. } => ("totalparts", "changed"),
-            PlacementError::TotalSizeChanged { .. } => ("totalfilesize", "changed"),
-            PlacementError::OffsetMismatch { .. } => ("partbyteoffset", "offset_mismatch"),
-            PlacementError::OffsetUnknown { .. } => ("partbyteoffset", "offset_unknown"),
-            PlacementError::SizeMismatch { .. } => ("chunksize", "size_mismatch"),
-            PlacementError::Uneven { .. } => ("chunksize", "uneven_chunk"),
-            PlacementError::Overlap { .. } => ("partbyteoffset", "overlap"),
-            PlacementError::BeyondTotal { .. } => ("totalfilesize", "beyond_total"),
-            PlacementError::Empty { .. } => ("file", "empty_chunk"),
-        };
-        let reset = matches!(error, PlacementError::Uneven { .. });
-        // Once other chunks have arrived, this one may be placed.
-        let later = matches!(error, PlacementError::OffsetUnknown { .. });
-        let answer = Self::new(StatusCode::BAD_REQUEST, code, error.to_string()).field(field);
-        match (reset, later) {
-            (true, _) => answer.reset(),
-            (_, true) => answer,
-            _ => answer.never(),
-        }
     }
 }
 
@@ -303,20 +280,4 @@ impl From<LinkError> for ApiError {
     fn from(error: LinkError) -> Self {
         Self::new(StatusCode::FORBIDDEN, "bad_link", error.to_string()).never()
     }
-}
-
-impl From<metadata::Error> for ApiError {
-    fn from(error: metadata::Error) -> Self {
-        Refusal::from(error).into()
-    }
-}
-
-/// The indexes one by one, `[3, 4, 7]`; when they are many, as closed ranges, `[[3, 900]]`.
-fn missing(ranges: &[(u32, u32)]) -> Value {
-    const ONE_BY_ONE: u64 = 100;
-    let count: u64 = ranges.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
-    if count > ONE_BY_ONE {
-        return json!(ranges);
-    }
-    ranges.iter().flat_map(|(first, last)| *first..=*last).collect()
 }

@@ -36,21 +36,13 @@ pub(super) fn index(index: PartIndex) -> Declaration {
     Declaration { index, ..Declaration::default() }
 }
 
-pub(super) fn content_range(text: &str) -> Option<ContentRange> {
-    Some(ContentRange::parse(text).expect("a range"))
+pub(super) fn range(start: u64, end: u64, total: Option<u64>) -> Option<DeclaredRange> {
+    Some(DeclaredRange { start, end, total })
 }
 
-/// Asserts the refusal, and that its message has these numbers and names.
-pub(super) fn assert_refused(
-    placed: Result<Placement, PlacementError>,
-    expected: &PlacementError,
-    texts: &[&str],
-) {
+/// Asserts the refusal.
+pub(super) fn assert_refused(placed: Result<Placement, PlacementError>, expected: &PlacementError) {
     assert_eq!(placed.as_ref(), Err(expected));
-    let message = expected.to_string();
-    for text in texts {
-        assert!(message.contains(text), "{text:?} is not in {message:?}");
-    }
 }
 
 /// How a file is cut into chunks, and whether all but the last are alike.
@@ -116,7 +108,7 @@ fn declare(cut: &Cut, index: usize, said: Said) -> Declaration {
         total_size: said.total.then_some(total),
         offset: said.offset.then_some(range.start),
         size: said.size.then_some(range.end - range.start),
-        content_range: said.content_range.then_some(ContentRange {
+        range: said.content_range.then_some(DeclaredRange {
             start: range.start,
             end: range.end,
             total: said.range_total.then_some(total),
@@ -129,10 +121,8 @@ fn store(layout: &mut Layout, declared: &Declaration, at: Placement, size: u64) 
     let Placement::At { start, even_size } = at else {
         panic!("the size was known");
     };
-    layout.total_size = layout
-        .total_size
-        .or(declared.total_size)
-        .or(declared.content_range.and_then(|range| range.total));
+    layout.total_size =
+        layout.total_size.or(declared.total_size).or(declared.range.and_then(|range| range.total));
     layout.even_size = even_size;
     layout.insert(declared.index, part(start..start + size));
 }
@@ -176,7 +166,7 @@ proptest! {
                     with_offset
                 }
                 Err(error) => {
-                    prop_assert!(!cut.even, "{error}");
+                    prop_assert!(!cut.even, "{error:?}");
                     let precise = matches!(
                         error,
                         PlacementError::Uneven { .. }
@@ -212,7 +202,7 @@ proptest! {
                     prop_assert_eq!(early, late);
                 }
                 (Err(_), Err(_)) => {} // the later one may know more to refuse
-                (Err(early), Ok(late)) => prop_assert!(false, "{early} and then {late:?}"),
+                (Err(early), Ok(late)) => prop_assert!(false, "{early:?} and then {late:?}"),
                 (Ok(_), Ok(Placement::NeedsSize)) => unreachable!("the size was given"),
                 (Ok(_), _) => {}
             }
@@ -275,7 +265,7 @@ fn declaration() -> impl Strategy<Value = Declaration> {
         total_size,
         offset,
         size,
-        content_range: content_range.map(|(start, size, total)| ContentRange {
+        range: content_range.map(|(start, size, total)| DeclaredRange {
             start,
             end: start + size,
             total: total.filter(|total| *total >= start + size),

@@ -9,7 +9,7 @@ use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
 use crate::metadata::{Record, Standing, State, Unfinished};
-use crate::part::{self, Declaration, Part, Placement, PlacementError};
+use crate::part::{self, Declaration, Part, Placement, PlacementError, Stated};
 use crate::storage::Written;
 
 /// How often a chunk follows a place that other chunks move while it is copied there.
@@ -234,7 +234,7 @@ impl Uploads {
         if let Some(declared) = part::declared_size(declared).filter(|size| *size != written.size) {
             let actual = written.size;
             return Err(
-                PlacementError::SizeMismatch { field: "chunksize", declared, actual }.into()
+                PlacementError::SizeMismatch { stated: Stated::Alone, declared, actual }.into()
             );
         }
         let same_place = part::declared_offset(declared).is_none_or(|start| start == part.offset);

@@ -1,77 +1,118 @@
-//! Why a request is refused, in the words of the business. [`crate::http::error`] gives each its status.
+//! Why a request is refused, as data: what, which limit, which index. Each dialect words it and gives it a status.
+
+use std::fmt;
 
 use crate::metadata::{self, quota::OverQuota};
-use crate::part::{PartIndex, PlacementError, describe_ranges};
+use crate::part::{PartIndex, PlacementError};
 use crate::storage::{BodyError, SealError, WriteError};
 
-/// Why a request is refused. The messages are for the client, but for `Internal`.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // each message says it
+/// Why a request is refused.
+#[derive(Debug)]
+#[allow(missing_docs)] // the fields say it
 pub enum Refusal {
-    #[error(transparent)]
-    Placement(#[from] PlacementError),
-    #[error(transparent)]
+    Placement(PlacementError),
     Body(BodyError),
-    #[error(
-        "uuid is missing: chunk {index} must carry the file_uuid that chunk 0 was answered with"
-    )]
-    UuidMissing { index: PartIndex },
-    #[error("there is no such upload or file")]
+    /// Only the first part may begin an upload that has no uuid yet.
+    UuidMissing {
+        index: PartIndex,
+    },
     NotFound,
-    #[error("this upload was cancelled or this file was deleted; its uuid can't be used again")]
+    /// Cancelled or deleted; the uuid is used up.
     Removed,
-    #[error("this upload expired before it was finished: start again at chunk 0")]
+    /// The upload begins anew.
     Expired,
-    #[error("chunk {index} is stored already, with other bytes than these")]
-    ChunkConflict { index: PartIndex },
-    #[error("this upload is finished; chunk {index} is not one that it received")]
-    UploadFinished { index: PartIndex },
-    #[error("this uuid already names another file: its bytes are not the ones sent now")]
+    /// The part is stored, with other bytes.
+    ChunkConflict {
+        index: PartIndex,
+    },
+    /// The upload is finished, without this part.
+    UploadFinished {
+        index: PartIndex,
+    },
+    /// The uuid names a File of other bytes.
     FileConflict,
-    #[error("another request changed this upload meanwhile: send the chunk again")]
+    /// Another request came between: the same one again may succeed.
     Raced,
-    #[error(
-        "you have {max} unfinished uploads, all of them less than an hour idle; the limit is {max}: \
-         finish or cancel one first"
-    )]
-    TooManyUnfinished { max: u32 },
-    #[error("totalparts is {sent}, but a file may have at most {max} chunks: use larger ones")]
-    TooManyParts { sent: u64, max: u32 },
-    #[error("the file has {size} bytes, but the limit is {max} bytes")]
-    FileTooLarge { size: u64, max: u64 },
-    #[error("the file is larger than the limit of {max} bytes")]
-    FileTooLong { max: u64 },
-    #[error("the chunk is larger than the limit of {max} bytes: use smaller chunks")]
-    ChunkTooLarge { max: u64 },
-    #[error("the chunk has more bytes than the {declared} that its request announces")]
-    LongerThanDeclared { declared: u64 },
-    #[error("chunks are missing: {}", describe_ranges(.ranges))]
-    MissingParts { ranges: Vec<(PartIndex, PartIndex)> },
-    #[error(
-        "the chunks don't lie end to end: chunk {index} begins at byte {start}, but the ones before \
-         it end at byte {expected}"
-    )]
-    NotContiguous { index: PartIndex, start: u64, expected: u64 },
-    #[error("totalfilesize is {declared}, but {actual} bytes were received")]
-    TotalSizeMismatch { declared: u64, actual: u64 },
-    #[error("md5 is {declared}, but that of the received bytes is {actual}")]
-    Md5Mismatch { declared: String, actual: String },
-    #[error("the file is still being verified: ask again in a few seconds")]
+    TooManyUnfinished {
+        max: u32,
+    },
+    TooManyParts {
+        sent: u64,
+        max: u32,
+    },
+    FileTooLarge {
+        size: u64,
+        max: u64,
+    },
+    /// Too large, by how much isn't known.
+    FileTooLong {
+        max: u64,
+    },
+    ChunkTooLarge {
+        max: u64,
+    },
+    LongerThanDeclared {
+        declared: u64,
+    },
+    /// Closed ranges of indexes.
+    MissingParts {
+        ranges: Vec<(PartIndex, PartIndex)>,
+    },
+    NotContiguous {
+        index: PartIndex,
+        start: u64,
+        expected: u64,
+    },
+    TotalSizeMismatch {
+        declared: u64,
+        actual: u64,
+    },
+    /// In hexadecimal digits.
+    Md5Mismatch {
+        declared: String,
+        actual: String,
+    },
+    /// Not done yet: asking again later tells.
     Verifying,
-    #[error("the disk failed to keep what was received: start again at chunk 0")]
+    /// The disk failed to keep the bytes: the upload begins anew.
     NotDurable,
-    #[error("a thumbnail must be an image, but these bytes are {found}")]
-    NotAnImage { found: String },
-    #[error("parentuuid names no file or upload of yours")]
+    /// What was sent as a thumbnail is of this type.
+    NotAnImage {
+        found: String,
+    },
+    /// The media that it is to belong to isn't there.
     NoParent,
-    #[error("a message shows this file: it can't be changed or deleted any more")]
+    /// A message shows the File.
     Attached,
-    #[error(transparent)]
     OverQuota(OverQuota),
-    #[error("the server's storage is full")]
     StorageFull,
-    #[error("something failed inside the server")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Internal(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// For logs and operators; clients are told by their dialect.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Internal(_) => f.write_str("something failed inside the server"),
+            Self::StorageFull => f.write_str("the server's storage is full"),
+            refusal => write!(f, "refused: {refusal:?}"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Internal(source) => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+impl From<PlacementError> for Refusal {
+    fn from(error: PlacementError) -> Self {
+        Self::Placement(error)
+    }
 }
 
 impl From<metadata::Error> for Refusal {

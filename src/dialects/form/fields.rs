@@ -13,7 +13,7 @@ use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
 use crate::media::MediaType;
 use crate::metadata::Role;
-use crate::part::{ContentRange, Declaration, decimal};
+use crate::part::{Declaration, DeclaredRange};
 use crate::uploads::{ChunkRequest, DoneRequest, SingleRequest};
 
 /// Current name and seed name of every field that is read.
@@ -48,7 +48,7 @@ pub struct FieldError {
 #[derive(Clone, Debug, Default)]
 pub struct Form {
     values: BTreeMap<&'static str, String>,
-    content_range: Option<ContentRange>,
+    content_range: Option<DeclaredRange>,
     file_name: Option<String>,
     file_type: Option<String>,
 }
@@ -91,15 +91,15 @@ pub fn canonical(name: &str) -> Option<&'static str> {
 
 impl Form {
     /// A form whose request had this `Content-Range` header.
-    pub fn new(content_range: Option<&str>) -> Result<Self, FieldError> {
+    pub fn new(header: Option<&str>) -> Result<Self, FieldError> {
         let parse = |value: &str| {
-            ContentRange::parse(value).ok_or_else(|| FieldError {
+            content_range(value).ok_or_else(|| FieldError {
                 field: "partbyteoffset",
                 code: "malformed_content_range",
                 message: "the Content-Range header must read: bytes FIRST-LAST/TOTAL".into(),
             })
         };
-        let content_range = content_range.map(parse).transpose()?;
+        let content_range = header.map(parse).transpose()?;
         Ok(Self { content_range, ..Self::default() })
     }
 
@@ -228,7 +228,7 @@ impl Form {
             total_size: self.number("totalfilesize")?,
             offset: self.number("partbyteoffset")?,
             size: self.number("chunksize")?,
-            content_range: self.content_range,
+            range: self.content_range,
         })
     }
 
@@ -287,6 +287,29 @@ impl Form {
         let secs: f64 = self.text("duration")?.trim().parse().ok()?;
         (0.0..LONGEST_SECS).contains(&secs).then(|| secs.round() as u64)
     }
+}
+
+/// `Content-Range: bytes first-last/total` (RFC 9110, section 14.4); `None` when it isn't a byte range with a first
+/// and a last byte.
+pub fn content_range(value: &str) -> Option<DeclaredRange> {
+    let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let start = decimal(first.trim())?;
+    let end = decimal(last.trim())?.checked_add(1)?;
+    let total = match total.trim() {
+        "*" => None,
+        digits => Some(decimal(digits)?),
+    };
+    let sound = start < end && total.is_none_or(|total| end <= total);
+    sound.then_some(DeclaredRange { start, end, total })
+}
+
+/// An unsigned decimal number up to 2^63-1, digits only (protocol, section 2).
+pub fn decimal(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok().filter(|number| i64::try_from(*number).is_ok())
 }
 
 fn malformed(field: &'static str, right: impl fmt::Display) -> FieldError {
@@ -373,5 +396,36 @@ mod tests {
         assert_eq!(set(&serde_json::json!({"md5": []})).unwrap_err().field, "md5");
         let done = form.done(USER).unwrap();
         assert_eq!((done.total_size, done.md5), (Some(7), None));
+    }
+
+    #[test]
+    fn content_ranges_are_read_as_the_standard_writes_them() {
+        for (text, start, end, total) in [
+            ("bytes 0-0/1", 0, 1, Some(1)),
+            ("bytes 0-204799/10485760", 0, 204_800, Some(10_485_760)),
+            ("bytes 5-9/*", 5, 10, None),
+            (" bytes 5 - 9 / 10 ", 5, 10, Some(10)),
+        ] {
+            let expected = DeclaredRange { start, end, total };
+            assert_eq!(content_range(text), Some(expected), "{text}");
+        }
+        for wrong in [
+            "",
+            "bytes",
+            "bytes ",
+            "bytes 0-9",
+            "bytes */10",
+            "bytes 9-0/10",
+            "bytes 0-10/10",
+            "bytes -5-9/10",
+            "bytes +0-9/10",
+            "bytes 0-9/ten",
+            "bytes 0-9/9223372036854775808",
+            "bytes 0-9223372036854775808/*",
+            "items 0-9/10",
+            "0-9/10",
+        ] {
+            assert_eq!(content_range(wrong), None, "{wrong}");
+        }
     }
 }

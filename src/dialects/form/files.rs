@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::reply::Replies;
+use super::error::FormError;
+use super::reply::{File, Replies};
 use crate::auth::Caller;
 use crate::http::body::LimitedBody;
 use crate::http::context::Context;
@@ -27,7 +27,7 @@ pub async fn one(
     admitted: Admitted,
     uuid: PathUuid,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<File>, FormError> {
     let user = admitted.lookup(&context).await?;
     let file = context.uploads.file(id(uuid)?, user).await?;
     let replies = Replies::new(&context, request.headers(), request.extensions());
@@ -49,13 +49,13 @@ pub async fn many(
     State(context): State<Arc<Context>>,
     admitted: Admitted,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Vec<Option<File>>>, FormError> {
     let (head, body) = request.into_parts();
     if admitted.caller != Caller::Service {
-        return Err(ApiError::forbidden("this needs a service token, not a user's"));
+        return Err(ApiError::forbidden("this needs a service token, not a user's").into());
     }
     if content_type(&head.headers) != "application/json" {
-        return Err(ApiError::unsupported_media_type("send application/json"));
+        return Err(ApiError::unsupported_media_type("send application/json").into());
     }
     let body = LimitedBody::new(body, context.options.body).collect(MAX_BODY).await?;
     let wanted: Wanted = serde_json::from_slice(&body).map_err(|_| {
@@ -65,7 +65,7 @@ pub async fn many(
     })?;
     if wanted.uuids.len() > MAX_FILES {
         let message = format!("ask for at most {MAX_FILES} files at once");
-        return Err(ApiError::bad_field("uuids", "too_many", message));
+        return Err(ApiError::bad_field("uuids", "too_many", message).into());
     }
     let ids: Vec<Option<UploadId>> =
         wanted.uuids.iter().map(|uuid| UploadId::parse(uuid)).collect();
@@ -78,11 +78,8 @@ pub async fn many(
         }
     }
     let replies = Replies::new(&context, &head.headers, &head.extensions);
-    let results: Vec<Value> = files
-        .iter()
-        .map(|file| file.as_ref().map_or(Value::Null, |file| replies.file(file)))
-        .collect();
-    Ok(Json(json!(results)))
+    let results = files.iter().map(|file| file.as_ref().map(|file| replies.file(file)));
+    Ok(Json(results.collect()))
 }
 
 /// The Files of these ids, in order; none for ids of other users' files.
@@ -90,7 +87,7 @@ async fn find(
     context: &Context,
     ids: &[Option<UploadId>],
     user: Option<i64>,
-) -> Result<Vec<Option<StoredFile>>, ApiError> {
+) -> Result<Vec<Option<StoredFile>>, FormError> {
     let known = ids.iter().flatten().copied().collect();
     let mut found = context.uploads.files(known).await?.into_iter();
     let files = ids.iter().map(|id| {

@@ -4,7 +4,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 
-use super::fields::{FieldError, Form, canonical};
+use super::error::FormError;
+use super::fields::{Form, canonical};
 use crate::http::body::{BodyLimits, LimitedBody};
 use crate::http::error::ApiError;
 use crate::http::multipart::{Boundary, Limits as MultipartLimits, Multipart, MultipartError};
@@ -27,7 +28,7 @@ impl FormReader {
     }
 
     /// Reads fields up to the file's first byte; `false` when the form has no (further) file.
-    pub async fn until_file(&mut self) -> Result<bool, ApiError> {
+    pub async fn until_file(&mut self) -> Result<bool, FormError> {
         while let Some(head) = self.multipart.next_part().await? {
             if canonical(&head.name) == Some("file") {
                 self.form.set_file(head.filename, head.content_type);
@@ -52,40 +53,27 @@ impl FormReader {
     }
 
     /// Reads the fields behind the file, to the body's end; whether there were any.
-    pub async fn rest(&mut self) -> Result<bool, ApiError> {
+    pub async fn rest(&mut self) -> Result<bool, FormError> {
         let known = self.form.count();
         if self.until_file().await? {
-            return Err(ApiError::bad_field("file", "more_than_one", "send one file a request"));
+            return Err(
+                ApiError::bad_field("file", "more_than_one", "send one file a request").into()
+            );
         }
         Ok(self.form.count() > known)
     }
 
-    async fn field(&mut self, name: &str) -> Result<String, ApiError> {
+    async fn field(&mut self, name: &str) -> Result<String, FormError> {
         let mut value = Vec::new();
         while let Some(frame) = self.multipart.data().await? {
             if value.len() + frame.len() > self.limits.max_field_bytes {
                 let limit = self.limits.max_field_bytes;
                 let field = canonical(name).unwrap_or("a field");
                 let message = format!("{field} is longer than the limit of {limit} bytes");
-                return Err(ApiError::bad_request("field_too_long", message));
+                return Err(ApiError::bad_request("field_too_long", message).into());
             }
             value.extend_from_slice(&frame);
         }
         Ok(String::from_utf8_lossy(&value).into_owned())
-    }
-}
-
-impl From<MultipartError<BodyError>> for ApiError {
-    fn from(error: MultipartError<BodyError>) -> Self {
-        match error {
-            MultipartError::Body(error) => error.into(),
-            MultipartError::Parse(error) => BodyError::Malformed(error.to_string()).into(),
-        }
-    }
-}
-
-impl From<FieldError> for ApiError {
-    fn from(error: FieldError) -> Self {
-        Self::bad_field(error.field, error.code, error.message)
     }
 }

@@ -1,7 +1,7 @@
-//! What a client sees when a request succeeds (protocol, section 6).
+//! What a client of forms sees when a request succeeds (protocol, section 6).
 
 use http::{Extensions, HeaderMap};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::filename::Filename;
 use crate::http::context::Context;
@@ -9,9 +9,168 @@ use crate::http::request::base;
 use crate::ids::UploadId;
 use crate::links::{Links, Variant};
 use crate::metadata::{Listed, Role, StoredFile, Unfinished};
+use crate::part::PartIndex;
 use crate::uploads::{Erased, Uploads};
 
-/// Makes replies for one request: links are absolute, from the address its client used.
+/// The reply to a POST of bytes or of a done.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Posted {
+    /// A chunk is on record.
+    Chunk(Chunk),
+    /// A File.
+    Finished(Box<Finished>),
+    /// A thumbnail.
+    Thumbnail(Thumbnail),
+    /// An upload or a File is gone.
+    Removed(Gone),
+}
+
+/// A chunk is on record.
+#[derive(Debug, Serialize)]
+pub struct Chunk {
+    file_uuid: String,
+    success: bool,
+}
+
+/// A File, as done and single answer it.
+#[derive(Debug, Serialize)]
+pub struct Finished {
+    #[serde(flatten)]
+    file: File,
+    file_url: String,
+    file_uuid: String,
+    success: bool,
+}
+
+/// A thumbnail.
+#[derive(Debug, Serialize)]
+pub struct Thumbnail {
+    file_url: String,
+    file_uuid: String,
+    parent_file_uuid: Option<String>,
+    success: bool,
+}
+
+/// An upload or a File is gone, and what that was.
+#[derive(Debug, Serialize)]
+pub struct Gone {
+    file_uuid: String,
+    removed: Erased,
+    success: bool,
+}
+
+/// The File object.
+#[derive(Debug, Serialize)]
+pub struct File {
+    created: u64,
+    duration: Option<u64>,
+    filename: String,
+    filesize: u64,
+    height: Option<u32>,
+    metadata: &'static str,
+    mimetype: String,
+    thumbnail: Option<String>,
+    url: String,
+    uuid: String,
+    width: Option<u32>,
+}
+
+/// How far an upload is.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Status {
+    /// It takes chunks.
+    Unfinished {
+        /// When it expires, unix seconds.
+        expires: u64,
+        /// Its uuid.
+        file_uuid: String,
+        /// Indexes that are there, as closed ranges.
+        parts: Vec<(PartIndex, PartIndex)>,
+        /// Bytes that are there.
+        received: u64,
+        /// Bytes of the file, if they were declared.
+        totalfilesize: Option<u64>,
+        /// Chunks of the file.
+        totalparts: u32,
+    },
+    /// It is a File.
+    Finished {
+        /// Its uuid.
+        file_uuid: String,
+        /// `true`.
+        finished: bool,
+        /// Bytes that are there: all.
+        received: u64,
+        /// Bytes of the file.
+        totalfilesize: u64,
+    },
+}
+
+/// A page of the list.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    next: Option<String>,
+    results: Vec<Entry>,
+    success: bool,
+}
+
+/// An entry of the list.
+#[derive(Debug, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+enum Entry {
+    Unfinished {
+        expires: u64,
+        file_uuid: String,
+        filename: Option<String>,
+        received: u64,
+        totalfilesize: Option<u64>,
+        totalparts: u32,
+    },
+    Finished(Box<File>),
+}
+
+impl Posted {
+    /// A chunk of this upload is on record.
+    pub fn chunk(id: UploadId) -> Self {
+        Self::Chunk(Chunk { file_uuid: id.to_string(), success: true })
+    }
+}
+
+impl Gone {
+    /// This upload or File is gone.
+    pub fn new(id: UploadId, removed: Erased) -> Self {
+        Self { file_uuid: id.to_string(), removed, success: true }
+    }
+}
+
+impl Status {
+    /// Of an upload that takes chunks.
+    pub fn unfinished(uploads: &Uploads, id: UploadId, unfinished: &Unfinished) -> Self {
+        let layout = &unfinished.layout;
+        Self::Unfinished {
+            expires: uploads.expires_at(unfinished.touched_at),
+            file_uuid: id.to_string(),
+            parts: layout.present(),
+            received: layout.received_bytes(),
+            totalfilesize: layout.total_size,
+            totalparts: layout.total_parts,
+        }
+    }
+
+    /// Of a File.
+    pub fn finished(id: UploadId, file: &StoredFile) -> Self {
+        Self::Finished {
+            file_uuid: id.to_string(),
+            finished: true,
+            received: file.size,
+            totalfilesize: file.size,
+        }
+    }
+}
+
+/// Makes replies with links: absolute ones, from the address that the request's client used.
 pub struct Replies<'a> {
     links: &'a Links,
     /// Scheme and authority, without a slash at the end.
@@ -24,96 +183,61 @@ impl<'a> Replies<'a> {
         Self { links: &context.links, base: base(context, headers, extensions) }
     }
 
-    /// A chunk is on record.
-    pub fn chunk(id: UploadId) -> Value {
-        json!({"success": true, "file_uuid": id.to_string()})
-    }
-
-    /// An upload or a file is gone, and what that was.
-    pub fn removed(id: UploadId, erased: &Erased) -> Value {
-        json!({"success": true, "file_uuid": id.to_string(), "removed": erased})
-    }
-
     /// A File, as done and single answer it.
-    pub fn finished(&self, file: &StoredFile) -> Value {
-        let mut reply = self.file(file);
-        reply["success"] = json!(true);
-        reply["file_uuid"] = reply["uuid"].clone();
-        reply["file_url"] = reply["url"].clone();
-        reply
+    pub fn finished(&self, file: &StoredFile) -> Posted {
+        let file = self.file(file);
+        let (file_url, file_uuid) = (file.url.clone(), file.uuid.clone());
+        Posted::Finished(Box::new(Finished { file, file_url, file_uuid, success: true }))
     }
 
     /// A thumbnail.
-    pub fn thumbnail(&self, thumbnail: &StoredFile) -> Value {
-        json!({
-            "success": true,
-            "file_uuid": thumbnail.id.to_string(),
-            "file_url": self.link(thumbnail.id, Variant::Thumbnail),
-            "parent_file_uuid": thumbnail.parent.map(|id| id.to_string()),
+    pub fn thumbnail(&self, thumbnail: &StoredFile) -> Posted {
+        Posted::Thumbnail(Thumbnail {
+            file_url: self.link(thumbnail.id, Variant::Thumbnail),
+            file_uuid: thumbnail.id.to_string(),
+            parent_file_uuid: thumbnail.parent.map(|id| id.to_string()),
+            success: true,
         })
     }
 
     /// The File object.
-    pub fn file(&self, file: &StoredFile) -> Value {
+    pub fn file(&self, file: &StoredFile) -> File {
         let variant = match file.role {
             Role::Media => Variant::File,
             Role::Thumbnail => Variant::Thumbnail,
         };
-        json!({
-            "uuid": file.id.to_string(),
-            "filename": file.filename.as_str(),
-            "filesize": file.size,
-            "mimetype": file.facts.media_type.essence(),
-            "duration": file.facts.duration_secs,
-            "width": file.facts.width,
-            "height": file.facts.height,
-            "metadata": file.embedded.as_str(),
-            "created": file.created_at,
-            "url": self.link(file.id, variant),
-            "thumbnail": file.thumbnail.map(|id| self.link(id, Variant::Thumbnail)),
-        })
+        File {
+            created: file.created_at,
+            duration: file.facts.duration_secs,
+            filename: file.filename.as_str().to_owned(),
+            filesize: file.size,
+            height: file.facts.height,
+            metadata: file.embedded.as_str(),
+            mimetype: file.facts.media_type.essence().to_owned(),
+            thumbnail: file.thumbnail.map(|id| self.link(id, Variant::Thumbnail)),
+            url: self.link(file.id, variant),
+            uuid: file.id.to_string(),
+            width: file.facts.width,
+        }
     }
 
-    /// An unfinished upload.
-    pub fn status(uploads: &Uploads, id: UploadId, unfinished: &Unfinished) -> Value {
-        let layout = &unfinished.layout;
-        json!({
-            "file_uuid": id.to_string(),
-            "totalparts": layout.total_parts,
-            "totalfilesize": layout.total_size,
-            "received": layout.received_bytes(),
-            "parts": layout.present(),
-            "expires": uploads.expires_at(unfinished.touched_at),
-        })
+    /// A page of the list, and where the next one begins.
+    pub fn page(&self, uploads: &Uploads, entries: &[Listed], next: Option<String>) -> Page {
+        let results = entries.iter().map(|entry| self.entry(uploads, entry)).collect();
+        Page { next, results, success: true }
     }
 
-    /// A finished upload, in the words of [`Replies::status`].
-    pub fn finished_status(id: UploadId, file: &StoredFile) -> Value {
-        json!({
-            "file_uuid": id.to_string(),
-            "finished": true,
-            "totalfilesize": file.size,
-            "received": file.size,
-        })
-    }
-
-    /// An entry of a list: which of the two it is, and what it is.
-    pub fn listed(&self, uploads: &Uploads, entry: &Listed) -> Value {
+    fn entry(&self, uploads: &Uploads, entry: &Listed) -> Entry {
         match entry {
-            Listed::Unfinished(upload) => json!({
-                "state": "unfinished",
-                "file_uuid": upload.id.to_string(),
-                "filename": upload.filename.as_ref().map(Filename::as_str),
-                "totalparts": upload.total_parts,
-                "totalfilesize": upload.total_size,
-                "received": upload.received_bytes,
-                "expires": uploads.expires_at(upload.touched_at),
-            }),
-            Listed::File(file) => {
-                let mut entry = self.file(file);
-                entry["state"] = json!("finished");
-                entry
-            }
+            Listed::Unfinished(upload) => Entry::Unfinished {
+                expires: uploads.expires_at(upload.touched_at),
+                file_uuid: upload.id.to_string(),
+                filename: upload.filename.as_ref().map(|name: &Filename| name.as_str().to_owned()),
+                received: upload.received_bytes,
+                totalfilesize: upload.total_size,
+                totalparts: upload.total_parts,
+            },
+            Listed::File(file) => Entry::Finished(Box::new(self.file(file))),
         }
     }
 

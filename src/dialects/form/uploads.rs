@@ -9,12 +9,12 @@ use axum::extract::{Request, State};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
 
+use super::error::FormError;
+use super::fields::Form;
+use super::reader::FormReader;
+use super::reply::{Gone, Page, Posted, Replies, Status};
 use crate::auth::Caller;
-use crate::dialects::form::fields::Form;
-use crate::dialects::form::reader::FormReader;
-use crate::dialects::form::reply::Replies;
 use crate::http::body::{FORM_BYTES, LimitedBody};
 use crate::http::context::Context;
 use crate::http::error::ApiError;
@@ -26,7 +26,7 @@ use crate::metadata::{Cursor, Role, State as RecordState};
 /// Bodies without a file are read whole; none needs more.
 const MAX_SMALL_BODY: usize = 256 * 1024;
 /// Entries of a page of the list.
-const PAGE: u32 = 50;
+const PAGE_ENTRIES: u32 = 50;
 
 const MULTIPART_PLEASE: &str =
     "send a file as multipart/form-data; only ?done takes application/json or urlencoded bodies";
@@ -36,7 +36,7 @@ pub async fn post(
     State(context): State<Arc<Context>>,
     admitted: Admitted,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Posted>, FormError> {
     let (head, body) = request.into_parts();
     let user = admitted.user()?;
     reads_json(&head.headers)?;
@@ -60,9 +60,11 @@ async fn receive(
     user: UserId,
     head: &Parts,
     mut reader: FormReader,
-) -> Result<Value, ApiError> {
+) -> Result<Posted, FormError> {
     if !reader.until_file().await? {
-        return Err(ApiError::bad_field("file", "required", "the form has no field named file"));
+        return Err(
+            ApiError::bad_field("file", "required", "the form has no field named file").into()
+        );
     }
     context.uploads.check_total(reader.form.total_size()?)?;
     let known = reader.form.chunk(user)?;
@@ -80,7 +82,7 @@ async fn receive(
     };
     let chunk = if more_fields { reader.form.chunk(user)? } else { known };
     if let Some(chunk) = chunk {
-        return Ok(Replies::chunk(context.uploads.accept_chunk(filled, chunk).await?));
+        return Ok(Posted::chunk(context.uploads.accept_chunk(filled, chunk).await?));
     }
     let single = reader.form.single(user)?;
     let role = single.role;
@@ -97,14 +99,14 @@ async fn done(
     user: UserId,
     head: &Parts,
     body: Body,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Posted>, FormError> {
     let form = done_form(context, head, body).await?;
     let file = context.uploads.done(form.done(user)?).await?;
     Ok(Json(Replies::new(context, &head.headers, &head.extensions).finished(&file)))
 }
 
 /// The fields of a done, in any of the encodings that clients use.
-async fn done_form(context: &Context, head: &Parts, body: Body) -> Result<Form, ApiError> {
+async fn done_form(context: &Context, head: &Parts, body: Body) -> Result<Form, FormError> {
     let mut form = Form::default();
     match content_type(&head.headers).as_str() {
         "multipart/form-data" => {
@@ -131,25 +133,30 @@ async fn done_form(context: &Context, head: &Parts, body: Body) -> Result<Form, 
             return Err(ApiError::unsupported_media_type(format!(
                 "?done takes multipart/form-data, application/x-www-form-urlencoded or \
                  application/json, not {other}"
-            )));
+            ))
+            .into());
         }
     }
     Ok(form)
 }
 
 /// Fine Uploader's way to delete where DELETE isn't to be had.
-async fn post_delete(context: &Context, user: UserId, body: Body) -> Result<Json<Value>, ApiError> {
+async fn post_delete(
+    context: &Context,
+    user: UserId,
+    body: Body,
+) -> Result<Json<Posted>, FormError> {
     let body = LimitedBody::new(body, context.options.body).collect(MAX_SMALL_BODY).await?;
     let mut form = Form::default();
     form.set_urlencoded(&body)?;
     if !form.is_delete() {
-        return Err(ApiError::unsupported_media_type(MULTIPART_PLEASE));
+        return Err(ApiError::unsupported_media_type(MULTIPART_PLEASE).into());
     }
     let id = form.uuid()?.ok_or_else(|| {
         ApiError::bad_field("uuid", "required", "uuid is missing: say what to delete")
     })?;
     let erased = context.uploads.remove(id, Some(user)).await?;
-    Ok(Json(Replies::removed(id, &erased)))
+    Ok(Json(Posted::Removed(Gone::new(id, erased))))
 }
 
 /// `GET /api/v2/pm/upload/{uuid}/`: what has been received, so that a client can resume.
@@ -157,15 +164,15 @@ pub async fn status(
     State(context): State<Arc<Context>>,
     admitted: Admitted,
     uuid: PathUuid,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Status>, FormError> {
     let user = admitted.lookup(&context).await?;
     let id = id(uuid)?;
     match context.uploads.stands_for(id, user).await?.state {
         RecordState::Receiving(unfinished) => {
-            Ok(Json(Replies::status(&context.uploads, id, &unfinished)))
+            Ok(Json(Status::unfinished(&context.uploads, id, &unfinished)))
         }
-        RecordState::Finished(file) => Ok(Json(Replies::finished_status(id, &file))),
-        _ => Err(ApiError::not_found()),
+        RecordState::Finished(file) => Ok(Json(Status::finished(id, &file))),
+        _ => Err(ApiError::not_found().into()),
     }
 }
 
@@ -174,15 +181,13 @@ pub async fn list(
     State(context): State<Arc<Context>>,
     admitted: Admitted,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Page>, FormError> {
     let user = admitted.lookup(&context).await?;
     let before = cursor(request.uri().query().unwrap_or_default())?;
-    let (entries, next) = context.uploads.list(user, before, PAGE).await?;
+    let (entries, next) = context.uploads.list(user, before, PAGE_ENTRIES).await?;
     let replies = Replies::new(&context, request.headers(), request.extensions());
-    let results: Vec<Value> =
-        entries.iter().map(|entry| replies.listed(&context.uploads, entry)).collect();
     let next = next.map(|cursor| cursor.to_string());
-    Ok(Json(json!({"success": true, "results": results, "next": next})))
+    Ok(Json(replies.page(&context.uploads, &entries, next)))
 }
 
 /// `DELETE /api/v2/pm/upload/{uuid}/`: cancels an upload or deletes a file.
@@ -190,14 +195,14 @@ pub async fn delete(
     State(context): State<Arc<Context>>,
     admitted: Admitted,
     uuid: PathUuid,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Gone>, FormError> {
     let owner = match admitted.caller {
         Caller::User(user) => Some(user),
         Caller::Service => None,
     };
     let id = id(uuid)?;
     let erased = context.uploads.remove(id, owner).await?;
-    Ok(Json(Replies::removed(id, &erased)))
+    Ok(Json(Gone::new(id, erased)))
 }
 
 /// Where the caller wants the list to go on.
@@ -232,7 +237,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Refuses what the length alone decides, before a byte of the body is read.
-fn refuse_by_length(context: &Context, headers: &HeaderMap) -> Result<(), ApiError> {
+fn refuse_by_length(context: &Context, headers: &HeaderMap) -> Result<(), FormError> {
     match length(headers) {
         Some(length) if length > context.options.body.max_bytes => {
             let max = context.uploads.max_file_size();
@@ -242,7 +247,8 @@ fn refuse_by_length(context: &Context, headers: &HeaderMap) -> Result<(), ApiErr
             StatusCode::LENGTH_REQUIRED,
             "length_required",
             "the request has neither a Content-Length nor a chunked body",
-        )),
+        )
+        .into()),
         _ => Ok(()),
     }
 }

@@ -116,12 +116,3 @@ fn inserting_an_index_again_changes_nothing() {
     assert_eq!(known.received_bytes(), 10);
     assert_eq!(known.overlapping(1, &(50..99)), None);
 }
-
-#[test]
-fn ranges_are_described_as_people_write_them() {
-    assert_eq!(describe_ranges(&[]), "");
-    assert_eq!(describe_ranges(&[(0, 0), (3, 7), (12, 12)]), "0, 3-7, 12");
-    let many: Vec<_> = (0..30).map(|i| (i * 2, i * 2)).collect();
-    let text = describe_ranges(&many);
-    assert!(text.starts_with("0, 2, 4") && text.ends_with("38 and 10 more ranges"), "{text}");
-}

@@ -1,22 +1,18 @@
-//! Each refusal, reached and in words: what was wrong, with the numbers.
+//! Each refusal, reached, with the numbers.
 
 use super::*;
 
 #[test]
 fn an_index_out_of_range_is_refused() {
     let error = PlacementError::IndexOutOfRange { index: 5, total: 5 };
-    assert_refused(place(&index(5), &Layout::new(5), Some(1)), &error, &["partindex 5", "0 to 4"]);
+    assert_refused(place(&index(5), &Layout::new(5), Some(1)), &error);
 }
 
 #[test]
 fn another_number_of_parts_is_refused() {
     let declared = Declaration { total_parts: Some(6), ..index(1) };
     let error = PlacementError::TotalPartsChanged { sent: 6, recorded: 5 };
-    assert_refused(
-        place(&declared, &Layout::new(5), Some(1)),
-        &error,
-        &["totalparts is 6", "with 5"],
-    );
+    assert_refused(place(&declared, &Layout::new(5), Some(1)), &error);
 }
 
 #[test]
@@ -24,10 +20,10 @@ fn another_total_size_is_refused_wherever_it_is_said() {
     let mut known = Layout::new(5);
     known.total_size = Some(100);
     let by_field = Declaration { total_size: Some(101), ..index(0) };
-    let by_header = Declaration { content_range: content_range("bytes 0-9/101"), ..index(0) };
-    for (declared, field) in [(by_field, "totalfilesize"), (by_header, "Content-Range")] {
-        let error = PlacementError::TotalSizeChanged { field, sent: 101, recorded: 100 };
-        assert_refused(place(&declared, &known, Some(10)), &error, &[field, "101", "100"]);
+    let by_header = Declaration { range: range(0, 10, Some(101)), ..index(0) };
+    for (declared, stated) in [(by_field, Stated::Alone), (by_header, Stated::InRange)] {
+        let error = PlacementError::TotalSizeChanged { stated, sent: 101, recorded: 100 };
+        assert_refused(place(&declared, &known, Some(10)), &error);
     }
     let both = Declaration { total_size: Some(100), ..by_header };
     let refused = place(&both, &Layout::new(5), Some(10));
@@ -44,10 +40,9 @@ fn a_total_below_what_is_stored_already_is_refused() {
 
 #[test]
 fn two_declared_offsets_that_differ_are_refused() {
-    let declared =
-        Declaration { offset: Some(11), content_range: content_range("bytes 10-19/*"), ..index(1) };
-    let error = PlacementError::OffsetMismatch { content_range: 10, offset: 11 };
-    assert_refused(place(&declared, &Layout::new(5), Some(10)), &error, &["byte 10", "is 11"]);
+    let declared = Declaration { offset: Some(11), range: range(10, 20, None), ..index(1) };
+    let error = PlacementError::OffsetMismatch { range_start: 10, offset: 11 };
+    assert_refused(place(&declared, &Layout::new(5), Some(10)), &error);
     let agreeing = Declaration { offset: Some(10), ..declared };
     assert_eq!(place(&agreeing, &Layout::new(5), Some(10)), at(10));
 }
@@ -55,10 +50,10 @@ fn two_declared_offsets_that_differ_are_refused() {
 #[test]
 fn another_size_than_announced_is_refused_wherever_it_is_said() {
     let by_field = Declaration { size: Some(9), ..index(0) };
-    let by_header = Declaration { content_range: content_range("bytes 0-8/*"), ..index(0) };
-    for (declared, field) in [(by_field, "chunksize"), (by_header, "Content-Range")] {
-        let error = PlacementError::SizeMismatch { field, declared: 9, actual: 10 };
-        assert_refused(place(&declared, &Layout::new(5), Some(10)), &error, &[field, "9", "10"]);
+    let by_header = Declaration { range: range(0, 9, None), ..index(0) };
+    for (declared, stated) in [(by_field, Stated::Alone), (by_header, Stated::InRange)] {
+        let error = PlacementError::SizeMismatch { stated, declared: 9, actual: 10 };
+        assert_refused(place(&declared, &Layout::new(5), Some(10)), &error);
     }
     let both = Declaration { size: Some(10), ..by_header };
     let refused = place(&both, &Layout::new(5), None);
@@ -68,9 +63,8 @@ fn another_size_than_announced_is_refused_wherever_it_is_said() {
 #[test]
 fn a_last_part_that_nothing_places_is_refused_with_what_would_help() {
     let error = PlacementError::OffsetUnknown { index: 4, total_size_would_help: true };
-    let help = ["chunk 4", "partbyteoffset", "Content-Range", "totalfilesize"];
-    assert_refused(place(&index(4), &Layout::new(5), Some(10)), &error, &help);
-    assert_refused(place(&index(4), &Layout::new(5), None), &error, &help);
+    assert_refused(place(&index(4), &Layout::new(5), Some(10)), &error);
+    assert_refused(place(&index(4), &Layout::new(5), None), &error);
 }
 
 #[test]
@@ -78,10 +72,9 @@ fn a_part_of_another_size_than_the_even_cut_is_refused() {
     let mut known = layout(5, &[(2, 20..30)]);
     known.even_size = Some(10);
     let error = PlacementError::Uneven { index: 1, size: 11, even: 10 };
-    let texts = ["chunk 1", "11", "chunks of 10"];
-    assert_refused(place(&index(1), &known, Some(11)), &error, &texts);
+    assert_refused(place(&index(1), &known, Some(11)), &error);
     let declared = Declaration { offset: Some(50), ..index(1) };
-    assert_refused(place(&declared, &known, Some(11)), &error, &texts);
+    assert_refused(place(&declared, &known, Some(11)), &error);
 }
 
 #[test]
@@ -100,19 +93,18 @@ fn a_shared_byte_is_refused_and_a_shared_border_is_not() {
     };
     for offset in [11, 20, 25, 29] {
         let error = PlacementError::Overlap { index: 1, range: offset..offset + 10, other: 2 };
-        let (first, last) = (offset.to_string(), (offset + 9).to_string());
-        assert_refused(placed(offset), &error, &["chunk 1", &first, &last, "chunk 2"]);
+        assert_refused(placed(offset), &error);
     }
     assert_eq!(placed(10), at(10));
     assert_eq!(placed(30), at(30));
 }
 
 #[test]
-fn an_overlap_of_a_part_of_unknown_length_names_the_byte_it_begins_at() {
+fn an_overlap_of_a_part_of_unknown_length_has_the_byte_it_begins_at() {
     let known = layout(5, &[(2, 20..30)]);
     let declared = Declaration { offset: Some(25), ..index(1) };
-    let message = place(&declared, &known, None).expect_err("refused").to_string();
-    assert!(message.contains("25") && !message.contains("24"), "{message}");
+    let error = PlacementError::Overlap { index: 1, range: 25..25, other: 2 };
+    assert_refused(place(&declared, &known, None), &error);
 }
 
 #[test]
@@ -121,25 +113,17 @@ fn a_byte_past_the_total_is_refused_and_the_last_one_is_not() {
     known.total_size = Some(100);
     let declared = |offset| Declaration { offset: Some(offset), ..index(3) };
     let error = PlacementError::BeyondTotal { index: 3, end: 101, total: 100 };
-    let texts = ["chunk 3", "101", "100"];
-    assert_refused(place(&declared(91), &known, Some(10)), &error, &texts);
+    assert_refused(place(&declared(91), &known, Some(10)), &error);
     assert_eq!(place(&declared(90), &known, Some(10)), at(90));
     let larger_than_the_file = place(&index(4), &known, Some(101));
     let error = PlacementError::BeyondTotal { index: 4, end: 101, total: 100 };
-    assert_refused(larger_than_the_file, &error, &["101", "100"]);
+    assert_refused(larger_than_the_file, &error);
 }
 
 #[test]
 fn an_empty_part_among_several_is_refused() {
     let error = PlacementError::Empty { index: 1 };
-    let texts = ["chunk 1", "0 bytes", "1 chunk"];
-    assert_refused(place(&index(1), &Layout::new(2), Some(0)), &error, &texts);
+    assert_refused(place(&index(1), &Layout::new(2), Some(0)), &error);
     let declared = Declaration { size: Some(0), ..index(1) };
-    assert_refused(place(&declared, &Layout::new(2), None), &error, &texts);
-}
-
-#[test]
-fn a_missing_total_of_parts_is_named() {
-    let message = PlacementError::TotalPartsMissing.to_string();
-    assert!(message.contains("totalparts"), "{message}");
+    assert_refused(place(&declared, &Layout::new(2), None), &error);
 }

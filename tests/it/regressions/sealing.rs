@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::response::IntoResponse;
-use haversack::http::error::ApiError;
+use haversack::dialects::form::error::FormError;
 use haversack::ids::UploadId;
 use haversack::metadata::State;
 use haversack::metadata::sqlite::SqliteStore;
@@ -62,7 +62,7 @@ async fn failed_with(failure: fn() -> SealError) -> (TempDir, Arc<Uploads>, Uplo
 
 /// Status, code and whole body of what a client would see.
 async fn shown(refusal: Refusal) -> (u16, String, Value) {
-    let response = ApiError::from(refusal).into_response();
+    let response = FormError::from(refusal).into_response();
     let status = response.status().as_u16();
     let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
     let json: Value = serde_json::from_slice(&body).unwrap();

@@ -1,0 +1,330 @@
+//! What a client of forms sees when a request is refused: every status, code, field and message of an upload's.
+//!
+//! What every dialect refuses alike stands in [`crate::http::error`].
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::Value;
+
+use super::fields::FieldError;
+use crate::http::error::ApiError;
+use crate::http::multipart::MultipartError;
+use crate::part::{PartIndex, PlacementError, Stated};
+use crate::storage::BodyError;
+use crate::uploads::Refusal;
+
+/// A refused request, ready to be answered.
+#[derive(Debug)]
+pub struct FormError(ApiError);
+
+impl IntoResponse for FormError {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}
+
+impl From<ApiError> for FormError {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<BodyError> for FormError {
+    fn from(error: BodyError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<MultipartError<BodyError>> for FormError {
+    fn from(error: MultipartError<BodyError>) -> Self {
+        match error {
+            MultipartError::Body(error) => error.into(),
+            MultipartError::Parse(error) => BodyError::Malformed(error.to_string()).into(),
+        }
+    }
+}
+
+impl From<FieldError> for FormError {
+    fn from(error: FieldError) -> Self {
+        Self(ApiError::bad_field(error.field, error.code, error.message))
+    }
+}
+
+impl From<Refusal> for FormError {
+    fn from(refusal: Refusal) -> Self {
+        Self(refused(refusal))
+    }
+}
+
+/// The status of a refusal, what was wrong, and what the client is to do.
+#[allow(clippy::too_many_lines, reason = "a table, one row a refusal")]
+fn refused(refusal: Refusal) -> ApiError {
+    use StatusCode as Is;
+    let of = |status, code, message: String| ApiError::new(status, code, message);
+    let bad = |field, code, message: String| ApiError::bad_field(field, code, message);
+    match refusal {
+        Refusal::Placement(error) => misplaced(&error),
+        Refusal::Body(error) => error.into(),
+        Refusal::Internal(source) => ApiError::internal(source.as_ref()),
+        Refusal::NotFound => ApiError::not_found(),
+        Refusal::Removed => ApiError::gone(),
+        Refusal::Raced => ApiError::raced(),
+        Refusal::StorageFull => ApiError::storage_full(),
+        Refusal::UuidMissing { index } => bad(
+            "uuid",
+            "required",
+            format!(
+                "uuid is missing: chunk {index} must carry the file_uuid that chunk 0 was answered with"
+            ),
+        ),
+        Refusal::Expired => of(
+            Is::GONE,
+            "expired",
+            "this upload expired before it was finished: start again at chunk 0".into(),
+        )
+        .reset(),
+        Refusal::ChunkConflict { index } => of(
+            Is::CONFLICT,
+            "chunk_conflict",
+            format!("chunk {index} is stored already, with other bytes than these"),
+        )
+        .never(),
+        Refusal::UploadFinished { index } => of(
+            Is::CONFLICT,
+            "upload_finished",
+            format!("this upload is finished; chunk {index} is not one that it received"),
+        )
+        .never(),
+        Refusal::FileConflict => of(
+            Is::CONFLICT,
+            "file_conflict",
+            "this uuid already names another file: its bytes are not the ones sent now".into(),
+        )
+        .never(),
+        Refusal::Attached => of(
+            Is::CONFLICT,
+            "attached",
+            "a message shows this file: it can't be changed or deleted any more".into(),
+        )
+        .never(),
+        Refusal::TooManyUnfinished { max } => of(
+            Is::TOO_MANY_REQUESTS,
+            "too_many_unfinished_uploads",
+            format!(
+                "you have {max} unfinished uploads, all of them less than an hour idle; the limit is \
+                 {max}: finish or cancel one first"
+            ),
+        )
+        .retry_after(60),
+        Refusal::TooManyParts { sent, max } => bad(
+            "totalparts",
+            "too_many_parts",
+            format!(
+                "totalparts is {sent}, but a file may have at most {max} chunks: use larger ones"
+            ),
+        ),
+        Refusal::FileTooLarge { size, max } => {
+            too_large("file_too_large", format!("the file has {size} bytes, but the limit is {max} bytes"))
+        }
+        Refusal::FileTooLong { max } => {
+            too_large("file_too_large", format!("the file is larger than the limit of {max} bytes"))
+        }
+        Refusal::ChunkTooLarge { max } => too_large(
+            "chunk_too_large",
+            format!("the chunk is larger than the limit of {max} bytes: use smaller chunks"),
+        ),
+        Refusal::OverQuota(over) => too_large("quota_exceeded", over.to_string()),
+        Refusal::LongerThanDeclared { declared } => bad(
+            "chunksize",
+            "size_mismatch",
+            format!("the chunk has more bytes than the {declared} that its request announces"),
+        ),
+        Refusal::MissingParts { ranges } => of(
+            Is::BAD_REQUEST,
+            "chunks_missing",
+            format!("chunks are missing: {}", in_words(&ranges)),
+        )
+        .reset()
+        .with("missing", missing(&ranges)),
+        Refusal::NotContiguous { index, start, expected } => of(
+            Is::BAD_REQUEST,
+            "parts_not_contiguous",
+            format!(
+                "the chunks don't lie end to end: chunk {index} begins at byte {start}, but the ones \
+                 before it end at byte {expected}"
+            ),
+        ),
+        Refusal::TotalSizeMismatch { declared, actual } => bad(
+            "totalfilesize",
+            "size_mismatch",
+            format!("totalfilesize is {declared}, but {actual} bytes were received"),
+        ),
+        Refusal::Md5Mismatch { declared, actual } => bad(
+            "md5",
+            "md5_mismatch",
+            format!("md5 is {declared}, but that of the received bytes is {actual}"),
+        ),
+        Refusal::Verifying => of(
+            Is::SERVICE_UNAVAILABLE,
+            "verifying",
+            "the file is still being verified: ask again in a few seconds".into(),
+        )
+        .retry_after(2),
+        Refusal::NotDurable => of(
+            Is::SERVICE_UNAVAILABLE,
+            "not_durable",
+            "the disk failed to keep what was received: start again at chunk 0".into(),
+        )
+        .reset()
+        .retry_after(1),
+        Refusal::NotAnImage { found } => of(
+            Is::UNSUPPORTED_MEDIA_TYPE,
+            "not_an_image",
+            format!("a thumbnail must be an image, but these bytes are {found}"),
+        )
+        .field("file")
+        .never(),
+        Refusal::NoParent => of(
+            Is::NOT_FOUND,
+            "not_found",
+            "parentuuid names no file or upload of yours".into(),
+        )
+        .field("parentuuid")
+        .never(),
+    }
+}
+
+fn too_large(code: &'static str, message: String) -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, code, message).field("file").never()
+}
+
+/// Why a chunk can't be where its request puts it.
+fn misplaced(error: &PlacementError) -> ApiError {
+    let (field, code, message) = placed(error);
+    let answer = ApiError::new(StatusCode::BAD_REQUEST, code, message).field(field);
+    match error {
+        PlacementError::Uneven { .. } => answer.reset(),
+        PlacementError::OffsetUnknown { .. } => answer, // once other chunks have arrived, this one may be placed
+        _ => answer.never(),
+    }
+}
+
+/// Field, code and message.
+fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
+    match error {
+        PlacementError::TotalPartsMissing => (
+            "totalparts",
+            "required",
+            "totalparts is missing: say into how many chunks the file is cut".into(),
+        ),
+        PlacementError::IndexOutOfRange { index, total } => (
+            "partindex",
+            "out_of_range",
+            format!(
+                "partindex {index} is out of range: with totalparts {total} it goes from 0 to {}",
+                total.saturating_sub(1)
+            ),
+        ),
+        PlacementError::TotalPartsChanged { sent, recorded } => (
+            "totalparts",
+            "changed",
+            format!("totalparts is {sent} here, but this upload was begun with {recorded}"),
+        ),
+        PlacementError::TotalSizeChanged { stated, sent, recorded } => {
+            let said_by = said_by("totalfilesize", *stated);
+            let message = format!(
+                "{said_by} says the file has {sent} bytes, but {recorded} were declared before"
+            );
+            ("totalfilesize", "changed", message)
+        }
+        PlacementError::OffsetMismatch { range_start, offset } => (
+            "partbyteoffset",
+            "offset_mismatch",
+            format!("Content-Range begins at byte {range_start}, but partbyteoffset is {offset}"),
+        ),
+        PlacementError::SizeMismatch { stated, declared, actual } => {
+            let said_by = said_by("chunksize", *stated);
+            let message =
+                format!("{said_by} announces {declared} bytes, but the chunk has {actual}");
+            ("chunksize", "size_mismatch", message)
+        }
+        PlacementError::OffsetUnknown { index, total_size_would_help } => {
+            let more =
+                if *total_size_would_help { ", or totalfilesize with the last chunk" } else { "" };
+            let message = format!(
+                "can't tell where chunk {index} goes: send partbyteoffset, or a Content-Range header{more}"
+            );
+            ("partbyteoffset", "offset_unknown", message)
+        }
+        PlacementError::Uneven { index, size, even } => (
+            "chunksize",
+            "uneven_chunk",
+            format!(
+                "chunk {index} has {size} bytes, but this upload is cut evenly into chunks of {even}: \
+                 start again, with chunks of one size"
+            ),
+        ),
+        PlacementError::Overlap { index, range, other } => (
+            "partbyteoffset",
+            "overlap",
+            format!("chunk {index} {}, which overlaps chunk {other}", bytes_in_words(range)),
+        ),
+        PlacementError::BeyondTotal { index, end, total } => (
+            "totalfilesize",
+            "beyond_total",
+            format!("chunk {index} ends at byte {end}, past the file's total of {total}"),
+        ),
+        PlacementError::Empty { index } => (
+            "file",
+            "empty_chunk",
+            format!("chunk {index} is empty: only a file of 0 bytes in 1 chunk may be"),
+        ),
+    }
+}
+
+/// What said it: the field, or the header.
+fn said_by(field: &'static str, stated: Stated) -> &'static str {
+    match stated {
+        Stated::Alone => field,
+        Stated::InRange => "Content-Range",
+    }
+}
+
+/// A range of bytes, or where it begins when its size isn't known yet.
+fn bytes_in_words(range: &Range<u64>) -> String {
+    if range.is_empty() {
+        format!("begins at byte {}", range.start)
+    } else {
+        format!("covers bytes {} to {}", range.start, range.end - 1)
+    }
+}
+
+/// Closed ranges as people write them: `0, 3-7, 12`.
+fn in_words(ranges: &[(PartIndex, PartIndex)]) -> String {
+    const SHOWN: usize = 20;
+    let one = |(first, last): &(PartIndex, PartIndex)| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    let shown: Vec<_> = ranges.iter().take(SHOWN).map(one).collect();
+    let mut text = shown.join(", ");
+    if ranges.len() > SHOWN {
+        let _ = write!(text, " and {} more ranges", ranges.len() - SHOWN);
+    }
+    text
+}
+
+/// The indexes one by one, `[3, 4, 7]`; when they are many, as closed ranges, `[[3, 900]]`.
+fn missing(ranges: &[(PartIndex, PartIndex)]) -> Value {
+    const ONE_BY_ONE: u64 = 100;
+    let count: u64 = ranges.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
+    if count > ONE_BY_ONE {
+        return ranges.iter().map(|(first, last)| Value::from(vec![*first, *last])).collect();
+    }
+    ranges.iter().flat_map(|(first, last)| *first..=*last).collect()
+}
+
+#[cfg(test)]
+mod tests;
