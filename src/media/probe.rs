@@ -19,6 +19,7 @@ mod ebml;
 mod elementary;
 mod flac;
 mod flv;
+mod found;
 mod heif;
 mod matroska;
 mod midi;
@@ -38,10 +39,8 @@ use std::io::{self, Read, Seek};
 use std::time::Duration;
 
 use super::MediaType;
+use found::{Found, LONGEST};
 use window::Window;
-
-/// What is longer than this is no message but a mistake or a lie: ten years.
-const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// What a file's own bytes say, beyond its first ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,15 +57,6 @@ pub struct Facts {
     pub width: Option<u32>,
     /// Pixels from top to bottom, as shown: after rotation.
     pub height: Option<u32>,
-}
-
-/// What a reader finds, as far as it gets.
-#[derive(Debug, Default)]
-struct Found {
-    /// Another type than the sniffed one.
-    media_type: Option<MediaType>,
-    duration: Option<Duration>,
-    size: Option<(u32, u32)>,
 }
 
 /// A kind of file that is read the same way.
@@ -189,23 +179,6 @@ fn read<R: Read + Seek>(
         Format::ProgramStream => streams::program(file, found)?,
     }
     Ok(())
-}
-
-/// The type of a container with these tracks: `audio/*` or `video/*`; `None` where nothing is to be changed.
-fn with_tracks(sniffed: &MediaType, has_sound: bool, has_film: bool) -> Option<MediaType> {
-    let (_, container) = sniffed.essence().split_once('/')?;
-    let kind = match (has_sound, has_film) {
-        (false, false) => return None,
-        (true, false) => "audio",
-        (_, true) => "video",
-    };
-    (container != "quicktime").then(|| MediaType::parse(&format!("{kind}/{container}")))?
-}
-
-/// How long `units` are, of which `per_second` make a second; `None` where that is nothing to believe.
-fn length(units: u64, per_second: u64) -> Option<Duration> {
-    let nanos = (u128::from(units) * 1_000_000_000).checked_div(per_second.into())?;
-    u64::try_from(nanos).ok().map(Duration::from_nanos).filter(|length| *length <= LONGEST)
 }
 
 /// To the nearest second, but never to zero what can be heard.

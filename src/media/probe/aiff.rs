@@ -6,7 +6,7 @@
 use std::io::{self, Read, Seek};
 use std::time::Duration;
 
-use super::length;
+use super::found::length;
 use super::window::Window;
 
 /// How long the file plays, as its description says; `None` if its data is cut.

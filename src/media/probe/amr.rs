@@ -5,7 +5,7 @@
 use std::io::{self, Read, Seek};
 use std::time::Duration;
 
-use super::length;
+use super::found::length;
 use super::window::Window;
 
 /// Frames are counted in so many bytes; what follows is taken to be like them.

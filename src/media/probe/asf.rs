@@ -5,8 +5,8 @@
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
+use super::found::{Found, length};
 use super::window::Window;
-use super::{Found, length};
 
 /// Identifiers, as files have them: of objects, and of a kind of stream.
 const FILE_PROPERTIES: [u8; 16] =

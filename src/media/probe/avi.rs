@@ -6,8 +6,8 @@ use std::io::{self, Read, Seek};
 use std::ops::Range;
 use std::time::Duration;
 
+use super::found::{Found, length};
 use super::window::Window;
-use super::{Found, length};
 
 /// Reads the list of headers: of each stream how long it is, of the first picture track how large.
 pub(super) fn read<R: Read + Seek>(file: &mut Window<R>, found: &mut Found) -> io::Result<()> {

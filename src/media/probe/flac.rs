@@ -5,7 +5,7 @@
 use std::io::{self, Read, Seek};
 use std::time::Duration;
 
-use super::length;
+use super::found::length;
 use super::window::Window;
 
 /// How far from its end a file is searched for its last frame.

@@ -6,8 +6,9 @@
 use std::io::{self, Read, Seek};
 use std::time::Duration;
 
+use super::elementary;
+use super::found::{Found, LONGEST, length};
 use super::window::Window;
-use super::{Found, LONGEST, elementary, length};
 
 /// Tags before the first pictures that are looked at.
 const TAGS: u32 = 64;

@@ -11,8 +11,8 @@ use memchr::memmem;
 
 use super::super::MediaType;
 use super::ebml::{Element, Elements, Header, float, number};
+use super::found::{Found, LONGEST, length, with_tracks};
 use super::window::Window;
-use super::{Found, LONGEST, length, with_tracks};
 
 const SEGMENT: u32 = 0x1853_8067;
 const INFO: u32 = 0x1549_A966;

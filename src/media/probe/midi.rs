@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek};
 use std::ops::Range;
 use std::time::Duration;
 
-use super::length;
+use super::found::length;
 use super::window::Window;
 
 /// More tracks, and more changes of tempo, than any piece has.

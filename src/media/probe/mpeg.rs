@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::super::MediaType;
 use super::super::frames::{self, Frame};
+use super::flac;
+use super::found::{Found, length};
 use super::window::Window;
-use super::{Found, flac, length};
 
 /// Frames are counted in so many bytes; what follows is taken to be like them.
 const COUNTED: u64 = 8 << 20;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use memchr::memmem;
 
 use super::super::MediaType;
+use super::flac;
+use super::found::{Found, length};
 use super::window::Window;
-use super::{Found, flac, length};
 
 /// A page's header without its lacing values.
 const HEADER: usize = 27;

@@ -8,8 +8,9 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::time::Duration;
 
+use super::elementary;
+use super::found::{Found, length};
 use super::window::Window;
-use super::{Found, elementary, length};
 
 /// How much of the beginning is read, and how much of the end at most.
 const HEAD: u64 = 512 << 10;

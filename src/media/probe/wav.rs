@@ -6,7 +6,7 @@
 use std::io::{self, Read, Seek};
 use std::time::Duration;
 
-use super::length;
+use super::found::length;
 use super::window::Window;
 
 /// What writers to a pipe put where they can't know a size: zero, or nearly as much as the 31 or 32 bits hold.

@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, GenericImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
-use super::{ThumbnailError, undecodable};
+use super::limits::{ThumbnailError, undecodable};
 
 /// What pixels are that never come, because the file is cut off or damaged before them.
 const GRAY: u8 = 128;

@@ -9,7 +9,22 @@ use image::codecs::webp::WebPEncoder;
 use image::{DynamicImage, ImageEncoder, RgbImage, RgbaImage};
 
 use super::colours::Colours;
-use super::{Decoded, MAX_SIDE, MediaType, Picture, ThumbnailError, undecodable};
+use super::decoded::Decoded;
+use super::limits::{MAX_SIDE, ThumbnailError, undecodable};
+use crate::media::MediaType;
+
+/// A picture made by this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// `image/jpeg`, or `image/webp` where something shines through.
+    pub media_type: MediaType,
+    /// The file, without any metadata but a profile of colours.
+    pub bytes: Vec<u8>,
+    /// In pixels, 1 to [`MAX_SIDE`].
+    pub width: u32,
+    /// In pixels, 1 to [`MAX_SIDE`].
+    pub height: u32,
+}
 
 /// Of JPEG: at this size, what is above can't be seen.
 const QUALITY: u8 = 80;

@@ -12,7 +12,8 @@ use image::metadata::Orientation;
 
 use super::canvas;
 use super::colours::Colours;
-use super::{Decoded, ThumbnailError, check_size, orientation, undecodable};
+use super::decoded::{Decoded, orientation};
+use super::limits::{ThumbnailError, check_size, undecodable};
 
 /// What a decoder may keep of metadata, in bytes: more than profiles and EXIF have.
 const MAX_METADATA: usize = 4 << 20;

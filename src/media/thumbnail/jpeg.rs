@@ -11,18 +11,24 @@
 use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use super::colours::Colours;
-use super::{Decoded, ThumbnailError, check_memory, check_pixels, orientation, undecodable};
+use super::decoded::{Decoded, orientation};
+use super::limits::{ThumbnailError, check_memory, check_pixels, undecodable};
 use frame::Frame;
-use huffman::Table;
+use markers::{
+    APP0, APP1, APP2, APP14, DHT, DQT, DRI, EOI, RST0, RST7, SOF0, SOF1, SOF2, SOI, SOS,
+};
 use scan::Part;
+use tables::Tables;
 
 mod band;
 mod colour;
 mod frame;
 mod huffman;
+mod markers;
 mod plane;
 mod scan;
 mod standard;
+mod tables;
 
 /// The most pixels: what the largest sensors of phones and cameras have, 16,384 squared. They are not all decoded.
 const MAX_PIXELS: u64 = 256 << 20;
@@ -48,22 +54,6 @@ const MAX_MARKERS: usize = 256;
 
 /// The most pieces of a profile, each of 64 KiB at most.
 const MAX_PROFILE_PIECES: usize = 64;
-
-const SOF0: u8 = 0xC0;
-const SOF1: u8 = 0xC1;
-const SOF2: u8 = 0xC2;
-const DHT: u8 = 0xC4;
-const RST0: u8 = 0xD0;
-const RST7: u8 = 0xD7;
-const SOI: u8 = 0xD8;
-const EOI: u8 = 0xD9;
-const SOS: u8 = 0xDA;
-const DQT: u8 = 0xDB;
-const DRI: u8 = 0xDD;
-const APP0: u8 = 0xE0;
-const APP1: u8 = 0xE1;
-const APP2: u8 = 0xE2;
-const APP14: u8 = 0xEE;
 
 /// What goes before the profile in an APP2 segment (ICC.1 annex B.4); then its number, then how many.
 const ICC: &[u8] = b"ICC_PROFILE\0";
@@ -143,84 +133,6 @@ impl Head {
             }
         }
         Err(ThumbnailError::TooLarge("its metadata".to_owned()))
-    }
-}
-
-/// What scans need beside their coded pixels, as of the place in the file that was reached.
-struct Tables {
-    quantization: [Option<[u16; 64]>; 4],
-    dc: [Option<Table>; 4],
-    ac: [Option<Table>; 4],
-    /// In groups of blocks; zero for none.
-    restart_interval: u32,
-    is_jfif: bool,
-    /// Adobe's word on the colours.
-    adobe_transform: Option<u8>,
-}
-
-impl Default for Tables {
-    fn default() -> Self {
-        let [dc, ac] = Table::standard();
-        Self {
-            quantization: [None; 4],
-            dc,
-            ac,
-            restart_interval: 0,
-            is_jfif: false,
-            adobe_transform: None,
-        }
-    }
-}
-
-impl Tables {
-    /// Takes what a segment says; what is damaged in it stays as it was.
-    fn read(&mut self, marker: u8, body: &[u8]) {
-        match marker {
-            DQT => drop(self.read_quantization(body)),
-            DHT => drop(self.read_codes(body)),
-            DRI => {
-                let interval = body.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
-                self.restart_interval = interval.unwrap_or(0).into();
-            }
-            APP0 => self.is_jfif |= body.starts_with(b"JFIF\0"),
-            APP14 if body.starts_with(b"Adobe") => self.adobe_transform = body.get(11).copied(),
-            _ => {}
-        }
-    }
-
-    /// T.81 section B.2.4.1.
-    fn read_quantization(&mut self, mut body: &[u8]) -> Option<()> {
-        while let Some((kind, rest)) = body.split_first() {
-            let mut steps = [0; 64];
-            body = if kind >> 4 == 0 {
-                let (bytes, rest) = rest.split_first_chunk::<64>()?;
-                steps = bytes.map(u16::from);
-                rest
-            } else {
-                let (bytes, rest) = rest.split_first_chunk::<128>()?;
-                let pairs = bytes.as_chunks::<2>().0;
-                steps
-                    .iter_mut()
-                    .zip(pairs)
-                    .for_each(|(step, pair)| *step = u16::from_be_bytes(*pair));
-                rest
-            };
-            *self.quantization.get_mut(usize::from(kind & 15))? = Some(steps);
-        }
-        Some(())
-    }
-
-    /// T.81 section B.2.4.2.
-    fn read_codes(&mut self, mut body: &[u8]) -> Option<()> {
-        while let Some((kind, rest)) = body.split_first() {
-            let (counts, rest) = rest.split_first_chunk::<16>()?;
-            let total = counts.iter().map(|count| usize::from(*count)).sum();
-            let (symbols, rest) = rest.split_at_checked(total)?;
-            let class = if kind >> 4 == 0 { &mut self.dc } else { &mut self.ac };
-            *class.get_mut(usize::from(kind & 15))? = Some(Table::new(counts, symbols)?);
-            body = rest;
-        }
-        Some(())
     }
 }
 

@@ -1,9 +1,10 @@
 //! What pictures look like. The files are made here; `hostile` has those that mean harm.
 
-use std::io::{BufReader, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 
 use image::{DynamicImage, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage};
 
+use super::limits::{MAX_MEMORY, check_size};
 use super::*;
 
 mod cases;

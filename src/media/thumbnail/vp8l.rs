@@ -7,7 +7,7 @@
 
 use std::io::{self, BufRead};
 
-use super::{ThumbnailError, undecodable};
+use super::limits::{ThumbnailError, undecodable};
 use codes::{Bits, Code, Group};
 use transform::Transform;
 

@@ -10,8 +10,9 @@ use image::metadata::Orientation;
 
 use super::canvas;
 use super::colours::Colours;
+use super::decoded::Decoded;
+use super::limits::{MAX_PIXELS, ThumbnailError, check_pixels, check_size, undecodable};
 use super::vp8l::Lossless;
-use super::{Decoded, MAX_PIXELS, ThumbnailError, check_pixels, check_size, undecodable};
 
 /// The most chunks before an image: there are five kinds that may come there.
 const MAX_CHUNKS: u32 = 64;

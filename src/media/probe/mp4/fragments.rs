@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::super::super::boxes::{BoxHeader, Boxes};
 use super::super::window::Window;
-use super::Track;
+use super::track::Track;
 
 /// Adds a fragment, the body of a `moof`, to the tracks it continues.
 pub(super) fn read<R: Read + Seek>(

@@ -1,7 +1,7 @@
 //! Bands of coefficients, as progressive scans bring them (ITU T.81 section G.1.2).
 
 use super::huffman::{Bits, Broken, Table};
-use super::scan::small;
+use super::plane::small;
 
 /// Which coefficients a scan brings of each block.
 pub(super) struct Band {

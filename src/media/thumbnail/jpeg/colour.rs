@@ -4,10 +4,10 @@
 
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use super::super::{ThumbnailError, undecodable};
-use super::Tables;
+use super::super::limits::{ThumbnailError, undecodable};
 use super::frame::Frame;
 use super::scan::Part;
+use super::tables::Tables;
 
 /// What the components are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,6 @@
 //! The frame of a JPEG (ITU T.81 section B.2.2): its size, its components, and how they lie in each other.
 
-use super::super::{MAX_SIDE, ThumbnailError, undecodable};
+use super::super::limits::{MAX_SIDE, ThumbnailError, undecodable};
 
 /// The longest side of a decoded picture is this at least, or the picture's own: half as much again as a thumbnail
 /// has, so that the last step of scaling smooths what the first one left.

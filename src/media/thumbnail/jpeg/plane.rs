@@ -133,6 +133,11 @@ fn sample(value: f32) -> u8 {
     (value + 128.5).clamp(0.0, 255.0) as u8
 }
 
+/// Coefficients have 12 bits and somewhat more; those of hostile files are cut.
+pub(super) fn small(value: i32) -> i16 {
+    i16::try_from(value).unwrap_or(if value < 0 { i16::MIN } else { i16::MAX })
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Plane, ZIGZAG};

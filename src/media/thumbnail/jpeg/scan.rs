@@ -3,11 +3,11 @@
 //! Owns what becomes of damage: a scan is decoded up to where it breaks off, and goes on at the next restart marker if
 //! there is one. What didn't come stays gray.
 
-use super::Tables;
 use super::band::{self, Band};
 use super::frame::Frame;
 use super::huffman::{Bits, Broken, Table};
-use super::plane::{Block, Plane, ZIGZAG};
+use super::plane::{Block, Plane, ZIGZAG, small};
+use super::tables::Tables;
 
 /// What is decoded of a component.
 pub(super) struct Part {
@@ -294,11 +294,6 @@ fn difference(bits: &mut Bits, table: &Table) -> Result<i32, Broken> {
 
 fn unless_overrun(bits: &Bits) -> Result<(), Broken> {
     if bits.is_overrun() { Err(Broken) } else { Ok(()) }
-}
-
-/// Coefficients have 12 bits and somewhat more; those of hostile files are cut.
-pub(super) fn small(value: i32) -> i16 {
-    i16::try_from(value).unwrap_or(if value < 0 { i16::MIN } else { i16::MAX })
 }
 
 /// What follows the next restart marker, and how many of them are missing before it: up to three, by their numbers

@@ -1,0 +1,38 @@
+//! What readers find, and what of it can be believed.
+
+use std::time::Duration;
+
+use crate::media::MediaType;
+
+/// What is longer than this is no message but a mistake or a lie: ten years.
+pub(super) const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// What a reader finds, as far as it gets.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Another type than the sniffed one.
+    pub(super) media_type: Option<MediaType>,
+    pub(super) duration: Option<Duration>,
+    pub(super) size: Option<(u32, u32)>,
+}
+
+/// The type of a container with these tracks: `audio/*` or `video/*`; `None` where nothing is to be changed.
+pub(super) fn with_tracks(
+    sniffed: &MediaType,
+    has_sound: bool,
+    has_film: bool,
+) -> Option<MediaType> {
+    let (_, container) = sniffed.essence().split_once('/')?;
+    let kind = match (has_sound, has_film) {
+        (false, false) => return None,
+        (true, false) => "audio",
+        (_, true) => "video",
+    };
+    (container != "quicktime").then(|| MediaType::parse(&format!("{kind}/{container}")))?
+}
+
+/// How long `units` are, of which `per_second` make a second; `None` where that is nothing to believe.
+pub(super) fn length(units: u64, per_second: u64) -> Option<Duration> {
+    let nanos = (u128::from(units) * 1_000_000_000).checked_div(per_second.into())?;
+    u64::try_from(nanos).ok().map(Duration::from_nanos).filter(|length| *length <= LONGEST)
+}
