@@ -1,10 +1,12 @@
 """Whether files decode to the same pictures and sound before and after their metadata was removed.
 
 Usage: compare.py BEFORE AFTER: two folders with files of the same names. Prints what differs, and fails if anything
-does. A file that a decoder refuses before must be refused after; one that no decoder reads is a mistake.
+does, or if exiftool finds fault with a file only afterwards. A file that a decoder refuses before must be refused
+after; one that no decoder reads is a mistake.
 """
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +86,17 @@ def ffmpeg_of_debian(path: Path) -> list:
     return subprocess.run(command, check=True, capture_output=True).stdout.decode().splitlines()
 
 
+def exiftool(folder: Path) -> dict[str, tuple[dict, set]]:
+    """What it says of each file: how large and long it is, and what is wrong with it."""
+    facts = ["ImageSize", "Duration", "Rotation"]
+    command = ["exiftool", "-json", "-a", "-n", *[f"-{tag}" for tag in [*facts, "Error", "Warning"]], folder]
+    found = {}
+    for tags in json.loads(subprocess.run(command, capture_output=True).stdout):
+        complaints = {str(said) for tag, said in tags.items() if tag not in ["SourceFile", *facts]}
+        found[Path(tags["SourceFile"]).name] = ({fact: tags.get(fact) for fact in facts}, complaints)
+    return found
+
+
 def decoded(decoder, path: Path):
     try:
         return decoder(path)
@@ -107,6 +120,13 @@ def main(before: Path, after: Path) -> int:
             print(f"{name}: no decoder reads it")
             wrong += 1
         print(f"{name}: {', '.join(readers)}")
+    said_before, said_after = exiftool(before), exiftool(after)
+    for name in names:
+        (first, known), (second, complaints) = said_before[name], said_after[name]
+        if first != second or complaints - known:
+            print(f"{name}: exiftool says\n  {first}\nand after cleaning\n  {second}, {complaints - known}")
+            wrong += 1
+    print(f"{len(names)} files")
     if not names:
         print("no files")
         wrong += 1
