@@ -422,7 +422,8 @@ pub struct LinkKey {
 }
 
 /// The records. Every method that changes something answers after its transaction is committed; those
-/// marked *durable* after it would also survive power loss.
+/// marked *durable* after it would also survive power loss. Those that give at most `limit` records give fewer, but
+/// one at least, where they have very many parts: there are no more once none comes.
 #[async_trait::async_trait]
 pub trait MetadataStore: Send + Sync + 'static {
     /// What is known of a uuid.

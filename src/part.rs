@@ -161,7 +161,7 @@ impl Layout {
     }
 
     /// All stored parts in index order.
-    pub fn parts(&self) -> impl Iterator<Item = (PartIndex, &Part)> {
+    pub fn parts(&self) -> impl ExactSizeIterator<Item = (PartIndex, &Part)> {
         self.parts.iter().map(|(index, part)| (*index, part))
     }
 

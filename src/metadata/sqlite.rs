@@ -49,6 +49,8 @@ const EXPIRED_AT_ONCE: usize = 50;
 const ERASED_AT_ONCE: usize = 500;
 /// Reading connections at most; they are made when they are needed and kept.
 const READERS: usize = 8;
+/// Of these, readers of very much at most: the others are for those who want little.
+const LONG_READERS: usize = 2;
 
 /// The SQLite store. One process at a time; the caller holds the data directory's lock.
 pub struct SqliteStore {
@@ -59,6 +61,8 @@ pub struct SqliteStore {
     readers: Arc<Mutex<Vec<Connection>>>,
     /// Bounds the readers: each holds two open files.
     turns: Semaphore,
+    /// Bounds those that read very much, and with them the memory that takes.
+    long_turns: Semaphore,
     durability: Durability,
 }
 
@@ -111,8 +115,16 @@ impl SqliteStore {
         access: Access,
         durability: Durability,
     ) -> Self {
-        let turns = Semaphore::new(READERS);
-        Self { path, access, committer, reserve, readers: Arc::default(), turns, durability }
+        Self {
+            path,
+            access,
+            committer,
+            reserve,
+            readers: Arc::default(),
+            turns: Semaphore::new(READERS),
+            long_turns: Semaphore::new(LONG_READERS),
+            durability,
+        }
     }
 
     /// Takes a step that makes room: where the disk has none for its record, the reserve does.
@@ -126,6 +138,15 @@ impl SqliteStore {
                 taken => return taken,
             }
         }
+    }
+
+    /// The same as [`SqliteStore::read`] for queries that may read very many rows.
+    async fn read_long<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _turn = self.long_turns.acquire().await.map_err(failed)?;
+        self.read(query).await
     }
 
     /// Runs `query` on a reading connection, away from the async threads.
@@ -195,7 +216,14 @@ fn sqlite(error: rusqlite::Error) -> Error {
 #[async_trait::async_trait]
 impl MetadataStore for SqliteStore {
     async fn load(&self, id: UploadId) -> Result<Option<Record>, Error> {
-        self.read(move |connection| rows::load(connection, id)).await
+        let short = self.read(move |connection| {
+            let is_short = !rows::may_be_large(connection, id)?;
+            is_short.then(|| rows::load(connection, id)).transpose()
+        });
+        match short.await? {
+            Some(found) => Ok(found),
+            None => self.read_long(move |connection| rows::load(connection, id)).await,
+        }
     }
 
     async fn received_parts(&self, id: UploadId) -> Result<Option<Vec<Part>>, Error> {
@@ -232,7 +260,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn finalizing(&self) -> Result<Vec<Record>, Error> {
-        self.read(rows::finalizing).await
+        self.read_long(rows::finalizing).await
     }
 
     async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error> {
@@ -305,12 +333,12 @@ impl MetadataStore for SqliteStore {
         before: Option<Cursor>,
         limit: u32,
     ) -> Result<(Vec<Listed>, Option<Cursor>), Error> {
-        self.read(move |connection| rows::list(connection, user, before, limit)).await
+        self.read_long(move |connection| rows::list(connection, user, before, limit)).await
     }
 
     async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<Forgotten>, Error> {
         // Found on a reading connection first: writers wait only when there is something to expire.
-        let found = self.read(move |c| forget::idle_uploads(c, idle_since, limit)).await?;
+        let found = self.read_long(move |c| forget::idle_uploads(c, idle_since, limit)).await?;
         if found.is_empty() {
             return Ok(Vec::new());
         }
@@ -329,7 +357,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error> {
-        self.read(move |connection| rows::unclaimed(connection, blobs)).await
+        self.read_long(move |connection| rows::unclaimed(connection, blobs)).await
     }
 
     async fn link_keys(&self, first: [u8; 32], now: u64) -> Result<Vec<LinkKey>, Error> {
@@ -363,7 +391,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error> {
-        self.read(move |connection| rows::unattached(connection, unix_secs, limit)).await
+        self.read_long(move |connection| rows::unattached(connection, unix_secs, limit)).await
     }
 
     async fn doubt(&self, id: UploadId) -> Result<(), Error> {
@@ -371,15 +399,16 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn all(&self, after: Cursor, limit: u32) -> Result<(Vec<Record>, Option<Cursor>), Error> {
-        self.read(move |connection| rows::all(connection, after, limit)).await
+        self.read_long(move |connection| rows::all(connection, after, limit)).await
     }
 
     async fn of_user(&self, user: UserId, limit: u32) -> Result<Vec<Record>, Error> {
-        self.read(move |connection| rows::of_user(connection, user, limit)).await
+        self.read_long(move |connection| rows::of_user(connection, user, limit)).await
     }
 
     async fn forget_user(&self, user: UserId) -> Result<Vec<UploadId>, Error> {
-        let tombstones = self.read(move |connection| rows::tombstones(connection, user)).await?;
+        let tombstones =
+            self.read_long(move |connection| rows::tombstones(connection, user)).await?;
         for some in tombstones.chunks(ERASED_AT_ONCE) {
             let some = some.to_vec();
             self.make_room(move |tx| forget::forget_tombstones(tx, user, &some)).await?;
@@ -394,7 +423,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error> {
-        self.read(move |connection| rows::suspects(connection, limit)).await
+        self.read_long(move |connection| rows::suspects(connection, limit)).await
     }
 
     async fn believe(&self, id: UploadId, lost: Vec<(PartIndex, Part)>) -> Result<(), Error> {

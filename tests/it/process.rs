@@ -14,6 +14,7 @@ mod outputs;
 mod page;
 pub(crate) mod program;
 mod rotation;
+mod scattered;
 mod secrecy;
 mod secrets;
 mod settings;

@@ -27,6 +27,11 @@ const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, t
      even_size, reserved, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, embedded, received, \
      received_md5, patches, drawing_tries, suspect, attached, created_at";
 
+/// An upload of more parts is read in another one's turn than those of few.
+const MANY_PARTS: u32 = 1000;
+/// A page of records ends with the upload that brings its parts to so many: those of one upload, by default.
+const PAGE_PARTS: usize = 50_000;
+
 pub(super) fn store_id(connection: &Connection) -> rusqlite::Result<BlobId> {
     connection.query_row("SELECT id FROM store", (), |row| row.get(0))
 }
@@ -62,7 +67,21 @@ pub(super) fn tombstones(connection: &Connection, user: UserId) -> rusqlite::Res
 }
 
 pub(super) fn finalizing(connection: &Connection) -> rusqlite::Result<Vec<Record>> {
-    records(connection, "patches IS NOT NULL", u32::MAX)
+    let (mut all, mut last) = (Vec::new(), Some(0));
+    while let Some(after) = last {
+        let so = format!("patches IS NOT NULL AND seq > {after}");
+        let (more, next) = page(connection, &so, u32::MAX)?;
+        all.extend(more);
+        last = next;
+    }
+    Ok(all)
+}
+
+/// Whether it is an unfinished upload that may have very many parts.
+pub(super) fn may_be_large(connection: &Connection, id: UploadId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM uploads WHERE id = ? AND state = 0 AND total_parts > ?")?
+        .exists((id, MANY_PARTS))
 }
 
 pub(super) fn suspects(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Record>> {
@@ -74,16 +93,8 @@ pub(super) fn all(
     after: Cursor,
     limit: u32,
 ) -> rusqlite::Result<(Vec<Record>, Option<Cursor>)> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM uploads WHERE seq > ? AND state IN (0, 1) ORDER BY seq LIMIT ?"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map((after, limit), |row| {
-        Ok((row.get::<_, Cursor>("seq")?, record(connection, row)?))
-    })?;
-    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    let next = rows.last().map(|(seq, _)| *seq);
-    Ok((rows.into_iter().map(|(_, record)| record).collect(), next))
+    let so = format!("seq > {after} AND state IN (0, 1)");
+    page(connection, &so, limit)
 }
 
 pub(super) fn of_user(
@@ -91,11 +102,7 @@ pub(super) fn of_user(
     user: UserId,
     limit: u32,
 ) -> rusqlite::Result<Vec<Record>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM uploads WHERE user_id = ? AND state IN (0, 1) ORDER BY seq LIMIT ?"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_map((user.0, limit), |row| record(connection, row))?.collect()
+    records(connection, &format!("user_id = {} AND state IN (0, 1)", user.0), limit)
 }
 
 pub(super) fn unattached(
@@ -109,9 +116,30 @@ pub(super) fn unattached(
 
 /// The oldest records of which this is so.
 fn records(connection: &Connection, so: &str, limit: u32) -> rusqlite::Result<Vec<Record>> {
-    let sql = format!("SELECT {COLUMNS} FROM uploads WHERE {so} ORDER BY seq LIMIT ?");
-    let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_map([limit], |row| record(connection, row))?.collect()
+    Ok(page(connection, so, limit)?.0)
+}
+
+/// The oldest records of which this is so, and where they continue.
+fn page(
+    connection: &Connection,
+    so: &str,
+    limit: u32,
+) -> rusqlite::Result<(Vec<Record>, Option<Cursor>)> {
+    let sql = format!("SELECT {COLUMNS} FROM uploads WHERE {so} ORDER BY seq LIMIT {limit}");
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query(())?;
+    let (mut records, mut parts, mut last) = (Vec::new(), 0, None);
+    while parts < PAGE_PARTS
+        && let Some(row) = rows.next()?
+    {
+        let record = record(connection, row)?;
+        if let State::Receiving(unfinished) = &record.state {
+            parts += unfinished.layout.parts().len();
+        }
+        last = Some(row.get("seq")?);
+        records.push(record);
+    }
+    Ok((records, last))
 }
 
 pub(super) fn list(
