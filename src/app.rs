@@ -42,7 +42,7 @@ impl App {
         let dir = &config.data_dir;
         let in_dir = |error: &dyn std::fmt::Display| {
             let full = if is_full(dir) { FULL } else { "" };
-            ConfigError(format!("data directory {}: {error}{full}", dir.display()))
+            of_dir(dir, &format_args!("{error}{full}"))
         };
         make_private_dir(dir).map_err(|error| in_dir(&error))?;
         let lock = lock(dir)?.ok_or_else(|| in_dir(&IN_USE))?;
@@ -155,11 +155,34 @@ async fn introduce(blobs: &dyn BlobStore, metadata: &dyn MetadataStore) -> Resul
     }
 }
 
+const LOCK: &str = "haversack.lock";
 const IN_USE: &str = "another haversack uses this data directory; stop it first";
+const UNUSED: &str = "no server has used it yet; --data-dir says which one to look at";
+
+/// Refuses a data directory that another process holds. Makes nothing.
+pub fn refuse_if_in_use(dir: &Path) -> Result<(), ConfigError> {
+    if dir.join(LOCK).exists() && lock(dir)?.is_none() {
+        return Err(of_dir(dir, &IN_USE));
+    }
+    Ok(())
+}
+
+/// Refuses a data directory that no server has used. Makes nothing.
+pub fn refuse_if_unused(dir: &Path) -> Result<(), ConfigError> {
+    if !dir.join("haversack.db").exists() {
+        return Err(of_dir(dir, &UNUSED));
+    }
+    Ok(())
+}
+
+/// What is wrong with this data directory.
+pub fn of_dir(dir: &Path, error: &dyn std::fmt::Display) -> ConfigError {
+    ConfigError(format!("data directory {}: {error}", dir.display()))
+}
 
 /// Takes the data directory's lock; `None` when another process holds it.
 pub fn lock(dir: &Path) -> Result<Option<File>, ConfigError> {
-    let path = dir.join("haversack.lock");
+    let path = dir.join(LOCK);
     let failed = |error: std::io::Error| ConfigError(format!("{}: {error}", path.display()));
     let file = OpenOptions::new()
         .write(true)

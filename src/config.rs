@@ -478,7 +478,7 @@ fn group(text: &str) -> Result<Gid, ConfigError> {
     }
     match nix::unistd::Group::from_name(text) {
         Ok(Some(group)) => Ok(Gid(group.gid.as_raw())),
-        Ok(None) => Err(ConfigError(format!("--data-group: there is no group {text:?} here"))),
-        Err(error) => Err(ConfigError(format!("--data-group {text:?}: {error}"))),
+        Ok(None) => Err(ConfigError(format!("--data-group: there is no group \"{text}\" here"))),
+        Err(error) => Err(ConfigError(format!("--data-group \"{text}\": {error}"))),
     }
 }

@@ -3,6 +3,7 @@
 //! What changes something is carried out by the one process that owns the data: the server, if it runs, else the
 //! command itself, holding the same lock. One line of JSON goes in, one comes out.
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as BlockingStream;
@@ -19,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
-use crate::fsck;
+use crate::http::options::PublicUrl;
 use crate::ids::UserId;
 use crate::telemetry::chain;
+use crate::{fsck, page_link, words};
 
 /// The longest command.
 const MAX_LINE: u64 = 64 * 1024;
@@ -49,6 +51,33 @@ pub enum Command {
         /// Whose.
         user_id: i64,
     },
+    /// Makes a link that opens the page.
+    PageLink {
+        /// For whom.
+        user_id: i64,
+        /// Where the server is reached, if it can't know that itself.
+        url: Option<PublicUrl>,
+    },
+}
+
+/// As the log tells it.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RotateLinkKey { accept_old_for_secs } => {
+                let time = words::duration(Duration::from_secs(*accept_old_for_secs));
+                write!(f, "rotate-link-key, accepting older keys for {time}")
+            }
+            Self::Repair { deep, even_if_most_are_missing } => {
+                let deep = if *deep { " --deep" } else { "" };
+                let all =
+                    if *even_if_most_are_missing { " --even-if-most-are-missing" } else { "" };
+                write!(f, "fsck --repair{deep}{all}")
+            }
+            Self::Erase { user_id } => write!(f, "erase --user-id {user_id}"),
+            Self::PageLink { user_id, .. } => write!(f, "page-link --user-id {user_id}"),
+        }
+    }
 }
 
 /// Does it, and tells what came of it; an error is for the operator.
@@ -67,6 +96,9 @@ async fn perform(
         }
         Command::Erase { user_id } => {
             Ok(serde_json::to_value(app.uploads.erase(UserId(user_id)).await?)?)
+        }
+        Command::PageLink { user_id, url } => {
+            Ok(json!(page_link::link(&app.config, UserId(user_id), url.as_ref())?))
         }
     }
 }
@@ -116,7 +148,7 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
         .await??;
     let answer = match serde_json::from_str::<Command>(&line) {
         Ok(command) => {
-            tracing::info!(?command, "a command from beside the server");
+            tracing::info!("carrying out a command from beside the server: {command}");
             match perform(app, command).await {
                 Ok(done) => json!({"done": done}),
                 Err(error) => json!({"error": chain(error.as_ref())}),
@@ -132,31 +164,37 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
 /// Has the running server do it, or does it here when none runs. Nothing is made where no server ever ran.
 pub fn carry_out(config: Config, command: Command) -> Result<Value, ConfigError> {
     let dir = config.data_dir.clone();
-    let failed = |error: &dyn std::fmt::Display| {
-        ConfigError(format!("data directory {}: {error}", dir.display()))
-    };
-    if !dir.join("haversack.db").exists() {
-        return Err(failed(&"no server has used it yet"));
-    }
-    match app::lock(&dir)? {
-        None => ask(&path(&dir), &command).map_err(|error| {
-            failed(&format_args!("a server runs, but can't be asked at control.sock: {error}"))
-        })?,
-        Some(lock) => {
-            drop(lock); // opening takes it again
-            let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
-            runtime.block_on(async {
-                let app = App::open(config, Clock::system()).await?;
-                let done = perform(&app, command).await.map_err(|error| chain(error.as_ref()));
-                app.uploads.close().await.map_err(|error| failed(&error))?;
-                Ok(done)
-            })?
-        }
-    }
-    .map_err(ConfigError)
+    let failed = |error: &dyn fmt::Display| app::of_dir(&dir, error);
+    app::refuse_if_unused(&dir)?;
+    let Some(lock) = app::lock(&dir)? else { return ask(&dir, &command) };
+    drop(lock); // opening takes it again
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
+    runtime.block_on(async {
+        let app = App::open(config, Clock::system()).await?;
+        let done = perform(&app, command).await;
+        app.uploads.close().await.map_err(|error| failed(&error))?;
+        done.map_err(|error| ConfigError(chain(error.as_ref())))
+    })
 }
 
-fn ask(path: &Path, command: &Command) -> io::Result<Result<Value, String>> {
+/// Has the running server do it.
+pub fn ask_server(data_dir: &Path, command: &Command) -> Result<Value, ConfigError> {
+    app::refuse_if_unused(data_dir)?;
+    match app::lock(data_dir)? {
+        Some(_) => Err(app::of_dir(data_dir, &"no server runs: start it with haversack serve")),
+        None => ask(data_dir, command),
+    }
+}
+
+fn ask(data_dir: &Path, command: &Command) -> Result<Value, ConfigError> {
+    let answer = answer_of(&path(data_dir), command).map_err(|error| {
+        let what = format_args!("a server runs, but can't be asked at control.sock: {error}");
+        app::of_dir(data_dir, &what)
+    })?;
+    answer.map_err(ConfigError)
+}
+
+fn answer_of(path: &Path, command: &Command) -> io::Result<Result<Value, String>> {
     let mut stream = BlockingStream::connect(path)?;
     writeln!(stream, "{}", serde_json::to_string(command)?)?;
     let mut line = String::new();

@@ -148,7 +148,7 @@ mod armed {
             let point = Point::ALL.iter().find(|point| format!("{point:?}") == name)?;
             Some((*point, AtomicU64::new(nth.parse().ok().filter(|nth| *nth > 0)?)))
         });
-        let _ = ARMED.set(armed.ok_or_else(|| format!("{order:?} is no point and number"))?);
+        let _ = ARMED.set(armed.ok_or_else(|| format!("\"{order}\" is no point and number"))?);
         Ok(())
     }
 

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{MetadataStore, Record, State, StoredFile, Unfinished};
+use crate::part;
 use crate::storage::{self, BlobStore};
+use crate::words::{self, bytes, counted};
 
 /// So many files may be missing, or one in a hundred, before a repair asks whether they are really lost.
 const MISSING_AT_MOST: u64 = 10;
@@ -146,7 +148,7 @@ pub async fn check(
     let old = blobs.list_older_than(strays_before).await?;
     for blob in metadata.unclaimed(old).await? {
         let size = blobs.size(blob).await?;
-        let detail = format!("{} bytes that no record claims", size.unwrap_or(0));
+        let detail = format!("{} that no record claims", bytes(size.unwrap_or(0)));
         report.findings.push(finding(Kind::StrayBytes, None, blob, detail));
     }
     report.clean = report.findings.is_empty();
@@ -208,13 +210,15 @@ async fn compare_file(
     deep: bool,
 ) -> Result<Option<Finding>, Failure> {
     let (id, size) = (file.id, file.size);
+    let none = format!("none of {} is there", bytes(size));
     let (kind, detail) = match blobs.size(file.blob).await? {
-        None => (Kind::MissingBytes, format!("none of {size} bytes are there")),
+        None => (Kind::MissingBytes, none),
+        Some(0) if size > 0 => (Kind::MissingBytes, none),
         Some(found) if found < size => {
-            (Kind::MissingBytes, format!("{found} of {size} bytes are there"))
+            (Kind::MissingBytes, format!("only {found} of {} is there", bytes(size)))
         }
         Some(found) if found > size => {
-            (Kind::WrongSize, format!("{found} bytes are there instead of {size}"))
+            (Kind::WrongSize, format!("it has {} instead of {size}", bytes(found)))
         }
         Some(_) if deep => match storage::crc32(blobs, file.blob, 0..size).await? {
             Some(found) if found == file.crc32 => return Ok(None),
@@ -250,8 +254,9 @@ async fn compare_parts(
     if lost.is_empty() {
         return Ok(None);
     }
-    let detail =
-        format!("{} of {} chunks: {lost:?}", lost.len(), unfinished.layout.parts().count());
+    let all = counted(unfinished.layout.parts().count(), "stored chunk");
+    let which = words::ranges(&part::ranges(lost.iter().copied()));
+    let detail = format!("{} of {all}: {which}", lost.len());
     Ok(Some(finding(Kind::LostParts, Some(id), unfinished.blob, detail)))
 }
 

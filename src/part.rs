@@ -204,14 +204,7 @@ impl Layout {
 
     /// The indexes received, as closed ranges.
     pub fn present(&self) -> Vec<(PartIndex, PartIndex)> {
-        let mut runs: Vec<(PartIndex, PartIndex)> = Vec::new();
-        for index in self.parts.keys() {
-            match runs.last_mut() {
-                Some((_, last)) if *last + 1 == *index => *last = *index,
-                _ => runs.push((*index, *index)),
-            }
-        }
-        runs
+        ranges(self.parts.keys().copied())
     }
 
     /// The indexes not received, as closed ranges.
@@ -414,6 +407,18 @@ fn check_even(
         Some(other) => Err(PlacementError::Uneven { index, size, even: other }),
         None => Ok(()),
     }
+}
+
+/// Ascending indexes as closed ranges.
+pub fn ranges(indexes: impl Iterator<Item = PartIndex>) -> Vec<(PartIndex, PartIndex)> {
+    let mut ranges: Vec<(PartIndex, PartIndex)> = Vec::new();
+    for index in indexes {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == index => *last = index,
+            _ => ranges.push((index, index)),
+        }
+    }
+    ranges
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::ids::BlobId;
 use crate::media::Patch;
 use crate::part::Part;
 use crate::space;
+use crate::words::bytes;
 
 /// What an answered request survives beside the death of the process, which every one survives.
 #[derive(
@@ -66,7 +67,7 @@ pub enum BodyError {
     #[error("{0}")]
     Malformed(String),
     /// The body is longer than any form of request may be.
-    #[error("the request's body is longer than the limit of {limit} bytes")]
+    #[error("the request's body is longer than the limit of {}", bytes(*.limit))]
     TooLong {
         /// The limit, bytes.
         limit: u64,
@@ -86,7 +87,7 @@ pub enum WriteError {
     #[error(transparent)]
     Body(#[from] BodyError),
     /// More bytes came than the part may have.
-    #[error("more than {limit} bytes came")]
+    #[error("more than {} came", bytes(*.limit))]
     TooLong {
         /// How many were allowed.
         limit: u64,

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::telemetry::chain;
 use crate::uploads::Refusal;
+use crate::words::counted;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_mins(1);
@@ -57,7 +58,7 @@ async fn left_over(app: &App) -> Result<(), Refusal> {
     app.uploads.compare_suspects().await?;
     match app.uploads.resume_finalizing().await? {
         0 => {}
-        count => tracing::info!(count, "files were finished that a crash had interrupted"),
+        count => tracing::info!("finished {} that a crash had interrupted", counted(count, "file")),
     }
     app.uploads.draw_left_over().await
 }
@@ -75,12 +76,12 @@ async fn expired(app: &App) -> Result<(), Refusal> {
     }
     match app.uploads.expire_idle().await? {
         0 => {}
-        count => tracing::info!(count, "unfinished uploads expired"),
+        count => tracing::info!("expired {}", counted(count, "idle upload")),
     }
     if let Some(ttl) = app.config.unattached_ttl {
         match app.uploads.remove_unattached(ttl).await? {
             0 => {}
-            count => tracing::info!(count, "files that no message shows were removed"),
+            count => tracing::info!("removed {} that no message shows", counted(count, "file")),
         }
     }
     Ok(())
@@ -92,7 +93,7 @@ async fn unclaimed(app: &App) -> Result<(), Refusal> {
     }
     match app.uploads.delete_unclaimed(app.config.unclaimed_age()).await? {
         0 => {}
-        count => tracing::info!(count, "blobs that no record claims were deleted"),
+        count => tracing::info!("deleted {} that no record claims", counted(count, "blob")),
     }
     Ok(())
 }

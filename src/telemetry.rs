@@ -18,17 +18,17 @@ use output::Output;
 /// Begins to log what `filter` lets through, panics included, until the result is dropped, which waits until all of
 /// it is written. A second call changes nothing.
 pub fn start(filter: &str) -> Result<Finish, String> {
-    let wrong = |why: &dyn std::fmt::Display| format!("log filter {filter:?}: {why}");
+    let wrong = |why: &dyn std::fmt::Display| format!("log filter \"{filter}\": {why}");
     // A misspelled level would count as a module's name and silence everything else.
     let levels = filter.split(',').filter(|directive| !directive.contains('='));
     if let Some(word) = levels.map(str::trim).find(|word| word.parse::<LevelFilter>().is_err()) {
         return Err(wrong(&format_args!(
-            "{word:?} is no level: error, warn, info, debug or trace"
+            "\"{word}\" is no level: error, warn, info, debug or trace"
         )));
     }
     let filter = EnvFilter::try_new(filter).map_err(|error| wrong(&error))?;
     let dropped = |lines| {
-        tracing::error!(lines, "log lines were dropped: standard error could not take them");
+        tracing::error!("log lines dropped because standard error could not take them: {lines}");
     };
     let (output, finish) = Output::start(std::io::stderr(), dropped)
         .map_err(|error| format!("can't start a thread that writes the log: {error}"))?;

@@ -7,6 +7,7 @@ use super::place::Place;
 use crate::config::{ConfigError, Settings};
 use crate::control::{self, Command};
 use crate::uploads::Erased;
+use crate::words::{self, counted};
 
 /// What the report ends with.
 const PROMISE: &str = "\
@@ -40,12 +41,14 @@ pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
     }
     let erased: Erased =
         serde_json::from_value(done).map_err(|error| ConfigError(error.to_string()))?;
-    let Erased { files, thumbnails, unfinished, bytes } = erased;
+    let files = counted(erased.files, "file");
+    let thumbnails = counted(erased.thumbnails, "thumbnail");
+    let unfinished = counted(erased.unfinished, "unfinished upload");
+    let bytes = words::bytes(erased.bytes);
     print(|out| {
         writeln!(
             out,
-            "user {user_id}: {files} files with {thumbnails} thumbnails and {unfinished} unfinished uploads \
-             removed, {bytes} bytes\n{PROMISE}"
+            "user {user_id}: removed {files} with {thumbnails} and {unfinished}, {bytes}\n{PROMISE}"
         )
     })
 }

@@ -15,6 +15,7 @@ use crate::fsck::{self, Report};
 use crate::metadata::sqlite::SqliteStore;
 use crate::storage::disk::DiskStore;
 use crate::telemetry;
+use crate::words::{self, counted};
 
 /// Something is wrong, or was left so.
 const FOUND: u8 = 1;
@@ -75,9 +76,8 @@ fn report(arguments: Arguments) -> Result<Report, ConfigError> {
 /// Looks without changing anything, also beside a running server.
 fn look(config: &Config, deep: bool) -> Result<Report, ConfigError> {
     let dir = &config.data_dir;
-    let failed = |error: &dyn std::fmt::Display| {
-        ConfigError(format!("data directory {}: {error}", dir.display()))
-    };
+    let failed = |error: &dyn std::fmt::Display| app::of_dir(dir, error);
+    app::refuse_if_unused(dir)?;
     let metadata = SqliteStore::open_read_only(dir).map_err(|error| failed(&error))?;
     let blobs = DiskStore::at(dir);
     // With no server running, nothing is on its way.
@@ -100,13 +100,15 @@ fn tell(out: &mut dyn Write, report: &Report, json: bool, repair: bool) -> std::
         writeln!(out, "{}: {of} (blob {}): {}", finding.kind, finding.blob, finding.detail)?;
     }
     let Report { files, unfinished, bytes, findings, repaired, .. } = report;
-    writeln!(out, "{files} files and {unfinished} unfinished uploads, {bytes} bytes")?;
+    let (files, unfinished) = (counted(*files, "file"), counted(*unfinished, "unfinished upload"));
+    writeln!(out, "{files} and {unfinished}, {}", words::bytes(*bytes))?;
     if repair {
-        writeln!(out, "{repaired} findings repaired")?;
+        writeln!(out, "{} repaired", counted(*repaired, "finding"))?;
     }
-    match findings.len() {
-        0 => writeln!(out, "clean"),
-        count if repair => writeln!(out, "{count} findings left: bring these back from a backup"),
-        count => writeln!(out, "{count} findings; --repair mends what can be mended"),
+    let left = counted(findings.len(), "finding");
+    match (findings.is_empty(), repair) {
+        (true, _) => writeln!(out, "clean"),
+        (false, true) => writeln!(out, "{left} left: restore from a backup what is named above"),
+        (false, false) => writeln!(out, "{left}; --repair mends what can be mended"),
     }
 }

@@ -6,6 +6,7 @@ use super::output::print;
 use super::place::Place;
 use crate::config::{ConfigError, Settings, Span};
 use crate::control::{self, Command};
+use crate::words;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -20,13 +21,14 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
     let Arguments { accept_old_for, place } = arguments;
-    let accept_old_for_secs = accept_old_for.0.as_secs();
+    let Span(accept_old_for) = accept_old_for;
+    let accept_old_for_secs = accept_old_for.as_secs();
     let config = place.load(Settings::default())?;
     control::carry_out(config, Command::RotateLinkKey { accept_old_for_secs })?;
-    print(|out| {
-        writeln!(
-            out,
-            "links are signed with a new key; those of older keys are accepted for {accept_old_for_secs} s more"
-        )
-    })
+    let older = if accept_old_for.is_zero() {
+        "no longer accepted".to_owned()
+    } else {
+        format!("accepted for {} more", words::duration(accept_old_for))
+    };
+    print(|out| writeln!(out, "links are signed with a new key; links of older keys are {older}"))
 }

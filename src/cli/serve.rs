@@ -8,12 +8,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::page_link;
-use crate::app::App;
+use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Source, Trial, unknown_variables};
 use crate::http::server;
-use crate::{control, sweep, telemetry};
+use crate::{control, page_link, sweep, telemetry};
 
 pub(super) fn run(source: Source, variables: &[String]) -> Result<(), ConfigError> {
     let mut config = source.load()?;
@@ -150,9 +149,14 @@ async fn run_server(
     stop: CancellationToken,
 ) -> Result<(), ConfigError> {
     let failed = |error: std::io::Error| ConfigError(error.to_string());
-    let listener = TcpListener::bind(config.http.listen)
-        .await
-        .map_err(|error| ConfigError(format!("can't listen on {}: {error}", config.http.listen)))?;
+    let listener = match TcpListener::bind(config.http.listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            // A second server for the same data is that, not somebody else at its port.
+            app::refuse_if_in_use(&config.data_dir)?;
+            return Err(ConfigError(format!("can't listen on {}: {error}", config.http.listen)));
+        }
+    };
     let address = listener.local_addr().map_err(failed)?;
     let mut config = config;
     config.http.listen = address;
@@ -184,7 +188,8 @@ async fn run_server(
 fn announce(config: &Config) -> Result<(), ConfigError> {
     let address = config.http.listen;
     let to_person = config.page && std::io::stderr().is_terminal();
-    let link = to_person.then(|| page_link::link(config, page_link::DEFAULT_USER)).transpose()?;
+    let link =
+        to_person.then(|| page_link::link(config, page_link::DEFAULT_USER, None)).transpose()?;
     std::thread::spawn(move || {
         let mut out = std::io::stdout().lock();
         let announced = writeln!(out, "listening on http://{address}").and_then(|()| out.flush());

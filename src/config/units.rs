@@ -23,7 +23,7 @@ impl FromStr for ByteSize {
     fn from_str(text: &str) -> Result<Self, String> {
         let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
         scaled(text, &units).map(Self).ok_or_else(|| {
-            format!("{text:?} is no size: use bytes or KiB, MiB, GiB, such as 10MiB")
+            format!("\"{text}\" is no size: use bytes or KiB, MiB, GiB, such as 10MiB")
         })
     }
 }
@@ -37,7 +37,7 @@ impl FromStr for Span {
             .filter(|secs| *secs <= LONGEST_SECS)
             .map(|secs| Self(Duration::from_secs(secs)))
             .ok_or_else(|| {
-                format!("{text:?} is no time: use seconds or s, m, h, d, such as 90s or 8d")
+                format!("\"{text}\" is no time: use seconds or s, m, h, d, such as 90s or 8d")
             })
     }
 }

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
 use super::context::Context;
-use super::error::{ApiError, log_failure};
+use super::error::{ApiError, log_cause};
 use super::pace::{Pace, PacedBody};
 use super::request::Client;
 use super::send_memory::Share;
@@ -38,7 +38,7 @@ pub async fn answer(
         Some(what) => ApiError::ambiguous(what).into_response(),
         None => router.oneshot(request).await?,
     };
-    log_failure(&method, uri.path(), &response);
+    log_cause(&method, uri.path(), &response);
     if response.status().is_client_error() {
         client.hold_back(&context).await;
     }

@@ -75,7 +75,8 @@ impl std::str::FromStr for Origin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no origin: it must look like https://chat.example.org");
+        let wrong =
+            || format!("\"{text}\" is no origin: it must look like https://chat.example.org");
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
         if !matches!(scheme, "http" | "https") || rest.is_empty() || rest.contains('/') {
             return Err(wrong());
@@ -108,7 +109,7 @@ impl std::str::FromStr for CorsHeader {
     fn from_str(text: &str) -> Result<Self, String> {
         let name = http::HeaderName::from_bytes(text.trim().as_bytes());
         name.map(Self)
-            .map_err(|_| format!("{text:?} is no header's name, such as x-client-version"))
+            .map_err(|_| format!("\"{text}\" is no header's name, such as x-client-version"))
     }
 }
 

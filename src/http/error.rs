@@ -1,6 +1,6 @@
 //! What a client sees when a request is refused: one shape for all (protocol, section 7), so that each client finds
 //! what it reads; and the statuses of what is refused alike in every dialect: tokens, links, limits and bodies. What
-//! an upload refuses, its dialect words. A failure inside the server is logged once ([`log_failure`]) and shown as a
+//! an upload refuses, its dialect words. A failure inside the server is logged once ([`log_cause`]) and shown as a
 //! plain 500.
 
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use crate::auth::AuthError;
 use crate::links::LinkError;
 use crate::storage::BodyError;
 use crate::telemetry::chain;
+use crate::words;
 
 /// A refused request, ready to be answered.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ struct Answer {
     extra: Option<(&'static str, Value)>,
     header: Option<(HeaderName, HeaderValue)>,
     /// For the log.
-    cause: Option<String>,
+    cause: Option<Cause>,
 }
 
 impl ApiError {
@@ -111,7 +112,7 @@ impl ApiError {
 
     /// No range of a file of `size` bytes was asked for.
     pub fn range_not_satisfiable(content_range: &str, size: u64) -> Self {
-        let message = format!("the file has {size} bytes; no such range of it");
+        let message = format!("the file has {}; no such range of it", words::bytes(size));
         Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", message)
             .header(http::header::CONTENT_RANGE, content_range)
     }
@@ -120,7 +121,7 @@ impl ApiError {
     pub fn internal(error: &dyn std::error::Error) -> Self {
         let message = "something failed inside the server; it has been logged";
         let mut answer = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);
-        answer.0.cause = Some(chain(error));
+        answer.0.cause = Some(Cause::Failure(chain(error)));
         answer
     }
 
@@ -167,17 +168,41 @@ impl ApiError {
         self.0.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
         self
     }
+
+    /// Has it logged why the token was refused.
+    #[must_use]
+    pub fn because_of(mut self, error: AuthError) -> Self {
+        self.0.cause = Some(Cause::Token(error));
+        self
+    }
 }
 
-/// What failed inside the server, on its way to the log; never sent.
+/// What is logged of an answer; never sent.
 #[derive(Clone, Debug)]
-struct Cause(String);
+enum Cause {
+    /// Something failed inside the server.
+    Failure(String),
+    /// The token is missing or no good.
+    Token(AuthError),
+}
 
-/// Logs failures inside the server, once, with the request they concern. The query stays out of the log: it
-/// may hold a signature.
-pub fn log_failure(method: &Method, path: &str, response: &Response) {
-    if let Some(Cause(error)) = response.extensions().get() {
-        tracing::error!(%method, path, error, "a request failed inside the server");
+/// Logs failures inside the server and tokens that are refused, once, with the request they concern. The query
+/// stays out of the log: it may hold a signature.
+pub fn log_cause(method: &Method, path: &str, response: &Response) {
+    match response.extensions().get() {
+        Some(Cause::Failure(error)) => {
+            tracing::error!(%method, %path, %error, "a request failed inside the server");
+        }
+        Some(Cause::Token(reason)) => {
+            let status = response.status().as_u16();
+            let reason = match reason {
+                // Its message shows the header, which the log has no example of.
+                AuthError::Missing => "no access token was sent".to_owned(),
+                other => other.to_string(),
+            };
+            tracing::debug!(%method, %path, status, %reason, "a request is not authenticated");
+        }
+        None => {}
     }
 }
 
@@ -229,7 +254,7 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(name, value);
         }
         if let Some(cause) = answer.cause {
-            response.extensions_mut().insert(Cause(cause));
+            response.extensions_mut().insert(cause);
         }
         if answer.status == StatusCode::REQUEST_TIMEOUT {
             // What is left of the body can't be told from a next request.
@@ -259,7 +284,8 @@ impl From<BodyError> for ApiError {
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         let answer = Self::new(StatusCode::UNAUTHORIZED, "not_authenticated", error.to_string())
-            .header(WWW_AUTHENTICATE, "Bearer");
+            .header(WWW_AUTHENTICATE, "Bearer")
+            .because_of(error);
         // A client that refreshes its token, or waits, succeeds with the same request.
         if matches!(error, AuthError::Expired | AuthError::NotYet) {
             answer

@@ -12,6 +12,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep};
 
+use crate::words;
+
 /// How slow a sender may be.
 ///
 /// A sender is waited for as long as its credit lasts: it begins with `grace`, and every byte adds what it may
@@ -195,11 +197,11 @@ impl PaceClock {
         let Pace { total, idle, min_rate, .. } = self.pace;
         let now = Instant::now();
         PaceError::TooSlow(if now >= self.deadline {
-            format!("it was not complete within {} s", total.as_secs())
+            format!("it was not complete within {}", words::duration(total))
         } else if now >= since + idle {
-            format!("no byte came for {} s", idle.as_secs())
+            format!("no byte came for {}", words::duration(idle))
         } else {
-            format!("fewer than {min_rate} bytes a second came")
+            format!("less than {} a second came", words::bytes(min_rate))
         })
     }
 }
@@ -254,7 +256,7 @@ mod tests {
     async fn a_body_of_one_byte_a_second_is_ended_after_the_grace() {
         let (took, error) = read(PACE, &[(1, 1); 100]).await;
         assert_eq!(took, 20);
-        assert!(says(error.as_ref(), "fewer than 100 bytes a second"), "{error:?}");
+        assert!(says(error.as_ref(), "less than 100 bytes a second"), "{error:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -274,7 +276,7 @@ mod tests {
         let slow = [(1, 1); 100];
         let (took, error) = read(PACE, &[fast.as_slice(), &slow].concat()).await;
         assert_eq!(took, 50);
-        assert!(says(error.as_ref(), "fewer than"), "{error:?}");
+        assert!(says(error.as_ref(), "less than"), "{error:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -154,8 +154,9 @@ fn checked<T>(
     client: Client,
     outcome: Result<T, AuthError>,
 ) -> Result<T, ApiError> {
-    if let (Err(AuthError::Invalid), Some(address)) = (&outcome, client.address) {
-        context.admission.bad_token(address)?;
+    if let (Err(error @ AuthError::Invalid), Some(address)) = (&outcome, client.address) {
+        let too_many = |refusal| ApiError::from(refusal).because_of(*error);
+        context.admission.bad_token(address).map_err(too_many)?;
     }
     Ok(outcome?)
 }

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::send_memory::UNSENT_BYTES;
 use crate::admission::{self, Address, Admission, Turn};
+use crate::words::counted;
 pub use patience::ConnectionTimes;
 use patience::HeadTimer;
 use stream::PatientStream;
@@ -117,7 +118,8 @@ pub async fn serve<S>(
     stop.cancel();
     connections.close();
     if tokio::time::timeout(limits.shutdown, connections.wait()).await.is_err() {
-        tracing::warn!(open = connections.len(), "stopping with requests unfinished");
+        let requests = counted(connections.len(), "request");
+        tracing::warn!("stopping with {requests} unfinished");
     }
 }
 

@@ -4,6 +4,8 @@
 //! those that clients send count with their bytes until a picture was made of them. Pictures made here cost
 //! nothing: a file has one at most.
 
+use crate::words::bytes;
+
 /// Limits; `None` is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -31,8 +33,9 @@ pub struct Usage {
 pub enum OverQuota {
     /// The user has too many bytes.
     #[error(
-        "this takes more than the {left} bytes that are left of your {max} bytes: delete files or cancel unfinished \
-         uploads first"
+        "this takes more than the {} that are left of your {}: delete files or cancel unfinished uploads first",
+        bytes(*left),
+        bytes(*max)
     )]
     UserBytes {
         /// What is left.
@@ -41,7 +44,7 @@ pub enum OverQuota {
         max: u64,
     },
     /// The user has too many files.
-    #[error("you have as many files as you may, {max} with unfinished uploads: delete some first")]
+    #[error("you have as many files as you may, {max} with unfinished uploads: delete one first")]
     UserFiles {
         /// The limit.
         max: u64,

@@ -9,6 +9,7 @@ use super::{Refusal, Uploads, detached};
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::{Record, Removed, Role, Standing, State};
+use crate::words::counted;
 
 /// Records removed in one go.
 const BATCH: u32 = 100;
@@ -89,8 +90,8 @@ impl Uploads {
         if left == 0 {
             return Ok(());
         }
-        let message =
-            format!("the bytes of {left} uploads could not be deleted; a sweep tries again");
+        let uploads = counted(left, "upload");
+        let message = format!("the bytes of {uploads} could not be deleted; a sweep tries again");
         Err(Refusal::Internal(message.into()))
     }
 

@@ -92,11 +92,22 @@ pub enum Refusal {
 /// For logs and operators; clients are told by their dialect.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Internal(_) => f.write_str("something failed inside the server"),
-            Self::StorageFull => f.write_str("the server's storage is full"),
-            refusal => write!(f, "refused: {refusal:?}"),
-        }
+        f.write_str(match self {
+            Self::Internal(_) => "something failed inside the server",
+            Self::StorageFull => "the server's storage is full",
+            Self::NotFound => "there is no such upload or file",
+            Self::Removed => "the upload or file was removed",
+            Self::Expired => "the upload expired",
+            Self::Raced => "another request changed the upload meanwhile",
+            Self::Verifying => "the file is still being verified",
+            Self::NotDurable => "the disk failed to keep the bytes; the upload begins again",
+            Self::Attached => "a message shows the file",
+            Self::MissingParts { .. } | Self::NotContiguous { .. } => "chunks are missing",
+            Self::TotalSizeMismatch { .. } | Self::Md5Mismatch { .. } => {
+                "the bytes are not those that were declared"
+            }
+            _ => "a request was refused",
+        })
     }
 }
 

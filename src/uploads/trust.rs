@@ -7,6 +7,7 @@ use crate::ids::{BlobId, UploadId};
 use crate::metadata::{Record, State, StoredFile, Unfinished};
 use crate::part::{Part, PartIndex};
 use crate::storage;
+use crate::words::counted;
 
 /// So many are compared in one go of the background check.
 const BATCH: u32 = 100;
@@ -65,8 +66,8 @@ impl Uploads {
             }
         }
         if !lost.is_empty() {
-            let count = lost.len();
-            tracing::warn!(%id, count, "chunks did not survive the machine's last stop; they are missing again");
+            let chunks = counted(lost.len(), "chunk");
+            tracing::warn!(%id, "lost {chunks} when the machine stopped; the client is asked for them again");
         }
         self.metadata.believe(id, lost).await?;
         crash::point(Point::PartsCompared);

@@ -2,7 +2,6 @@
 //!
 //! What every dialect refuses alike stands in [`crate::http::error`].
 
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use axum::response::{IntoResponse, Response};
@@ -15,6 +14,7 @@ use crate::http::multipart::MultipartError;
 use crate::part::{PartIndex, PlacementError, Stated};
 use crate::storage::BodyError;
 use crate::uploads::Refusal;
+use crate::words::{self, bytes, counted};
 
 /// A refused request, ready to be answered.
 #[derive(Debug)]
@@ -114,8 +114,9 @@ fn refused(refusal: Refusal) -> ApiError {
             Is::TOO_MANY_REQUESTS,
             "too_many_unfinished_uploads",
             format!(
-                "you have {max} unfinished uploads, all of them less than an hour idle; the limit is \
-                 {max}: finish or cancel one first"
+                "you have {}, and none has been idle for an hour; the limit is {max}: finish or cancel \
+                 one first",
+                counted(max, "unfinished upload")
             ),
         )
         .retry_after(60),
@@ -123,29 +124,30 @@ fn refused(refusal: Refusal) -> ApiError {
             "totalparts",
             "too_many_parts",
             format!(
-                "totalparts is {sent}, but a file may have at most {max} chunks: use larger ones"
+                "totalparts is {sent}, but a file may have at most {}: use larger ones",
+                counted(max, "chunk")
             ),
         ),
         Refusal::FileTooLarge { size, max } => {
-            too_large("file_too_large", format!("the file has {size} bytes, but the limit is {max} bytes"))
+            too_large("file_too_large", format!("the file has {}, but the limit is {}", bytes(size), bytes(max)))
         }
         Refusal::FileTooLong { max } => {
-            too_large("file_too_large", format!("the file is larger than the limit of {max} bytes"))
+            too_large("file_too_large", format!("the file is larger than the limit of {}", bytes(max)))
         }
         Refusal::ChunkTooLarge { max } => too_large(
             "chunk_too_large",
-            format!("the chunk is larger than the limit of {max} bytes: use smaller chunks"),
+            format!("the chunk is larger than the limit of {}: use smaller chunks", bytes(max)),
         ),
         Refusal::OverQuota(over) => too_large("quota_exceeded", over.to_string()),
         Refusal::LongerThanDeclared { declared } => bad(
             "chunksize",
             "size_mismatch",
-            format!("the chunk has more bytes than the {declared} that its request announces"),
+            format!("the chunk has more than the {} that its request announces", bytes(declared)),
         ),
         Refusal::MissingParts { ranges } => of(
             Is::BAD_REQUEST,
             "chunks_missing",
-            format!("chunks are missing: {}", in_words(&ranges)),
+            format!("chunks are missing: {}", words::ranges(&ranges)),
         )
         .reset()
         .with("missing", missing(&ranges)),
@@ -160,7 +162,7 @@ fn refused(refusal: Refusal) -> ApiError {
         Refusal::TotalSizeMismatch { declared, actual } => bad(
             "totalfilesize",
             "size_mismatch",
-            format!("totalfilesize is {declared}, but {actual} bytes were received"),
+            format!("totalfilesize is {declared}, but the chunks together have {}", bytes(actual)),
         ),
         Refusal::Md5Mismatch { declared, actual } => bad(
             "md5",
@@ -236,7 +238,8 @@ fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
         PlacementError::TotalSizeChanged { stated, sent, recorded } => {
             let said_by = said_by("totalfilesize", *stated);
             let message = format!(
-                "{said_by} says the file has {sent} bytes, but {recorded} were declared before"
+                "{said_by} says the file has {}, but before it was said to have {recorded}",
+                bytes(*sent)
             );
             ("totalfilesize", "changed", message)
         }
@@ -248,7 +251,7 @@ fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
         PlacementError::SizeMismatch { stated, declared, actual } => {
             let said_by = said_by("chunksize", *stated);
             let message =
-                format!("{said_by} announces {declared} bytes, but the chunk has {actual}");
+                format!("{said_by} announces {}, but the chunk has {actual}", bytes(*declared));
             ("chunksize", "size_mismatch", message)
         }
         PlacementError::OffsetUnknown { index, total_size_would_help } => {
@@ -263,8 +266,9 @@ fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
             "chunksize",
             "uneven_chunk",
             format!(
-                "chunk {index} has {size} bytes, but this upload is cut evenly into chunks of {even}: \
-                 start again, with chunks of one size"
+                "chunk {index} has {}, but this upload is cut evenly into chunks of {even}: start again, \
+                 with chunks of one size",
+                bytes(*size)
             ),
         ),
         PlacementError::Overlap { index, range, other } => (
@@ -300,20 +304,6 @@ fn bytes_in_words(range: &Range<u64>) -> String {
     } else {
         format!("covers bytes {} to {}", range.start, range.end - 1)
     }
-}
-
-/// Closed ranges as people write them: `0, 3-7, 12`.
-fn in_words(ranges: &[(PartIndex, PartIndex)]) -> String {
-    const SHOWN: usize = 20;
-    let one = |(first, last): &(PartIndex, PartIndex)| {
-        if first == last { first.to_string() } else { format!("{first}-{last}") }
-    };
-    let shown: Vec<_> = ranges.iter().take(SHOWN).map(one).collect();
-    let mut text = shown.join(", ");
-    if ranges.len() > SHOWN {
-        let _ = write!(text, " and {} more ranges", ranges.len() - SHOWN);
-    }
-    text
 }
 
 /// The indexes one by one, `[3, 4, 7]`; when they are many, as closed ranges, `[[3, 900]]`.

@@ -10,6 +10,7 @@ use crate::http::body::{BodyLimits, LimitedBody};
 use crate::http::error::ApiError;
 use crate::http::multipart::{Boundary, Limits as MultipartLimits, Multipart, MultipartError};
 use crate::storage::BodyError;
+use crate::words;
 
 /// A multipart form, read up to the file, through the file, and to its end.
 pub struct FormReader {
@@ -69,7 +70,8 @@ impl FormReader {
             if value.len() + frame.len() > self.limits.max_field_bytes {
                 let limit = self.limits.max_field_bytes;
                 let field = canonical(name).unwrap_or("a field");
-                let message = format!("{field} is longer than the limit of {limit} bytes");
+                let message =
+                    format!("{field} is longer than the limit of {}", words::bytes(limit as u64));
                 return Err(ApiError::bad_request("field_too_long", message).into());
             }
             value.extend_from_slice(&frame);

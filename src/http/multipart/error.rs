@@ -21,7 +21,7 @@ pub enum ParseError {
         limit: usize,
     },
     /// More parts than allowed.
-    #[error("the multipart body has more than {limit} parts")]
+    #[error("the multipart body has more parts than the limit of {limit}")]
     TooManyParts {
         /// In parts.
         limit: usize,

@@ -228,8 +228,9 @@ impl<R: BufRead> Lossless<R> {
 
     fn take_budget(&mut self, bytes: u64) -> Result<(), ThumbnailError> {
         let left = self.budget.checked_sub(bytes);
+        let (width, height) = self.size;
         self.budget =
-            left.ok_or_else(|| ThumbnailError::TooLarge(format!("{:?} pixels", self.size)))?;
+            left.ok_or_else(|| ThumbnailError::TooLarge(format!("{width} x {height} pixels")))?;
         Ok(())
     }
 }

@@ -119,7 +119,7 @@ fn nothing_of_an_erased_person_is_left_in_the_data_directory() {
             (erase(), None)
         };
         assert!(ended.status.success(), "{}", ended.stderr);
-        let expected = "15 files with 2 thumbnails and 15 unfinished uploads removed";
+        let expected = "removed 15 files with 2 thumbnails and 15 unfinished uploads";
         assert!(ended.stdout.contains(expected), "{}", ended.stdout);
         for promised in ["uuids alone are left", "backups", "SSDs", "journal"] {
             assert!(ended.stdout.contains(promised), "{}", ended.stdout);

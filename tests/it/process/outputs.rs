@@ -112,12 +112,14 @@ fn a_command_whose_reader_is_gone_has_done_what_it_was_to_do() {
         &["erase", "--user-id", "7"],
         &["rotate-link-key"],
         &["token", "--user-id", "7"],
-        &["page-link"],
         &["--help"],
         &["--version"],
     ] {
         assert_eq!(unread(dir.path(), arguments), (Some(0), String::new()), "{arguments:?}");
     }
+    let server = Server::start(&mut serve(dir.path()));
+    assert_eq!(unread(dir.path(), &["page-link"]), (Some(0), String::new()));
+    server.stop();
     std::fs::write(dir.path().join("blobs/01/0123456789abcdef0123456789abcdef"), "stray")
         .expect("written");
     assert_eq!(unread(dir.path(), &["fsck"]).0, Some(1), "what it found still counts");

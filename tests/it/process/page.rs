@@ -1,14 +1,15 @@
 //! Links to the page: what `page-link` prints, what `serve` shows and to whom.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::http::Request;
-use super::program::{SECRET, Server, haversack, run, serve};
+use super::program::{Server, haversack, run, serve};
 
-fn page_link(arguments: &[&str]) -> Command {
+fn page_link(data: &Path, arguments: &[&str]) -> Command {
     let mut command = haversack(&["page-link"]);
-    command.args(arguments).env("HAVERSACK_JWT_SECRET", SECRET);
+    command.args(arguments).env("HAVERSACK_DATA_DIR", data);
     command
 }
 
@@ -40,8 +41,9 @@ fn page(host: &str) -> u16 {
 #[test]
 fn a_printed_link_opens_the_page_and_the_list() {
     let dir = tempfile::tempdir().expect("a folder");
+    // Its port, and the secret that only it knows, are what the running server says.
     let server = Server::start(&mut serve(dir.path()));
-    let (address, token) = printed(page_link(&[]).env("HAVERSACK_LISTEN", &server.host));
+    let (address, token) = printed(&mut page_link(dir.path(), &[]));
     assert_eq!(address, format!("http://{}", server.host));
     assert_eq!(page(&server.host), 200);
     assert_eq!(list(&server.host, &token), 200);
@@ -50,26 +52,52 @@ fn a_printed_link_opens_the_page_and_the_list() {
 #[test]
 fn a_link_leads_to_where_the_server_is_reached() {
     let dir = tempfile::tempdir().expect("a folder");
-    let file = dir.path().join("haversack.toml");
-    std::fs::write(&file, "listen = \"0.0.0.0:81\"").expect("written");
-    let file = file.to_str().expect("UTF-8");
-    let address = |arguments: &[&str]| printed(&mut page_link(arguments)).0;
-    assert_eq!(address(&[]), "http://127.0.0.1:8080");
-    assert_eq!(address(&["--config", file]), "http://127.0.0.1:81");
-    assert_eq!(address(&["--listen=[::]:82"]), "http://[::1]:82");
-    assert_eq!(
-        address(&["--config", file, "--url=https://media.example/"]),
-        "https://media.example"
-    );
-    let public = printed(page_link(&[]).env("HAVERSACK_PUBLIC_URL", "https://m.example/sub")).0;
-    assert_eq!(public, "https://m.example/sub");
+    let mut command = serve(dir.path());
+    let server = Server::start(command.arg("--public-url=https://m.example/sub"));
+    let address = |arguments: &[&str]| printed(&mut page_link(dir.path(), arguments)).0;
+    assert_eq!(address(&[]), "https://m.example/sub");
+    assert_eq!(address(&["--url=https://media.example/"]), "https://media.example");
+    let ended = run(&mut page_link(dir.path(), &["--url=nonsense"]));
+    assert!(!ended.status.success() && ended.stderr.contains("--url"), "{}", ended.stderr);
+    server.stop();
 }
 
 #[test]
-fn a_link_to_an_unknown_port_is_refused() {
-    let ended = run(&mut page_link(&["--listen=127.0.0.1:0"]));
-    assert!(!ended.status.success());
-    assert!(ended.stdout.is_empty() && ended.stderr.contains("--url"), "{}", ended.stderr);
+fn a_link_to_a_server_that_listens_everywhere_opens_on_other_machines() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let addresses = run(Command::new("hostname").arg("-I").stdout(Stdio::piped())).stdout;
+    let addresses: Vec<IpAddr> =
+        addresses.split_whitespace().map(|ip| ip.parse().expect("an address")).collect();
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let mut command = serve(dir.path());
+        let server = Server::start(command.env("HAVERSACK_LISTEN", listen).arg("--page"));
+        let (address, token) = printed(&mut page_link(dir.path(), &[]));
+        let host = address.strip_prefix("http://").expect("a web address");
+        let ip = host.parse::<SocketAddr>().expect("address and port").ip();
+        // Without any network there are no other machines.
+        assert!(addresses.contains(&ip) || addresses.is_empty() && ip.is_loopback(), "{address}");
+        assert_eq!(page(host), 200);
+        assert_eq!(list(host, &token), 200);
+        server.stop();
+    }
+}
+
+#[test]
+fn no_link_is_printed_where_the_page_is_off_or_no_server_runs() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let refusal = || {
+        let ended = run(&mut page_link(dir.path(), &[]));
+        assert!(!ended.status.success() && ended.stdout.is_empty(), "{}", ended.stdout);
+        ended.stderr
+    };
+    for off in ["--page=false", "--listen=0.0.0.0:0"] {
+        let server = Server::start(serve(dir.path()).arg(off));
+        let refusal = refusal();
+        assert!(refusal.starts_with("haversack: the page is off: "), "{refusal}");
+        server.stop();
+    }
+    let refusal = refusal();
+    assert!(refusal.contains("no server runs"), "{refusal}");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use haversack::ids::UploadId;
+use haversack::auth::{Caller, sign};
+use haversack::ids::{UploadId, UserId};
 use serde_json::json;
 
 use super::http::{Multipart, Request, download};
@@ -68,6 +69,39 @@ fn no_secret_is_logged_at_any_level() {
     }
     let token_signature = token.rsplit('.').next().expect("signed");
     assert!(!stderr.contains(token_signature), "{stderr}");
+}
+
+#[test]
+fn why_a_request_is_not_authenticated_is_logged_at_debug_level_and_the_token_never() {
+    let altered = format!("{}x", token(1));
+    let expired = sign(SECRET.as_bytes(), Caller::User(UserId(1)), 1, 1);
+    for (level, is_told) in [("haversack=debug", true), ("info", false)] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let server = Server::start(serve(dir.path()).env("HAVERSACK_LOG", level));
+        let list = || Request::new("GET", "/api/v2/pm/upload/?cursor=1");
+        for request in [list(), list().token(&altered), list().token(&expired)] {
+            assert_eq!(request.send(&server.host).expect("a reply").status, 401);
+        }
+        let verify = json!({ "token": altered }).to_string().into_bytes();
+        for _ in 0..19 {
+            let verify = Request::new("POST", "/api/v2/jwt/verify_token/").body(verify.clone());
+            verify.send(&server.host).expect("a reply").refusal();
+        }
+        let log = server.stop().stderr;
+        for reason in [
+            "method=GET path=/api/v2/pm/upload/ status=401 reason=no access token was sent",
+            "method=GET path=/api/v2/pm/upload/ status=401 reason=the access token is not a JSON web token",
+            "method=GET path=/api/v2/pm/upload/ status=401 reason=the access token has expired",
+            "method=POST path=/api/v2/jwt/verify_token/ status=401 reason=the access token is not",
+        ] {
+            assert_eq!(log.contains(reason), is_told, "{reason}: {log}");
+        }
+        for token in [&altered, &expired] {
+            for part in token.split('.') {
+                assert!(!log.contains(part), "{part} is in {log}");
+            }
+        }
+    }
 }
 
 #[test]

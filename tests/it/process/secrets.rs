@@ -160,8 +160,8 @@ fn nothing_secret_is_logged_whatever_is_asked() {
     ] {
         trial.everything_as(&token);
     }
-    let mut command = haversack(&["page-link", "--url"]);
-    command.arg(format!("http://{}", trial.server.host)).env("HAVERSACK_JWT_SECRET", SECRET);
+    let mut command = haversack(&["page-link"]);
+    command.env("HAVERSACK_DATA_DIR", trial.data.path());
     let ended = run(command.env("HAVERSACK_LOG", "trace"));
     let token = ended.stdout.trim().split_once("token=").expect("a link").1.to_owned();
     assert!(!ended.stderr.contains(&token), "{}", ended.stderr);

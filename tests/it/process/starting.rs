@@ -103,6 +103,19 @@ fn a_second_process_on_the_same_data_directory_is_refused_in_one_line() {
 }
 
 #[test]
+fn a_second_server_on_the_same_folder_is_told_that_and_not_that_the_port_is_taken() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let first = Server::start(&mut serve(dir.path()));
+    let line = refusal(serve(dir.path()).env("HAVERSACK_LISTEN", &first.host));
+    assert!(line.contains("another haversack uses this data directory"), "{line}");
+    let other = tempfile::tempdir().expect("a folder");
+    let data = other.path().join("data");
+    let line = refusal(serve(&data).env("HAVERSACK_LISTEN", &first.host));
+    assert!(line.contains(&first.host) && line.contains("in use"), "{line}");
+    assert!(!data.exists(), "a start that fails at its port makes nothing");
+}
+
+#[test]
 fn a_token_of_the_configured_secret_works() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::start(&mut serve(dir.path()));

@@ -115,7 +115,7 @@ fn every_difference_is_found_and_what_can_be_is_mended() {
     assert_eq!((kinds(&report), code), (all.to_vec(), 1));
     let text = run(&mut beside(data, &["fsck"])).stdout;
     assert!(text.contains(missing["uuid"].as_str().expect("a uuid")), "{text}");
-    assert!(text.contains("none of 21 bytes are there"), "{text}");
+    assert!(text.contains("none of 21 bytes is there"), "{text}");
     let (again, _) = fsck(data, &["--deep"]);
     assert_eq!(again, report, "looking changes nothing");
 
@@ -221,12 +221,96 @@ fn every_flipped_bit_is_found() {
 fn nobody_can_look_where_no_server_ever_ran() {
     let dir = tempfile::tempdir().expect("a folder");
     let data = dir.path().join("nothing");
-    for arguments in [&["fsck"][..], &["fsck", "--repair"]] {
-        let ended = run(&mut beside(&data, arguments));
-        assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
-        assert!(ended.stderr.starts_with("haversack: data directory"), "{}", ended.stderr);
+    for folder in [&data, dir.path()] {
+        for (arguments, code) in [
+            (&["fsck"][..], 2),
+            (&["fsck", "--repair"], 2),
+            (&["erase", "--user-id", "7"], 1),
+            (&["rotate-link-key"], 1),
+            (&["page-link"], 1),
+        ] {
+            let ended = run(&mut beside(folder, arguments));
+            assert_eq!(ended.status.code(), Some(code), "{}", ended.stderr);
+            let expected = format!(
+                "haversack: data directory {}: no server has used it yet",
+                folder.display()
+            );
+            assert!(ended.stderr.starts_with(&expected), "{}", ended.stderr);
+        }
     }
-    assert!(!data.exists(), "looking makes nothing");
+    let made = std::fs::read_dir(dir.path()).expect("listed").count();
+    assert_eq!(made, 0, "looking makes nothing");
+}
+
+#[test]
+fn one_of_a_thing_has_no_plural_and_times_have_a_unit() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    let told = |arguments: &[&str]| run(&mut beside(dir.path(), arguments)).stdout;
+    store(&server, 7, b"x");
+    std::fs::write(blob_of(dir.path(), b"x"), "").expect("cut");
+    let report = told(&["fsck"]);
+    for words in
+        ["none of 1 byte is there", "1 file and 0 unfinished uploads, 1 byte", "1 finding; "]
+    {
+        assert!(report.contains(words), "{words:?} is not in {report}");
+    }
+    assert!(told(&["fsck", "--repair"]).contains("1 finding repaired"));
+    store(&server, 7, b"x");
+    begin(&server, 7);
+    let report = told(&["erase", "--user-id", "7"]);
+    let expected = "user 7: removed 1 file with 0 thumbnails and 1 unfinished upload, 8 bytes";
+    assert!(report.starts_with(expected), "{report}");
+    for (time, words) in [
+        ("172800", "accepted for 48 h more"),
+        ("8d", "accepted for 8 d more"),
+        ("90", "accepted for 1 min 30 s more"),
+        ("0", "no longer accepted"),
+    ] {
+        let report = told(&["rotate-link-key", "--accept-old-for", time]);
+        assert!(report.contains(words), "{report}");
+    }
+    let log = server.stop().stderr;
+    for command in
+        ["fsck --repair", "erase --user-id 7", "rotate-link-key, accepting older keys for 48 h"]
+    {
+        assert!(log.contains(&format!("a command from beside the server: {command}")), "{log}");
+    }
+}
+
+/// Debug text is for whoever writes the program, not for whoever runs or calls it.
+#[test]
+fn no_log_line_and_no_message_is_made_of_debug_text() {
+    let mut files = vec![];
+    let mut folders = vec![PathBuf::from("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("listed") {
+            let path = entry.expect("an entry").path();
+            let is_code = path.extension().is_some_and(|extension| extension == "rs");
+            match path.file_name().and_then(|name| name.to_str()) {
+                Some("tests" | "tests.rs") => {}
+                // It compares names of points, and shows none.
+                Some("crash.rs") => {}
+                _ if path.is_dir() => folders.push(path),
+                _ if is_code => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    assert!(files.len() > 50, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("text");
+        let code = text.split("#[cfg(test)]\nmod tests").next().expect("a first part");
+        for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.contains("//")) {
+            let field = line.split([' ', '(']).any(|word| {
+                let name = word.rsplit('=').next().unwrap_or(word).strip_prefix('?');
+                name.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+            });
+            let is_query = line.contains("?done");
+            let debug = line.contains(":?}") || line.contains(":#?}") || (field && !is_query);
+            assert!(!debug, "{}:{}: {line}", file.display(), number + 1);
+        }
+    }
 }
 
 #[test]
@@ -265,7 +349,7 @@ fn everything_of_a_person_is_removed_and_counted() {
         assert_eq!((status(&file), status(&other)), (410, 200));
         assert!(blobs_of(dir.path(), b"some bytes").is_empty());
         let again = run(&mut beside(dir.path(), &["erase", "--user-id", "7"]));
-        assert!(again.stdout.starts_with("user 7: 0 files"), "{}", again.stdout);
+        assert!(again.stdout.starts_with("user 7: removed 0 files"), "{}", again.stdout);
         let other = other["uuid"].as_str().expect("a uuid");
         let delete =
             Request::new("DELETE", &format!("/api/v2/pm/upload/{other}/")).token(&token(8));

@@ -79,12 +79,3 @@ fn an_overlap_of_a_part_of_unknown_length_names_the_byte_it_begins_at() {
     let (_, _, message) = placed(&error);
     assert!(message.contains("25") && !message.contains("24"), "{message}");
 }
-
-#[test]
-fn ranges_are_described_as_people_write_them() {
-    assert_eq!(in_words(&[]), "");
-    assert_eq!(in_words(&[(0, 0), (3, 7), (12, 12)]), "0, 3-7, 12");
-    let many: Vec<_> = (0..30).map(|i| (i * 2, i * 2)).collect();
-    let text = in_words(&many);
-    assert!(text.starts_with("0, 2, 4") && text.ends_with("38 and 10 more ranges"), "{text}");
-}
