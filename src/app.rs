@@ -12,7 +12,9 @@ use crate::config::{Config, ConfigError, Secret};
 use crate::crash::{self, Point};
 use crate::http::context::Context;
 use crate::ids::BlobId;
+use crate::jobs::{self, Jobs};
 use crate::links::{Links, random_secret};
+use crate::metadata::jobs::JobSignal;
 use crate::metadata::sqlite::SqliteStore;
 use crate::metadata::{self, MetadataStore};
 use crate::space;
@@ -28,6 +30,8 @@ pub struct App {
     pub clock: Clock,
     /// Uploads and files.
     pub uploads: Arc<Uploads>,
+    /// What remains to be done beside requests.
+    pub jobs: Arc<Jobs>,
     /// What requests share.
     pub http: Arc<Context>,
     blobs: Arc<dyn BlobStore>,
@@ -78,9 +82,23 @@ impl App {
             .link_keys(random_secret(), clock.unix_secs())
             .await
             .map_err(|error| in_dir(&error))?;
-        let uploads =
-            Uploads::new(Arc::clone(&blobs), Arc::clone(&metadata), config.limits, clock.clone());
-        let uploads = Arc::new(uploads);
+        let signal = Arc::new(JobSignal::default());
+        let uploads = Arc::new(Uploads::new(
+            Arc::clone(&blobs),
+            Arc::clone(&metadata),
+            config.limits,
+            clock.clone(),
+            Arc::clone(&signal),
+        ));
+        let jobs = Jobs::new(jobs::Context {
+            uploads: Arc::clone(&uploads),
+            blobs: Arc::clone(&blobs),
+            metadata: Arc::clone(&metadata),
+            signal,
+            clock: clock.clone(),
+            unattached_ttl: config.unattached_ttl,
+            unclaimed_age: config.unclaimed_age(),
+        });
         let http = Context {
             options: config.http.clone(),
             admission: Arc::new(Admission::new(&config.admission, config.max_connections)),
@@ -90,6 +108,7 @@ impl App {
         };
         Ok(Arc::new(Self {
             uploads,
+            jobs: Arc::new(jobs),
             http: Arc::new(http),
             blobs,
             metadata,

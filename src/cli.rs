@@ -2,6 +2,7 @@
 
 mod erase;
 mod fsck;
+mod jobs;
 mod output;
 mod page_link;
 mod place;
@@ -50,6 +51,8 @@ enum Command {
     Fsck(Box<fsck::Arguments>),
     /// Remove everything of a person: files, also those shown in messages, thumbnails, unfinished uploads
     Erase(Box<erase::Arguments>),
+    /// List what the server still has to do beside requests, or have failed jobs tried again
+    Jobs(Box<jobs::Arguments>),
     /// Print a link that opens the server's page for 12 hours
     PageLink(Box<page_link::Arguments>),
 }
@@ -60,6 +63,7 @@ impl Cli {
         match self.command {
             Command::Fsck(arguments) => return Ok(fsck::run(*arguments)),
             Command::Erase(arguments) => erase::run(*arguments),
+            Command::Jobs(arguments) => jobs::run(*arguments),
             Command::Serve(source) => serve::run(*source, &Self::variables()),
             Command::Token(arguments) => token::run(*arguments),
             Command::RotateLinkKey(arguments) => rotate_link_key::run(*arguments),

@@ -21,7 +21,7 @@ use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::http::options::PublicUrl;
-use crate::ids::UserId;
+use crate::ids::{JobId, UserId};
 use crate::telemetry::chain;
 use crate::{fsck, page_link, words};
 
@@ -45,6 +45,11 @@ pub enum Command {
         deep: bool,
         /// Also where much is missing at once.
         even_if_most_are_missing: bool,
+    },
+    /// Has jobs that failed or were set aside tried again.
+    RetryJobs {
+        /// The job's id; all of them where there is none.
+        id: Option<String>,
     },
     /// Removes everything of a user's.
     Erase {
@@ -74,6 +79,8 @@ impl fmt::Display for Command {
                     if *even_if_most_are_missing { " --even-if-most-are-missing" } else { "" };
                 write!(f, "fsck --repair{deep}{all}")
             }
+            Self::RetryJobs { id: Some(id) } => write!(f, "jobs retry {id}"),
+            Self::RetryJobs { id: None } => write!(f, "jobs retry"),
             Self::Erase { user_id } => write!(f, "erase --user-id {user_id}"),
             Self::PageLink { user_id, .. } => write!(f, "page-link --user-id {user_id}"),
         }
@@ -93,6 +100,14 @@ async fn perform(
         }
         Command::Repair { deep, even_if_most_are_missing } => {
             Ok(serde_json::to_value(fsck::repair(app, deep, even_if_most_are_missing).await?)?)
+        }
+        Command::RetryJobs { id } => {
+            let id = match id {
+                Some(text) => Some(JobId::parse(&text).ok_or("not the id of a job")?),
+                None => None,
+            };
+            let retried = app.jobs.retry(id).await?;
+            Ok(json!({"retried": retried}))
         }
         Command::Erase { user_id } => {
             Ok(serde_json::to_value(app.uploads.erase(UserId(user_id)).await?)?)

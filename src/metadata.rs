@@ -3,33 +3,20 @@
 //! Each method that changes something is one transaction, named for the step of the business it takes.
 //! Knows nothing of HTTP and touches no bytes of files. Times are seconds since 1970.
 
+mod error;
+pub mod jobs;
 pub mod quota;
 pub mod sqlite;
 
 use crate::filename::Filename;
-use crate::ids::{BlobId, UploadId, UserId};
+use crate::ids::{BlobId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::media::{Facts, Patch};
 use crate::part::{Layout, Part, PartIndex};
 use crate::storage::Unready;
+pub use error::Error;
+use jobs::{Job, JobQueue};
 use quota::{OverQuota, Quota, Usage};
-
-/// Why the records could not be read or changed. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No room for another record.
-    #[error("the database's disk is full")]
-    Full,
-    /// Anything else; for the log, not for the client.
-    #[error("the database failed: {0}")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl From<Error> for Unready {
-    fn from(error: Error) -> Self {
-        Self::Failed(Box::new(error))
-    }
-}
 
 /// What the records say of one uuid.
 #[derive(Clone, Debug)]
@@ -204,16 +191,13 @@ pub struct Caps {
     pub quota: Quota,
 }
 
-/// An upload that was forgotten, and the blobs to delete now: its own and those of its thumbnails.
-pub type Forgotten = (UploadId, Vec<BlobId>);
-
 /// The outcome of [`MetadataStore::begin_upload`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
     /// It is on record; this older one expired to make room.
     Begun {
-        /// The upload that made room, and its bytes.
-        evicted: Option<Forgotten>,
+        /// The upload that made room.
+        evicted: Option<UploadId>,
     },
     /// The uuid is taken.
     Exists,
@@ -326,10 +310,7 @@ impl NewSingle {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// It is a File.
-    Stored {
-        /// Bytes to delete now: those of thumbnails that this one replaced.
-        replaced: Vec<BlobId>,
-    },
+    Stored,
     /// The uuid is taken.
     Exists,
     /// The parent isn't there (any more).
@@ -358,10 +339,12 @@ pub struct NewPicture {
 /// The outcome of [`MetadataStore::remove`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// It is gone, with the bytes of these blobs.
+    /// It is gone.
     Removed {
-        /// What to delete now.
-        blobs: Vec<BlobId>,
+        /// The deletions of its bytes and its thumbnails', held for the caller.
+        deletions: Vec<Job>,
+        /// How many thumbnails went with it.
+        thumbnails: u64,
         /// Bytes of the thumbnails among it, as far as they counted against the user's quota.
         thumbnail_bytes: u64,
     },
@@ -425,7 +408,7 @@ pub struct LinkKey {
 /// marked *durable* after it would also survive power loss. Those that give at most `limit` records give fewer, but
 /// one at least, where they have very many parts: there are no more once none comes.
 #[async_trait::async_trait]
-pub trait MetadataStore: Send + Sync + 'static {
+pub trait MetadataStore: JobQueue {
     /// What is known of a uuid.
     async fn load(&self, id: UploadId) -> Result<Option<Record>, Error>;
 
@@ -446,46 +429,37 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Puts a part on record. `Refused` when its index is there already.
     async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error>;
 
-    /// Forgets all parts of an upload whose bytes could not be made durable: it begins again in `blob`.
-    /// Durable. Gives the bytes it had; `None` when it isn't receiving.
-    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<Option<BlobId>, Error>;
+    /// Forgets all parts of an upload whose bytes could not be made durable: it begins again in `blob`, and the
+    /// deletion of what it had becomes a job. Durable. `false` when it isn't receiving.
+    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<bool, Error>;
 
     /// Keeps what an upload whose parts are all there is about to become, before its bytes are overwritten.
-    /// Durable. `false` when it isn't receiving (any more).
-    async fn finalize_upload(&self, id: UploadId, finalizing: Finalizing) -> Result<bool, Error>;
-
-    /// The uploads that [`MetadataStore::finalize_upload`] left behind.
-    async fn finalizing(&self) -> Result<Vec<Record>, Error>;
-
-    /// Makes a File of an upload whose parts are all there. Durable. `false` when it isn't receiving (any
-    /// more), as after the same call before.
-    async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error>;
-
-    /// At most `limit` Files of which a thumbnail is still to be made, oldest first.
-    async fn undrawn(&self, limit: u32) -> Result<Vec<UploadId>, Error>;
-
-    /// Counts an attempt to make a thumbnail of this File and gives the File; `None` when none is to be made
-    /// (any more), or after `max_tries` attempts that came to no end: then end it without a picture.
-    async fn begin_drawing(
+    /// Durable. Returns the job to finish it, held for the caller until `leased_until`; `None` when the upload
+    /// isn't receiving (any more), or somebody else holds that job.
+    async fn finalize_upload(
         &self,
         id: UploadId,
-        max_tries: u32,
-    ) -> Result<Option<StoredFile>, Error>;
+        finalizing: Finalizing,
+        leased_until: u64,
+    ) -> Result<Option<Job>, Error>;
 
-    /// Takes back an attempt that came to no end for reasons of the server's own.
-    async fn give_back_drawing(&self, id: UploadId) -> Result<(), Error>;
+    /// Makes a File of an upload whose parts are all there; making its thumbnail becomes a job, where one can be
+    /// made. Durable. `false` when it isn't receiving (any more), as after the same call before.
+    async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error>;
 
-    /// Ends an attempt. A picture made of a media becomes its thumbnail unless it has one; one made of a
-    /// thumbnail that a client sent takes the place of what was sent, and of the media's older thumbnail. Where
-    /// no picture could be made, what was sent stays, and takes the place of an older one that was sent. Neither
-    /// changes what a message shows: where the media is attached and has a thumbnail, that stays and the other
-    /// goes. Durable. Gives the bytes to delete now, those of an unwanted picture among them.
+    /// Ends the job of making a thumbnail of this File, if `lease` still holds it. A picture made of a media
+    /// becomes its thumbnail unless it has one; one made of a thumbnail that a client sent takes the place of what
+    /// was sent, and of the media's older thumbnail. Where no picture could be made, what was sent stays, and takes
+    /// the place of an older one that was sent. Neither changes what a message shows: where the media is attached
+    /// and has a thumbnail, that stays and the other goes. Durable. The deletion of what is replaced or unwanted
+    /// becomes a job, also that of a picture whose job is not `lease`'s any more: then the answer is `false`.
     async fn end_drawing(
         &self,
         id: UploadId,
+        lease: LeaseId,
         picture: Option<NewPicture>,
         now: u64,
-    ) -> Result<Vec<BlobId>, Error>;
+    ) -> Result<bool, Error>;
 
     /// Makes a File that came in one request. A thumbnail shows itself only once a picture was made of it; it
     /// replaces those sent before it, the one that its media shows only then, or at once where no picture is to
@@ -499,7 +473,13 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// Cancels an upload or deletes a File with its thumbnails, or a thumbnail alone. `even_attached`: what the
     /// application's backend may do.
-    async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error>;
+    async fn remove(
+        &self,
+        id: UploadId,
+        even_attached: bool,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Removed, Error>;
 
     /// Frees the uuid of an expired upload, so that it can begin afresh.
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error>;
@@ -520,7 +500,7 @@ pub trait MetadataStore: Send + Sync + 'static {
     ) -> Result<(Vec<Listed>, Option<Cursor>), Error>;
 
     /// Expires at most `limit` uploads in which nothing was stored since `idle_since`.
-    async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<Forgotten>, Error>;
+    async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<UploadId>, Error>;
 
     /// Which of these blobs no record claims.
     async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error>;

@@ -1,6 +1,7 @@
 //! The running server: its routes on its connections, and what goes on beside them.
 
 mod routes;
+mod watch;
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +14,6 @@ use crate::app::App;
 use crate::http::answer::answer;
 use crate::http::send_memory::SendMemory;
 use crate::http::server::{self, ConnectionLimits};
-use crate::sweep;
 
 /// Serves until `shutdown` is complete; then no new connections are taken, requests in flight finish
 /// within the configured time, and the records are closed.
@@ -29,7 +29,8 @@ pub async fn serve(
         shutdown: config.shutdown_timeout,
     };
     let stop = CancellationToken::new();
-    let sweeper = tokio::spawn(sweep::run(Arc::clone(&app), stop.clone()));
+    let watch = tokio::spawn(watch::run(Arc::clone(&app), stop.clone()));
+    let jobs = tokio::spawn(Arc::clone(&app.jobs).run());
     let shutdown = async {
         shutdown.await;
         stop.cancel();
@@ -44,7 +45,9 @@ pub async fn serve(
     };
     let admission = Arc::clone(&app.http.admission);
     server::serve(listener, limits, admission, connected, shutdown).await;
-    sweeper.abort(); // between its transactions it leaves nothing half done
-    let _ = sweeper.await; // a step that is just being taken would fail without what is closed next
+    watch.abort();
+    let _ = watch.await;
+    app.jobs.stop();
+    let _ = jobs.await; // a step that is just being taken would fail without what is closed next
     app.uploads.close().await.map_err(io::Error::other)
 }

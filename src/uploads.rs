@@ -5,7 +5,7 @@
 
 mod chunk;
 mod claims;
-mod draw;
+mod delete;
 mod erase;
 mod examine;
 mod finish;
@@ -14,6 +14,7 @@ mod refusal;
 mod room;
 mod single;
 mod slot;
+mod thumbnail;
 mod trust;
 
 use std::collections::HashSet;
@@ -34,12 +35,12 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId, UserId};
+use crate::metadata::jobs::{JobSignal, LEASE};
 use crate::metadata::quota::Quota;
 use crate::metadata::{Cursor, Listed, MetadataStore, Record, Standing, State, StoredFile};
 use crate::storage::{BlobStore, Outgoing, Unready};
 use crate::telemetry::chain;
 use claims::{Entries, Entry};
-use draw::Easels;
 
 /// What one user may send, and what becomes of it.
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +72,9 @@ pub struct Uploads {
     metadata: Arc<dyn MetadataStore>,
     limits: Limits,
     clock: Clock,
+    /// Tells the workers of new jobs, and requests of those that ended.
+    jobs: Arc<JobSignal>,
     entries: Entries,
-    easels: Easels,
     /// How many files are examined at once.
     examining: Semaphore,
     /// Blobs that could not be made durable, as long as the records still count on them: a later sync would
@@ -87,14 +89,15 @@ impl Uploads {
         metadata: Arc<dyn MetadataStore>,
         limits: Limits,
         clock: Clock,
+        jobs: Arc<JobSignal>,
     ) -> Self {
         Self {
             blobs,
             metadata,
             limits,
             clock,
+            jobs,
             entries: Entries::default(),
-            easels: Easels::default(),
             examining: Semaphore::new(EXAMINING),
             condemned: Mutex::default(),
         }
@@ -215,9 +218,9 @@ impl Uploads {
                 return Ok(count);
             }
             count += expired.len();
-            for (id, blobs) in expired {
+            for id in expired {
                 crash::point(Point::UploadExpired);
-                self.end(id, Standing::Expired, blobs).await;
+                self.end_expired(id);
             }
         }
     }
@@ -228,8 +231,16 @@ impl Uploads {
         let old = self.blobs.list_older_than(before).await?;
         let unclaimed = self.metadata.unclaimed(old).await?;
         crash::point(Point::UnclaimedFound);
-        let count = unclaimed.len();
-        self.delete_blobs(unclaimed).await;
+        let mut count = 0;
+        for blob in unclaimed {
+            match self.delete_bytes(blob).await {
+                Ok(()) => count += 1,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(%blob, %error, "bytes that no record claims could not be deleted yet");
+                }
+            }
+        }
         Ok(count)
     }
 
@@ -241,30 +252,17 @@ impl Uploads {
 
     /// Makes every record durable; the last call.
     pub async fn close(&self) -> Result<(), Refusal> {
-        if let Err(error) = self.put_brushes_down().await {
-            let error = chain(&error);
-            tracing::warn!(%error, "attempts at thumbnails could not be given back; they count");
-        }
         Ok(self.metadata.close().await?)
     }
 
-    /// Ends an upload that the records have forgotten, and deletes its bytes once nobody writes any.
-    async fn end(&self, id: UploadId, standing: Standing, blobs: Vec<BlobId>) {
-        let entry = self.entries.get(id);
-        entry.end(standing);
-        entry.writers_left().await;
-        self.delete_blobs(blobs).await;
+    /// When a lease taken now ends.
+    fn leased_until(&self) -> u64 {
+        self.clock.unix_secs() + LEASE.as_secs()
     }
 
-    /// Deletes bytes that the records have already forgotten. What fails here, the sweep finds.
-    async fn delete_blobs(&self, blobs: impl IntoIterator<Item = BlobId>) {
-        for blob in blobs {
-            self.condemned().remove(&blob);
-            if let Err(error) = self.blobs.delete(blob).await {
-                tracing::warn!(%blob, %error, "forgotten bytes could not be deleted yet");
-            }
-            crash::point(Point::BytesDeleted);
-        }
+    /// Forgets what is remembered of a record that a job changed.
+    pub fn forget_cached(&self, id: UploadId) {
+        self.entries.get(id).forget();
     }
 
     fn condemned(&self) -> MutexGuard<'_, HashSet<BlobId>> {

@@ -12,7 +12,7 @@ use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Source, Trial, unknown_variables};
 use crate::http::server;
-use crate::{control, page_link, sweep, telemetry};
+use crate::{control, page_link, telemetry};
 
 pub(super) fn run(source: Source, variables: &[String]) -> Result<(), ConfigError> {
     let mut config = source.load()?;
@@ -37,8 +37,8 @@ pub(super) fn run(source: Source, variables: &[String]) -> Result<(), ConfigErro
         .enable_all()
         .build()
         .map_err(|error| ConfigError(format!("can't start: {error}")))?;
-    let sweeps_at_once = !trial.clock_ahead.is_zero();
-    let result = runtime.block_on(serve(config, clock, sweeps_at_once));
+    let jobs_at_once = !trial.clock_ahead.is_zero();
+    let result = runtime.block_on(serve(config, clock, jobs_at_once));
     runtime.shutdown_background(); // the stop has a limit, which file work still under way must not pass
     result
 }
@@ -122,7 +122,7 @@ fn ignores_hangup() -> bool {
 }
 
 /// Serves until a signal asks to stop, and then until requests in flight are finished or another signal comes.
-async fn serve(config: Config, clock: Clock, sweeps_at_once: bool) -> Result<(), ConfigError> {
+async fn serve(config: Config, clock: Clock, jobs_at_once: bool) -> Result<(), ConfigError> {
     // Before anything is opened: a signal from here on stops the server in order.
     let mut signals = Signals::catch().map_err(|error| ConfigError(error.to_string()))?;
     let stop = CancellationToken::new();
@@ -133,7 +133,7 @@ async fn serve(config: Config, clock: Clock, sweeps_at_once: bool) -> Result<(),
         signals.stop_at_once().await;
     };
     tokio::select! {
-        served = run_server(config, clock, sweeps_at_once, stop.clone()) => served,
+        served = run_server(config, clock, jobs_at_once, stop.clone()) => served,
         () = asked_twice => {
             tracing::warn!("stopping at once: a second signal came; requests in flight are cut off");
             Ok(())
@@ -145,7 +145,7 @@ async fn serve(config: Config, clock: Clock, sweeps_at_once: bool) -> Result<(),
 async fn run_server(
     config: Config,
     clock: Clock,
-    sweeps_at_once: bool,
+    jobs_at_once: bool,
     stop: CancellationToken,
 ) -> Result<(), ConfigError> {
     let failed = |error: std::io::Error| ConfigError(error.to_string());
@@ -174,9 +174,9 @@ async fn run_server(
     }
     let _stops_commands = ended.drop_guard();
     announce(&app.config)?;
-    if sweeps_at_once {
+    if jobs_at_once {
         let app = Arc::clone(&app);
-        tokio::spawn(async move { sweep::once(&app).await });
+        tokio::spawn(async move { app.jobs.run_all().await });
     }
     crate::serve::serve(listener, app, stop.cancelled_owned()).await.map_err(failed)
 }

@@ -17,7 +17,7 @@ pub(super) const VARIABLES: &[&str] =
 pub struct Trial {
     /// The point at which to die, and the how-manieth time: `name:n`.
     pub crash_at: Option<String>,
-    /// By how much the server's clock and its uptime are ahead; then it sweeps at once.
+    /// By how much the server's clock and its uptime are ahead; then it does at once what it does from time to time.
     pub clock_ahead: Duration,
 }
 

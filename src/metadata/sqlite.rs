@@ -7,7 +7,9 @@
 
 mod commit;
 mod forget;
+mod jobs;
 mod pictures;
+mod queue;
 mod reserve;
 mod room;
 mod rows;
@@ -22,14 +24,14 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
+use super::jobs::Job;
 use super::quota::{Quota, Usage};
 use super::{
-    Begun, Caps, Cursor, Error, Finalizing, Forgotten, LinkKey, Listed, MetadataStore, NewFile,
-    NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Stored,
-    StoredFile,
+    Begun, Caps, Cursor, Error, Finalizing, LinkKey, Listed, MetadataStore, NewFile, NewPart,
+    NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Stored, StoredFile,
 };
 use crate::filename::Filename;
-use crate::ids::{BlobId, UploadId, UserId};
+use crate::ids::{BlobId, LeaseId, UploadId, UserId};
 use crate::part::{Part, PartIndex};
 use crate::space;
 use crate::storage::{Durability, Unready};
@@ -86,6 +88,7 @@ impl SqliteStore {
             .map_err(failed)?;
         let mut writer = connect(&path, Access::Full)?;
         migrations::migrations::runner().run(&mut writer).map_err(failed)?;
+        jobs::end_leases(&writer).map_err(sqlite)?;
         let committer = Committer::start(writer, &path, Arc::clone(&reserve))?;
         reserve.renew(reserve::BYTES);
         Ok(Self::over(path, committer, reserve, Access::Full, durability))
@@ -127,13 +130,22 @@ impl SqliteStore {
         }
     }
 
-    /// Takes a step that makes room: where the disk has none for its record, the reserve does.
+    /// Takes a step that makes room, durably: where the disk has none for its record, the reserve does.
     async fn make_room<T: Send + 'static>(
         &self,
         step: impl FnOnce(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
     ) -> Result<T, Error> {
+        self.with_reserve(step, true).await
+    }
+
+    /// Takes a step that must not fail for want of room.
+    async fn with_reserve<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
+        durable: bool,
+    ) -> Result<T, Error> {
         loop {
-            match self.committer.submit_durable(step.clone()).await {
+            match self.committer.enqueue(step.clone(), durable).await {
                 Err(Error::Full) if self.reserve.give_up_some() => {}
                 taken => return taken,
             }
@@ -251,16 +263,19 @@ impl MetadataStore for SqliteStore {
         self.committer.enqueue(record, self.durability >= Durability::Chunk).await
     }
 
-    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<Option<BlobId>, Error> {
+    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<bool, Error> {
         self.make_room(move |tx| steps::restart_upload(tx, id, blob)).await
     }
 
-    async fn finalize_upload(&self, id: UploadId, finalizing: Finalizing) -> Result<bool, Error> {
-        self.committer.submit_durable(move |tx| steps::finalize_upload(tx, id, &finalizing)).await
-    }
-
-    async fn finalizing(&self) -> Result<Vec<Record>, Error> {
-        self.read_long(rows::finalizing).await
+    async fn finalize_upload(
+        &self,
+        id: UploadId,
+        finalizing: Finalizing,
+        leased_until: u64,
+    ) -> Result<Option<Job>, Error> {
+        let finalize =
+            move |tx: &Connection| steps::finalize_upload(tx, id, &finalizing, leased_until);
+        self.committer.submit_durable(finalize).await
     }
 
     async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error> {
@@ -275,31 +290,17 @@ impl MetadataStore for SqliteStore {
         self.committer.enqueue(store, synced).await
     }
 
-    async fn undrawn(&self, limit: u32) -> Result<Vec<UploadId>, Error> {
-        self.read(move |connection| pictures::undrawn(connection, limit)).await
-    }
-
-    async fn begin_drawing(
-        &self,
-        id: UploadId,
-        max_tries: u32,
-    ) -> Result<Option<StoredFile>, Error> {
-        self.committer.submit(move |tx| pictures::begin_drawing(tx, id, max_tries)).await
-    }
-
-    async fn give_back_drawing(&self, id: UploadId) -> Result<(), Error> {
-        self.committer.submit(move |tx| pictures::give_back_drawing(tx, id)).await
-    }
-
     async fn end_drawing(
         &self,
         id: UploadId,
+        lease: LeaseId,
         picture: Option<NewPicture>,
         now: u64,
-    ) -> Result<Vec<BlobId>, Error> {
+    ) -> Result<bool, Error> {
         let synced = self.durability >= Durability::Finish;
-        let end =
-            move |tx: &Connection| pictures::end_drawing(tx, id, picture.as_ref(), synced, now);
+        let end = move |tx: &Connection| {
+            pictures::end_drawing(tx, id, lease, picture.as_ref(), synced, now)
+        };
         self.committer.enqueue(end, synced).await
     }
 
@@ -307,8 +308,15 @@ impl MetadataStore for SqliteStore {
         self.committer.submit_durable(move |tx| steps::name_file(tx, id, &filename)).await
     }
 
-    async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error> {
-        let remove = move |tx: &Connection| forget::remove(tx, id, even_attached, now);
+    async fn remove(
+        &self,
+        id: UploadId,
+        even_attached: bool,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Removed, Error> {
+        let remove =
+            move |tx: &Connection| forget::remove(tx, id, even_attached, now, leased_until);
         let removed = self.make_room(remove).await;
         self.committer.note_forgotten();
         removed
@@ -336,7 +344,7 @@ impl MetadataStore for SqliteStore {
         self.read_long(move |connection| rows::list(connection, user, before, limit)).await
     }
 
-    async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<Forgotten>, Error> {
+    async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<UploadId>, Error> {
         // Found on a reading connection first: writers wait only when there is something to expire.
         let found = self.read_long(move |c| forget::idle_uploads(c, idle_since, limit)).await?;
         if found.is_empty() {

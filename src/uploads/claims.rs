@@ -65,6 +65,8 @@ struct Claimed {
     index: u32,
     /// None while the sender waits for its turn.
     range: Option<Range<u64>>,
+    /// Where that range lies.
+    blob: Option<BlobId>,
     revoked: CancellationToken,
     committing: bool,
     /// Revoked because the upload itself is gone, and how.
@@ -135,13 +137,13 @@ impl Entry {
         }
     }
 
-    /// Waits until nobody holds a range any more. Ask after [`Entry::end`], which lets nobody begin to: a writer that
-    /// opens the blob after it was deleted would bring it back.
-    pub(super) async fn writers_left(&self) {
+    /// Waits until nobody holds a range of this blob any more. Ask after the records and this entry have forgotten the
+    /// blob, so that nobody begins to.
+    pub(super) async fn writers_left(&self, blob: BlobId) {
         loop {
             let mut released = std::pin::pin!(self.released());
             released.as_mut().enable();
-            if lock(&self.tracked).claims.iter().all(|claim| claim.range.is_none()) {
+            if lock(&self.tracked).claims.iter().all(|claim| claim.blob != Some(blob)) {
                 return;
             }
             released.await;
@@ -208,6 +210,7 @@ impl Claim {
             serial,
             index,
             range: None,
+            blob: None,
             revoked: revoked.clone(),
             committing: false,
             ended: None,
@@ -263,6 +266,7 @@ impl Claim {
         }
         if let Some(own) = claims.iter_mut().find(|claim| claim.serial == self.serial) {
             own.range = Some(range.clone());
+            own.blob = Some(unfinished.blob);
         }
         let (limit, stored) = (range.end - range.start, unfinished.layout.received_bytes());
         Ok(Attempt::Granted { blob: unfinished.blob, start, limit, stored })

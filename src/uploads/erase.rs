@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{Refusal, Uploads, detached};
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId, UserId};
+use crate::metadata::jobs::JobKind;
 use crate::metadata::{Record, Removed, Role, Standing, State};
+use crate::telemetry::chain;
 use crate::words::counted;
 
 /// Records removed in one go.
@@ -71,7 +73,11 @@ impl Uploads {
                 }
             }
         }
-        self.drawings_end().await; // a picture of what went goes when it is made
+        // A picture of what went goes when it is made.
+        if !self.none_running(JobKind::Thumbnail, Some(user)).await? {
+            return Err(Refusal::Internal("a thumbnail of theirs is still being made".into()));
+        }
+        self.delete_forgotten().await?;
         for id in self.metadata.forget_user(user).await? {
             self.entries.get(id).forget();
         }
@@ -91,7 +97,8 @@ impl Uploads {
             return Ok(());
         }
         let uploads = counted(left, "upload");
-        let message = format!("the bytes of {uploads} could not be deleted; a sweep tries again");
+        let message =
+            format!("the bytes of {uploads} could not be deleted; the server tries again");
         Err(Refusal::Internal(message.into()))
     }
 
@@ -128,13 +135,17 @@ impl Uploads {
         record: Record,
         even_attached: bool,
     ) -> Result<Erased, Refusal> {
-        let id = record.id;
+        let (id, now) = (record.id, self.clock.unix_secs());
         self.blobs.is_itself().await?; // bytes on an unmounted disk would stay there, and nobody would know
-        match self.metadata.remove(id, even_attached, self.clock.unix_secs()).await? {
-            Removed::Removed { blobs, thumbnail_bytes } => {
+        match self.metadata.remove(id, even_attached, now, self.leased_until()).await? {
+            Removed::Removed { deletions, thumbnails, thumbnail_bytes } => {
                 crash::point(Point::RecordRemoved);
-                let erased = erased(&record.state, blobs.len(), thumbnail_bytes);
-                self.end(id, Standing::Removed, blobs).await;
+                let erased = erased(&record.state, thumbnails, thumbnail_bytes);
+                self.entries.get(id).end(Standing::Removed);
+                if let Err(error) = self.delete_held(deletions).await {
+                    let error = chain(&error);
+                    tracing::warn!(%id, %error, "forgotten bytes could not be deleted yet");
+                }
                 Ok(erased)
             }
             Removed::Attached => Err(Refusal::Attached),
@@ -151,9 +162,8 @@ fn blob_of(record: &Record) -> Option<BlobId> {
     }
 }
 
-/// What went, with so many blobs, and so many bytes of thumbnails.
-fn erased(state: &State, blobs: usize, thumbnail_bytes: u64) -> Erased {
-    let thumbnails = blobs.saturating_sub(1) as u64;
+/// What went, with so many thumbnails that counted so many bytes.
+fn erased(state: &State, thumbnails: u64, thumbnail_bytes: u64) -> Erased {
     let (files, thumbnails, unfinished, bytes) = match state {
         State::Finished(file) if file.role == Role::Thumbnail => (0, 1, 0, 0),
         State::Finished(file) => (1, thumbnails, 0, file.size),

@@ -16,10 +16,10 @@ use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::thumbnail;
+use crate::metadata::jobs::Outcome;
 use crate::metadata::{Finalizing, NewFile, State, StoredFile, Unfinished};
 use crate::part::Part;
 use crate::storage::{self, READ_BYTES, SealError, Written, is_lost};
-use crate::telemetry::chain;
 
 /// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -43,39 +43,28 @@ impl Uploads {
     /// Makes a File of an upload whose parts are all there. Completes even if the caller goes away; again,
     /// also in parallel, it answers the same File. A refusal keeps the upload.
     pub async fn done(self: &Arc<Self>, request: DoneRequest) -> Result<StoredFile, Refusal> {
-        let this = Arc::clone(self);
+        let (this, settled) = (Arc::clone(self), self.jobs.settled());
         let finishing = detached(async move { this.finish(request).await });
         let file = tokio::time::timeout(PATIENCE, finishing).await;
-        Ok(self.drawn(file.unwrap_or(Err(Refusal::Verifying))?).await)
+        Ok(self.with_thumbnail(file.unwrap_or(Err(Refusal::Verifying))?, settled).await)
     }
 
-    /// Takes up the finishing of uploads whose bytes may be partly overwritten, as after a crash; answers how
-    /// many there were.
-    pub async fn resume_finalizing(self: &Arc<Self>) -> Result<usize, Refusal> {
-        let left_over = self.metadata.finalizing().await?;
-        let mut count = 0;
-        for record in left_over {
-            let entry = self.entries.get(record.id);
-            let Ok(_finishing) = entry.finishing.try_lock() else {
-                continue; // somebody is at it
-            };
-            // Loaded again, now that nobody else can be at it.
-            let state = self.metadata.load(record.id).await?.map(|record| record.state);
-            let Some(State::Receiving(Unfinished { blob, finalizing: Some(finalizing), .. })) =
-                state
-            else {
-                continue;
-            };
-            count += 1;
-            match self.resume(record.id, blob, *finalizing).await {
-                Ok(()) | Err(Refusal::NotDurable) => {} // which has said so
-                Err(error) => {
-                    let error = chain(&error);
-                    tracing::error!(id = %record.id, %error, "an upload could not be finished after a crash");
-                }
-            }
+    /// Takes up the finishing of an upload whose bytes may be partly overwritten, as after a crash. Repeating it is
+    /// harmless.
+    pub async fn resume(&self, id: UploadId) -> Result<(), Refusal> {
+        let entry = self.entries.get(id);
+        let _finishing = entry.finishing.lock().await;
+        let state = self.metadata.load(id).await?.map(|record| record.state);
+        let Some(State::Receiving(Unfinished { blob, finalizing: Some(finalizing), .. })) = state
+        else {
+            return Ok(());
+        };
+        match self.conclude_again(id, blob, *finalizing).await {
+            Ok(()) => tracing::info!(%id, "a file was finished that a crash had interrupted"),
+            Err(Refusal::NotDurable) => {} // which has said so
+            Err(error) => return Err(error),
         }
-        Ok(count)
+        Ok(())
     }
 
     async fn finish(&self, request: DoneRequest) -> Result<StoredFile, Refusal> {
@@ -86,7 +75,7 @@ impl Uploads {
             State::Receiving(unfinished) => {
                 let blob = unfinished.blob;
                 if let Some(finalizing) = unfinished.finalizing {
-                    self.resume(request.id, blob, *finalizing).await?;
+                    self.conclude_again(request.id, blob, *finalizing).await?;
                     let file = self.stored(request.id).await?;
                     return self.repeat(file, request, &mut known_md5).await;
                 }
@@ -182,24 +171,42 @@ impl Uploads {
         blob: BlobId,
         finalizing: Finalizing,
     ) -> Result<(), Refusal> {
-        if !finalizing.patches.is_empty() {
-            if !self.metadata.finalize_upload(id, finalizing.clone()).await? {
-                return Ok(()); // cancelled meanwhile
-            }
-            crash::point(Point::FinalizingRecorded);
-            match self.blobs.patch(blob, &finalizing.patches).await {
-                Err(error) if is_lost(&error) => {
-                    return Err(self.restart(id, blob, &error).await?);
-                }
-                patched => patched?,
-            }
-            crash::point(Point::MetadataOverwritten);
+        if finalizing.patches.is_empty() {
+            return self.seal_and_finish(id, blob, finalizing.file).await;
         }
+        let (recorded, until) = (finalizing.clone(), self.leased_until());
+        let Some(job) = self.metadata.finalize_upload(id, recorded, until).await? else {
+            return Ok(()); // cancelled meanwhile
+        };
+        crash::point(Point::FinalizingRecorded);
+        let concluded = self.overwrite_and_finish(id, blob, finalizing).await;
+        if concluded.is_err() {
+            // Where the upload begins again there is no such job any more.
+            if let Err(error) = self.metadata.settle_job(job.id, job.lease, Outcome::Returned).await
+            {
+                tracing::warn!(%id, %error, "finishing an upload can't be taken up yet");
+            }
+            self.jobs.job_added();
+        }
+        concluded
+    }
+
+    async fn overwrite_and_finish(
+        &self,
+        id: UploadId,
+        blob: BlobId,
+        finalizing: Finalizing,
+    ) -> Result<(), Refusal> {
+        match self.blobs.patch(blob, &finalizing.patches).await {
+            Err(error) if is_lost(&error) => return Err(self.restart(id, blob, &error).await?),
+            patched => patched?,
+        }
+        crash::point(Point::MetadataOverwritten);
         self.seal_and_finish(id, blob, finalizing.file).await
     }
 
     /// Concludes what a crash left: patches again, and sees that the bytes are those that were received.
-    async fn resume(
+    async fn conclude_again(
         &self,
         id: UploadId,
         blob: BlobId,
@@ -278,14 +285,14 @@ impl Uploads {
         error: &std::io::Error,
     ) -> Result<Refusal, Refusal> {
         self.condemned().insert(blob); // until the records say so
-        let forgotten = self.metadata.restart_upload(id, BlobId::random()).await?;
+        let restarted = self.metadata.restart_upload(id, BlobId::random()).await?;
         crash::point(Point::UploadRestarted);
         self.entries.get(id).forget();
-        if forgotten.is_none() {
+        if !restarted {
             self.stored(id).await?; // not receiving any more: why?
         }
         tracing::error!(%id, %error, "an upload's bytes could not be made durable; it begins again");
-        self.delete_blobs(forgotten).await;
+        self.jobs.job_added(); // to delete them
         Ok(Refusal::NotDurable)
     }
 

@@ -114,9 +114,9 @@ impl Uploads {
             Begun::Over(over) => return Err(over.into()),
         };
         crash::point(Point::UploadBegun);
-        if let Some((id, blobs)) = evicted {
+        if let Some(id) = evicted {
             crash::point(Point::RoomMade);
-            self.end(id, Standing::Expired, blobs).await;
+            self.end_expired(id);
         }
         self.loaded(entry).await
     }

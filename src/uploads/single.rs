@@ -56,9 +56,9 @@ impl Uploads {
         filled: Filled,
         request: SingleRequest,
     ) -> Result<StoredFile, Refusal> {
-        let this = Arc::clone(self);
+        let (this, settled) = (Arc::clone(self), self.jobs.settled());
         let file = detached(async move { this.record_single(filled, request).await }).await?;
-        Ok(self.drawn(file).await)
+        Ok(self.with_thumbnail(file, settled).await)
     }
 
     async fn record_single(
@@ -134,10 +134,10 @@ impl Uploads {
         spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
         let now = self.clock.unix_secs();
         match self.metadata.store_single(new.clone(), self.limits.quota, now).await? {
-            Stored::Stored { replaced } => {
+            Stored::Stored => {
                 crash::point(Point::SingleStored);
                 self.entries.get(id).forget();
-                self.delete_blobs(replaced).await;
+                self.jobs.job_added(); // to make its thumbnail, or to delete those that it replaced
                 Ok(new.stored(now))
             }
             Stored::Attached => {

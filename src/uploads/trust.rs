@@ -9,7 +9,7 @@ use crate::part::{Part, PartIndex};
 use crate::storage;
 use crate::words::counted;
 
-/// So many are compared in one go of the background check.
+/// So many are compared in one run of the job.
 const BATCH: u32 = 100;
 
 impl Uploads {
@@ -24,25 +24,18 @@ impl Uploads {
         }
     }
 
-    /// Compares everything that is not to be believed yet; answers how many uploads and Files that were.
-    pub async fn compare_suspects(&self) -> Result<usize, Refusal> {
-        let mut count = 0;
-        loop {
-            let suspects = self.metadata.suspects(BATCH).await?;
-            if suspects.is_empty() {
-                return Ok(count);
-            }
-            count += suspects.len();
-            for record in suspects {
-                match record.state {
-                    State::Receiving(unfinished) => {
-                        self.compare_parts(record.id, &unfinished).await?;
-                    }
-                    State::Finished(file) => self.compare_file(&file).await?,
-                    _ => self.metadata.believe(record.id, Vec::new()).await?,
-                }
+    /// Compares some of what is not to be believed yet; `false` when there was nothing.
+    pub async fn compare_suspects(&self) -> Result<bool, Refusal> {
+        let suspects = self.metadata.suspects(BATCH).await?;
+        let any = !suspects.is_empty();
+        for record in suspects {
+            match record.state {
+                State::Receiving(unfinished) => self.compare_parts(record.id, &unfinished).await?,
+                State::Finished(file) => self.compare_file(&file).await?,
+                _ => self.metadata.believe(record.id, Vec::new()).await?,
             }
         }
+        Ok(any)
     }
 
     /// Compares the parts of an unfinished upload with their bytes and forgets those that are gone.

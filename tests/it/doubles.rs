@@ -4,14 +4,14 @@ use std::io;
 use std::ops::Range;
 
 use haversack::filename::Filename;
-use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::ids::{BlobId, JobId, LeaseId, UploadId, UserId};
 use haversack::media::Patch;
+use haversack::metadata::jobs::{Job, JobKind, JobQueue, JobStatus, NewJob, Outcome};
 use haversack::metadata::quota::{Quota, Usage};
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{
-    Begun, Caps, Cursor, Error, Finalizing, Forgotten, LinkKey, Listed, MetadataStore, NewFile,
-    NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Stored,
-    StoredFile,
+    Begun, Caps, Cursor, Error, Finalizing, LinkKey, Listed, MetadataStore, NewFile, NewPart,
+    NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Stored, StoredFile,
 };
 use haversack::part::{Part, PartIndex};
 use haversack::storage::disk::DiskStore;
@@ -156,45 +156,31 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.usage(user).await
     }
 
-    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<Option<BlobId>, Error> {
+    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<bool, Error> {
         self.records.restart_upload(id, blob).await
     }
 
-    async fn finalize_upload(&self, id: UploadId, finalizing: Finalizing) -> Result<bool, Error> {
-        self.records.finalize_upload(id, finalizing).await
-    }
-
-    async fn finalizing(&self) -> Result<Vec<Record>, Error> {
-        self.records.finalizing().await
+    async fn finalize_upload(
+        &self,
+        id: UploadId,
+        finalizing: Finalizing,
+        leased_until: u64,
+    ) -> Result<Option<Job>, Error> {
+        self.records.finalize_upload(id, finalizing, leased_until).await
     }
 
     async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error> {
         self.records.finish_upload(id, file, now).await
     }
 
-    async fn undrawn(&self, limit: u32) -> Result<Vec<UploadId>, Error> {
-        self.records.undrawn(limit).await
-    }
-
-    async fn begin_drawing(
-        &self,
-        id: UploadId,
-        max_tries: u32,
-    ) -> Result<Option<StoredFile>, Error> {
-        self.records.begin_drawing(id, max_tries).await
-    }
-
-    async fn give_back_drawing(&self, id: UploadId) -> Result<(), Error> {
-        self.records.give_back_drawing(id).await
-    }
-
     async fn end_drawing(
         &self,
         id: UploadId,
+        lease: LeaseId,
         picture: Option<NewPicture>,
         now: u64,
-    ) -> Result<Vec<BlobId>, Error> {
-        self.records.end_drawing(id, picture, now).await
+    ) -> Result<bool, Error> {
+        self.records.end_drawing(id, lease, picture, now).await
     }
 
     async fn store_single(&self, new: NewSingle, quota: Quota, now: u64) -> Result<Stored, Error> {
@@ -206,8 +192,14 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.name_file(id, filename).await
     }
 
-    async fn remove(&self, id: UploadId, even_attached: bool, now: u64) -> Result<Removed, Error> {
-        self.records.remove(id, even_attached, now).await
+    async fn remove(
+        &self,
+        id: UploadId,
+        even_attached: bool,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Removed, Error> {
+        self.records.remove(id, even_attached, now, leased_until).await
     }
 
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
@@ -231,7 +223,7 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.list(user, before, limit).await
     }
 
-    async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<Forgotten>, Error> {
+    async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<UploadId>, Error> {
         self.records.expire(idle_since, limit, now).await
     }
 
@@ -302,5 +294,57 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
 
     async fn close(&self) -> Result<(), Error> {
         self.records.close().await
+    }
+}
+
+#[async_trait::async_trait]
+impl<H: RecordHooks> JobQueue for HookedRecords<H> {
+    async fn add_job(&self, job: NewJob) -> Result<(), Error> {
+        self.records.add_job(job).await
+    }
+
+    async fn take_jobs(
+        &self,
+        kinds: &[JobKind],
+        passed_over: &[UserId],
+        limit: u32,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Vec<Job>, Error> {
+        self.records.take_jobs(kinds, passed_over, limit, now, leased_until).await
+    }
+
+    async fn renew_job(&self, id: JobId, lease: LeaseId, leased_until: u64) -> Result<bool, Error> {
+        self.records.renew_job(id, lease, leased_until).await
+    }
+
+    async fn settle_job(&self, id: JobId, lease: LeaseId, outcome: Outcome) -> Result<bool, Error> {
+        self.records.settle_job(id, lease, outcome).await
+    }
+
+    async fn any_running(
+        &self,
+        kind: JobKind,
+        user: Option<UserId>,
+        now: u64,
+    ) -> Result<bool, Error> {
+        self.records.any_running(kind, user, now).await
+    }
+
+    async fn count_jobs(&self, kind: JobKind, user: UserId, at_most: u32) -> Result<u32, Error> {
+        self.records.count_jobs(kind, user, at_most).await
+    }
+
+    async fn list_jobs(
+        &self,
+        after: u64,
+        limit: u32,
+        now: u64,
+    ) -> Result<(Vec<JobStatus>, Option<u64>), Error> {
+        self.records.list_jobs(after, limit, now).await
+    }
+
+    async fn retry_jobs(&self, id: Option<JobId>, now: u64) -> Result<u64, Error> {
+        self.records.retry_jobs(id, now).await
     }
 }

@@ -7,6 +7,7 @@ mod doubles;
 mod faults;
 mod harness;
 mod hostile;
+mod jobs;
 mod measured;
 mod media;
 mod model;

@@ -5,6 +5,7 @@
 
 mod erasing;
 pub(crate) mod http;
+mod jobs;
 pub(crate) mod killing;
 mod large;
 pub(crate) mod ledger;

@@ -46,7 +46,7 @@ pub(crate) fn uploads(blobs: Arc<dyn BlobStore>, records: Arc<dyn MetadataStore>
         upload_ttl: Duration::from_secs(1000),
         keep_metadata: false,
     };
-    Arc::new(Uploads::new(blobs, records, limits, Clock::system()))
+    Arc::new(Uploads::new(blobs, records, limits, Clock::system(), Arc::default()))
 }
 
 /// Sends a chunk that says where it goes: [`SIZE`] times this byte.

@@ -2,10 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
+use super::jobs;
 use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED};
 use super::steps::drop_parts;
 use crate::ids::{BlobId, UploadId, UserId};
-use crate::metadata::{Forgotten, Removed};
+use crate::metadata::Removed;
+use crate::metadata::jobs::{JobKind, NewJob};
 
 /// An unfinished upload in which nothing was stored since `:idle_since`, and which is not about to be a File.
 pub(super) const IDLE: &str =
@@ -17,6 +19,7 @@ pub(super) fn remove(
     id: UploadId,
     even_attached: bool,
     now: u64,
+    leased_until: u64,
 ) -> rusqlite::Result<Removed> {
     let found: Option<(i64, bool)> = tx
         .prepare_cached(
@@ -33,13 +36,19 @@ pub(super) fn remove(
         Some((RECEIVING | FINISHED, _)) => {}
         _ => return Ok(Removed::Nothing),
     }
-    let WithThumbnails { blobs, thumbnail_bytes } = forget_with_thumbnails(tx, id, REMOVED, now)?;
-    Ok(Removed::Removed { blobs, thumbnail_bytes })
+    let WithThumbnails { blobs, thumbnails, thumbnail_bytes } =
+        forget_with_thumbnails(tx, id, REMOVED, now)?;
+    let mut deletions = Vec::new();
+    for blob in blobs {
+        deletions.extend(jobs::lease(tx, JobKind::Delete, blob.to_bytes(), leased_until)?);
+    }
+    Ok(Removed::Removed { deletions, thumbnails, thumbnail_bytes })
 }
 
-/// The bytes to delete of an upload and its thumbnails.
+/// What an upload and its thumbnails had.
 pub(super) struct WithThumbnails {
-    pub(super) blobs: Vec<BlobId>,
+    blobs: Vec<BlobId>,
+    thumbnails: u64,
     /// What of the thumbnails counted against the quota.
     thumbnail_bytes: u64,
 }
@@ -66,6 +75,7 @@ pub(super) fn forget_with_thumbnails(
     }
     Ok(WithThumbnails {
         blobs: forgotten.iter().filter_map(|bytes| bytes.blob).collect(),
+        thumbnails: forgotten[1..].iter().filter(|bytes| bytes.blob.is_some()).count() as u64,
         thumbnail_bytes: forgotten.iter().map(|bytes| bytes.of_thumbnail).sum(),
     })
 }
@@ -73,13 +83,14 @@ pub(super) fn forget_with_thumbnails(
 /// Bytes that a record forgot.
 #[derive(Default)]
 pub(super) struct ForgottenBytes {
-    /// Where they are, to be deleted now.
-    pub(super) blob: Option<BlobId>,
+    /// Where they are.
+    blob: Option<BlobId>,
     /// How many a thumbnail took of its user's quota.
     of_thumbnail: u64,
 }
 
-/// Turns a record into the tombstone `state`: without bytes, and whatever was known of them.
+/// Turns a record into the tombstone `state`: without bytes, and whatever was known of them. Their deletion becomes a
+/// job; what else was to be done with them isn't any more.
 pub(super) fn forget_bytes(
     tx: &Connection,
     id: UploadId,
@@ -95,11 +106,17 @@ pub(super) fn forget_bytes(
         "UPDATE uploads SET state = ?2, changed_at = ?3, blob = NULL, thumbnail = NULL, filename = NULL,
                 declared_type = NULL, media_type = NULL, embedded = NULL, received = NULL, received_md5 = NULL, crc32 = NULL,
                 total_size = NULL, even_size = NULL, size = NULL, duration_secs = NULL, width = NULL, height = NULL,
-                patches = NULL, drawing_tries = NULL, suspect = 0, unsynced = 0, reserved = 0
+                patches = NULL, suspect = 0, unsynced = 0, reserved = 0
          WHERE id = ?1",
     )?
     .execute(params![id, state, now])?;
-    Ok(forgotten.unwrap_or_default())
+    jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?;
+    jobs::forget_unheld(tx, JobKind::Thumbnail, id.to_bytes(), now)?;
+    let forgotten: ForgottenBytes = forgotten.unwrap_or_default();
+    if let Some(blob) = forgotten.blob {
+        jobs::add(tx, &NewJob::delete(blob, id))?;
+    }
+    Ok(forgotten)
 }
 
 pub(super) fn idle_uploads(
@@ -118,14 +135,15 @@ pub(super) fn expire(
     found: &[UploadId],
     idle_since: u64,
     now: u64,
-) -> rusqlite::Result<Vec<Forgotten>> {
+) -> rusqlite::Result<Vec<UploadId>> {
     // Looked at again: a chunk may have come in since they were found.
     let mut still_idle =
         tx.prepare_cached(&format!("SELECT 1 FROM uploads u WHERE u.id = :id AND {IDLE}"))?;
     let mut expired = Vec::new();
     for id in found {
         if still_idle.exists(named_params! {":id": id, ":idle_since": idle_since})? {
-            expired.push((*id, forget_with_thumbnails(tx, *id, EXPIRED, now)?.blobs));
+            forget_with_thumbnails(tx, *id, EXPIRED, now)?;
+            expired.push(*id);
         }
     }
     Ok(expired)
@@ -151,8 +169,9 @@ pub(super) fn forget_tombstones(
     Ok(())
 }
 
-/// Forgets that the user was ever counted, unless something counts.
+/// Forgets that the user was ever counted, unless something counts, and what was still to be done.
 pub(super) fn forget_usage(tx: &Connection, user: UserId) -> rusqlite::Result<()> {
+    jobs::forget_user(tx, user)?;
     tx.prepare_cached("DELETE FROM usage WHERE user_id = ? AND bytes = 0 AND files = 0")?
         .execute([user.0])?;
     Ok(())

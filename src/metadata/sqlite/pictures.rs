@@ -3,76 +3,43 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::forget::forget_bytes;
+use super::jobs;
 use super::rows::{self, REPLACED, pack_embedded};
 use super::steps::insert;
-use crate::ids::{BlobId, UploadId, UserId};
+use crate::ids::{BlobId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
+use crate::metadata::jobs::{JobKind, NewJob};
 use crate::metadata::{NewPicture, NewUpload, Role, State, StoredFile};
-
-pub(super) fn undrawn(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<UploadId>> {
-    connection
-        .prepare_cached(
-            "SELECT id FROM uploads WHERE drawing_tries IS NOT NULL AND state = 1 ORDER BY seq LIMIT ?",
-        )?
-        .query_map([limit], |row| row.get(0))?
-        .collect()
-}
-
-pub(super) fn begin_drawing(
-    tx: &Connection,
-    id: UploadId,
-    max_tries: u32,
-) -> rusqlite::Result<Option<StoredFile>> {
-    let wanted = tx
-        .prepare_cached(
-            "UPDATE uploads SET drawing_tries = drawing_tries + 1
-             WHERE id = ?1 AND state = 1 AND drawing_tries < ?2 AND (role = 1 OR thumbnail IS NULL)",
-        )?
-        .execute(params![id, max_tries])?;
-    if wanted == 0 {
-        return Ok(None);
-    }
-    Ok(rows::load(tx, id)?.and_then(|record| match record.state {
-        State::Finished(file) => Some(*file),
-        _ => None,
-    }))
-}
-
-pub(super) fn give_back_drawing(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "UPDATE uploads SET drawing_tries = drawing_tries - 1 WHERE id = ? AND drawing_tries > 0",
-    )?
-    .execute([id])?;
-    Ok(())
-}
 
 pub(super) fn end_drawing(
     tx: &Connection,
     id: UploadId,
+    lease: LeaseId,
     picture: Option<&NewPicture>,
     synced: bool,
     now: u64,
-) -> rusqlite::Result<Vec<BlobId>> {
-    let unwanted = || Ok(Vec::from_iter(picture.map(|picture| picture.blob)));
-    if !draw_no_more(tx, id)? {
-        return unwanted();
+) -> rusqlite::Result<bool> {
+    if !jobs::forget(tx, JobKind::Thumbnail, id.to_bytes(), Some(lease))? {
+        delete_picture(tx, picture)?;
+        return Ok(false);
     }
     let Some(State::Finished(file)) = rows::load(tx, id)?.map(|record| record.state) else {
-        return unwanted();
+        delete_picture(tx, picture)?;
+        return Ok(true);
     };
     match (file.role, file.parent, picture) {
-        (Role::Thumbnail, Some(parent), _) => end_of_sent(tx, id, parent, picture, synced, now),
+        (Role::Thumbnail, Some(parent), _) => end_of_sent(tx, id, parent, picture, synced, now)?,
         (Role::Media, _, Some(picture)) if file.thumbnail.is_none() => {
             add_thumbnail(tx, &file, picture, synced, now)?;
-            Ok(Vec::new())
         }
-        _ => unwanted(),
+        _ => delete_picture(tx, picture)?,
     }
+    Ok(true)
 }
 
 /// Lets a thumbnail that a client sent take the place of older ones. With a picture of it, the media shows it
 /// instead of whatever it showed; without, those that were sent before it go, and those made here stay. What a
-/// message shows stays: then it is this one that goes. Gives the bytes to delete.
+/// message shows stays: then it is this one that goes.
 fn end_of_sent(
     tx: &Connection,
     id: UploadId,
@@ -80,34 +47,28 @@ fn end_of_sent(
     picture: Option<&NewPicture>,
     synced: bool,
     now: u64,
-) -> rusqlite::Result<Vec<BlobId>> {
+) -> rusqlite::Result<()> {
     let frozen = tx
         .prepare_cached(
             "SELECT 1 FROM uploads WHERE id = ? AND attached = 1 AND thumbnail IS NOT NULL",
         )?
         .exists([parent])?;
     if frozen {
-        let sent = forget_bytes(tx, id, REPLACED, now)?.blob;
-        return Ok(sent.into_iter().chain(picture.map(|picture| picture.blob)).collect());
+        forget_bytes(tx, id, REPLACED, now)?;
+        return delete_picture(tx, picture);
     }
     let Some(picture) = picture else {
         return replace(tx, &older(tx, parent, id, Older::Sent)?, now);
     };
-    let mut forgotten = Vec::from_iter(set_picture(tx, id, picture, synced)?);
-    forgotten.extend(replace(tx, &older(tx, parent, id, Older::All)?, now)?);
+    set_picture(tx, id, picture, synced)?;
+    replace(tx, &older(tx, parent, id, Older::All)?, now)?;
     tx.prepare_cached("UPDATE uploads SET thumbnail = ?2 WHERE id = ?1")?
         .execute(params![parent, id])?;
-    Ok(forgotten)
+    Ok(())
 }
 
-/// Whether a picture was to be made until now.
-fn draw_no_more(tx: &Connection, id: UploadId) -> rusqlite::Result<bool> {
-    let stopped = tx
-        .prepare_cached(
-            "UPDATE uploads SET drawing_tries = NULL WHERE id = ? AND drawing_tries IS NOT NULL",
-        )?
-        .execute([id])?;
-    Ok(stopped > 0)
+fn delete_picture(tx: &Connection, picture: Option<&NewPicture>) -> rusqlite::Result<()> {
+    picture.map_or(Ok(()), |picture| jobs::add(tx, &NewJob::delete(picture.blob, picture.id)))
 }
 
 /// Makes a thumbnail of its own of the picture of a media.
@@ -136,13 +97,13 @@ fn add_thumbnail(
     Ok(())
 }
 
-/// Puts a picture in the place of a thumbnail's bytes; gives the blob that it had, if another.
+/// Puts a picture in the place of a thumbnail's bytes.
 fn set_picture(
     tx: &Connection,
     id: UploadId,
     picture: &NewPicture,
     synced: bool,
-) -> rusqlite::Result<Option<BlobId>> {
+) -> rusqlite::Result<()> {
     let before: BlobId = tx
         .prepare_cached("SELECT blob FROM uploads WHERE id = ?")?
         .query_row([id], |row| row.get(0))?;
@@ -162,7 +123,10 @@ fn set_picture(
         !synced,
         pack_embedded(EmbeddedMetadata::None), // encoded anew
     ])?;
-    Ok((before != picture.blob).then_some(before))
+    if before != picture.blob {
+        jobs::add(tx, &NewJob::delete(before, id))?;
+    }
+    Ok(())
 }
 
 /// Whether a message shows this media of the user's; `None` when there is none.
@@ -222,17 +186,12 @@ pub(super) fn older(
         .collect()
 }
 
-/// Replaces these thumbnails, also where their media shows them; gives their bytes.
-pub(super) fn replace(
-    tx: &Connection,
-    thumbnails: &[ToReplace],
-    now: u64,
-) -> rusqlite::Result<Vec<BlobId>> {
-    let mut forgotten = Vec::new();
+/// Replaces these thumbnails, also where their media shows them.
+pub(super) fn replace(tx: &Connection, thumbnails: &[ToReplace], now: u64) -> rusqlite::Result<()> {
     for ToReplace { id, parent, .. } in thumbnails {
-        forgotten.extend(forget_bytes(tx, *id, REPLACED, now)?.blob);
+        forget_bytes(tx, *id, REPLACED, now)?;
         tx.prepare_cached("UPDATE uploads SET thumbnail = NULL WHERE id = ? AND thumbnail = ?")?
             .execute([parent, id])?;
     }
-    Ok(forgotten)
+    Ok(())
 }

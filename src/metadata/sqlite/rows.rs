@@ -4,9 +4,9 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::filename::Filename;
-use crate::ids::{BlobId, UploadId, UserId};
+use crate::ids::{BlobId, JobId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
-use crate::media::{Facts, MediaType, Patch};
+use crate::media::{Facts, MediaType, Patch, thumbnail};
 use crate::metadata::{
     Cursor, Finalizing, Listed, NewFile, Record, Role, State, StoredFile, Summary, Unfinished,
 };
@@ -25,7 +25,8 @@ const KEPT_METADATA: i64 = 3;
 /// The columns [`record`] reads.
 const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, total_parts, total_size, \
      even_size, reserved, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, embedded, received, \
-     received_md5, patches, drawing_tries, suspect, attached, created_at";
+     received_md5, patches, suspect, attached, created_at, \
+     EXISTS (SELECT 1 FROM jobs WHERE kind = 'thumbnail' AND subject = uploads.id AND set_aside = 0) AS undrawn";
 
 /// An upload of more parts is read in another one's turn than those of few.
 const MANY_PARTS: u32 = 1000;
@@ -64,17 +65,6 @@ pub(super) fn tombstones(connection: &Connection, user: UserId) -> rusqlite::Res
         .prepare_cached("SELECT id FROM uploads WHERE user_id = ? AND state NOT IN (0, 1)")?
         .query_map([user.0], |row| row.get(0))?
         .collect()
-}
-
-pub(super) fn finalizing(connection: &Connection) -> rusqlite::Result<Vec<Record>> {
-    let (mut all, mut last) = (Vec::new(), Some(0));
-    while let Some(after) = last {
-        let so = format!("patches IS NOT NULL AND seq > {after}");
-        let (more, next) = page(connection, &so, u32::MAX)?;
-        all.extend(more);
-        last = next;
-    }
-    Ok(all)
 }
 
 /// Whether it is an unfinished upload that may have very many parts.
@@ -276,6 +266,7 @@ fn finalizing_file(row: &Row<'_>) -> rusqlite::Result<Option<Finalizing>> {
     };
     let patches = unpack_patches(&patches).ok_or(FromSqlError::InvalidType)?;
     let facts = facts(row)?;
+    let drawable = thumbnail::is_drawable(&facts.media_type);
     let file = NewFile {
         filename: filename(row)?.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
         named: row.get("named")?,
@@ -285,7 +276,7 @@ fn finalizing_file(row: &Row<'_>) -> rusqlite::Result<Option<Finalizing>> {
         crc32: row.get("crc32")?,
         received_md5: row.get("received_md5")?,
         received: unpack(&row.get::<_, Vec<u8>>("received")?),
-        drawable: row.get::<_, Option<u32>>("drawing_tries")?.is_some(),
+        drawable,
     };
     Ok(Some(Finalizing { file, patches }))
 }
@@ -335,7 +326,7 @@ fn stored_file(id: UploadId, user: UserId, row: &Row<'_>) -> rusqlite::Result<St
         parent: row.get("parent")?,
         thumbnail: row.get("thumbnail")?,
         attached: row.get("attached")?,
-        undrawn: row.get::<_, Option<u32>>("drawing_tries")?.is_some(),
+        undrawn: row.get("undrawn")?,
         created_at: row.get("created_at")?,
     })
 }
@@ -392,29 +383,22 @@ fn unpack_patches(mut packed: &[u8]) -> Option<Vec<Patch>> {
     Some(patches)
 }
 
-impl ToSql for UploadId {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.to_bytes().to_vec().into())
-    }
-}
+macro_rules! stored_as_sixteen_bytes {
+    ($($id:ident),*) => {
+        $(impl ToSql for $id {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.to_bytes().to_vec().into())
+            }
+        }
 
-impl FromSql for UploadId {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        sixteen_bytes(value).map(Self::from_bytes)
-    }
+        impl FromSql for $id {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                sixteen_bytes(value).map(Self::from_bytes)
+            }
+        })*
+    };
 }
-
-impl ToSql for BlobId {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.to_bytes().to_vec().into())
-    }
-}
-
-impl FromSql for BlobId {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        sixteen_bytes(value).map(Self::from_bytes)
-    }
-}
+stored_as_sixteen_bytes!(UploadId, BlobId, JobId, LeaseId);
 
 fn sixteen_bytes(value: ValueRef<'_>) -> FromSqlResult<[u8; 16]> {
     value.as_blob()?.try_into().map_err(|_| FromSqlError::InvalidType)

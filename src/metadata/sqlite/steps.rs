@@ -3,11 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::forget::{IDLE, forget_with_thumbnails};
+use super::jobs;
 use super::pictures::{self, Older};
 use super::room;
 use super::rows::{self, EXPIRED, pack, pack_embedded, pack_patches};
 use crate::filename::Filename;
-use crate::ids::{BlobId, UploadId};
+use crate::ids::{BlobId, UploadId, UserId};
+use crate::metadata::jobs::{Job, JobKind, NewJob, PERIODIC};
 use crate::metadata::quota::Quota;
 use crate::metadata::{
     Begun, Caps, Finalizing, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded, Role,
@@ -44,7 +46,8 @@ pub(super) fn begin_upload(
         let Some(id) = idle else {
             return Ok(Begun::TooMany);
         };
-        evicted = Some((id, forget_with_thumbnails(tx, id, EXPIRED, now)?.blobs));
+        forget_with_thumbnails(tx, id, EXPIRED, now)?;
+        evicted = Some(id);
     }
     insert(tx, new, Role::Media, now)?;
     Ok(Begun::Begun { evicted })
@@ -128,12 +131,17 @@ pub(super) fn finish_upload(
     if !describe(tx, id, file)? {
         return Ok(false);
     }
-    tx.prepare_cached(
-        "UPDATE uploads SET state = 1, reserved = size, patches = NULL, suspect = 0, unsynced = ?3, changed_at = ?2
-         WHERE id = ?1",
-    )?
-    .execute(params![id, now, !synced])?;
+    let (user, lacks_picture) = tx
+        .prepare_cached(
+            "UPDATE uploads SET state = 1, reserved = size, patches = NULL, suspect = 0, unsynced = ?3, changed_at = ?2
+             WHERE id = ?1 RETURNING user_id, role = 1 OR thumbnail IS NULL",
+        )?
+        .query_row(params![id, now, !synced], |row| Ok((row.get(0)?, row.get(1)?)))?;
     drop_parts(tx, id)?;
+    jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?;
+    if file.drawable && lacks_picture {
+        jobs::add(tx, &NewJob::thumbnail(id, UserId(user)))?;
+    }
     Ok(true)
 }
 
@@ -141,13 +149,15 @@ pub(super) fn finalize_upload(
     tx: &Connection,
     id: UploadId,
     finalizing: &Finalizing,
-) -> rusqlite::Result<bool> {
+    leased_until: u64,
+) -> rusqlite::Result<Option<Job>> {
     if !describe(tx, id, &finalizing.file)? {
-        return Ok(false);
+        return Ok(None);
     }
     tx.prepare_cached("UPDATE uploads SET patches = ?2 WHERE id = ?1")?
         .execute(params![id, pack_patches(&finalizing.patches)])?;
-    Ok(true)
+    jobs::add(tx, &NewJob::at_once(JobKind::Finish, id.to_bytes()))?;
+    jobs::lease(tx, JobKind::Finish, id.to_bytes(), leased_until)
 }
 
 /// Writes down what an upload becomes; `false` when it isn't receiving.
@@ -155,8 +165,7 @@ fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<b
     let described = tx
         .prepare_cached(
             "UPDATE uploads SET filename = ?2, named = ?3, media_type = ?4, duration_secs = ?5, width = ?6,
-                    height = ?7, size = ?8, crc32 = ?9, received = ?10, received_md5 = ?11,
-                    drawing_tries = ?12, embedded = ?13
+                    height = ?7, size = ?8, crc32 = ?9, received = ?10, received_md5 = ?11, embedded = ?12
              WHERE id = ?1 AND state = 0",
         )?
         .execute(params![
@@ -171,7 +180,6 @@ fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<b
             file.crc32,
             pack(&file.received),
             file.received_md5,
-            file.drawable.then_some(0),
             pack_embedded(file.embedded),
         ])?;
     Ok(described > 0)
@@ -204,7 +212,7 @@ pub(super) fn store_single(
     if let Err(over) = quota.check(usage, new.file.size, files) {
         return Ok(Stored::Over(over));
     }
-    let replaced = pictures::replace(tx, &older, now)?;
+    pictures::replace(tx, &older, now)?;
     let upload = NewUpload {
         id: new.id,
         user: new.user,
@@ -217,7 +225,7 @@ pub(super) fn store_single(
     };
     insert(tx, &upload, new.role, now)?;
     finish_upload(tx, new.id, &new.file, synced, now)?;
-    Ok(Stored::Stored { replaced })
+    Ok(Stored::Stored)
 }
 
 pub(super) fn name_file(
@@ -241,21 +249,23 @@ pub(super) fn restart_upload(
     tx: &Connection,
     id: UploadId,
     blob: BlobId,
-) -> rusqlite::Result<Option<BlobId>> {
+) -> rusqlite::Result<bool> {
     let before: Option<BlobId> = tx
         .prepare_cached("SELECT blob FROM uploads WHERE id = ? AND state = 0")?
         .query_row([id], |row| row.get(0))
         .optional()?;
-    if before.is_some() {
+    if let Some(before) = before {
+        jobs::add(tx, &NewJob::delete(before, id))?;
+        jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?;
         drop_parts(tx, id)?;
         tx.prepare_cached(
             "UPDATE uploads SET blob = ?2, even_size = NULL, named = 0, media_type = NULL, received = NULL,
-                    received_md5 = NULL, patches = NULL, drawing_tries = NULL, suspect = 0
+                    received_md5 = NULL, patches = NULL, suspect = 0
              WHERE id = ?1",
         )?
         .execute(params![id, blob])?;
     }
-    Ok(before)
+    Ok(before.is_some())
 }
 
 pub(super) fn attach(tx: &Connection, ids: &[UploadId]) -> rusqlite::Result<()> {
@@ -277,6 +287,7 @@ pub(super) fn begin_boot(tx: &Connection, boot: &str) -> rusqlite::Result<()> {
     let changed = tx.execute("UPDATE store SET boot = ?1 WHERE boot IS NOT ?1", [boot])?;
     if changed > 0 {
         tx.execute("UPDATE uploads SET suspect = 1 WHERE state = 0 OR unsynced = 1", ())?;
+        jobs::add(tx, &NewJob::at_once(JobKind::Compare, PERIODIC))?;
     }
     Ok(())
 }
@@ -284,7 +295,7 @@ pub(super) fn begin_boot(tx: &Connection, boot: &str) -> rusqlite::Result<()> {
 pub(super) fn doubt(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
     tx.prepare_cached("UPDATE uploads SET suspect = 1 WHERE id = ? AND state = 0")?
         .execute([id])?;
-    Ok(())
+    jobs::add(tx, &NewJob::at_once(JobKind::Compare, PERIODIC))
 }
 
 pub(super) fn believe(

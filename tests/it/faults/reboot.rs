@@ -113,7 +113,7 @@ async fn what_nobody_asks_for_is_compared_in_the_background() {
     let (server, uuid) = begun().await;
     let server = reboot(server, |path| zero(path, 0..1)).await;
     server.sweep().await;
-    assert_eq!(server.app.uploads.compare_suspects().await.unwrap(), 0, "all was compared");
+    assert!(!server.app.uploads.compare_suspects().await.unwrap(), "all was compared");
     assert_eq!(present(&server.user(1), &uuid).await, json!([[1, 2]]));
 }
 
@@ -152,5 +152,5 @@ async fn a_file_that_was_never_synced_but_is_whole_stays() {
     server.sweep().await;
     let file = server.user(1).file(&uuid).await.ok();
     assert_eq!(server.user(1).contents(&file).await, "some bytes");
-    assert_eq!(server.app.uploads.compare_suspects().await.unwrap(), 0);
+    assert!(!server.app.uploads.compare_suspects().await.unwrap());
 }

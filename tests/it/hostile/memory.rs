@@ -121,8 +121,9 @@ fn files_that_are_made_to_cost_take_bounded_memory_and_time() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(&mut serve(data.path()));
     let zeros = plain_png(16_384, 32_768);
-    let store = |bytes: &[u8]| {
-        store(&server, bytes);
+    let mut users = 1..;
+    let mut store = |bytes: &[u8]| {
+        store(&server, users.next().unwrap(), bytes); // one's thumbnails would have to wait
         wait_until_drawn(data.path());
     };
     store(&crate::harness::jpeg()); // once, to have its buffers
@@ -173,15 +174,15 @@ fn files_that_are_made_to_cost_take_bounded_memory_and_time() {
     ));
 }
 
-fn store(server: &Server, bytes: &[u8]) {
+fn store(server: &Server, user: i64, bytes: &[u8]) {
     let form = Multipart::default().file("file", bytes);
-    Request::upload(form).token(&token(1)).send(&server.host).expect("a reply").ok();
+    Request::upload(form).token(&token(user)).send(&server.host).expect("a reply").ok();
 }
 
 /// The reply doesn't wait for a thumbnail that takes long; what that costs counts, and counts here.
 fn wait_until_drawn(data: &Path) {
     let database = Connection::open(data.join("haversack.db")).unwrap();
-    let undrawn = "SELECT count(*) FROM uploads WHERE drawing_tries IS NOT NULL";
+    let undrawn = "SELECT count(*) FROM jobs WHERE kind = 'thumbnail'";
     let begun = Instant::now();
     while database.query_row(undrawn, (), |row| row.get::<_, u64>(0)).unwrap() > 0 {
         assert!(begun.elapsed() < PATIENCE, "a thumbnail is never made");

@@ -75,7 +75,6 @@ impl Died {
         assert!(bytes == without_metadata(PHOTO));
         assert_eq!((file.size, file.crc32), (bytes.len() as u64, crc32fast::hash(&bytes)));
         assert_eq!(file.facts.media_type.as_str(), "image/jpeg");
-        assert_eq!(self.uploads.resume_finalizing().await.unwrap(), 0, "it was one and is no more");
     }
 }
 
@@ -84,7 +83,7 @@ async fn a_file_that_was_to_be_overwritten_is_taken_up() {
     let died = Died::new().await;
     assert!(died.unfinished().await.finalizing.is_some());
     died.revive();
-    assert_eq!(died.uploads.resume_finalizing().await.unwrap(), 1);
+    died.uploads.resume(died.id).await.unwrap();
     died.assert_finished().await;
 }
 
@@ -121,7 +120,7 @@ async fn it_does_not_matter_how_far_the_overwriting_had_come() {
         let half_done = [&patched[..stop], &PHOTO[stop..]].concat();
         std::fs::write(died.path().await, half_done).unwrap();
         died.revive();
-        assert_eq!(died.uploads.resume_finalizing().await.unwrap(), 1);
+        died.uploads.resume(died.id).await.unwrap();
         died.assert_finished().await;
     }
 }
@@ -132,7 +131,7 @@ async fn bytes_that_went_with_the_power_are_noticed_and_sent_again() {
         let died = Died::new().await;
         damage(&died.path().await);
         died.revive();
-        died.uploads.resume_finalizing().await.unwrap();
+        died.uploads.resume(died.id).await.unwrap();
         let unfinished = died.unfinished().await;
         assert!(unfinished.finalizing.is_none());
         assert_eq!(unfinished.layout.received_bytes(), 0, "nothing is believed");
@@ -171,7 +170,7 @@ async fn meanwhile_it_is_an_upload_that_can_be_cancelled() {
     let died = Died::new().await;
     died.uploads.remove(died.id, Some(USER)).await.unwrap();
     died.revive();
-    assert_eq!(died.uploads.resume_finalizing().await.unwrap(), 0);
+    died.uploads.resume(died.id).await.unwrap();
     let refusal = done(&died.uploads, died.id).await.expect_err("it is gone");
     assert!(matches!(refusal, Refusal::Removed), "{refusal}");
 }
@@ -181,11 +180,9 @@ async fn many_that_take_it_up_at_once_make_one_file() {
     let died = Died::new().await;
     died.revive();
     let dones = (0..16).map(|_| done(&died.uploads, died.id));
-    let (files, resumed) = futures_util::join!(
-        futures_util::future::join_all(dones),
-        died.uploads.resume_finalizing()
-    );
-    assert!(resumed.unwrap() <= 1);
+    let (files, resumed) =
+        futures_util::join!(futures_util::future::join_all(dones), died.uploads.resume(died.id));
+    resumed.unwrap();
     for file in files {
         assert_eq!(file.unwrap().id, died.id);
     }

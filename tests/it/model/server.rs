@@ -9,9 +9,9 @@ use haversack::app::App;
 use haversack::auth::{Caller, sign};
 use haversack::clock::Clock;
 use haversack::config::{Config, Settings};
+use haversack::fsck;
 use haversack::ids::UserId;
 use haversack::serve;
-use haversack::{fsck, sweep};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -107,7 +107,7 @@ impl Server {
     pub(crate) fn skip(&self, days: u64) {
         self.clock.skip(Duration::from_secs(days * DAY_SECS + 60));
         let Running { runtime, app, .. } = self.running();
-        runtime.block_on(sweep::once(app)).expect("swept");
+        runtime.block_on(app.jobs.run_all()).expect("swept");
     }
 
     /// As `haversack erase` has it done.
@@ -118,11 +118,14 @@ impl Server {
 
     /// Waits until nothing is at work on uploads any more.
     pub(crate) fn settle(&self) {
+        const HOLDERS: usize = 3; // the application, what its requests share, and its jobs
         let begun = Instant::now();
-        while Arc::strong_count(&self.running().app.uploads) > 1 {
+        let Running { runtime, app, .. } = self.running();
+        while Arc::strong_count(&app.uploads) > HOLDERS {
             assert!(begun.elapsed() < PATIENCE, "a request comes to no end");
             std::thread::sleep(Duration::from_micros(100));
         }
+        runtime.block_on(app.jobs.run_due()).expect("nothing is left to be done");
     }
 
     /// Stops in order and starts again. `meanwhile`: what becomes of the stored bytes in between.

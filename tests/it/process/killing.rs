@@ -16,7 +16,6 @@ use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{Listed, MetadataStore};
 use haversack::storage::BlobStore;
 use haversack::storage::disk::DiskStore;
-use haversack::sweep;
 
 use super::ledger::{Client, Line, Random};
 use super::program::{Server, serve};
@@ -134,14 +133,14 @@ pub(crate) async fn sweep_and_look_for_leftovers(
     let app = App::open(config, clock.clone()).await.expect("it opens");
     let long_after = clock.unix_secs() + 365 * 24 * 3600;
     clock.skip(Duration::from_hours(3));
-    sweep::once(&app).await.expect("swept");
+    app.jobs.run_all().await.expect("swept");
     let blobs = DiskStore::open(data_dir).expect("it opens");
     let records = SqliteStore::open(data_dir).expect("it opens");
     let left = blobs.list_older_than(long_after).await.expect("listed");
     assert_eq!(records.unclaimed(left).await.expect("looked up"), [], "left over");
     // Uploads whose uuid no client ever learned expire; then every blob is a File's.
     clock.skip(Duration::from_hours(9 * 24));
-    sweep::once(&app).await.expect("swept");
+    app.jobs.run_all().await.expect("swept");
     let mut claimed = 0;
     for user in users {
         let (entries, _) = app.uploads.list(user, None, 1000).await.expect("listed");

@@ -11,7 +11,6 @@ use haversack::app::App;
 use haversack::clock::Clock;
 use haversack::config::{Config, Settings};
 use haversack::ids::{BlobId, UploadId};
-use haversack::sweep;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use serde_json::json;
@@ -179,7 +178,7 @@ async fn swept(count: u64) -> (Many, Arc<App>, Duration) {
     let app = open(many.dir.path(), &clock).await;
     clock.skip(Duration::from_secs(TTL));
     let begun = Instant::now();
-    sweep::once(&app).await.expect("swept");
+    app.jobs.run_all().await.expect("swept");
     let took = begun.elapsed();
     eprintln!("of {count} uploads all but one in {LIVELY} were swept in {took:.0?}");
     (many, app, took)

@@ -191,7 +191,7 @@ impl Old {
 
     /// Waits until all thumbnails are made that are to be made.
     fn wait_for_pictures(&self) {
-        let sql = "SELECT count(*) FROM uploads WHERE drawing_tries IS NOT NULL";
+        let sql = "SELECT count(*) FROM jobs WHERE kind = 'thumbnail'";
         let begun = Instant::now();
         while self.database.query_row(sql, (), |row| row.get::<_, u32>(0)).expect("counted") > 0 {
             assert!(begun.elapsed() < PATIENCE, "a thumbnail is never made");

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use haversack::config::Settings;
-use haversack::sweep;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -180,7 +179,7 @@ async fn race(server: &Server, random: &mut Random) -> Vec<(Upload, Told)> {
         async move {
             let _told = told.acquire_many(first).await.unwrap();
             while !over.is_cancelled() {
-                sweep::once(&app).await.unwrap();
+                app.jobs.run_all().await.unwrap();
             }
         }
     });

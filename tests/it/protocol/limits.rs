@@ -263,5 +263,6 @@ async fn what_made_room_leaves_no_bytes() {
     user.begin(2, "abc").await;
     server.skip(3700);
     user.begin(2, "abcdef").await;
+    server.settled().await;
     assert_eq!(server.stored(), [6]);
 }

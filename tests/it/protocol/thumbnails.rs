@@ -4,7 +4,8 @@ use std::io::Cursor;
 
 use futures_util::future::join_all;
 use haversack::config::Settings;
-use haversack::ids::UserId;
+use haversack::ids::{UploadId, UserId};
+use haversack::metadata::jobs::NewJob;
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -62,7 +63,25 @@ async fn a_thumbnail_is_made_small_and_anew_whatever_was_sent() {
     let reply = user.get(file["thumbnail"].as_str().unwrap()).await;
     assert_eq!(reply.header("content-type"), "image/jpeg");
     assert_eq!(dimensions(&reply.body), (512, 256));
+    server.settled().await;
     assert!(!server.stored().contains(&(large.len() as u64)), "what was sent is gone");
+}
+
+#[tokio::test]
+async fn a_reply_waits_for_no_thumbnail_while_many_of_its_users_are_to_be_made() {
+    let server = Server::start().await;
+    let (records, _) = server.app.stores();
+    let in_an_hour = server.clock.unix_secs() + 3600;
+    for _ in 0..9 {
+        let job = NewJob::thumbnail(UploadId::random(), UserId(1));
+        records.add_job(NewJob { run_at: in_an_hour, ..job }).await.unwrap();
+    }
+    let user = server.user(1);
+    let chunk = user.upload(Form::chunk(0, 1, png())).await.ok();
+    let uuid = chunk["file_uuid"].as_str().unwrap();
+    let file = user.done(uuid).await.ok();
+    assert_eq!(file["thumbnail"], Value::Null, "it did not wait");
+    user.illustrated(uuid).await; // which comes as soon as with others
 }
 
 #[tokio::test]
@@ -91,6 +110,7 @@ async fn a_sent_thumbnail_takes_the_place_of_the_one_made_here() {
     .await;
     assert_eq!(shown(&user, &user.file(parent).await.ok()).await, PNG);
     user.get(file["thumbnail"].as_str().unwrap()).await.refused(410, "gone");
+    server.settled().await;
     assert_eq!(server.stored().len(), 2, "the file and one thumbnail");
 }
 
@@ -172,6 +192,7 @@ async fn a_second_thumbnail_replaces_the_first() {
     thumbnail(&user, &parent, jpeg()).await;
     let file = user.file(&parent).await.ok();
     assert_eq!(shown(&user, &file).await, JPEG);
+    server.settled().await;
     assert_eq!(server.stored().len(), 2, "the file and one thumbnail");
 }
 
@@ -306,6 +327,7 @@ async fn of_thumbnails_in_parallel_one_is_left() {
     for uuid in &uuids {
         assert_eq!(user.file(uuid).await.ok()["uuid"], parent);
     }
+    server.settled().await;
     assert_eq!(server.stored().len(), 2, "the file and one thumbnail");
 }
 
@@ -334,6 +356,7 @@ async fn a_thumbnail_that_can_not_be_decoded_replaces_the_one_before_it() {
     }
     assert_eq!(user.get(&kept).await.body, heic());
     assert_eq!(user.file(&parent).await.ok()["thumbnail"], Value::Null);
+    server.settled().await;
     assert_eq!(server.stored().len(), 2, "the file and the last picture");
 }
 
@@ -348,6 +371,7 @@ async fn of_many_pictures_that_can_not_be_decoded_one_is_kept_and_counted() {
         thumbnail(&user, &parent, heic()).await;
     }
     let size = heic().len() as u64;
+    server.settled().await;
     assert_eq!(server.stored().len(), 2, "the file and the last picture");
     assert_eq!(user_bytes(&server).await, 8 + size);
     assert_eq!(user.file(&first).await.ok()["uuid"], parent);
@@ -380,5 +404,6 @@ async fn a_picture_for_which_the_one_it_replaces_makes_room_is_taken() {
     for _ in 0..3 {
         thumbnail(&user, &parent, heic()).await;
     }
+    server.settled().await;
     assert_eq!(server.stored().len(), 2);
 }

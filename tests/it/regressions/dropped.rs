@@ -46,7 +46,7 @@ async fn with_a_file() -> (TempDir, Arc<dyn MetadataStore>, UploadId) {
         },
     };
     let stored = records.store_single(new.clone(), Quota::NONE, 5).await.unwrap();
-    assert_eq!(stored, Stored::Stored { replaced: Vec::new() });
+    assert_eq!(stored, Stored::Stored);
     (dir, records, new.id)
 }
 

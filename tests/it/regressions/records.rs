@@ -101,7 +101,7 @@ async fn a_repeated_chunk_of_a_file_that_is_deleted_meanwhile_is_told_so() {
     late.hooks.loaded.arm();
     let again = tokio::spawn(async move { send(&uploads, id, 0, 1, b'a').await });
     late.hooks.loaded.reached().await;
-    late.records.remove(id, false, 0).await.unwrap();
+    late.records.remove(id, false, 0, 0).await.unwrap();
     late.hooks.loaded.open();
     let again = again.await.unwrap();
     assert!(matches!(again, Err(Refusal::Removed)), "{again:?}");
@@ -116,7 +116,7 @@ async fn a_repeated_single_file_that_is_deleted_meanwhile_is_told_so() {
     late.hooks.loaded.arm();
     let again = tokio::spawn(async move { send_single(&uploads, id, b"a file").await });
     late.hooks.loaded.reached().await;
-    late.records.remove(id, false, 0).await.unwrap();
+    late.records.remove(id, false, 0, 0).await.unwrap();
     late.hooks.loaded.open();
     let again = again.await.unwrap();
     assert!(matches!(again, Err(Refusal::Removed)), "{again:?}");

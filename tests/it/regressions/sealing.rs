@@ -85,6 +85,7 @@ async fn bytes_that_could_not_be_made_durable_are_forgotten() {
         panic!("the upload goes on");
     };
     assert_eq!(unfinished.layout.received_bytes(), 0);
+    uploads.delete_forgotten().await.unwrap();
     assert_eq!(blobs_in(dir.path()), 0);
 }
 

@@ -23,6 +23,7 @@ async fn an_upload_that_makes_room_takes_its_thumbnail_along() {
     server.skip(3700);
     user.begin(2, "defg").await;
     user.get(&link).await.refused(410, "gone");
+    server.settled().await;
     assert_eq!(server.stored(), [4]);
 }
 

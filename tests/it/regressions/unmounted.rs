@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use haversack::fsck;
 use haversack::ids::BlobId;
 use haversack::storage::BlobStore;
 use haversack::storage::disk::DiskStore;
-use haversack::{fsck, sweep};
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Form, Server, new_uuid};
@@ -27,6 +27,15 @@ fn unmount(server: &Server) {
 fn mount(server: &Server) {
     std::fs::remove_dir_all(server.blobs()).unwrap();
     std::fs::rename(away(server), server.blobs()).unwrap();
+}
+
+/// Puts a job of this kind on record.
+fn job(server: &Server, kind: &str, subject: &str) {
+    let sql = format!(
+        "INSERT INTO jobs (id, kind, subject, payload, run_at)
+         VALUES (randomblob(16), '{kind}', {subject}, x'', 0)"
+    );
+    database(server, &sql);
 }
 
 fn database(server: &Server, sql: &str) {
@@ -72,11 +81,12 @@ async fn what_is_compared_after_a_boot_is_not_given_up() {
     let server = Server::start().await;
     let user = server.user(1);
     let (file, upload) = (file(&user, b"some bytes").await, received(&user).await);
-    database(&server, "UPDATE uploads SET suspect = 1");
     unmount(&server);
-    sweep::once(&server.app).await.expect_err("nothing can be compared");
+    database(&server, "UPDATE uploads SET suspect = 1");
+    job(&server, "compare", "zeroblob(16)");
+    server.sweep().await;
     mount(&server);
-    sweep::once(&server.app).await.unwrap();
+    server.sweep().await;
     plays(&server, &file, b"some bytes").await;
     assert_eq!(user.status(&upload).await.ok()["received"], 20);
 }
@@ -100,11 +110,12 @@ async fn a_thumbnail_is_still_to_be_made() {
     let server = Server::start().await;
     let user = server.user(1);
     let uuid = file(&user, PHOTO).await["uuid"].clone();
-    database(&server, "UPDATE uploads SET drawing_tries = 0, thumbnail = NULL WHERE role = 0");
     unmount(&server);
-    sweep::once(&server.app).await.unwrap();
+    database(&server, "UPDATE uploads SET thumbnail = NULL WHERE role = 0");
+    job(&server, "thumbnail", "(SELECT id FROM uploads WHERE role = 0)");
+    server.sweep().await;
     mount(&server);
-    sweep::once(&server.app).await.unwrap();
+    server.sweep().await;
     let file = user.file(uuid.as_str().unwrap()).await.ok();
     assert_ne!(file["thumbnail"], Value::Null);
 }
@@ -149,7 +160,7 @@ async fn the_bytes_of_another_store_in_its_place_are_not_swept() {
     std::fs::remove_dir(server.blobs()).unwrap();
     std::fs::rename(other.blobs(), server.blobs()).unwrap();
     server.skip(7 * 24 * 3600);
-    sweep::once(&server.app).await.expect_err("these are not its files");
+    server.app.jobs.run_all().await.expect_err("these are not its files");
     assert_eq!(server.stored(), [16]);
 }
 

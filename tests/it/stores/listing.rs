@@ -48,7 +48,7 @@ pub(crate) async fn the_list_leaves_out_thumbnails_and_what_is_gone_or_empty(
     thumbnail(store.as_ref(), media.id).await;
     store_single(store.as_ref(), &single(ANNA, Some(media.id)), 51).await;
     let removed = finished(store.as_ref(), ANNA, 52).await;
-    store.remove(removed.id, false, 53).await.expect("removed");
+    store.remove(removed.id, false, 53, 0).await.expect("removed");
     begin(store.as_ref(), &upload(ANNA, 2), 5).await;
     store.expire(6, 10, 54).await.expect("expired");
     begin(store.as_ref(), &upload(ANNA, 2), 55).await; // nothing of it is stored
@@ -70,7 +70,7 @@ pub(crate) async fn a_page_is_not_shifted_by_what_comes_meanwhile(records: &dyn 
     }
     let (first, next) = store.list(ANNA, None, 2).await.expect("no error");
     finished(store.as_ref(), ANNA, 9).await;
-    store.remove(ids[2], false, 9).await.expect("removed");
+    store.remove(ids[2], false, 9, 0).await.expect("removed");
     let (second, end) = store.list(ANNA, next, 2).await.expect("no error");
     let shown: Vec<UploadId> = first.iter().chain(&second).map(Listed::id).collect();
     assert_eq!(shown, [ids[3], ids[2], ids[1], ids[0]]);

@@ -1,13 +1,14 @@
 //! The contract of a `MetadataStore`: thumbnails, those that clients send and those made here.
 
 use haversack::ids::{BlobId, UploadId};
+use haversack::metadata::jobs::JobKind;
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{MetadataStore, Removed, Role, State, Stored};
 
 use super::Records;
 use super::records::{
-    ANNA, begin, draw, file, file_of, finished, picture, single, state, store_single, thumbnail,
-    upload,
+    ANNA, begin, draw, end_drawing, file, file_of, finished, picture, single, state, store_single,
+    take_drawing, thumbnail, undrawn, upload,
 };
 
 /// What a media shows.
@@ -16,8 +17,8 @@ async fn shown(store: &dyn MetadataStore, media: UploadId) -> Option<UploadId> {
 }
 
 async fn end_without_picture(store: &dyn MetadataStore, id: UploadId) -> Vec<BlobId> {
-    store.begin_drawing(id, 3).await.expect("no error").expect("wanted");
-    store.end_drawing(id, None, 7).await.expect("no error")
+    let job = take_drawing(store, id).await.expect("wanted");
+    end_drawing(store, id, job.lease, None).await
 }
 
 pub(crate) async fn a_sent_thumbnail_shows_itself_once_a_picture_was_made_of_it(
@@ -73,10 +74,11 @@ pub(crate) async fn an_older_thumbnail_whose_picture_comes_late_replaces_nothing
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let older = single(ANNA, Some(media));
     store_single(store.as_ref(), &older, 6).await;
-    store.begin_drawing(older.id, 3).await.expect("no error").expect("wanted");
+    let job = take_drawing(store.as_ref(), older.id).await.expect("wanted");
     let (newer, _) = thumbnail(store.as_ref(), media).await;
-    let late = store.end_drawing(older.id, Some(picture()), 7).await.expect("no error");
-    assert_eq!(late.len(), 1, "the late picture; what was sent went when the newer came");
+    let late = picture();
+    let unwanted = end_drawing(store.as_ref(), older.id, job.lease, Some(late.clone())).await;
+    assert_eq!(unwanted, [late.blob], "what was sent went when the newer came");
     assert_eq!(shown(store.as_ref(), media).await, Some(newer));
     assert!(matches!(state(store.as_ref(), older.id).await, State::Replaced { .. }));
 }
@@ -115,7 +117,7 @@ pub(crate) async fn a_thumbnail_that_waits_for_its_picture_is_replaced_at_once(
         assert_eq!(store.usage(ANNA).await.expect("no error").user_bytes, 20);
         before = next;
     }
-    assert_eq!(store.undrawn(9).await.expect("no error"), [media, before.id]);
+    assert_eq!(undrawn(store.as_ref()).await, [media, before.id]);
 }
 
 pub(crate) async fn a_thumbnail_without_a_picture_leaves_the_one_made_here(records: &dyn Records) {
@@ -140,9 +142,9 @@ pub(crate) async fn what_a_message_shows_takes_no_other_thumbnail(records: &dyn 
     let stored = store.store_single(late.clone(), Quota::NONE, 7).await.expect("no error");
     assert_eq!(stored, Stored::Attached);
     assert!(store.load(late.id).await.expect("no error").is_none());
-    assert_eq!(store.remove(sent, false, 7).await.expect("no error"), Removed::Attached);
+    assert_eq!(store.remove(sent, false, 7, 0).await.expect("no error"), Removed::Attached);
     assert_eq!(shown(store.as_ref(), media).await, Some(sent));
-    let by_backend = store.remove(sent, true, 7).await.expect("no error");
+    let by_backend = store.remove(sent, true, 7, 0).await.expect("no error");
     assert!(matches!(by_backend, Removed::Removed { .. }));
 }
 
@@ -157,10 +159,10 @@ pub(crate) async fn a_picture_that_comes_late_does_not_change_what_a_message_sho
         let before = if is_sent { sent(media).await } else { made_here(media).await };
         let late = single(ANNA, Some(media));
         store_single(store.as_ref(), &late, 6).await;
-        store.begin_drawing(late.id, 3).await.expect("no error").expect("wanted");
+        let job = take_drawing(store.as_ref(), late.id).await.expect("wanted");
         store.attach(vec![media]).await.expect("attached");
         let drawn = (!broken).then(picture);
-        let unwanted = store.end_drawing(late.id, drawn.clone(), 7).await.expect("no error");
+        let unwanted = end_drawing(store.as_ref(), late.id, job.lease, drawn.clone()).await;
         let expected = [late.blob].into_iter().chain(drawn.map(|drawn| drawn.blob));
         assert_eq!(unwanted, Vec::from_iter(expected));
         assert_eq!(shown(store.as_ref(), media).await, Some(before));
@@ -195,10 +197,10 @@ pub(crate) async fn the_media_may_still_be_on_its_way(records: &dyn Records) {
 pub(crate) async fn a_picture_of_a_media_becomes_its_thumbnail(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await;
-    assert_eq!(store.undrawn(9).await.expect("no error"), [media.id]);
+    assert_eq!(undrawn(store.as_ref()).await, [media.id]);
     let (picture, unwanted) = draw(store.as_ref(), media.id).await;
     assert_eq!(unwanted, []);
-    assert!(store.undrawn(9).await.expect("no error").is_empty());
+    assert_eq!(undrawn(store.as_ref()).await, []);
     assert_eq!(shown(store.as_ref(), media.id).await, Some(picture.id));
     let found = file(store.as_ref(), picture.id).await;
     assert_eq!((found.user, found.role, found.parent), (ANNA, Role::Thumbnail, Some(media.id)));
@@ -223,48 +225,44 @@ pub(crate) async fn a_media_with_a_thumbnail_needs_no_picture(records: &dyn Reco
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let (sent, _) = thumbnail(store.as_ref(), media).await;
-    assert!(store.begin_drawing(media, 3).await.expect("no error").is_none());
-    store.end_drawing(media, None, 7).await.expect("no error");
-    assert!(store.undrawn(9).await.expect("no error").is_empty());
+    let (late, unwanted) = draw(store.as_ref(), media).await;
+    assert_eq!(unwanted, [late.blob]);
     assert_eq!(shown(store.as_ref(), media).await, Some(sent));
+
+    let media = upload(ANNA, 1);
+    begin(store.as_ref(), &media, 5).await;
+    thumbnail(store.as_ref(), media.id).await;
+    assert!(store.finish_upload(media.id, file_of(Vec::new()), 6).await.expect("no error"));
+    assert_eq!(undrawn(store.as_ref()).await, [], "none is to be made");
 }
 
 pub(crate) async fn a_picture_of_what_is_gone_is_unwanted(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
-    store.begin_drawing(media, 3).await.expect("no error").expect("wanted");
-    store.remove(media, false, 6).await.expect("removed");
+    let job = take_drawing(store.as_ref(), media).await.expect("wanted");
+    store.remove(media, false, 6, 0).await.expect("removed");
     let late = picture();
-    let unwanted = store.end_drawing(media, Some(late.clone()), 7).await.expect("no error");
+    let unwanted = end_drawing(store.as_ref(), media, job.lease, Some(late.clone())).await;
     assert_eq!(unwanted, [late.blob]);
+    assert_eq!(undrawn(store.as_ref()).await, []);
     assert!(store.load(late.id).await.expect("no error").is_none());
-    assert!(store.undrawn(9).await.expect("no error").is_empty());
 }
 
-pub(crate) async fn attempts_without_an_end_are_counted(records: &dyn Records) {
+pub(crate) async fn of_two_who_make_the_picture_the_one_that_holds_the_job_counts(
+    records: &dyn Records,
+) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
-    for _ in 0..3 {
-        assert_eq!(store.undrawn(9).await.expect("no error"), [media]);
-        assert!(store.begin_drawing(media, 3).await.expect("no error").is_some());
-    }
-    assert!(store.begin_drawing(media, 3).await.expect("no error").is_none());
-    assert_eq!(store.end_drawing(media, None, 7).await.expect("no error"), []);
-    assert!(store.undrawn(9).await.expect("no error").is_empty());
-}
-
-pub(crate) async fn attempts_given_back_do_not_count(records: &dyn Records) {
-    let store = records.open();
-    let media = finished(store.as_ref(), ANNA, 5).await.id;
-    for _ in 0..9 {
-        assert!(store.begin_drawing(media, 3).await.expect("no error").is_some());
-        store.give_back_drawing(media).await.expect("no error");
-    }
-    store.give_back_drawing(media).await.expect("no error");
-    assert_eq!(store.undrawn(9).await.expect("no error"), [media]);
-    draw(store.as_ref(), media).await;
-    store.give_back_drawing(media).await.expect("no error");
-    assert!(store.undrawn(9).await.expect("no error").is_empty(), "it is drawn");
+    let slow = take_drawing(store.as_ref(), media).await.expect("wanted");
+    let second = store.take_jobs(&[JobKind::Thumbnail], &[], 1, 3000, 4000).await;
+    let second = second.expect("no error").remove(0);
+    let (late, good) = (picture(), picture());
+    let unwanted = end_drawing(store.as_ref(), media, slow.lease, Some(late.clone())).await;
+    assert_eq!(unwanted, [late.blob]);
+    assert_eq!(shown(store.as_ref(), media).await, None);
+    let unwanted = end_drawing(store.as_ref(), media, second.lease, Some(good.clone())).await;
+    assert_eq!(unwanted, []);
+    assert_eq!(shown(store.as_ref(), media).await, Some(good.id));
 }
 
 pub(crate) async fn only_one_picture_is_made(records: &dyn Records) {
@@ -272,11 +270,12 @@ pub(crate) async fn only_one_picture_is_made(records: &dyn Records) {
     let mut plain = single(ANNA, None);
     plain.file.drawable = false;
     store_single(store.as_ref(), &plain, 5).await;
-    assert!(store.begin_drawing(plain.id, 3).await.expect("no error").is_none(), "none is wanted");
+    assert_eq!(undrawn(store.as_ref()).await, [], "none is wanted");
     let media = finished(store.as_ref(), ANNA, 5).await.id;
-    let (first, _) = draw(store.as_ref(), media).await;
-    let second = picture();
-    let unwanted = store.end_drawing(media, Some(second.clone()), 7).await.expect("no error");
+    let job = take_drawing(store.as_ref(), media).await.expect("wanted");
+    let (first, second) = (picture(), picture());
+    end_drawing(store.as_ref(), media, job.lease, Some(first.clone())).await;
+    let unwanted = end_drawing(store.as_ref(), media, job.lease, Some(second.clone())).await;
     assert_eq!(unwanted, [second.blob]);
     assert_eq!(shown(store.as_ref(), media).await, Some(first.id));
 }

@@ -32,7 +32,7 @@ pub(crate) async fn what_is_taken_is_counted_until_it_is_forgotten(records: &dyn
     let Usage { total_bytes, .. } = store.usage(BERT).await.expect("no error");
     assert_eq!(total_bytes, 130);
     for (id, left) in [(done.id, (110, 2)), (whole.id, (100, 1))] {
-        store.remove(id, false, 6).await.expect("removed");
+        store.remove(id, false, 6, 0).await.expect("removed");
         assert_eq!(usage(store).await, left);
     }
     store.expire(100, 10, 101).await.expect("expired");
@@ -61,7 +61,7 @@ pub(crate) async fn more_is_reserved_only_where_there_is_room(records: &dyn Reco
     assert_eq!(reserve(40).await, Reserved::Reserved); // never fewer
     assert_eq!(reserve(101).await, Reserved::Over(OverQuota::UserBytes { left: 0, max: 100 }));
     assert_eq!(usage(store.as_ref()).await, (100, 1));
-    store.remove(new.id, false, 6).await.expect("removed");
+    store.remove(new.id, false, 6, 0).await.expect("removed");
     assert_eq!(reserve(10).await, Reserved::NotReceiving);
     assert_eq!(usage(store.as_ref()).await, (0, 0));
 }

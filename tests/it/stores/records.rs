@@ -2,9 +2,10 @@
 //! files of their own; what they share is here.
 
 use haversack::filename::Filename;
-use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::ids::{BlobId, LeaseId, UploadId, UserId};
 use haversack::media::privacy::EmbeddedMetadata;
 use haversack::media::{Facts, MediaType};
+use haversack::metadata::jobs::{Job, JobKind, JobStatus, Outcome};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{
     Begun, Caps, MetadataStore, NewFile, NewPart, NewPicture, NewSingle, NewUpload, Recorded,
@@ -110,15 +111,15 @@ pub(crate) async fn store_single(
     new: &NewSingle,
     now: u64,
 ) -> Vec<BlobId> {
-    match store.store_single(new.clone(), Quota::NONE, now).await.expect("no error") {
-        Stored::Stored { replaced } => replaced,
-        other => panic!("{other:?}"),
-    }
+    to_delete(store).await;
+    let stored = store.store_single(new.clone(), Quota::NONE, now).await;
+    assert_eq!(stored.expect("no error"), Stored::Stored);
+    to_delete(store).await
 }
 
-/// What becomes of removing something that has these bytes, and thumbnails that count with so many.
-pub(crate) fn removed(blobs: Vec<BlobId>, thumbnail_bytes: u64) -> Removed {
-    Removed::Removed { blobs, thumbnail_bytes }
+/// What becomes of removing something that has so many thumbnails, which count with so many bytes.
+pub(crate) fn removed(thumbnails: u64, thumbnail_bytes: u64) -> Removed {
+    Removed::Removed { deletions: Vec::new(), thumbnails, thumbnail_bytes }
 }
 
 pub(crate) fn picture() -> NewPicture {
@@ -131,13 +132,75 @@ pub(crate) fn picture() -> NewPicture {
     NewPicture { id: UploadId::random(), blob: BlobId::random(), size: 99, crc32: 98, facts }
 }
 
+/// What the jobs of this kind are about, in the order in which they were put on record.
+pub(crate) async fn subjects(store: &dyn MetadataStore, kind: JobKind) -> Vec<[u8; 16]> {
+    let (jobs, _) = store.list_jobs(0, u32::MAX, 0).await.expect("no error");
+    let of_kind = jobs.iter().filter(|job| job.kind == kind.name() && !job.set_aside);
+    let number = |job: &JobStatus| u128::from_str_radix(&job.subject, 16).expect("hexadecimal");
+    of_kind.map(|job| number(job).to_be_bytes()).collect()
+}
+
+/// Files of which a picture is to be made.
+pub(crate) async fn undrawn(store: &dyn MetadataStore) -> Vec<UploadId> {
+    subjects(store, JobKind::Thumbnail).await.into_iter().map(UploadId::from_bytes).collect()
+}
+
+/// Bytes that became to be deleted since this was last asked.
+pub(crate) async fn to_delete(store: &dyn MetadataStore) -> Vec<BlobId> {
+    let blobs = subjects(store, JobKind::Delete).await;
+    let taken = store.take_jobs(&[JobKind::Delete], &[], u32::MAX, 1000, 2000).await;
+    for job in taken.expect("no error") {
+        assert!(store.settle_job(job.id, job.lease, Outcome::Done).await.expect("no error"));
+    }
+    blobs.into_iter().map(BlobId::from_bytes).collect()
+}
+
+/// Takes the job of making a picture of this file; `None` when none is to be made.
+pub(crate) async fn take_drawing(store: &dyn MetadataStore, id: UploadId) -> Option<Job> {
+    let taken = store.take_jobs(&[JobKind::Thumbnail], &[], u32::MAX, 5, 2000).await;
+    let mut wanted = None;
+    for job in taken.expect("no error") {
+        if job.subject == id.to_bytes() {
+            wanted = Some(job);
+        } else {
+            store.settle_job(job.id, job.lease, Outcome::Returned).await.expect("no error");
+        }
+    }
+    wanted
+}
+
+/// Ends making a picture of this file; gives the bytes to delete.
+pub(crate) async fn end_drawing(
+    store: &dyn MetadataStore,
+    id: UploadId,
+    lease: LeaseId,
+    picture: Option<NewPicture>,
+) -> Vec<BlobId> {
+    to_delete(store).await;
+    store.end_drawing(id, lease, picture, 7).await.expect("no error");
+    to_delete(store).await
+}
+
 /// Makes a picture of this file; gives it and the bytes to delete.
 pub(crate) async fn draw(store: &dyn MetadataStore, id: UploadId) -> (NewPicture, Vec<BlobId>) {
-    let begun = store.begin_drawing(id, 3).await.expect("no error");
-    assert!(begun.is_some(), "a picture is wanted");
+    let job = take_drawing(store, id).await.expect("a picture is wanted");
     let picture = picture();
-    let unwanted = store.end_drawing(id, Some(picture.clone()), 6).await;
-    (picture, unwanted.expect("no error"))
+    let unwanted = end_drawing(store, id, job.lease, Some(picture.clone())).await;
+    (picture, unwanted)
+}
+
+/// Removes what is there; gives what became of it, and the bytes to delete.
+pub(crate) async fn remove(
+    store: &dyn MetadataStore,
+    id: UploadId,
+    even_attached: bool,
+) -> (Removed, Vec<BlobId>) {
+    to_delete(store).await;
+    let mut removed = store.remove(id, even_attached, 7, 0).await.expect("no error");
+    if let Removed::Removed { deletions, .. } = &mut removed {
+        deletions.clear(); // they are on record, too
+    }
+    (removed, to_delete(store).await)
 }
 
 /// Stores a thumbnail that a client sent and makes the picture it shows; gives its uuid and that.
@@ -175,22 +238,19 @@ pub(crate) async fn removing_an_upload_gives_its_bytes_once(records: &dyn Record
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
     record(store.as_ref(), new.id, plain_part(0, 0, 10), 5).await;
-    let outcome = store.remove(new.id, false, 6).await.expect("no error");
-    assert_eq!(outcome, removed(vec![new.blob], 0));
-    for _ in 0..2 {
-        let again = store.remove(new.id, true, 7).await.expect("no error");
-        assert_eq!(again, Removed::Nothing);
+    let outcome = remove(store.as_ref(), new.id, false).await;
+    assert_eq!(outcome, (removed(0, 0), vec![new.blob]));
+    for id in [new.id, new.id, UploadId::random()] {
+        assert_eq!(remove(store.as_ref(), id, true).await, (Removed::Nothing, Vec::new()));
     }
     assert!(matches!(state(store.as_ref(), new.id).await, State::Removed));
-    let unknown = store.remove(UploadId::random(), true, 7).await;
-    assert_eq!(unknown.expect("no error"), Removed::Nothing);
 }
 
 pub(crate) async fn a_removed_upload_takes_nothing_any_more(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
-    store.remove(new.id, false, 6).await.expect("removed");
+    store.remove(new.id, false, 6, 0).await.expect("removed");
     let part = plain_part(0, 0, 10);
     assert_eq!(record(store.as_ref(), new.id, part, 7).await, Recorded::Refused);
     let done = store.finish_upload(new.id, file_of(vec![part.part]), 7).await;
@@ -207,9 +267,10 @@ pub(crate) async fn removing_a_file_takes_its_thumbnails_along(records: &dyn Rec
     let (shown, picture) = thumbnail(store.as_ref(), media.id).await;
     let waiting = single(ANNA, Some(media.id));
     store_single(store.as_ref(), &waiting, 6).await;
-    let outcome = store.remove(media.id, false, 7).await.expect("no error");
+    let outcome = remove(store.as_ref(), media.id, false).await;
     let blobs = vec![media.blob, picture.blob, waiting.blob];
-    assert_eq!(outcome, removed(blobs, 10), "what no picture was made of yet");
+    assert_eq!(outcome, (removed(2, 10), blobs), "what no picture was made of yet counts");
+    assert_eq!(undrawn(store.as_ref()).await, [], "and none is to be made of it any more");
     for id in [media.id, shown, waiting.id] {
         assert!(matches!(state(store.as_ref(), id).await, State::Removed));
     }
@@ -221,13 +282,13 @@ pub(crate) async fn removing_a_thumbnail_leaves_its_media(records: &dyn Records)
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await;
     let (shown, picture) = thumbnail(store.as_ref(), media.id).await;
-    let outcome = store.remove(shown, false, 7).await;
-    assert_eq!(outcome.expect("no error"), removed(vec![picture.blob], 0));
+    let outcome = remove(store.as_ref(), shown, false).await;
+    assert_eq!(outcome, (removed(0, 0), vec![picture.blob]));
     assert_eq!(file(store.as_ref(), media.id).await.thumbnail, None);
     let waiting = single(ANNA, Some(media.id));
     store_single(store.as_ref(), &waiting, 7).await;
-    let outcome = store.remove(waiting.id, false, 7).await;
-    assert_eq!(outcome.expect("no error"), removed(vec![waiting.blob], 10));
+    let outcome = remove(store.as_ref(), waiting.id, false).await;
+    assert_eq!(outcome, (removed(0, 10), vec![waiting.blob]));
 }
 
 pub(crate) async fn an_attached_file_is_removed_by_the_backend_alone(records: &dyn Records) {
@@ -239,11 +300,11 @@ pub(crate) async fn an_attached_file_is_removed_by_the_backend_alone(records: &d
         attached.expect("no error");
     }
     assert!(file(store.as_ref(), media.id).await.attached);
-    let by_owner = store.remove(media.id, false, 6).await;
+    let by_owner = store.remove(media.id, false, 6, 0).await;
     assert_eq!(by_owner.expect("no error"), Removed::Attached);
     assert_eq!(file(store.as_ref(), media.id).await.blob, media.blob);
-    let by_backend = store.remove(media.id, true, 7).await;
-    assert_eq!(by_backend.expect("no error"), removed(vec![media.blob], 0));
+    let by_backend = remove(store.as_ref(), media.id, true).await;
+    assert_eq!(by_backend, (removed(0, 0), vec![media.blob]));
 }
 
 pub(crate) async fn of_what_a_user_once_had_the_uuids_are_left(records: &dyn Records) {
@@ -251,14 +312,14 @@ pub(crate) async fn of_what_a_user_once_had_the_uuids_are_left(records: &dyn Rec
     let kept = finished(store.as_ref(), ANNA, 5).await;
     let others = upload(BERT, 1);
     begin(store.as_ref(), &others, 5).await;
-    store.remove(others.id, false, 6).await.expect("removed");
+    store.remove(others.id, false, 6, 0).await.expect("removed");
     let expired = upload(ANNA, 1);
     begin(store.as_ref(), &expired, 5).await;
     store.expire(100, 10, 101).await.expect("expired");
     let file = finished(store.as_ref(), ANNA, 200).await;
     let (replaced, _) = thumbnail(store.as_ref(), file.id).await;
     let (shown, _) = thumbnail(store.as_ref(), file.id).await;
-    store.remove(file.id, false, 201).await.expect("removed");
+    store.remove(file.id, false, 201, 0).await.expect("removed");
 
     let mut forgotten = store.forget_user(ANNA).await.expect("no error");
     forgotten.sort();
@@ -274,7 +335,7 @@ pub(crate) async fn of_what_a_user_once_had_the_uuids_are_left(records: &dyn Rec
         let again = NewSingle { id, ..single(BERT, None) };
         let stored = store.store_single(again, Quota::NONE, 300).await.expect("no error");
         assert_eq!(stored, Stored::Exists);
-        assert_eq!(store.remove(id, true, 300).await.expect("no error"), Removed::Nothing);
+        assert_eq!(store.remove(id, true, 300, 0).await.expect("no error"), Removed::Nothing);
     }
     assert!(matches!(state(store.as_ref(), kept.id).await, State::Finished(_)));
     assert!(matches!(state(store.as_ref(), others.id).await, State::Removed));
@@ -289,7 +350,7 @@ pub(crate) async fn an_unfinished_upload_can_not_be_attached(records: &dyn Recor
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
     store.attach(vec![new.id]).await.expect("no error");
-    let removed = store.remove(new.id, false, 6).await.expect("no error");
+    let removed = store.remove(new.id, false, 6, 0).await.expect("no error");
     assert!(matches!(removed, Removed::Removed { .. }));
 }
 
@@ -305,7 +366,7 @@ pub(crate) async fn blobs_of_records_are_claimed_until_these_forget_them(records
     let unclaimed = store.unclaimed(all.clone()).await.expect("no error");
     assert_eq!(unclaimed, [nobodys]);
     for id in [unfinished.id, thumbnail.id] {
-        store.remove(id, false, 6).await.expect("removed");
+        store.remove(id, false, 6, 0).await.expect("removed");
     }
     let unclaimed = store.unclaimed(all).await.expect("no error");
     assert_eq!(unclaimed, [unfinished.blob, nobodys, thumbnail.blob]);

@@ -19,7 +19,7 @@ pub(crate) async fn a_single_file_is_finished_as_it_is_stored(records: &dyn Reco
     assert_eq!((found.filename, found.named), (new.file.filename, false));
     let received = async || store.received_parts(new.id).await.expect("no error");
     assert_eq!(received().await, Some(new.file.received.clone()));
-    store.remove(new.id, false, 6).await.expect("removed");
+    store.remove(new.id, false, 6, 0).await.expect("removed");
     assert_eq!(received().await, None);
 }
 
@@ -29,7 +29,7 @@ pub(crate) async fn a_uuid_is_stored_once_whatever_it_named_before(records: &dyn
     store_single(store.as_ref(), &first, 5).await;
     let removed = single(ANNA, None);
     store_single(store.as_ref(), &removed, 5).await;
-    store.remove(removed.id, false, 6).await.expect("removed");
+    store.remove(removed.id, false, 6, 0).await.expect("removed");
     let receiving = upload(ANNA, 2);
     begin(store.as_ref(), &receiving, 5).await;
     for id in [first.id, removed.id, receiving.id] {
@@ -44,7 +44,7 @@ pub(crate) async fn a_uuid_is_stored_once_whatever_it_named_before(records: &dyn
 pub(crate) async fn a_thumbnail_of_nothing_is_refused(records: &dyn Records) {
     let store = records.open();
     let removed = finished(store.as_ref(), ANNA, 5).await;
-    store.remove(removed.id, false, 6).await.expect("removed");
+    store.remove(removed.id, false, 6, 0).await.expect("removed");
     for parent in [UploadId::random(), removed.id] {
         let orphan = single(ANNA, Some(parent));
         let stored = store.store_single(orphan.clone(), Quota::NONE, 7).await;

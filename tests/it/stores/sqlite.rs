@@ -88,9 +88,25 @@ super::on_every_store!(Folder:
         a_sent_thumbnail_replaces_the_one_made_here,
         a_media_with_a_thumbnail_needs_no_picture,
         a_picture_of_what_is_gone_is_unwanted,
-        attempts_without_an_end_are_counted,
-        attempts_given_back_do_not_count,
+        of_two_who_make_the_picture_the_one_that_holds_the_job_counts,
         only_one_picture_is_made,
+    },
+    jobs::{
+        a_job_is_taken_once_it_is_due,
+        a_job_of_one_kind_and_subject_is_on_record_once,
+        users_take_turns,
+        jobs_of_users_who_must_wait_are_passed_over,
+        a_lease_can_be_renewed_until_somebody_else_has_the_job,
+        a_job_that_ends_the_process_three_times_is_set_aside,
+        a_job_given_back_counts_nothing,
+        a_failed_job_waits_and_tells_why,
+        a_periodic_job_runs_again,
+        a_job_put_off_by_a_clock_that_was_ahead_is_due,
+        jobs_taken_at_once_are_taken_by_one_each,
+        jobs_are_listed_page_by_page,
+        jobs_outlive_the_store,
+        what_is_doubted_is_to_be_compared,
+        no_job_about_what_is_gone_is_left_of_a_forgotten_user,
     },
     listing::{
         uploads_and_files_are_listed_newest_first,
@@ -153,7 +169,7 @@ async fn what_was_scrubbed_is_in_no_file() {
     }
     let kept = &uploads[7];
     for new in uploads.iter().filter(|new| new.id != kept.id) {
-        store.remove(new.id, false, 7).await.expect("removed");
+        store.remove(new.id, false, 7, 0).await.expect("removed");
     }
     store.forget_user(ANNA).await.expect("forgotten");
     store.scrub().await.expect("scrubbed");

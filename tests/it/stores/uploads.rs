@@ -2,14 +2,15 @@
 
 use haversack::ids::BlobId;
 use haversack::media::Patch;
+use haversack::metadata::jobs::JobKind;
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{Begun, Caps, Finalizing, NewPart, NewUpload, Recorded, State};
 use haversack::part::Part;
 
 use super::Records;
 use super::records::{
-    ANNA, BERT, NO_CAP, begin, file, file_of, finished, name, plain_part, record, state,
-    unfinished, upload,
+    ANNA, BERT, NO_CAP, begin, file, file_of, finished, name, plain_part, record, state, subjects,
+    to_delete, undrawn, unfinished, upload,
 };
 
 pub(crate) async fn a_new_upload_is_on_record_as_it_was_begun(records: &dyn Records) {
@@ -55,8 +56,8 @@ pub(crate) async fn at_the_cap_only_an_idle_upload_makes_room(records: &dyn Reco
     assert_eq!(refused.expect("no error"), Begun::TooMany);
     let newest = upload(ANNA, 1);
     let begun = store.begin_upload(newest.clone(), cap(21), 100).await;
-    let evicted = Some((idle.id, vec![idle.blob]));
-    assert_eq!(begun.expect("no error"), Begun::Begun { evicted });
+    assert_eq!(begun.expect("no error"), Begun::Begun { evicted: Some(idle.id) });
+    assert_eq!(to_delete(store.as_ref()).await, [idle.blob]);
     assert!(matches!(state(store.as_ref(), idle.id).await, State::Expired));
     for id in [busy.id, newest.id] {
         unfinished(store.as_ref(), id).await;
@@ -68,7 +69,7 @@ pub(crate) async fn the_cap_counts_one_users_unfinished_uploads_alone(records: &
     finished(store.as_ref(), ANNA, 5).await;
     let removed = upload(ANNA, 1);
     begin(store.as_ref(), &removed, 5).await;
-    store.remove(removed.id, false, 6).await.expect("removed");
+    store.remove(removed.id, false, 6, 0).await.expect("removed");
     begin(store.as_ref(), &upload(BERT, 1), 5).await;
     let cap = Caps { max_unfinished: 1, quota: Quota::NONE, idle_since: 0 };
     let first = store.begin_upload(upload(ANNA, 1), cap, 7).await;
@@ -202,14 +203,13 @@ pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(record
     ];
     let file = file_of(vec![part.part]);
     let finalizing = Finalizing { file: file.clone(), patches: patches.clone() };
-    for _ in 0..2 {
-        let kept = store.finalize_upload(new.id, finalizing.clone()).await;
-        assert!(kept.expect("no error"));
-    }
+    let held = store.finalize_upload(new.id, finalizing.clone(), 60).await.expect("no error");
+    assert_eq!(held.map(|job| job.subject), Some(new.id.to_bytes()));
+    let again = store.finalize_upload(new.id, finalizing.clone(), 60).await.expect("no error");
+    assert_eq!(again, None, "somebody else is at it");
     drop(store); // a crash
     let store = records.open();
-    let found = store.finalizing().await.expect("no error");
-    assert_eq!(found.iter().map(|record| record.id).collect::<Vec<_>>(), [new.id]);
+    assert_eq!(subjects(store.as_ref(), JobKind::Finish).await, [new.id.to_bytes()]);
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.layout.present(), [(0, 0)], "its parts are still on record");
     let found = *found.finalizing.expect("it was about to be finished");
@@ -223,8 +223,8 @@ pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(record
     assert!(found.file.named && found.file.drawable);
     assert_eq!(store.expire(100, 9, 101).await.expect("no error"), [], "it is about to be a File");
     assert!(store.finish_upload(new.id, found.file, 7).await.expect("no error"));
-    assert!(store.finalizing().await.expect("no error").is_empty());
-    assert!(!store.finalize_upload(new.id, finalizing).await.expect("no error"));
+    assert!(subjects(store.as_ref(), JobKind::Finish).await.is_empty());
+    assert_eq!(store.finalize_upload(new.id, finalizing, 60).await.expect("no error"), None);
     assert_eq!(self::file(store.as_ref(), new.id).await.crc32, file.crc32);
 }
 
@@ -235,15 +235,15 @@ pub(crate) async fn an_upload_that_begins_again_is_about_to_become_nothing(recor
     let part = plain_part(0, 0, 35);
     record(store.as_ref(), new.id, part, 5).await;
     let file = file_of(vec![part.part]);
-    let kept = store.finalize_upload(new.id, Finalizing { file, patches: Vec::new() }).await;
-    assert!(kept.expect("no error"));
+    let kept = store.finalize_upload(new.id, Finalizing { file, patches: Vec::new() }, 60).await;
+    assert!(kept.expect("no error").is_some());
     let fresh = BlobId::random();
-    let before = store.restart_upload(new.id, fresh).await.expect("no error");
-    assert_eq!(before, Some(new.blob));
+    assert!(store.restart_upload(new.id, fresh).await.expect("no error"));
+    assert_eq!(to_delete(store.as_ref()).await, [new.blob]);
     let found = unfinished(store.as_ref(), new.id).await;
     assert!(found.finalizing.is_none() && found.layout.received_bytes() == 0);
-    assert!(store.finalizing().await.expect("no error").is_empty());
-    assert!(store.undrawn(9).await.expect("no error").is_empty());
+    assert!(subjects(store.as_ref(), JobKind::Finish).await.is_empty());
+    assert_eq!(undrawn(store.as_ref()).await, []);
 }
 
 pub(crate) async fn what_an_earlier_boot_left_is_suspect_until_it_is_compared(
@@ -291,7 +291,8 @@ pub(crate) async fn uploads_expire_when_nothing_was_stored_for_long(records: &dy
     let done = finished(store.as_ref(), ANNA, 10).await;
     assert_eq!(store.expire(99, 10, 200).await.expect("no error"), []);
     let expired = store.expire(100, 10, 200).await.expect("no error");
-    assert_eq!(expired, [(idle.id, vec![idle.blob])]);
+    assert_eq!(expired, [idle.id]);
+    assert_eq!(to_delete(store.as_ref()).await, [idle.blob]);
     assert_eq!(store.expire(100, 10, 200).await.expect("no error"), []);
     assert!(matches!(state(store.as_ref(), idle.id).await, State::Expired));
     for id in [busy.id, young.id] {
@@ -306,7 +307,7 @@ pub(crate) async fn no_more_expire_at_once_than_asked_for(records: &dyn Records)
     for _ in 0..7 {
         let new = upload(ANNA, 1);
         begin(store.as_ref(), &new, 5).await;
-        all.push((new.id, vec![new.blob]));
+        all.push(new.id);
     }
     let mut expired = Vec::new();
     for expected in [3, 3, 1, 0] {
@@ -358,7 +359,7 @@ pub(crate) async fn every_record_outlives_the_store(records: &dyn Records) {
     begin(store.as_ref(), &gone, 5).await;
     let part = NewPart { total_size: Some(30), even_size: Some(10), ..plain_part(1, 10, 10) };
     record(store.as_ref(), open.id, part, 6).await;
-    store.remove(gone.id, false, 6).await.expect("removed");
+    store.remove(gone.id, false, 6, 0).await.expect("removed");
     store.expire(5, 1, 6).await.expect("expired");
     let done = finished(store.as_ref(), ANNA, 6).await;
     store.attach(vec![done.id]).await.expect("attached");

@@ -1,0 +1,111 @@
+//! `haversack jobs`.
+
+use clap::{Args, Subcommand};
+
+use super::output::print;
+use super::place::Place;
+use crate::clock::Clock;
+use crate::config::{ConfigError, Settings};
+use crate::control::{self, Command};
+use crate::ids::JobId;
+use crate::metadata::jobs::{JobQueue, JobStatus};
+use crate::metadata::sqlite::SqliteStore;
+use crate::words::counted;
+
+/// Jobs read at once.
+const PAGE: u32 = 500;
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+
+    /// Print the jobs as JSON, one a line
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Let jobs that failed or were set aside be tried again at once. Carried out by the server, if it runs
+    Retry {
+        /// The job to retry [default: all of them]
+        #[arg(value_name = "ID", value_parser = parse_id)]
+        id: Option<JobId>,
+
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+fn parse_id(text: &str) -> Result<JobId, String> {
+    JobId::parse(text).ok_or_else(|| "not the id of a job: `haversack jobs` prints them".to_owned())
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
+    match arguments.action {
+        Some(Action::Retry { id, place }) => retry(id, place),
+        None => list(arguments.json, arguments.place),
+    }
+}
+
+fn retry(id: Option<JobId>, place: Place) -> Result<(), ConfigError> {
+    let config = place.load(Settings::default())?;
+    let id = id.map(|id| id.to_string());
+    let done = control::carry_out(config, Command::RetryJobs { id })?;
+    let count = done["retried"].as_u64().unwrap_or_default();
+    print(|out| writeln!(out, "{} will be tried again", counted(count, "job")))
+}
+
+/// Lists jobs without changing anything, also beside a running server.
+fn list(json: bool, place: Place) -> Result<(), ConfigError> {
+    let config = place.load(Settings::default())?;
+    let dir = &config.data_dir;
+    let failed = |error: &dyn std::fmt::Display| {
+        ConfigError(format!("data directory {}: {error}", dir.display()))
+    };
+    let store = SqliteStore::open_read_only(dir).map_err(|error| failed(&error))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
+    let now = Clock::system().unix_secs();
+    let (mut after, mut count) = (0, 0);
+    loop {
+        let page = runtime.block_on(store.list_jobs(after, PAGE, now));
+        let (jobs, next) = page.map_err(|error| failed(&error))?;
+        count += jobs.len();
+        print(|out| {
+            jobs.iter().try_for_each(|job| {
+                let line = if json { serde_json::to_string(job)? } else { line(job, now) };
+                writeln!(out, "{line}")
+            })
+        })?;
+        match next {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    if count == 0 && !json { print(|out| writeln!(out, "no jobs")) } else { Ok(()) }
+}
+
+/// One job for a person to read.
+fn line(job: &JobStatus, now: u64) -> String {
+    let state = if job.set_aside {
+        "set aside".to_owned()
+    } else if job.running {
+        "running".to_owned()
+    } else if job.run_at > now {
+        format!("in {} s", job.run_at - now)
+    } else {
+        "due".to_owned()
+    };
+    let failures = match job.failures {
+        0 => String::new(),
+        1 => ", failed once".to_owned(),
+        count => format!(", failed {count} times"),
+    };
+    let error = job.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    format!("{} {:<9} {state}{failures}{error}", job.id, job.kind)
+}

@@ -1,0 +1,148 @@
+//! Jobs at work: a worker takes them from the queue, holds their leases while they run, and puts their outcome on
+//! record. What each kind of job does stands here, or in a file of its own where it is more than a line.
+//!
+//! Knows no HTTP. Everything here may happen twice, and on several nodes at once: effects name their lease.
+
+mod budget;
+mod context;
+mod expire;
+mod thumbnail;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ids::{JobId, UploadId};
+use crate::metadata;
+use crate::metadata::jobs::{Job, JobKind, NewJob, Outcome, PERIODIC};
+use crate::uploads::Refusal;
+pub use context::Context;
+pub use worker::{Perform, Worker};
+
+/// How often bytes that no record claims are looked for: that takes a glance at every file.
+const COLLECT_EVERY: Duration = Duration::from_hours(1);
+
+/// The server's jobs.
+pub struct Jobs {
+    worker: Worker<Context>,
+    stop: CancellationToken,
+}
+
+impl Jobs {
+    /// Jobs that work with these stores. Nothing runs yet.
+    pub fn new(context: Context) -> Self {
+        let stop = CancellationToken::new();
+        let (signal, clock) = (Arc::clone(&context.signal), context.clock.clone());
+        let queue = Arc::clone(&context.metadata);
+        Self { worker: Worker::new(queue, context, signal, clock, stop.clone()), stop }
+    }
+
+    /// Performs jobs until [`Jobs::stop`].
+    pub async fn run(self: Arc<Self>) {
+        if let Err(error) = self.add_periodic().await {
+            tracing::error!(%error, "periodic jobs could not be put on record");
+        }
+        let lanes = TaskTracker::new();
+        for _ in 0..thumbnails_at_once() {
+            let this = Arc::clone(&self);
+            lanes.spawn(async move { this.worker.run(&[JobKind::Thumbnail]).await });
+        }
+        for kinds in [FILES, UPKEEP] {
+            let this = Arc::clone(&self);
+            lanes.spawn(async move { this.worker.run(kinds).await });
+        }
+        lanes.close();
+        lanes.wait().await;
+    }
+
+    /// Stops taking jobs, and gives back those that run. [`Jobs::run`] returns soon after.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Performs everything there is to do now, what is done periodically included. Repeating it is harmless.
+    pub async fn run_all(&self) -> Result<(), Refusal> {
+        self.run_due().await?;
+        expire::run(self.worker.context()).await?;
+        self.run_due().await?;
+        expire::collect(self.worker.context()).await
+    }
+
+    /// Performs what is due, what failed before included, and waits for what is under way, until neither is left.
+    pub async fn run_due(&self) -> Result<(), Refusal> {
+        let context = self.worker.context();
+        let mut quiet = 0; // twice: what ended just after it was looked for may have led to more
+        while quiet < 2 {
+            self.worker.run_due(JobKind::ALL).await?;
+            let mut waited = false;
+            for kind in [JobKind::Thumbnail, JobKind::Delete, JobKind::Finish, JobKind::Compare] {
+                let now = context.clock.unix_secs();
+                if context.metadata.any_running(kind, None, now).await? {
+                    waited |= context.uploads.none_running(kind, None).await?;
+                }
+            }
+            quiet = if waited { 0 } else { quiet + 1 };
+        }
+        Ok(())
+    }
+
+    /// Has jobs that failed or were set aside tried again at once: all of them, or the one of this id. Returns how
+    /// many there were.
+    pub async fn retry(&self, id: Option<JobId>) -> Result<u64, metadata::Error> {
+        let context = self.worker.context();
+        let count = context.metadata.retry_jobs(id, context.clock.unix_secs()).await?;
+        context.signal.job_added();
+        Ok(count)
+    }
+
+    async fn add_periodic(&self) -> Result<(), metadata::Error> {
+        for kind in [JobKind::Expire, JobKind::Collect] {
+            self.worker.context().metadata.add_job(NewJob::at_once(kind, PERIODIC)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What somebody may be waiting for.
+const FILES: &[JobKind] = &[JobKind::Finish, JobKind::Delete];
+/// What takes long.
+const UPKEEP: &[JobKind] = &[JobKind::Compare, JobKind::Expire, JobKind::Collect];
+
+/// One for every two processors: requests come first. A picture in the making may take hundreds of megabytes, so
+/// never many.
+fn thumbnails_at_once() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).clamp(1, 4)
+}
+
+#[async_trait::async_trait]
+impl Perform for Context {
+    async fn perform(
+        &self,
+        job: &Job,
+    ) -> Result<Outcome, Box<dyn std::error::Error + Send + Sync>> {
+        let now = || self.clock.unix_secs();
+        match job.kind {
+            JobKind::Thumbnail => thumbnail::run(self, job).await?,
+            JobKind::Delete => self.uploads.delete(job).await?,
+            JobKind::Finish => self.uploads.resume(UploadId::from_bytes(job.subject)).await?,
+            JobKind::Compare => {
+                if self.uploads.compare_suspects().await? {
+                    return Ok(Outcome::Again { run_at: now() });
+                }
+            }
+            JobKind::Expire => {
+                expire::run(self).await?;
+                return Ok(Outcome::Again { run_at: now() + expire::EVERY.as_secs() });
+            }
+            JobKind::Collect => {
+                expire::collect(self).await?;
+                return Ok(Outcome::Again { run_at: now() + COLLECT_EVERY.as_secs() });
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}

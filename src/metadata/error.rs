@@ -1,0 +1,20 @@
+//! Why a step with the records fails.
+
+use crate::storage::Unready;
+
+/// Why the records could not be read or changed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No room for another record.
+    #[error("the database's disk is full")]
+    Full,
+    /// Anything else; for the log, not for the client.
+    #[error("the database failed: {0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<Error> for Unready {
+    fn from(error: Error) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
