@@ -10,6 +10,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Secret};
 use crate::crash::{self, Point};
+use crate::files::Files;
 use crate::http::context::Context;
 use crate::ids::BlobId;
 use crate::jobs::{self, Jobs};
@@ -104,6 +105,7 @@ impl App {
             admission: Arc::new(Admission::new(&config.admission, config.max_connections)),
             auth: Auth::new(secret.as_bytes(), clock.clone()),
             links: Links::new(&keys, clock.clone()),
+            files: Files::new(Arc::clone(&uploads), Arc::clone(&blobs), Arc::clone(&metadata)),
             uploads: Arc::clone(&uploads),
         };
         Ok(Arc::new(Self {

@@ -13,6 +13,7 @@ pub mod http;
 pub mod auth;
 pub mod admission;
 pub mod jobs;
+pub mod files;
 pub mod uploads;
 pub mod part;
 pub mod storage;

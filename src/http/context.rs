@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::options::Options;
 use crate::admission::Admission;
 use crate::auth::Auth;
+use crate::files::Files;
 use crate::links::Links;
 use crate::uploads::Uploads;
 
@@ -18,6 +19,8 @@ pub struct Context {
     pub auth: Auth,
     /// Makes and checks links.
     pub links: Links,
-    /// Uploads and files.
+    /// Files.
+    pub files: Files,
+    /// Uploads.
     pub uploads: Arc<Uploads>,
 }

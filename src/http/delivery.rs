@@ -71,7 +71,7 @@ async fn show(
     share: &Share,
 ) -> Result<(Builder, Option<Outgoing>), ApiError> {
     let (method, headers) = (&head.method, &head.headers);
-    let file = context.uploads.linked(id).await.map_err(unavailable)?;
+    let file = context.files.shown(id).await.map_err(unavailable)?;
     let etag = format!("\"{}-{:08x}\"", file.id, file.crc32);
     let shown = Shown { file: &file, etag: &etag, download };
     if let Some(path) = accelerated(context, &file, &head.extensions) {
@@ -104,7 +104,7 @@ async fn show(
     }
     let bytes = match *method {
         Method::HEAD => None,
-        _ => Some(context.uploads.read(&file, bytes, share.piece()).await.map_err(unavailable)?),
+        _ => Some(context.files.read(&file, bytes, share.piece()).await.map_err(unavailable)?),
     };
     Ok((response, bytes))
 }
@@ -118,7 +118,7 @@ fn named(path: Result<Path<(String, String)>, PathRejection>) -> Option<(UploadI
 /// Where a trusted proxy finds the bytes by itself, if it is to. Ranges and conditions are its business then.
 fn accelerated(context: &Context, file: &StoredFile, extensions: &Extensions) -> Option<String> {
     let prefix = context.options.accel_redirect.as_ref().filter(|_| is_proxied(extensions))?;
-    Some(format!("{}{}", prefix.as_str(), context.uploads.local_path(file)?))
+    Some(format!("{}{}", prefix.as_str(), context.files.local_path(file)?))
 }
 
 /// What a link shows.

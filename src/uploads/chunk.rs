@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::claims::{Attempt, Claim, Entry};
 use super::place::{Placed, Turn, place_first};
-use super::{Filled, Limits, Refusal, Slot, Spool, Uploads, detached};
+use super::shared::{Shared, detached};
+use super::{ChunkRequest, Filled, Refusal, Slot, Spool, place, records, room};
 use crate::crash::{self, Point};
-use crate::filename::Filename;
-use crate::ids::{UploadId, UserId};
+use crate::ids::UploadId;
 use crate::metadata::{Record, Standing, State, Unfinished};
 use crate::part::{self, Declaration, Part, Placement, PlacementError, Stated};
 use crate::storage::Written;
@@ -15,300 +15,253 @@ use crate::storage::Written;
 /// How often a chunk follows a place that other chunks move while it is copied there.
 const ATTEMPTS: u32 = 8;
 
-/// A chunk, as its request describes it.
-#[derive(Clone, Debug)]
-pub struct ChunkRequest {
-    /// Who sends it.
-    pub user: UserId,
-    /// The upload it belongs to, once the client knows it.
-    pub id: Option<UploadId>,
-    /// What it says of its place.
-    pub declared: Declaration,
-    /// The file's name, if it says so.
-    pub filename: Option<Filename>,
-    /// The media type, if it says so.
-    pub declared_type: Option<String>,
-    /// The media this scaled copy belongs to.
-    pub parent: Option<UploadId>,
+/// Where the bytes of a chunk go, decided before the first of them is read, from what is known of it so
+/// far. `bound`: no more bytes than this can come.
+///
+/// What can't be placed yet goes to a spool; nothing is refused that later fields could put right.
+pub(super) async fn slot(
+    shared: &Arc<Shared>,
+    request: &ChunkRequest,
+    bound: u64,
+) -> Result<Slot, Refusal> {
+    room::check_room(shared, part::declared_size(&request.declared).unwrap_or(0)).await?;
+    let Some(id) = request.id else {
+        // Any other belongs to an upload whose uuid is still to come.
+        if request.declared.index == 0 {
+            let reserved = room::reservation(shared, &request.declared, None);
+            room::check_quota(shared, request.user, reserved.unwrap_or(0)).await?;
+        }
+        return Ok(Slot::Spool(room::spool_of_chunk(shared, request.user, None).await?));
+    };
+    shared.limits.check_limits(&request.declared, None)?;
+    match place_now(shared, id, request, bound.min(shared.limits.max_chunk_size)).await {
+        Err(Refusal::Placement(error)) if may_be_cured(&error, &request.declared) => {
+            Ok(Slot::Spool(room::spool_of_chunk(shared, request.user, Some(id)).await?))
+        }
+        placed => placed,
+    }
 }
 
-impl Uploads {
-    /// Where the bytes of a chunk go, decided before the first of them is read, from what is known of it so
-    /// far. `bound`: no more bytes than this can come.
-    ///
-    /// What can't be placed yet goes to a spool; nothing is refused that later fields could put right.
-    pub async fn slot(
-        self: &Arc<Self>,
-        request: &ChunkRequest,
-        bound: u64,
-    ) -> Result<Slot, Refusal> {
-        self.check_room(part::declared_size(&request.declared).unwrap_or(0)).await?;
-        let Some(id) = request.id else {
-            // Any other belongs to an upload whose uuid is still to come.
-            if request.declared.index == 0 {
-                let reserved = self.reservation(&request.declared, None);
-                self.check_quota(request.user, reserved.unwrap_or(0)).await?;
-            }
-            return Ok(Slot::Spool(self.spool_of_chunk(request.user, None).await?));
-        };
-        self.check_limits(&request.declared, None)?;
-        match self.place_now(id, request, bound.min(self.limits.max_chunk_size)).await {
-            Err(Refusal::Placement(error)) if may_be_cured(&error, &request.declared) => {
-                Ok(Slot::Spool(self.spool_of_chunk(request.user, Some(id)).await?))
-            }
-            placed => placed,
+async fn place_now(
+    shared: &Arc<Shared>,
+    id: UploadId,
+    request: &ChunkRequest,
+    bound: u64,
+) -> Result<Slot, Refusal> {
+    let Some(entry) = place::open_or_begin(shared, id, request, None).await? else {
+        return Ok(Slot::Spool(room::spool_of_chunk(shared, request.user, Some(id)).await?));
+    };
+    let claim = Claim::new(entry, request.declared.index);
+    match place::claim(shared, claim, &request.declared, None, bound).await? {
+        Turn::Granted(granted) => Ok(Slot::InPlace { granted, blobs: Arc::clone(&shared.blobs) }),
+        Turn::Recorded(part) => {
+            Ok(Slot::Recorded { id, part, limit: shared.limits.max_chunk_size })
+        }
+        Turn::NeedsSize => {
+            Ok(Slot::Spool(room::spool_of_chunk(shared, request.user, Some(id)).await?))
         }
     }
+}
 
-    async fn place_now(
-        self: &Arc<Self>,
-        id: UploadId,
-        request: &ChunkRequest,
-        bound: u64,
-    ) -> Result<Slot, Refusal> {
-        let Some(entry) = self.open_or_begin(id, request, None).await? else {
-            return Ok(Slot::Spool(self.spool_of_chunk(request.user, Some(id)).await?));
-        };
-        let claim = Claim::new(entry, request.declared.index);
-        match self.claim(claim, &request.declared, None, bound).await? {
-            Turn::Granted(granted) => Ok(Slot::InPlace { granted, blobs: Arc::clone(&self.blobs) }),
-            Turn::Recorded(part) => {
-                Ok(Slot::Recorded { id, part, limit: self.limits.max_chunk_size })
-            }
-            Turn::NeedsSize => Ok(Slot::Spool(self.spool_of_chunk(request.user, Some(id)).await?)),
-        }
-    }
+/// Puts a chunk on record whose bytes and fields have all arrived; from here on it completes even if
+/// the caller goes away. Answers the upload's uuid. The same chunk again is answered the same.
+pub(super) async fn accept_chunk(
+    shared: &Arc<Shared>,
+    filled: Filled,
+    request: ChunkRequest,
+) -> Result<UploadId, Refusal> {
+    let this = Arc::clone(shared);
+    detached(async move { record_chunk(&this, filled, &request).await }).await
+}
 
-    /// Puts a chunk on record whose bytes and fields have all arrived; from here on it completes even if
-    /// the caller goes away. Answers the upload's uuid. The same chunk again is answered the same.
-    pub async fn accept_chunk(
-        self: &Arc<Self>,
-        filled: Filled,
-        request: ChunkRequest,
-    ) -> Result<UploadId, Refusal> {
-        let this = Arc::clone(self);
-        detached(async move { this.record_chunk(filled, &request).await }).await
-    }
-
-    async fn record_chunk(
-        self: &Arc<Self>,
-        filled: Filled,
-        request: &ChunkRequest,
-    ) -> Result<UploadId, Refusal> {
-        let (declared, written) = (&request.declared, filled.written);
-        self.check_limits(declared, Some(written.size))?;
-        match filled.slot {
-            Slot::Recorded { id, part, .. } => self.compare(id, declared, part, written).await,
-            Slot::InPlace { granted, .. } => {
-                let (claim, start) = (&granted.claim, granted.start);
-                self.name_upload(&claim.entry, request).await?;
-                let again = self.place_again(&claim.entry, declared, written.size).await?;
-                if again.start == start {
-                    match self.commit_part(claim, declared, written.at(start), again).await {
-                        Err(Refusal::Raced) => {}
-                        recorded => return recorded,
-                    }
-                }
-                // It goes elsewhere: fields behind the file, or parts that came in meanwhile, say so.
-                let range = start..start + written.size;
-                let spool = Spool::copy(self, granted.blob, range).await?;
-                drop(granted);
-                self.record_spooled(spool, written, request).await
-            }
-            Slot::Spool(spool) => self.record_spooled(spool, written, request).await,
-        }
-    }
-
-    /// Places a chunk whose bytes came before the fields that place it. The first bytes of a new upload
-    /// stay where they are; others are copied into place.
-    async fn record_spooled(
-        self: &Arc<Self>,
-        mut spool: Spool,
-        written: Written,
-        request: &ChunkRequest,
-    ) -> Result<UploadId, Refusal> {
-        let declared = &request.declared;
-        let id = match request.id {
-            Some(id) => id,
-            None if declared.index == 0 => UploadId::random(),
-            None => return Err(Refusal::UuidMissing { index: declared.index }),
-        };
-        if let Some(claim) = self.adopt_spool(id, &mut spool, written, request).await? {
-            crash::point(Point::SpoolAdopted);
-            let placed = Placed { start: 0, even_size: None };
-            return self.commit_part(&claim, declared, written.at(0), placed).await;
-        }
-        let entry = self
-            .open_or_begin(id, request, Some(written.size))
-            .await?
-            .ok_or(Refusal::Placement(PlacementError::TotalPartsMissing))?;
-        self.name_upload(&entry, request).await?;
-        for _ in 0..ATTEMPTS {
-            let claim = Claim::new(Arc::clone(&entry), declared.index);
-            let size = Some(written.size);
-            let granted = match self.claim(claim, declared, size, written.size).await? {
-                Turn::Granted(granted) => granted,
-                Turn::Recorded(part) => return self.compare(id, declared, part, written).await,
-                Turn::NeedsSize => break, // the size is known: can't be
-            };
-            let mut bytes = spool.read(written.size).await?;
-            let copied = granted.write(self.blobs.as_ref(), bytes.as_mut()).await?;
-            if copied != written {
-                return Err(Refusal::Internal("spooled bytes are not those that came".into()));
-            }
-            crash::point(Point::SpoolCopied);
-            let placed = self.place_again(&granted.claim.entry, declared, copied.size).await?;
-            if placed.start != granted.start {
-                continue; // parts that came in meanwhile moved it
-            }
-            let part = copied.at(granted.start);
-            match self.commit_part(&granted.claim, declared, part, placed).await {
-                Err(Refusal::Raced) => {}
-                recorded => return recorded,
-            }
-        }
-        Err(Refusal::Raced)
-    }
-
-    /// Gives an upload the name that its first chunk did not, or only behind its file.
-    async fn name_upload(&self, entry: &Entry, request: &ChunkRequest) -> Result<(), Refusal> {
-        self.look_again(entry, |_| ()).await?;
-        if let Some(filename) = request.filename.as_ref().filter(|filename| entry.name(filename)) {
-            let named = self.metadata.name_file(entry.id, filename.clone()).await;
-            named.inspect_err(|_| entry.forget())?;
-        }
-        Ok(())
-    }
-
-    /// Begins an upload whose first bytes are the spool's, if it is new and they are its first. The claim
-    /// is taken before anybody else can see the upload.
-    async fn adopt_spool(
-        &self,
-        id: UploadId,
-        spool: &mut Spool,
-        written: Written,
-        request: &ChunkRequest,
-    ) -> Result<Option<Claim>, Refusal> {
-        let entry = self.entries.get(id);
-        let _loading = entry.loading.lock().await;
-        if request.id.is_some() && self.loaded(&entry).await? {
-            return Ok(None);
-        }
-        let (total_parts, placement) = place_first(&request.declared, Some(written.size))?;
-        if placement != (Placement::At { start: 0, even_size: None }) {
-            return Ok(None);
-        }
-        spool.check_age()?;
-        spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
-        crash::point(Point::SpoolKept);
-        let reserved = self.reservation(&request.declared, Some(written.size)).unwrap_or(0);
-        let begun = self.begin(&entry, request, total_parts, reserved, spool.blob()).await;
-        // Only of these it is certain that the record wasn't made.
-        if matches!(
-            begun,
-            Ok(false)
-                | Err(Refusal::TooManyUnfinished { .. }
-                    | Refusal::OverQuota(_)
-                    | Refusal::StorageFull)
-        ) {
-            spool.discard();
-        }
-        if !begun? {
-            return Ok(None);
-        }
-        let claim = Claim::new(Arc::clone(&entry), request.declared.index);
-        match claim.attempt(&request.declared, Some(written.size), written.size)? {
-            Attempt::Granted { .. } => Ok(Some(claim)),
-            _ => Err(Refusal::Raced),
-        }
-    }
-
-    /// A chunk that was sent again: fine when it is the same. Answers the upload's uuid.
-    async fn compare(
-        &self,
-        id: UploadId,
-        declared: &Declaration,
-        part: Part,
-        written: Written,
-    ) -> Result<UploadId, Refusal> {
-        if let Some(declared) = part::declared_size(declared).filter(|size| *size != written.size) {
-            let actual = written.size;
-            return Err(
-                PlacementError::SizeMismatch { stated: Stated::Alone, declared, actual }.into()
-            );
-        }
-        let same_place = part::declared_offset(declared).is_none_or(|start| start == part.offset);
-        let same = same_place && (part.size, part.crc32) == (written.size, written.crc32);
-        // What was on record when the bytes began to come may be gone by now.
-        let index = declared.index;
-        let entry = self.entries.get(id);
-        match self.recorded_now(&entry, declared, written.size).await? {
-            (Standing::Receiving, Some(now)) if now == part => {
-                if same {
-                    Ok(id)
-                } else {
-                    Err(Refusal::ChunkConflict { index })
+async fn record_chunk(
+    shared: &Arc<Shared>,
+    filled: Filled,
+    request: &ChunkRequest,
+) -> Result<UploadId, Refusal> {
+    let (declared, written) = (&request.declared, filled.written);
+    shared.limits.check_limits(declared, Some(written.size))?;
+    match filled.slot {
+        Slot::Recorded { id, part, .. } => compare(shared, id, declared, part, written).await,
+        Slot::InPlace { granted, .. } => {
+            let (claim, start) = (&granted.claim, granted.start);
+            name_upload(shared, &claim.entry, request).await?;
+            let again = place::place_again(shared, &claim.entry, declared, written.size).await?;
+            if again.start == start {
+                match place::commit_part(shared, claim, declared, written.at(start), again).await {
+                    Err(Refusal::Raced) => {}
+                    recorded => return recorded,
                 }
             }
-            (Standing::Finished, _) => {
-                if same {
-                    Ok(id)
-                } else {
-                    Err(Refusal::UploadFinished { index })
-                }
-            }
-            (standing, _) => Err(self.gone(id, standing).await.unwrap_or(Refusal::Raced)),
+            // It goes elsewhere: fields behind the file, or parts that came in meanwhile, say so.
+            let range = start..start + written.size;
+            let spool = Spool::copy(shared, granted.blob, range).await?;
+            drop(granted);
+            record_spooled(shared, spool, written, request).await
         }
+        Slot::Spool(spool) => record_spooled(shared, spool, written, request).await,
     }
+}
 
-    /// How the upload stands, and the part it has at this index while it receives: then what the request says,
-    /// in fields before and behind its file, must fit.
-    async fn recorded_now(
-        &self,
-        entry: &Entry,
-        declared: &Declaration,
-        size: u64,
-    ) -> Result<(Standing, Option<Part>), Refusal> {
-        let look = |record: &Record| match &record.state {
-            State::Receiving(Unfinished { layout, .. }) => {
-                part::check_declaration(declared, layout, Some(size))?;
-                Ok((Standing::Receiving, layout.part(declared.index).copied()))
-            }
-            state => Ok((state.standing(), None)),
+/// Places a chunk whose bytes came before the fields that place it. The first bytes of a new upload
+/// stay where they are; others are copied into place.
+async fn record_spooled(
+    shared: &Arc<Shared>,
+    mut spool: Spool,
+    written: Written,
+    request: &ChunkRequest,
+) -> Result<UploadId, Refusal> {
+    let declared = &request.declared;
+    let id = match request.id {
+        Some(id) => id,
+        None if declared.index == 0 => UploadId::random(),
+        None => return Err(Refusal::UuidMissing { index: declared.index }),
+    };
+    if let Some(claim) = adopt_spool(shared, id, &mut spool, written, request).await? {
+        crash::point(Point::SpoolAdopted);
+        let placed = Placed { start: 0, even_size: None };
+        return place::commit_part(shared, &claim, declared, written.at(0), placed).await;
+    }
+    let entry = place::open_or_begin(shared, id, request, Some(written.size))
+        .await?
+        .ok_or(Refusal::Placement(PlacementError::TotalPartsMissing))?;
+    name_upload(shared, &entry, request).await?;
+    for _ in 0..ATTEMPTS {
+        let claim = Claim::new(Arc::clone(&entry), declared.index);
+        let size = Some(written.size);
+        let granted = match place::claim(shared, claim, declared, size, written.size).await? {
+            Turn::Granted(granted) => granted,
+            Turn::Recorded(part) => return compare(shared, id, declared, part, written).await,
+            Turn::NeedsSize => break, // the size is known: can't be
         };
-        let now: Option<Result<_, PlacementError>> = self.look_again(entry, look).await?;
-        now.transpose()?.ok_or(Refusal::Raced)
-    }
-
-    /// Refuses a file whose declared size is over the limit.
-    pub fn check_total(&self, declared: Option<u64>) -> Result<(), Refusal> {
-        let max = self.limits.max_file_size;
-        match declared {
-            Some(size) if size > max => Err(Refusal::FileTooLarge { size, max }),
-            _ => Ok(()),
+        let mut bytes = spool.read(written.size).await?;
+        let copied = granted.write(shared.blobs.as_ref(), bytes.as_mut()).await?;
+        if copied != written {
+            return Err(Refusal::Internal("spooled bytes are not those that came".into()));
+        }
+        crash::point(Point::SpoolCopied);
+        let placed =
+            place::place_again(shared, &granted.claim.entry, declared, copied.size).await?;
+        if placed.start != granted.start {
+            continue; // parts that came in meanwhile moved it
+        }
+        let part = copied.at(granted.start);
+        match place::commit_part(shared, &granted.claim, declared, part, placed).await {
+            Err(Refusal::Raced) => {}
+            recorded => return recorded,
         }
     }
+    Err(Refusal::Raced)
+}
 
-    /// Refuses bytes behind the end that a file may have at most.
-    pub(super) fn check_end(&self, end: u64) -> Result<(), Refusal> {
-        let max = self.limits.max_file_size;
-        if end > max { Err(Refusal::FileTooLong { max }) } else { Ok(()) }
+/// Gives an upload the name that its first chunk did not, or only behind its file.
+async fn name_upload(
+    shared: &Shared,
+    entry: &Entry,
+    request: &ChunkRequest,
+) -> Result<(), Refusal> {
+    place::look_again(shared, entry, |_| ()).await?;
+    if let Some(filename) = request.filename.as_ref().filter(|filename| entry.name(filename)) {
+        let named = shared.metadata.name_file(entry.id, filename.clone()).await;
+        named.inspect_err(|_| entry.forget())?;
     }
+    Ok(())
+}
 
-    fn check_limits(&self, declared: &Declaration, size: Option<u64>) -> Result<(), Refusal> {
-        let Limits { max_chunk_size, max_parts, .. } = self.limits;
-        if let Some(sent) = declared.total_parts.filter(|sent| *sent > max_parts) {
-            return Err(Refusal::TooManyParts { sent: sent.into(), max: max_parts });
-        }
-        self.check_total(part::declared_total(declared))?;
-        let size = size.or_else(|| part::declared_size(declared));
-        let end = part::declared_offset(declared).unwrap_or(0).saturating_add(size.unwrap_or(0));
-        self.check_end(end)?;
-        if size.is_some_and(|size| size > max_chunk_size) {
-            return Err(Refusal::ChunkTooLarge { max: max_chunk_size });
-        }
-        Ok(())
+/// Begins an upload whose first bytes are the spool's, if it is new and they are its first. The claim
+/// is taken before anybody else can see the upload.
+async fn adopt_spool(
+    shared: &Shared,
+    id: UploadId,
+    spool: &mut Spool,
+    written: Written,
+    request: &ChunkRequest,
+) -> Result<Option<Claim>, Refusal> {
+    let entry = shared.entries.get(id);
+    let _loading = entry.loading.lock().await;
+    if request.id.is_some() && records::loaded(shared, &entry).await? {
+        return Ok(None);
     }
+    let (total_parts, placement) = place_first(&request.declared, Some(written.size))?;
+    if placement != (Placement::At { start: 0, even_size: None }) {
+        return Ok(None);
+    }
+    spool.check_age()?;
+    spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
+    crash::point(Point::SpoolKept);
+    let reserved = room::reservation(shared, &request.declared, Some(written.size)).unwrap_or(0);
+    let begun = place::begin(shared, &entry, request, total_parts, reserved, spool.blob()).await;
+    // Only of these it is certain that the record wasn't made.
+    if matches!(
+        begun,
+        Ok(false)
+            | Err(Refusal::TooManyUnfinished { .. } | Refusal::OverQuota(_) | Refusal::StorageFull)
+    ) {
+        spool.discard();
+    }
+    if !begun? {
+        return Ok(None);
+    }
+    let claim = Claim::new(Arc::clone(&entry), request.declared.index);
+    match claim.attempt(&request.declared, Some(written.size), written.size)? {
+        Attempt::Granted { .. } => Ok(Some(claim)),
+        _ => Err(Refusal::Raced),
+    }
+}
+
+/// A chunk that was sent again: fine when it is the same. Answers the upload's uuid.
+async fn compare(
+    shared: &Shared,
+    id: UploadId,
+    declared: &Declaration,
+    part: Part,
+    written: Written,
+) -> Result<UploadId, Refusal> {
+    if let Some(declared) = part::declared_size(declared).filter(|size| *size != written.size) {
+        let actual = written.size;
+        return Err(PlacementError::SizeMismatch { stated: Stated::Alone, declared, actual }.into());
+    }
+    let same_place = part::declared_offset(declared).is_none_or(|start| start == part.offset);
+    let same = same_place && (part.size, part.crc32) == (written.size, written.crc32);
+    // What was on record when the bytes began to come may be gone by now.
+    let index = declared.index;
+    let entry = shared.entries.get(id);
+    match recorded_now(shared, &entry, declared, written.size).await? {
+        (Standing::Receiving, Some(now)) if now == part => {
+            if same {
+                Ok(id)
+            } else {
+                Err(Refusal::ChunkConflict { index })
+            }
+        }
+        (Standing::Finished, _) => {
+            if same {
+                Ok(id)
+            } else {
+                Err(Refusal::UploadFinished { index })
+            }
+        }
+        (standing, _) => Err(records::gone(shared, id, standing).await.unwrap_or(Refusal::Raced)),
+    }
+}
+
+/// How the upload stands, and the part it has at this index while it receives: then what the request says,
+/// in fields before and behind its file, must fit.
+async fn recorded_now(
+    shared: &Shared,
+    entry: &Entry,
+    declared: &Declaration,
+    size: u64,
+) -> Result<(Standing, Option<Part>), Refusal> {
+    let look = |record: &Record| match &record.state {
+        State::Receiving(Unfinished { layout, .. }) => {
+            part::check_declaration(declared, layout, Some(size))?;
+            Ok((Standing::Receiving, layout.part(declared.index).copied()))
+        }
+        state => Ok((state.standing(), None)),
+    };
+    let now: Option<Result<_, PlacementError>> = place::look_again(shared, entry, look).await?;
+    now.transpose()?.ok_or(Refusal::Raced)
 }
 
 /// Whether fields behind the file could still place what those before it don't.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Refusal, Uploads};
+use super::Refusal;
+use super::shared::Shared;
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::Standing;
@@ -14,81 +15,83 @@ const BATCH: u32 = 100;
 /// How often it is looked whether jobs that others hold have ended, besides when this process ends one.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-impl Uploads {
-    /// Tells everybody who sends to an upload that it expired, and the workers that its bytes are to be deleted.
-    pub(super) fn end_expired(&self, id: UploadId) {
-        self.entries.get(id).end(Standing::Expired);
-        self.jobs.job_added();
-    }
+/// Tells everybody who sends to an upload that it expired, and the workers that its bytes are to be deleted.
+pub(super) fn end_expired(shared: &Shared, id: UploadId) {
+    shared.entries.get(id).end(Standing::Expired);
+    shared.jobs.job_added();
+}
 
-    /// Does the job of deleting bytes. Repeating it is harmless.
-    pub async fn delete(&self, job: &Job) -> Result<(), Refusal> {
-        let blob = BlobId::from_bytes(job.subject);
-        if let Ok(of) = job.payload.as_slice().try_into() {
-            self.writers_left(UploadId::from_bytes(of), blob).await;
-        }
-        self.delete_bytes(blob).await
+/// Does the job of deleting bytes. Repeating it is harmless.
+pub(super) async fn delete(shared: &Shared, job: &Job) -> Result<(), Refusal> {
+    let blob = BlobId::from_bytes(job.subject);
+    if let Ok(of) = job.payload.as_slice().try_into() {
+        writers_left(shared, UploadId::from_bytes(of), blob).await;
     }
+    delete_bytes(shared, blob).await
+}
 
-    /// Waits until nobody writes to this upload's bytes any more: a late write would bring them back.
-    async fn writers_left(&self, id: UploadId, blob: BlobId) {
-        let entry = self.entries.get(id);
-        entry.forget(); // whoever looks again finds that the records have forgotten these bytes
-        entry.writers_left(blob).await;
-    }
+/// Waits until nobody writes to this upload's bytes any more: a late write would bring them back.
+async fn writers_left(shared: &Shared, id: UploadId, blob: BlobId) {
+    let entry = shared.entries.get(id);
+    entry.forget(); // whoever looks again finds that the records have forgotten these bytes
+    entry.writers_left(blob).await;
+}
 
-    pub(super) async fn delete_bytes(&self, blob: BlobId) -> Result<(), Refusal> {
-        self.condemned().remove(&blob);
-        self.blobs.delete(blob).await?;
-        crash::point(Point::BytesDeleted);
-        Ok(())
-    }
+pub(super) async fn delete_bytes(shared: &Shared, blob: BlobId) -> Result<(), Refusal> {
+    shared.condemned().remove(&blob);
+    shared.blobs.delete(blob).await?;
+    crash::point(Point::BytesDeleted);
+    Ok(())
+}
 
-    /// Does deletions that are held for it. What fails is tried again later; the first error is returned at the end.
-    pub(super) async fn delete_held(&self, deletions: Vec<Job>) -> Result<(), Refusal> {
-        let mut all = Ok(());
-        for job in deletions {
-            let deleted = self.delete(&job).await;
-            let outcome = match &deleted {
-                Ok(()) => Outcome::Done,
-                Err(error) => {
-                    let retry_at = self.clock.unix_secs() + FIRST_RETRY.as_secs();
-                    Outcome::Failed { error: chain(error), retry_at }
-                }
-            };
-            let settled = self.metadata.settle_job(job.id, job.lease, outcome).await;
-            self.jobs.job_settled(job.kind, job.subject);
-            all = all.and(deleted).and(settled.map(drop).map_err(Refusal::from));
-        }
-        all
-    }
-
-    /// Does all deletions that are due, and waits for those under way; not for ever, as new ones come.
-    pub async fn delete_forgotten(&self) -> Result<(), Refusal> {
-        loop {
-            let now = self.clock.unix_secs();
-            let kinds = &[JobKind::Delete];
-            let due = self.metadata.take_jobs(kinds, &[], BATCH, now, self.leased_until()).await?;
-            if due.is_empty() {
-                break;
+/// Does deletions that are held for it. What fails is tried again later; the first error is returned at the end.
+pub(super) async fn delete_held(shared: &Shared, deletions: Vec<Job>) -> Result<(), Refusal> {
+    let mut all = Ok(());
+    for job in deletions {
+        let deleted = delete(shared, &job).await;
+        let outcome = match &deleted {
+            Ok(()) => Outcome::Done,
+            Err(error) => {
+                let retry_at = shared.clock.unix_secs() + FIRST_RETRY.as_secs();
+                Outcome::Failed { error: chain(error), retry_at }
             }
-            self.delete_held(due).await?;
-        }
-        self.none_running(JobKind::Delete, None).await?;
-        Ok(())
+        };
+        let settled = shared.metadata.settle_job(job.id, job.lease, outcome).await;
+        shared.jobs.job_settled(job.kind, job.subject);
+        all = all.and(deleted).and(settled.map(drop).map_err(Refusal::from));
     }
+    all
+}
 
-    /// Waits until nobody holds a job of this kind any more; of this user's, if one is given. `false`: somebody still
-    /// does after the time of a lease.
-    pub async fn none_running(&self, kind: JobKind, user: Option<UserId>) -> Result<bool, Refusal> {
-        let mut settled = self.jobs.settled();
-        let until = self.clock.uptime() + LEASE;
-        while self.metadata.any_running(kind, user, self.clock.unix_secs()).await? {
-            if self.clock.uptime() > until {
-                return Ok(false);
-            }
-            let _ = tokio::time::timeout(LOOK_EVERY, settled.wait_for_any(kind)).await;
+/// Does all deletions that are due, and waits for those under way; not for ever, as new ones come.
+pub(super) async fn delete_forgotten(shared: &Shared) -> Result<(), Refusal> {
+    loop {
+        let now = shared.clock.unix_secs();
+        let kinds = &[JobKind::Delete];
+        let due = shared.metadata.take_jobs(kinds, &[], BATCH, now, shared.leased_until()).await?;
+        if due.is_empty() {
+            break;
         }
-        Ok(true)
+        delete_held(shared, due).await?;
     }
+    none_running(shared, JobKind::Delete, None).await?;
+    Ok(())
+}
+
+/// Waits until nobody holds a job of this kind any more; of this user's, if one is given. `false`: somebody still
+/// does after the time of a lease.
+pub(super) async fn none_running(
+    shared: &Shared,
+    kind: JobKind,
+    user: Option<UserId>,
+) -> Result<bool, Refusal> {
+    let mut settled = shared.jobs.settled();
+    let until = shared.clock.uptime() + LEASE;
+    while shared.metadata.any_running(kind, user, shared.clock.unix_secs()).await? {
+        if shared.clock.uptime() > until {
+            return Ok(false);
+        }
+        let _ = tokio::time::timeout(LOOK_EVERY, settled.wait_for_any(kind)).await;
+    }
+    Ok(true)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Refusal, Uploads, detached};
+use super::shared::{Shared, detached};
+use super::{Refusal, delete, records};
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::jobs::JobKind;
@@ -38,119 +39,116 @@ impl Erased {
     }
 }
 
-impl Uploads {
-    /// Cancels an upload or deletes a File of this user's, or of anybody's for the application's backend
-    /// (`None`), which may delete attached ones too. The bytes are gone when it answers.
-    pub async fn remove(
-        self: &Arc<Self>,
-        id: UploadId,
-        owner: Option<UserId>,
-    ) -> Result<Erased, Refusal> {
-        let record = self.metadata.load(id).await?.ok_or(Refusal::NotFound)?;
-        let user = owner.or(record.user).ok_or(Refusal::NotFound)?;
-        let record = self.record(id, user).await?;
-        let this = Arc::clone(self);
-        detached(async move { this.remove_now(record, owner.is_none()).await }).await
-    }
+/// Cancels an upload or deletes a File of this user's, or of anybody's for the application's backend
+/// (`None`), which may delete attached ones too. The bytes are gone when it answers.
+pub(super) async fn remove(
+    shared: &Arc<Shared>,
+    id: UploadId,
+    owner: Option<UserId>,
+) -> Result<Erased, Refusal> {
+    let record = shared.metadata.load(id).await?.ok_or(Refusal::NotFound)?;
+    let user = owner.or(record.user).ok_or(Refusal::NotFound)?;
+    let record = records::record(shared, id, user).await?;
+    let this = Arc::clone(shared);
+    detached(async move { remove_now(&this, record, owner.is_none()).await }).await
+}
 
-    /// Removes all uploads and Files of a user, attached ones too, and whatever is on record of those that went
-    /// before: of each the uuid alone is left. Nothing else of them is in the stores' files when it answers.
-    /// Repeating it is harmless. What is begun while it runs may stay.
-    pub async fn erase(&self, user: UserId) -> Result<Erased, Refusal> {
-        let (mut erased, mut blobs) = (Erased::default(), Vec::new());
-        loop {
-            let records = self.metadata.of_user(user, BATCH).await?;
-            if records.is_empty() {
-                break;
-            }
-            for record in records {
-                crash::point(Point::EraseGoesOn);
-                blobs.extend(blob_of(&record));
-                match self.remove_now(record, true).await {
-                    Ok(removed) => erased.add(removed),
-                    Err(Refusal::Removed) => {} // with its media, or by somebody else
-                    Err(error) => return Err(error),
-                }
-            }
+/// Removes all uploads and Files of a user, attached ones too, and whatever is on record of those that went
+/// before: of each the uuid alone is left. Nothing else of them is in the stores' files when it answers.
+/// Repeating it is harmless. What is begun while it runs may stay.
+pub(super) async fn erase(shared: &Shared, user: UserId) -> Result<Erased, Refusal> {
+    let (mut erased, mut blobs) = (Erased::default(), Vec::new());
+    loop {
+        let records = shared.metadata.of_user(user, BATCH).await?;
+        if records.is_empty() {
+            break;
         }
-        // A picture of what went goes when it is made.
-        if !self.none_running(JobKind::Thumbnail, Some(user)).await? {
-            return Err(Refusal::Internal("a thumbnail of theirs is still being made".into()));
-        }
-        self.delete_forgotten().await?;
-        for id in self.metadata.forget_user(user).await? {
-            self.entries.get(id).forget();
-        }
-        crash::point(Point::UserForgotten);
-        self.metadata.scrub().await?;
-        self.check_deleted(&blobs).await?;
-        Ok(erased)
-    }
-
-    /// Fails when bytes are still there that should be deleted; why, the log says.
-    async fn check_deleted(&self, blobs: &[BlobId]) -> Result<(), Refusal> {
-        let mut left = 0;
-        for blob in blobs {
-            left += u32::from(self.blobs.size(*blob).await?.is_some());
-        }
-        if left == 0 {
-            return Ok(());
-        }
-        let uploads = counted(left, "upload");
-        let message =
-            format!("the bytes of {uploads} could not be deleted; the server tries again");
-        Err(Refusal::Internal(message.into()))
-    }
-
-    /// Removes Files that were finished longer ago than `ttl` and that no message shows; answers how many.
-    pub async fn remove_unattached(&self, ttl: Duration) -> Result<u64, Refusal> {
-        let before = self.clock.unix_secs_ago(ttl);
-        let mut count = 0;
-        loop {
-            let records = self.metadata.unattached(before, BATCH).await?;
-            if records.is_empty() {
-                return Ok(count);
-            }
-            for record in records {
-                match self.remove_now(record, false).await {
-                    Ok(_) => count += 1,
-                    Err(Refusal::Removed | Refusal::Attached) => {} // meanwhile
-                    Err(error) => return Err(error),
-                }
+        for record in records {
+            crash::point(Point::EraseGoesOn);
+            blobs.extend(blob_of(&record));
+            match remove_now(shared, record, true).await {
+                Ok(removed) => erased.add(removed),
+                Err(Refusal::Removed) => {} // with its media, or by somebody else
+                Err(error) => return Err(error),
             }
         }
     }
+    // A picture of what went goes when it is made.
+    if !delete::none_running(shared, JobKind::Thumbnail, Some(user)).await? {
+        return Err(Refusal::Internal("a thumbnail of theirs is still being made".into()));
+    }
+    delete::delete_forgotten(shared).await?;
+    for id in shared.metadata.forget_user(user).await? {
+        shared.entries.get(id).forget();
+    }
+    crash::point(Point::UserForgotten);
+    shared.metadata.scrub().await?;
+    check_deleted(shared, &blobs).await?;
+    Ok(erased)
+}
 
-    /// Removes a File whose bytes are gone. Repeating it is harmless.
-    pub async fn give_up(&self, id: UploadId) -> Result<(), Refusal> {
-        let Some(record) = self.metadata.load(id).await? else { return Ok(()) };
-        match self.remove_now(record, true).await {
-            Ok(_) | Err(Refusal::Removed) => Ok(()),
-            Err(error) => Err(error),
+/// Fails when bytes are still there that should be deleted; why, the log says.
+async fn check_deleted(shared: &Shared, blobs: &[BlobId]) -> Result<(), Refusal> {
+    let mut left = 0;
+    for blob in blobs {
+        left += u32::from(shared.blobs.size(*blob).await?.is_some());
+    }
+    if left == 0 {
+        return Ok(());
+    }
+    let uploads = counted(left, "upload");
+    let message = format!("the bytes of {uploads} could not be deleted; the server tries again");
+    Err(Refusal::Internal(message.into()))
+}
+
+/// Removes Files that were finished longer ago than `ttl` and that no message shows; answers how many.
+pub(super) async fn remove_unattached(shared: &Shared, ttl: Duration) -> Result<u64, Refusal> {
+    let before = shared.clock.unix_secs_ago(ttl);
+    let mut count = 0;
+    loop {
+        let records = shared.metadata.unattached(before, BATCH).await?;
+        if records.is_empty() {
+            return Ok(count);
+        }
+        for record in records {
+            match remove_now(shared, record, false).await {
+                Ok(_) => count += 1,
+                Err(Refusal::Removed | Refusal::Attached) => {} // meanwhile
+                Err(error) => return Err(error),
+            }
         }
     }
+}
 
-    pub(super) async fn remove_now(
-        &self,
-        record: Record,
-        even_attached: bool,
-    ) -> Result<Erased, Refusal> {
-        let (id, now) = (record.id, self.clock.unix_secs());
-        self.blobs.is_itself().await?; // bytes on an unmounted disk would stay there, and nobody would know
-        match self.metadata.remove(id, even_attached, now, self.leased_until()).await? {
-            Removed::Removed { deletions, thumbnails, thumbnail_bytes } => {
-                crash::point(Point::RecordRemoved);
-                let erased = erased(&record.state, thumbnails, thumbnail_bytes);
-                self.entries.get(id).end(Standing::Removed);
-                if let Err(error) = self.delete_held(deletions).await {
-                    let error = chain(&error);
-                    tracing::warn!(%id, %error, "forgotten bytes could not be deleted yet");
-                }
-                Ok(erased)
+/// Removes a File whose bytes are gone. Repeating it is harmless.
+pub(super) async fn give_up(shared: &Shared, id: UploadId) -> Result<(), Refusal> {
+    let Some(record) = shared.metadata.load(id).await? else { return Ok(()) };
+    match remove_now(shared, record, true).await {
+        Ok(_) | Err(Refusal::Removed) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn remove_now(
+    shared: &Shared,
+    record: Record,
+    even_attached: bool,
+) -> Result<Erased, Refusal> {
+    let (id, now) = (record.id, shared.clock.unix_secs());
+    shared.blobs.is_itself().await?; // bytes on an unmounted disk would stay there, and nobody would know
+    match shared.metadata.remove(id, even_attached, now, shared.leased_until()).await? {
+        Removed::Removed { deletions, thumbnails, thumbnail_bytes } => {
+            crash::point(Point::RecordRemoved);
+            let erased = erased(&record.state, thumbnails, thumbnail_bytes);
+            shared.entries.get(id).end(Standing::Removed);
+            if let Err(error) = delete::delete_held(shared, deletions).await {
+                let error = chain(&error);
+                tracing::warn!(%id, %error, "forgotten bytes could not be deleted yet");
             }
-            Removed::Attached => Err(Refusal::Attached),
-            Removed::Nothing => Err(Refusal::Removed),
+            Ok(erased)
         }
+        Removed::Attached => Err(Refusal::Attached),
+        Removed::Nothing => Err(Refusal::Removed),
     }
 }
 

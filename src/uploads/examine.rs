@@ -6,7 +6,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use super::Uploads;
+use super::shared::Shared;
 use crate::filename::Filename;
 use crate::ids::BlobId;
 use crate::media::privacy::{self, Cleaning};
@@ -30,31 +30,29 @@ pub(super) struct Examined {
     pub(super) crc32: u32,
 }
 
-impl Uploads {
-    /// Looks at stored bytes. The sender's claims count where the bytes say nothing. An error of the kind
-    /// `NotFound` or `UnexpectedEof` when the bytes are not all there.
-    pub(super) async fn examine(
-        &self,
-        blob: BlobId,
-        written: Written,
-        label: Label,
-    ) -> io::Result<Examined> {
-        let blobs = Arc::clone(&self.blobs);
-        let keep_metadata = self.limits.keep_metadata;
-        // The threads that read here are those that commits and downloads need too.
-        let _turn = self.examining.acquire().await;
-        let work = move || {
-            let mut source = blobs.reader(blob)?;
-            let facts = facts(&mut source, written.size, &label)?;
-            let mut cleaning = privacy::cleaning(&mut source, written.size, &facts.media_type)?;
-            if keep_metadata {
-                cleaning = cleaning.omitted();
-            }
-            let crc32 = patched_crc32(&mut source, written, &cleaning.patches)?;
-            Ok(Examined { facts, cleaning, crc32 })
-        };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
-    }
+/// Looks at stored bytes. The sender's claims count where the bytes say nothing. An error of the kind
+/// `NotFound` or `UnexpectedEof` when the bytes are not all there.
+pub(super) async fn examine(
+    shared: &Shared,
+    blob: BlobId,
+    written: Written,
+    label: Label,
+) -> io::Result<Examined> {
+    let blobs = Arc::clone(&shared.blobs);
+    let keep_metadata = shared.limits.keep_metadata;
+    // The threads that read here are those that commits and downloads need too.
+    let _turn = shared.examining.acquire().await;
+    let work = move || {
+        let mut source = blobs.reader(blob)?;
+        let facts = facts(&mut source, written.size, &label)?;
+        let mut cleaning = privacy::cleaning(&mut source, written.size, &facts.media_type)?;
+        if keep_metadata {
+            cleaning = cleaning.omitted();
+        }
+        let crc32 = patched_crc32(&mut source, written, &cleaning.patches)?;
+        Ok(Examined { facts, cleaning, crc32 })
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }
 
 fn facts(source: &mut Box<dyn Blob>, size: u64, label: &Label) -> io::Result<Facts> {

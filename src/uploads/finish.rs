@@ -11,7 +11,9 @@ use futures_util::TryStreamExt;
 use md5::{Digest, Md5};
 
 use super::examine::{Examined, Label};
-use super::{Refusal, Uploads, detached, sent_by};
+use super::records::sent_by;
+use super::shared::{Shared, detached};
+use super::{Refusal, examine, records, thumbnail as picture, trust};
 use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
@@ -39,297 +41,298 @@ pub struct DoneRequest {
     pub md5: Option<[u8; 16]>,
 }
 
-impl Uploads {
-    /// Makes a File of an upload whose parts are all there. Completes even if the caller goes away; again,
-    /// also in parallel, it answers the same File. A refusal keeps the upload.
-    pub async fn done(self: &Arc<Self>, request: DoneRequest) -> Result<StoredFile, Refusal> {
-        let (this, settled) = (Arc::clone(self), self.jobs.settled());
-        let finishing = detached(async move { this.finish(request).await });
-        let file = tokio::time::timeout(PATIENCE, finishing).await;
-        Ok(self.with_thumbnail(file.unwrap_or(Err(Refusal::Verifying))?, settled).await)
-    }
+/// Makes a File of an upload whose parts are all there. Completes even if the caller goes away; again,
+/// also in parallel, it answers the same File. A refusal keeps the upload.
+pub(super) async fn done(
+    shared: &Arc<Shared>,
+    request: DoneRequest,
+) -> Result<StoredFile, Refusal> {
+    let (this, settled) = (Arc::clone(shared), shared.jobs.settled());
+    let finishing = detached(async move { finish(&this, request).await });
+    let file = tokio::time::timeout(PATIENCE, finishing).await;
+    Ok(picture::with_thumbnail(shared, file.unwrap_or(Err(Refusal::Verifying))?, settled).await)
+}
 
-    /// Takes up the finishing of an upload whose bytes may be partly overwritten, as after a crash. Repeating it is
-    /// harmless.
-    pub async fn resume(&self, id: UploadId) -> Result<(), Refusal> {
-        let entry = self.entries.get(id);
-        let _finishing = entry.finishing.lock().await;
-        let state = self.metadata.load(id).await?.map(|record| record.state);
-        let Some(State::Receiving(Unfinished { blob, finalizing: Some(finalizing), .. })) = state
-        else {
-            return Ok(());
-        };
-        match self.conclude_again(id, blob, *finalizing).await {
-            Ok(()) => tracing::info!(%id, "a file was finished that a crash had interrupted"),
-            Err(Refusal::NotDurable) => {} // which has said so
-            Err(error) => return Err(error),
-        }
-        Ok(())
+/// Takes up the finishing of an upload whose bytes may be partly overwritten, as after a crash. Repeating it is
+/// harmless.
+pub(super) async fn resume(shared: &Shared, id: UploadId) -> Result<(), Refusal> {
+    let entry = shared.entries.get(id);
+    let _finishing = entry.finishing.lock().await;
+    let state = shared.metadata.load(id).await?.map(|record| record.state);
+    let Some(State::Receiving(Unfinished { blob, finalizing: Some(finalizing), .. })) = state
+    else {
+        return Ok(());
+    };
+    match conclude_again(shared, id, blob, *finalizing).await {
+        Ok(()) => tracing::info!(%id, "a file was finished that a crash had interrupted"),
+        Err(Refusal::NotDurable) => {} // which has said so
+        Err(error) => return Err(error),
     }
+    Ok(())
+}
 
-    async fn finish(&self, request: DoneRequest) -> Result<StoredFile, Refusal> {
-        let entry = self.entries.get(request.id);
-        let mut known_md5 = entry.finishing.lock().await;
-        let record = self.metadata.load(request.id).await?.ok_or(Refusal::NotFound)?;
-        match self.trusted(sent_by(record, request.user)?).await?.state {
-            State::Receiving(unfinished) => {
-                let blob = unfinished.blob;
-                if let Some(finalizing) = unfinished.finalizing {
-                    self.conclude_again(request.id, blob, *finalizing).await?;
-                    let file = self.stored(request.id).await?;
-                    return self.repeat(file, request, &mut known_md5).await;
-                }
-                let finalizing = self.verify(unfinished, &request, &mut known_md5).await?;
-                self.conclude(request.id, blob, finalizing).await?;
-                self.stored(request.id).await
+async fn finish(shared: &Shared, request: DoneRequest) -> Result<StoredFile, Refusal> {
+    let entry = shared.entries.get(request.id);
+    let mut known_md5 = entry.finishing.lock().await;
+    let record = shared.metadata.load(request.id).await?.ok_or(Refusal::NotFound)?;
+    match trust::trusted(shared, sent_by(record, request.user)?).await?.state {
+        State::Receiving(unfinished) => {
+            let blob = unfinished.blob;
+            if let Some(finalizing) = unfinished.finalizing {
+                conclude_again(shared, request.id, blob, *finalizing).await?;
+                let file = records::stored(shared, request.id).await?;
+                return repeat(shared, file, request, &mut known_md5).await;
             }
-            State::Finished(file) => self.repeat(*file, request, &mut known_md5).await,
-            State::Replaced { .. } => self.file(request.id, request.user).await,
-            state => Err(self.gone(request.id, state.standing()).await.unwrap_or(Refusal::Raced)),
+            let finalizing = verify(shared, unfinished, &request, &mut known_md5).await?;
+            conclude(shared, request.id, blob, finalizing).await?;
+            records::stored(shared, request.id).await
+        }
+        State::Finished(file) => repeat(shared, *file, request, &mut known_md5).await,
+        State::Replaced { .. } => records::file(shared, request.id, request.user).await,
+        state => {
+            Err(records::gone(shared, request.id, state.standing()).await.unwrap_or(Refusal::Raced))
         }
     }
+}
 
-    /// Another done of what is a File already.
-    async fn repeat(
-        &self,
-        file: StoredFile,
-        request: DoneRequest,
-        known_md5: &mut Option<(BlobId, [u8; 16])>,
-    ) -> Result<StoredFile, Refusal> {
-        same_size(request.total_size, file.size)?;
-        if let Some(declared) = request.md5 {
-            self.check_received_md5(&file, declared, known_md5).await?;
-        }
-        if let (false, Some(filename)) = (file.named, request.filename) {
-            let renames = filename != file.filename;
-            if !self.metadata.name_file(request.id, filename).await? && renames {
-                return Err(Refusal::Attached);
-            }
-            crash::point(Point::FileNamed);
-        }
-        self.file(request.id, request.user).await
+/// Another done of what is a File already.
+async fn repeat(
+    shared: &Shared,
+    file: StoredFile,
+    request: DoneRequest,
+    known_md5: &mut Option<(BlobId, [u8; 16])>,
+) -> Result<StoredFile, Refusal> {
+    same_size(request.total_size, file.size)?;
+    if let Some(declared) = request.md5 {
+        check_received_md5(shared, &file, declared, known_md5).await?;
     }
+    if let (false, Some(filename)) = (file.named, request.filename) {
+        let renames = filename != file.filename;
+        if !shared.metadata.name_file(request.id, filename).await? && renames {
+            return Err(Refusal::Attached);
+        }
+        crash::point(Point::FileNamed);
+    }
+    records::file(shared, request.id, request.user).await
+}
 
-    /// Checks that the parts make up the file that the request speaks of; what it is to become.
-    async fn verify(
-        &self,
-        unfinished: Unfinished,
-        request: &DoneRequest,
-        known_md5: &mut Option<(BlobId, [u8; 16])>,
-    ) -> Result<Finalizing, Refusal> {
-        let Unfinished { blob, layout, filename, declared_type, .. } = unfinished;
-        let ranges = layout.missing();
-        if !ranges.is_empty() {
-            return Err(Refusal::MissingParts { ranges });
-        }
-        let size =
-            layout.contiguous_size().map_err(|(index, expected)| Refusal::NotContiguous {
-                index,
-                start: layout.part(index).map_or(0, |part| part.offset),
-                expected,
-            })?;
-        same_size(layout.total_size, size)?;
-        same_size(request.total_size, size)?;
-        if let Some(declared) = request.md5 {
-            match self.md5_once(blob, size, known_md5).await {
-                Err(error) if is_lost(&error) => {
-                    return Err(self.restart(request.id, blob, &error).await?);
-                }
-                actual => same_md5(declared, actual?)?,
-            }
-        }
-        let received: Vec<Part> = layout.parts().map(|(_, part)| *part).collect();
-        let written = Written { size, crc32: combined_crc32(&received) };
-        let name = request.filename.clone().or(filename);
-        let label =
-            Label { filename: name.clone(), media_type: declared_type, duration_secs: None };
-        let Examined { facts, cleaning, crc32 } = match self.examine(blob, written, label).await {
+/// Checks that the parts make up the file that the request speaks of; what it is to become.
+async fn verify(
+    shared: &Shared,
+    unfinished: Unfinished,
+    request: &DoneRequest,
+    known_md5: &mut Option<(BlobId, [u8; 16])>,
+) -> Result<Finalizing, Refusal> {
+    let Unfinished { blob, layout, filename, declared_type, .. } = unfinished;
+    let ranges = layout.missing();
+    if !ranges.is_empty() {
+        return Err(Refusal::MissingParts { ranges });
+    }
+    let size = layout.contiguous_size().map_err(|(index, expected)| Refusal::NotContiguous {
+        index,
+        start: layout.part(index).map_or(0, |part| part.offset),
+        expected,
+    })?;
+    same_size(layout.total_size, size)?;
+    same_size(request.total_size, size)?;
+    if let Some(declared) = request.md5 {
+        match md5_once(shared, blob, size, known_md5).await {
             Err(error) if is_lost(&error) => {
-                return Err(self.restart(request.id, blob, &error).await?);
+                return Err(restart(shared, request.id, blob, &error).await?);
+            }
+            actual => same_md5(declared, actual?)?,
+        }
+    }
+    let received: Vec<Part> = layout.parts().map(|(_, part)| *part).collect();
+    let written = Written { size, crc32: combined_crc32(&received) };
+    let name = request.filename.clone().or(filename);
+    let label = Label { filename: name.clone(), media_type: declared_type, duration_secs: None };
+    let Examined { facts, cleaning, crc32 } =
+        match examine::examine(shared, blob, written, label).await {
+            Err(error) if is_lost(&error) => {
+                return Err(restart(shared, request.id, blob, &error).await?);
             }
             examined => examined?,
         };
-        let file = NewFile {
-            filename: name.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
-            named: true,
-            drawable: thumbnail::is_drawable(&facts.media_type),
-            facts,
-            embedded: cleaning.metadata,
-            size,
-            crc32,
-            received_md5: request.md5,
-            received,
-        };
-        crash::point(Point::DoneExamined);
-        Ok(Finalizing { file, patches: cleaning.patches })
-    }
+    let file = NewFile {
+        filename: name.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
+        named: true,
+        drawable: thumbnail::is_drawable(&facts.media_type),
+        facts,
+        embedded: cleaning.metadata,
+        size,
+        crc32,
+        received_md5: request.md5,
+        received,
+    };
+    crash::point(Point::DoneExamined);
+    Ok(Finalizing { file, patches: cleaning.patches })
+}
 
-    /// Overwrites what is to be overwritten, makes the bytes durable, and then the File.
-    async fn conclude(
-        &self,
-        id: UploadId,
-        blob: BlobId,
-        finalizing: Finalizing,
-    ) -> Result<(), Refusal> {
-        if finalizing.patches.is_empty() {
-            return self.seal_and_finish(id, blob, finalizing.file).await;
-        }
-        let (recorded, until) = (finalizing.clone(), self.leased_until());
-        let Some(job) = self.metadata.finalize_upload(id, recorded, until).await? else {
-            return Ok(()); // cancelled meanwhile
-        };
-        crash::point(Point::FinalizingRecorded);
-        let concluded = self.overwrite_and_finish(id, blob, finalizing).await;
-        if concluded.is_err() {
-            // Where the upload begins again there is no such job any more.
-            if let Err(error) = self.metadata.settle_job(job.id, job.lease, Outcome::Returned).await
-            {
-                tracing::warn!(%id, %error, "finishing an upload can't be taken up yet");
-            }
-            self.jobs.job_added();
-        }
-        concluded
+/// Overwrites what is to be overwritten, makes the bytes durable, and then the File.
+async fn conclude(
+    shared: &Shared,
+    id: UploadId,
+    blob: BlobId,
+    finalizing: Finalizing,
+) -> Result<(), Refusal> {
+    if finalizing.patches.is_empty() {
+        return seal_and_finish(shared, id, blob, finalizing.file).await;
     }
-
-    async fn overwrite_and_finish(
-        &self,
-        id: UploadId,
-        blob: BlobId,
-        finalizing: Finalizing,
-    ) -> Result<(), Refusal> {
-        match self.blobs.patch(blob, &finalizing.patches).await {
-            Err(error) if is_lost(&error) => return Err(self.restart(id, blob, &error).await?),
-            patched => patched?,
+    let (recorded, until) = (finalizing.clone(), shared.leased_until());
+    let Some(job) = shared.metadata.finalize_upload(id, recorded, until).await? else {
+        return Ok(()); // cancelled meanwhile
+    };
+    crash::point(Point::FinalizingRecorded);
+    let concluded = overwrite_and_finish(shared, id, blob, finalizing).await;
+    if concluded.is_err() {
+        // Where the upload begins again there is no such job any more.
+        if let Err(error) = shared.metadata.settle_job(job.id, job.lease, Outcome::Returned).await {
+            tracing::warn!(%id, %error, "finishing an upload can't be taken up yet");
         }
-        crash::point(Point::MetadataOverwritten);
-        self.seal_and_finish(id, blob, finalizing.file).await
+        shared.jobs.job_added();
     }
+    concluded
+}
 
-    /// Concludes what a crash left: patches again, and sees that the bytes are those that were received.
-    async fn conclude_again(
-        &self,
-        id: UploadId,
-        blob: BlobId,
-        finalizing: Finalizing,
-    ) -> Result<(), Refusal> {
-        crash::point(Point::FinalizingResumed);
-        let Finalizing { file, patches } = finalizing;
-        let overwritten = async {
-            self.blobs.patch(blob, &patches).await?;
-            storage::crc32(self.blobs.as_ref(), blob, 0..file.size).await
-        };
-        match overwritten.await {
-            Ok(crc32) if crc32 == Some(file.crc32) => self.seal_and_finish(id, blob, file).await,
-            Err(error) if !is_lost(&error) => Err(error.into()),
-            _ => {
-                let error = io::Error::other("a crash took some of the bytes");
-                Err(self.restart(id, blob, &error).await?)
-            }
+async fn overwrite_and_finish(
+    shared: &Shared,
+    id: UploadId,
+    blob: BlobId,
+    finalizing: Finalizing,
+) -> Result<(), Refusal> {
+    match shared.blobs.patch(blob, &finalizing.patches).await {
+        Err(error) if is_lost(&error) => return Err(restart(shared, id, blob, &error).await?),
+        patched => patched?,
+    }
+    crash::point(Point::MetadataOverwritten);
+    seal_and_finish(shared, id, blob, finalizing.file).await
+}
+
+/// Concludes what a crash left: patches again, and sees that the bytes are those that were received.
+async fn conclude_again(
+    shared: &Shared,
+    id: UploadId,
+    blob: BlobId,
+    finalizing: Finalizing,
+) -> Result<(), Refusal> {
+    crash::point(Point::FinalizingResumed);
+    let Finalizing { file, patches } = finalizing;
+    let overwritten = async {
+        shared.blobs.patch(blob, &patches).await?;
+        storage::crc32(shared.blobs.as_ref(), blob, 0..file.size).await
+    };
+    match overwritten.await {
+        Ok(crc32) if crc32 == Some(file.crc32) => seal_and_finish(shared, id, blob, file).await,
+        Err(error) if !is_lost(&error) => Err(error.into()),
+        _ => {
+            let error = io::Error::other("a crash took some of the bytes");
+            Err(restart(shared, id, blob, &error).await?)
         }
     }
+}
 
-    async fn seal_and_finish(
-        &self,
-        id: UploadId,
-        blob: BlobId,
-        file: NewFile,
-    ) -> Result<(), Refusal> {
-        if self.condemned().contains(&blob) {
-            let error = io::Error::other("an earlier sync of them failed");
-            return Err(self.restart(id, blob, &error).await?);
-        }
-        match self.blobs.seal(blob, &file.received).await {
-            Ok(()) => {}
-            Err(SealError::Lost(error)) => return Err(self.restart(id, blob, &error).await?),
-            Err(SealError::Failed(error)) => return Err(error.into()),
-        }
-        self.metadata.finish_upload(id, file, self.clock.unix_secs()).await?;
-        crash::point(Point::FileFinished);
-        self.entries.get(id).forget();
-        Ok(())
+async fn seal_and_finish(
+    shared: &Shared,
+    id: UploadId,
+    blob: BlobId,
+    file: NewFile,
+) -> Result<(), Refusal> {
+    if shared.condemned().contains(&blob) {
+        let error = io::Error::other("an earlier sync of them failed");
+        return Err(restart(shared, id, blob, &error).await?);
     }
-
-    /// Refuses when a File was received with another MD5 than `declared`. Where its metadata was removed and
-    /// nobody asked for its MD5 before, nobody can tell any more: then all is well.
-    async fn check_received_md5(
-        &self,
-        file: &StoredFile,
-        declared: [u8; 16],
-        known_md5: &mut Option<(BlobId, [u8; 16])>,
-    ) -> Result<(), Refusal> {
-        if let Some(received) = file.received_md5 {
-            return same_md5(declared, received);
-        }
-        let Some(parts) = self.metadata.received_parts(file.id).await? else {
-            self.stored(file.id).await?; // says what became of it
-            return Err(Refusal::Raced);
-        };
-        if whole(&parts).is_some_and(|received| received.crc32 != file.crc32) {
-            return Ok(());
-        }
-        match self.md5_once(file.blob, file.size, known_md5).await {
-            Err(error) if is_lost(&error) => {
-                self.stored(file.id).await?; // deleted in this instant?
-                Err(error.into())
-            }
-            actual => same_md5(declared, actual?),
-        }
+    match shared.blobs.seal(blob, &file.received).await {
+        Ok(()) => {}
+        Err(SealError::Lost(error)) => return Err(restart(shared, id, blob, &error).await?),
+        Err(SealError::Failed(error)) => return Err(error.into()),
     }
+    shared.metadata.finish_upload(id, file, shared.clock.unix_secs()).await?;
+    crash::point(Point::FileFinished);
+    shared.entries.get(id).forget();
+    Ok(())
+}
 
-    /// After a failed sync nobody knows which bytes are on the disk, and a second sync would not say: the
-    /// upload forgets its parts and begins again in another blob.
-    async fn restart(
-        &self,
-        id: UploadId,
-        blob: BlobId,
-        error: &std::io::Error,
-    ) -> Result<Refusal, Refusal> {
-        self.condemned().insert(blob); // until the records say so
-        let restarted = self.metadata.restart_upload(id, BlobId::random()).await?;
-        crash::point(Point::UploadRestarted);
-        self.entries.get(id).forget();
-        if !restarted {
-            self.stored(id).await?; // not receiving any more: why?
+/// Refuses when a File was received with another MD5 than `declared`. Where its metadata was removed and
+/// nobody asked for its MD5 before, nobody can tell any more: then all is well.
+async fn check_received_md5(
+    shared: &Shared,
+    file: &StoredFile,
+    declared: [u8; 16],
+    known_md5: &mut Option<(BlobId, [u8; 16])>,
+) -> Result<(), Refusal> {
+    if let Some(received) = file.received_md5 {
+        return same_md5(declared, received);
+    }
+    let Some(parts) = shared.metadata.received_parts(file.id).await? else {
+        records::stored(shared, file.id).await?; // says what became of it
+        return Err(Refusal::Raced);
+    };
+    if whole(&parts).is_some_and(|received| received.crc32 != file.crc32) {
+        return Ok(());
+    }
+    match md5_once(shared, file.blob, file.size, known_md5).await {
+        Err(error) if is_lost(&error) => {
+            records::stored(shared, file.id).await?; // deleted in this instant?
+            Err(error.into())
         }
-        tracing::error!(%id, %error, "an upload's bytes could not be made durable; it begins again");
-        self.jobs.job_added(); // to delete them
-        Ok(Refusal::NotDurable)
+        actual => same_md5(declared, actual?),
     }
+}
 
-    /// Refuses when the stored bytes have another MD5 than `declared`. It is computed once.
-    pub(super) async fn check_md5(
-        &self,
-        blob: BlobId,
-        size: u64,
-        declared: [u8; 16],
-        known: &mut Option<(BlobId, [u8; 16])>,
-    ) -> Result<(), Refusal> {
-        same_md5(declared, self.md5_once(blob, size, known).await?)
+/// After a failed sync nobody knows which bytes are on the disk, and a second sync would not say: the
+/// upload forgets its parts and begins again in another blob.
+async fn restart(
+    shared: &Shared,
+    id: UploadId,
+    blob: BlobId,
+    error: &std::io::Error,
+) -> Result<Refusal, Refusal> {
+    shared.condemned().insert(blob); // until the records say so
+    let restarted = shared.metadata.restart_upload(id, BlobId::random()).await?;
+    crash::point(Point::UploadRestarted);
+    shared.entries.get(id).forget();
+    if !restarted {
+        records::stored(shared, id).await?; // not receiving any more: why?
     }
+    tracing::error!(%id, %error, "an upload's bytes could not be made durable; it begins again");
+    shared.jobs.job_added(); // to delete them
+    Ok(Refusal::NotDurable)
+}
 
-    async fn md5_once(
-        &self,
-        blob: BlobId,
-        size: u64,
-        known: &mut Option<(BlobId, [u8; 16])>,
-    ) -> io::Result<[u8; 16]> {
-        match *known {
-            Some((of, md5)) if of == blob => Ok(md5),
-            _ => Ok(known.insert((blob, self.md5(blob, size).await?)).1),
-        }
+/// Refuses when the stored bytes have another MD5 than `declared`. It is computed once.
+pub(super) async fn check_md5(
+    shared: &Shared,
+    blob: BlobId,
+    size: u64,
+    declared: [u8; 16],
+    known: &mut Option<(BlobId, [u8; 16])>,
+) -> Result<(), Refusal> {
+    same_md5(declared, md5_once(shared, blob, size, known).await?)
+}
+
+async fn md5_once(
+    shared: &Shared,
+    blob: BlobId,
+    size: u64,
+    known: &mut Option<(BlobId, [u8; 16])>,
+) -> io::Result<[u8; 16]> {
+    match *known {
+        Some((of, md5)) if of == blob => Ok(md5),
+        _ => Ok(known.insert((blob, md5(shared, blob, size).await?)).1),
     }
+}
 
-    async fn md5(&self, blob: BlobId, size: u64) -> io::Result<[u8; 16]> {
-        let bytes = self.blobs.read(blob, 0..size, READ_BYTES).await?;
-        let hashed = bytes.try_fold(Md5::new(), |mut md5, frame| async move {
-            let hash = tokio::task::spawn_blocking(move || {
-                md5.update(&frame);
-                md5
-            });
-            hash.await.map_err(std::io::Error::other)
+async fn md5(shared: &Shared, blob: BlobId, size: u64) -> io::Result<[u8; 16]> {
+    let bytes = shared.blobs.read(blob, 0..size, READ_BYTES).await?;
+    let hashed = bytes.try_fold(Md5::new(), |mut md5, frame| async move {
+        let hash = tokio::task::spawn_blocking(move || {
+            md5.update(&frame);
+            md5
         });
-        Ok(hashed.await?.finalize().into())
-    }
+        hash.await.map_err(std::io::Error::other)
+    });
+    Ok(hashed.await?.finalize().into())
 }
 
 /// Refuses when the file has another size than `declared`.

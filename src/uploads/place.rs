@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::claims::{Attempt, Claim, Entry};
-use super::{ChunkRequest, Granted, Refusal, Uploads, detached};
+use super::shared::{Shared, detached};
+use super::{ChunkRequest, Granted, Refusal, delete, records, room};
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{Begun, Caps, NewPart, NewUpload, Record, Recorded, Standing, State};
@@ -27,244 +28,235 @@ pub(super) struct Placed {
     pub(super) even_size: Option<u64>,
 }
 
-impl Uploads {
-    /// The upload's entry with its record loaded, begun if the uuid is new. `None` when it is new and
-    /// `totalparts`, or how much to reserve, isn't known yet. `size`: the part's, once its bytes are there.
-    pub(super) async fn open_or_begin(
-        self: &Arc<Self>,
-        id: UploadId,
-        request: &ChunkRequest,
-        size: Option<u64>,
-    ) -> Result<Option<Arc<Entry>>, Refusal> {
-        let entry = self.entries.get(id);
-        if entry.look(|record| record.state.parent().is_some()) == Some(true) {
-            entry.forget(); // a thumbnail goes with its media, of which this entry isn't told
+/// The upload's entry with its record loaded, begun if the uuid is new. `None` when it is new and
+/// `totalparts`, or how much to reserve, isn't known yet. `size`: the part's, once its bytes are there.
+pub(super) async fn open_or_begin(
+    shared: &Arc<Shared>,
+    id: UploadId,
+    request: &ChunkRequest,
+    size: Option<u64>,
+) -> Result<Option<Arc<Entry>>, Refusal> {
+    let entry = shared.entries.get(id);
+    if entry.look(|record| record.state.parent().is_some()) == Some(true) {
+        entry.forget(); // a thumbnail goes with its media, of which this entry isn't told
+    }
+    // Again when a finish, say, let the record be forgotten right after it was loaded.
+    let (user, standing) = loop {
+        if let Some(known) = entry.look(|record| (record.user, record.state.standing())) {
+            break known;
         }
-        // Again when a finish, say, let the record be forgotten right after it was loaded.
-        let (user, standing) = loop {
-            if let Some(known) = entry.look(|record| (record.user, record.state.standing())) {
-                break known;
-            }
-            let (this, opened, request) = (Arc::clone(self), Arc::clone(&entry), request.clone());
-            if !detached(async move { this.load_or_begin(&opened, &request, size).await }).await? {
-                return Ok(None);
-            }
-        };
-        // An erased uuid is nobody's and used up.
-        if user.is_some_and(|user| user != request.user) {
-            return Err(Refusal::NotFound);
+        let (this, opened, request) = (Arc::clone(shared), Arc::clone(&entry), request.clone());
+        if !detached(async move { load_or_begin(&this, &opened, &request, size).await }).await? {
+            return Ok(None);
         }
-        match self.gone(id, standing).await {
-            Some(refusal) => Err(refusal),
-            None => Ok(Some(entry)),
+    };
+    // An erased uuid is nobody's and used up.
+    if user.is_some_and(|user| user != request.user) {
+        return Err(Refusal::NotFound);
+    }
+    match records::gone(shared, id, standing).await {
+        Some(refusal) => Err(refusal),
+        None => Ok(Some(entry)),
+    }
+}
+
+async fn load_or_begin(
+    shared: &Shared,
+    entry: &Entry,
+    request: &ChunkRequest,
+    size: Option<u64>,
+) -> Result<bool, Refusal> {
+    let _loading = entry.loading.lock().await;
+    if records::loaded(shared, entry).await? {
+        return Ok(true);
+    }
+    if request.declared.total_parts.is_none() {
+        return Ok(false);
+    }
+    let (total_parts, _) = place_first(&request.declared, None)?;
+    let Some(reserved) = room::reservation(shared, &request.declared, size) else {
+        return Ok(false);
+    };
+    let begun = begin(shared, entry, request, total_parts, reserved, BlobId::random()).await?;
+    begun.then_some(true).ok_or(Refusal::Raced)
+}
+
+/// Commits a new upload; `false` when the uuid is taken. The caller holds `loading`.
+pub(super) async fn begin(
+    shared: &Shared,
+    entry: &Entry,
+    request: &ChunkRequest,
+    total_parts: u32,
+    reserved: u64,
+    blob: BlobId,
+) -> Result<bool, Refusal> {
+    let now = shared.clock.unix_secs();
+    let new = NewUpload {
+        id: entry.id,
+        user: request.user,
+        blob,
+        total_parts,
+        reserved,
+        filename: request.filename.clone(),
+        declared_type: request.declared_type.clone(),
+        parent: request.parent,
+    };
+    let caps = Caps {
+        max_unfinished: shared.limits.max_unfinished,
+        idle_since: shared.clock.unix_secs_ago(IDLE),
+        quota: shared.limits.quota,
+    };
+    crash::point(Point::UploadUnbegun);
+    let evicted = match shared.metadata.begin_upload(new, caps, now).await? {
+        Begun::Begun { evicted } => evicted,
+        Begun::Exists => return Ok(false),
+        Begun::TooMany => return Err(Refusal::TooManyUnfinished { max: caps.max_unfinished }),
+        Begun::Over(over) => return Err(over.into()),
+    };
+    crash::point(Point::UploadBegun);
+    if let Some(id) = evicted {
+        crash::point(Point::RoomMade);
+        delete::end_expired(shared, id);
+    }
+    records::loaded(shared, entry).await
+}
+
+/// Waits until the range is this sender's, or until something else is known of it.
+pub(super) async fn claim(
+    shared: &Shared,
+    claim: Claim,
+    declared: &Declaration,
+    size: Option<u64>,
+    bound: u64,
+) -> Result<Turn, Refusal> {
+    let entry = Arc::clone(&claim.entry);
+    loop {
+        let mut released = std::pin::pin!(entry.released());
+        released.as_mut().enable();
+        match claim.attempt(declared, size, bound)? {
+            Attempt::Granted { blob, start, limit, stored } => {
+                let declared_size = part::declared_size(declared);
+                shared.limits.check_end(start.saturating_add(declared_size.unwrap_or(0)))?;
+                let size = size.or(declared_size);
+                if !room::reserve(shared, &entry, declared, start, size, limit).await? {
+                    return Ok(Turn::NeedsSize);
+                }
+                let declared = declared_size.is_some();
+                return Ok(Turn::Granted(Granted { claim, blob, start, limit, stored, declared }));
+            }
+            Attempt::Recorded(part) => return Ok(Turn::Recorded(part)),
+            Attempt::NeedsSize => return Ok(Turn::NeedsSize),
+            Attempt::Revoked => return Err(claim.why_revoked()),
+            Attempt::Busy => released.await,
+            Attempt::NotReceiving => {
+                let standing = look_again(shared, &entry, |record| record.state.standing());
+                let standing = standing.await?.ok_or(Refusal::Raced)?;
+                if let Some(refusal) = records::gone(shared, entry.id, standing).await {
+                    return Err(refusal);
+                }
+                if standing == Standing::Finished {
+                    let Some(received) = shared.metadata.received_parts(entry.id).await? else {
+                        entry.forget(); // removed since, by itself or with its media
+                        continue;
+                    };
+                    let part = received.get(declared.index as usize).copied();
+                    let index = declared.index;
+                    return part.map(Turn::Recorded).ok_or(Refusal::UploadFinished { index });
+                }
+            }
         }
     }
+}
 
-    async fn load_or_begin(
-        &self,
-        entry: &Entry,
-        request: &ChunkRequest,
-        size: Option<u64>,
-    ) -> Result<bool, Refusal> {
+/// Commits a part whose bytes are written, under its live claim. `Raced` when parts that came in meanwhile
+/// moved its place.
+pub(super) async fn commit_part(
+    shared: &Shared,
+    claim: &Claim,
+    declared: &Declaration,
+    part: Part,
+    placed: Placed,
+) -> Result<UploadId, Refusal> {
+    shared.limits.check_end(part.range().end)?;
+    if !claim.begin_commit() {
+        return Err(claim.why_revoked());
+    }
+    let entry = &claim.entry;
+    let total_size = part::declared_total(declared);
+    let known = entry.look(|record| match &record.state {
+        State::Receiving(u) => (u.layout.total_size, u.layout.even_size),
+        _ => (None, None),
+    });
+    let (known_total, known_even) = known.unwrap_or_default();
+    let new = NewPart {
+        index: declared.index,
+        part,
+        total_size: total_size.filter(|_| known_total.is_none()),
+        even_size: placed.even_size.filter(|_| known_even.is_none()),
+    };
+    let now = shared.clock.unix_secs();
+    crash::point(Point::PartUnrecorded);
+    match shared.metadata.record_part(entry.id, new, now).await? {
+        Recorded::Stored => {
+            crash::point(Point::PartRecorded);
+            entry.insert(&new, now);
+            Ok(entry.id)
+        }
+        Recorded::Refused => {
+            entry.forget();
+            // The record says why; if it does not any more, the same request may succeed now.
+            place_again(shared, entry, declared, part.size).await?;
+            Err(Refusal::Raced)
+        }
+    }
+}
+
+/// Looks at the record, which is loaded if it was forgotten since; `None` when there is none.
+pub(super) async fn look_again<T>(
+    shared: &Shared,
+    entry: &Entry,
+    look: impl Fn(&Record) -> T,
+) -> Result<Option<T>, Refusal> {
+    loop {
+        if let Some(seen) = entry.look(&look) {
+            return Ok(Some(seen));
+        }
         let _loading = entry.loading.lock().await;
-        if self.loaded(entry).await? {
-            return Ok(true);
-        }
-        if request.declared.total_parts.is_none() {
-            return Ok(false);
-        }
-        let (total_parts, _) = place_first(&request.declared, None)?;
-        let Some(reserved) = self.reservation(&request.declared, size) else {
-            return Ok(false);
-        };
-        let begun = self.begin(entry, request, total_parts, reserved, BlobId::random()).await?;
-        begun.then_some(true).ok_or(Refusal::Raced)
-    }
-
-    /// Commits a new upload; `false` when the uuid is taken. The caller holds `loading`.
-    pub(super) async fn begin(
-        &self,
-        entry: &Entry,
-        request: &ChunkRequest,
-        total_parts: u32,
-        reserved: u64,
-        blob: BlobId,
-    ) -> Result<bool, Refusal> {
-        let now = self.clock.unix_secs();
-        let new = NewUpload {
-            id: entry.id,
-            user: request.user,
-            blob,
-            total_parts,
-            reserved,
-            filename: request.filename.clone(),
-            declared_type: request.declared_type.clone(),
-            parent: request.parent,
-        };
-        let caps = Caps {
-            max_unfinished: self.limits.max_unfinished,
-            idle_since: self.clock.unix_secs_ago(IDLE),
-            quota: self.limits.quota,
-        };
-        crash::point(Point::UploadUnbegun);
-        let evicted = match self.metadata.begin_upload(new, caps, now).await? {
-            Begun::Begun { evicted } => evicted,
-            Begun::Exists => return Ok(false),
-            Begun::TooMany => return Err(Refusal::TooManyUnfinished { max: caps.max_unfinished }),
-            Begun::Over(over) => return Err(over.into()),
-        };
-        crash::point(Point::UploadBegun);
-        if let Some(id) = evicted {
-            crash::point(Point::RoomMade);
-            self.end_expired(id);
-        }
-        self.loaded(entry).await
-    }
-
-    /// Waits until the range is this sender's, or until something else is known of it.
-    pub(super) async fn claim(
-        &self,
-        claim: Claim,
-        declared: &Declaration,
-        size: Option<u64>,
-        bound: u64,
-    ) -> Result<Turn, Refusal> {
-        let entry = Arc::clone(&claim.entry);
-        loop {
-            let mut released = std::pin::pin!(entry.released());
-            released.as_mut().enable();
-            match claim.attempt(declared, size, bound)? {
-                Attempt::Granted { blob, start, limit, stored } => {
-                    let declared_size = part::declared_size(declared);
-                    self.check_end(start.saturating_add(declared_size.unwrap_or(0)))?;
-                    let size = size.or(declared_size);
-                    if !self.reserve(&entry, declared, start, size, limit).await? {
-                        return Ok(Turn::NeedsSize);
-                    }
-                    let declared = declared_size.is_some();
-                    return Ok(Turn::Granted(Granted {
-                        claim,
-                        blob,
-                        start,
-                        limit,
-                        stored,
-                        declared,
-                    }));
-                }
-                Attempt::Recorded(part) => return Ok(Turn::Recorded(part)),
-                Attempt::NeedsSize => return Ok(Turn::NeedsSize),
-                Attempt::Revoked => return Err(claim.why_revoked()),
-                Attempt::Busy => released.await,
-                Attempt::NotReceiving => {
-                    let standing = self.look_again(&entry, |record| record.state.standing());
-                    let standing = standing.await?.ok_or(Refusal::Raced)?;
-                    if let Some(refusal) = self.gone(entry.id, standing).await {
-                        return Err(refusal);
-                    }
-                    if standing == Standing::Finished {
-                        let Some(received) = self.metadata.received_parts(entry.id).await? else {
-                            entry.forget(); // removed since, by itself or with its media
-                            continue;
-                        };
-                        let part = received.get(declared.index as usize).copied();
-                        let index = declared.index;
-                        return part.map(Turn::Recorded).ok_or(Refusal::UploadFinished { index });
-                    }
-                }
-            }
+        if !records::loaded(shared, entry).await? {
+            return Ok(None);
         }
     }
+}
 
-    /// Commits a part whose bytes are written, under its live claim. `Raced` when parts that came in meanwhile
-    /// moved its place.
-    pub(super) async fn commit_part(
-        &self,
-        claim: &Claim,
-        declared: &Declaration,
-        part: Part,
-        placed: Placed,
-    ) -> Result<UploadId, Refusal> {
-        self.check_end(part.range().end)?;
-        if !claim.begin_commit() {
-            return Err(claim.why_revoked());
+/// Where the part goes now that its size and all its fields are known.
+pub(super) async fn place_again(
+    shared: &Shared,
+    entry: &Entry,
+    declared: &Declaration,
+    size: u64,
+) -> Result<Placed, Refusal> {
+    let look = |record: &Record| match &record.state {
+        State::Receiving(unfinished) => {
+            part::place(declared, &unfinished.layout, Some(size)).map(Some)
         }
-        let entry = &claim.entry;
-        let total_size = part::declared_total(declared);
-        let known = entry.look(|record| match &record.state {
-            State::Receiving(u) => (u.layout.total_size, u.layout.even_size),
-            _ => (None, None),
-        });
-        let (known_total, known_even) = known.unwrap_or_default();
-        let new = NewPart {
-            index: declared.index,
-            part,
-            total_size: total_size.filter(|_| known_total.is_none()),
-            even_size: placed.even_size.filter(|_| known_even.is_none()),
-        };
-        let now = self.clock.unix_secs();
-        crash::point(Point::PartUnrecorded);
-        match self.metadata.record_part(entry.id, new, now).await? {
-            Recorded::Stored => {
-                crash::point(Point::PartRecorded);
-                entry.insert(&new, now);
-                Ok(entry.id)
-            }
-            Recorded::Refused => {
-                entry.forget();
-                // The record says why; if it does not any more, the same request may succeed now.
-                self.place_again(entry, declared, part.size).await?;
-                Err(Refusal::Raced)
-            }
-        }
+        _ => Ok(None),
+    };
+    match look_again(shared, entry, look).await?.transpose()?.flatten() {
+        Some(Placement::At { start, even_size }) => Ok(Placed { start, even_size }),
+        _ => Err(why_not_receiving(shared, entry.id, declared).await),
     }
+}
 
-    /// Looks at the record, which is loaded if it was forgotten since; `None` when there is none.
-    pub(super) async fn look_again<T>(
-        &self,
-        entry: &Entry,
-        look: impl Fn(&Record) -> T,
-    ) -> Result<Option<T>, Refusal> {
-        loop {
-            if let Some(seen) = entry.look(&look) {
-                return Ok(Some(seen));
-            }
-            let _loading = entry.loading.lock().await;
-            if !self.loaded(entry).await? {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Where the part goes now that its size and all its fields are known.
-    pub(super) async fn place_again(
-        &self,
-        entry: &Entry,
-        declared: &Declaration,
-        size: u64,
-    ) -> Result<Placed, Refusal> {
-        let look = |record: &Record| match &record.state {
-            State::Receiving(unfinished) => {
-                part::place(declared, &unfinished.layout, Some(size)).map(Some)
-            }
-            _ => Ok(None),
-        };
-        match self.look_again(entry, look).await?.transpose()?.flatten() {
-            Some(Placement::At { start, even_size }) => Ok(Placed { start, even_size }),
-            _ => Err(self.why_not_receiving(entry.id, declared).await),
-        }
-    }
-
-    /// Why a part could not be recorded: the upload was finished, removed or changed meanwhile.
-    async fn why_not_receiving(&self, id: UploadId, declared: &Declaration) -> Refusal {
-        let standing = match self.metadata.load(id).await {
-            Ok(record) => record.map(|record| record.state.standing()),
-            Err(error) => return error.into(),
-        };
-        match standing {
-            Some(Standing::Finished) => Refusal::UploadFinished { index: declared.index },
-            Some(standing) => self.gone(id, standing).await.unwrap_or(Refusal::Raced),
-            None => Refusal::Raced,
-        }
+/// Why a part could not be recorded: the upload was finished, removed or changed meanwhile.
+async fn why_not_receiving(shared: &Shared, id: UploadId, declared: &Declaration) -> Refusal {
+    let standing = match shared.metadata.load(id).await {
+        Ok(record) => record.map(|record| record.state.standing()),
+        Err(error) => return error.into(),
+    };
+    match standing {
+        Some(Standing::Finished) => Refusal::UploadFinished { index: declared.index },
+        Some(standing) => records::gone(shared, id, standing).await.unwrap_or(Refusal::Raced),
+        None => Refusal::Raced,
     }
 }
 

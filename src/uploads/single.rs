@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::examine::{Examined, Label};
 use super::finish::{same_size, whole};
-use super::{Filled, Refusal, Slot, Uploads, detached, sent_by};
+use super::records::sent_by;
+use super::shared::{Shared, detached};
+use super::{Filled, Refusal, Slot, examine, finish, records, room, thumbnail as picture};
 use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
@@ -36,160 +38,157 @@ pub struct SingleRequest {
     pub duration_secs: Option<u64>,
 }
 
-impl Uploads {
-    /// Where the bytes of a request go that may be a single file: nothing before them says otherwise. `id`: its
-    /// uuid, if it came before them; `at_least`: so many bytes will come.
-    pub async fn slot_of_file(
-        &self,
-        user: UserId,
-        id: Option<UploadId>,
-        at_least: u64,
-    ) -> Result<Slot, Refusal> {
-        self.check_room(at_least).await?;
-        Ok(Slot::Spool(self.spool_of_file(user, id, at_least).await?))
-    }
+/// Where the bytes of a request go that may be a single file: nothing before them says otherwise. `id`: its
+/// uuid, if it came before them; `at_least`: so many bytes will come.
+pub(super) async fn slot_of_file(
+    shared: &Shared,
+    user: UserId,
+    id: Option<UploadId>,
+    at_least: u64,
+) -> Result<Slot, Refusal> {
+    room::check_room(shared, at_least).await?;
+    Ok(Slot::Spool(room::spool_of_file(shared, user, id, at_least).await?))
+}
 
-    /// Puts a file that came in one request on record; from here on it completes even if the caller goes
-    /// away. The same bytes again under the same uuid are answered with the same File.
-    pub async fn accept_single(
-        self: &Arc<Self>,
-        filled: Filled,
-        request: SingleRequest,
-    ) -> Result<StoredFile, Refusal> {
-        let (this, settled) = (Arc::clone(self), self.jobs.settled());
-        let file = detached(async move { this.record_single(filled, request).await }).await?;
-        Ok(self.with_thumbnail(file, settled).await)
-    }
+/// Puts a file that came in one request on record; from here on it completes even if the caller goes
+/// away. The same bytes again under the same uuid are answered with the same File.
+pub(super) async fn accept_single(
+    shared: &Arc<Shared>,
+    filled: Filled,
+    request: SingleRequest,
+) -> Result<StoredFile, Refusal> {
+    let (this, settled) = (Arc::clone(shared), shared.jobs.settled());
+    let file = detached(async move { record_single(&this, filled, request).await }).await?;
+    Ok(picture::with_thumbnail(shared, file, settled).await)
+}
 
-    async fn record_single(
-        self: &Arc<Self>,
-        filled: Filled,
-        request: SingleRequest,
-    ) -> Result<StoredFile, Refusal> {
-        let written = filled.written;
-        // Only chunks get other slots, and fields that have arrived stay.
-        let Slot::Spool(mut spool) = filled.slot else {
-            return Err(Refusal::Raced);
-        };
-        let total =
-            part::check_declaration(&request.declared, &Layout::new(1), Some(written.size))?;
-        same_size(total, written.size)?;
-        if let Some(start) = part::declared_offset(&request.declared).filter(|start| *start != 0) {
-            return Err(Refusal::NotContiguous { index: 0, start, expected: 0 });
+async fn record_single(
+    shared: &Arc<Shared>,
+    filled: Filled,
+    request: SingleRequest,
+) -> Result<StoredFile, Refusal> {
+    let written = filled.written;
+    // Only chunks get other slots, and fields that have arrived stay.
+    let Slot::Spool(mut spool) = filled.slot else {
+        return Err(Refusal::Raced);
+    };
+    let total = part::check_declaration(&request.declared, &Layout::new(1), Some(written.size))?;
+    same_size(total, written.size)?;
+    if let Some(start) = part::declared_offset(&request.declared).filter(|start| *start != 0) {
+        return Err(Refusal::NotContiguous { index: 0, start, expected: 0 });
+    }
+    shared.limits.check_end(written.size)?;
+    let id = request.id.unwrap_or_else(UploadId::random);
+    let same = same_file(shared, id, &request, written).await?;
+    if let Some(declared) = request.md5 {
+        finish::check_md5(shared, spool.blob(), written.size, declared, &mut None).await?;
+    }
+    if let Some(file) = same {
+        return Ok(file);
+    }
+    let label = Label {
+        filename: request.filename.clone(),
+        media_type: request.declared_type.clone(),
+        duration_secs: request.duration_secs,
+    };
+    let Examined { facts, cleaning, crc32 } =
+        examine::examine(shared, spool.blob(), written, label).await?;
+    crash::point(Point::SingleExamined);
+    let parent = match (request.role, request.parent) {
+        (Role::Thumbnail, _) if !facts.media_type.is_image() => {
+            return Err(Refusal::NotAnImage { found: facts.media_type.to_string() });
         }
-        self.check_end(written.size)?;
-        let id = request.id.unwrap_or_else(UploadId::random);
-        let same = self.same_file(id, &request, written).await?;
-        if let Some(declared) = request.md5 {
-            self.check_md5(spool.blob(), written.size, declared, &mut None).await?;
+        (Role::Thumbnail, Some(parent)) => Some(parent_of(shared, parent, request.user).await?),
+        (_, parent) => parent,
+    };
+    let part = written.at(0);
+    // Nothing on record speaks of these bytes yet, so they can be overwritten without further ado.
+    shared.blobs.patch(spool.blob(), &cleaning.patches).await?;
+    crash::point(Point::SinglePatched);
+    shared.blobs.seal(spool.blob(), &[part]).await?;
+    crash::point(Point::SingleSealed);
+    spool.check_age()?;
+    let filename =
+        request.filename.clone().unwrap_or_else(|| Filename::made_up(facts.media_type.extension()));
+    let new = NewSingle {
+        id,
+        user: request.user,
+        role: request.role,
+        parent,
+        blob: spool.blob(),
+        declared_type: request.declared_type.clone(),
+        file: NewFile {
+            filename,
+            named: false,
+            drawable: thumbnail::is_drawable(&facts.media_type),
+            facts,
+            embedded: cleaning.metadata,
+            size: written.size,
+            crc32,
+            received_md5: request.md5,
+            received: vec![part],
+        },
+    };
+    spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
+    let now = shared.clock.unix_secs();
+    match shared.metadata.store_single(new.clone(), shared.limits.quota, now).await? {
+        Stored::Stored => {
+            crash::point(Point::SingleStored);
+            shared.entries.get(id).forget();
+            shared.jobs.job_added(); // to make its thumbnail, or to delete those that it replaced
+            Ok(new.stored(now))
         }
-        if let Some(file) = same {
-            return Ok(file);
+        Stored::Attached => {
+            spool.discard();
+            Err(Refusal::Attached)
         }
-        let label = Label {
-            filename: request.filename.clone(),
-            media_type: request.declared_type.clone(),
-            duration_secs: request.duration_secs,
-        };
-        let Examined { facts, cleaning, crc32 } =
-            self.examine(spool.blob(), written, label).await?;
-        crash::point(Point::SingleExamined);
-        let parent = match (request.role, request.parent) {
-            (Role::Thumbnail, _) if !facts.media_type.is_image() => {
-                return Err(Refusal::NotAnImage { found: facts.media_type.to_string() });
-            }
-            (Role::Thumbnail, Some(parent)) => Some(self.parent_of(parent, request.user).await?),
-            (_, parent) => parent,
-        };
-        let part = written.at(0);
-        // Nothing on record speaks of these bytes yet, so they can be overwritten without further ado.
-        self.blobs.patch(spool.blob(), &cleaning.patches).await?;
-        crash::point(Point::SinglePatched);
-        self.blobs.seal(spool.blob(), &[part]).await?;
-        crash::point(Point::SingleSealed);
-        spool.check_age()?;
-        let filename = request
-            .filename
-            .clone()
-            .unwrap_or_else(|| Filename::made_up(facts.media_type.extension()));
-        let new = NewSingle {
-            id,
-            user: request.user,
-            role: request.role,
-            parent,
-            blob: spool.blob(),
-            declared_type: request.declared_type.clone(),
-            file: NewFile {
-                filename,
-                named: false,
-                drawable: thumbnail::is_drawable(&facts.media_type),
-                facts,
-                embedded: cleaning.metadata,
-                size: written.size,
-                crc32,
-                received_md5: request.md5,
-                received: vec![part],
-            },
-        };
-        spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
-        let now = self.clock.unix_secs();
-        match self.metadata.store_single(new.clone(), self.limits.quota, now).await? {
-            Stored::Stored => {
-                crash::point(Point::SingleStored);
-                self.entries.get(id).forget();
-                self.jobs.job_added(); // to make its thumbnail, or to delete those that it replaced
-                Ok(new.stored(now))
-            }
-            Stored::Attached => {
-                spool.discard();
-                Err(Refusal::Attached)
-            }
-            Stored::NoParent => {
-                spool.discard();
-                Err(Refusal::NoParent)
-            }
-            Stored::Over(over) => {
-                spool.discard();
-                Err(over.into())
-            }
-            Stored::Exists => {
-                spool.discard();
-                self.same_file(id, &request, written).await?.ok_or(Refusal::Raced)
-            }
+        Stored::NoParent => {
+            spool.discard();
+            Err(Refusal::NoParent)
+        }
+        Stored::Over(over) => {
+            spool.discard();
+            Err(over.into())
+        }
+        Stored::Exists => {
+            spool.discard();
+            same_file(shared, id, &request, written).await?.ok_or(Refusal::Raced)
         }
     }
+}
 
-    /// The File that this uuid already names, if these are its bytes.
-    async fn same_file(
-        &self,
-        id: UploadId,
-        request: &SingleRequest,
-        written: Written,
-    ) -> Result<Option<StoredFile>, Refusal> {
-        while let Some(record) = self.metadata.load(id).await? {
-            let state = sent_by(record, request.user)?.state;
-            let State::Finished(file) = state else {
-                return Err(self.gone(id, state.standing()).await.unwrap_or(Refusal::FileConflict));
-            };
-            match self.metadata.received_parts(id).await? {
-                Some(parts) if whole(&parts) == Some(written) => return Ok(Some(*file)),
-                Some(_) => return Err(Refusal::FileConflict),
-                None => {} // removed since: the record says so now
-            }
+/// The File that this uuid already names, if these are its bytes.
+async fn same_file(
+    shared: &Shared,
+    id: UploadId,
+    request: &SingleRequest,
+    written: Written,
+) -> Result<Option<StoredFile>, Refusal> {
+    while let Some(record) = shared.metadata.load(id).await? {
+        let state = sent_by(record, request.user)?.state;
+        let State::Finished(file) = state else {
+            return Err(records::gone(shared, id, state.standing())
+                .await
+                .unwrap_or(Refusal::FileConflict));
+        };
+        match shared.metadata.received_parts(id).await? {
+            Some(parts) if whole(&parts) == Some(written) => return Ok(Some(*file)),
+            Some(_) => return Err(Refusal::FileConflict),
+            None => {} // removed since: the record says so now
         }
-        Ok(None)
     }
+    Ok(None)
+}
 
-    /// The media a thumbnail belongs to; a thumbnail's own uuid stands for its parent.
-    async fn parent_of(&self, id: UploadId, user: UserId) -> Result<UploadId, Refusal> {
-        let record = self.metadata.load(id).await?.filter(|record| record.user == Some(user));
-        match record.map(|record| record.state) {
-            Some(State::Finished(file)) if file.role == Role::Thumbnail => {
-                file.parent.ok_or(Refusal::NoParent)
-            }
-            Some(State::Finished(_) | State::Receiving(_)) => Ok(id),
-            Some(State::Replaced { parent }) => Ok(parent),
-            _ => Err(Refusal::NoParent),
+/// The media a thumbnail belongs to; a thumbnail's own uuid stands for its parent.
+async fn parent_of(shared: &Shared, id: UploadId, user: UserId) -> Result<UploadId, Refusal> {
+    let record = shared.metadata.load(id).await?.filter(|record| record.user == Some(user));
+    match record.map(|record| record.state) {
+        Some(State::Finished(file)) if file.role == Role::Thumbnail => {
+            file.parent.ok_or(Refusal::NoParent)
         }
+        Some(State::Finished(_) | State::Receiving(_)) => Ok(id),
+        Some(State::Replaced { parent }) => Ok(parent),
+        _ => Err(Refusal::NoParent),
     }
 }

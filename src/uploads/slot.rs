@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
+use super::Refusal;
 use super::claims::Claim;
-use super::{Refusal, Uploads};
+use super::shared::Shared;
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::quota::OverQuota;
@@ -131,24 +132,24 @@ pub struct Spool {
 
 impl Spool {
     /// For a chunk whose place isn't known yet.
-    pub(super) fn of_chunk(uploads: &Uploads) -> Self {
-        Self::new(uploads, uploads.limits.max_chunk_size, TooLong::Chunk)
+    pub(super) fn of_chunk(shared: &Shared) -> Self {
+        Self::new(shared, shared.limits.max_chunk_size, TooLong::Chunk)
     }
 
     /// For a whole file, or for what may still turn out to be one.
-    pub(super) fn of_file(uploads: &Uploads) -> Self {
-        Self::new(uploads, uploads.limits.max_file_size, TooLong::File)
+    pub(super) fn of_file(shared: &Shared) -> Self {
+        Self::new(shared, shared.limits.max_file_size, TooLong::File)
     }
 
-    fn new(uploads: &Uploads, limit: u64, too_long: TooLong) -> Self {
+    fn new(shared: &Shared, limit: u64, too_long: TooLong) -> Self {
         Self {
             blob: BlobId::random(),
             limit,
             too_long,
-            blobs: Arc::clone(&uploads.blobs),
+            blobs: Arc::clone(&shared.blobs),
             kept: false,
             begun: Instant::now(),
-            max_age: uploads.limits.max_age,
+            max_age: shared.limits.max_age,
         }
     }
 
@@ -163,12 +164,12 @@ impl Spool {
 
     /// A spool that holds these bytes of a blob.
     pub(super) async fn copy(
-        uploads: &Uploads,
+        shared: &Shared,
         blob: BlobId,
         range: Range<u64>,
     ) -> Result<Self, Refusal> {
-        let spool = Self::of_file(uploads);
-        let mut bytes = stored(uploads.blobs.as_ref(), blob, range).await?;
+        let spool = Self::of_file(shared);
+        let mut bytes = stored(shared.blobs.as_ref(), blob, range).await?;
         spool.write(bytes.as_mut()).await?;
         Ok(spool)
     }

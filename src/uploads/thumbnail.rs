@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::Uploads;
+use super::records;
+use super::shared::Shared;
 use crate::metadata::StoredFile;
 use crate::metadata::jobs::{JobKind, Settled};
 
@@ -11,25 +12,23 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// With so many thumbnails of a user's still to be made, replies wait for none: it would not be made in time.
 const MANY: u32 = 10;
 
-impl Uploads {
-    /// Tells the workers of a new job, and returns the File as it is once its thumbnail is made or took too long.
-    /// `settled`: the jobs that have ended since before the File was on record.
-    pub(super) async fn with_thumbnail(
-        &self,
-        file: StoredFile,
-        mut settled: Settled,
-    ) -> StoredFile {
-        if !file.undrawn {
-            return file;
-        }
-        self.jobs.job_added();
-        let kind = JobKind::Thumbnail;
-        if !matches!(self.metadata.count_jobs(kind, file.user, MANY).await, Ok(0..MANY)) {
-            return file;
-        }
-        match tokio::time::timeout(PATIENCE, settled.wait_for(kind, file.id.to_bytes())).await {
-            Ok(()) => self.stored(file.id).await.unwrap_or(file), // gone by now: it was there
-            Err(_) => file,
-        }
+/// Tells the workers of a new job, and returns the File as it is once its thumbnail is made or took too long.
+/// `settled`: the jobs that have ended since before the File was on record.
+pub(super) async fn with_thumbnail(
+    shared: &Shared,
+    file: StoredFile,
+    mut settled: Settled,
+) -> StoredFile {
+    if !file.undrawn {
+        return file;
+    }
+    shared.jobs.job_added();
+    let kind = JobKind::Thumbnail;
+    if !matches!(shared.metadata.count_jobs(kind, file.user, MANY).await, Ok(0..MANY)) {
+        return file;
+    }
+    match tokio::time::timeout(PATIENCE, settled.wait_for(kind, file.id.to_bytes())).await {
+        Ok(()) => records::stored(shared, file.id).await.unwrap_or(file), // gone by now: it was there
+        Err(_) => file,
     }
 }

@@ -27,6 +27,7 @@ use haversack::ids::{UploadId, UserId};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{MetadataStore, Role, StoredFile};
 use haversack::part::Declaration;
+use haversack::storage::disk::DiskStore;
 use haversack::storage::{BlobStore, READ_BYTES};
 use haversack::uploads::{ChunkRequest, DoneRequest, Limits, Refusal, SingleRequest, Uploads};
 
@@ -131,12 +132,13 @@ pub(crate) async fn done(uploads: &Arc<Uploads>, id: UploadId) -> Result<StoredF
     uploads.done(request).await
 }
 
-async fn contents(uploads: &Uploads, file: &StoredFile) -> String {
-    String::from_utf8(bytes_of(uploads, file).await).unwrap()
+async fn contents(data: &Path, file: &StoredFile) -> String {
+    String::from_utf8(bytes_of(data, file).await).unwrap()
 }
 
-pub(crate) async fn bytes_of(uploads: &Uploads, file: &StoredFile) -> Vec<u8> {
-    let pieces = uploads.read(file, 0..file.size, READ_BYTES).await.unwrap();
+/// The bytes of a File in the store below this data directory.
+pub(crate) async fn bytes_of(data: &Path, file: &StoredFile) -> Vec<u8> {
+    let pieces = DiskStore::at(data).read(file.blob, 0..file.size, READ_BYTES).await.unwrap();
     pieces
         .try_fold(Vec::new(), async |all, piece| Ok([all, piece.to_vec()].concat()))
         .await

@@ -29,7 +29,7 @@ pub async fn one(
     request: Request,
 ) -> Result<Json<File>, FormError> {
     let user = admitted.lookup(&context).await?;
-    let file = context.uploads.file(id(uuid)?, user).await?;
+    let file = context.files.find(id(uuid)?, user).await?;
     let replies = Replies::new(&context, request.headers(), request.extensions());
     Ok(Json(replies.file(&file)))
 }
@@ -71,7 +71,7 @@ pub async fn many(
         wanted.uuids.iter().map(|uuid| UploadId::parse(uuid)).collect();
     let mut files = find(&context, &ids, wanted.user_id).await?;
     if wanted.attach {
-        context.uploads.attach(files.iter().flatten().map(|file| file.id).collect()).await?;
+        context.files.attach(files.iter().flatten().map(|file| file.id).collect()).await?;
         files = find(&context, &ids, wanted.user_id).await?;
         for file in &mut files {
             file.take_if(|file| !file.attached); // it came or went in between
@@ -89,7 +89,7 @@ async fn find(
     user: Option<i64>,
 ) -> Result<Vec<Option<StoredFile>>, FormError> {
     let known = ids.iter().flatten().copied().collect();
-    let mut found = context.uploads.files(known).await?.into_iter();
+    let mut found = context.files.find_many(known).await?.into_iter();
     let files = ids.iter().map(|id| {
         let file = id.and_then(|_| found.next().flatten());
         file.filter(|file| user.is_none_or(|user| file.user == UserId(user)))

@@ -155,7 +155,7 @@ async fn post_delete(
     let id = form.uuid()?.ok_or_else(|| {
         ApiError::bad_field("uuid", "required", "uuid is missing: say what to delete")
     })?;
-    let erased = context.uploads.remove(id, Some(user)).await?;
+    let erased = context.files.delete(id, Some(user)).await?;
     Ok(Json(Posted::Removed(Gone::new(id, erased))))
 }
 
@@ -184,7 +184,7 @@ pub async fn list(
 ) -> Result<Json<Page>, FormError> {
     let user = admitted.lookup(&context).await?;
     let before = cursor(request.uri().query().unwrap_or_default())?;
-    let (entries, next) = context.uploads.list(user, before, PAGE_ENTRIES).await?;
+    let (entries, next) = context.files.list(user, before, PAGE_ENTRIES).await?;
     let replies = Replies::new(&context, request.headers(), request.extensions());
     let next = next.map(|cursor| cursor.to_string());
     Ok(Json(replies.page(&context.uploads, &entries, next)))
@@ -201,7 +201,7 @@ pub async fn delete(
         Caller::Service => None,
     };
     let id = id(uuid)?;
-    let erased = context.uploads.remove(id, owner).await?;
+    let erased = context.files.delete(id, owner).await?;
     Ok(Json(Gone::new(id, erased)))
 }
 

@@ -39,7 +39,7 @@ async fn served(server: &Server, file: &Value) -> Vec<u8> {
 /// Whether the checksum on record is that of the bytes.
 async fn recorded(server: &Server, file: &Value, bytes: &[u8]) -> bool {
     let id = haversack::ids::UploadId::parse(file["uuid"].as_str().unwrap()).unwrap();
-    let found = server.app.uploads.files(vec![id]).await.unwrap();
+    let found = server.app.http.files.find_many(vec![id]).await.unwrap();
     found[0].as_ref().unwrap().crc32 == crc32fast::hash(bytes)
 }
 

@@ -56,7 +56,7 @@ impl Died {
     }
 
     async fn unfinished(&self) -> Unfinished {
-        match self.uploads.record(self.id, USER).await.unwrap().state {
+        match self.uploads.stands_for(self.id, USER).await.unwrap().state {
             State::Receiving(unfinished) => unfinished,
             state => panic!("{state:?}"),
         }
@@ -71,7 +71,7 @@ impl Died {
     /// The File is there, as it should be.
     async fn assert_finished(&self) {
         let file = done(&self.uploads, self.id).await.unwrap();
-        let bytes = bytes_of(&self.uploads, &file).await;
+        let bytes = bytes_of(self.dir.path(), &file).await;
         assert!(bytes == without_metadata(PHOTO));
         assert_eq!((file.size, file.crc32), (bytes.len() as u64, crc32fast::hash(&bytes)));
         assert_eq!(file.facts.media_type.as_str(), "image/jpeg");

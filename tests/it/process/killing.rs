@@ -143,7 +143,7 @@ pub(crate) async fn sweep_and_look_for_leftovers(
     app.jobs.run_all().await.expect("swept");
     let mut claimed = 0;
     for user in users {
-        let (entries, _) = app.uploads.list(user, None, 1000).await.expect("listed");
+        let (entries, _) = app.http.files.list(user, None, 1000).await.expect("listed");
         for entry in entries {
             let Listed::File(file) = entry else { panic!("{entry:?}") };
             claimed += 1 + usize::from(file.thumbnail.is_some());

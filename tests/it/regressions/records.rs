@@ -178,7 +178,7 @@ async fn a_part_committed_while_the_record_is_read_again_is_never_written_over()
     let other = send(&uploads, id, 0, 3, b'x').await;
     assert!(matches!(other, Err(Refusal::ChunkConflict { index: 0 })), "{other:?}");
     let file = done(&uploads, id).await.unwrap();
-    assert_eq!(contents(&uploads, &file).await, "aaaaaaaaaabbbbbbbbbbcccccccccc");
+    assert_eq!(contents(dir.path(), &file).await, "aaaaaaaaaabbbbbbbbbbcccccccccc");
 }
 
 /// Records that fail to take the first name.

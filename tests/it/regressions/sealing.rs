@@ -81,7 +81,7 @@ async fn a_done_whose_bytes_can_not_be_made_durable_asks_to_begin_again() {
 #[tokio::test]
 async fn bytes_that_could_not_be_made_durable_are_forgotten() {
     let (dir, uploads, id, _) = failed().await;
-    let State::Receiving(unfinished) = uploads.record(id, USER).await.unwrap().state else {
+    let State::Receiving(unfinished) = uploads.stands_for(id, USER).await.unwrap().state else {
         panic!("the upload goes on");
     };
     assert_eq!(unfinished.layout.received_bytes(), 0);
@@ -100,28 +100,28 @@ async fn a_done_right_after_a_failed_one_never_makes_a_file() {
 
 #[tokio::test]
 async fn everything_sent_again_after_a_failed_done_makes_the_file() {
-    let (_dir, uploads, id, _) = failed().await;
+    let (dir, uploads, id, _) = failed().await;
     send(&uploads, id, 0, 2, b'a').await.unwrap();
     send(&uploads, id, 1, 2, b'b').await.unwrap();
     let file = done(&uploads, id).await.unwrap();
     assert_eq!(file.id, id);
-    assert_eq!(contents(&uploads, &file).await, "aaaaaaaaaabbbbbbbbbb");
+    assert_eq!(contents(dir.path(), &file).await, "aaaaaaaaaabbbbbbbbbb");
 }
 
 #[tokio::test]
 async fn other_bytes_may_be_sent_after_a_failed_done() {
-    let (_dir, uploads, id, _) = failed().await;
+    let (dir, uploads, id, _) = failed().await;
     send(&uploads, id, 0, 2, b'x').await.unwrap();
     send(&uploads, id, 1, 2, b'y').await.unwrap();
     let file = done(&uploads, id).await.unwrap();
-    assert_eq!(contents(&uploads, &file).await, "xxxxxxxxxxyyyyyyyyyy");
+    assert_eq!(contents(dir.path(), &file).await, "xxxxxxxxxxyyyyyyyyyy");
 }
 
 #[tokio::test]
 async fn a_done_that_fails_before_it_touches_the_bytes_keeps_them() {
-    let (_dir, uploads, id, refusal) = failed_with(untouched).await;
+    let (dir, uploads, id, refusal) = failed_with(untouched).await;
     let (status, code, json) = shown(refusal).await;
     assert_eq!((status, code.as_str()), (500, "internal"), "{json}");
     let file = done(&uploads, id).await.unwrap();
-    assert_eq!(contents(&uploads, &file).await, "aaaaaaaaaabbbbbbbbbb");
+    assert_eq!(contents(dir.path(), &file).await, "aaaaaaaaaabbbbbbbbbb");
 }

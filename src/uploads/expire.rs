@@ -1,0 +1,46 @@
+//! Expiry, and bytes that no record claims.
+
+use std::time::Duration;
+
+use super::shared::Shared;
+use super::{Refusal, delete};
+use crate::crash::{self, Point};
+use crate::telemetry::chain;
+
+/// Expires uploads in which nothing was stored for their time to live; answers how many.
+pub(super) async fn expire_idle(shared: &Shared) -> Result<usize, Refusal> {
+    const BATCH: u32 = 2000;
+    let now = shared.clock.unix_secs();
+    let idle_since = shared.clock.unix_secs_ago(shared.limits.upload_ttl);
+    let mut count = 0;
+    loop {
+        let expired = shared.metadata.expire(idle_since, BATCH, now).await?;
+        if expired.is_empty() {
+            return Ok(count);
+        }
+        count += expired.len();
+        for id in expired {
+            crash::point(Point::UploadExpired);
+            delete::end_expired(shared, id);
+        }
+    }
+}
+
+/// Deletes blobs that no record claims and nobody has written for `age`; answers how many.
+pub(super) async fn delete_unclaimed(shared: &Shared, age: Duration) -> Result<usize, Refusal> {
+    let before = shared.clock.unix_secs_ago(age);
+    let old = shared.blobs.list_older_than(before).await?;
+    let unclaimed = shared.metadata.unclaimed(old).await?;
+    crash::point(Point::UnclaimedFound);
+    let mut count = 0;
+    for blob in unclaimed {
+        match delete::delete_bytes(shared, blob).await {
+            Ok(()) => count += 1,
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(%blob, %error, "bytes that no record claims could not be deleted yet");
+            }
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,82 @@
+//! What the steps of uploads share: stores, limits, and what is remembered of uploads in use. Knows no step.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::claims::Entries;
+use super::{Limits, Refusal};
+use crate::clock::Clock;
+use crate::ids::{BlobId, UploadId};
+use crate::metadata::MetadataStore;
+use crate::metadata::jobs::{JobSignal, LEASE};
+use crate::storage::BlobStore;
+
+/// Files examined at once: each takes a thread of the blocking pool for milliseconds, a hostile one for seconds.
+const EXAMINING: usize = 16;
+
+/// What all steps share.
+pub(super) struct Shared {
+    pub(super) blobs: Arc<dyn BlobStore>,
+    pub(super) metadata: Arc<dyn MetadataStore>,
+    pub(super) limits: Limits,
+    pub(super) clock: Clock,
+    /// Tells the workers of new jobs, and requests of those that ended.
+    pub(super) jobs: Arc<JobSignal>,
+    pub(super) entries: Entries,
+    /// How many files are examined at once.
+    pub(super) examining: Semaphore,
+    /// Blobs that could not be made durable, as long as the records still count on them: a later sync would
+    /// succeed without the bytes that the failed one was to keep.
+    pub(super) condemned: Mutex<HashSet<BlobId>>,
+}
+
+impl Shared {
+    /// Over these stores.
+    pub(super) fn new(
+        blobs: Arc<dyn BlobStore>,
+        metadata: Arc<dyn MetadataStore>,
+        limits: Limits,
+        clock: Clock,
+        jobs: Arc<JobSignal>,
+    ) -> Self {
+        Self {
+            blobs,
+            metadata,
+            limits,
+            clock,
+            jobs,
+            entries: Entries::default(),
+            examining: Semaphore::new(EXAMINING),
+            condemned: Mutex::default(),
+        }
+    }
+
+    /// When a lease taken now ends.
+    pub(super) fn leased_until(&self) -> u64 {
+        self.clock.unix_secs() + LEASE.as_secs()
+    }
+
+    pub(super) fn condemned(&self) -> MutexGuard<'_, HashSet<BlobId>> {
+        self.condemned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what is remembered of a record that a job changed.
+    pub(super) fn forget_cached(&self, id: UploadId) {
+        self.entries.get(id).forget();
+    }
+
+    /// When an unfinished upload in which something was last stored at `touched_at` expires.
+    pub(super) fn expires_at(&self, touched_at: u64) -> u64 {
+        touched_at.saturating_add(self.limits.upload_ttl.as_secs())
+    }
+}
+
+/// Runs `work` to its end even if the caller is dropped: a client that hangs up must not leave a step
+/// half taken.
+pub(super) async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::spawn(work).await.unwrap_or_else(|panic| Err(Refusal::Internal(Box::new(panic))))
+}

@@ -1,0 +1,46 @@
+//! The comparison after a boot: everything that is not to be believed yet.
+
+use super::shared::Shared;
+use super::trust::BATCH;
+use super::{Refusal, erase, trust};
+use crate::ids::UploadId;
+use crate::metadata::{State, StoredFile};
+use crate::part::Part;
+
+/// Compares some of what is not to be believed yet; `false` when there was nothing.
+pub(super) async fn compare_suspects(shared: &Shared) -> Result<bool, Refusal> {
+    let suspects = shared.metadata.suspects(BATCH).await?;
+    let any = !suspects.is_empty();
+    for record in suspects {
+        match record.state {
+            State::Receiving(unfinished) => {
+                trust::compare_parts(shared, record.id, &unfinished).await?;
+            }
+            State::Finished(file) => compare_file(shared, &file).await?,
+            _ => shared.metadata.believe(record.id, Vec::new()).await?,
+        }
+    }
+    Ok(any)
+}
+
+/// Compares the parts of an unfinished upload with their bytes and forgets those that are gone.
+pub(super) async fn doubt(shared: &Shared, id: UploadId) -> Result<(), Refusal> {
+    shared.metadata.doubt(id).await?;
+    if let Some(record) = shared.metadata.load(id).await? {
+        trust::trusted(shared, record).await?;
+    }
+    Ok(())
+}
+
+/// Gives up a File that was never synced and is not what it was.
+async fn compare_file(shared: &Shared, file: &StoredFile) -> Result<(), Refusal> {
+    let whole = Part { offset: 0, size: file.size, crc32: file.crc32 };
+    if trust::is_whole(shared, file.blob, whole).await? {
+        return Ok(shared.metadata.believe(file.id, Vec::new()).await?);
+    }
+    tracing::error!(
+        id = %file.id,
+        "a file did not survive the machine's last stop, as it may at --durability process; it is gone"
+    );
+    erase::give_up(shared, file.id).await
+}
