@@ -110,11 +110,6 @@ impl Uploads {
         finish::resume(&self.shared, id).await
     }
 
-    /// The File of this uuid, for its owner; a thumbnail's uuid gives its parent.
-    pub async fn file(&self, id: UploadId, user: UserId) -> Result<StoredFile, Refusal> {
-        records::file(&self.shared, id, user).await
-    }
-
     /// Cancels an upload or deletes a File of this user's, or of anybody's for the application's backend
     /// (`None`), which may delete attached ones too. The bytes are gone when it answers.
     pub async fn remove(&self, id: UploadId, owner: Option<UserId>) -> Result<Erased, Refusal> {

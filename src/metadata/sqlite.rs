@@ -6,7 +6,9 @@
 //! [`MetadataStore::scrub`].
 
 mod commit;
+mod connection;
 mod forget;
+mod insert;
 mod jobs;
 mod pictures;
 mod queue;
@@ -19,9 +21,8 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::jobs::Job;
@@ -36,14 +37,13 @@ use crate::part::{Part, PartIndex};
 use crate::space;
 use crate::storage::{Durability, Unready};
 use commit::Committer;
+use connection::{Access, connect, failed, sqlite};
 use reserve::Reserve;
 
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
 }
 
-/// How long a connection waits for another one's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Uploads that expire in one transaction; other writers come in between. They are found many at a time, since that
 /// takes a look at all unfinished ones.
 const EXPIRED_AT_ONCE: usize = 50;
@@ -179,49 +179,6 @@ impl SqliteStore {
             result
         };
         tokio::task::spawn_blocking(work).await.map_err(failed)?
-    }
-}
-
-/// What a connection may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
-    Full,
-    ReadOnly,
-}
-
-fn connect(path: &Path, access: Access) -> Result<Connection, Error> {
-    let connection = match access {
-        Access::Full => Connection::open(path),
-        Access::ReadOnly => {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            Connection::open_with_flags(path, flags)
-        }
-    }
-    .map_err(sqlite)?;
-    if access == Access::Full {
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode = WAL;
-                 PRAGMA synchronous = NORMAL;
-                 PRAGMA secure_delete = ON;
-                 PRAGMA wal_autocheckpoint = 0;",
-            )
-            .map_err(sqlite)?;
-    }
-    connection.execute_batch("PRAGMA temp_store = MEMORY;").map_err(sqlite)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
-}
-
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Failed(Box::new(error))
-}
-
-fn sqlite(error: rusqlite::Error) -> Error {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => Error::Full,
-        _ => failed(error),
     }
 }
 

@@ -17,8 +17,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::connection::{Access, connect, failed, log_path, sqlite};
 use super::reserve::{self, Reserve};
-use super::{Access, BUSY_TIMEOUT, connect, failed, sqlite};
 use crate::crash::{self, Point};
 use crate::metadata::Error;
 
@@ -139,7 +139,7 @@ impl Committer {
         Arc::new(Self {
             pending: Mutex::default(),
             writer: Mutex::new(Writer { connection: writer, full: false }), // as it was opened
-            log: log::log_path(path),
+            log: log_path(path),
             log_doubted: AtomicBool::new(true),
             forgotten: AtomicBool::new(true), // an earlier process may have died before it had emptied it
             checkpoints: Mutex::default(),

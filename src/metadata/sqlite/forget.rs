@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
+use super::insert::drop_parts;
 use super::jobs;
 use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED};
-use super::steps::drop_parts;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::Removed;
 use crate::metadata::jobs::{JobKind, NewJob};

@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::forget::forget_bytes;
+use super::insert::insert;
 use super::jobs;
 use super::rows::{self, REPLACED, pack_embedded};
-use super::steps::insert;
 use crate::ids::{BlobId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::metadata::jobs::{JobKind, NewJob};

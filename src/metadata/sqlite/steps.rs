@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::forget::{IDLE, forget_with_thumbnails};
+use super::insert::{drop_parts, insert};
 use super::jobs;
 use super::pictures::{self, Older};
 use super::room;
@@ -51,32 +52,6 @@ pub(super) fn begin_upload(
     }
     insert(tx, new, Role::Media, now)?;
     Ok(Begun::Begun { evicted })
-}
-
-pub(super) fn insert(
-    tx: &Connection,
-    new: &NewUpload,
-    role: Role,
-    now: u64,
-) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, reserved, filename,
-                              declared_type, created_at, changed_at)
-         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
-    )?
-    .execute(params![
-        new.id,
-        new.user.0,
-        i64::from(role == Role::Thumbnail),
-        new.blob,
-        new.parent,
-        new.total_parts,
-        new.reserved,
-        new.filename.as_ref().map(Filename::as_str),
-        new.declared_type,
-        now,
-    ])?;
-    Ok(())
 }
 
 pub(super) fn record_part(
@@ -363,11 +338,5 @@ pub(super) fn rotate_link_key(
 pub(super) fn check(tx: &Connection) -> rusqlite::Result<()> {
     // Dirties nothing, but needs the lock and the file as every writer does.
     tx.prepare_cached("UPDATE link_keys SET created_at = created_at WHERE 0")?.execute(())?;
-    Ok(())
-}
-
-pub(super) fn drop_parts(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
-    tx.prepare_cached("DELETE FROM parts WHERE upload = (SELECT seq FROM uploads WHERE id = ?)")?
-        .execute([id])?;
     Ok(())
 }

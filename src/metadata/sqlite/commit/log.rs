@@ -3,14 +3,14 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::super::failed;
-use super::{BUSY_TIMEOUT, CommitFailure, Committer, Writer, lock, pragma};
+use super::super::connection::{BUSY_TIMEOUT, failed};
+use super::{CommitFailure, Committer, Writer, lock, pragma};
 use crate::crash::{self, Point};
 use crate::metadata::Error;
 
@@ -167,12 +167,6 @@ fn rewrite(path: &Path) -> io::Result<()> {
             }
         }
     }
-}
-
-pub(super) fn log_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    name.into()
 }
 
 fn length(path: &Path) -> u64 {

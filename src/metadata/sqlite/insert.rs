@@ -1,0 +1,41 @@
+//! Rows of uploads and parts, as every step adds and removes them.
+
+use rusqlite::{Connection, params};
+
+use crate::filename::Filename;
+use crate::ids::UploadId;
+use crate::metadata::{NewUpload, Role};
+
+/// Adds an upload, or the record of a file that comes in one request.
+pub(super) fn insert(
+    tx: &Connection,
+    new: &NewUpload,
+    role: Role,
+    now: u64,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, reserved, filename,
+                              declared_type, created_at, changed_at)
+         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+    )?
+    .execute(params![
+        new.id,
+        new.user.0,
+        i64::from(role == Role::Thumbnail),
+        new.blob,
+        new.parent,
+        new.total_parts,
+        new.reserved,
+        new.filename.as_ref().map(Filename::as_str),
+        new.declared_type,
+        now,
+    ])?;
+    Ok(())
+}
+
+/// Forgets the parts of an upload.
+pub(super) fn drop_parts(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM parts WHERE upload = (SELECT seq FROM uploads WHERE id = ?)")?
+        .execute([id])?;
+    Ok(())
+}
