@@ -21,10 +21,20 @@ const pdfWorkerAddress = {
 const pdfWorker = new URL('../node_modules/pdfjs-dist/build/pdf.worker.js', import.meta.url);
 
 /** Serves `pages/<name>` as `/<name without extension>`; returns its origin. */
-export async function servePage(source) {
-  const name = source.replace(/\.\w+$/, '');
+export function servePage(source) {
+  const entryPoints = [fileURLToPath(new URL(`../pages/${source}`, import.meta.url))];
+  return serve(source.replace(/\.\w+$/, ''), { entryPoints });
+}
+
+/** Serves a page that runs this code, JSX allowed, and then reports that it is ready. */
+export function serveCode(code) {
+  const resolveDir = fileURLToPath(new URL('..', import.meta.url));
+  return serve('code', { stdin: { contents: `${code}\nreport('ready');`, resolveDir, loader: 'jsx' } });
+}
+
+async function serve(name, entry) {
   const bundle = await build({
-    entryPoints: [fileURLToPath(new URL(`../pages/${source}`, import.meta.url))],
+    ...entry,
     bundle: true,
     format: 'esm',
     jsx: 'automatic',

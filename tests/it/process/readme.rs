@@ -1,0 +1,92 @@
+//! What README.md tells a reader to type, typed. The clients' snippets are run in `clients/test/readme.test.mjs`.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::http::{Request, download};
+use super::program::{Server, haversack, in_shell, run};
+
+const README: &str = include_str!("../../../README.md");
+const PICTURE: &[u8] = include_bytes!("../../../docs/landscape.png");
+
+/// Language and code of every fenced block.
+fn snippets() -> Vec<(&'static str, &'static str)> {
+    let blocks = README.split("\n```").skip(1).step_by(2);
+    blocks.map(|block| block.split_once('\n').expect("a language and code")).collect()
+}
+
+/// A folder like that of the README, in which `cargo run --release -- …` is the program under test.
+fn checkout() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs"), dir.path().join("docs"))
+        .expect("linked");
+    let cargo = dir.path().join("bin/cargo");
+    std::fs::create_dir(dir.path().join("bin")).expect("made");
+    let program = env!("CARGO_BIN_EXE_haversack");
+    let script = format!(
+        "#!/bin/sh -e\n[ \"$1\" = run ]; shift\n[ \"$1\" != -q ] || shift\n\
+         [ \"$1 $2\" = \"--release --\" ]; shift 2\nexec '{program}' \"$@\"\n"
+    );
+    std::fs::write(&cargo, script).expect("written");
+    std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).expect("runs");
+    dir
+}
+
+/// A command, with what this folder's `cargo` runs and without variables of ours.
+fn at(checkout: &Path, mut command: Command) -> Command {
+    let path = std::env::var("PATH").expect("a path");
+    command.env("PATH", format!("{}:{path}", checkout.join("bin").display()));
+    command.current_dir(checkout);
+    command
+}
+
+/// This snippet, as somebody in that folder types it.
+fn typed(checkout: &Path, code: &str) -> Command {
+    at(checkout, in_shell(code, &Command::new("true")))
+}
+
+#[test]
+fn every_snippet_of_the_readme_is_one_that_a_test_runs() {
+    let languages: Vec<_> = snippets().iter().map(|(language, _)| *language).collect();
+    assert_eq!(languages, ["sh", "sh", "js", "js", "jsx"]);
+    let is_code = |line: &&str| line.starts_with("    ") || line.starts_with('\t');
+    let outside = README.split("\n```").step_by(2).flat_map(str::lines);
+    assert_eq!(outside.collect::<Vec<_>>().into_iter().find(is_code), None, "not fenced");
+}
+
+#[test]
+fn the_first_commands_of_the_readme_store_a_picture_that_its_link_and_the_page_show() {
+    let dir = checkout();
+    let shells: Vec<_> = snippets().into_iter().filter(|(language, _)| *language == "sh").collect();
+    let (_, start) = shells[0];
+    let mut command = at(dir.path(), in_shell("set -e", &Command::new("sh")));
+    // Where it listens is the one thing that a test can't leave as it is.
+    command.args(["-c", &format!("exec {}", start.trim())]).env("HAVERSACK_LISTEN", "127.0.0.1:0");
+    let server = Server::start(&mut command);
+
+    let (_, session) = shells[1];
+    let ended = run(&mut typed(dir.path(), &session.replace("127.0.0.1:8080", &server.host)));
+    assert_eq!(ended.stderr, "", "{}", ended.stdout);
+    let file: Value =
+        serde_json::from_str(ended.stdout.lines().last().expect("a reply")).expect("JSON");
+    assert_eq!(file["filename"], "landscape.png");
+    assert_eq!(file["mimetype"], "image/png");
+    let shown = |member: &str| {
+        let link = file[member].as_str().unwrap_or_else(|| panic!("{member} in {file}"));
+        let reply = download(&server.host, link).expect("a reply");
+        assert_eq!(reply.status, 200);
+        reply.body
+    };
+    assert_eq!(shown("url"), PICTURE);
+    assert!(!shown("thumbnail").is_empty());
+
+    let link = run(&mut at(dir.path(), haversack(&["page-link"]))).stdout;
+    let (_, token) = link.trim().split_once("#token=").expect("a link");
+    let list = Request::new("GET", "/api/v2/pm/upload/").token(token);
+    let list = list.send(&server.host).expect("a reply").ok();
+    assert_eq!(list["results"][0]["uuid"], file["uuid"], "the page shows the same user's files");
+    server.stop();
+}
