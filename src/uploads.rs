@@ -59,6 +59,11 @@ impl Uploads {
         Self { shared: Arc::new(Shared::new(blobs, metadata, limits, clock, jobs)) }
     }
 
+    /// Whether no step is under way, those that go on without their callers included.
+    pub fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+    }
+
     /// Where the bytes of a chunk go, decided before the first of them is read, from what is known of it so
     /// far. `bound`: no more bytes than this can come.
     ///

@@ -13,6 +13,7 @@ use super::budget::Budget;
 use crate::clock::Clock;
 use crate::metadata::Error;
 use crate::metadata::jobs::{FIRST_RETRY, Job, JobKind, JobQueue, JobSignal, LEASE, Outcome};
+use crate::words;
 
 /// How often a lease is renewed: twice more before it ends, should one renewal fail.
 const RENEW_EVERY: Duration = Duration::from_secs(20);
@@ -84,7 +85,8 @@ impl<P: Perform> Worker<P> {
                 Err(error) => {
                     let pause = retry_after(failures).min(LEASE);
                     failures += 1;
-                    tracing::error!(?kinds, %error, retry_in = ?pause, "no jobs can be taken");
+                    let retry_in = words::duration(pause);
+                    tracing::error!(%error, retry_in, "no jobs can be taken");
                     self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
             }
@@ -131,7 +133,8 @@ impl<P: Perform> Worker<P> {
         while let Err(error) = self.queue.settle_job(job.id, job.lease, outcome.clone()).await {
             let (id, pause) = (job.id, retry_after(failures).min(LEASE));
             failures += 1;
-            tracing::error!(job = %id, %error, retry_in = ?pause, "a job's outcome can't be put on record");
+            let retry_in = words::duration(pause);
+            tracing::error!(job = %id, %error, retry_in, "a job's outcome can't be put on record");
             let stopped = self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
             if stopped {
                 return;
@@ -174,7 +177,8 @@ impl<P: Perform> Worker<P> {
             let error = crate::telemetry::chain(error.as_ref());
             let (id, kind) = (job.id, job.kind.name());
             let pause = retry_after(job.failures);
-            tracing::error!(job = %id, kind, %error, retry_in = ?pause, "a job failed");
+            let retry_in = words::duration(pause);
+            tracing::error!(job = %id, kind, %error, retry_in, "a job failed");
             Outcome::Failed { error, retry_at: self.clock.unix_secs() + pause.as_secs() }
         })
     }

@@ -1,7 +1,7 @@
 //! Which way up browsers show a picture, by its EXIF.
 //!
 //! Owns the reading of `Orientation` in IFD0 (CIPA DC-008 section 4.6.5, TIFF 6.0 section 2). Like browsers it takes
-//! one SHORT and nothing else. Refuses to know where formats keep their EXIF.
+//! the first that is one SHORT, and nothing else. Refuses to know where formats keep their EXIF.
 
 /// As much of EXIF as is read, in bytes: what a segment of a JPEG holds.
 pub(super) const HEAD: usize = 64 << 10;
@@ -31,10 +31,11 @@ fn read(tiff: &[u8]) -> Option<u16> {
     let (count, entries) = tiff.get(directory..)?.split_first_chunk()?;
     let (entries, _) = entries.as_chunks::<12>();
     let mut entries = entries.iter().take(short(*count).into());
-    let [_, _, a, b, count @ .., c, d, _, _] =
-        entries.find(|[a, b, ..]| short([*a, *b]) == ORIENTATION)?;
-    let is_one_short = short([*a, *b]) == SHORT && long(*count.first_chunk()?) == 1;
-    is_one_short.then(|| short([*c, *d]))
+    let [.., a, b, _, _] = entries.find(|[a, b, c, d, count @ .., _, _, _, _]| {
+        let is_one_short = short([*c, *d]) == SHORT && long(*count) == 1;
+        short([*a, *b]) == ORIENTATION && is_one_short
+    })?;
+    Some(short([*a, *b]))
 }
 
 #[cfg(test)]
@@ -61,6 +62,12 @@ mod tests {
         assert_eq!(of_exif(&exif(4, 1, [0, 6, 0, 6])), 1);
         assert_eq!(of_exif(&exif(1, 1, [6, 6, 6, 6])), 1);
         assert_eq!(of_exif(&exif(3, 2, [0, 6, 0, 6])), 1);
+    }
+
+    #[test]
+    fn the_first_that_counts_is_taken() {
+        let two = b"MM\0*\0\0\0\x08\0\x02\x01\x12\0\x04\0\0\0\x01\0\0\0\x03\x01\x12\0\x03\0\0\0\x01\0\x06\0\0";
+        assert_eq!(of_exif(two), 6);
     }
 
     #[test]

@@ -16,7 +16,7 @@ const LONG: u16 = 4;
 /// A TIFF that says what this one says of the orientation, and nothing else. `None` where it says nothing.
 ///
 /// Byte order, kind and count of numbers stay: some readers ignore an orientation that isn't one SHORT, others don't,
-/// and a picture is to look the same in all of them. The payload may begin with `Exif\0\0`.
+/// and a picture is to look the same in all of them. Of several, the first that is one SHORT stays. The payload may begin with `Exif\0\0`.
 pub(super) fn reduced(payload: &[u8]) -> Option<[u8; MINIMAL]> {
     let tiff = payload.strip_prefix(b"Exif\0\0").unwrap_or(payload);
     let tiff = Tiff { big: tiff.starts_with(b"MM\0*"), bytes: tiff };
@@ -25,14 +25,21 @@ pub(super) fn reduced(payload: &[u8]) -> Option<[u8; MINIMAL]> {
     }
     let ifd = usize::try_from(tiff.long(4)?).ok()?;
     let entries = ifd.checked_add(2)?;
-    (0..usize::from(tiff.short(ifd)?))
-        .map_while(|n| {
-            let at = entries.checked_add(n * 12)?;
-            Some((tiff.short(at)?, tiff.short(at + 2)?, tiff.long(at + 4)?, at + 8))
-        })
-        .filter(|(tag, ..)| *tag == ORIENTATION)
-        .filter_map(|(_, kind, count, at)| Some((kind, count, tiff.number(kind, at)?)))
-        .find(|(_, _, value)| (1..=8).contains(value))
+    let count = usize::from(tiff.short(ifd)?);
+    let orientations = || {
+        (0..count)
+            .map_while(|n| {
+                let at = entries.checked_add(n * 12)?;
+                Some((tiff.short(at)?, tiff.short(at + 2)?, tiff.long(at + 4)?, at + 8))
+            })
+            .filter(|(tag, ..)| *tag == ORIENTATION)
+            .filter_map(|(_, kind, count, at)| Some((kind, count, tiff.number(kind, at)?)))
+    };
+    let is_valid = |value: u32| (1..=8).contains(&value);
+    orientations()
+        .find(|(kind, count, _)| (*kind, *count) == (SHORT, 1))
+        .or_else(|| orientations().find(|(_, _, value)| is_valid(*value)))
+        .filter(|(_, _, value)| is_valid(*value))
         .map(|(kind, count, value)| written(tiff.big, kind, count, value))
 }
 
@@ -134,10 +141,15 @@ mod tests {
     }
 
     #[test]
-    fn one_that_says_nothing_hides_no_other() {
-        let two =
-            b"II*\0\x08\0\0\0\x02\0\x12\x01\x02\0\x04\0\0\0ACME\x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
-        assert_eq!(reduced(two), Some(written(false, SHORT, 1, 6)));
+    fn of_several_the_one_that_viewers_take_stays() {
+        let after = |first: &[u8; 10]| {
+            let second = b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
+            [b"II*\0\x08\0\0\0\x02\0\x12\x01", first.as_slice(), second].concat()
+        };
+        let [text, long] = [b"\x02\0\x04\0\0\0ACME", b"\x04\0\x01\0\0\0\x03\0\0\0"];
+        for two in [after(text), after(long)] {
+            assert_eq!(reduced(&two), Some(written(false, SHORT, 1, 6)));
+        }
     }
 
     #[test]
