@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// thousands of connections take anyway, some 20 KiB each, 256 MiB.
 const TOTAL: usize = 224 << 20;
 /// The most that is read of a file at once for one client: larger pieces cost no less for each byte.
-const LARGEST_PIECE: usize = 96 * 1024;
+const LARGEST_PIECE: usize = 72 * 1024;
 /// The least, which every connection may have, however many there are.
 const SMALLEST_PIECE: usize = 4 * 1024;
 /// One connection takes at most so much of what is left, so that the pieces of many become smaller one by one.
