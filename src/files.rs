@@ -28,10 +28,7 @@ impl Files {
 
     /// The File of this uuid, for its owner; a thumbnail's uuid gives its parent.
     pub async fn find(&self, id: UploadId, user: UserId) -> Result<StoredFile, Refusal> {
-        match self.uploads.stands_for(id, user).await?.state {
-            State::Finished(file) => Ok(*file),
-            _ => Err(Refusal::NotFound),
-        }
+        self.uploads.file(id, user).await
     }
 
     /// The Files of these uuids, in order; a thumbnail's uuid gives its parent.

@@ -184,6 +184,11 @@ impl Uploads {
         records::stands_for(&self.shared, id, user).await
     }
 
+    /// The File of this uuid, for its owner; a thumbnail's uuid gives its parent.
+    pub async fn file(&self, id: UploadId, user: UserId) -> Result<StoredFile, Refusal> {
+        records::file(&self.shared, id, user).await
+    }
+
     /// Bytes that a file may have.
     pub fn max_file_size(&self) -> u64 {
         self.shared.limits.max_file_size

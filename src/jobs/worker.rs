@@ -85,8 +85,7 @@ impl<P: Perform> Worker<P> {
                 Err(error) => {
                     let pause = retry_after(failures).min(LEASE);
                     failures += 1;
-                    let retry_in = words::duration(pause);
-                    tracing::error!(%error, retry_in, "no jobs can be taken");
+                    tracing::error!(%error, retry_in = words::duration(pause), "no jobs can be taken");
                     self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
             }

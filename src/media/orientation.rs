@@ -1,4 +1,4 @@
-//! Which way up browsers show a picture, by its EXIF.
+//! Which way up a picture is, by its EXIF.
 //!
 //! Owns the reading of `Orientation` in IFD0 (CIPA DC-008 section 4.6.5, TIFF 6.0 section 2). Like browsers it takes
 //! the first that is one SHORT, and nothing else. Refuses to know where formats keep their EXIF.
@@ -6,36 +6,85 @@
 /// As much of EXIF as is read, in bytes: what a segment of a JPEG holds.
 pub(super) const HEAD: usize = 64 << 10;
 
+/// The number of the tag.
+pub(super) const ORIENTATION: u16 = 0x0112;
+/// Kinds of whole numbers.
+pub(super) const BYTE: u16 = 1;
+pub(super) const SHORT: u16 = 3;
+pub(super) const LONG: u16 = 4;
+
 /// The orientation, 1 to 8, in EXIF with or without the name that introduces it in a JPEG; 1 where it says none.
 pub(super) fn of_exif(exif: &[u8]) -> u8 {
-    let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
-    read(tiff)
-        .and_then(|value| u8::try_from(value).ok())
-        .filter(|n| (1..=8).contains(n))
-        .unwrap_or(1)
+    let first = entries(exif).find(Entry::is_one_short);
+    first.filter(Entry::is_valid).and_then(|entry| u8::try_from(entry.number()?).ok()).unwrap_or(1)
 }
 
-fn read(tiff: &[u8]) -> Option<u16> {
-    const ORIENTATION: u16 = 0x0112;
-    const SHORT: u16 = 3;
+/// An entry of IFD0 that says an orientation, in numbers of any kind.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    /// Whether the EXIF is in the byte order of big numbers first.
+    pub(super) is_big: bool,
+    pub(super) kind: u16,
+    /// How many numbers it has.
+    pub(super) count: u32,
+    value: [u8; 4],
+}
+
+impl Entry {
+    /// The first of its numbers; `None` where they aren't whole.
+    pub(super) fn number(&self) -> Option<u32> {
+        let [a, b, ..] = self.value;
+        match self.kind {
+            BYTE => Some(a.into()),
+            SHORT => Some(short(self.is_big, [a, b]).into()),
+            LONG => Some(long(self.is_big, self.value)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_one_short(&self) -> bool {
+        (self.kind, self.count) == (SHORT, 1)
+    }
+
+    /// Whether there is such an orientation.
+    pub(super) fn is_valid(&self) -> bool {
+        self.number().is_some_and(|number| (1..=8).contains(&number))
+    }
+}
+
+/// The orientations that EXIF says, in its order.
+pub(super) fn entries(exif: &[u8]) -> impl Iterator<Item = Entry> {
+    let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
+    let (is_big, directory) = directory(tiff).unwrap_or_default();
+    directory.iter().filter(move |[a, b, ..]| short(is_big, [*a, *b]) == ORIENTATION).map(
+        move |&[_, _, a, b, c, d, e, f, value @ ..]| Entry {
+            is_big,
+            kind: short(is_big, [a, b]),
+            count: long(is_big, [c, d, e, f]),
+            value,
+        },
+    )
+}
+
+/// Whether big numbers come first, and the entries of IFD0 that are there.
+fn directory(tiff: &[u8]) -> Option<(bool, &[[u8; 12]])> {
     let (is_big, rest) = match tiff.split_first_chunk()? {
         (b"II*\0", rest) => (false, rest),
         (b"MM\0*", rest) => (true, rest),
         _ => return None,
     };
-    let short =
-        |bytes: [u8; 2]| if is_big { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) };
-    let long =
-        |bytes: [u8; 4]| if is_big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
-    let directory = usize::try_from(long(*rest.first_chunk()?)).ok()?;
-    let (count, entries) = tiff.get(directory..)?.split_first_chunk()?;
-    let (entries, _) = entries.as_chunks::<12>();
-    let mut entries = entries.iter().take(short(*count).into());
-    let [.., a, b, _, _] = entries.find(|[a, b, c, d, count @ .., _, _, _, _]| {
-        let is_one_short = short([*c, *d]) == SHORT && long(*count) == 1;
-        short([*a, *b]) == ORIENTATION && is_one_short
-    })?;
-    Some(short([*a, *b]))
+    let start = usize::try_from(long(is_big, *rest.first_chunk()?)).ok()?;
+    let (count, entries) = tiff.get(start..)?.split_first_chunk()?;
+    let (entries, _) = entries.as_chunks();
+    Some((is_big, &entries[..entries.len().min(short(is_big, *count).into())]))
+}
+
+fn short(is_big: bool, bytes: [u8; 2]) -> u16 {
+    if is_big { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+}
+
+fn long(is_big: bool, bytes: [u8; 4]) -> u32 {
+    if is_big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
 }
 
 #[cfg(test)]

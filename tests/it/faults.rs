@@ -13,13 +13,8 @@ mod reboot;
 pub(crate) mod rig;
 mod storage;
 
+use crate::measured::setting;
 pub(crate) use rig::folder;
-
-/// A number from the environment, for trials of another length than that of a quick run.
-pub(crate) fn setting(name: &str) -> Option<u64> {
-    let value = std::env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
-}
 
 /// The seed of a trial: told, so that it can be repeated.
 pub(crate) fn seed() -> u64 {

@@ -3,10 +3,17 @@
 //! much slower, a control tells that does the same without what is being tried.
 
 use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A limit that isn't kept in one of so many rounds is broken.
 const ROUNDS: usize = 5;
+
+/// A number from the environment, by which `ci/trials` asks for a trial of another size.
+pub(crate) fn setting<N: FromStr>(name: &str) -> Option<N> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
+}
 
 /// Says what was measured, where `ci/trials` looks for it.
 pub(crate) fn figures(what: impl Display) {

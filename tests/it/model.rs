@@ -109,7 +109,7 @@ fn flip_bytes(blobs: &Path) {
 
 #[test]
 fn every_answer_to_any_sequence_of_requests_is_one_that_the_protocol_allows() {
-    let sequences = crate::faults::setting("HAVERSACK_TEST_SEQUENCES").unwrap_or(SEQUENCES);
+    let sequences = crate::measured::setting("HAVERSACK_TEST_SEQUENCES").unwrap_or(SEQUENCES);
     let seed = crate::faults::seed();
     let run = |worker| run(sequences.div_ceil(WORKERS), seed + worker, None, 400);
     let ran: Vec<_> = std::thread::scope(|scope| {

@@ -1,46 +1,22 @@
 //! The one thing kept of EXIF: which way up a picture is.
 //!
-//! Owns the reading of `Orientation` in IFD0 (CIPA DC-008, TIFF 6.0 section 2) and the smallest TIFF that holds it.
-//! Refuses to know any other tag.
+//! Owns the smallest TIFF that holds an `Orientation` (CIPA DC-008, TIFF 6.0 section 2). Refuses to know any other tag.
+
+use crate::media::orientation::{self, BYTE, Entry, ORIENTATION, SHORT};
 
 /// The length of the smallest TIFF that holds an orientation.
 pub(super) const MINIMAL: usize = 26;
-/// As much of a payload as is read for finding the orientation, in bytes.
-pub(super) const HEAD: usize = 64 * 1024;
-
-const ORIENTATION: u16 = 0x0112;
-const BYTE: u16 = 1;
-const SHORT: u16 = 3;
-const LONG: u16 = 4;
 
 /// A TIFF that says what this one says of the orientation, and nothing else. `None` where it says nothing.
 ///
 /// Byte order, kind and count of numbers stay: some readers ignore an orientation that isn't one SHORT, others don't,
-/// and a picture is to look the same in all of them. Of several, the first that is one SHORT stays. The payload may begin with `Exif\0\0`.
+/// and a picture is to look the same in all of them. Of several, the first that is one SHORT stays. The payload may
+/// begin with `Exif\0\0`.
 pub(super) fn reduced(payload: &[u8]) -> Option<[u8; MINIMAL]> {
-    let tiff = payload.strip_prefix(b"Exif\0\0").unwrap_or(payload);
-    let tiff = Tiff { big: tiff.starts_with(b"MM\0*"), bytes: tiff };
-    if !tiff.big && !tiff.bytes.starts_with(b"II*\0") {
-        return None;
-    }
-    let ifd = usize::try_from(tiff.long(4)?).ok()?;
-    let entries = ifd.checked_add(2)?;
-    let count = usize::from(tiff.short(ifd)?);
-    let orientations = || {
-        (0..count)
-            .map_while(|n| {
-                let at = entries.checked_add(n * 12)?;
-                Some((tiff.short(at)?, tiff.short(at + 2)?, tiff.long(at + 4)?, at + 8))
-            })
-            .filter(|(tag, ..)| *tag == ORIENTATION)
-            .filter_map(|(_, kind, count, at)| Some((kind, count, tiff.number(kind, at)?)))
-    };
-    let is_valid = |value: u32| (1..=8).contains(&value);
-    orientations()
-        .find(|(kind, count, _)| (*kind, *count) == (SHORT, 1))
-        .or_else(|| orientations().find(|(_, _, value)| is_valid(*value)))
-        .filter(|(_, _, value)| is_valid(*value))
-        .map(|(kind, count, value)| written(tiff.big, kind, count, value))
+    let entries = || orientation::entries(payload);
+    let entry = entries().find(Entry::is_one_short).or_else(|| entries().find(Entry::is_valid))?;
+    let number = entry.number().filter(|_| entry.is_valid())?;
+    Some(written(entry.is_big, entry.kind, entry.count, number))
 }
 
 /// A TIFF that says that the picture is upright as it is.
@@ -77,35 +53,10 @@ fn written(big: bool, kind: u16, count: u32, value: u32) -> [u8; MINIMAL] {
     tiff
 }
 
-struct Tiff<'a> {
-    big: bool,
-    bytes: &'a [u8],
-}
-
-impl Tiff<'_> {
-    fn short(&self, at: usize) -> Option<u16> {
-        let bytes = *self.bytes.get(at..)?.first_chunk()?;
-        Some(if self.big { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
-    }
-
-    fn long(&self, at: usize) -> Option<u32> {
-        let bytes = *self.bytes.get(at..)?.first_chunk()?;
-        Some(if self.big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
-    }
-
-    fn number(&self, kind: u16, at: usize) -> Option<u32> {
-        match kind {
-            BYTE => self.bytes.get(at).copied().map(u32::from),
-            SHORT => self.short(at).map(u32::from),
-            LONG => self.long(at),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{BYTE, LONG, SHORT, reduced, silent, upright, written};
+    use super::{BYTE, SHORT, reduced, silent, upright, written};
+    use crate::media::orientation::LONG;
 
     #[test]
     fn both_byte_orders_are_read_and_stay() {

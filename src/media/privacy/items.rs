@@ -14,6 +14,7 @@ use super::plan::{Plan, read_up_to};
 use super::ranges::Ranges;
 use super::{exif, xmp};
 use crate::media::boxes::{BoxHeader, read_at};
+use crate::media::orientation;
 
 /// As much of the table of places as is read, in bytes; ten thousands of items fit in.
 const MAX_TABLE: usize = 1024 * 1024;
@@ -240,7 +241,7 @@ fn forget(
         }
         let Some(Doomed { kind, encoding }) = doomed.get(&id) else { continue };
         let kept = match kind {
-            Kind::Exif => turned(&read(source, &pieces, exif::HEAD)?),
+            Kind::Exif => turned(&read(source, &pieces, orientation::HEAD)?),
             Kind::Xmp => reduced(&read(source, &pieces, xmp::MAX + 1)?),
             Kind::Other => Vec::new(),
         };

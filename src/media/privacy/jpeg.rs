@@ -15,6 +15,7 @@ use std::ops::Range;
 use super::plan::{Plan, first_other, read_up_to};
 use super::{exif, iso, xmp};
 use crate::media::boxes::read_at;
+use crate::media::orientation;
 
 const SOI: [u8; 2] = [0xFF, 0xD8];
 const EOI: [u8; 2] = [0xFF, 0xD9];
@@ -125,7 +126,7 @@ fn segment(
     if (kind, name.get(..5)) == (0xE0, Some(b"JFIF\0")) {
         plan.zero(payload.start + 12..payload.end); // the thumbnail: width, height, pixels
     } else if kind == APP1 && name.starts_with(EXIF) {
-        exifs.add(&read_up_to(source, payload.clone(), exif::HEAD)?, payload, plan);
+        exifs.add(&read_up_to(source, payload.clone(), orientation::HEAD)?, payload, plan);
     } else if kind == APP1 && name.starts_with(XMP) {
         let kept = reduced(source, payload.clone())?;
         plan.write(payload, &kept);

@@ -11,6 +11,7 @@ use std::ops::Range;
 use super::plan::{Plan, read_up_to};
 use super::{exif, xmp};
 use crate::media::boxes::read_at;
+use crate::media::orientation;
 
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1A\n";
 /// The name of chunks that say nothing: ancillary, private, safe to copy (section 5.4).
@@ -69,7 +70,7 @@ pub(super) fn plan(
 
 /// What an `eXIf` chunk becomes, if it holds an orientation and has room for it.
 fn turned(source: &mut (impl Read + Seek), data: Range<u64>) -> io::Result<Option<Vec<u8>>> {
-    let head = read_up_to(source, data, exif::HEAD)?;
+    let head = read_up_to(source, data, orientation::HEAD)?;
     let fits = head.len() >= exif::MINIMAL;
     Ok(exif::reduced(&head).filter(|_| fits).map(Vec::from))
 }
@@ -90,7 +91,7 @@ fn is_right(source: &mut (impl Read + Seek), chunk: Range<u64>) -> io::Result<bo
     let mut sum = crc32fast::Hasher::new();
     let mut rest = chunk.start..end;
     while rest.start < end {
-        let block = read_up_to(source, rest.clone(), exif::HEAD)?;
+        let block = read_up_to(source, rest.clone(), orientation::HEAD)?;
         sum.update(&block);
         rest.start += block.len() as u64;
     }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::plan::{Plan, read_up_to};
 use super::{exif, xmp};
 use crate::media::boxes::read_at;
+use crate::media::orientation;
 
 const JUNK: [u8; 4] = *b"JUNK";
 const KEPT: [&[u8; 4]; 5] = [b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ICCP"];
@@ -97,7 +98,7 @@ fn frame(source: &mut (impl Read + Seek), body: Range<u64>, plan: &mut Plan) -> 
 
 /// Leaves of EXIF the orientation; whether there is one.
 fn turn(source: &mut (impl Read + Seek), body: Range<u64>, plan: &mut Plan) -> io::Result<bool> {
-    let head = read_up_to(source, body.clone(), exif::HEAD)?;
+    let head = read_up_to(source, body.clone(), orientation::HEAD)?;
     let fits = head.len() >= exif::MINIMAL;
     let kept = exif::reduced(&head).filter(|_| fits);
     if let Some(tiff) = kept {

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::promises::{Broken, End, Level, Stopped, Upload};
 use super::rig::Rig;
-use super::{seed, setting};
+use super::seed;
+use crate::measured::setting;
 use crate::process::http::{Multipart, Reply, Request};
 use crate::process::killing::sweep_and_look_for_leftovers;
 use crate::process::ledger::Random;

@@ -14,8 +14,9 @@ use super::check::check;
 use super::journal::{Class, Disk, Journal, Unsynced};
 use super::promises::{Broken, End, Level, Upload};
 use super::rig::{Rig, data_dir, folder};
-use super::{seed, setting};
+use super::seed;
 use crate::measured::figures;
+use crate::measured::setting;
 use crate::process::ledger::Random;
 
 /// Random cuts of a quick run.

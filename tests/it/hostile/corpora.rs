@@ -1,5 +1,6 @@
 //! What the fuzzers found of interest, played again in every run of the tests.
 
+use crate::measured::setting;
 use std::path::Path;
 
 #[path = "../../../fuzz/fuzz_targets/fields/invariants.rs"]
@@ -24,8 +25,7 @@ fn replay(target: &str, check: fn(&[u8])) {
     let inputs = std::fs::read_dir(corpus).expect("a corpus").map(|entry| entry.unwrap().path());
     let inputs: Vec<Vec<u8>> = inputs.map(|path| std::fs::read(path).unwrap()).collect();
     assert!(!inputs.is_empty(), "the corpus is missing");
-    let mutations =
-        std::env::var("HAVERSACK_TEST_MUTATIONS").map_or(8, |count| count.parse().unwrap());
+    let mutations = setting("HAVERSACK_TEST_MUTATIONS").unwrap_or(8);
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     for input in &inputs {
         assert_holds(check, input);

@@ -8,7 +8,7 @@ use crate::harness::{Form, Reply, Server, eventually, new_uuid};
 
 /// Each race is run once, or as often as `HAVERSACK_TEST_ROUNDS` says.
 fn rounds() -> u64 {
-    crate::faults::setting("HAVERSACK_TEST_ROUNDS").unwrap_or(1)
+    crate::measured::setting("HAVERSACK_TEST_ROUNDS").unwrap_or(1)
 }
 
 /// Sends 64 of these at once.

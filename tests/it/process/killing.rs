@@ -19,15 +19,10 @@ use haversack::storage::disk::DiskStore;
 
 use super::ledger::{Client, Line, Random};
 use super::program::{Server, serve};
-use crate::measured::figures;
+use crate::measured::{figures, setting};
 
 const KILLS: u64 = 12;
 const CLIENTS: u64 = 6;
-
-fn setting(name: &str) -> Option<u64> {
-    let value = std::env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
-}
 
 /// Lets all clients go on at once and kills the server after so many acknowledged requests, or when all
 /// are through.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::http::{Multipart, Request, download};
 use super::program::{Server, serve, token};
+use crate::measured::setting;
 
 /// Bytes of a chunk.
 const CHUNK: u64 = 32 << 20;
@@ -23,7 +24,7 @@ fn bytes(range: std::ops::Range<u64>) -> Vec<u8> {
 fn a_large_file_is_stored_and_served() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::start(&mut serve(dir.path()));
-    let mib = std::env::var("HAVERSACK_TEST_FILE_MIB").map_or(3, |mib| mib.parse().expect("MiB"));
+    let mib = setting("HAVERSACK_TEST_FILE_MIB").unwrap_or(3);
     let size: u64 = (mib << 20) + 1;
     let (id, total) = (UploadId::random().to_string(), size.div_ceil(CHUNK));
     for index in (0..total).rev() {

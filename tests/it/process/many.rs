@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use super::http::{Multipart, Request, download};
 use super::program::{SECRET, Server, serve, token};
 use crate::faults::rig::folder;
-use crate::measured::Limit;
+use crate::measured::{Limit, setting};
 
 const RECORDS: u64 = 5000;
 /// From its start to its first word that it is ready, or as many times longer than one over few records.
@@ -36,8 +36,7 @@ const USERS: u64 = 1000;
 const FIRST: &[u8] = b"the first of two chunks, ";
 
 fn records() -> u64 {
-    let value = std::env::var("HAVERSACK_TEST_RECORDS").ok();
-    value.map_or(RECORDS, |value| value.parse().expect("a number"))
+    setting("HAVERSACK_TEST_RECORDS").unwrap_or(RECORDS)
 }
 
 async fn open(data_dir: &Path, clock: &Clock) -> Arc<App> {

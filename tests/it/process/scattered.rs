@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use super::http::{Multipart, Request};
 use super::program::{Server, haversack, run, serve, token};
 use crate::faults::rig::folder;
-use crate::measured::{Limit, figures};
+use crate::measured::{Limit, figures, setting};
 
 /// With the gaps, as many as an upload may have by default.
 const PARTS: u64 = 25_000;
@@ -28,8 +28,7 @@ const ROOM: u32 = 5;
 const UPLOADS: usize = 3;
 
 fn uploads() -> usize {
-    let value = std::env::var("HAVERSACK_TEST_SCATTERED").ok();
-    value.map_or(UPLOADS, |value| value.parse().expect("a number"))
+    setting("HAVERSACK_TEST_SCATTERED").unwrap_or(UPLOADS)
 }
 
 /// Requests at once: as many as a user may have, or half of them.

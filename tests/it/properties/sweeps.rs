@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Client, DAY, Form, Server, new_uuid};
-use crate::measured::figures;
+use crate::measured::{figures, setting};
 use crate::process::ledger::Random;
 
 /// Uploads of a quick run.
@@ -201,8 +201,7 @@ async fn race(server: &Server, random: &mut Random) -> Vec<(Upload, Told)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sweeps_take_nothing_that_was_answered_and_leave_nothing_else() {
-    let races = std::env::var("HAVERSACK_TEST_RACES");
-    let races = races.map_or(RACES, |races| races.parse().unwrap());
+    let races = setting("HAVERSACK_TEST_RACES").unwrap_or(RACES);
     let settings = Settings { max_requests_per_user: Some(0), ..Settings::default() };
     let server = Server::with(settings).await;
     server.skip(3601); // past the first hour, in which nothing expires

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::harness::{Form, eventually, new_uuid};
-use crate::measured::{Limit, figures};
+use crate::measured::{Limit, figures, setting};
 use crate::process::program::{Server, serve, token};
 
 const CROWD: usize = 100;
@@ -28,11 +28,6 @@ const REQUESTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(40);
 /// No slow or silent client holds its place longer.
 const LONGEST: Duration = Duration::from_secs(30);
-
-pub(super) fn setting(name: &str) -> Option<usize> {
-    let value = std::env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
-}
 
 /// As many descriptors as the system allows: each client of the crowd is one.
 pub(super) fn raise_limit() {

@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, interval, timeout};
 
-use super::crowds::{raise_limit, setting};
+use super::crowds::raise_limit;
 use crate::harness::{PATIENCE, Server as InProcess};
-use crate::measured::figures;
+use crate::measured::{figures, setting};
 use crate::process::http::{Multipart, Request};
 use crate::process::program::{Server, serve, token};
 
