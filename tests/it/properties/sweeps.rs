@@ -179,6 +179,8 @@ async fn race(server: &Server, random: &mut Random) -> Vec<(Upload, Told)> {
         async move {
             let _told = told.acquire_many(first).await.unwrap();
             while !over.is_cancelled() {
+                // By itself first: all jobs together wait for those that the clients keep making.
+                app.uploads.expire_idle().await.unwrap();
                 app.jobs.run_all().await.unwrap();
             }
         }
