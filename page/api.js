@@ -55,16 +55,31 @@ export function call(method, path, { fields, onSent, signal } = {}) {
   });
 }
 
+/**
+ * Has the browser send a DELETE of `path` once the page has gone: a busy one may not let the page do that. Answers what
+ * takes this back. Does nothing where a browser has no `fetchLater`, or is told of too much.
+ */
+export function removeWhenGone(path) {
+  const taken = new AbortController();
+  try {
+    globalThis.fetchLater?.(new URL(path, UPLOADS), { ...deletion(session.token), signal: taken.signal });
+  } catch {
+    // Then the page alone sees to it.
+  }
+  return () => taken.abort();
+}
+
 /** A DELETE of `path`, which is carried out even if the page goes before it is answered. Throws a Refusal. */
 export async function remove(path) {
   const { token } = session;
-  const headers = { Authorization: `Bearer ${token}` };
-  const options = { method: 'DELETE', headers, keepalive: true, signal: AbortSignal.timeout(STALL_MS) };
+  const options = { ...deletion(token), keepalive: true, signal: AbortSignal.timeout(STALL_MS) };
   const response = await fetch(new URL(path, UPLOADS), options).catch(() => null);
   const body = await response?.json().catch(() => null);
   if (response?.ok) return body;
   throw refused(token, response?.status ?? 0, body, response?.headers.get('Retry-After'));
 }
+
+const deletion = (token) => ({ method: 'DELETE', headers: { Authorization: `Bearer ${token}` } });
 
 function refused(token, ...answer) {
   const refusal = new Refusal(...answer);

@@ -1,20 +1,23 @@
 // Deleting files: they are gone from the page at once, and from the server a few seconds later, unless that is undone.
-import { remove } from './api.js';
+import { remove, removeWhenGone } from './api.js';
 import { announce } from './dom.js';
 import { fileList } from './filelist.js';
 import { sentence, shorten } from './format.js';
 import { showTrouble } from './notice.js';
 import { undo } from './undo.js';
 
-/** What this tab was told to delete and has not seen deleted: a reload must not bring it back. */
+/**
+ * What this tab was told to delete and has not seen deleted: a reload must not bring it back. For each uuid, what keeps
+ * the browser from deleting it once the page has gone.
+ */
 const KEY = 'haversack-deleting';
-const pending = new Set(JSON.parse(sessionStorage.getItem(KEY) ?? '[]'));
-const left = [...pending].map((uuid) => ({ uuid })); // by the page before
+const pending = new Map(JSON.parse(sessionStorage.getItem(KEY) ?? '[]').map((uuid) => [uuid, () => {}]));
+const left = [...pending.keys()].map((uuid) => ({ uuid })); // by the page before
 
 /** Takes files off the page; deletes them once it is too late to undo that. */
 export function trash(files) {
   fileList.hide(files);
-  for (const { uuid } of files) pending.add(uuid);
+  for (const { uuid } of files) pending.set(uuid, removeWhenGone(`${uuid}/`));
   remember();
   const text = files.length === 1 ? `“${shorten(files[0].filename)}” deleted` : `${files.length} files deleted`;
   announce(`${text}. Control+Z takes it back.`);
@@ -61,11 +64,14 @@ async function eraseOne({ uuid }) {
 }
 
 function settle(files) {
-  for (const { uuid } of files) pending.delete(uuid);
+  for (const { uuid } of files) {
+    pending.get(uuid)?.();
+    pending.delete(uuid);
+  }
   remember();
 }
 
 function remember() {
-  if (pending.size) sessionStorage.setItem(KEY, JSON.stringify([...pending]));
+  if (pending.size) sessionStorage.setItem(KEY, JSON.stringify([...pending.keys()]));
   else sessionStorage.removeItem(KEY);
 }
