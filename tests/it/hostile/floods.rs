@@ -8,7 +8,7 @@ use crate::measured::figures;
 use crate::process::program::{Server, serve, token};
 
 /// What a flood may add to the memory of a server that has answered before.
-const MEMORY: u64 = 12 << 20;
+const MEMORY: u64 = 4 << 20;
 /// What a flood of 64 MiB may cost the processor, in a debug build.
 const CPU: Duration = Duration::from_secs(10);
 
