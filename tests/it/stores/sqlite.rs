@@ -2,12 +2,16 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{MetadataStore, NewFile, NewUpload};
+use rusqlite::Connection;
+use tokio_util::sync::CancellationToken;
 
 use super::Records;
 use super::records::{ANNA, begin, file_of, finished, name, plain_part, upload};
+use crate::harness::eventually;
 
 struct Folder(tempfile::TempDir);
 
@@ -194,6 +198,65 @@ async fn closing_leaves_everything_in_the_database_itself() {
     std::fs::copy(folder.0.path().join(name), copy.0.path().join(name)).expect("copied");
     let found = copy.open().load(new.id).await.expect("no error");
     assert!(found.is_some(), "the database without its log is complete");
+}
+
+/// A connection of another program's, such as a backup's.
+fn beside(folder: &Folder) -> Connection {
+    let connection = Connection::open(folder.0.path().join("haversack.db")).expect("opened");
+    connection.busy_timeout(Duration::from_mins(1)).expect("set");
+    connection
+}
+
+/// Copies the log into the database; `false` when another checkpoint is under way.
+fn checkpoint(connection: &Connection, mode: &str) -> bool {
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    let busy = connection.query_row(&sql, (), |row| row.get::<_, bool>(0));
+    !busy.expect("no error")
+}
+
+fn log_length(folder: &Folder) -> u64 {
+    std::fs::metadata(folder.0.path().join("haversack.db-wal")).expect("there").len()
+}
+
+#[tokio::test]
+async fn scrubbing_waits_for_a_checkpoint_under_way() {
+    let folder = Folder::default();
+    let store = folder.open();
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    let other = beside(&folder);
+    // One begins while the database is rewritten, and ends after that.
+    tokio::task::spawn_blocking(move || {
+        while !stop.is_cancelled() {
+            checkpoint(&other, "FULL");
+        }
+    });
+    for _ in 0..5 {
+        finished(store.as_ref(), ANNA, 5).await;
+        store.scrub().await.expect("scrubbed");
+    }
+}
+
+#[tokio::test]
+async fn closing_waits_for_a_checkpoint_under_way() {
+    let folder = Folder::default();
+    let store = folder.open();
+    finished(store.as_ref(), ANNA, 5).await;
+    let reader = beside(&folder);
+    reader.execute_batch("BEGIN; SELECT * FROM uploads").expect("read");
+    finished(store.as_ref(), ANNA, 6).await;
+    // A checkpoint that waits for the reader.
+    let other = beside(&folder);
+    let checkpoint_under_way = tokio::task::spawn_blocking(move || checkpoint(&other, "RESTART"));
+    eventually("the checkpoint begins", async || !checkpoint(&beside(&folder), "PASSIVE")).await;
+    let ends = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(reader);
+        assert!(checkpoint_under_way.await.expect("no panic"));
+    };
+    let (closed, ()) = tokio::join!(store.close(), ends);
+    closed.expect("closed");
+    assert_eq!(log_length(&folder), 0);
 }
 
 #[test]

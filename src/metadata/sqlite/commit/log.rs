@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -20,6 +20,10 @@ const CHECKPOINT_BYTES: u64 = 4 << 20;
 const RESTART_BYTES: u64 = 64 << 20;
 /// So long the writers wait for readers when the log is emptied in passing.
 const READER_PATIENCE: Duration = Duration::from_millis(50);
+/// So long a stop waits for readers and for a checkpoint under way: nobody else waits then.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether another checkpoint has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 impl Committer {
     /// Says that the records have forgotten something: the log, which still holds it, is emptied soon.
@@ -68,7 +72,9 @@ impl Committer {
         if emptied? {
             return Ok(());
         }
-        Err(Error::Failed("another process reads the database, so its log can't be emptied".into()))
+        let message =
+            "another process uses the database, so its log can't be emptied: end that one first";
+        Err(Error::Failed(message.into()))
     }
 
     /// Commits what is pending, copies the log into the database and syncs it.
@@ -80,7 +86,7 @@ impl Committer {
             self.trust_log(&mut writer).and_then(|()| {
                 let truncated = writer
                     .promise(true)
-                    .and_then(|()| truncate_log(&writer.connection, READER_PATIENCE));
+                    .and_then(|()| truncate_log(&writer.connection, STOP_PATIENCE));
                 self.noting_failure(truncated).map(drop)
             })
         };
@@ -139,14 +145,26 @@ impl Writer {
     }
 }
 
-/// Empties the log; `false` when a reader still needs it after so long.
+/// Empties the log; `false` when a reader still needs it, or another checkpoint is under way, after so long.
 fn truncate_log(writer: &Connection, patience: Duration) -> rusqlite::Result<bool> {
-    writer.busy_timeout(patience)?;
-    let busy = writer
-        .prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)")?
-        .query_row((), |row| row.get::<_, bool>(0));
+    let emptied = truncate_log_until(writer, Instant::now() + patience);
     writer.busy_timeout(BUSY_TIMEOUT)?;
-    busy.map(|busy| !busy)
+    emptied
+}
+
+fn truncate_log_until(writer: &Connection, until: Instant) -> rusqlite::Result<bool> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        writer.busy_timeout(left)?;
+        let busy: bool = writer
+            .prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)")?
+            .query_row((), |row| row.get(0))?;
+        if !busy || left.is_zero() {
+            return Ok(!busy);
+        }
+        // SQLite waits for readers, but never for another checkpoint, such as the one beside the writers.
+        std::thread::sleep(LOOK_EVERY.min(left));
+    }
 }
 
 /// Writes a file's bytes where they are, and syncs it.
