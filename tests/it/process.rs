@@ -16,6 +16,7 @@ mod page;
 pub(crate) mod program;
 mod readme;
 mod rotation;
+mod sandbox;
 mod scattered;
 mod secrecy;
 mod secrets;

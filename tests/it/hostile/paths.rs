@@ -2,7 +2,6 @@
 //! opens meanwhile, as the system saw it.
 
 use std::path::{Component, Path};
-use std::process::Command;
 
 use http::Method;
 use serde_json::json;
@@ -10,7 +9,7 @@ use serde_json::json;
 use super::wire::said_to_all;
 use crate::harness::{self, Form, new_uuid};
 use crate::process::http::{Multipart, Request};
-use crate::process::program::{Server, serve, token};
+use crate::process::program::{Server, serve, token, under_strace};
 
 /// Ways out, as they stand in a path of a request.
 const WAYS: [&str; 24] = [
@@ -94,21 +93,8 @@ fn is_its_own(path: &Path, data: &Path) -> bool {
 fn no_name_leads_out_of_the_data_directory() {
     let dir = tempfile::tempdir().unwrap();
     let (data, log) = (dir.path().join("data"), dir.path().join("strace.log"));
-    let plain = serve(&data);
-    let mut command = Command::new("strace");
-    // -D: the program is the child, as without it.
-    command.args(["-D", "-f", "-qq", "-s", "4096", "-o"]).arg(&log);
-    command
-        .args(["-e", "trace=open,openat,openat2,creat,unlink,unlinkat,rename,renameat,renameat2"]);
-    command.arg(plain.get_program()).args(plain.get_args());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.env_remove("LD_LIBRARY_PATH"); // cargo's, for libraries that are built along
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let calls = "trace=open,openat,openat2,creat,unlink,unlinkat,rename,renameat,renameat2";
+    let mut command = under_strace(&serve(&data), &log, &["-s", "4096", "-e", calls]);
     let server = Server::start(&mut command);
     let uuid = new_uuid();
     for way in WAYS {

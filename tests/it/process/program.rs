@@ -53,6 +53,16 @@ pub(crate) fn hearing_hangups(command: &Command) -> Command {
     started_by(&["env", "--default-signal=HUP"], command)
 }
 
+/// The same command, whose system calls strace writes to `log`, as these options say.
+pub(crate) fn under_strace(command: &Command, log: &Path, options: &[&str]) -> Command {
+    let log = log.to_str().expect("UTF-8");
+    // -D: the program is the child, as without it.
+    let starter = [&["strace", "-D", "-f", "-qq", "-o", log], options].concat();
+    let mut started = started_by(&starter, command);
+    started.env_remove("LD_LIBRARY_PATH"); // cargo's, for libraries that are built along
+    started
+}
+
 /// The same command, behind another one that becomes it.
 fn started_by(starter: &[&str], command: &Command) -> Command {
     let mut started = Command::new(starter[0]);

@@ -17,7 +17,7 @@ const UNIT: &str = include_str!("../../../dist/haversack.service");
 const NGINX: &str = include_str!("../../../docs/nginx.conf");
 
 /// The values of this key of the unit, in order.
-fn values(key: &str) -> Vec<&'static str> {
+pub(super) fn values(key: &str) -> Vec<&'static str> {
     let lines = UNIT.lines().filter_map(|line| line.split_once('='));
     lines.filter(|(name, _)| *name == key).map(|(_, value)| value).collect()
 }
