@@ -177,7 +177,7 @@ async fn introduce(blobs: &dyn BlobStore, metadata: &dyn MetadataStore) -> Resul
 }
 
 const LOCK: &str = "haversack.lock";
-const IN_USE: &str = "another haversack uses this data directory; stop it first";
+const IN_USE: &str = "another haversack uses it; stop that one first";
 const UNUSED: &str = "no server has used it yet; --data-dir says which one to look at";
 
 /// Refuses a data directory that another process holds. Makes nothing.

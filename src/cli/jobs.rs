@@ -1,16 +1,19 @@
 //! `haversack jobs`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
 use super::output::print;
 use super::place::Place;
+use crate::app;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Settings};
 use crate::control::{self, Command};
 use crate::ids::JobId;
 use crate::metadata::jobs::{JobQueue, JobStatus};
 use crate::metadata::sqlite::SqliteStore;
-use crate::words::counted;
+use crate::words::{self, counted};
 
 /// Jobs read at once.
 const PAGE: u32 = 500;
@@ -65,9 +68,8 @@ fn retry(id: Option<JobId>, place: Place) -> Result<(), ConfigError> {
 fn list(json: bool, place: Place) -> Result<(), ConfigError> {
     let config = place.load(Settings::default())?;
     let dir = &config.data_dir;
-    let failed = |error: &dyn std::fmt::Display| {
-        ConfigError(format!("data directory {}: {error}", dir.display()))
-    };
+    let failed = |error: &dyn std::fmt::Display| app::of_dir(dir, error);
+    app::refuse_if_unused(dir)?;
     let store = SqliteStore::open_read_only(dir).map_err(|error| failed(&error))?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
     let now = Clock::system().unix_secs();
@@ -97,7 +99,7 @@ fn line(job: &JobStatus, now: u64) -> String {
     } else if job.running {
         "running".to_owned()
     } else if job.run_at > now {
-        format!("in {} s", job.run_at - now)
+        format!("in {}", words::duration(Duration::from_secs(job.run_at - now)))
     } else {
         "due".to_owned()
     };
@@ -108,4 +110,26 @@ fn line(job: &JobStatus, now: u64) -> String {
     };
     let error = job.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
     format!("{} {:<9} {state}{failures}{error}", job.id, job.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_a_job_runs_is_told_in_the_units_that_people_use() {
+        let job = JobStatus {
+            id: "id".to_owned(),
+            kind: "collect".to_owned(),
+            subject: String::new(),
+            run_at: 10_000 + 5400,
+            running: false,
+            deaths: 0,
+            failures: 1,
+            set_aside: false,
+            error: Some("why".to_owned()),
+        };
+        assert_eq!(line(&job, 10_000), "id collect   in 1 h 30 min, failed once: why");
+        assert_eq!(line(&job, 20_000), "id collect   due, failed once: why");
+    }
 }

@@ -228,6 +228,8 @@ fn nobody_can_look_where_no_server_ever_ran() {
             (&["erase", "--user-id", "7"], 1),
             (&["rotate-link-key"], 1),
             (&["page-link"], 1),
+            (&["jobs"], 1),
+            (&["jobs", "retry"], 1),
         ] {
             let ended = run(&mut beside(folder, arguments));
             assert_eq!(ended.status.code(), Some(code), "{}", ended.stderr);
