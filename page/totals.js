@@ -47,7 +47,13 @@ function drawButtons({ active, paused, done }, listed) {
     setText(pause.querySelector('.label'), active ? 'Pause all' : 'Resume all');
     setLabel(pause, active ? 'Pause all' : 'Resume all');
   }
-  byId('uploads-cancel').hidden = listed < 2;
+  const cancel = byId('uploads-cancel');
+  cancel.hidden = listed < 2;
+  const what = queue.uploads.every(({ hopeless }) => hopeless) ? 'Dismiss all' : 'Cancel all';
+  if (cancel.title !== what) {
+    setText(cancel.querySelector('.label'), what);
+    setLabel(cancel, what);
+  }
   byId('uploads-dismiss').hidden = listed > 0 || !done;
 }
 

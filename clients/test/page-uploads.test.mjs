@@ -320,6 +320,16 @@ test('why a file is too large stands beside it, and there is nothing to try agai
   assert.equal(await client.button('Undo').count(), 0, 'there was nothing to lose');
 });
 
+test('files that can not be uploaded are taken off the list together, which cancels nothing', TIMEOUT, async (t) => {
+  const client = await open(t);
+  const huge = Buffer.alloc(31 << 20);
+  await client.choose(...(await onDisk(t, { 'huge.bin': huge, 'huger.bin': huge })));
+  await client.page.getByText('2 files could not be uploaded').waitFor();
+  await client.button('Dismiss all').click();
+  await client.page.locator('#uploads').waitFor({ state: 'hidden' });
+  assert.equal(await client.button('Undo').count(), 0, 'there was nothing to lose');
+});
+
 test('a conflict is told, and the upload can start again under another uuid', TIMEOUT, async (t) => {
   const client = await open(t);
   client.chunks.rule = (chunk, route) => {
