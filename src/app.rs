@@ -56,10 +56,8 @@ impl App {
         } else {
             make_secret(&config.secret_path()).map_err(|error| in_dir(&error))?
         };
-        if secret.as_bytes().len() < 32 {
-            tracing::warn!(
-                "the tokens' secret is shorter than 32 bytes and may be guessed (RFC 7518, 3.2)"
-            );
+        if let Some(weakness) = secret.weakness() {
+            tracing::warn!("{weakness}");
         }
         let metadata: Arc<dyn MetadataStore> = Arc::new(
             SqliteStore::open_with(dir, config.disk.durability).map_err(|error| in_dir(&error))?,

@@ -1,6 +1,9 @@
 //! The command line: one file a command.
 
+mod config;
+mod descriptors;
 mod erase;
+mod failure;
 mod fsck;
 mod jobs;
 mod output;
@@ -13,9 +16,11 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::config::ConfigError;
+pub use failure::Failure;
+
+use crate::config::{Source, suggestion};
 
 /// Self-hosted server for the media of private messages.
 ///
@@ -29,8 +34,9 @@ pub struct Cli {
 }
 
 const AFTER_SERVE: &str = "\
-Sizes are bytes or KiB, MiB, GiB; times are seconds or s, m, h, d.
-A flag wins over its variable, which wins over the file.
+Sizes are bytes or KiB, MiB, GiB (5G is 5GiB; KB, MB, GB are powers of 1000); times are seconds or s, m, h, d, w.
+Each option is also a variable, such as HAVERSACK_MAX_FILE_SIZE, and a key of the file, such as max_file_size. A flag
+wins over its variable, which wins over the file. `haversack config` prints what is in force.
 
 Examples:
   haversack serve
@@ -40,8 +46,10 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
-    #[command(after_help = AFTER_SERVE)]
-    Serve(Box<crate::config::Source>),
+    #[command(after_long_help = AFTER_SERVE)]
+    Serve(Box<Source>),
+    /// Print the settings in force and where each comes from, or check them
+    Config(Box<config::Arguments>),
     /// Print an access token for a user (or a service token), signed with the server's secret
     Token(Box<token::Arguments>),
     /// Sign links with a new key; links of the older ones go on for a while
@@ -59,27 +67,18 @@ enum Command {
 
 impl Cli {
     /// Does what the command line asks for.
-    pub fn run(self) -> Result<ExitCode, ConfigError> {
+    pub fn run(self) -> Result<ExitCode, Failure> {
         match self.command {
-            Command::Fsck(arguments) => return Ok(fsck::run(*arguments)),
+            Command::Fsck(arguments) => return Ok(fsck::run(&arguments)),
+            Command::Config(arguments) => return config::run(&arguments),
             Command::Erase(arguments) => erase::run(*arguments),
             Command::Jobs(arguments) => jobs::run(*arguments),
-            Command::Serve(source) => serve::run(*source, &Self::variables()),
-            Command::Token(arguments) => token::run(*arguments),
+            Command::Serve(source) => serve::run(&source),
+            Command::Token(arguments) => token::run(&arguments),
             Command::RotateLinkKey(arguments) => rotate_link_key::run(*arguments),
             Command::PageLink(arguments) => page_link::run(*arguments),
         }
         .map(|()| ExitCode::SUCCESS)
-    }
-
-    /// The names of all variables that set something.
-    fn variables() -> Vec<String> {
-        let command = Self::command();
-        let of = |command: &clap::Command| -> Vec<String> {
-            let names = command.get_arguments().filter_map(|argument| argument.get_env());
-            names.map(|name| name.to_string_lossy().into_owned()).collect()
-        };
-        command.get_subcommands().flat_map(of).collect()
     }
 }
 
@@ -88,5 +87,6 @@ pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let what = text.split("\n\n").next().unwrap_or_default();
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{} (see --help)", what.strip_prefix("error: ").unwrap_or(&what))
+    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    format!("{what}{} (see --help)", suggestion(error))
 }

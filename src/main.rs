@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use haversack::cli::{Cli, Failure, one_line};
 
 /// Halves the CPU time of small chunks against the system's allocator.
 #[global_allocator]
@@ -14,17 +15,20 @@ fn is_mistake(error: &clap::Error) -> bool {
     error.use_stderr() && error.kind() != asks_for_help
 }
 
+/// The exit code of a command line or of settings that can't be used, as of other programs.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
-    let result = match haversack::cli::Cli::try_parse() {
-        Ok(cli) => cli.run().map_err(|error| error.to_string()),
-        Err(error) if is_mistake(&error) => Err(haversack::cli::one_line(&error)),
+    let result = match Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        Err(error) if is_mistake(&error) => Err(Failure::Usage(one_line(&error))),
         Err(help) => help.exit(),
     };
-    match result {
-        Ok(code) => code,
-        Err(message) => {
-            haversack::telemetry::complain(&format!("haversack: {message}"));
-            ExitCode::FAILURE
+    result.unwrap_or_else(|failure| {
+        haversack::telemetry::complain(&format!("haversack: {failure}"));
+        match failure {
+            Failure::Usage(_) => ExitCode::from(USAGE),
+            Failure::Failed(_) => ExitCode::FAILURE,
         }
-    }
+    })
 }

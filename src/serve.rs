@@ -18,7 +18,7 @@ use crate::http::server::{self, ConnectionLimits};
 /// Serves until `shutdown` is complete; then no new connections are taken, requests in flight finish
 /// within the configured time, and the records are closed.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     app: Arc<App>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
@@ -44,7 +44,7 @@ pub async fn serve(
         })
     };
     let admission = Arc::clone(&app.http.admission);
-    server::serve(listener, limits, admission, connected, shutdown).await;
+    server::serve(listeners, limits, admission, connected, shutdown).await;
     watch.abort();
     let _ = watch.await;
     app.jobs.stop();

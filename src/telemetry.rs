@@ -18,15 +18,7 @@ use output::Output;
 /// Begins to log what `filter` lets through, panics included, until the result is dropped, which waits until all of
 /// it is written. A second call changes nothing.
 pub fn start(filter: &str) -> Result<Finish, String> {
-    let wrong = |why: &dyn std::fmt::Display| format!("log filter \"{filter}\": {why}");
-    // A misspelled level would count as a module's name and silence everything else.
-    let levels = filter.split(',').filter(|directive| !directive.contains('='));
-    if let Some(word) = levels.map(str::trim).find(|word| word.parse::<LevelFilter>().is_err()) {
-        return Err(wrong(&format_args!(
-            "\"{word}\" is no level: error, warn, info, debug or trace"
-        )));
-    }
-    let filter = EnvFilter::try_new(filter).map_err(|error| wrong(&error))?;
+    let filter = parse(filter)?;
     let dropped = |lines| {
         tracing::error!("log lines dropped because standard error could not take them: {lines}");
     };
@@ -39,6 +31,23 @@ pub fn start(filter: &str) -> Result<Finish, String> {
         .try_init();
     std::panic::set_hook(Box::new(log_panic)); // the standard one writes to standard error and waits for it
     Ok(finish)
+}
+
+/// Whether [`start`] would take this filter, and if not, why.
+pub fn is_filter(filter: &str) -> Result<(), String> {
+    parse(filter).map(|_filter| ())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, String> {
+    let wrong = |why: &dyn std::fmt::Display| format!("log filter \"{filter}\": {why}");
+    // A misspelled level would count as a module's name and silence everything else.
+    let levels = filter.split(',').filter(|directive| !directive.contains('='));
+    if let Some(word) = levels.map(str::trim).find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(wrong(&format_args!(
+            "\"{word}\" is no level: error, warn, info, debug or trace"
+        )));
+    }
+    EnvFilter::try_new(filter).map_err(|error| wrong(&error))
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use super::failure::Failure;
 use super::output::print;
 use super::place::Place;
-use crate::config::{ConfigError, Settings};
+use crate::config::ConfigError;
 use crate::control::{self, Command};
 use crate::uploads::Erased;
 use crate::words::{self, counted};
@@ -32,12 +33,12 @@ pub(super) struct Arguments {
     place: Place,
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { user_id, json, place } = arguments;
-    let config = place.load(Settings::default())?;
+    let config = place.load()?;
     let done = control::carry_out(config, Command::Erase { user_id })?;
     if json {
-        return print(|out| writeln!(out, "{done}"));
+        return Ok(print(|out| writeln!(out, "{done}"))?);
     }
     let erased: Erased =
         serde_json::from_value(done).map_err(|error| ConfigError(error.to_string()))?;
@@ -45,10 +46,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
     let thumbnails = counted(erased.thumbnails, "thumbnail");
     let unfinished = counted(erased.unfinished, "unfinished upload");
     let bytes = words::bytes(erased.bytes);
-    print(|out| {
+    Ok(print(|out| {
         writeln!(
             out,
             "user {user_id}: removed {files} with {thumbnails} and {unfinished}, {bytes}\n{PROMISE}"
         )
-    })
+    })?)
 }

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::failure::Failure;
 use super::output::print;
 use super::place::Place;
 use crate::app;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Settings};
+use crate::config::{Config, ConfigError};
 use crate::control::{self, Command};
 use crate::fsck::{self, Report};
 use crate::metadata::sqlite::SqliteStore;
@@ -47,7 +48,7 @@ pub(super) struct Arguments {
     place: Place,
 }
 
-pub(super) fn run(arguments: Arguments) -> ExitCode {
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (json, repair) = (arguments.json, arguments.repair);
     let told = report(arguments).and_then(|report| {
         print(|out| tell(out, &report, json, repair))?;
@@ -63,14 +64,14 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn report(arguments: Arguments) -> Result<Report, ConfigError> {
-    let config = arguments.place.load(Settings::default())?;
+fn report(arguments: &Arguments) -> Result<Report, Failure> {
+    let config = arguments.place.load()?;
     if arguments.repair {
-        let Arguments { deep, even_if_most_are_missing, .. } = arguments;
+        let Arguments { deep, even_if_most_are_missing, .. } = *arguments;
         let done = control::carry_out(config, Command::Repair { deep, even_if_most_are_missing })?;
-        return serde_json::from_value(done).map_err(|error| ConfigError(error.to_string()));
+        return Ok(serde_json::from_value(done).map_err(|error| ConfigError(error.to_string()))?);
     }
-    look(&config, arguments.deep)
+    Ok(look(&config, arguments.deep)?)
 }
 
 /// Looks without changing anything, also beside a running server.

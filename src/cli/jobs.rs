@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::failure::Failure;
 use super::output::print;
 use super::place::Place;
 use crate::app;
 use crate::clock::Clock;
-use crate::config::{ConfigError, Settings};
+use crate::config::ConfigError;
 use crate::control::{self, Command};
 use crate::ids::JobId;
 use crate::metadata::jobs::{JobQueue, JobStatus};
@@ -49,15 +50,15 @@ fn parse_id(text: &str) -> Result<JobId, String> {
     JobId::parse(text).ok_or_else(|| "not the id of a job: `haversack jobs` prints them".to_owned())
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.action {
         Some(Action::Retry { id, place }) => retry(id, place),
         None => list(arguments.json, arguments.place),
     }
 }
 
-fn retry(id: Option<JobId>, place: Place) -> Result<(), ConfigError> {
-    let config = place.load(Settings::default())?;
+fn retry(id: Option<JobId>, place: Place) -> Result<(), Failure> {
+    let config = place.load()?;
     let id = id.map(|id| id.to_string());
     let done = control::carry_out(config, Command::RetryJobs { id })?;
     let count = done["retried"].as_u64().unwrap_or_default();
@@ -65,8 +66,8 @@ fn retry(id: Option<JobId>, place: Place) -> Result<(), ConfigError> {
 }
 
 /// Lists jobs without changing anything, also beside a running server.
-fn list(json: bool, place: Place) -> Result<(), ConfigError> {
-    let config = place.load(Settings::default())?;
+fn list(json: bool, place: Place) -> Result<(), Failure> {
+    let config = place.load()?;
     let dir = &config.data_dir;
     let failed = |error: &dyn std::fmt::Display| app::of_dir(dir, error);
     app::refuse_if_unused(dir)?;

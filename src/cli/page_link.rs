@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use super::failure::Failure;
 use super::output::print;
 use super::place::Place;
-use crate::config::{ConfigError, Settings};
 use crate::control::{self, Command};
 use crate::http::options::PublicUrl;
 use crate::page_link::DEFAULT_USER;
@@ -25,9 +25,9 @@ pub(super) struct Arguments {
     place: Place,
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { user_id, url, place } = arguments;
-    let config = place.load(Settings::default())?;
+    let config = place.load()?;
     let link = control::ask_server(&config.data_dir, &Command::PageLink { user_id, url })?;
-    print(|out| writeln!(out, "{}", link.as_str().unwrap_or_default()))
+    Ok(print(|out| writeln!(out, "{}", link.as_str().unwrap_or_default()))?)
 }

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use super::failure::Failure;
 use super::output::print;
 use super::place::Place;
-use crate::config::{ConfigError, Settings, Span};
+use crate::config::Span;
 use crate::control::{self, Command};
 use crate::words;
 
@@ -19,16 +20,18 @@ pub(super) struct Arguments {
     place: Place,
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { accept_old_for, place } = arguments;
     let Span(accept_old_for) = accept_old_for;
     let accept_old_for_secs = accept_old_for.as_secs();
-    let config = place.load(Settings::default())?;
+    let config = place.load()?;
     control::carry_out(config, Command::RotateLinkKey { accept_old_for_secs })?;
     let older = if accept_old_for.is_zero() {
         "no longer accepted".to_owned()
     } else {
         format!("accepted for {} more", words::duration(accept_old_for))
     };
-    print(|out| writeln!(out, "links are signed with a new key; links of older keys are {older}"))
+    Ok(print(|out| {
+        writeln!(out, "links are signed with a new key; links of older keys are {older}")
+    })?)
 }

@@ -3,28 +3,29 @@
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::descriptors;
+use super::failure::Failure;
 use crate::app::{self, App};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Source, Trial, unknown_variables};
-use crate::http::server;
+use crate::config::{Config, ConfigError, Loaded, Source, Trial};
+use crate::http::server::Listen;
 use crate::{control, page_link, telemetry};
 
-pub(super) fn run(source: Source, variables: &[String]) -> Result<(), ConfigError> {
-    let mut config = source.load()?;
-    let _written_to_the_end = telemetry::start(&config.log).map_err(ConfigError)?;
-    config.max_connections = affordable(config.max_connections)?;
-    for name in unknown_variables(variables) {
-        tracing::warn!("{name} is set, but no option of haversack has that name");
+pub(super) fn run(source: &Source) -> Result<(), Failure> {
+    let Loaded { mut config, warnings, notes, .. } = source.load()?;
+    let _written_to_the_end = telemetry::start(&config.log).map_err(Failure::Usage)?;
+    descriptors::raise(config.max_connections);
+    let affordable = descriptors::affordable(config.max_connections).map_err(Failure::Failed)?;
+    config.max_connections = affordable.connections;
+    for warning in affordable.warning.iter().chain(&warnings) {
+        tracing::warn!("{warning}");
     }
-    for name in &config.dropped {
-        tracing::warn!(
-            "--{name} has no effect any more: requests are limited by how many go on at once"
-        );
+    for note in notes {
+        tracing::info!("{note}");
     }
     let trial = Trial::load()?;
     #[cfg(debug_assertions)]
@@ -40,34 +41,7 @@ pub(super) fn run(source: Source, variables: &[String]) -> Result<(), ConfigErro
     let jobs_at_once = !trial.clock_ahead.is_zero();
     let result = runtime.block_on(serve(config, clock, jobs_at_once));
     runtime.shutdown_background(); // the stop has a limit, which file work still under way must not pass
-    result
-}
-
-/// As many connections as the system's limit on open files allows, after raising it as far as needed.
-fn affordable(wanted: usize) -> Result<usize, ConfigError> {
-    let mut limit = getrlimit(Resource::Nofile);
-    let needed = server::files_of(wanted).max(server::FEWEST_FILES);
-    if limit.current.is_some_and(|files| files < needed) {
-        limit.current = Some(limit.maximum.map_or(needed, |most| most.min(needed)));
-        let _ = setrlimit(Resource::Nofile, limit);
-    }
-    let Some(files) = getrlimit(Resource::Nofile).current else {
-        return Ok(wanted);
-    };
-    if files < server::FEWEST_FILES {
-        return Err(ConfigError(format!(
-            "the system lets this process open {files} files, and it needs {} at least: raise the hard \
-             limit (ulimit -Hn; LimitNOFILE= in a systemd unit)",
-            server::FEWEST_FILES
-        )));
-    }
-    let affordable = server::connections_within(files);
-    if affordable < wanted {
-        tracing::warn!(
-            "the limit of {files} open files allows {affordable} connections, not {wanted}"
-        );
-    }
-    Ok(wanted.min(affordable))
+    Ok(result?)
 }
 
 /// The signals that ask the server to stop.
@@ -149,17 +123,9 @@ async fn run_server(
     stop: CancellationToken,
 ) -> Result<(), ConfigError> {
     let failed = |error: std::io::Error| ConfigError(error.to_string());
-    let listener = match TcpListener::bind(config.http.listen).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            // A second server for the same data is that, not somebody else at its port.
-            app::refuse_if_in_use(&config.data_dir)?;
-            return Err(ConfigError(format!("can't listen on {}: {error}", config.http.listen)));
-        }
-    };
-    let address = listener.local_addr().map_err(failed)?;
+    let listeners = listen(&config).await?;
     let mut config = config;
-    config.http.listen = address;
+    config.http.listen = listeners[0].local_addr().map_err(failed)?;
     let app = App::open(config, clock).await?;
     // Before anybody is told that the server is there: what looks for it finds the socket.
     let ended = CancellationToken::new();
@@ -178,7 +144,37 @@ async fn run_server(
         let app = Arc::clone(&app);
         tokio::spawn(async move { app.jobs.run_all().await });
     }
-    crate::serve::serve(listener, app, stop.cancelled_owned()).await.map_err(failed)
+    crate::serve::serve(listeners, app, stop.cancelled_owned()).await.map_err(failed)
+}
+
+/// Listens on every address of the setting; at least one.
+async fn listen(config: &Config) -> Result<Vec<TcpListener>, ConfigError> {
+    let (at, setting) = (&config.listen, config.listen.clone());
+    let bound = tokio::task::spawn_blocking(move || setting.bind()) // names may take their time
+        .await
+        .map_err(|error| ConfigError(error.to_string()))?;
+    let bound = match bound {
+        Ok(bound) => bound,
+        Err(error) => {
+            // A second server for the same data is that, not somebody else at its port.
+            app::refuse_if_in_use(&config.data_dir)?;
+            return Err(ConfigError(error.to_string()));
+        }
+    };
+    let listeners = bound.into_iter().map(TcpListener::from_std).collect::<Result<Vec<_>, _>>();
+    let listeners = listeners.map_err(|error| ConfigError(error.to_string()))?;
+    if !matches!(at, Listen::At(_)) {
+        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
+        let addresses: Vec<_> = addresses.map(|address| address.to_string()).collect();
+        tracing::info!("listening on {}", addresses.join(" and "));
+    }
+    if let Listen::Loopback(port) = at {
+        tracing::info!(
+            "only this machine can connect: a port alone means the loopback addresses; \
+             --listen 0.0.0.0:{port} or [::]:{port} means all addresses"
+        );
+    }
+    Ok(listeners)
 }
 
 /// Prints the only line on standard output, which whoever started the server waits for, and a link to the page for

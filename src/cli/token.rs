@@ -2,10 +2,12 @@
 
 use clap::Args;
 
+use super::failure::Failure;
 use super::output::print;
-use super::signing::{Signing, token};
+use super::place::Signing;
+use super::signing::token;
 use crate::auth::Caller;
-use crate::config::{ConfigError, Settings, Span};
+use crate::config::Span;
 use crate::ids::UserId;
 
 #[derive(Args, Debug)]
@@ -31,9 +33,9 @@ pub(super) struct Arguments {
     signing: Signing,
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<(), ConfigError> {
-    let config = arguments.signing.load(Settings::default())?;
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = arguments.signing.load()?;
     let caller = arguments.user_id.map_or(Caller::Service, |id| Caller::User(UserId(id)));
     let token = token(&config, caller, arguments.ttl.0.as_secs())?;
-    print(|out| writeln!(out, "{token}"))
+    Ok(print(|out| writeln!(out, "{token}"))?)
 }

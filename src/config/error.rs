@@ -1,6 +1,29 @@
-//! What is wrong with the settings.
+//! What is wrong with the settings, or with a start.
 
-/// A setting that can't be used; one line for the person who set it.
+/// Why a command can't do what it is to do; one line for the person who gave it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
+
+/// Settings that can't be used. Displays as one line: the first problem, and how to see the others.
+#[derive(Debug)]
+pub struct SettingsError {
+    /// What is wrong, each in a line; at least one.
+    pub problems: Vec<String>,
+}
+
+impl std::fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (first, more) = self
+            .problems
+            .split_first()
+            .map_or(("", 0), |(first, more)| (first.as_str(), more.len()));
+        f.write_str(first)?;
+        match more {
+            0 => Ok(()),
+            more => write!(f, " (and {more} more: `haversack config check` lists all)"),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}

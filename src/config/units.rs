@@ -4,13 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-/// A number of bytes: `204800`, `200KiB`, `10MiB`, `5GiB`.
+/// A number of bytes: `204800`, `200KiB`, `5GiB` (2^30 bytes each), `5GB` (10^9 each); a letter alone, as in `5G`, is
+/// binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 
-/// A length of time: `90`, `90s`, `15m`, `24h`, `8d`; a bare number is seconds.
+/// A length of time in whole seconds: `90`, `90s`, `15m`, `1d 12h`, `1w`; a bare number is seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
@@ -21,104 +20,153 @@ impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-        scaled(text, &units).map(Self).ok_or_else(|| {
-            format!("\"{text}\" is no size: use bytes or KiB, MiB, GiB, such as 10MiB")
+        let trimmed = text.trim();
+        // To `bytesize`, 5G is 5 * 10^9: here, and to those who set memory and disks by it, it is 5GiB.
+        let size = if has_bare_prefix(trimmed) { format!("{trimmed}iB") } else { trimmed.into() };
+        let size = size.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64());
+        // It stops at the largest number instead of refusing what is larger.
+        size.filter(|bytes| i64::try_from(*bytes).is_ok()).map(Self).ok_or_else(|| {
+            format!(
+                "\"{text}\" is no size: use bytes or KiB, MiB, GiB, TiB (or KB, MB, GB, TB: powers of 1000), such \
+                 as 10MiB"
+            )
         })
     }
+}
+
+/// Whether a size has a letter for its unit: `5G`.
+pub(super) fn has_bare_prefix(size: &str) -> bool {
+    let unit = size.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').trim();
+    matches!(unit, "K" | "k" | "M" | "m" | "G" | "g" | "T" | "t" | "P" | "p")
 }
 
 impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600)];
-        scaled(text, &units)
-            .filter(|secs| *secs <= LONGEST_SECS)
-            .map(|secs| Self(Duration::from_secs(secs)))
-            .ok_or_else(|| {
-                format!("\"{text}\" is no time: use seconds or s, m, h, d, such as 90s or 8d")
-            })
+        let trimmed = text.trim();
+        let is_number = !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit());
+        let time = if is_number { format!("{trimmed}s") } else { trimmed.into() };
+        // To `humantime`, 5M are five months.
+        let time = if time.contains('M') { None } else { humantime::parse_duration(&time).ok() };
+        let in_range = |time: &Duration| time.subsec_nanos() == 0 && time.as_secs() <= LONGEST_SECS;
+        time.filter(in_range).map(Self).ok_or_else(|| {
+            format!(
+                "\"{text}\" is no time: use whole seconds or s, m, h, d, w, such as 90s, 1d 12h or 8d; 100 years \
+                 at most"
+            )
+        })
     }
 }
 
 impl fmt::Display for ByteSize {
+    /// Exactly: `bytesize` rounds to a tenth of a unit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        const BINARY: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+        const DECIMAL: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
+        let (binary, unit) = scaled(self.0, 1024);
+        let (decimal, thousands) = scaled(self.0, 1000);
+        match (unit, thousands) {
+            (0, 0) => write!(f, "{}", self.0),
+            (0, thousands) => write!(f, "{decimal}{}", DECIMAL[thousands]),
+            (unit, _) => write!(f, "{binary}{}", BINARY[unit]),
+        }
     }
+}
+
+/// How often a number can be divided by another one without a rest, four times at most, and what is left.
+fn scaled(mut number: u64, by: u64) -> (u64, usize) {
+    let mut times = 0;
+    while number != 0 && number.is_multiple_of(by) && times < 4 {
+        number /= by;
+        times += 1;
+    }
+    (number, times)
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0.as_secs(), f)
+        humantime::format_duration(self.0).fmt(f)
     }
 }
-
-/// A whole number and perhaps a unit; nothing beyond 2^63-1.
-fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit.trim() {
-        "" => 1,
-        unit => units.iter().find(|(name, _)| *name == unit)?.1,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor).filter(|n| i64::try_from(*n).is_ok())
-}
-
-macro_rules! as_text_or_number {
-    ($type:ty) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                #[derive(Deserialize)]
-                #[serde(untagged)]
-                enum TextOrNumber {
-                    Number(u64),
-                    Text(String),
-                }
-                let text = match TextOrNumber::deserialize(deserializer)? {
-                    TextOrNumber::Number(number) => number.to_string(),
-                    TextOrNumber::Text(text) => text,
-                };
-                text.parse().map_err(de::Error::custom)
-            }
-        }
-    };
-}
-
-as_text_or_number!(ByteSize);
-as_text_or_number!(Span);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_bytes_or_binary_multiples() {
-        for (text, bytes) in
-            [("0", 0), ("204800", 204_800), ("10MiB", 10 << 20), ("2 GiB", 2 << 30)]
-        {
+    fn sizes_are_bytes_or_multiples_of_1024_or_of_1000() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("204800", 204_800),
+            ("10MiB", 10 << 20),
+            (" 2 GiB ", 2 << 30),
+            ("5GB", 5_000_000_000),
+            ("5gb", 5_000_000_000),
+            ("5gib", 5 << 30),
+            ("1.5KiB", 1536),
+            ("2TiB", 2 << 40),
+        ] {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
         }
-        for wrong in ["", "MiB", "10MB", "1.5GiB", "-1", "9007199254740992GiB"] {
+        for wrong in ["", "MiB", "10MX", "-1", "1e3", "9007199254740992GiB", "9223372036854775808"]
+        {
             assert!(wrong.parse::<ByteSize>().is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn times_are_seconds_or_have_a_unit() {
-        for (text, secs) in [("90", 90), ("90s", 90), ("15m", 900), ("24h", 86400), ("8d", 691_200)]
-        {
+    fn a_letter_alone_is_a_binary_unit() {
+        for text in ["5G", "5g", "5 G", "5Gi", "5GiB", "5120M", "5242880k"] {
+            assert_eq!(text.parse(), Ok(ByteSize(5 << 30)), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_shown_exactly_and_are_read_back() {
+        for (bytes, text) in [
+            (0, "0"),
+            (1, "1"),
+            (1000, "1KB"),
+            (1024, "1KiB"),
+            (204_800, "200KiB"),
+            (5_000_000_000, "5GB"),
+            (5 << 30, "5GiB"),
+            (1 << 50, "1024TiB"),
+            ((5 << 30) + 1, "5368709121"),
+        ] {
+            assert_eq!(ByteSize(bytes).to_string(), text);
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)));
+        }
+    }
+
+    #[test]
+    fn times_are_seconds_or_have_units() {
+        for (text, secs) in [
+            ("0", 0),
+            ("90", 90),
+            ("90s", 90),
+            ("15m", 900),
+            ("24h", 86_400),
+            ("8d", 691_200),
+            ("1w", 604_800),
+            ("1d 12h", 129_600),
+            ("1d12h", 129_600),
+            ("1.5h", 5400),
+            ("2 weeks", 1_209_600),
+        ] {
             assert_eq!(text.parse(), Ok(Span(Duration::from_secs(secs))), "{text}");
         }
-        for wrong in ["", "s", "1w", "1.5h", "-1s"] {
+        for wrong in ["", "s", "5M", "-1s", "500ms", "1h 30", "soon", "101 years"] {
             assert!(wrong.parse::<Span>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_are_shown_as_they_can_be_written() {
+        for (secs, text) in [(0, "0s"), (90, "1m 30s"), (691_200, "8days"), (129_600, "1day 12h")] {
+            assert_eq!(Span(Duration::from_secs(secs)).to_string(), text);
+            assert_eq!(text.parse(), Ok(Span(Duration::from_secs(secs))));
         }
     }
 }

@@ -1,16 +1,18 @@
-//! Values of settings that are valid once they are built: the secret, and those of options that were dropped.
+//! Kinds of values: the secret, what may also be `none` or `auto`, numbers above zero, and values of options that
+//! were dropped.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
 
 /// A secret: never printed.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
@@ -29,6 +31,13 @@ impl Secret {
         &self.0
     }
 
+    /// What may be wrong with it though it can be used.
+    pub fn weakness(&self) -> Option<&'static str> {
+        (self.0.len() < 32).then_some(
+            "the tokens' secret is shorter than 32 bytes and may be guessed (RFC 7518, 3.2)",
+        )
+    }
+
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             ConfigError(format!(
@@ -41,7 +50,7 @@ impl Secret {
     }
 }
 
-impl std::str::FromStr for Secret {
+impl FromStr for Secret {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -52,23 +61,72 @@ impl std::str::FromStr for Secret {
     }
 }
 
-impl TryFrom<String> for Secret {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Secret> for String {
-    fn from(secret: Secret) -> Self {
-        secret.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
+    }
+}
+
+/// A value, or `none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrNone<T>(pub Option<T>);
+
+impl<T: FromStr> FromStr for OrNone<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        if text.eq_ignore_ascii_case("none") {
+            return Ok(Self(None));
+        }
+        text.parse().map(|value| Self(Some(value)))
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for OrNone<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}
+
+/// Those of a list that aren't `none`.
+pub(super) fn without_none<T>(list: Vec<OrNone<T>>) -> Vec<T> {
+    list.into_iter().filter_map(|value| value.0).collect()
+}
+
+/// Yes, no, or as it is best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Switch {
+    Auto,
+    On,
+    Off,
+}
+
+impl FromStr for Switch {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "yes" | "true" | "on" | "y" | "t" | "1" => Ok(Self::On),
+            "no" | "false" | "off" | "n" | "f" | "0" => Ok(Self::Off),
+            _ => Err("it must be yes, no or auto"),
+        }
+    }
+}
+
+/// Parses a value that can't be zero.
+pub(super) fn at_least_one<T>(text: &str) -> Result<T, String>
+where
+    T: FromStr<Err: fmt::Display> + PartialEq,
+{
+    let value = text.parse::<T>().map_err(|error| error.to_string())?;
+    match "0".parse::<T>() {
+        Ok(zero) if zero == value => Err("it must be at least 1".into()),
+        _ => Ok(value),
     }
 }
 
@@ -77,22 +135,10 @@ impl std::fmt::Debug for Secret {
 #[derive(Clone, Copy, Debug)]
 pub struct Dropped;
 
-impl std::str::FromStr for Dropped {
-    type Err = std::convert::Infallible;
+impl FromStr for Dropped {
+    type Err = Infallible;
 
-    fn from_str(_: &str) -> Result<Self, Self::Err> {
+    fn from_str(_: &str) -> Result<Self, Infallible> {
         Ok(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Dropped {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
-    }
-}
-
-impl Serialize for Dropped {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bool(true) // anything: it is read back by the above
     }
 }

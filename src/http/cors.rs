@@ -1,5 +1,6 @@
 //! Which pages of other origins may use the server, and how.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::header::{
@@ -7,10 +8,7 @@ use http::header::{
     CONTENT_RANGE, CONTENT_TYPE, RANGE, RETRY_AFTER,
 };
 use http::{HeaderName, Method};
-use serde::{Deserialize, Serialize};
 use tower_http::cors::{AllowOrigin, CorsLayer};
-
-use super::options::parsed_from_text;
 
 /// What pages of other origins may do.
 #[derive(Clone, Debug, Default)]
@@ -59,9 +57,46 @@ pub fn layer(options: &Cors) -> CorsLayer {
         .max_age(Duration::from_hours(24))
 }
 
+/// Whose pages may call the server, as it is set.
+#[derive(Clone, Debug)]
+pub enum AllowedOrigin {
+    /// `*`: every origin.
+    Every,
+    /// `none`: no other origin.
+    NoOther,
+    /// This one.
+    One(Origin),
+}
+
+impl AllowedOrigin {
+    /// The origins of a list; `None`: every origin.
+    pub fn listed(list: Vec<Self>) -> Option<Vec<Origin>> {
+        let mut origins = Vec::new();
+        for allowed in list {
+            match allowed {
+                Self::Every => return None,
+                Self::NoOther => {}
+                Self::One(origin) => origins.push(origin),
+            }
+        }
+        Some(origins)
+    }
+}
+
+impl FromStr for AllowedOrigin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "*" => Ok(Self::Every),
+            "none" => Ok(Self::NoOther),
+            text => text.parse().map(Self::One),
+        }
+    }
+}
+
 /// A web origin, as browsers send it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug)]
 pub struct Origin(http::HeaderValue);
 
 impl Origin {
@@ -71,12 +106,15 @@ impl Origin {
     }
 }
 
-impl std::str::FromStr for Origin {
+impl FromStr for Origin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("\"{text}\" is no origin: it must look like https://chat.example.org");
+        let wrong = || {
+            format!(
+                "\"{text}\" is no origin: it must look like https://chat.example.org, or be * for every origin"
+            )
+        };
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
         if !matches!(scheme, "http" | "https") || rest.is_empty() || rest.contains('/') {
             return Err(wrong());
@@ -85,15 +123,8 @@ impl std::str::FromStr for Origin {
     }
 }
 
-impl From<Origin> for String {
-    fn from(origin: Origin) -> Self {
-        origin.0.to_str().unwrap_or_default().to_owned()
-    }
-}
-
 /// The name of a request header that pages of other origins may send.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug)]
 pub struct CorsHeader(http::HeaderName);
 
 impl CorsHeader {
@@ -103,7 +134,7 @@ impl CorsHeader {
     }
 }
 
-impl std::str::FromStr for CorsHeader {
+impl FromStr for CorsHeader {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -113,10 +144,19 @@ impl std::str::FromStr for CorsHeader {
     }
 }
 
-impl From<CorsHeader> for String {
-    fn from(header: CorsHeader) -> Self {
-        header.0.to_string()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_is_every_origin_and_none_is_no_other() {
+        let listed = |texts: &[&str]| {
+            let list = texts.iter().map(|text| text.parse().unwrap());
+            AllowedOrigin::listed(list.collect()).map(|origins| origins.len())
+        };
+        assert_eq!(listed(&["*"]), None);
+        assert_eq!(listed(&["https://a.example", "*"]), None);
+        assert_eq!(listed(&["none"]), Some(0));
+        assert_eq!(listed(&["https://a.example", "http://b.example:81"]), Some(2));
     }
 }
-
-parsed_from_text!(Origin, CorsHeader);

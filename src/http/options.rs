@@ -10,7 +10,7 @@ use super::body::BodyLimits;
 /// What an operator decides of how requests are answered.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Address that the server listens on.
+    /// Address that the server listens on; the first of several.
     pub listen: SocketAddr,
     /// Address that links carry; `None`: the one that the client used.
     pub public_url: Option<PublicUrl>,
@@ -21,21 +21,6 @@ pub struct Options {
     /// Limits of bodies.
     pub body: BodyLimits,
 }
-
-/// Lets a value be read from a file as from the command line.
-macro_rules! parsed_from_text {
-    ($($name:ident),*) => {
-        $(impl TryFrom<String> for $name {
-            type Error = String;
-
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse()
-            }
-        })*
-    };
-}
-parsed_from_text!(PublicUrl, AccelPath);
-pub(super) use parsed_from_text;
 
 /// Scheme and authority (and perhaps a path) of links, without a slash at the end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,6 +46,14 @@ impl std::str::FromStr for PublicUrl {
     }
 }
 
+impl TryFrom<String> for PublicUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
 impl From<PublicUrl> for String {
     fn from(url: PublicUrl) -> Self {
         url.0
@@ -68,8 +61,7 @@ impl From<PublicUrl> for String {
 }
 
 /// A path of a proxy's own, with a slash at its end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug)]
 pub struct AccelPath(String);
 
 impl AccelPath {
@@ -88,11 +80,5 @@ impl std::str::FromStr for AccelPath {
             return Err("it must look like /haversack-blobs/".into());
         }
         Ok(Self(format!("{}/", text.trim_end_matches('/'))))
-    }
-}
-
-impl From<AccelPath> for String {
-    fn from(path: AccelPath) -> Self {
-        path.0
     }
 }

@@ -1,12 +1,16 @@
 //! Connections: the accept loop, their caps and time-outs, and the graceful stop. Serves any service.
 
+mod listen;
 mod patience;
 mod stream;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::response::Response;
@@ -24,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use super::send_memory::UNSENT_BYTES;
 use crate::admission::{self, Address, Admission, Turn};
 use crate::words::counted;
+pub use listen::{BindError, Listen};
 pub use patience::ConnectionTimes;
 use patience::HeadTimer;
 use stream::PatientStream;
@@ -68,9 +73,9 @@ pub struct ConnectionLimits {
 }
 
 /// Serves until `shutdown` is complete; then no new connections are taken, and requests in flight finish within the
-/// configured time. `connected` gives the service for a connection from an address.
+/// configured time. Connections are taken from all listeners alike. `connected` gives the service for a connection from an address.
 pub async fn serve<S>(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     limits: ConnectionLimits,
     admission: Arc<Admission>,
     connected: impl Fn(IpAddr) -> S,
@@ -92,7 +97,7 @@ pub async fn serve<S>(
         // At the cap, new connections wait in the system's queue.
         let next = async {
             let free = Arc::clone(&doors.free).acquire_owned().await;
-            (free, listener.accept().await)
+            (free, accept(&listeners).await)
         };
         let (free, accepted) = tokio::select! {
             next = next => next,
@@ -114,13 +119,22 @@ pub async fn serve<S>(
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     stop.cancel();
     connections.close();
     if tokio::time::timeout(limits.shutdown, connections.wait()).await.is_err() {
         let requests = counted(connections.len(), "request");
         tracing::warn!("stopping with {requests} unfinished");
     }
+}
+
+/// The next connection of any of them.
+async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    poll_fn(|cx| {
+        let ready = listeners.iter().map(|listener| listener.poll_accept(cx)).find(Poll::is_ready);
+        ready.unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 /// How many connections there may be, in all and from one address.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test has the names of its subject
 
+mod config;
 mod erasing;
 pub(crate) mod http;
 mod jobs;

@@ -129,7 +129,7 @@ async fn in_the_same_boot_everything_is_believed() {
 #[tokio::test]
 async fn a_file_that_was_never_synced_is_given_up_when_it_is_gone() {
     for (durability, served) in [(Durability::Process, false), (Durability::Finish, true)] {
-        let settings = Settings { durability: Some(durability), ..Settings::default() };
+        let settings = Settings { durability, ..Settings::default() };
         let server = Server::with(settings).await;
         let uuid = server.user(1).store_any().await;
         let server = reboot(server, |path| zero(path, 0..1)).await;
@@ -145,7 +145,7 @@ async fn a_file_that_was_never_synced_is_given_up_when_it_is_gone() {
 
 #[tokio::test]
 async fn a_file_that_was_never_synced_but_is_whole_stays() {
-    let settings = Settings { durability: Some(Durability::Process), ..Settings::default() };
+    let settings = Settings { durability: Durability::Process, ..Settings::default() };
     let server = Server::with(settings).await;
     let uuid = server.user(1).store_any().await;
     let server = reboot(server, |_| {}).await;

@@ -57,8 +57,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let settings = Settings {
-            listen: Some(address),
-            data_dir: Some(data.path().to_owned()),
+            listen: address.into(),
+            data_dir: data.path().to_owned(),
             jwt_secret: Some(SECRET.parse().unwrap()),
             ..settings
         };
@@ -69,7 +69,7 @@ impl Server {
         hold_periodic_jobs(&app).await;
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let serving = tokio::spawn(serve::serve(listener, Arc::clone(&app), stopped));
+        let serving = tokio::spawn(serve::serve(vec![listener], Arc::clone(&app), stopped));
         Self {
             app,
             clock,

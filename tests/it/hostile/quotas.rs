@@ -1,6 +1,6 @@
 //! Quotas under races: exact at the limit, and nothing of what is refused stays.
 
-use haversack::config::Settings;
+use haversack::config::{OrNone, Settings};
 use haversack::ids::UserId;
 use tokio::task::JoinSet;
 
@@ -42,11 +42,11 @@ async fn race_for_ten(settings: Settings, form: impl Fn(usize) -> Form) {
 }
 
 fn bytes() -> Settings {
-    Settings { user_quota: Some("1000".parse().unwrap()), ..Settings::default() }
+    Settings { user_quota: "1000".parse().unwrap(), ..Settings::default() }
 }
 
 fn files() -> Settings {
-    Settings { user_max_files: Some(10), ..Settings::default() }
+    Settings { user_max_files: OrNone(Some(10)), ..Settings::default() }
 }
 
 fn chunk(_: usize) -> Form {

@@ -183,8 +183,8 @@ async fn what_asks_for_a_thumbnail_with_a_page_gets_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_proxy_sends_can_not_run_either() {
     let settings = Settings {
-        accel_redirect: Some("/blobs/".parse().unwrap()),
-        trusted_proxies: Some(vec!["127.0.0.0/8".parse().unwrap()]),
+        accel_redirect: "/blobs/".parse().unwrap(),
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
         ..Settings::default()
     };
     let server = Server::with(settings).await;

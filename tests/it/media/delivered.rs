@@ -108,7 +108,7 @@ async fn metadata_behind_the_pixels_go_too() {
 
 #[tokio::test]
 async fn an_operator_may_keep_it() {
-    let settings = Settings { keep_metadata: Some(true), ..Settings::default() };
+    let settings = Settings { keep_metadata: true, ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let uuid = send(&user, PHOTO).await;

@@ -64,7 +64,7 @@ impl Server {
 
     fn run(&mut self) {
         let settings = Settings {
-            data_dir: Some(self.dir.path().into()),
+            data_dir: self.dir.path().into(),
             jwt_secret: Some(SECRET.parse().expect("a secret")),
             ..Settings::default()
         };
@@ -77,7 +77,7 @@ impl Server {
             let host = listener.local_addr().expect("bound").to_string();
             let app = open(config, &self.clock).await;
             let stopped = stop.clone().cancelled_owned();
-            let serving = tokio::spawn(serve::serve(listener, Arc::clone(&app), stopped));
+            let serving = tokio::spawn(serve::serve(vec![listener], Arc::clone(&app), stopped));
             (app, host, serving)
         });
         self.running = Some(Running { runtime, app, host, stop, serving });

@@ -122,7 +122,7 @@ pub(crate) async fn sweep_and_look_for_leftovers(
     data_dir: &Path,
     users: impl Iterator<Item = UserId>,
 ) {
-    let settings = Settings { data_dir: Some(data_dir.into()), ..Settings::default() };
+    let settings = Settings { data_dir: data_dir.into(), ..Settings::default() };
     let clock = Clock::system();
     let config = Config::new(settings).expect("usable settings");
     let app = App::open(config, clock.clone()).await.expect("it opens");

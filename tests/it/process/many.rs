@@ -41,7 +41,7 @@ fn records() -> u64 {
 
 async fn open(data_dir: &Path, clock: &Clock) -> Arc<App> {
     let settings = Settings {
-        data_dir: Some(data_dir.into()),
+        data_dir: data_dir.into(),
         jwt_secret: Some(SECRET.parse().expect("long enough")),
         ..Settings::default()
     };

@@ -129,7 +129,7 @@ fn a_command_whose_reader_is_gone_has_done_what_it_was_to_do() {
 fn a_command_that_fails_says_so_by_its_code_when_nobody_reads_why() {
     let dir = tempfile::tempdir().expect("a folder");
     for (arguments, code) in
-        [(&["fsck"][..], 2), (&["token", "--user-id", "7"], 1), (&["nonsense"], 1)]
+        [(&["fsck"][..], 2), (&["token", "--user-id", "7"], 1), (&["nonsense"], 2)]
     {
         let ended = run(command(&dir.path().join("missing"), arguments).stderr(deaf_pipe()));
         assert_eq!(ended.status.code(), Some(code), "{arguments:?}");

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clap::Args;
 use haversack::config::Settings;
 use tempfile::TempDir;
 
@@ -28,7 +29,7 @@ fn links_of(server: &Server) -> String {
 /// What a command that must be refused says on standard error.
 fn refused(command: &mut Command) -> String {
     let ended = run(command);
-    assert!(!ended.status.success(), "it started");
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
     assert_eq!(ended.stdout, "", "standard output belongs to the readiness line");
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     ended.stderr
@@ -136,12 +137,12 @@ fn a_broken_line_of_the_file_is_not_quoted_when_it_holds_the_secret() {
 fn values_that_can_not_be_used_are_refused_by_name() {
     let dir = tempfile::tempdir().expect("a folder");
     for (setting, value, right) in [
-        ("max-file-size", "10MB", "10MiB"),
+        ("max-file-size", "10XB", "10MiB"),
         ("max-chunk-size", "-1", ""),
-        ("max-field-size", "1.5KiB", "KiB"),
+        ("max-field-size", "1,5KiB", "KiB"),
         ("max-parts", "0", "at least 1"),
         ("max-parts", "many", ""),
-        ("upload-ttl", "1w", "8d"),
+        ("upload-ttl", "5M", "8d"),
         ("body-timeout", "0", "at least 1"),
         ("idle-timeout", "0", "at least 1"),
         ("min-body-rate", "slow", "KiB"),
@@ -151,14 +152,20 @@ fn values_that_can_not_be_used_are_refused_by_name() {
         ("public-url", "https://media.example.org/?a=b", "https://media.example.org"),
         ("cors-origins", "chat.example.org", "https://chat.example.org"),
         ("trusted-proxies", "10.0.0.0/33", ""),
-        ("listen", "nowhere", ""),
-        ("page", "maybe", ""),
+        ("listen", "nowhere", "localhost:8080"),
+        ("durability", "chunks", "did you mean 'chunk'?"),
+        ("page", "maybe", "yes, no or auto"),
+        ("keep-metadata", "maybe", ""),
     ] {
         let flag = format!("--{setting}={value}");
-        let expected = [setting, right];
-        assert_refused(serve(dir.path()).env_remove("HAVERSACK_LISTEN").arg(flag), &expected);
+        assert_refused(
+            serve(dir.path()).env_remove("HAVERSACK_LISTEN").arg(flag),
+            &[setting, right],
+        );
         let variable = format!("HAVERSACK_{}", setting.to_uppercase().replace('-', "_"));
-        assert_refused(serve(dir.path()).env(variable, value), &expected);
+        let stderr = refused(serve(dir.path()).env(&variable, value));
+        assert!(stderr.contains(&variable) && stderr.contains(right), "{stderr}");
+        assert!(!stderr.contains(&format!("--{setting}")), "a flag nobody gave: {stderr}");
     }
     assert!(!dir.path().join("haversack.db").exists(), "nothing was opened");
 }
@@ -173,7 +180,9 @@ fn a_log_filter_that_can_not_be_used_is_refused() {
 #[test]
 fn an_unknown_flag_is_refused_by_its_name() {
     let dir = tempfile::tempdir().expect("a folder");
-    assert_refused(serve(dir.path()).arg("--max-file-sise=1"), &["--max-file-sise"]);
+    let expected = ["--max-file-sise", "did you mean '--max-file-size'?"];
+    assert_refused(serve(dir.path()).arg("--max-file-sise=1"), &expected);
+    assert_refused(&mut haversack(&["sreve"]), &["sreve", "did you mean 'serve'?"]);
 }
 
 #[test]
@@ -186,6 +195,7 @@ fn a_variable_that_sets_nothing_is_warned_about() {
     let warnings: Vec<_> = stderr.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{stderr}");
     assert!(warnings[0].contains("HAVERSACK_LISTNE"), "{stderr}");
+    assert!(warnings[0].contains("did you mean HAVERSACK_LISTEN?"), "{stderr}");
     assert!(!stderr.contains("a value that may be secret"), "{stderr}");
 }
 
@@ -224,13 +234,11 @@ fn options_that_were_dropped_are_warned_about_and_the_server_starts() {
 /// Keys that have no effect any more.
 const DROPPED: [&str; 2] = ["user_rate", "address_rate"];
 
-/// The keys of the file, as its own refusal of an unknown one lists them.
+/// The keys of the file: all of the table.
 fn keys() -> Vec<String> {
-    let error = toml::from_str::<Settings>("no_such_key = 1").expect_err("refused");
-    let message = error.message().to_owned();
-    let listed = message.split_once("expected one of ").expect("a list").1;
-    let keys = listed.split(", ").map(|key| key.trim_matches('`').to_owned());
-    keys.collect()
+    let table = Settings::augment_args(clap::Command::new("haversack"));
+    let keys = table.get_arguments().map(|option| option.get_id().to_string());
+    keys.filter(|key| key != "config").collect()
 }
 
 #[test]
@@ -243,13 +251,66 @@ fn the_help_tells_every_option_its_variable_and_its_default() {
     let keys = keys.iter().map(String::as_str).filter(|key| !DROPPED.contains(key));
     for key in keys.chain(["config"]) {
         let flag = key.replace('_', "-");
-        let forms = [format!("{flag} <"), format!("{flag}[=<")];
+        let forms = [format!("{flag} <"), format!("{flag} [<")];
         let told = options.iter().find(|text| forms.iter().any(|form| text.starts_with(form)));
         let told = told.unwrap_or_else(|| panic!("--{flag} is not in the help"));
         let variable = format!("[env: HAVERSACK_{}", key.to_uppercase());
         assert!(told.contains(&variable), "--{flag}: {told}");
-        assert!(key == "config" || told.contains("[default: "), "--{flag}: {told}");
+        let has_default = !["config", "jwt_secret"].contains(&key);
+        assert_eq!(told.contains("[default: "), has_default, "--{flag}: {told}");
     }
+}
+
+#[test]
+fn short_help_takes_a_line_or_two_for_each_option_under_headings() {
+    let short = run(&mut haversack(&["serve", "-h"])).stdout;
+    let long = run(&mut haversack(&["serve", "--help"])).stdout;
+    for heading in ["Server:", "Reverse proxy:", "Uploads:", "Time-outs:"] {
+        assert!(short.lines().any(|line| line == heading), "{heading} is not in {short}");
+    }
+    assert!(short.lines().count() * 2 < long.lines().count(), "{short}");
+}
+
+#[test]
+fn values_mean_what_people_mean_by_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut command = serve(dir.path());
+    command.args([
+        "--page",
+        "no",
+        "--keep-metadata",
+        "yes",
+        "--cors-origins",
+        "*",
+        "--max-file-size",
+        "5g",
+    ]);
+    let server = Server::start(&mut command);
+    assert_eq!(Request::new("GET", "/").send(&server.host).expect("a reply").status, 404);
+    let stderr = server.stop().stderr;
+    assert!(stderr.contains("5g is 5GiB"), "{stderr}");
+}
+
+#[test]
+fn a_port_alone_listens_on_the_loopback_addresses_and_says_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(serve(dir.path()).env("HAVERSACK_LISTEN", ":0"));
+    let port = server.host.strip_prefix("127.0.0.1:").expect("the loopback address").to_owned();
+    for host in [server.host.clone(), format!("[::1]:{port}")] {
+        assert_eq!(Request::new("GET", "/health/live").send(&host).expect("a reply").status, 200);
+    }
+    let stderr = server.stop().stderr;
+    assert!(stderr.contains("only this machine can connect"), "{stderr}");
+    assert!(stderr.contains("--listen 0.0.0.0:0"), "{stderr}");
+}
+
+#[test]
+fn a_name_listens_on_every_address_that_it_stands_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(serve(dir.path()).env("HAVERSACK_LISTEN", "localhost:0"));
+    let live = Request::new("GET", "/health/live").send(&server.host);
+    assert_eq!(live.expect("a reply").status, 200);
+    server.stop();
 }
 
 #[test]

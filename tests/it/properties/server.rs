@@ -26,7 +26,7 @@ impl Server {
     pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let settings = Settings {
-            data_dir: Some(dir.path().into()),
+            data_dir: dir.path().into(),
             jwt_secret: Some(SECRET.parse().expect("a secret")),
             ..Settings::default()
         };
@@ -45,7 +45,7 @@ impl Server {
                 let shutdown = async move {
                     let _ = stopped.await;
                 };
-                serve::serve(listener, app, shutdown).await.expect("served");
+                serve::serve(vec![listener], app, shutdown).await.expect("served");
             });
         });
         let host = starts.recv().expect("started");

@@ -204,7 +204,7 @@ async fn race(server: &Server, random: &mut Random) -> Vec<(Upload, Told)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn sweeps_take_nothing_that_was_answered_and_leave_nothing_else() {
     let races = setting("HAVERSACK_TEST_RACES").unwrap_or(RACES);
-    let settings = Settings { max_requests_per_user: Some(0), ..Settings::default() };
+    let settings = Settings { max_requests_per_user: 0, ..Settings::default() };
     let server = Server::with(settings).await;
     server.skip(3601); // past the first hour, in which nothing expires
     let seed =

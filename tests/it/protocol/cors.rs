@@ -20,7 +20,7 @@ async fn preflight(page: &Client, path: &str, method: &str) -> Reply {
 async fn listed() -> Server {
     let origins = [ORIGIN, "http://localhost:3000"];
     let settings = Settings {
-        cors_origins: Some(origins.map(|origin| origin.parse().unwrap()).into()),
+        cors_origins: origins.map(|origin| origin.parse().unwrap()).into(),
         ..Settings::default()
     };
     Server::with(settings).await
@@ -36,9 +36,7 @@ fn names(reply: &Reply, header: &str) -> Vec<String> {
 #[tokio::test]
 async fn an_applications_own_headers_are_allowed_where_the_operator_lists_them() {
     let settings = Settings {
-        cors_headers: Some(
-            ["X-Client-Version", "x-tenant"].map(|name| name.parse().unwrap()).into(),
-        ),
+        cors_headers: ["X-Client-Version", "x-tenant"].map(|name| name.parse().unwrap()).into(),
         ..Settings::default()
     };
     let server = Server::with(settings).await;

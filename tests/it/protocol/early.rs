@@ -65,8 +65,8 @@ async fn a_malformed_content_range_is_refused_before_the_body_comes() {
 #[tokio::test]
 async fn a_body_longer_than_any_file_may_be_is_refused_before_it_comes() {
     let settings = Settings {
-        max_file_size: Some("1000".parse().unwrap()),
-        max_chunk_size: Some("1000".parse().unwrap()),
+        max_file_size: "1000".parse().unwrap(),
+        max_chunk_size: "1000".parse().unwrap(),
         ..Settings::default()
     };
     let server = Server::with(settings).await;
@@ -79,8 +79,7 @@ async fn a_body_longer_than_any_file_may_be_is_refused_before_it_comes() {
 
 #[tokio::test]
 async fn a_content_range_of_a_file_above_the_limit_is_refused_before_the_body_comes() {
-    let settings =
-        Settings { max_file_size: Some("2000000".parse().unwrap()), ..Settings::default() };
+    let settings = Settings { max_file_size: "2000000".parse().unwrap(), ..Settings::default() };
     let server = Server::with(settings).await;
     let lines = announcing("Content-Range: bytes 0-999/2000001\r\n");
     let reply = answer(&server, UPLOAD, &server.user(1), &lines).await;

@@ -212,8 +212,7 @@ async fn a_cancelled_uploads_hanging_sender_leaves_no_bytes() {
 
 #[tokio::test]
 async fn a_body_without_a_byte_for_too_long_is_408_and_ends_the_connection() {
-    let settings =
-        Settings { body_idle_timeout: Some("1s".parse().unwrap()), ..Settings::default() };
+    let settings = Settings { body_idle_timeout: "1s".parse().unwrap(), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let uuid = user.begin(2, "abc").await;

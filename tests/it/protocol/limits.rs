@@ -7,8 +7,8 @@ use crate::harness::{Form, Server, new_uuid};
 /// At most so many bytes a file and a chunk.
 async fn sized(file: u64, chunk: u64) -> Server {
     let settings = Settings {
-        max_file_size: Some(file.to_string().parse().unwrap()),
-        max_chunk_size: Some(chunk.to_string().parse().unwrap()),
+        max_file_size: file.to_string().parse().unwrap(),
+        max_chunk_size: chunk.to_string().parse().unwrap(),
         ..Settings::default()
     };
     Server::with(settings).await
@@ -16,7 +16,7 @@ async fn sized(file: u64, chunk: u64) -> Server {
 
 /// At most so many unfinished uploads a user.
 async fn capped(max: u32) -> Server {
-    let settings = Settings { max_unfinished: Some(max), ..Settings::default() };
+    let settings = Settings { max_unfinished: max, ..Settings::default() };
     Server::with(settings).await
 }
 
@@ -134,7 +134,7 @@ async fn a_repeated_chunk_above_the_limit_is_refused() {
 
 #[tokio::test]
 async fn more_chunks_than_the_limit_are_refused_by_the_fields_name() {
-    let settings = Settings { max_parts: Some(3), ..Settings::default() };
+    let settings = Settings { max_parts: 3, ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     user.upload(Form::chunk(0, 3, "abc")).await.ok();
@@ -148,7 +148,7 @@ async fn more_chunks_than_the_limit_are_refused_by_the_fields_name() {
 
 #[tokio::test]
 async fn a_form_may_have_as_many_fields_as_the_limit() {
-    let settings = Settings { max_fields: Some(5), ..Settings::default() };
+    let settings = Settings { max_fields: 5, ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let form = Form::chunk(0, 1, "abc").field("a", 1).after("b", 2);
@@ -162,7 +162,7 @@ async fn a_form_may_have_as_many_fields_as_the_limit() {
 
 #[tokio::test]
 async fn a_field_may_be_as_long_as_the_limit() {
-    let settings = Settings { max_field_size: Some("40".parse().unwrap()), ..Settings::default() };
+    let settings = Settings { max_field_size: "40".parse().unwrap(), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let form = |length| Form::single("a").field("filename", "n".repeat(length));

@@ -14,7 +14,7 @@ async fn base(client: &Client) -> String {
 
 async fn behind(proxies: &str) -> Server {
     let settings =
-        Settings { trusted_proxies: Some(vec![proxies.parse().unwrap()]), ..Settings::default() };
+        Settings { trusted_proxies: vec![proxies.parse().unwrap()], ..Settings::default() };
     Server::with(settings).await
 }
 
@@ -47,8 +47,8 @@ async fn a_host_in_the_requests_target_counts_instead_of_its_header() {
 #[tokio::test]
 async fn links_begin_with_the_public_url_whatever_the_request_says() {
     let settings = Settings {
-        public_url: Some("https://media.example.org/x/".parse().unwrap()),
-        trusted_proxies: Some(vec!["127.0.0.0/8".parse().unwrap()]),
+        public_url: "https://media.example.org/x/".parse().unwrap(),
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
         ..Settings::default()
     };
     let server = Server::with(settings).await;

@@ -1,12 +1,12 @@
 //! The page at `/`: how browsers are told to treat it, and where there is none.
 
-use haversack::config::{Config, Settings};
+use haversack::config::{Config, Settings, Switch};
 use http::Method;
 
 use crate::harness::{Reply, Server};
 
 /// A server whose settings for the page are these.
-async fn with_page(page: Option<bool>) -> Server {
+async fn with_page(page: Switch) -> Server {
     Server::with(Settings { page, ..Settings::default() }).await
 }
 
@@ -84,7 +84,7 @@ async fn nothing_but_its_own_files_may_run_or_be_asked() {
 
 #[tokio::test]
 async fn pictures_may_come_from_where_links_point() {
-    let public_url = Some("https://media.example.org:8443/files".parse().unwrap());
+    let public_url = "https://media.example.org:8443/files".parse().unwrap();
     let server = Server::with(Settings { public_url, ..Settings::default() }).await;
     let reply = server.anonymous().get("/").await;
     let policy = reply.header("content-security-policy");
@@ -146,7 +146,7 @@ async fn a_file_that_is_no_part_of_it_is_not_found() {
 
 #[tokio::test]
 async fn where_it_is_off_there_is_nothing() {
-    let server = with_page(Some(false)).await;
+    let server = with_page(Switch::Off).await;
     for path in ["/", "/page/app.js"] {
         server.anonymous().get(path).await.refused(404, "not_found");
     }
@@ -154,8 +154,8 @@ async fn where_it_is_off_there_is_nothing() {
 
 #[tokio::test]
 async fn it_is_on_where_only_this_machine_can_connect_unless_it_is_set() {
-    let on = |listen: &str, page: Option<bool>| {
-        let listen = Some(listen.parse().unwrap());
+    let on = |listen: &str, page: Switch| {
+        let listen = listen.parse().unwrap();
         Config::new(Settings { listen, page, ..Settings::default() }).unwrap().page
     };
     for (listen, expected) in [
@@ -167,8 +167,8 @@ async fn it_is_on_where_only_this_machine_can_connect_unless_it_is_set() {
         ("[::]:8080", false),
         ("192.0.2.1:8080", false),
     ] {
-        assert_eq!(on(listen, None), expected, "{listen}");
-        assert!(on(listen, Some(true)), "{listen}");
-        assert!(!on(listen, Some(false)), "{listen}");
+        assert_eq!(on(listen, Switch::Auto), expected, "{listen}");
+        assert!(on(listen, Switch::On), "{listen}");
+        assert!(!on(listen, Switch::Off), "{listen}");
     }
 }

@@ -1,13 +1,13 @@
 //! Section 8: what a user and the server have room for. Nothing of what is refused is kept.
 
-use haversack::config::Settings;
+use haversack::config::{OrNone, Settings};
 use haversack::ids::UserId;
 use haversack::metadata::quota::Usage;
 
 use crate::harness::{Client, DAY, Form, Raw, Refused, Reply, Server, eventually, new_uuid, png};
 
 fn bytes(count: u64) -> Settings {
-    Settings { user_quota: Some(count.to_string().parse().unwrap()), ..Settings::default() }
+    Settings { user_quota: count.to_string().parse().unwrap(), ..Settings::default() }
 }
 
 fn over(reply: Reply, words: &[&str]) -> Refused {
@@ -102,7 +102,7 @@ async fn no_more_is_taken_than_there_is_room_for() {
 
 #[tokio::test]
 async fn what_an_upload_has_reserved_is_room_for_its_chunks_wherever_their_fields_are() {
-    let settings = Settings { user_max_files: Some(1), ..bytes(9) };
+    let settings = Settings { user_max_files: OrNone(Some(1)), ..bytes(9) };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let uuid = user.begin(3, "abc").await; // takes all there is
@@ -205,7 +205,7 @@ async fn what_is_reserved_survives_a_restart() {
 
 #[tokio::test]
 async fn files_are_counted_and_thumbnails_are_not() {
-    let settings = Settings { user_max_files: Some(2), ..Settings::default() };
+    let settings = Settings { user_max_files: OrNone(Some(2)), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let file = user.store("a.png", png()).await["uuid"].as_str().unwrap().to_owned();
@@ -233,7 +233,7 @@ async fn a_thumbnail_takes_room_only_until_its_picture_is_made() {
 
 #[tokio::test]
 async fn all_users_together_have_a_limit_too() {
-    let settings = Settings { max_storage: Some("10".parse().unwrap()), ..Settings::default() };
+    let settings = Settings { max_storage: "10".parse().unwrap(), ..Settings::default() };
     let server = Server::with(settings).await;
     server.user(1).store("a.txt", "012345").await;
     let refused = server.user(2).upload(Form::single("01234")).await.refused(507, "storage_full");
@@ -247,7 +247,7 @@ async fn all_users_together_have_a_limit_too() {
 #[tokio::test]
 async fn a_disk_that_is_to_stay_as_free_as_it_is_takes_nothing_more() {
     let settings =
-        Settings { min_free_space: Some("1000000000GiB".parse().unwrap()), ..Settings::default() };
+        Settings { min_free_space: "1000000000GiB".parse().unwrap(), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let chunk = Form::chunk(0, 2, "abc");

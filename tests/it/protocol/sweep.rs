@@ -31,7 +31,7 @@ async fn an_upload_expires_eight_days_after_its_last_stored_chunk() {
 
 #[tokio::test]
 async fn status_says_when_an_upload_expires() {
-    let settings = Settings { upload_ttl: Some("2d".parse().unwrap()), ..Settings::default() };
+    let settings = Settings { upload_ttl: "2d".parse().unwrap(), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let uuid = user.begin(2, "abc").await;
@@ -100,7 +100,7 @@ async fn an_expired_upload_is_not_listed() {
 
 #[tokio::test]
 async fn nothing_expires_in_the_first_hour_after_a_start() {
-    let settings = Settings { upload_ttl: Some("1m".parse().unwrap()), ..Settings::default() };
+    let settings = Settings { upload_ttl: "1m".parse().unwrap(), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let uuid = user.begin(2, "abc").await;
@@ -164,7 +164,7 @@ async fn an_orphaned_thumbnail_is_collected() {
 
 #[tokio::test]
 async fn files_that_no_message_shows_are_removed_where_the_operator_says_so() {
-    let settings = Settings { unattached_ttl: Some("7d".parse().unwrap()), ..Settings::default() };
+    let settings = Settings { unattached_ttl: "7d".parse().unwrap(), ..Settings::default() };
     for (settings, left) in [(settings, 1), (Settings::default(), 2)] {
         let server = Server::with(settings).await;
         let user = server.user(1);
@@ -187,8 +187,8 @@ async fn files_that_no_message_shows_are_removed_where_the_operator_says_so() {
 #[tokio::test]
 async fn a_clock_that_is_set_forward_collects_no_upload_and_no_file_that_is_in_use() {
     let settings = Settings {
-        upload_ttl: Some("1h".parse().unwrap()),
-        unattached_ttl: Some("1h".parse().unwrap()),
+        upload_ttl: "1h".parse().unwrap(),
+        unattached_ttl: "1h".parse().unwrap(),
         ..Settings::default()
     };
     for jump in [3600, 30 * DAY] {
@@ -224,7 +224,7 @@ async fn what_is_abandoned_after_a_clock_was_set_forward_expires_by_the_new_time
 
 #[tokio::test]
 async fn what_is_stored_after_a_clock_that_was_behind_is_put_right_expires_in_time() {
-    let settings = Settings { unattached_ttl: Some("2h".parse().unwrap()), ..Settings::default() };
+    let settings = Settings { unattached_ttl: "2h".parse().unwrap(), ..Settings::default() };
     let server = Server::with(settings).await;
     server.clock.set_forward(std::time::Duration::from_secs(56 * 365 * DAY));
     let user = server.user(1);
@@ -240,7 +240,7 @@ async fn what_is_stored_after_a_clock_that_was_behind_is_put_right_expires_in_ti
 
 #[tokio::test]
 async fn a_clock_that_is_set_forward_lets_no_upload_make_room_for_another() {
-    let settings = Settings { max_unfinished: Some(1), ..Settings::default() };
+    let settings = Settings { max_unfinished: 1, ..Settings::default() };
     let server = Server::with(settings).await;
     let uuid = server.user(1).begin(2, "abc").await;
     server.clock.set_forward(std::time::Duration::from_secs(DAY));

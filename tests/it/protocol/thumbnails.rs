@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use futures_util::future::join_all;
-use haversack::config::Settings;
+use haversack::config::{OrNone, Settings};
 use haversack::ids::{UploadId, UserId};
 use haversack::metadata::jobs::NewJob;
 use serde_json::{Value, json};
@@ -362,7 +362,7 @@ async fn a_thumbnail_that_can_not_be_decoded_replaces_the_one_before_it() {
 
 #[tokio::test]
 async fn of_many_pictures_that_can_not_be_decoded_one_is_kept_and_counted() {
-    let settings = Settings { user_max_files: Some(2), ..Settings::default() };
+    let settings = Settings { user_max_files: OrNone(Some(2)), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let parent = user.store("a.txt", "8 bytes.").await["uuid"].as_str().unwrap().to_owned();
@@ -398,7 +398,7 @@ async fn the_bytes_of_a_picture_that_can_not_be_decoded_are_reported_as_it_goes(
 #[tokio::test]
 async fn a_picture_for_which_the_one_it_replaces_makes_room_is_taken() {
     let quota = (8 + heic().len()).to_string().parse().unwrap();
-    let server = Server::with(Settings { user_quota: Some(quota), ..Settings::default() }).await;
+    let server = Server::with(Settings { user_quota: quota, ..Settings::default() }).await;
     let user = server.user(1);
     let parent = user.store("a.txt", "8 bytes.").await["uuid"].as_str().unwrap().to_owned();
     for _ in 0..3 {

@@ -34,7 +34,7 @@ async fn ask(server: &Server, raw: &mut Raw) {
 
 #[tokio::test]
 async fn a_connection_above_the_cap_is_answered_as_soon_as_another_one_ends() {
-    let settings = Settings { max_connections: Some(2), ..Settings::default() };
+    let settings = Settings { max_connections: 2, ..Settings::default() };
     let server = Server::with(settings).await;
     let mut idle = [Raw::connect(&server).await, Raw::connect(&server).await];
     for raw in &mut idle {
@@ -52,7 +52,7 @@ async fn a_connection_above_the_cap_is_answered_as_soon_as_another_one_ends() {
 
 #[tokio::test]
 async fn every_place_below_the_cap_is_used_again_and_again() {
-    let settings = Settings { max_connections: Some(2), ..Settings::default() };
+    let settings = Settings { max_connections: 2, ..Settings::default() };
     let server = Server::with(settings).await;
     for _ in 0..10 {
         let mut raw = Raw::connect(&server).await;

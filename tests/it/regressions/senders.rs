@@ -72,7 +72,7 @@ async fn a_chunk_sent_again_while_its_upload_is_cancelled_is_not_confirmed() {
 
 #[tokio::test]
 async fn a_sender_whose_upload_makes_room_is_told_to_start_again() {
-    let settings = Settings { max_unfinished: Some(1), ..Settings::default() };
+    let settings = Settings { max_unfinished: 1, ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let uuid = user.begin(2, "abc").await;

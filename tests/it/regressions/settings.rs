@@ -1,14 +1,13 @@
 //! Settings that would have made a server nobody can use, or anybody.
 
-use haversack::config::{Config, Settings, Source, Span};
+use haversack::config::{Source, Span};
 
 /// What a configuration file of this text is refused with.
 fn refused(text: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("haversack.toml");
     std::fs::write(&path, text).unwrap();
-    let source = Source { config: Some(path), settings: Settings::default() };
-    source.load().expect_err(text).to_string()
+    Source::of_file(&path).load().expect_err(text).to_string()
 }
 
 #[test]
@@ -34,7 +33,6 @@ fn times_beyond_a_hundred_years_are_refused() {
 
 #[test]
 fn a_server_without_connections_is_refused() {
-    let settings = Settings { max_connections: Some(0), ..Settings::default() };
-    let message = Config::new(settings).expect_err("no connections").to_string();
-    assert!(message.contains("max-connections") && message.contains("at least 1"), "{message}");
+    let message = refused("max_connections = 0\n");
+    assert!(message.contains("max_connections") && message.contains("at least 1"), "{message}");
 }

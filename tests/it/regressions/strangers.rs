@@ -20,7 +20,7 @@ use crate::harness::SECRET;
 
 async fn open(data: &Path) -> Result<Arc<App>, String> {
     let settings = Settings {
-        data_dir: Some(data.to_owned()),
+        data_dir: data.to_owned(),
         jwt_secret: Some(SECRET.parse().unwrap()),
         ..Settings::default()
     };

@@ -16,7 +16,7 @@ async fn begin_with_thumbnail(user: &Client) -> String {
 
 #[tokio::test]
 async fn an_upload_that_makes_room_takes_its_thumbnail_along() {
-    let settings = Settings { max_unfinished: Some(1), ..Settings::default() };
+    let settings = Settings { max_unfinished: 1, ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let link = begin_with_thumbnail(&user).await;
@@ -29,7 +29,7 @@ async fn an_upload_that_makes_room_takes_its_thumbnail_along() {
 
 #[tokio::test]
 async fn an_expired_upload_takes_its_thumbnail_along() {
-    let settings = Settings { upload_ttl: Some("2h".parse().unwrap()), ..Settings::default() };
+    let settings = Settings { upload_ttl: "2h".parse().unwrap(), ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let link = begin_with_thumbnail(&user).await;

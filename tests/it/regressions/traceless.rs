@@ -8,9 +8,9 @@ use crate::harness::{Form, Server, new_uuid};
 /// Sends this as the first of an upload, refused with this code, to a server that allows one upload.
 async fn assert_traceless(form: impl Fn(&str) -> Form, status: u16, code: &str) {
     let settings = Settings {
-        max_unfinished: Some(1),
-        max_file_size: Some("1000".parse().unwrap()),
-        max_chunk_size: Some("1000".parse().unwrap()),
+        max_unfinished: 1,
+        max_file_size: "1000".parse().unwrap(),
+        max_chunk_size: "1000".parse().unwrap(),
         ..Settings::default()
     };
     let server = Server::with(settings).await;

@@ -110,7 +110,7 @@ const TIMEOUTS: u32 = 5;
 async fn a_slow_reader_is_let_while_one_who_takes_nothing_is_cut_off() {
     let full = setting("HAVERSACK_TEST_SEND_TIMEOUT");
     let (send, step) = full.map_or((4, STEP), |secs| (secs, FULL_STEP));
-    let send_timeout = Some(format!("{send}s").parse().unwrap());
+    let send_timeout = format!("{send}s").parse().unwrap();
     let server = InProcess::with(Settings { send_timeout, ..Settings::default() }).await;
     let file = server.user(1).store("long.txt", vec![b'x'; 2 * FILE]).await;
     let host = server.address.to_string();

@@ -18,7 +18,7 @@ fn count_all(config: &mut Config) {
 }
 
 fn behind_a_proxy() -> Settings {
-    Settings { trusted_proxies: Some(vec!["127.0.0.0/8".parse().unwrap()]), ..Settings::default() }
+    Settings { trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], ..Settings::default() }
 }
 
 async fn bad_token(client: &Client) -> Reply {
@@ -55,7 +55,7 @@ async fn refusals_over_an_addresss_rate_are_held_back_and_all_of_them_are_sent()
 
 #[tokio::test]
 async fn a_user_with_too_many_requests_under_way_waits_and_others_do_not() {
-    let settings = Settings { max_requests_per_user: Some(1), ..Settings::default() };
+    let settings = Settings { max_requests_per_user: 1, ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let form = Form::single("some bytes");
@@ -128,7 +128,7 @@ async fn this_machines_own_addresses_are_not_limited() {
 
 #[tokio::test]
 async fn a_connection_above_its_addresss_cap_waits_while_another_address_is_answered() {
-    let settings = Settings { max_connections_per_address: Some(2), ..Settings::default() };
+    let settings = Settings { max_connections_per_address: 2, ..Settings::default() };
     let server = Server::adjusted(settings, count_all).await;
     let question = Raw::head("GET /health/live", &server.anonymous(), "");
     let mut first = Raw::connect(&server).await;
@@ -149,7 +149,7 @@ async fn a_connection_above_its_addresss_cap_waits_while_another_address_is_answ
 
 #[tokio::test]
 async fn behind_a_trusted_proxy_the_cap_counts_each_clients_requests() {
-    let settings = Settings { max_connections_per_address: Some(1), ..behind_a_proxy() };
+    let settings = Settings { max_connections_per_address: 1, ..behind_a_proxy() };
     let server = Server::with(settings).await;
     let user = server.user(1).with("x-forwarded-for", "192.0.2.1");
     let form = Form::single("some bytes");
@@ -164,7 +164,7 @@ async fn behind_a_trusted_proxy_the_cap_counts_each_clients_requests() {
 
 #[tokio::test]
 async fn a_download_counts_until_its_end() {
-    let settings = Settings { max_connections_per_address: Some(1), ..behind_a_proxy() };
+    let settings = Settings { max_connections_per_address: 1, ..behind_a_proxy() };
     let server = Server::with(settings).await;
     let file = server.user(1).store("long.txt", vec![b'x'; 32 << 20]).await;
     let client = server.anonymous().with("x-forwarded-for", "192.0.2.1");

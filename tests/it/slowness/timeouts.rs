@@ -10,8 +10,8 @@ use crate::harness::{Form, Raw, Server};
 
 const PAUSE: Duration = Duration::from_millis(50);
 
-fn second() -> Option<Span> {
-    Some("1s".parse().unwrap())
+fn second() -> Span {
+    "1s".parse().unwrap()
 }
 
 async fn ask(server: &Server, raw: &mut Raw) {
@@ -38,7 +38,7 @@ async fn a_body_that_drips_is_408_and_ends_the_connection() {
 
 #[tokio::test]
 async fn a_refused_body_that_drips_holds_its_connection_no_longer() {
-    let settings = Settings { max_connections: Some(1), ..Settings::default() };
+    let settings = Settings { max_connections: 1, ..Settings::default() };
     let grace = |config: &mut haversack::config::Config| {
         config.http.body.pace.grace = Duration::from_secs(1);
     };
@@ -85,8 +85,7 @@ async fn an_idle_connection_outlives_the_time_of_a_head() {
 
 #[tokio::test]
 async fn idle_connections_are_closed_when_nearly_all_places_are_taken() {
-    let settings =
-        Settings { header_timeout: second(), max_connections: Some(8), ..Settings::default() };
+    let settings = Settings { header_timeout: second(), max_connections: 8, ..Settings::default() };
     let server = Server::with(settings).await;
     let mut idle = Vec::new();
     for _ in 0..7 {
@@ -107,8 +106,7 @@ async fn an_idle_connection_is_closed_in_the_end() {
 
 #[tokio::test]
 async fn a_reader_who_takes_nothing_gives_its_place_free() {
-    let settings =
-        Settings { send_timeout: second(), max_connections: Some(2), ..Settings::default() };
+    let settings = Settings { send_timeout: second(), max_connections: 2, ..Settings::default() };
     let server = Server::with(settings).await;
     let user = server.user(1);
     let file = user.store("long.txt", vec![b'x'; 32 << 20]).await;

@@ -1,0 +1,79 @@
+//! `haversack config`: the settings in force, and whether the server would start with them.
+
+mod check;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::failure::Failure;
+use super::output::print;
+use crate::config::{InForce, Loaded, SetBy, Source};
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Say what would go wrong at a start. Changes nothing. Exit code 0: nothing, 1: something
+    Check(Box<Source>),
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    match &arguments.action {
+        Some(Action::Check(source)) => check::run(source),
+        None => {
+            let Loaded { values, warnings, .. } = arguments.source.load()?;
+            print(|out| show(out, &values, &warnings))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Prints the settings as a configuration file that sets the same, each with where it comes from.
+fn show(out: &mut dyn Write, values: &[InForce], warnings: &[String]) -> io::Result<()> {
+    writeln!(
+        out,
+        "# The settings in force: a flag wins over its variable, which wins over the file."
+    )?;
+    let lines: Vec<_> = values.iter().map(line).collect();
+    let width = lines.iter().map(|(entry, _)| entry.chars().count()).max().unwrap_or_default();
+    for (entry, set_by) in lines {
+        writeln!(out, "{entry:width$}  # {set_by}")?;
+    }
+    warnings.iter().try_for_each(|warning| writeln!(out, "# warning: {warning}"))
+}
+
+/// An entry of the file, and what is said of it.
+fn line(value: &InForce) -> (String, String) {
+    let InForce { option, value, set_by } = value;
+    let set_by_whom = set_by.to_string();
+    match value {
+        None if *set_by == SetBy::Default => {
+            (format!("# {option} = …"), "default: a random one, kept in the data directory".into())
+        }
+        None => (format!("# {option} = …"), format!("{set_by_whom}, not shown")),
+        Some(value) if option == "config" && value.is_empty() => {
+            (format!("# {option} = …"), "default: no file".into())
+        }
+        // No key of the file, which can't name itself.
+        Some(value) if option == "config" => (format!("# {option} = {value:?}"), set_by_whom),
+        Some(value) => {
+            let is_plain = value.parse::<u64>().is_ok() || value.parse::<bool>().is_ok();
+            let value = if is_plain {
+                value.clone()
+            } else {
+                toml::Value::from(value.as_str()).to_string()
+            };
+            (format!("{option} = {value}"), set_by_whom)
+        }
+    }
+}

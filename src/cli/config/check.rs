@@ -1,0 +1,158 @@
+//! `haversack config check`: what would go wrong at a start, found out without changing anything.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::process::ExitCode;
+
+use rustix::fs::{Access, access};
+
+use crate::cli::failure::Failure;
+use crate::cli::{descriptors, output::print};
+use crate::config::{Config, Loaded, Source};
+use crate::storage::disk::Gid;
+use crate::{app, space, telemetry};
+
+/// What would go wrong.
+#[derive(Default)]
+struct Findings {
+    /// What the server would not start with.
+    errors: Vec<String>,
+    /// What it would start with and warn about.
+    warnings: Vec<String>,
+}
+
+impl Findings {
+    fn error(&mut self, what: &dyn Display) {
+        self.errors.push(what.to_string());
+    }
+
+    fn check<E: Display>(&mut self, checked: Result<(), E>) {
+        if let Err(error) = checked {
+            self.error(&error);
+        }
+    }
+}
+
+pub(super) fn run(source: &Source) -> Result<ExitCode, Failure> {
+    let mut found = Findings::default();
+    match source.load() {
+        Ok(Loaded { config, warnings, .. }) => {
+            found.warnings = warnings;
+            look(&config, &mut found);
+        }
+        Err(error) => found.errors = error.problems,
+    }
+    let Findings { errors, warnings } = found;
+    print(|out| {
+        errors.iter().try_for_each(|error| writeln!(out, "error: {error}"))?;
+        warnings.iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?;
+        if errors.is_empty() && warnings.is_empty() {
+            writeln!(out, "nothing would go wrong at a start")?;
+        }
+        Ok(())
+    })?;
+    let is_clean = errors.is_empty() && warnings.is_empty();
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is wrong with the machine for this configuration.
+fn look(config: &Config, found: &mut Findings) {
+    found.check(telemetry::is_filter(&config.log));
+    match descriptors::affordable(config.max_connections) {
+        Ok(affordable) => found.warnings.extend(affordable.warning),
+        Err(error) => found.error(&error),
+    }
+    let in_use = data_directory(&config.data_dir, found);
+    secret(config, found);
+    if let Some(group) = config.disk.group {
+        found.check(may_share_with(group));
+    }
+    if !in_use {
+        // Its server has the port.
+        found.check(config.listen.try_bind());
+    }
+    free_space(config, found);
+}
+
+/// What is wrong with the data directory. Whether a server uses it.
+fn data_directory(dir: &Path, found: &mut Findings) -> bool {
+    let failed = |what: &dyn Display| format!("data directory {}: {what}", dir.display());
+    if !dir.exists() {
+        let above = existing(dir);
+        if !above.is_dir() {
+            found.error(&failed(&format_args!("{} is no folder", above.display())));
+        } else if let Err(error) = access(above, Access::WRITE_OK | Access::EXEC_OK) {
+            found.error(&failed(&format_args!("can't be made in {}: {error}", above.display())));
+        }
+        return false;
+    }
+    if !dir.is_dir() {
+        found.error(&failed(&"this is no folder"));
+        return false;
+    }
+    let may = Access::READ_OK | Access::WRITE_OK;
+    for (name, needed) in [
+        ("", may | Access::EXEC_OK),
+        ("blobs", may | Access::EXEC_OK),
+        ("haversack.db", may),
+        ("haversack.lock", Access::WRITE_OK),
+    ] {
+        let path = dir.join(name);
+        if let Err(error) = access(&path, needed)
+            && path.exists()
+        {
+            found.error(&failed(&format_args!(
+                "{} can't be read and written: {error}",
+                path.display()
+            )));
+        }
+    }
+    match app::refuse_if_in_use(dir) {
+        Ok(()) => false,
+        Err(error) => {
+            found.error(&error);
+            true
+        }
+    }
+}
+
+/// The first that exists of a path and what is above it.
+fn existing(path: &Path) -> &Path {
+    let exists = |path: &&Path| path.exists();
+    let here = Path::new(".");
+    path.ancestors().filter(|path| !path.as_os_str().is_empty()).find(exists).unwrap_or(here)
+}
+
+fn secret(config: &Config, found: &mut Findings) {
+    if config.jwt_secret.is_none() && !config.secret_path().exists() {
+        return; // one is made at the start
+    }
+    match config.secret() {
+        Ok(secret) => found.warnings.extend(secret.weakness().map(str::to_owned)),
+        Err(error) => found.error(&error),
+    }
+}
+
+/// Files can be given to groups that one is in; root can give them to any (chown(2)).
+fn may_share_with(group: Gid) -> Result<(), String> {
+    let groups = nix::unistd::getgroups().map_err(|error| format!("--data-group: {error}"))?;
+    let is_in = nix::unistd::getegid().as_raw() == group.0
+        || groups.iter().any(|gid| gid.as_raw() == group.0);
+    if is_in || nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    Err("--data-group: files can be shared only with a group that the server's user is in".into())
+}
+
+fn free_space(config: &Config, found: &mut Findings) {
+    let Ok(free) = space::free(existing(&config.data_dir)) else { return };
+    let dir = config.data_dir.display();
+    if free < space::LEAST {
+        found.error(&format!("data directory {dir}: its disk is full"));
+    } else if free < config.disk.min_free {
+        let free = space::in_words(free);
+        found.warnings.push(format!(
+            "data directory {dir}: {free} are free, less than --min-free-space: uploads would be refused"
+        ));
+    }
+}

@@ -1,0 +1,110 @@
+//! The options of the table as clap knows them: how each is named, and whether a text can be its value.
+
+use std::ffi::OsString;
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgMatches, Args, Command};
+
+use super::Settings;
+
+/// Every option of the table, in its order; its help names its variable.
+pub(crate) fn options() -> Vec<Arg> {
+    let command = Settings::augment_args(Command::new("haversack"));
+    command.get_arguments().map(|option| with_variable(option.clone())).collect()
+}
+
+/// The variable that sets an option.
+pub(super) fn variable(option: &Arg) -> String {
+    format!("HAVERSACK_{}", option.get_id().as_str().to_uppercase())
+}
+
+fn with_variable(option: Arg) -> Arg {
+    let text = option.get_long_help().or(option.get_help()).map(StyledStr::to_string);
+    let help = format!("{}\n\n[env: {}]", text.unwrap_or_default(), variable(&option));
+    option.long_help(help)
+}
+
+/// Parses texts for options, one source's after the other.
+#[derive(Debug)]
+pub(super) struct Parser(Command);
+
+impl Parser {
+    pub(super) fn new() -> Self {
+        let command = Command::new("haversack").no_binary_name(true).disable_help_flag(true);
+        Self(Settings::augment_args(command))
+    }
+
+    /// The option of this name.
+    pub(super) fn option(&self, name: &str) -> Option<&Arg> {
+        self.0.get_arguments().find(|option| option.get_id() == name)
+    }
+
+    /// Every option.
+    pub(super) fn options(&self) -> impl Iterator<Item = &Arg> {
+        self.0.get_arguments()
+    }
+
+    /// Parses `--option=text` for each of them.
+    pub(super) fn parse<'a>(
+        &self,
+        given: impl IntoIterator<Item = (&'a str, &'a [OsString])>,
+    ) -> Result<ArgMatches, clap::Error> {
+        let arguments = given.into_iter().flat_map(|(option, texts)| {
+            let flag = format!("--{}=", option.replace('_', "-"));
+            texts.iter().map(move |text| {
+                let mut argument = OsString::from(&flag);
+                argument.push(text);
+                argument
+            })
+        });
+        self.0.clone().try_get_matches_from(arguments)
+    }
+
+    /// Why these texts can't be the value of an option that `name` stands for; `None`: they can.
+    pub(super) fn refuses(&self, option: &str, texts: &[OsString], name: &str) -> Option<String> {
+        let error = self.parse([(option, texts)]).err()?;
+        let value = match error.get(ContextKind::InvalidValue) {
+            Some(ContextValue::String(value)) => value.as_str(),
+            _ => "",
+        };
+        Some(format!("invalid value '{value}' for {name}: {}", reason(&error)))
+    }
+}
+
+/// What is wrong with a value, without saying again whose it is.
+fn reason(error: &clap::Error) -> String {
+    if let Some(source) = std::error::Error::source(error) {
+        return source.to_string();
+    }
+    match (error.kind(), error.get(ContextKind::ValidValue)) {
+        (ErrorKind::InvalidValue, Some(ContextValue::Strings(valid))) => {
+            format!("it must be one of {}{}", valid.join(", "), suggestion(error))
+        }
+        (ErrorKind::ArgumentConflict, _) => "it takes one value".into(),
+        _ => error.kind().to_string(),
+    }
+}
+
+/// What clap thinks was meant: `; did you mean '--page'?`, or nothing.
+pub(crate) fn suggestion(error: &clap::Error) -> String {
+    let kinds =
+        [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    let meant = kinds.iter().find_map(|kind| match error.get(*kind) {
+        Some(ContextValue::String(name)) => Some(name.as_str()),
+        Some(ContextValue::Strings(names)) => names.last().map(String::as_str),
+        _ => None,
+    });
+    meant.map(|name| format!("; did you mean '{name}'?")).unwrap_or_default()
+}
+
+/// Which of these names was meant by one that is none of them: `; did you mean x?`, or nothing.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    // As clap measures flags and takes them for meant.
+    let likeness = |known: &str| strsim::jaro(name, known);
+    known
+        .filter(|known| likeness(known) > 0.7)
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .map(|known| format!("; did you mean {known}?"))
+        .unwrap_or_default()
+}

@@ -1,0 +1,231 @@
+//! Addresses to listen on: how they are written, and how they are bound.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::str::FromStr;
+
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
+
+/// How many connections may wait to be accepted, as in tokio.
+const BACKLOG: i32 = 1024;
+
+/// Where the server listens, as it is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// `192.0.2.7:8080`, `[::]:8080`: this address.
+    At(SocketAddr),
+    /// `8080`, `:8080`: both loopback addresses.
+    Loopback(u16),
+    /// `localhost:8080`: every address that a name stands for.
+    #[allow(missing_docs)]
+    Host { name: String, port: u16 },
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "\"{text}\" is no address with a port: it must look like 0.0.0.0:8080, [::]:8080, localhost:8080, \
+                 or 8080 for this machine alone"
+            )
+        };
+        let text = text.trim();
+        if let Ok(address) = text.parse() {
+            return Ok(Self::At(address));
+        }
+        let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+        let port = port.parse().map_err(|_| wrong())?;
+        if host.is_empty() {
+            return Ok(Self::Loopback(port));
+        }
+        let is_name = host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+        // The last part of a name is no number: 127.0.0:8080 is an address gone wrong.
+        let is_number = host.rsplit('.').next().is_some_and(|part| part.parse::<u64>().is_ok());
+        if !is_name || is_number {
+            return Err(wrong());
+        }
+        Ok(Self::Host { name: host.to_owned(), port })
+    }
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Self {
+        Self::At(address)
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => address.fmt(f),
+            Self::Loopback(port) => write!(f, "localhost:{port}"),
+            Self::Host { name, port } => write!(f, "{name}:{port}"),
+        }
+    }
+}
+
+impl Listen {
+    /// Whether only programs on this machine can connect. Of names, only `localhost` says so (RFC 6761, 6.3).
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::At(address) => address.ip().to_canonical().is_loopback(),
+            Self::Loopback(_) => true,
+            Self::Host { name, .. } => name.eq_ignore_ascii_case("localhost"),
+        }
+    }
+
+    /// The first address as far as it is known without asking for names.
+    pub fn first(&self) -> SocketAddr {
+        match self {
+            Self::At(address) => *address,
+            Self::Loopback(port) | Self::Host { port, .. } => (Ipv4Addr::LOCALHOST, *port).into(),
+        }
+    }
+
+    /// Every address, IPv4 first. Asks for the name's addresses, and waits for them.
+    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        match self {
+            Self::At(address) => Ok(vec![*address]),
+            Self::Loopback(port) => {
+                Ok(vec![(Ipv4Addr::LOCALHOST, *port).into(), (Ipv6Addr::LOCALHOST, *port).into()])
+            }
+            Self::Host { name, port } => {
+                let addresses: BTreeSet<_> = (name.as_str(), *port).to_socket_addrs()?.collect();
+                Ok(addresses.into_iter().collect())
+            }
+        }
+    }
+
+    /// Listens on every address. One of several that this machine doesn't have, as where it has no IPv6, is left out;
+    /// with port 0 all get the same free port.
+    pub fn bind(&self) -> Result<Vec<TcpListener>, BindError> {
+        self.each(|socket| {
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        })
+    }
+
+    /// Whether the server could listen there. Nobody can connect meanwhile.
+    pub fn try_bind(&self) -> Result<(), BindError> {
+        self.each(Ok).map(|_sockets| ())
+    }
+
+    fn each<T>(&self, take: impl Fn(Socket) -> io::Result<T>) -> Result<Vec<T>, BindError> {
+        let failed =
+            |place: &dyn fmt::Display, error| BindError { place: place.to_string(), error };
+        let addresses = self.addresses().map_err(|error| failed(self, error))?;
+        let (mut bound, mut missing, mut free_port) = (Vec::new(), None, None);
+        for mut address in addresses {
+            if let Some(port) = free_port.filter(|_| address.port() == 0) {
+                address.set_port(port);
+            }
+            let socket = match bound_socket(address) {
+                Ok(socket) => socket,
+                Err(error) if is_missing(&error) => {
+                    missing = Some(failed(&address, error));
+                    continue;
+                }
+                Err(error) => return Err(failed(&address, error)),
+            };
+            let port = socket.local_addr().ok().and_then(|address| address.as_socket());
+            free_port = free_port.or(port.map(|address| address.port()));
+            bound.push(take(socket).map_err(|error| failed(&address, error))?);
+        }
+        match missing {
+            Some(error) if bound.is_empty() => Err(error),
+            _ if bound.is_empty() => {
+                Err(failed(self, io::Error::other("this name stands for no address")))
+            }
+            _ => Ok(bound),
+        }
+    }
+}
+
+/// An address at which the server can't listen.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen on {place}: {error}")]
+pub struct BindError {
+    place: String,
+    error: io::Error,
+}
+
+/// As std and tokio bind: an address that connections of an earlier process still hold can be bound again.
+fn bound_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Whether an address can't be bound because this machine doesn't have it.
+fn is_missing(error: &io::Error) -> bool {
+    let errno = error.raw_os_error();
+    [Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT].iter().any(|code| errno == Some(code.raw_os_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Listen {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn a_port_alone_is_this_machine_alone() {
+        for text in ["8080", ":8080"] {
+            assert_eq!(parsed(text), Listen::Loopback(8080));
+        }
+        let addresses = parsed(":8080").addresses().unwrap();
+        assert_eq!(addresses, ["127.0.0.1:8080".parse().unwrap(), "[::1]:8080".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_name_is_every_address_that_it_stands_for() {
+        assert_eq!(parsed("localhost:80"), Listen::Host { name: "localhost".into(), port: 80 });
+        let addresses = parsed("localhost:80").addresses().unwrap();
+        assert!(addresses.contains(&"127.0.0.1:80".parse().unwrap()), "{addresses:?}");
+        assert!(addresses.iter().all(|address| address.ip().is_loopback()), "{addresses:?}");
+    }
+
+    #[test]
+    fn addresses_that_went_wrong_are_refused() {
+        for text in [
+            "",
+            "localhost",
+            "0.0.0.0",
+            "127.0.0:8080",
+            "::1:8080",
+            "[::1]",
+            "a b:80",
+            "x:99999",
+            "*:80",
+        ] {
+            assert!(text.parse::<Listen>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_addresses_get_the_same_free_port() {
+        let bound = parsed(":0").bind().unwrap();
+        let ports: BTreeSet<u16> =
+            bound.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        assert_eq!(ports.len(), 1);
+        assert!(!ports.contains(&0));
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_told_without_listening_on_it() {
+        let listening = parsed("127.0.0.1:0").bind().unwrap();
+        let taken = Listen::At(listening[0].local_addr().unwrap());
+        assert!(taken.try_bind().unwrap_err().to_string().contains("in use"));
+        drop(listening);
+        taken.try_bind().unwrap();
+    }
+}
