@@ -65,7 +65,9 @@ fn line(value: &InForce) -> (String, String) {
             (format!("# {option} = …"), "default: no file".into())
         }
         // No key of the file, which can't name itself.
-        Some(value) if option == "config" => (format!("# {option} = {value:?}"), set_by_whom),
+        Some(value) if option == "config" => {
+            (format!("# {option} = {}", toml::Value::from(value.as_str())), set_by_whom)
+        }
         Some(value) => {
             let is_plain = value.parse::<u64>().is_ok() || value.parse::<bool>().is_ok();
             let value = if is_plain {

@@ -176,7 +176,7 @@ pub struct Settings {
     #[arg(long, help_heading = STORAGE, value_name = "COUNT", default_value = "none")]
     pub user_max_files: OrNone<u64>,
 
-    /// Maximum number of bytes of all users, counted as for --user-quota
+    /// Maximum number of bytes of all users, counted as those of one
     ///
     /// none: no limit.
     #[arg(long, help_heading = STORAGE, value_name = "SIZE", default_value = "none")]
@@ -234,7 +234,7 @@ pub struct Settings {
     /// Time for which a connection is kept open between requests
     ///
     /// It should be longer than a proxy in front keeps the connection. When connections become scarce,
-    /// --header-timeout counts instead.
+    /// the time for heads counts instead.
     #[arg(long, help_heading = TIMES, value_name = "TIME", default_value = "75s", value_parser = at_least_one::<Span>)]
     pub idle_timeout: Span,
 
