@@ -52,23 +52,22 @@ fn parse_id(text: &str) -> Result<JobId, String> {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.action {
-        Some(Action::Retry { id, place }) => retry(id, place),
-        None => list(arguments.json, arguments.place),
+        Some(Action::Retry { id, place }) => retry(id, &place),
+        None => list(arguments.json, &arguments.place),
     }
 }
 
-fn retry(id: Option<JobId>, place: Place) -> Result<(), Failure> {
+fn retry(id: Option<JobId>, place: &Place) -> Result<(), Failure> {
     let config = place.load()?;
     let id = id.map(|id| id.to_string());
     let done = control::carry_out(config, Command::RetryJobs { id })?;
     let count = done["retried"].as_u64().unwrap_or_default();
-    print(|out| writeln!(out, "{} will be tried again", counted(count, "job")))
+    Ok(print(|out| writeln!(out, "{} will be tried again", counted(count, "job")))?)
 }
 
 /// Lists jobs without changing anything, also beside a running server.
-fn list(json: bool, place: Place) -> Result<(), Failure> {
-    let config = place.load()?;
-    let dir = &config.data_dir;
+fn list(json: bool, place: &Place) -> Result<(), Failure> {
+    let dir = &place.data_dir()?;
     let failed = |error: &dyn std::fmt::Display| app::of_dir(dir, error);
     app::refuse_if_unused(dir)?;
     let store = SqliteStore::open_read_only(dir).map_err(|error| failed(&error))?;
@@ -90,7 +89,10 @@ fn list(json: bool, place: Place) -> Result<(), Failure> {
             None => break,
         }
     }
-    if count == 0 && !json { print(|out| writeln!(out, "no jobs")) } else { Ok(()) }
+    if count == 0 && !json {
+        print(|out| writeln!(out, "no jobs"))?;
+    }
+    Ok(())
 }
 
 /// One job for a person to read.

@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { user_id, url, place } = arguments;
-    let config = place.load()?;
-    let link = control::ask_server(&config.data_dir, &Command::PageLink { user_id, url })?;
+    let data_dir = place.data_dir()?;
+    let link = control::ask_server(&data_dir, &Command::PageLink { user_id, url })?;
     Ok(print(|out| writeln!(out, "{}", link.as_str().unwrap_or_default()))?)
 }

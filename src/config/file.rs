@@ -2,20 +2,34 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::Path;
 
 use toml::{Spanned, Value};
 
 use super::given::{Given, SetBy};
-use super::options::{Parser, nearest};
+use super::options::{Parser, Used, nearest};
 
-/// What a file sets, and what is wrong with it, each in a line.
-pub(super) fn read(path: &Path, parser: &Parser) -> (Vec<Given>, Vec<String>) {
-    let problem =
-        |what: &dyn std::fmt::Display| format!("configuration file {}: {what}", path.display());
+/// What a file says.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// The options that it sets and the command uses.
+    pub(super) given: Vec<Given>,
+    /// What is wrong with the file, each in a line.
+    pub(super) problems: Vec<String>,
+    /// Keys that no option has, where the command uses only some options: each in a line.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Reads a file. The server refuses one with a key that it does not know; other commands go on, so that they work
+/// beside a server of a later release.
+pub(super) fn read(path: &Path, parser: &Parser) -> Contents {
+    let told = |what: &dyn fmt::Display| format!("configuration file {}: {what}", path.display());
+    let unreadable =
+        |what: &dyn fmt::Display| Contents { problems: vec![told(what)], ..Contents::default() };
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) => return (Vec::new(), vec![problem(&error)]),
+        Err(error) => return unreadable(&error),
     };
     let line = |at: usize| text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
     let entries = match toml::from_str::<BTreeMap<Spanned<String>, Value>>(&text) {
@@ -24,33 +38,42 @@ pub(super) fn read(path: &Path, parser: &Parser) -> (Vec<Given>, Vec<String>) {
         Err(error) => {
             let line = line(error.span().map_or(0, |span| span.start));
             let what = error.message().replace('\n', " ");
-            return (Vec::new(), vec![problem(&format_args!("line {line}: {what}"))]);
+            return unreadable(&format_args!("line {line}: {what}"));
         }
     };
-    let (mut given, mut problems) = (Vec::new(), Vec::new());
-    for (key, value) in &entries {
-        let line = line(key.span().start);
-        match entry(key.get_ref(), value, parser) {
-            Ok(texts) => {
-                let set_by = SetBy::File { path: path.to_owned(), line };
-                given.push(Given { option: key.get_ref().clone(), texts, set_by });
+    let mut entries: Vec<_> =
+        entries.iter().map(|(key, value)| (line(key.span().start), key.get_ref(), value)).collect();
+    entries.sort_by_key(|(line, ..)| *line);
+    let mut contents = Contents::default();
+    for (line, key, value) in entries {
+        let in_line = |what: &str| told(&format_args!("line {line}: {what}"));
+        if key == "config" || !parser.knows(key) {
+            let unknown = in_line(&unknown(key, parser));
+            match parser.used {
+                Used::All => contents.problems.push(unknown),
+                Used::Only(_) => contents.warnings.push(unknown),
             }
-            Err(what) => problems.push((line, what)),
+        } else if parser.uses(key) {
+            match entry(key, value, parser) {
+                Ok(texts) => {
+                    let set_by = SetBy::File { path: path.to_owned(), line };
+                    contents.given.push(Given { option: key.clone(), texts, set_by });
+                }
+                Err(what) => contents.problems.push(in_line(&what)),
+            }
         }
     }
-    problems.sort();
-    let problems =
-        problems.iter().map(|(line, what)| problem(&format_args!("line {line}: {what}")));
-    (given, problems.collect())
+    contents
+}
+
+fn unknown(key: &str, parser: &Parser) -> String {
+    let visible = parser.options().filter(|option| !option.is_hide_set());
+    let keys = visible.map(|option| option.get_id().as_str()).filter(|key| *key != "config");
+    format!("unknown key {key}{}", nearest(key, keys))
 }
 
 /// The texts that an entry gives to its option.
 fn entry(key: &str, value: &Value, parser: &Parser) -> Result<Vec<OsString>, String> {
-    if key == "config" || parser.option(key).is_none() {
-        let visible = parser.options().filter(|option| !option.is_hide_set());
-        let keys = visible.map(|option| option.get_id().as_str()).filter(|key| *key != "config");
-        return Err(format!("unknown key {key}{}", nearest(key, keys)));
-    }
     let texts = texts(value).ok_or_else(|| {
         format!("{key} must be a text, a number, true or false, or a list of these")
     })?;

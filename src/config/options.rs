@@ -14,9 +14,12 @@ pub(crate) fn options() -> Vec<Arg> {
     command.get_arguments().map(|option| with_variable(option.clone())).collect()
 }
 
+/// What the name of each variable begins with.
+pub(super) const PREFIX: &str = "HAVERSACK_";
+
 /// The variable that sets an option.
 pub(super) fn variable(option: &Arg) -> String {
-    format!("HAVERSACK_{}", option.get_id().as_str().to_uppercase())
+    format!("{PREFIX}{}", option.get_id().as_str().to_uppercase())
 }
 
 fn with_variable(option: Arg) -> Arg {
@@ -25,24 +28,44 @@ fn with_variable(option: Arg) -> Arg {
     option.long_help(help)
 }
 
+/// Which options a command uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Used {
+    /// Every option, as the server does.
+    All,
+    /// These.
+    Only(&'static [&'static str]),
+}
+
 /// Parses texts for options, one source's after the other.
 #[derive(Debug)]
-pub(super) struct Parser(Command);
+pub(super) struct Parser {
+    table: Command,
+    pub(super) used: Used,
+}
 
 impl Parser {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(used: Used) -> Self {
         let command = Command::new("haversack").no_binary_name(true).disable_help_flag(true);
-        Self(Settings::augment_args(command))
+        Self { table: Settings::augment_args(command), used }
     }
 
-    /// The option of this name.
-    pub(super) fn option(&self, name: &str) -> Option<&Arg> {
-        self.0.get_arguments().find(|option| option.get_id() == name)
+    /// Whether the table has this option.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.table.get_arguments().any(|option| option.get_id() == name)
     }
 
-    /// Every option.
+    /// Whether the command uses this option.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        match self.used {
+            Used::All => true,
+            Used::Only(names) => names.contains(&name),
+        }
+    }
+
+    /// Every option of the table.
     pub(super) fn options(&self) -> impl Iterator<Item = &Arg> {
-        self.0.get_arguments()
+        self.table.get_arguments()
     }
 
     /// Parses `--option=text` for each of them.
@@ -58,7 +81,7 @@ impl Parser {
                 argument
             })
         });
-        self.0.clone().try_get_matches_from(arguments)
+        self.table.clone().try_get_matches_from(arguments)
     }
 
     /// Why these texts can't be the value of an option that `name` stands for; `None`: they can.
@@ -100,8 +123,11 @@ pub(crate) fn suggestion(error: &clap::Error) -> String {
 
 /// Which of these names was meant by one that is none of them: `; did you mean x?`, or nothing.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    // As clap measures flags and takes them for meant.
-    let likeness = |known: &str| strsim::jaro(name, known);
+    // As clap measures flags and takes them for meant. What all variables begin with makes none of them likely.
+    fn bare(name: &str) -> &str {
+        name.strip_prefix(PREFIX).unwrap_or(name)
+    }
+    let likeness = |known: &str| strsim::jaro(bare(name), bare(known));
     known
         .filter(|known| likeness(known) > 0.7)
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))

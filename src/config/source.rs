@@ -9,10 +9,11 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use super::error::SettingsError;
 use super::given::{Given, SetBy};
-use super::options::{Parser, nearest, options, variable};
+use super::options::{PREFIX, Parser, Used, nearest, options, variable};
 use super::units::{ByteSize, Span, has_bare_prefix};
 use super::values::{OrNone, Secret};
-use super::{Config, Settings, file, trial};
+use super::file::{self, Contents};
+use super::{Config, Settings, trial};
 
 /// The flags that were given; variables and the file are read when the settings are loaded.
 #[derive(Clone, Debug, Default)]
@@ -72,16 +73,20 @@ impl FromArgMatches for Source {
 }
 
 impl Source {
-    /// The flag `--config` alone.
-    pub fn of_file(path: &Path) -> Self {
-        let flag = Given { option: "config".into(), texts: vec![path.into()], set_by: SetBy::Flag };
-        Self { flags: vec![flag] }
-    }
-
     /// Reads variables and the file, and lays one over the other.
     pub fn load(&self) -> Result<Loaded, SettingsError> {
-        let parser = Parser::new();
-        let (given, mut problems) = self.given(&parser);
+        self.load_for(Used::All)
+    }
+
+    /// The same for a command that uses only these options. What is set for the others is not looked at: they have
+    /// their defaults.
+    pub fn load_only(&self, used: &'static [&'static str]) -> Result<Loaded, SettingsError> {
+        self.load_for(Used::Only(used))
+    }
+
+    fn load_for(&self, used: Used) -> Result<Loaded, SettingsError> {
+        let parser = Parser::new(used);
+        let Contents { given, mut problems, mut warnings } = self.given(&parser);
         if !problems.is_empty() {
             return Err(SettingsError { problems });
         }
@@ -106,20 +111,20 @@ impl Source {
         let values = values.collect();
         let hidden = parser.options().filter(|option| option.is_hide_set());
         let dropped = hidden.filter(|option| of(option.get_id().as_str()).is_some());
-        let mut warnings: Vec<String> = dropped.map(no_effect).collect();
+        warnings.extend(dropped.map(no_effect));
         warnings.extend(unknown_variables(&parser));
         let notes = given.iter().filter_map(|given| note(given, &matches)).collect();
         Ok(Loaded { config, values, warnings, notes })
     }
 
     /// What each source says, without what another one wins over, and what can't be used of it.
-    fn given(&self, parser: &Parser) -> (Vec<Given>, Vec<String>) {
+    fn given(&self, parser: &Parser) -> Contents {
         let (mut given, mut problems) = (self.flags.clone(), Vec::new());
         for option in parser.options() {
             let name = option.get_id().as_str();
             let variable = variable(option);
             let Some(text) = std::env::var_os(&variable) else { continue };
-            if given.iter().any(|given| given.option == name) {
+            if !parser.uses(name) || given.iter().any(|given| given.option == name) {
                 continue;
             }
             let texts = vec![text];
@@ -128,13 +133,11 @@ impl Source {
         }
         let path = given.iter().find(|given| given.option == "config");
         let path = path.and_then(|given| given.texts.first());
-        if let Some(path) = path {
-            let (mut of_file, wrong) = file::read(Path::new(path), parser);
-            of_file.retain(|entry| !given.iter().any(|given| given.option == entry.option));
-            given.extend(of_file);
-            problems.extend(wrong);
-        }
-        (given, problems)
+        let mut file = path.map(|path| file::read(Path::new(path), parser)).unwrap_or_default();
+        file.given.retain(|entry| !given.iter().any(|given| given.option == entry.option));
+        given.append(&mut file.given);
+        problems.append(&mut file.problems);
+        Contents { given, problems, warnings: file.warnings }
     }
 }
 
@@ -143,12 +146,14 @@ fn unknown_variables(parser: &Parser) -> Vec<String> {
     let known: Vec<String> = parser.options().map(variable).collect();
     let ours = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut unknown: Vec<String> = ours
-        .filter(|name| name.starts_with("HAVERSACK_") && !known.contains(name))
+        .filter(|name| name.starts_with(PREFIX) && !known.contains(name))
         .filter(|name| !trial::VARIABLES.contains(&name.as_str()))
         .collect();
     unknown.sort();
+    let visible: Vec<String> =
+        parser.options().filter(|option| !option.is_hide_set()).map(variable).collect();
     let warning = |name: &String| {
-        let meant = nearest(name, known.iter().map(String::as_str));
+        let meant = nearest(name, visible.iter().map(String::as_str));
         format!("{name} is set, but no option of haversack has that name{meant}")
     };
     unknown.iter().map(warning).collect()

@@ -313,6 +313,92 @@ fn a_name_listens_on_every_address_that_it_stands_for() {
     server.stop();
 }
 
+/// Ways to set options that a command beside the server does not use, each to a value that stops the server.
+fn set_wrong_for_the_server(dir: &TempDir) -> [Box<dyn Fn(&mut Command)>; 2] {
+    let text = "max_parts = 0\naccel_redirect = \"/blobs/\"\n";
+    let file = write(dir, "wrong.toml", text);
+    [
+        Box::new(|command| {
+            command.env("HAVERSACK_MAX_FILE_SIZE", "lots");
+        }),
+        Box::new(move |command| {
+            command.env("HAVERSACK_CONFIG", &file);
+        }),
+    ]
+}
+
+#[test]
+fn a_command_heeds_only_the_options_that_it_uses() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    Server::start(serve(&data).env_remove("HAVERSACK_JWT_SECRET")).stop();
+    for set_wrong in set_wrong_for_the_server(&dir) {
+        let mut server = serve(&data);
+        set_wrong(&mut server);
+        refused(&mut server);
+        for arguments in [
+            &["fsck"][..],
+            &["fsck", "--repair"],
+            &["jobs"],
+            &["jobs", "retry"],
+            &["erase", "--user-id=7"],
+            &["rotate-link-key"],
+            &["token", "--user-id=7"],
+        ] {
+            let mut command = haversack(arguments);
+            set_wrong(&mut command);
+            let ended = run(command.env("HAVERSACK_DATA_DIR", &data));
+            assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_value_of_an_option_that_a_command_uses_stops_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (arguments, variable, value) in [
+        (&["token", "--user-id=7"][..], "HAVERSACK_JWT_SECRET", ""),
+        (&["fsck"], "HAVERSACK_BODY_TIMEOUT", "soon"),
+        (&["erase", "--user-id=7"], "HAVERSACK_DURABILITY", "chunks"),
+    ] {
+        let mut command = haversack(arguments);
+        command.env("HAVERSACK_DATA_DIR", dir.path()).env(variable, value);
+        assert_refused(&mut command, &[variable]);
+    }
+    let broken = write(&dir, "broken.toml", "listen =\n");
+    let mut token = haversack(&["token", "--user-id=7", "--config"]);
+    assert_refused(token.arg(broken).env("HAVERSACK_JWT_SECRET", SECRET), &["line 1"]);
+}
+
+#[test]
+fn names_that_no_option_has_are_warned_about_by_every_command() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = write(&dir, "haversack.toml", "data-dir = \"elsewhere\"\n");
+    let mut token = haversack(&["token", "--user-id=7", "--config"]);
+    token.arg(file).env("HAVERSACK_JWT_SECRET", SECRET).env("HAVERSACK_DATADIR", "elsewhere");
+    let ended = run(&mut token);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout.lines().count(), 1, "the token alone: {}", ended.stdout);
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", ended.stderr);
+    assert!(lines[0].contains("line 1: unknown key data-dir; did you mean data_dir?"), "{}", lines[0]);
+    assert!(lines[1].contains("did you mean HAVERSACK_DATA_DIR?"), "{}", lines[1]);
+    assert!(lines.iter().all(|line| line.starts_with("haversack: warning: ")), "{}", ended.stderr);
+}
+
+#[test]
+fn a_name_that_resembles_no_option_is_not_taken_for_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for variable in ["HAVERSACK_VOLUME", "HAVERSACK_UID"] {
+        let token = run(haversack(&["token", "--user-id=7"])
+            .env("HAVERSACK_DATA_DIR", dir.path())
+            .env("HAVERSACK_JWT_SECRET", SECRET)
+            .env(variable, "1"));
+        assert!(token.stderr.contains(variable), "{}", token.stderr);
+        assert!(!token.stderr.contains("did you mean"), "{}", token.stderr);
+    }
+}
+
 #[test]
 fn the_help_never_shows_a_secret_that_is_set() {
     for command in ["serve", "token", "page-link"] {
