@@ -48,11 +48,11 @@ impl Jobs {
         let lanes = TaskTracker::new();
         for _ in 0..thumbnails_at_once() {
             let this = Arc::clone(&self);
-            lanes.spawn(async move { this.worker.run(&[JobKind::Thumbnail]).await });
+            lanes.spawn(async move { this.worker.run(&Lane::Thumbnails.kinds()).await });
         }
-        for kinds in [FILES, UPKEEP] {
+        for lane in [Lane::Files, Lane::Upkeep] {
             let this = Arc::clone(&self);
-            lanes.spawn(async move { this.worker.run(kinds).await });
+            lanes.spawn(async move { this.worker.run(&lane.kinds()).await });
         }
         lanes.close();
         lanes.wait().await;
@@ -106,10 +106,30 @@ impl Jobs {
     }
 }
 
-/// What somebody may be waiting for.
-const FILES: &[JobKind] = &[JobKind::Finish, JobKind::Delete];
-/// What takes long.
-const UPKEEP: &[JobKind] = &[JobKind::Compare, JobKind::Expire, JobKind::Collect];
+/// Jobs that are performed one after another, beside those of other lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    /// There are several of this one.
+    Thumbnails,
+    /// What somebody may be waiting for.
+    Files,
+    /// What takes long.
+    Upkeep,
+}
+
+impl Lane {
+    fn of(kind: JobKind) -> Self {
+        match kind {
+            JobKind::Thumbnail => Self::Thumbnails,
+            JobKind::Finish | JobKind::Delete => Self::Files,
+            JobKind::Compare | JobKind::Expire | JobKind::Collect => Self::Upkeep,
+        }
+    }
+
+    fn kinds(self) -> Vec<JobKind> {
+        JobKind::ALL.iter().copied().filter(|kind| Self::of(*kind) == self).collect()
+    }
+}
 
 /// One for every two processors: requests come first. A picture in the making may take hundreds of megabytes, so
 /// never many.
