@@ -1,4 +1,4 @@
-//! The command line: one file a command.
+//! The command line, one file per command.
 
 mod config;
 mod descriptors;
@@ -25,7 +25,7 @@ use crate::config::{Source, suggestion};
 /// Self-hosted server for the media of private messages.
 ///
 /// Clients cut a file into chunks and POST them to /api/v2/pm/upload/, call ?done, and get a link that
-/// plays. `haversack serve` starts with no configuration: records and files go to ./haversack-data.
+/// plays. `haversack serve` needs no configuration: it keeps records and files in ./haversack-data.
 #[derive(Debug, Parser)]
 #[command(name = "haversack", version, max_term_width = 100)]
 pub struct Cli {
@@ -34,9 +34,9 @@ pub struct Cli {
 }
 
 const AFTER_SERVE: &str = "\
-Sizes are bytes or KiB, MiB, GiB (5G is 5GiB; KB, MB, GB are powers of 1000); times are seconds or s, m, h, d, w.
-Each option is also a variable, such as HAVERSACK_MAX_FILE_SIZE, and a key of the file, such as max_file_size. A flag
-wins over its variable, which wins over the file. `haversack config` prints what is in force.
+Sizes are bytes or KiB, MiB, GiB (KB, MB, GB are powers of 1000; 5G is 5GiB). Times are seconds or s, m, h, d, w.
+Each option can also be set by a variable, such as HAVERSACK_MAX_FILE_SIZE, or in the configuration file, such as
+max_file_size. Flags override variables, and variables override the file. `haversack config` shows the result.
 
 Examples:
   haversack serve
@@ -48,25 +48,25 @@ enum Command {
     /// Run the server
     #[command(after_long_help = AFTER_SERVE)]
     Serve(Box<Source>),
-    /// Print the settings in force and where each comes from, or check them
+    /// Show the effective settings and where each comes from, or check them
     Config(Box<config::Arguments>),
-    /// Print an access token for a user (or a service token), signed with the server's secret
+    /// Print an access token for a user or for the application's backend
     Token(Box<token::Arguments>),
-    /// Sign links with a new key; links of the older ones go on for a while
+    /// Sign links with a new key; existing links keep working for a while
     RotateLinkKey(Box<rotate_link_key::Arguments>),
-    /// Compare records and stored bytes; changes nothing without --repair. Exit code 0: they agree, 1: they don't,
-    /// 2: nobody could look
+    /// Check that records and stored files agree; --repair mends them. Exit code 0: they agree, 1: they don't, 2: the
+    /// check failed
     Fsck(Box<fsck::Arguments>),
-    /// Remove everything of a person: files, also those shown in messages, thumbnails, unfinished uploads
+    /// Remove everything that belongs to a user: files, even those shown in messages, thumbnails and uploads
     Erase(Box<erase::Arguments>),
-    /// List what the server still has to do beside requests, or have failed jobs tried again
+    /// List background jobs (thumbnails, deletions, recovery, expiry), or retry those that failed
     Jobs(Box<jobs::Arguments>),
     /// Print a link that opens the server's page for 12 hours
     PageLink(Box<page_link::Arguments>),
 }
 
 impl Cli {
-    /// Does what the command line asks for.
+    /// Runs the command.
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self.command {
             Command::Fsck(arguments) => return Ok(fsck::run(&arguments)),
@@ -82,7 +82,7 @@ impl Cli {
     }
 }
 
-/// What is wrong with a command line, in one line.
+/// What is wrong with a command line, as one line.
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let what = text.split("\n\n").next().unwrap_or_default();

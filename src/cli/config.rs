@@ -1,4 +1,4 @@
-//! `haversack config`: the settings in force, and whether the server would start with them.
+//! `haversack config`: the effective settings, and whether the server would start with them.
 
 mod check;
 
@@ -23,7 +23,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say what would go wrong at a start. Changes nothing. Exit code 0: nothing, 1: something
+    /// Say what would go wrong if the server started now, without changing anything. Exit code 0: nothing, 1: something
     Check(Box<Source>),
 }
 
@@ -38,11 +38,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Prints the settings as a configuration file that sets the same, each with where it comes from.
+/// Prints the settings as a configuration file, each with a comment that says where it comes from.
 fn show(out: &mut dyn Write, values: &[InForce], warnings: &[String]) -> io::Result<()> {
     writeln!(
         out,
-        "# The settings in force: a flag wins over its variable, which wins over the file."
+        "# Effective settings. Flags override variables, and variables override the file."
     )?;
     let lines: Vec<_> = values.iter().map(line).collect();
     let width = lines.iter().map(|(entry, _)| entry.chars().count()).max().unwrap_or_default();
@@ -52,19 +52,19 @@ fn show(out: &mut dyn Write, values: &[InForce], warnings: &[String]) -> io::Res
     warnings.iter().try_for_each(|warning| writeln!(out, "# warning: {warning}"))
 }
 
-/// An entry of the file, and what is said of it.
+/// An entry of the file, and its comment.
 fn line(value: &InForce) -> (String, String) {
     let InForce { option, value, set_by } = value;
     let set_by_whom = set_by.to_string();
     match value {
         None if *set_by == SetBy::Default => {
-            (format!("# {option} = …"), "default: a random one, kept in the data directory".into())
+            (format!("# {option} = …"), "default: created at the first start, kept in the data directory".into())
         }
         None => (format!("# {option} = …"), format!("{set_by_whom}, not shown")),
         Some(value) if option == "config" && value.is_empty() => {
             (format!("# {option} = …"), "default: no file".into())
         }
-        // No key of the file, which can't name itself.
+        // Not a key: a file can't name itself.
         Some(value) if option == "config" => {
             (format!("# {option} = {}", toml::Value::from(value.as_str())), set_by_whom)
         }

@@ -1,16 +1,16 @@
-//! The system's limit on open files, which bounds how many connections the server takes.
+//! The limit on open files, which bounds the number of connections.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::http::server::{FEWEST_FILES, connections_within, files_of};
 
-/// How many connections the system allows of those wanted, and a warning if that is fewer.
+/// How many connections the limit on open files allows, and a warning if that is fewer than wanted.
 pub(super) struct Affordable {
     pub(super) connections: usize,
     pub(super) warning: Option<String>,
 }
 
-/// What the system allows. Changes nothing: [`raise`] does.
+/// Returns how many of the wanted connections are possible, without changing the limit as [`raise`] does.
 pub(super) fn affordable(wanted: usize) -> Result<Affordable, String> {
     let limit = enough_for(wanted).unwrap_or_else(|| getrlimit(Resource::Nofile));
     let Some(files) = limit.current else {
@@ -18,8 +18,8 @@ pub(super) fn affordable(wanted: usize) -> Result<Affordable, String> {
     };
     if files < FEWEST_FILES {
         return Err(format!(
-            "the system lets this process open {files} files, and it needs {FEWEST_FILES} at least: raise the hard \
-             limit (ulimit -Hn; LimitNOFILE= in a systemd unit)"
+            "this process may open only {files} files, and needs at least {FEWEST_FILES}: raise the hard limit \
+             (ulimit -Hn; LimitNOFILE= in a systemd unit)"
         ));
     }
     let connections = connections_within(files);
@@ -29,14 +29,14 @@ pub(super) fn affordable(wanted: usize) -> Result<Affordable, String> {
     Ok(Affordable { connections: wanted.min(connections), warning })
 }
 
-/// Raises the soft limit as far as so many connections need it, and the hard one allows.
+/// Raises the soft limit as far as these connections need, and the hard limit allows.
 pub(super) fn raise(wanted: usize) {
     if let Some(limit) = enough_for(wanted) {
         let _ = setrlimit(Resource::Nofile, limit);
     }
 }
 
-/// The limit to set for so many connections; `None`: the one in force is enough.
+/// The limit that these connections need; `None` if the current one is enough.
 fn enough_for(wanted: usize) -> Option<Rlimit> {
     let mut limit = getrlimit(Resource::Nofile);
     let needed = files_of(wanted).max(FEWEST_FILES);

@@ -10,18 +10,18 @@ use crate::control::{self, Command};
 use crate::uploads::Erased;
 use crate::words::{self, counted};
 
-/// What the report ends with.
+/// The end of the report.
 const PROMISE: &str = "\
-Of their records the uuids alone are left, so that none is used again. The database was written anew without the
-rest and its log emptied: no name, user id, size, time or byte of theirs is in a file of the data directory.
-Out of reach are: backups, snapshots and copies; logs of this server and of proxies, which name uuids; caches of
-whoever had a link, which shows nothing any more; and what the disk itself keeps of deleted files (SSDs that remap
-blocks, file systems with a journal or copy-on-write), which only encrypting the disk helps against.
+Only the uuids are kept, so that they can't be used again. The database was rewritten without everything else, and
+its log emptied: no name, user id, size, time or byte of this user is left in any file of the data directory.
+Out of reach: backups, snapshots and copies; logs of this server and of proxies, which contain uuids; caches of
+people who had a link (the links themselves no longer work); and what the disk keeps of deleted files (SSDs, file
+systems with a journal or copy-on-write), which only disk encryption protects.
 Bytes of a request that a crash cut off have no owner on record; the server deletes them within hours.";
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The user of whom everything is removed
+    /// User to erase
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     user_id: i64,
 

@@ -1,13 +1,13 @@
-//! How a command fails.
+//! Failures of commands.
 
 use crate::config::{ConfigError, SettingsError};
 
-/// Why a command did not do what it was to do, in one line.
+/// Why a command failed, as one line.
 #[derive(Debug)]
 pub enum Failure {
     /// The command line or a setting can't be used.
     Usage(String),
-    /// Anything else.
+    /// Any other failure.
     Failed(String),
 }
 

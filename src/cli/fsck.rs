@@ -18,25 +18,25 @@ use crate::storage::disk::DiskStore;
 use crate::telemetry;
 use crate::words::{self, counted};
 
-/// Something is wrong, or was left so.
+/// Records and files don't agree, or still don't after a repair.
 const FOUND: u8 = 1;
-/// Nobody could look.
+/// The check failed.
 const FAILED: u8 = 2;
 
 #[derive(Args, Debug)]
 #[allow(clippy::struct_excessive_bools)] // each is a flag
 pub(super) struct Arguments {
-    /// Also read all bytes and compare their checksums
+    /// Also read all files and compare their checksums
     #[arg(long)]
     deep: bool,
 
-    /// Mend what can be mended: delete bytes that belong to nothing, let lost chunks be sent again, and give up
-    /// files whose bytes are gone. Carried out by the server, if it runs
+    /// Repair what can be repaired: delete bytes that belong to nothing, have clients send lost chunks again, and give
+    /// up files whose bytes are gone. A running server carries it out itself
     #[arg(long)]
     repair: bool,
 
-    /// Repair even when more than 10 files and more than 1 % of all are missing at once. Without this, that is
-    /// taken for a disk that is not mounted, and nothing is repaired
+    /// Repair even if more than 10 files and more than 1 % of all files are missing. Otherwise nothing is repaired
+    /// then, because the disk is probably not mounted
     #[arg(long, requires = "repair")]
     even_if_most_are_missing: bool,
 
@@ -74,7 +74,7 @@ fn report(arguments: &Arguments) -> Result<Report, Failure> {
     Ok(look(&config, arguments.deep)?)
 }
 
-/// Looks without changing anything, also beside a running server.
+/// Checks without changing anything, even beside a running server.
 fn look(config: &Config, deep: bool) -> Result<Report, ConfigError> {
     let dir = &config.data_dir;
     let failed = |error: &dyn std::fmt::Display| app::of_dir(dir, error);
@@ -109,7 +109,7 @@ fn tell(out: &mut dyn Write, report: &Report, json: bool, repair: bool) -> std::
     let left = counted(findings.len(), "finding");
     match (findings.is_empty(), repair) {
         (true, _) => writeln!(out, "clean"),
-        (false, true) => writeln!(out, "{left} left: restore from a backup what is named above"),
-        (false, false) => writeln!(out, "{left}; --repair mends what can be mended"),
+        (false, true) => writeln!(out, "{left} left: restore the files above from a backup"),
+        (false, false) => writeln!(out, "{left}; --repair repairs what can be repaired"),
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     action: Option<Action>,
 
-    /// Print the jobs as JSON, one a line
+    /// Print the jobs as JSON, one per line
     #[arg(long)]
     json: bool,
 
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Let jobs that failed or were set aside be tried again at once. Carried out by the server, if it runs
+    /// Retry jobs that failed or were set aside, now. A running server carries it out itself
     Retry {
         /// The job to retry [default: all of them]
         #[arg(value_name = "ID", value_parser = parse_id)]
@@ -47,7 +47,7 @@ enum Action {
 }
 
 fn parse_id(text: &str) -> Result<JobId, String> {
-    JobId::parse(text).ok_or_else(|| "not the id of a job: `haversack jobs` prints them".to_owned())
+    JobId::parse(text).ok_or_else(|| "not a job id: `haversack jobs` prints them".to_owned())
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -62,10 +62,10 @@ fn retry(id: Option<JobId>, place: &Place) -> Result<(), Failure> {
     let id = id.map(|id| id.to_string());
     let done = control::carry_out(config, Command::RetryJobs { id })?;
     let count = done["retried"].as_u64().unwrap_or_default();
-    Ok(print(|out| writeln!(out, "{} will be tried again", counted(count, "job")))?)
+    Ok(print(|out| writeln!(out, "{} will be retried", counted(count, "job")))?)
 }
 
-/// Lists jobs without changing anything, also beside a running server.
+/// Lists jobs without changing anything, even beside a running server.
 fn list(json: bool, place: &Place) -> Result<(), Failure> {
     let dir = &place.data_dir()?;
     let failed = |error: &dyn std::fmt::Display| app::of_dir(dir, error);

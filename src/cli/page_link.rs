@@ -12,12 +12,12 @@ use crate::page_link::DEFAULT_USER;
 #[derive(Args, Debug)]
 #[allow(rustdoc::bare_urls, clippy::doc_markdown)] // clap prints these comments as they are
 pub(super) struct Arguments {
-    /// The user whose files the page shows
+    /// User whose files the page shows
     #[arg(long, value_name = "ID", allow_negative_numbers = true, default_value_t = DEFAULT_USER.0)]
     user_id: i64,
 
-    /// Where the server is reached, such as https://media.example.org [default: its --public-url, else where it
-    /// listens]
+    /// Address of the server, such as https://media.example.org [default: its --public-url, or else the address it
+    /// listens on]
     #[arg(long, value_name = "URL")]
     url: Option<PublicUrl>,
 

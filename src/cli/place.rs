@@ -1,8 +1,8 @@
-//! What every command beside the server takes: where the server's data and settings are found.
+//! The options of commands other than `serve`: where the server's data and settings are.
 //!
-//! A command uses some options of the table, and only those: a wrong value of another one is the server's business
-//! (`haversack config check`), and keeps nobody from erasing a user or making a token. Variables and the file count
-//! for it as they do for the server.
+//! A command reads only the options that it uses, from flags, variables and the file, as the server does. A wrong
+//! value of any other option is left to the server and `haversack config check`: it must not keep anyone from erasing
+//! a user or creating a token.
 
 use std::path::PathBuf;
 
@@ -11,17 +11,17 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use crate::config::{Config, Loaded, SettingsError, Source, options};
 use crate::telemetry;
 
-/// The options that say where the server's data and settings are.
+/// Options that say where the server's data and settings are.
 #[derive(Debug)]
 pub(super) struct Place(Source);
 
-/// The same, and the secret.
+/// [`Place`], and the secret.
 #[derive(Debug)]
 pub(super) struct Signing(Source);
 
 impl Place {
     const OPTIONS: &[&str] = &["config", "data_dir"];
-    /// What it takes to open the records and the files as the server does.
+    /// What opening the stores depends on.
     const OPENING: &[&str] =
         &["config", "data_dir", "jwt_secret", "durability", "data_group", "body_timeout"];
 
@@ -30,7 +30,7 @@ impl Place {
         load(&self.0, Self::OPTIONS).map(|config| config.data_dir)
     }
 
-    /// The settings for a command that opens records and files itself while no server runs.
+    /// The settings for a command that opens the stores itself if no server runs.
     pub(super) fn load(&self) -> Result<Config, SettingsError> {
         load(&self.0, Self::OPENING)
     }
@@ -45,7 +45,7 @@ impl Signing {
     }
 }
 
-/// Loads these options. Names that are no option's, misspelled most likely, are warned about on standard error.
+/// Loads these options. Prints a warning for each name that no option has: it is probably misspelled.
 fn load(source: &Source, used: &'static [&'static str]) -> Result<Config, SettingsError> {
     let Loaded { config, warnings, .. } = source.load_only(used)?;
     for warning in warnings {
@@ -54,7 +54,7 @@ fn load(source: &Source, used: &'static [&'static str]) -> Result<Config, Settin
     Ok(config)
 }
 
-/// Lets a command take some options of the table.
+/// Gives a command some options of the table.
 macro_rules! takes_options {
     ($($name:ident),*) => {
         $(impl Args for $name {

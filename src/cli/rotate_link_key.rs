@@ -11,8 +11,8 @@ use crate::words;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// How long links of the older keys are still accepted. Links live for at most 48 hours: with less,
-    /// some that are in use end early; with 0, all of them now
+    /// How long existing links keep working. Links live for at most 48 hours: a shorter time cuts some of them short,
+    /// and 0 ends all of them now
     #[arg(long, value_name = "TIME", default_value = "48h")]
     accept_old_for: Span,
 
@@ -27,11 +27,11 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = place.load()?;
     control::carry_out(config, Command::RotateLinkKey { accept_old_for_secs })?;
     let older = if accept_old_for.is_zero() {
-        "no longer accepted".to_owned()
+        "no longer work".to_owned()
     } else {
-        format!("accepted for {} more", words::duration(accept_old_for))
+        format!("work for another {}", words::duration(accept_old_for))
     };
     Ok(print(|out| {
-        writeln!(out, "links are signed with a new key; links of older keys are {older}")
+        writeln!(out, "links are signed with a new key; existing links {older}")
     })?)
 }

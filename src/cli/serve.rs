@@ -44,7 +44,7 @@ pub(super) fn run(source: &Source) -> Result<(), Failure> {
     Ok(result?)
 }
 
-/// The signals that ask the server to stop.
+/// Signals that stop the server.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -52,7 +52,7 @@ struct Signals {
 }
 
 impl Signals {
-    /// From now on, none of them ends the process by itself.
+    /// Catches them: from now on, none of them kills the process.
     fn catch() -> std::io::Result<Self> {
         let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup()));
         Ok(Self {
@@ -62,7 +62,7 @@ impl Signals {
         })
     }
 
-    /// Somebody wants the server to stop, or its terminal is gone.
+    /// Completes when somebody asks the server to stop, or its terminal is gone.
     async fn stop(&mut self) {
         let hung_up = async {
             match &mut self.hangup {
@@ -77,7 +77,8 @@ impl Signals {
         }
     }
 
-    /// Somebody wants it to stop. A terminal that goes away asks more than once, and wants nothing more by that.
+    /// Completes when somebody asks again. A terminal that goes away sends SIGHUP more than once, which means nothing
+    /// more.
     async fn stop_at_once(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -86,8 +87,8 @@ impl Signals {
     }
 }
 
-/// Whether whoever started this process wants it to survive the end of the terminal, as nohup(1) does: the mask of
-/// ignored signals (`SigIgn` of `proc_pid_status(5)`) has SIGHUP.
+/// Whether this process was started to survive the end of its terminal, as nohup(1) does: SIGHUP is in the mask of
+/// ignored signals (`SigIgn` of `proc_pid_status(5)`).
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -95,27 +96,27 @@ fn ignores_hangup() -> bool {
     mask.is_some_and(|mask| mask & 1 != 0) // signal 1
 }
 
-/// Serves until a signal asks to stop, and then until requests in flight are finished or another signal comes.
+/// Serves until a signal asks to stop, and then until requests in progress have finished or another signal comes.
 async fn serve(config: Config, clock: Clock, jobs_at_once: bool) -> Result<(), ConfigError> {
-    // Before anything is opened: a signal from here on stops the server in order.
+    // Before anything is opened: from here on, a signal stops the server in an orderly way.
     let mut signals = Signals::catch().map_err(|error| ConfigError(error.to_string()))?;
     let stop = CancellationToken::new();
     let asked_twice = async {
         signals.stop().await;
-        tracing::info!("stopping: requests in flight may finish");
+        tracing::info!("stopping: waiting for requests in progress");
         stop.cancel();
         signals.stop_at_once().await;
     };
     tokio::select! {
         served = run_server(config, clock, jobs_at_once, stop.clone()) => served,
         () = asked_twice => {
-            tracing::warn!("stopping at once: a second signal came; requests in flight are cut off");
+            tracing::warn!("second signal: stopping now and cutting off requests in progress");
             Ok(())
         }
     }
 }
 
-/// Serves until `stop`, in order.
+/// Serves until `stop`.
 async fn run_server(
     config: Config,
     clock: Clock,
@@ -127,7 +128,7 @@ async fn run_server(
     let mut config = config;
     config.http.listen = listeners[0].local_addr().map_err(failed)?;
     let app = App::open(config, clock).await?;
-    // Before anybody is told that the server is there: what looks for it finds the socket.
+    // Before the readiness line: whoever waits for it finds the socket.
     let ended = CancellationToken::new();
     match control::listen(&app.config.data_dir) {
         Ok(commands) => {
@@ -135,7 +136,7 @@ async fn run_server(
         }
         // As where the folder's path is longer than a socket's may be (108 bytes).
         Err(error) => {
-            tracing::warn!(%error, "control.sock: commands beside the server can't reach it");
+            tracing::warn!(%error, "can't listen on control.sock: other haversack commands can't reach this server");
         }
     }
     let _stops_commands = ended.drop_guard();
@@ -147,7 +148,7 @@ async fn run_server(
     crate::serve::serve(listeners, app, stop.cancelled_owned()).await.map_err(failed)
 }
 
-/// Listens on every address of the setting; at least one.
+/// Listens on every address of the setting. Returns at least one listener.
 async fn listen(config: &Config) -> Result<Vec<TcpListener>, ConfigError> {
     let (at, setting) = (&config.listen, config.listen.clone());
     let bound = tokio::task::spawn_blocking(move || setting.bind()) // names may take their time
@@ -156,7 +157,7 @@ async fn listen(config: &Config) -> Result<Vec<TcpListener>, ConfigError> {
     let bound = match bound {
         Ok(bound) => bound,
         Err(error) => {
-            // A second server for the same data is that, not somebody else at its port.
+            // Say so if it is another haversack with the same data that has the port.
             app::refuse_if_in_use(&config.data_dir)?;
             return Err(ConfigError(error.to_string()));
         }
@@ -170,17 +171,17 @@ async fn listen(config: &Config) -> Result<Vec<TcpListener>, ConfigError> {
     }
     if let Listen::Loopback(port) = at {
         tracing::info!(
-            "only this machine can connect: a port alone means the loopback addresses; \
-             --listen 0.0.0.0:{port} or [::]:{port} means all addresses"
+            "only this machine can connect, because a port alone means the loopback addresses; \
+             use --listen 0.0.0.0:{port} or [::]:{port} to listen on all addresses"
         );
     }
     Ok(listeners)
 }
 
-/// Prints the only line on standard output, which whoever started the server waits for, and a link to the page for
-/// a person at the terminal. That one is no log: it holds a token, and never goes into a file.
+/// Prints the readiness line, the only one on standard output, and for a person at a terminal a link to the page. The
+/// link is not logged, because it contains a token.
 ///
-/// In a thread of its own: the server goes on, whatever becomes of its outputs.
+/// In a thread of its own, so that the server goes on if nobody reads its output.
 fn announce(config: &Config) -> Result<(), ConfigError> {
     let address = config.http.listen;
     let to_person = config.page && std::io::stderr().is_terminal();
@@ -190,7 +191,7 @@ fn announce(config: &Config) -> Result<(), ConfigError> {
         let mut out = std::io::stdout().lock();
         let announced = writeln!(out, "listening on http://{address}").and_then(|()| out.flush());
         if let Err(error) = announced {
-            tracing::warn!(%error, "standard output: nobody learned where the server listens");
+            tracing::warn!(%error, "can't print the readiness line on standard output");
         }
         if let Some(link) = link {
             let _ = writeln!(std::io::stderr(), "open {link}");

@@ -12,7 +12,7 @@ use crate::ids::UserId;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The user whom the token names
+    /// User that the token is for
     #[arg(
         long,
         value_name = "ID",
@@ -21,11 +21,11 @@ pub(super) struct Arguments {
     )]
     user_id: Option<i64>,
 
-    /// A token for the application's backend instead of a user's
+    /// Make a service token, for the application's backend
     #[arg(long, conflicts_with = "user_id")]
     service: bool,
 
-    /// How long it is valid
+    /// How long the token is valid
     #[arg(long, value_name = "TIME", default_value = "1h")]
     ttl: Span,
 

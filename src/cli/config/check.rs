@@ -1,4 +1,4 @@
-//! `haversack config check`: what would go wrong at a start, found out without changing anything.
+//! `haversack config check`: what would go wrong if the server started now. Changes nothing.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -12,12 +12,12 @@ use crate::config::{Config, Loaded, Source};
 use crate::storage::disk::Gid;
 use crate::{app, space, telemetry};
 
-/// What would go wrong.
+/// What was found.
 #[derive(Default)]
 struct Findings {
-    /// What the server would not start with.
+    /// What keeps the server from starting.
     errors: Vec<String>,
-    /// What it would start with and warn about.
+    /// What it would only warn about.
     warnings: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn run(source: &Source) -> Result<ExitCode, Failure> {
         errors.iter().try_for_each(|error| writeln!(out, "error: {error}"))?;
         warnings.iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?;
         if errors.is_empty() && warnings.is_empty() {
-            writeln!(out, "nothing would go wrong at a start")?;
+            writeln!(out, "nothing would go wrong")?;
         }
         Ok(())
     })?;
@@ -55,7 +55,7 @@ pub(super) fn run(source: &Source) -> Result<ExitCode, Failure> {
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is wrong with the machine for this configuration.
+/// Looks for what this machine can't give the server.
 fn look(config: &Config, found: &mut Findings) {
     found.check(telemetry::is_filter(&config.log));
     match descriptors::affordable(config.max_connections) {
@@ -74,20 +74,20 @@ fn look(config: &Config, found: &mut Findings) {
     free_space(config, found);
 }
 
-/// What is wrong with the data directory. Whether a server uses it.
+/// Checks the data directory. Returns whether a running server uses it.
 fn data_directory(dir: &Path, found: &mut Findings) -> bool {
     let failed = |what: &dyn Display| format!("data directory {}: {what}", dir.display());
     if !dir.exists() {
         let above = existing(dir);
         if !above.is_dir() {
-            found.error(&failed(&format_args!("{} is no folder", above.display())));
+            found.error(&failed(&format_args!("{} is not a directory", above.display())));
         } else if let Err(error) = access(above, Access::WRITE_OK | Access::EXEC_OK) {
-            found.error(&failed(&format_args!("can't be made in {}: {error}", above.display())));
+            found.error(&failed(&format_args!("can't be created in {}: {error}", above.display())));
         }
         return false;
     }
     if !dir.is_dir() {
-        found.error(&failed(&"this is no folder"));
+        found.error(&failed(&"this is not a directory"));
         return false;
     }
     let may = Access::READ_OK | Access::WRITE_OK;
@@ -116,7 +116,7 @@ fn data_directory(dir: &Path, found: &mut Findings) -> bool {
     }
 }
 
-/// The first that exists of a path and what is above it.
+/// The path itself, or its closest ancestor that exists.
 fn existing(path: &Path) -> &Path {
     let exists = |path: &&Path| path.exists();
     let here = Path::new(".");
@@ -125,7 +125,7 @@ fn existing(path: &Path) -> &Path {
 
 fn secret(config: &Config, found: &mut Findings) {
     if config.jwt_secret.is_none() && !config.secret_path().exists() {
-        return; // one is made at the start
+        return; // the server creates one
     }
     match config.secret() {
         Ok(secret) => found.warnings.extend(secret.weakness().map(str::to_owned)),
@@ -133,7 +133,7 @@ fn secret(config: &Config, found: &mut Findings) {
     }
 }
 
-/// Files can be given to groups that one is in; root can give them to any (chown(2)).
+/// A user can give files to groups it is a member of, and root to any group (chown(2)).
 fn may_share_with(group: Gid) -> Result<(), String> {
     let groups = nix::unistd::getgroups().map_err(|error| format!("--data-group: {error}"))?;
     let is_in = nix::unistd::getegid().as_raw() == group.0
@@ -141,7 +141,7 @@ fn may_share_with(group: Gid) -> Result<(), String> {
     if is_in || nix::unistd::geteuid().is_root() {
         return Ok(());
     }
-    Err("--data-group: files can be shared only with a group that the server's user is in".into())
+    Err("--data-group: the user that runs the server must be a member of this group".into())
 }
 
 fn free_space(config: &Config, found: &mut Findings) {
@@ -152,7 +152,7 @@ fn free_space(config: &Config, found: &mut Findings) {
     } else if free < config.disk.min_free {
         let free = space::in_words(free);
         found.warnings.push(format!(
-            "data directory {dir}: {free} are free, less than --min-free-space: uploads would be refused"
+            "data directory {dir}: only {free} are free, which is less than --min-free-space: uploads would be refused"
         ));
     }
 }

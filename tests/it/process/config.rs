@@ -92,7 +92,7 @@ fn a_start_in_which_nothing_would_go_wrong_is_told_and_nothing_is_made() {
     let dir = tempfile::tempdir().expect("a folder");
     let ended = run(&mut check(&dir.path().join("new/data")));
     assert_eq!(ended.status.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
-    assert_eq!(ended.stdout, "nothing would go wrong at a start\n");
+    assert_eq!(ended.stdout, "nothing would go wrong\n");
     assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 0);
 }
 
@@ -107,7 +107,7 @@ fn each_thing_that_would_go_wrong_is_found() {
     let mut port = config(&["check", "--listen", &address, "--data-dir"]);
     port.arg(&data).env("HAVERSACK_JWT_SECRET", SECRET);
     assert_found(&mut port, &["error: ", "can't listen on", &address]);
-    assert_found(&mut check(&file), &["error: ", "no folder"]);
+    assert_found(&mut check(&file), &["error: ", "not a directory"]);
     assert_found(&mut check(Path::new("/proc/haversack")), &["error: ", "/proc/haversack"]);
     let missing = dir.path().join("missing.toml");
     assert_found(check(&data).arg("--config").arg(&missing), &["error: ", "missing.toml"]);

@@ -121,7 +121,7 @@ fn nothing_of_an_erased_person_is_left_in_the_data_directory() {
         assert!(ended.status.success(), "{}", ended.stderr);
         let expected = "removed 15 files with 2 thumbnails and 15 unfinished uploads";
         assert!(ended.stdout.contains(expected), "{}", ended.stdout);
-        for promised in ["uuids alone are left", "backups", "SSDs", "journal"] {
+        for promised in ["Only the uuids are kept", "backups", "SSDs", "journal"] {
             assert!(ended.stdout.contains(promised), "{}", ended.stdout);
         }
         for gone in [b"Annabella".to_vec()].into_iter().chain(number(ANNA)) {

@@ -57,8 +57,8 @@ fn a_picture_that_ends_the_process_three_times_is_set_aside_until_the_operator_s
     let id = job["id"].as_str().expect("an id");
     assert!(line.contains(&format!("{id} thumbnail set aside: the process ended")), "{line}");
 
-    assert_eq!(jobs(dir.path(), &["retry", id]), "1 job will be tried again\n");
+    assert_eq!(jobs(dir.path(), &["retry", id]), "1 job will be retried\n");
     wait_for("the thumbnail is made", || of_kind(dir.path(), "thumbnail").is_empty());
     server.stop();
-    assert_eq!(jobs(dir.path(), &["retry"]), "0 jobs will be tried again\n");
+    assert_eq!(jobs(dir.path(), &["retry"]), "0 jobs will be retried\n");
 }

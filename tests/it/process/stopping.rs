@@ -170,7 +170,7 @@ fn a_second_signal_stops_it_at_once() {
         let server = Server::start(command.arg("--shutdown-timeout=1h"));
         let chunk = HalfSent::to(&server);
         server.signal(first);
-        server.wait_for_log("stopping: requests in flight may finish");
+        server.wait_for_log("stopping: waiting for requests in progress");
         server.signal(second);
         let ended = server.wait();
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);

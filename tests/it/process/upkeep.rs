@@ -264,10 +264,10 @@ fn one_of_a_thing_has_no_plural_and_times_have_a_unit() {
     let expected = "user 7: removed 1 file with 0 thumbnails and 1 unfinished upload, 8 bytes";
     assert!(report.starts_with(expected), "{report}");
     for (time, words) in [
-        ("172800", "accepted for 48 h more"),
-        ("8d", "accepted for 8 d more"),
-        ("90", "accepted for 1 min 30 s more"),
-        ("0", "no longer accepted"),
+        ("172800", "work for another 48 h"),
+        ("8d", "work for another 8 d"),
+        ("90", "work for another 1 min 30 s"),
+        ("0", "no longer work"),
     ] {
         let report = told(&["rotate-link-key", "--accept-old-for", time]);
         assert!(report.contains(words), "{report}");
