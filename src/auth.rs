@@ -1,4 +1,4 @@
-//! Who calls: tokens of the application (protocol, section 8). Tokens are secrets and appear in no
+//! Authentication: tokens that the application signs (protocol, section 8). Tokens are secrets and appear in no
 //! message, log or `Debug` here.
 
 use std::collections::HashMap;
@@ -12,15 +12,15 @@ use serde_json::{Map, Value, json};
 use crate::clock::Clock;
 use crate::ids::UserId;
 
-/// No sensible token is longer; longer ones are not even decoded.
+/// Maximum length of a token. Longer ones are refused without being decoded.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// So many good tokens are remembered, none longer than this.
+/// Valid tokens that are cached, and the maximum length of each.
 const MAX_GOOD: usize = 4096;
 const MAX_GOOD_BYTES: usize = 1024;
-/// How far ahead of ours the clock that issued a token may be.
+/// How far the clock that issued a token may be ahead of ours.
 const MAX_AHEAD_SECS: f64 = 60.0;
 
-/// Whom a valid token names.
+/// Who a valid token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// A user of the application.
@@ -29,7 +29,7 @@ pub enum Caller {
     Service,
 }
 
-/// Why a request is not authenticated. The messages are for the client.
+/// Why authentication failed. The messages are for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // each message says it
 pub enum AuthError {
@@ -37,13 +37,13 @@ pub enum AuthError {
     Missing,
     #[error("the access token is not a JSON web token signed with HS256 and this server's secret")]
     Invalid,
-    #[error("the access token's header names extensions that must be understood (crit); none is")]
+    #[error("the access token's header requires extensions (crit), and this server supports none")]
     Extension,
     #[error("the access token has expired")]
     Expired,
-    #[error("the access token was issued in the future: are the clocks in step?")]
+    #[error("the access token was issued in the future: check the clocks of both servers")]
     NotYet,
-    #[error("the access token lacks the claim {0}, or it has the wrong type")]
+    #[error("the access token's claim {0} is missing or has the wrong type")]
     Claim(&'static str),
 }
 
@@ -52,14 +52,15 @@ pub struct Auth {
     key: DecodingKey,
     only_signature: Validation,
     clock: Clock,
-    /// Good tokens, whom they name and when they expire (unix seconds): each comes with every chunk of its sender.
+    /// Cache of valid tokens, because a client sends its token with every chunk: who each is for, and when it expires
+    /// (unix seconds).
     good: Mutex<HashMap<Box<str>, (Caller, f64)>>,
 }
 
 impl Auth {
-    /// Tokens signed with `secret` count.
+    /// Accepts tokens signed with `secret`.
     pub fn new(secret: &[u8], clock: Clock) -> Self {
-        // Times are checked here, against our own clock and without leeway.
+        // Times are checked below, with our own clock and without leeway.
         let mut only_signature = Validation::new(Algorithm::HS256);
         only_signature.required_spec_claims.clear();
         only_signature.validate_exp = false;
@@ -72,11 +73,11 @@ impl Auth {
         }
     }
 
-    /// Whom the value of an `Authorization` header names.
+    /// Who the token in an `Authorization` header is for.
     pub fn authenticate(&self, header: Option<&str>) -> Result<Caller, AuthError> {
         let (scheme, token) =
             header.ok_or(AuthError::Missing)?.split_once(' ').ok_or(AuthError::Missing)?;
-        // `Token` is what the vendor's client sends from its constructor.
+        // The vendor's client sends `Token` at first.
         if !["Bearer", "Token"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return Err(AuthError::Missing);
         }
@@ -91,7 +92,7 @@ impl Auth {
         Ok(caller)
     }
 
-    /// Whom these claims name.
+    /// Who these claims are for.
     fn named(&self, claims: &Map<String, Value>) -> Result<Caller, AuthError> {
         let issued = claims.get("iat").and_then(Value::as_f64).ok_or(AuthError::Claim("iat"))?;
         if issued > self.now() + MAX_AHEAD_SECS {
@@ -114,7 +115,7 @@ impl Auth {
         }
     }
 
-    /// Whether the signature holds and the token has not expired; what the protocol's verify asks.
+    /// Checks signature and expiry only, as the protocol's `verify_token` does.
     pub fn verify(&self, token: &str) -> Result<(), AuthError> {
         self.claims(token).map(drop)
     }
@@ -134,7 +135,7 @@ impl Auth {
         self.good.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a token claims, and when it expires.
+    /// The claims of a token, and when it expires.
     fn claims(&self, token: &str) -> Result<(Map<String, Value>, f64), AuthError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::Invalid);
@@ -158,15 +159,15 @@ impl Auth {
     }
 }
 
-/// Whether a token's header names extensions that its reader must understand: then it is invalid for everybody who
-/// doesn't (RFC 7515, section 4.1.11).
+/// Whether a token's header names critical extensions. A reader that doesn't support them must refuse the token
+/// (RFC 7515, section 4.1.11).
 fn has_critical_extensions(token: &str) -> bool {
     let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
     let header = header.and_then(|json| serde_json::from_slice::<Map<String, Value>>(&json).ok());
     header.is_none_or(|header| header.contains_key("crit"))
 }
 
-/// A token for `caller` that is valid from `now` (unix seconds) on for `ttl_secs`.
+/// Signs a token for `caller` that is valid for `ttl_secs` from `now` (unix seconds).
 pub fn sign(secret: &[u8], caller: Caller, now: u64, ttl_secs: u64) -> String {
     let id = uuid::Uuid::new_v4().to_string();
     let mut claims = json!({"iat": now, "exp": now.saturating_add(ttl_secs), "jti": id});
@@ -181,8 +182,8 @@ pub fn sign(secret: &[u8], caller: Caller, now: u64, ttl_secs: u64) -> String {
         .unwrap_or_default() // plain JSON under HMAC: nothing in it can fail
 }
 
-/// The user that this claim names: a number, or its decimal digits as text, as django-rest-framework-simplejwt writes
-/// them from version 5.5 on. One user has one spelling.
+/// Parses a user id: a number, or its decimal digits as text, which django-rest-framework-simplejwt writes since version
+/// 5.5. Each user has exactly one spelling.
 fn user_id(claim: &Value) -> Option<UserId> {
     let text = match claim {
         Value::Number(number) => return number.as_i64().map(UserId),

@@ -1,7 +1,7 @@
 //! Settings: the only reader of flags, environment variables and the configuration file.
 //!
-//! `settings` is the table of all options, `options` how clap knows them, `source` which value wins; `reference` writes
-//! the tables of the documents.
+//! `settings` is the table of all options, `options` gives it to clap, `source` decides which value applies, and
+//! `reference` generates the documents.
 
 mod error;
 mod file;
@@ -40,10 +40,10 @@ use crate::storage::disk::{DiskOptions, Gid};
 use crate::uploads::Limits;
 use values::without_none;
 
-/// A body has so long to get going, before its least rate counts.
+/// The minimum rate of a body applies after this time.
 const BODY_GRACE: Duration = Duration::from_secs(20);
 
-/// The settings in force.
+/// The effective settings, as the parts of the server take them.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // see `Settings`
 pub struct Config {
@@ -64,7 +64,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// What these settings mean for each part of the server; checks what depends on each other.
+    /// Turns settings into what each part of the server takes. An error names settings that don't go together.
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
         let limits = limits(&settings);
         let body = body(&settings);
@@ -75,13 +75,13 @@ impl Config {
         };
         let trusted_proxies = without_none(settings.trusted_proxies);
         if settings.accel_redirect.0.is_some() && trusted_proxies.is_empty() {
-            let message = "--accel-redirect needs --trusted-proxies: only those are sent elsewhere";
+            let message = "--accel-redirect needs --trusted-proxies: only a trusted proxy is told where files are";
             return Err(ConfigError(message.into()));
         }
         let page = match settings.page {
             Switch::On => true,
             Switch::Off => false,
-            // Behind a proxy on the same machine, everybody is on loopback.
+            // Behind a proxy on the same machine, every client comes from a loopback address.
             Switch::Auto => settings.listen.is_loopback() && trusted_proxies.is_empty(),
         };
         let admission = AdmissionLimits {
@@ -120,7 +120,7 @@ impl Config {
         })
     }
 
-    /// The tokens' secret: the configured one, else the data directory's.
+    /// The secret that signs tokens: the configured one, or else the one in the data directory.
     pub fn secret(&self) -> Result<Secret, ConfigError> {
         match &self.jwt_secret {
             Some(secret) => Ok(secret.clone()),
@@ -128,13 +128,13 @@ impl Config {
         }
     }
 
-    /// Bytes that no record claims may still be on their way into one for as long as a body may take; they are
-    /// left alone for an hour more.
+    /// How old bytes without a record must be before they are deleted: as long as a body may take, because a record
+    /// may still be on its way, and an hour more.
     pub fn unclaimed_age(&self) -> Duration {
         self.http.body.pace.total + Duration::from_hours(1)
     }
 
-    /// Where a secret made by this server is kept.
+    /// The file with the secret that the server created itself.
     pub fn secret_path(&self) -> PathBuf {
         self.data_dir.join("jwt-secret")
     }
@@ -172,8 +172,8 @@ fn body(settings: &Settings) -> BodyLimits {
     }
 }
 
-/// Addresses that limits don't count. A proxy on this machine that nobody has named as trusted passes on everybody's
-/// requests: addresses of this machine are not counted, as those of trusted proxies.
+/// Addresses without limits: those of trusted proxies, and of this machine, because a proxy here that nobody has named
+/// as trusted passes on everybody's requests.
 fn uncounted(trusted_proxies: &[IpNet]) -> Vec<IpNet> {
     let this_machine = [
         IpNet::new_assert(Ipv4Addr::LOCALHOST.into(), 8),
@@ -182,14 +182,14 @@ fn uncounted(trusted_proxies: &[IpNet]) -> Vec<IpNet> {
     [&this_machine, trusted_proxies].concat()
 }
 
-/// The system's group of this name or number.
+/// Looks up a group by name or number.
 fn group(text: &str) -> Result<Gid, ConfigError> {
     if let Ok(number) = text.parse() {
         return Ok(Gid(number));
     }
     match nix::unistd::Group::from_name(text) {
         Ok(Some(group)) => Ok(Gid(group.gid.as_raw())),
-        Ok(None) => Err(ConfigError(format!("--data-group: there is no group \"{text}\" here"))),
+        Ok(None) => Err(ConfigError(format!("--data-group: this system has no group \"{text}\""))),
         Err(error) => Err(ConfigError(format!("--data-group \"{text}\": {error}"))),
     }
 }

@@ -1,7 +1,8 @@
-//! Commands beside a running server: a socket in the data directory, for its owner alone.
+//! Control commands: how other haversack commands reach a running server, by a socket in the data directory that only
+//! its owner can use.
 //!
-//! What changes something is carried out by the one process that owns the data: the server, if it runs, else the
-//! command itself, holding the same lock. One line of JSON goes in, one comes out.
+//! Only the process that owns the data changes it: the server if it runs, or else the command itself, which takes the
+//! same lock. One line of JSON goes in, one comes out.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
@@ -25,53 +26,53 @@ use crate::ids::{JobId, UserId};
 use crate::telemetry::chain;
 use crate::{fsck, page_link, words};
 
-/// The longest command.
+/// Maximum length of a command.
 const MAX_LINE: u64 = 64 * 1024;
-/// A command comes at once.
+/// How long to wait for a command on a new connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What can be asked for.
+/// A control command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Command {
     /// Signs links with a new key.
     RotateLinkKey {
-        /// Links of older keys are accepted for so long.
+        /// How long links signed with older keys keep working.
         accept_old_for_secs: u64,
     },
-    /// Compares records and bytes, and repairs what can be.
+    /// Compares records and bytes, and repairs what can be repaired.
     Repair {
         /// Also compares checksums.
         deep: bool,
-        /// Also where much is missing at once.
+        /// Even if most files are missing.
         even_if_most_are_missing: bool,
     },
-    /// Has jobs that failed or were set aside tried again.
+    /// Retries jobs that failed or were set aside.
     RetryJobs {
-        /// The job's id; all of them where there is none.
+        /// The job's id; all jobs if `None`.
         id: Option<String>,
     },
-    /// Removes everything of a user's.
+    /// Removes everything that belongs to a user.
     Erase {
-        /// Whose.
+        /// The user.
         user_id: i64,
     },
     /// Makes a link that opens the page.
     PageLink {
-        /// For whom.
+        /// The user that the page acts for.
         user_id: i64,
-        /// Where the server is reached, if it can't know that itself.
+        /// The server's address, if the server can't know it.
         url: Option<PublicUrl>,
     },
 }
 
-/// As the log tells it.
+/// The form for the log.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RotateLinkKey { accept_old_for_secs } => {
                 let time = words::duration(Duration::from_secs(*accept_old_for_secs));
-                write!(f, "rotate-link-key, accepting older keys for {time}")
+                write!(f, "rotate-link-key --accept-old-for {time}")
             }
             Self::Repair { deep, even_if_most_are_missing } => {
                 let deep = if *deep { " --deep" } else { "" };
@@ -87,7 +88,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// Does it, and tells what came of it; an error is for the operator.
+/// Carries out a command and returns its result. Errors are for the operator.
 async fn perform(
     app: &App,
     command: Command,
@@ -103,7 +104,7 @@ async fn perform(
         }
         Command::RetryJobs { id } => {
             let id = match id {
-                Some(text) => Some(JobId::parse(&text).ok_or("not the id of a job")?),
+                Some(text) => Some(JobId::parse(&text).ok_or("not a job id")?),
                 None => None,
             };
             let retried = app.jobs.retry(id).await?;
@@ -122,8 +123,8 @@ fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
-/// Listens for commands. The caller holds the data directory's lock, so a socket that is there already is a dead
-/// one's.
+/// Listens for commands. The caller holds the lock on the data directory, so an existing socket is left over from a
+/// process that has ended.
 pub fn listen(data_dir: &Path) -> io::Result<UnixListener> {
     let path = path(data_dir);
     match std::fs::remove_file(&path) {
@@ -143,12 +144,12 @@ pub async fn run(listener: UnixListener, app: Arc<App>, stop: CancellationToken)
                 let app = Arc::clone(&app);
                 tokio::spawn(async move {
                     if let Err(error) = answer(&app, stream).await {
-                        tracing::warn!(%error, "a command could not be answered");
+                        tracing::warn!(%error, "can't answer a control command");
                     }
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a command could not be accepted");
+                tracing::warn!(%error, "can't accept a control command");
                 tokio::time::sleep(PATIENCE).await;
             }
         }
@@ -163,20 +164,21 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
         .await??;
     let answer = match serde_json::from_str::<Command>(&line) {
         Ok(command) => {
-            tracing::info!("carrying out a command from beside the server: {command}");
+            tracing::info!("control command: {command}");
             match perform(app, command).await {
                 Ok(done) => json!({"done": done}),
                 Err(error) => json!({"error": chain(error.as_ref())}),
             }
         }
         Err(_) => {
-            json!({"error": "the server does not know this command: it is of another version"})
+            json!({"error": "the running server doesn't know this command: it is another version of haversack"})
         }
     };
     writer.write_all(format!("{answer}\n").as_bytes()).await
 }
 
-/// Has the running server do it, or does it here when none runs. Nothing is made where no server ever ran.
+/// Has the running server carry out a command, or carries it out here if no server runs. Refuses a data directory that
+/// no server has used, and creates nothing there.
 pub fn carry_out(config: Config, command: Command) -> Result<Value, ConfigError> {
     let dir = config.data_dir.clone();
     let failed = |error: &dyn fmt::Display| app::of_dir(&dir, error);
@@ -192,18 +194,18 @@ pub fn carry_out(config: Config, command: Command) -> Result<Value, ConfigError>
     })
 }
 
-/// Has the running server do it.
+/// Has the running server carry out a command; an error if none runs.
 pub fn ask_server(data_dir: &Path, command: &Command) -> Result<Value, ConfigError> {
     app::refuse_if_unused(data_dir)?;
     match app::lock(data_dir)? {
-        Some(_) => Err(app::of_dir(data_dir, &"no server runs: start it with haversack serve")),
+        Some(_) => Err(app::of_dir(data_dir, &"no server is running: start it with `haversack serve`")),
         None => ask(data_dir, command),
     }
 }
 
 fn ask(data_dir: &Path, command: &Command) -> Result<Value, ConfigError> {
     let answer = answer_of(&path(data_dir), command).map_err(|error| {
-        let what = format_args!("a server runs, but can't be asked at control.sock: {error}");
+        let what = format_args!("a server is running, but can't be reached at control.sock: {error}");
         app::of_dir(data_dir, &what)
     })?;
     answer.map_err(ConfigError)

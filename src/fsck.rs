@@ -1,9 +1,9 @@
-//! Whether records and bytes agree, and how to mend what doesn't.
+//! Checks that records and bytes agree, and repairs what doesn't.
 //!
-//! Looking changes nothing and needs no lock: what seems wrong is looked at twice, since a running server may have
-//! changed it meanwhile. Mending removes what nothing belongs to, gives up Files whose bytes are gone, and lets
-//! missing chunks be sent again; bytes that merely differ are left for whoever has a backup. Where the disk with the
-//! bytes is not mounted, nobody can look.
+//! A check changes nothing and takes no lock. What seems wrong is checked twice, because a running server may have
+//! changed it in between. A repair deletes bytes that belong to nothing, gives up Files whose bytes are gone, and has
+//! missing chunks sent again. Files with other bytes are left alone: their owner may have a backup. If the disk with
+//! the bytes is not mounted, the check fails.
 
 use std::fmt;
 
@@ -16,40 +16,40 @@ use crate::part;
 use crate::storage::{self, BlobStore};
 use crate::words::{self, bytes, counted};
 
-/// So many files may be missing, or one in a hundred, before a repair asks whether they are really lost.
+/// A repair refuses to start if more files than this, and more than one in a hundred, are missing.
 const MISSING_AT_MOST: u64 = 10;
 const NOT_MOUNTED: &str =
-    "blobs/store-id is missing or another store's: is the disk that holds blobs/ mounted?";
-/// Records looked at in one go.
+    "blobs/store-id is missing or belongs to another data directory: is the disk with blobs/ mounted?";
+/// Records read at once.
 const BATCH: u32 = 500;
 
-/// What was looked at, and what was found.
+/// What was checked, and what was found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
-    /// Whether nothing is wrong (any more).
+    /// Whether nothing is wrong, or everything was repaired.
     pub clean: bool,
     /// Files and thumbnails on record.
     pub files: u64,
     /// Unfinished uploads on record.
     pub unfinished: u64,
-    /// Bytes that the records speak of.
+    /// Bytes on record.
     pub bytes: u64,
     /// What is wrong.
     pub findings: Vec<Finding>,
-    /// Of these, how many were mended.
+    /// How many findings were repaired.
     pub repaired: u64,
 }
 
-/// One thing that is wrong.
+/// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What.
+    /// Its kind.
     pub kind: Kind,
-    /// The upload or File that it concerns.
+    /// The upload or File, if one is concerned.
     pub uuid: Option<String>,
     /// Its bytes.
     pub blob: String,
-    /// In words, with the numbers.
+    /// The details, in words.
     pub detail: String,
 }
 
@@ -57,13 +57,13 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A File without (all of) its bytes.
+    /// Some or all bytes of a File are missing.
     MissingBytes,
-    /// A File with more bytes than on record.
+    /// A File has more bytes than on record.
     WrongSize,
-    /// A File with other bytes than were received; only looked for when asked to.
+    /// A File has other bytes than were received. Found only by a deep check.
     WrongChecksum,
-    /// Chunks on record whose bytes are not there, or others.
+    /// Chunks on record have lost their bytes, or have other ones.
     LostParts,
     /// Bytes that no record claims.
     StrayBytes,
@@ -82,7 +82,7 @@ impl fmt::Display for Kind {
 }
 
 impl Report {
-    /// Single files get lost; many at once are on a disk that was not mounted, or in a backup not restored yet.
+    /// A few files may really be lost; many at once are on a disk that isn't mounted, or in a backup that isn't restored.
     fn refuse_if_much_is_missing(&self) -> Result<(), Failure> {
         let counts = [
             (Kind::MissingBytes, self.files, "files"),
@@ -106,15 +106,15 @@ impl Report {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Compares every record with its bytes. Bytes that no record claims count when nothing wrote to them since
-/// `strays_before` (unix seconds): younger ones may be on their way.
+/// Compares every record with its bytes. Bytes without a record are reported if they were last written to before
+/// `strays_before` (unix seconds); a record of newer ones may be on its way.
 pub async fn check(
     metadata: &dyn MetadataStore,
     blobs: &dyn BlobStore,
     deep: bool,
     strays_before: u64,
 ) -> Result<Report, Failure> {
-    // Nothing is missing from a disk that is not there.
+    // If the disk isn't there, nothing is known to be missing.
     if blobs.marker().await? != Some(metadata.store_id(BlobId::random()).await?) {
         return Err(NOT_MOUNTED.into());
     }
@@ -148,22 +148,22 @@ pub async fn check(
     let old = blobs.list_older_than(strays_before).await?;
     for blob in metadata.unclaimed(old).await? {
         let size = blobs.size(blob).await?;
-        let detail = format!("{} that no record claims", bytes(size.unwrap_or(0)));
+        let detail = format!("{} without a record", bytes(size.unwrap_or(0)));
         report.findings.push(finding(Kind::StrayBytes, None, blob, detail));
     }
     report.clean = report.findings.is_empty();
     Ok(report)
 }
 
-/// Compares, mends what can be mended, and compares again: the report says what is left, and how much is not.
-/// Where much is missing at once, nothing is mended unless `even_if_most_are_missing`.
+/// Checks, repairs what can be repaired, and checks again: the report says what is left, and how much was repaired.
+/// If most files are missing, nothing is repaired unless `even_if_most_are_missing`.
 pub async fn repair(
     app: &App,
     deep: bool,
     even_if_most_are_missing: bool,
 ) -> Result<Report, Failure> {
     let (metadata, blobs) = app.stores();
-    // Bytes that may be on their way into a record are never strays, whoever asks.
+    // Never delete bytes whose record may be on its way.
     let strays_before = app.clock.unix_secs_ago(app.config.unclaimed_age());
     let found = check(metadata, blobs, deep, strays_before).await?;
     if !even_if_most_are_missing {
@@ -191,7 +191,7 @@ async fn mend(app: &App, finding: &Finding) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is wrong with one record.
+/// Checks one record.
 async fn compare(
     blobs: &dyn BlobStore,
     record: &Record,
@@ -210,12 +210,12 @@ async fn compare_file(
     deep: bool,
 ) -> Result<Option<Finding>, Failure> {
     let (id, size) = (file.id, file.size);
-    let none = format!("none of {} is there", bytes(size));
+    let none = format!("0 of {} left", bytes(size));
     let (kind, detail) = match blobs.size(file.blob).await? {
         None => (Kind::MissingBytes, none),
         Some(0) if size > 0 => (Kind::MissingBytes, none),
         Some(found) if found < size => {
-            (Kind::MissingBytes, format!("only {found} of {} is there", bytes(size)))
+            (Kind::MissingBytes, format!("{found} of {} left", bytes(size)))
         }
         Some(found) if found > size => {
             (Kind::WrongSize, format!("it has {} instead of {size}", bytes(found)))
@@ -226,7 +226,7 @@ async fn compare_file(
                 let expected = file.crc32;
                 (Kind::WrongChecksum, format!("CRC-32 is {found:08x} instead of {expected:08x}"))
             }
-            None => (Kind::MissingBytes, "it went away while it was read".to_owned()),
+            None => (Kind::MissingBytes, "it disappeared while it was being read".to_owned()),
         },
         Some(_) => return Ok(None),
     };
@@ -242,7 +242,7 @@ async fn compare_parts(
     let there = blobs.size(unfinished.blob).await?.unwrap_or(0);
     let mut lost = Vec::new();
     for (index, part) in unfinished.layout.parts() {
-        // What is being overwritten has other checksums than its parts: finishing compares the whole.
+        // Bytes being overwritten no longer match the checksums of parts; finishing compares the whole file.
         let to_read = deep && unfinished.finalizing.is_none();
         let gone = part.range().end > there
             || to_read

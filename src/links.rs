@@ -1,7 +1,7 @@
-//! Signed links: a `file_url` that needs no header and expires by itself.
+//! Signed links: a `file_url` needs no header, and expires.
 //!
-//! A signature covers one file, one variant and one expiry. Keys are random, live in the database and have
-//! nothing to do with the tokens' secret. Signatures are secrets: they appear in no log.
+//! A signature covers one file, one variant and one expiry. Keys are random, are kept in the database, and are
+//! unrelated to the secret for tokens. Signatures are secrets and never logged.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -15,17 +15,17 @@ use crate::metadata::LinkKey;
 
 const DAY_SECS: u64 = 24 * 3600;
 
-/// Which bytes of a file a link shows.
+/// What a link shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// The file itself.
     File,
-    /// A picture that stands for it.
+    /// Its thumbnail.
     Thumbnail,
 }
 
 impl Variant {
-    /// As links spell it.
+    /// Its spelling in links.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::File => "file",
@@ -33,39 +33,39 @@ impl Variant {
         }
     }
 
-    /// Reads what links spell.
+    /// Parses the spelling in links.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::File, Self::Thumbnail].into_iter().find(|variant| variant.as_str() == text)
     }
 }
 
-/// Why a link shows nothing. The messages are for whoever opened it.
+/// Why a link doesn't work. The messages are for the person who opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// Not made by this server, or altered since.
-    #[error("this link was not made by this server, or it was altered: ask for a new one")]
+    /// This server didn't make it, or somebody changed it.
+    #[error("this link is not valid: it was changed, or another server made it; ask for a new one")]
     Invalid,
-    /// Too old.
+    /// It has expired.
     #[error("this link has expired: ask for a new one")]
     Expired,
 }
 
-/// The query of a link. Not `Debug`: it holds a signature.
+/// The query of a link. Not `Debug`, because it contains a signature.
 #[derive(Clone)]
 pub struct LinkQuery {
-    /// Unix seconds from which on it shows nothing.
+    /// When it expires (unix seconds).
     pub expires: u64,
     /// The key that signed it.
     pub key: u64,
     /// The signature.
     pub signature: String,
-    /// Whether `download` was added: then the file is to be saved, not shown.
+    /// Whether `download` was added: the file is to be saved, not shown.
     pub download: bool,
 }
 
 impl LinkQuery {
-    /// Reads what [`Links::path`] wrote, in no other spelling. `&download`, with a value or without, may be added:
-    /// it shows nothing more.
+    /// Parses a query written by [`Links::path`], in exactly that spelling. `&download` may be added, with or without
+    /// a value.
     pub fn parse(query: &str) -> Option<Self> {
         let (signed, added) = match query.split_once("&download") {
             Some((signed, added)) => (signed, Some(added)),
@@ -86,7 +86,7 @@ impl LinkQuery {
     }
 }
 
-/// Whether it is a value, and no other parameter follows.
+/// Whether this is a value without another parameter after it.
 fn is_value(added: &str) -> bool {
     added.starts_with('=') && !added.contains('&')
 }
@@ -116,19 +116,19 @@ impl From<&LinkKey> for Key {
 }
 
 impl Links {
-    /// The newest of `keys` (the first) signs; links of all of them are accepted, until their dates.
+    /// Signs with the newest of `keys`, the first, and accepts links signed with any of them until its date.
     pub fn new(keys: &[LinkKey], clock: Clock) -> Self {
         Self { keys: RwLock::new(keys.iter().map(Key::from).collect()), clock }
     }
 
-    /// Takes these keys instead of those before, as after a rotation.
+    /// Replaces the keys, as after a rotation.
     pub fn set_keys(&self, keys: &[LinkKey]) {
         let keys = keys.iter().map(Key::from).collect();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
-    /// Path and query of a link that lives 24 to 48 hours. It stays the same until midnight (UTC), so that
-    /// caches keep what they have.
+    /// Path and query of a link that lives 24 to 48 hours. The link stays the same until midnight UTC, so that caches
+    /// can use what they have.
     pub fn path(&self, id: UploadId, variant: Variant) -> String {
         let expires = (self.clock.unix_secs() / DAY_SECS + 2) * DAY_SECS;
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
@@ -138,7 +138,7 @@ impl Links {
         format!("/media/{id}/{}?{}", variant.as_str(), written(expires, *key_id, &signature))
     }
 
-    /// Whether a link of this server's asks for this variant of this file, and still may.
+    /// Checks that this server signed a link to this variant of this file, and that it has not expired.
     pub fn check(
         &self,
         id: UploadId,
@@ -163,11 +163,11 @@ fn message(id: UploadId, variant: Variant, expires: u64) -> Vec<u8> {
     format!("haversack link 1\n{id}\n{}\n{expires}", variant.as_str()).into_bytes()
 }
 
-/// 32 random bytes from the system's generator.
+/// 32 bytes from the system's random number generator.
 pub fn random_secret() -> [u8; 32] {
     let mut secret = [0; 32];
-    // The generator of aws-lc fails only when the operating system has no randomness at all.
-    rand::fill(&mut secret).expect("the operating system gives random bytes");
+    // aws-lc's generator fails only if the operating system has no randomness at all.
+    rand::fill(&mut secret).expect("the operating system has randomness");
     secret
 }
 

@@ -1,7 +1,7 @@
-//! Logs, on standard error. A failure is logged once, with the identifiers it concerns; tokens, secrets,
-//! signatures, query strings, file names and contents never are.
+//! Logs, on standard error. A failure is logged once, with the identifiers it concerns. Never logged: tokens, secrets,
+//! signatures, query strings, file names and contents.
 //!
-//! Whoever logs never waits and never fails, whatever becomes of standard error.
+//! Logging never waits and never fails, whatever happens to standard error.
 
 mod output;
 
@@ -15,15 +15,15 @@ use tracing_subscriber::filter::LevelFilter;
 pub use output::Finish;
 use output::Output;
 
-/// Begins to log what `filter` lets through, panics included, until the result is dropped, which waits until all of
-/// it is written. A second call changes nothing.
+/// Starts logging what `filter` lets through, and panics. Dropping the result waits until everything is written. A
+/// second call changes nothing.
 pub fn start(filter: &str) -> Result<Finish, String> {
     let filter = parse(filter)?;
     let dropped = |lines| {
-        tracing::error!("log lines dropped because standard error could not take them: {lines}");
+        tracing::error!("{lines} log lines were dropped because nobody read standard error");
     };
     let (output, finish) = Output::start(std::io::stderr(), dropped)
-        .map_err(|error| format!("can't start a thread that writes the log: {error}"))?;
+        .map_err(|error| format!("can't start the thread that writes the log: {error}"))?;
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(output)
@@ -33,18 +33,18 @@ pub fn start(filter: &str) -> Result<Finish, String> {
     Ok(finish)
 }
 
-/// Whether [`start`] would take this filter, and if not, why.
+/// Checks that [`start`] would accept this filter; an error says why not.
 pub fn is_filter(filter: &str) -> Result<(), String> {
     parse(filter).map(|_filter| ())
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, String> {
     let wrong = |why: &dyn std::fmt::Display| format!("log filter \"{filter}\": {why}");
-    // A misspelled level would count as a module's name and silence everything else.
+    // A misspelled level would be taken for the name of a module, and silence everything else.
     let levels = filter.split(',').filter(|directive| !directive.contains('='));
     if let Some(word) = levels.map(str::trim).find(|word| word.parse::<LevelFilter>().is_err()) {
         return Err(wrong(&format_args!(
-            "\"{word}\" is no level: error, warn, info, debug or trace"
+            "\"{word}\" is not a level: use error, warn, info, debug or trace"
         )));
     }
     EnvFilter::try_new(filter).map_err(|error| wrong(&error))
@@ -63,14 +63,14 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     );
 }
 
-/// Writes a line to standard error for the person at the command line, unless nobody takes it.
+/// Writes a line to standard error for the person at the command line. Doesn't wait for a reader.
 pub fn complain(line: &str) {
     if let Ok((mut output, _finish)) = Output::start(std::io::stderr(), |_| ()) {
         let _ = output.write_all(format!("{line}\n").as_bytes());
     }
 }
 
-/// An error and what caused it, in one line for the log.
+/// An error and its causes, as one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

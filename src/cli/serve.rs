@@ -110,7 +110,7 @@ async fn serve(config: Config, clock: Clock, jobs_at_once: bool) -> Result<(), C
     tokio::select! {
         served = run_server(config, clock, jobs_at_once, stop.clone()) => served,
         () = asked_twice => {
-            tracing::warn!("second signal: stopping now and cutting off requests in progress");
+            tracing::warn!("stopping at once: a second signal came; requests in progress are cut off");
             Ok(())
         }
     }

@@ -1,14 +1,14 @@
-//! What is wrong with the settings, or with a start.
+//! Errors in settings, and failures of commands.
 
-/// Why a command can't do what it is to do; one line for the person who gave it.
+/// Why a command fails: one line for the person who ran it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
 
-/// Settings that can't be used. Displays as one line: the first problem, and how to see the others.
+/// Invalid settings. Displayed as one line: the first problem, and how to see the others.
 #[derive(Debug)]
 pub struct SettingsError {
-    /// What is wrong, each in a line; at least one.
+    /// The problems, one line each; at least one.
     pub problems: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The configuration file: TOML whose keys are options.
+//! The configuration file: TOML whose keys are the names of options.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,19 +10,19 @@ use toml::{Spanned, Value};
 use super::given::{Given, SetBy};
 use super::options::{Parser, Used, nearest};
 
-/// What a file says.
+/// What a file contains.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// The options that it sets and the command uses.
+    /// The options that it sets, as far as the command uses them.
     pub(super) given: Vec<Given>,
-    /// What is wrong with the file, each in a line.
+    /// What is wrong with the file, one line each.
     pub(super) problems: Vec<String>,
-    /// Keys that no option has, where the command uses only some options: each in a line.
+    /// Unknown keys, one line each, if they don't stop the command.
     pub(super) warnings: Vec<String>,
 }
 
-/// Reads a file. The server refuses one with a key that it does not know; other commands go on, so that they work
-/// beside a server of a later release.
+/// Reads a file. An unknown key stops the server. Other commands only warn about it, so that they also work with the
+/// file of a newer server.
 pub(super) fn read(path: &Path, parser: &Parser) -> Contents {
     let told = |what: &dyn fmt::Display| format!("configuration file {}: {what}", path.display());
     let unreadable =
@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path, parser: &Parser) -> Contents {
     let line = |at: usize| text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
     let entries = match toml::from_str::<BTreeMap<Spanned<String>, Value>>(&text) {
         Ok(entries) => entries,
-        // The parser's whole report would quote the line, which may hold the secret.
+        // The parser's full message would quote the line, which may contain the secret.
         Err(error) => {
             let line = line(error.span().map_or(0, |span| span.start));
             let what = error.message().replace('\n', " ");
@@ -72,15 +72,15 @@ fn unknown(key: &str, parser: &Parser) -> String {
     format!("unknown key {key}{}", nearest(key, keys))
 }
 
-/// The texts that an entry gives to its option.
+/// The values that an entry gives to its option.
 fn entry(key: &str, value: &Value, parser: &Parser) -> Result<Vec<OsString>, String> {
     let texts = texts(value).ok_or_else(|| {
-        format!("{key} must be a text, a number, true or false, or a list of these")
+        format!("{key} must be a string, a number, true or false, or a list of these")
     })?;
     parser.refuses(key, &texts, key).map_or(Ok(texts), Err)
 }
 
-/// A value as it would be written on the command line; a list gives several.
+/// A value as it would be written on the command line. A list gives several.
 fn texts(value: &Value) -> Option<Vec<OsString>> {
     let one = |value: &Value| match value {
         Value::String(text) => Some(text.into()),

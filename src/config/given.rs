@@ -1,14 +1,14 @@
-//! Who sets an option, and to what.
+//! A value given to an option, and where it was given.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-/// What one source says of an option.
+/// The value that one source gives to an option.
 #[derive(Clone, Debug)]
 pub(super) struct Given {
     pub(super) option: String,
-    /// Several only for options that take a list.
+    /// More than one only for options that take a list.
     pub(super) texts: Vec<OsString>,
     pub(super) set_by: SetBy,
 }
@@ -16,19 +16,19 @@ pub(super) struct Given {
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetBy {
-    /// The command line.
+    /// A flag.
     Flag,
-    /// An environment variable, of this name.
+    /// The environment variable of this name.
     Variable(String),
     /// The configuration file.
     #[allow(missing_docs)]
     File { path: PathBuf, line: usize },
-    /// Nobody.
+    /// Nothing: it is the default.
     Default,
 }
 
 impl SetBy {
-    /// What to change in order to change an option.
+    /// The name to show for the option: that of what set it.
     pub(super) fn name(&self, option: &str) -> String {
         match self {
             Self::Variable(name) => name.clone(),

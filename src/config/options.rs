@@ -1,4 +1,4 @@
-//! The options of the table as clap knows them: how each is named, and whether a text can be its value.
+//! The table of options as clap arguments: their names, and which values they accept.
 
 use std::ffi::OsString;
 
@@ -8,16 +8,16 @@ use clap::{Arg, ArgMatches, Args, Command};
 
 use super::Settings;
 
-/// Every option of the table, in its order; its help names its variable.
+/// Every option of the table, in order. The help of each names its variable.
 pub(crate) fn options() -> Vec<Arg> {
     let command = Settings::augment_args(Command::new("haversack"));
     command.get_arguments().map(|option| with_variable(option.clone())).collect()
 }
 
-/// What the name of each variable begins with.
+/// Prefix of all variables.
 pub(super) const PREFIX: &str = "HAVERSACK_";
 
-/// The variable that sets an option.
+/// Name of the variable that sets an option.
 pub(super) fn variable(option: &Arg) -> String {
     format!("{PREFIX}{}", option.get_id().as_str().to_uppercase())
 }
@@ -28,7 +28,7 @@ fn with_variable(option: Arg) -> Arg {
     option.long_help(help)
 }
 
-/// Which options a command uses.
+/// The options that a command uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Used {
     /// Every option, as the server does.
@@ -37,7 +37,7 @@ pub(super) enum Used {
     Only(&'static [&'static str]),
 }
 
-/// Parses texts for options, one source's after the other.
+/// Parses the values of options, whichever source gives them.
 #[derive(Debug)]
 pub(super) struct Parser {
     table: Command,
@@ -50,7 +50,7 @@ impl Parser {
         Self { table: Settings::augment_args(command), used }
     }
 
-    /// Whether the table has this option.
+    /// Whether there is an option of this name.
     pub(super) fn knows(&self, name: &str) -> bool {
         self.table.get_arguments().any(|option| option.get_id() == name)
     }
@@ -84,7 +84,7 @@ impl Parser {
         self.table.clone().try_get_matches_from(arguments)
     }
 
-    /// Why these texts can't be the value of an option that `name` stands for; `None`: they can.
+    /// Why these can't be the value of an option, or `None` if they can. The message calls the option `name`.
     pub(super) fn refuses(&self, option: &str, texts: &[OsString], name: &str) -> Option<String> {
         let error = self.parse([(option, texts)]).err()?;
         let value = match error.get(ContextKind::InvalidValue) {
@@ -95,7 +95,7 @@ impl Parser {
     }
 }
 
-/// What is wrong with a value, without saying again whose it is.
+/// What is wrong with a value, without the option's name.
 fn reason(error: &clap::Error) -> String {
     if let Some(source) = std::error::Error::source(error) {
         return source.to_string();
@@ -109,7 +109,7 @@ fn reason(error: &clap::Error) -> String {
     }
 }
 
-/// What clap thinks was meant: `; did you mean '--page'?`, or nothing.
+/// clap's suggestion: `; did you mean '--page'?`, or nothing.
 pub(crate) fn suggestion(error: &clap::Error) -> String {
     let kinds =
         [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
@@ -121,9 +121,9 @@ pub(crate) fn suggestion(error: &clap::Error) -> String {
     meant.map(|name| format!("; did you mean '{name}'?")).unwrap_or_default()
 }
 
-/// Which of these names was meant by one that is none of them: `; did you mean x?`, or nothing.
+/// The known name closest to an unknown one: `; did you mean x?`, or nothing if none is close.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    // As clap measures flags and takes them for meant. What all variables begin with makes none of them likely.
+    // The measure and threshold of clap. The prefix, which all variables share, would make all of them close.
     fn bare(name: &str) -> &str {
         name.strip_prefix(PREFIX).unwrap_or(name)
     }

@@ -1,4 +1,4 @@
-//! What documents say of the options, made from the table: the list in README.md, and docs/options.md.
+//! Generates what documents say about options: the table in README.md, and docs/options.md.
 
 use std::fmt::Write as _;
 
@@ -9,26 +9,27 @@ use super::options::{options, variable};
 const INTRODUCTION: &str = "\
 # Options
 
-<!-- Made from src/config/settings.rs by a test; it says how when this is out of date. -->
+<!-- Generated from src/config/settings.rs: WRITE_DOCS=1 cargo test --lib config::reference -->
 
-Every option is a flag of `haversack serve`, an environment variable, and a key of the TOML file that `--config` names. \
-A flag wins over its variable, and that over the file. Unknown flags and keys are refused; an unknown `HAVERSACK_…` \
-variable is warned about. `haversack config` prints what is in force and where it comes from; `haversack config check` \
-says what would go wrong at a start.
+Every option can be set by a flag of `haversack serve`, by an environment variable, or in the TOML file that `--config` \
+names. Flags override variables, and variables override the file. An unknown flag or key stops the server; an unknown \
+`HAVERSACK_…` variable causes a warning. Other commands only look at the options that they use. `haversack config` \
+shows the effective settings and where each comes from; `haversack config check` says what would go wrong if the \
+server started now.
 
-- **Sizes** are bytes, or numbers with `KiB`, `MiB`, `GiB`, `TiB` (multiples of 1024) or `KB`, `MB`, `GB`, `TB` \
-(multiples of 1000). A letter alone is binary: `5G` is `5GiB`.
-- **Times** are seconds, or numbers with `s`, `m`, `h`, `d`, `w`, also several: `1d 12h`.
-- **Lists** are separated by commas, or lists of texts in the file.
-- **Yes or no** is `yes`, `true`, `on`, `1` or `no`, `false`, `off`, `0`; the flag alone means yes.
+- **Sizes** are bytes, or numbers with `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024) or `KB`, `MB`, `GB`, `TB` (powers \
+of 1000). One letter is binary: `5G` is `5GiB`.
+- **Durations** are seconds, or numbers with `s`, `m`, `h`, `d`, `w`, which can be combined: `1d 12h`.
+- **Lists** are separated by commas. In the file they can also be lists of strings.
+- **Yes or no** is `yes`, `true`, `on`, `1` or `no`, `false`, `off`, `0`. The flag alone means yes.
 ";
 
-/// The options that are shown, in the table's order.
+/// The options that are shown, in the order of the table.
 fn shown() -> impl Iterator<Item = Arg> {
     options().into_iter().filter(|option| !option.is_hide_set())
 }
 
-/// README's table: each option in a line.
+/// README's table, one line per option.
 pub fn table() -> String {
     let mut text = String::from("| flag | variable | default | what |\n|---|---|---|---|\n");
     for option in shown() {
@@ -39,7 +40,7 @@ pub fn table() -> String {
     text
 }
 
-/// docs/options.md: each option in a section.
+/// docs/options.md, one section per option.
 pub fn page() -> String {
     let mut text = String::from(INTRODUCTION);
     let mut heading = String::new();

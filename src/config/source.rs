@@ -1,4 +1,4 @@
-//! Where settings come from: a flag wins over its variable, which wins over the file, which wins over the default.
+//! Where settings come from: flags override variables, which override the file, which overrides the defaults.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -15,29 +15,29 @@ use super::values::{OrNone, Secret};
 use super::file::{self, Contents};
 use super::{Config, Settings, trial};
 
-/// The flags that were given; variables and the file are read when the settings are loaded.
+/// The flags that were given. Variables and the file are read when the settings are loaded.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     flags: Vec<Given>,
 }
 
-/// The settings in force, and how they came about.
+/// The effective settings, and how they came about.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The settings.
     pub config: Config,
-    /// Each option with its value, in the table's order.
+    /// Each option with its value, in the order of the table.
     pub values: Vec<InForce>,
-    /// What may be wrong with the settings though they can be used, each in a line.
+    /// What may be a mistake although the settings are valid, one line each.
     pub warnings: Vec<String>,
-    /// How settings were understood that can be read in two ways, each in a line.
+    /// How ambiguous settings were understood, one line each.
     pub notes: Vec<String>,
 }
 
-/// The value of an option that is in force.
+/// The effective value of an option.
 #[derive(Clone, Debug)]
 pub struct InForce {
-    /// Its name, as in the file.
+    /// Its name, as in the configuration file.
     pub option: String,
     /// The value; `None` for a secret.
     pub value: Option<String>,
@@ -73,13 +73,12 @@ impl FromArgMatches for Source {
 }
 
 impl Source {
-    /// Reads variables and the file, and lays one over the other.
+    /// Reads variables and the file, and combines them with the flags.
     pub fn load(&self) -> Result<Loaded, SettingsError> {
         self.load_for(Used::All)
     }
 
-    /// The same for a command that uses only these options. What is set for the others is not looked at: they have
-    /// their defaults.
+    /// The same for a command that uses only these options. All others have their defaults, whatever is set.
     pub fn load_only(&self, used: &'static [&'static str]) -> Result<Loaded, SettingsError> {
         self.load_for(Used::Only(used))
     }
@@ -117,7 +116,7 @@ impl Source {
         Ok(Loaded { config, values, warnings, notes })
     }
 
-    /// What each source says, without what another one wins over, and what can't be used of it.
+    /// The value of each option that is set, from the source that takes precedence, and what is wrong with them.
     fn given(&self, parser: &Parser) -> Contents {
         let (mut given, mut problems) = (self.flags.clone(), Vec::new());
         for option in parser.options() {
@@ -141,7 +140,7 @@ impl Source {
     }
 }
 
-/// Variables that set nothing: misspelled, most likely.
+/// Warnings about variables that no option has: they are probably misspelled.
 fn unknown_variables(parser: &Parser) -> Vec<String> {
     let known: Vec<String> = parser.options().map(variable).collect();
     let ours = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -154,17 +153,17 @@ fn unknown_variables(parser: &Parser) -> Vec<String> {
         parser.options().filter(|option| !option.is_hide_set()).map(variable).collect();
     let warning = |name: &String| {
         let meant = nearest(name, visible.iter().map(String::as_str));
-        format!("{name} is set, but no option of haversack has that name{meant}")
+        format!("unknown variable {name}{meant}")
     };
     unknown.iter().map(warning).collect()
 }
 
 fn no_effect(option: &clap::Arg) -> String {
     let flag = option.get_long().unwrap_or_default();
-    format!("--{flag} has no effect any more: requests are limited by how many go on at once")
+    format!("--{flag} no longer has any effect: requests are limited by how many run at once")
 }
 
-/// How a size was understood whose unit is one letter.
+/// How a size with a one-letter unit was understood.
 fn note(given: &Given, matches: &ArgMatches) -> Option<String> {
     let text = given.texts.first()?.to_str()?;
     let size = display::<ByteSize>(matches, &given.option)
@@ -178,12 +177,12 @@ fn note(given: &Given, matches: &ArgMatches) -> Option<String> {
     })
 }
 
-/// A value as it can be written; `None` for a secret.
+/// A value as it can be set; `None` for a secret.
 fn shown(matches: &ArgMatches, option: &str) -> Option<String> {
     if matches.try_get_one::<Secret>(option).is_ok() {
         return None;
     }
-    // These can be written in several ways; the others are as they were given.
+    // Sizes and times can be written in several ways; other values are shown as they were given.
     display::<ByteSize>(matches, option)
         .or_else(|| display::<OrNone<ByteSize>>(matches, option))
         .or_else(|| display::<Span>(matches, option))

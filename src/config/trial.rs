@@ -1,4 +1,4 @@
-//! What tests order of the real program by variables. Builds without `debug_assertions` know none of them.
+//! Variables by which tests control the real program. Builds without `debug_assertions` ignore them.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use super::units::Span;
 const CRASH_AT: &str = "HAVERSACK_CRASH_AT";
 const CLOCK_AHEAD: &str = "HAVERSACK_CLOCK_AHEAD";
 
-/// The variables of a trial.
+/// Their names.
 pub(super) const VARIABLES: &[&str] =
     if cfg!(debug_assertions) { &[CRASH_AT, CLOCK_AHEAD] } else { &[] };
 
-/// What a test has ordered.
+/// What a test asks for.
 #[derive(Clone, Debug, Default)]
 pub struct Trial {
-    /// The point at which to die, and the how-manieth time: `name:n`.
+    /// Crash point and the hit on which to crash, as `name:n`.
     pub crash_at: Option<String>,
-    /// By how much the server's clock and its uptime are ahead; then it does at once what it does from time to time.
+    /// How far the server's clock and uptime are ahead. If at all, periodic jobs run at once.
     pub clock_ahead: Duration,
 }
 

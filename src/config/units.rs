@@ -4,16 +4,16 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A number of bytes: `204800`, `200KiB`, `5GiB` (2^30 bytes each), `5GB` (10^9 each); a letter alone, as in `5G`, is
-/// binary.
+/// A number of bytes: `204800`, `200KiB`, `5GiB` (2^30 bytes each), `5GB` (10^9 bytes each). A unit of one letter is
+/// binary: `5G` is `5GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 
-/// A length of time in whole seconds: `90`, `90s`, `15m`, `1d 12h`, `1w`; a bare number is seconds.
+/// A duration in whole seconds: `90`, `90s`, `15m`, `1d 12h`, `1w`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
-/// 100 years; what is added to the present must stay a time.
+/// 100 years: the present plus any duration must be a valid time.
 const LONGEST_SECS: u64 = 100 * 365 * 24 * 3600;
 
 impl FromStr for ByteSize {
@@ -21,20 +21,20 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let trimmed = text.trim();
-        // To `bytesize`, 5G is 5 * 10^9: here, and to those who set memory and disks by it, it is 5GiB.
+        // `bytesize` takes 5G for 5 * 10^9. Here it is 5GiB, as in systemd and Docker.
         let size = if has_bare_prefix(trimmed) { format!("{trimmed}iB") } else { trimmed.into() };
         let size = size.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64());
-        // It stops at the largest number instead of refusing what is larger.
+        // `bytesize` saturates instead of refusing what is too large.
         size.filter(|bytes| i64::try_from(*bytes).is_ok()).map(Self).ok_or_else(|| {
             format!(
-                "\"{text}\" is no size: use bytes or KiB, MiB, GiB, TiB (or KB, MB, GB, TB: powers of 1000), such \
+                "\"{text}\" is not a size: use bytes or KiB, MiB, GiB, TiB (or KB, MB, GB, TB: powers of 1000), such \
                  as 10MiB"
             )
         })
     }
 }
 
-/// Whether a size has a letter for its unit: `5G`.
+/// Whether a size has a unit of one letter, as in `5G`.
 pub(super) fn has_bare_prefix(size: &str) -> bool {
     let unit = size.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').trim();
     matches!(unit, "K" | "k" | "M" | "m" | "G" | "g" | "T" | "t" | "P" | "p")
@@ -47,20 +47,20 @@ impl FromStr for Span {
         let trimmed = text.trim();
         let is_number = !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit());
         let time = if is_number { format!("{trimmed}s") } else { trimmed.into() };
-        // To `humantime`, 5M are five months.
+        // `humantime` takes 5M for five months.
         let time = if time.contains('M') { None } else { humantime::parse_duration(&time).ok() };
         let in_range = |time: &Duration| time.subsec_nanos() == 0 && time.as_secs() <= LONGEST_SECS;
         time.filter(in_range).map(Self).ok_or_else(|| {
             format!(
-                "\"{text}\" is no time: use whole seconds or s, m, h, d, w, such as 90s, 1d 12h or 8d; 100 years \
-                 at most"
+                "\"{text}\" is not a duration: use whole seconds or s, m, h, d, w, such as 90s, 1d 12h or 8d; at \
+                 most 100 years"
             )
         })
     }
 }
 
 impl fmt::Display for ByteSize {
-    /// Exactly: `bytesize` rounds to a tenth of a unit.
+    /// Exact, unlike `bytesize`, which rounds to a tenth of a unit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const BINARY: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
         const DECIMAL: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
@@ -74,7 +74,7 @@ impl fmt::Display for ByteSize {
     }
 }
 
-/// How often a number can be divided by another one without a rest, four times at most, and what is left.
+/// Divides by `by` as long as nothing remains, at most four times. Returns the result and how often.
 fn scaled(mut number: u64, by: u64) -> (u64, usize) {
     let mut times = 0;
     while number != 0 && number.is_multiple_of(by) && times < 4 {

@@ -1,5 +1,5 @@
-//! Kinds of values: the secret, what may also be `none` or `auto`, numbers above zero, and values of options that
-//! were dropped.
+//! Types of values: the secret, values that may be `none` or `auto`, numbers above zero, and values of options that no
+//! longer exist.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -11,30 +11,30 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::error::ConfigError;
 
-/// A secret: never printed.
+/// The secret that signs tokens. Never printed.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The bytes that sign.
+    /// The key.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
-    /// A random one, of 32 bytes.
+    /// A random secret of 32 bytes.
     pub fn random() -> Self {
         Self(URL_SAFE_NO_PAD.encode(crate::links::random_secret()))
     }
 
-    /// The text to keep in a file.
+    /// The text to store in a file.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What may be wrong with it though it can be used.
+    /// A warning if it is weak.
     pub fn weakness(&self) -> Option<&'static str> {
         (self.0.len() < 32).then_some(
-            "the tokens' secret is shorter than 32 bytes and may be guessed (RFC 7518, 3.2)",
+            "the secret for tokens is shorter than 32 bytes and could be guessed (RFC 7518, section 3.2)",
         )
     }
 
@@ -91,12 +91,12 @@ impl<T: fmt::Display> fmt::Display for OrNone<T> {
     }
 }
 
-/// Those of a list that aren't `none`.
+/// The values in a list that aren't `none`.
 pub(super) fn without_none<T>(list: Vec<OrNone<T>>) -> Vec<T> {
     list.into_iter().filter_map(|value| value.0).collect()
 }
 
-/// Yes, no, or as it is best.
+/// Yes, no, or whatever fits the other settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Switch {
@@ -118,7 +118,7 @@ impl FromStr for Switch {
     }
 }
 
-/// Parses a value that can't be zero.
+/// Parses a value that must not be zero.
 pub(super) fn at_least_one<T>(text: &str) -> Result<T, String>
 where
     T: FromStr<Err: fmt::Display> + PartialEq,
@@ -130,8 +130,8 @@ where
     }
 }
 
-/// The value of an option that has no effect any more: whatever it is, it is accepted, so that a configuration of
-/// an earlier release still starts the server.
+/// The value of an option that no longer has any effect. Any value is accepted, so that the server still starts with
+/// an old configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropped;
 

@@ -1,8 +1,7 @@
-//! Output that makes nobody wait: lines go into a bounded buffer, and a thread of its own writes them. Lines for
-//! which there is no room are dropped and counted. Knows nothing of logs.
+//! Non-blocking output: lines go into a bounded buffer, and a thread writes them. Lines that don't fit are dropped and
+//! counted. Knows nothing of logs.
 //!
-//! A pipe whose reader is gone fails every write, and one that nobody reads blocks them; neither may reach whoever
-//! has something to say.
+//! Writing to a pipe fails if its reader is gone, and blocks if nobody reads it. Neither must reach the caller.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,20 +10,20 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Bytes that wait to be written, at most; as many may be on their way in addition.
+/// Size of the buffer in bytes. As much again may be in the middle of being written.
 const MAX_WAITING: usize = 1 << 20;
-/// Written at once, so that a slow reader can be told from one that reads nothing.
+/// Bytes written at once: little, so that a slow reader can be told from none.
 const PIECE: usize = 4096;
-/// The end waits for so long for a reader that takes nothing.
+/// How long the end waits for a reader that reads nothing.
 const STALL: Duration = Duration::from_secs(1);
-/// Before another try, where the output was set not to block by whoever shares it.
+/// Pause before the next try, if somebody who shares the output has made it non-blocking.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Where lines are left to be written. Clones share it.
+/// Takes lines to write. Clones share one buffer.
 #[derive(Clone)]
 pub(super) struct Output(Arc<Shared>);
 
-/// When dropped, waits until everything that was left to be written is, or until nobody takes it.
+/// When dropped, waits until everything is written, or nobody reads it.
 pub struct Finish(Arc<Shared>);
 
 struct Shared {
@@ -35,19 +34,19 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// Lines dropped that nobody was told of.
+    /// Dropped lines that were not reported yet.
     dropped: u64,
-    /// Pieces written, or given up.
+    /// Pieces written or given up.
     progress: u64,
-    /// Only what waits is still to be written.
+    /// Write only what is already in the buffer.
     closed: bool,
-    /// Nothing more is written.
+    /// Write nothing more.
     done: bool,
 }
 
 impl Output {
-    /// Starts to write to `to`. Once writing goes on after lines were dropped, `tell` learns how many; it may
-    /// write a line about it.
+    /// Starts a thread that writes to `to`. When it can write again after lines were dropped, it calls `tell` with
+    /// their number, which may write a line about it.
     pub(super) fn start(
         to: impl Write + Send + 'static,
         tell: impl Fn(u64) + Send + 'static,
@@ -60,7 +59,7 @@ impl Output {
 }
 
 impl Write for Output {
-    /// Takes all of it, a line, or drops it.
+    /// Takes the whole line, or drops it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.0.state();
         if state.waiting.len() + line.len() > MAX_WAITING {
@@ -116,8 +115,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// What is to be written next, and how many lines were dropped after it if that can be told; `None`: no more
-    /// will come.
+    /// What to write next, and how many lines were dropped after it, if that can be reported; `None` at the end.
     fn next(&self, works: bool) -> Option<(Vec<u8>, u64)> {
         let idle = |state: &mut State| {
             state.waiting.is_empty() && !state.closed && !(works && state.dropped > 0)
@@ -129,7 +127,7 @@ impl Shared {
         (!lines.is_empty() || dropped > 0).then_some((lines, dropped))
     }
 
-    /// Whether everything could be written; the rest counts as dropped.
+    /// Returns whether everything was written; the rest counts as dropped.
     fn write(&self, to: &mut impl Write, lines: &[u8]) -> bool {
         let mut rest = lines;
         while !rest.is_empty() {

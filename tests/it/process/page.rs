@@ -97,7 +97,7 @@ fn no_link_is_printed_where_the_page_is_off_or_no_server_runs() {
         server.stop();
     }
     let refusal = refusal();
-    assert!(refusal.contains("no server runs"), "{refusal}");
+    assert!(refusal.contains("no server is running"), "{refusal}");
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn every_difference_is_found_and_what_can_be_is_mended() {
     assert_eq!((kinds(&report), code), (all.to_vec(), 1));
     let text = run(&mut beside(data, &["fsck"])).stdout;
     assert!(text.contains(missing["uuid"].as_str().expect("a uuid")), "{text}");
-    assert!(text.contains("none of 21 bytes is there"), "{text}");
+    assert!(text.contains("0 of 21 bytes left"), "{text}");
     let (again, _) = fsck(data, &["--deep"]);
     assert_eq!(again, report, "looking changes nothing");
 
@@ -253,7 +253,7 @@ fn one_of_a_thing_has_no_plural_and_times_have_a_unit() {
     std::fs::write(blob_of(dir.path(), b"x"), "").expect("cut");
     let report = told(&["fsck"]);
     for words in
-        ["none of 1 byte is there", "1 file and 0 unfinished uploads, 1 byte", "1 finding; "]
+        ["0 of 1 byte left", "1 file and 0 unfinished uploads, 1 byte", "1 finding; "]
     {
         assert!(report.contains(words), "{words:?} is not in {report}");
     }
@@ -274,9 +274,9 @@ fn one_of_a_thing_has_no_plural_and_times_have_a_unit() {
     }
     let log = server.stop().stderr;
     for command in
-        ["fsck --repair", "erase --user-id 7", "rotate-link-key, accepting older keys for 48 h"]
+        ["fsck --repair", "erase --user-id 7", "rotate-link-key --accept-old-for 48 h"]
     {
-        assert!(log.contains(&format!("a command from beside the server: {command}")), "{log}");
+        assert!(log.contains(&format!("control command: {command}")), "{log}");
     }
 }
 
@@ -381,6 +381,6 @@ fn a_server_that_can_not_be_asked_is_named_as_the_reason() {
     std::fs::remove_file(dir.path().join("control.sock")).expect("removed");
     let ended = run(&mut beside(dir.path(), &["erase", "--user-id", "7"]));
     assert!(!ended.status.success());
-    assert!(ended.stderr.contains("a server runs, but can't be asked"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("a server is running, but can't be reached"), "{}", ended.stderr);
     server.stop();
 }
