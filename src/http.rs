@@ -1,4 +1,4 @@
-//! What every dialect needs of HTTP: connections, bodies, ranges, links, and the routes that are nobody's own.
+//! HTTP for every dialect: connections, bodies, ranges, links, and the routes that belong to no dialect.
 //! Knows no dialect.
 
 pub mod answer;

@@ -1,6 +1,6 @@
-//! What surrounds every route.
+//! What is done for every request before and after its route.
 //!
-//! One function and not layers: each layer costs every request a dozen allocations.
+//! One function instead of middleware layers, because each layer costs a dozen allocations per request.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -42,14 +42,14 @@ pub async fn answer(
     if response.status().is_client_error() {
         client.hold_back(&context).await;
     }
-    // No browser takes a reply for anything but its `Content-Type`: names that clients chose are in JSON, too.
+    // No browser may guess another type: JSON contains names that clients chose, too.
     let nosniff = HeaderValue::from_static("nosniff");
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
     Ok(response)
 }
 
-/// What every request gets before it is routed: who sent it, a body at its pace whose refused rest is drained, the
-/// host of its target if that has one (RFC 9112, section 3.2.2), and a path without doubled slashes.
+/// Prepares a request for its route: adds who sent it, wraps its body to enforce the pace and drain what is refused,
+/// takes the host from its target if there is one (RFC 9112, section 3.2.2), and removes double slashes from its path.
 fn prepare(
     request: Request<Incoming>,
     client: Client,
@@ -70,27 +70,27 @@ fn prepare(
     request
 }
 
-/// What is wrong with a head that two readers may read in two ways (RFC 9112, sections 3.2, 6.1 and 11.2), if
-/// something is. Lengths are hyper's business: it refuses all but one number, and ends the connection after a
-/// request that has a length and chunks.
+/// Why a head is ambiguous, if two readers could understand it differently (RFC 9112, sections 3.2, 6.1 and 11.2).
+/// hyper takes care of lengths: it refuses all but one number, and closes the connection after a request that has both
+/// a length and chunks.
 fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     let count = |name: HeaderName| headers.get_all(name).iter().count();
     let is_chunked = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(b"chunked");
     if count(HOST) > 1 || (count(HOST) == 0 && version == Version::HTTP_11) {
-        Some("a request has one Host header")
+        Some("a request must have exactly one Host header")
     } else if count(CONTENT_TYPE) > 1 || count(CONTENT_RANGE) > 1 {
-        Some("Content-Type and Content-Range may be sent once")
+        Some("Content-Type and Content-Range may each be sent only once")
     } else if count(TRANSFER_ENCODING) > 1
         || headers.get(TRANSFER_ENCODING).is_some_and(|value| !is_chunked(value.as_bytes()))
     {
-        Some("Transfer-Encoding must be chunked, once")
+        Some("Transfer-Encoding must be chunked, and sent only once")
     } else {
         None
     }
 }
 
-/// The path without doubled slashes (Fine Uploader's delete sends some) and none at its end; `None` when it has no
-/// doubled ones.
+/// The path without double slashes, which Fine Uploader's delete sends, and without one at its end; `None` if it has no
+/// double slashes.
 fn undoubled(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     if !path.contains("//") {

@@ -10,23 +10,23 @@ use futures_util::{Stream, StreamExt};
 use super::pace::{Pace, PaceError};
 use crate::storage::BodyError;
 
-/// What a form may have around its file, bytes.
+/// Maximum bytes of a form apart from its file.
 pub const FORM_BYTES: u64 = 1 << 20;
 
-/// What a body may cost.
+/// Limits of a request body.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
-    /// Bytes of the whole body, the form around the file included.
+    /// Maximum bytes of the whole body, including the form around the file.
     pub max_bytes: u64,
-    /// How slowly it may come; every body of a connection keeps to it, whoever reads it.
+    /// How fast it must come.
     pub pace: Pace,
-    /// Fields of a form.
+    /// Maximum number of fields in a form.
     pub max_fields: usize,
-    /// Bytes of a field other than the file.
+    /// Maximum bytes of a field other than the file.
     pub max_field_bytes: usize,
 }
 
-/// A body as it comes in, within its limits.
+/// A request body, within its limits.
 pub struct LimitedBody {
     frames: BodyDataStream,
     max_bytes: u64,
@@ -34,12 +34,12 @@ pub struct LimitedBody {
 }
 
 impl LimitedBody {
-    /// Nothing is polled yet.
+    /// Wraps a body without polling it.
     pub fn new(body: Body, limits: BodyLimits) -> Self {
         Self { frames: body.into_data_stream(), max_bytes: limits.max_bytes, received: 0 }
     }
 
-    /// The whole body in memory, at most `max` bytes.
+    /// Reads the whole body into memory, at most `max` bytes.
     pub async fn collect(mut self, max: usize) -> Result<Vec<u8>, BodyError> {
         let limit = max as u64;
         if http_body::Body::size_hint(&self.frames).lower() > limit {
@@ -75,7 +75,7 @@ impl Stream for LimitedBody {
     }
 }
 
-/// Why a body ended before its end.
+/// Why a body was cut off.
 fn ended(error: axum::Error) -> BodyError {
     match error.into_inner().downcast::<PaceError>() {
         Ok(error) => match *error {

@@ -1,4 +1,4 @@
-//! What requests share, whichever dialect they speak.
+//! What all requests share, in every dialect.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use crate::files::Files;
 use crate::links::Links;
 use crate::uploads::Uploads;
 
-/// What requests share.
+/// What all requests share.
 pub struct Context {
-    /// The settings in force.
+    /// Settings.
     pub options: Options,
-    /// What users and addresses have taken of their limits.
+    /// How much users and addresses use of their limits.
     pub admission: Arc<Admission>,
     /// Checks tokens.
     pub auth: Auth,

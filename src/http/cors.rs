@@ -1,4 +1,4 @@
-//! Which pages of other origins may use the server, and how.
+//! CORS: which pages on other origins may use the server, and how.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use http::header::{
 use http::{HeaderName, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-/// What pages of other origins may do.
+/// What pages on other origins may do.
 #[derive(Clone, Debug, Default)]
 pub struct Cors {
-    /// Origins whose pages may call the server; `None`: every origin, without credentials.
+    /// Origins whose pages may use the server; `None` means every origin, without credentials.
     pub origins: Option<Vec<Origin>>,
-    /// Request headers that they may send beside those of the known clients and of tracing.
+    /// Request headers that they may send in addition to those of known clients and tracing.
     pub headers: Vec<CorsHeader>,
 }
 
-/// Headers that scripts of other origins may send: those of the known clients, and those that tracing adds to every
-/// request of an application (W3C Trace Context and Baggage, Sentry).
+/// Headers that scripts on other origins may always send: those of known clients, and those that tracing adds to every
+/// request (W3C Trace Context and Baggage, Sentry).
 const CORS_HEADERS: [HeaderName; 11] = [
     AUTHORIZATION,
     CONTENT_RANGE,
@@ -35,7 +35,7 @@ const CORS_HEADERS: [HeaderName; 11] = [
     HeaderName::from_static("sentry-trace"),
 ];
 
-/// CORS (protocol, section 9): every origin without credentials, or a reflected list.
+/// The layer that adds CORS headers (protocol, section 9): every origin without credentials, or a reflected list.
 pub fn layer(options: &Cors) -> CorsLayer {
     let origins = match &options.origins {
         None => AllowOrigin::any(),
@@ -57,19 +57,19 @@ pub fn layer(options: &Cors) -> CorsLayer {
         .max_age(Duration::from_hours(24))
 }
 
-/// Whose pages may call the server, as it is set.
+/// An entry of `--cors-origins`.
 #[derive(Clone, Debug)]
 pub enum AllowedOrigin {
-    /// `*`: every origin.
+    /// `*`, every origin.
     Every,
-    /// `none`: no other origin.
+    /// `none`, no other origin.
     NoOther,
-    /// This one.
+    /// This origin.
     One(Origin),
 }
 
 impl AllowedOrigin {
-    /// The origins of a list; `None`: every origin.
+    /// The origins in a list; `None` means every origin.
     pub fn listed(list: Vec<Self>) -> Option<Vec<Origin>> {
         let mut origins = Vec::new();
         for allowed in list {
@@ -100,7 +100,7 @@ impl FromStr for AllowedOrigin {
 pub struct Origin(http::HeaderValue);
 
 impl Origin {
-    /// The header's value.
+    /// The value for a header.
     pub fn value(&self) -> &http::HeaderValue {
         &self.0
     }
@@ -112,7 +112,7 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "\"{text}\" is no origin: it must look like https://chat.example.org, or be * for every origin"
+                "\"{text}\" is not an origin: write it like https://chat.example.org, or * for every origin"
             )
         };
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
@@ -123,7 +123,7 @@ impl FromStr for Origin {
     }
 }
 
-/// The name of a request header that pages of other origins may send.
+/// The name of a request header that pages on other origins may send.
 #[derive(Clone, Debug)]
 pub struct CorsHeader(http::HeaderName);
 
@@ -140,7 +140,7 @@ impl FromStr for CorsHeader {
     fn from_str(text: &str) -> Result<Self, String> {
         let name = http::HeaderName::from_bytes(text.trim().as_bytes());
         name.map(Self)
-            .map_err(|_| format!("\"{text}\" is no header's name, such as x-client-version"))
+            .map_err(|_| format!("\"{text}\" is not the name of a header, such as x-client-version"))
     }
 }
 

@@ -30,11 +30,10 @@ use crate::metadata::{Role, StoredFile};
 use crate::storage::Outgoing;
 use crate::uploads::Refusal;
 
-/// nginx reads the file of this path below one of its locations instead of the response's body.
+/// Tells nginx to send the file with this path, inside one of its locations, instead of the response's body.
 const X_ACCEL_REDIRECT: &str = "x-accel-redirect";
 
-/// A served file may show itself and nothing else: no script, no form, no other origin. Embedding it
-/// elsewhere is the receiver's page's business.
+/// A file may show itself and nothing else: no script, no form, no other origin. Other pages may embed it.
 const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; \
                        style-src 'unsafe-inline'";
 
@@ -51,7 +50,7 @@ pub async fn get(
     context.links.check(id, variant, &query)?;
     let (head, _) = request.into_parts();
     let shown = match show(&context, id, query.download, &head, &share).await {
-        // A picture took the place of the thumbnail that was sent, in this instant.
+        // The thumbnail that was sent has just been replaced by one made of it.
         Err(error) if error.is_raced() => show(&context, id, query.download, &head, &share).await,
         shown => shown,
     };
@@ -62,7 +61,7 @@ pub async fn get(
     respond(response, body)
 }
 
-/// What a file's link is answered with, and its bytes if they are to be sent.
+/// The response to a link, and the bytes to send with it, if any.
 async fn show(
     context: &Context,
     id: UploadId,
@@ -81,7 +80,7 @@ async fn show(
         return Err(ApiError::new(
             StatusCode::PRECONDITION_FAILED,
             "precondition_failed",
-            "the file is not the one that If-Match names",
+            "the file doesn't match If-Match",
         ));
     }
     if text(headers, IF_NONE_MATCH).is_some_and(|header| if_none_match(header, &etag)) {
@@ -109,13 +108,13 @@ async fn show(
     Ok((response, bytes))
 }
 
-/// What a link's path names.
+/// What the path of a link names.
 fn named(path: Result<Path<(String, String)>, PathRejection>) -> Option<(UploadId, Variant)> {
     let Path((uuid, variant)) = path.ok()?;
     Some((UploadId::parse(&uuid)?, Variant::parse(&variant)?))
 }
 
-/// Where a trusted proxy finds the bytes by itself, if it is to. Ranges and conditions are its business then.
+/// Where a trusted proxy finds the bytes, if it is to send them. It then handles ranges and conditions itself.
 fn accelerated(context: &Context, file: &StoredFile, extensions: &Extensions) -> Option<String> {
     let prefix = context.options.accel_redirect.as_ref().filter(|_| is_proxied(extensions))?;
     Some(format!("{}{}", prefix.as_str(), context.files.local_path(file)?))
@@ -125,12 +124,12 @@ fn accelerated(context: &Context, file: &StoredFile, extensions: &Extensions) ->
 struct Shown<'a> {
     file: &'a StoredFile,
     etag: &'a str,
-    /// To be saved, whatever it is.
+    /// Whether it is to be saved, whatever it is.
     download: bool,
 }
 
 impl Shown<'_> {
-    /// Status and headers that say what the file is and how it may be shown.
+    /// A response with the headers that describe the file and how it may be shown.
     fn described(&self, status: StatusCode) -> Builder {
         let Self { file, etag, download } = *self;
         let disposition = if file.facts.media_type.is_inline() && !download {
@@ -142,7 +141,7 @@ impl Shown<'_> {
             .status(status)
             .header(ETAG, etag)
             .header(ACCEPT_RANGES, "bytes")
-            // What was sent as a thumbnail is shown only until a picture was made of it.
+            // A thumbnail as it was sent is shown only until one has been made of it.
             .header(
                 CACHE_CONTROL,
                 if file.role == Role::Thumbnail && file.undrawn {
@@ -156,7 +155,7 @@ impl Shown<'_> {
             .header(CONTENT_SECURITY_POLICY, SANDBOX)
             .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
             .header(REFERRER_POLICY, "no-referrer")
-            // Pages of other origins embed links; without this, isolated ones could not.
+            // Without this, cross-origin isolated pages could not embed links.
             .header(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin")
     }
 }
@@ -166,7 +165,7 @@ fn respond(response: Builder, body: Body) -> Result<Response, ApiError> {
     Ok(response.into_response())
 }
 
-/// Why a file is not to be had.
+/// Why a file can't be served.
 fn unavailable(refusal: Refusal) -> ApiError {
     match refusal {
         Refusal::NotFound => ApiError::not_found(),

@@ -1,4 +1,4 @@
-//! The one `Content-Disposition` header of a served file.
+//! The `Content-Disposition` header of a served file.
 //!
 //! Owns how a name is written into it (RFC 6266, RFC 8187). Refuses to know
 //! which types may be shown inline, and how names are cleaned.
@@ -10,7 +10,7 @@ use crate::filename::Filename;
 /// Whether a browser shows the file or saves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
-    /// Shown where it is opened.
+    /// Shown in the browser.
     Inline,
     /// Saved under its name.
     Attachment,

@@ -1,7 +1,6 @@
-//! What a client sees when a request is refused: one shape for all (protocol, section 7), so that each client finds
-//! what it reads; and the statuses of what is refused alike in every dialect: tokens, links, limits and bodies. What
-//! an upload refuses, its dialect words. A failure inside the server is logged once ([`log_cause`]) and shown as a
-//! plain 500.
+//! Error replies. All have one shape (protocol, section 7), in which every client finds what it looks for. The errors
+//! here are the same in every dialect: tokens, links, limits and bodies. Each dialect maps the refusals of uploads
+//! itself. An internal failure is logged once ([`log_cause`]), and the client sees a plain 500.
 
 use std::collections::BTreeMap;
 use std::ops::Not;
@@ -34,12 +33,12 @@ struct Answer {
     reset: bool,
     extra: Option<(&'static str, Value)>,
     header: Option<(HeaderName, HeaderValue)>,
-    /// For the log.
+    /// The cause, for the log.
     cause: Option<Cause>,
 }
 
 impl ApiError {
-    /// An error of the request as a whole.
+    /// An error that concerns the request as a whole.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self(Box::new(Answer {
             status,
@@ -54,27 +53,27 @@ impl ApiError {
         }))
     }
 
-    /// A malformed field: the same request can never succeed.
+    /// A malformed field. The same request can never succeed.
     pub fn bad_field(field: &'static str, code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message).field(field).never()
     }
 
-    /// A malformed request: it can never succeed.
+    /// A malformed request. It can never succeed.
     pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message).never()
     }
 
-    /// Somebody between may have read this head otherwise: nothing more of the connection is believed.
+    /// An ambiguous head, which a proxy may have understood differently. Closes the connection.
     pub fn ambiguous(message: &'static str) -> Self {
         Self::bad_request("malformed_request", message).header(CONNECTION, "close")
     }
 
-    /// There is nothing of that name for this caller.
+    /// There is no such thing, or it belongs to somebody else.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such upload or file").never()
     }
 
-    /// There was something of that name, and it is gone for good.
+    /// It existed, and is gone for good.
     pub fn gone() -> Self {
         let message =
             "this upload was cancelled or this file was deleted; its uuid can't be used again";
@@ -87,37 +86,37 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "raced", message)
     }
 
-    /// The store has no room.
+    /// The storage is full.
     pub fn storage_full() -> Self {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", "the server's storage is full")
     }
 
-    /// The caller may not do this.
+    /// The caller is not allowed to do this.
     pub fn forbidden(message: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message).never()
     }
 
-    /// The method doesn't exist on this path.
+    /// The path has no such method.
     pub fn method_not_allowed(allowed: &'static str) -> Self {
-        let message = format!("this path answers {allowed} only");
+        let message = format!("this path supports only {allowed}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
             .never()
             .header(ALLOW, allowed)
     }
 
-    /// The body has a type that isn't understood here.
+    /// The type of the body is not supported here.
     pub fn unsupported_media_type(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message).never()
     }
 
-    /// No range of a file of `size` bytes was asked for.
+    /// The requested range is outside a file of `size` bytes.
     pub fn range_not_satisfiable(content_range: &str, size: u64) -> Self {
-        let message = format!("the file has {}; no such range of it", words::bytes(size));
+        let message = format!("the file has {}: the range is outside it", words::bytes(size));
         Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", message)
             .header(http::header::CONTENT_RANGE, content_range)
     }
 
-    /// Something failed inside the server: it is logged, and not sent.
+    /// An internal failure. It is logged, and not sent to the client.
     pub fn internal(error: &dyn std::error::Error) -> Self {
         let message = "something failed inside the server; it has been logged";
         let mut answer = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);
@@ -130,35 +129,35 @@ impl ApiError {
         self.0.code == "raced"
     }
 
-    /// It is about this field.
+    /// Blames this field.
     #[must_use]
     pub fn field(mut self, field: &'static str) -> Self {
         self.0.field = Some(field);
         self
     }
 
-    /// The same request can never succeed.
+    /// Tells the client that the same request can never succeed.
     #[must_use]
     pub fn never(mut self) -> Self {
         self.0.prevent_retry = true;
         self
     }
 
-    /// The upload has to begin again.
+    /// Tells the client to start the upload again.
     #[must_use]
     pub fn reset(mut self) -> Self {
         self.0.reset = true;
         self
     }
 
-    /// Tells more in a member of its own.
+    /// Adds a member to the reply.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
         self.0.extra = Some((name, value));
         self
     }
 
-    /// The same request may succeed after so many seconds.
+    /// Tells the client to retry after this many seconds.
     #[must_use]
     pub fn retry_after(self, secs: u32) -> Self {
         self.header(RETRY_AFTER, &secs.to_string())
@@ -169,7 +168,7 @@ impl ApiError {
         self
     }
 
-    /// Has it logged why the token was refused.
+    /// Adds why the token was refused, for the log.
     #[must_use]
     pub fn because_of(mut self, error: AuthError) -> Self {
         self.0.cause = Some(Cause::Token(error));
@@ -177,36 +176,36 @@ impl ApiError {
     }
 }
 
-/// What is logged of an answer; never sent.
+/// The cause of a reply, for the log. Never sent.
 #[derive(Clone, Debug)]
 enum Cause {
-    /// Something failed inside the server.
+    /// An internal failure.
     Failure(String),
-    /// The token is missing or no good.
+    /// The token is missing or not valid.
     Token(AuthError),
 }
 
-/// Logs failures inside the server and tokens that are refused, once, with the request they concern. The query
-/// stays out of the log: it may hold a signature.
+/// Logs internal failures and refused tokens, once, with the request. The query is not logged, because it may contain
+/// a signature.
 pub fn log_cause(method: &Method, path: &str, response: &Response) {
     match response.extensions().get() {
         Some(Cause::Failure(error)) => {
-            tracing::error!(%method, %path, %error, "a request failed inside the server");
+            tracing::error!(%method, %path, %error, "request failed");
         }
         Some(Cause::Token(reason)) => {
             let status = response.status().as_u16();
             let reason = match reason {
-                // Its message shows the header, which the log has no example of.
+                // Its message contains an example of the header, which would look like a token in the log.
                 AuthError::Missing => "no access token was sent".to_owned(),
                 other => other.to_string(),
             };
-            tracing::debug!(%method, %path, status, %reason, "a request is not authenticated");
+            tracing::debug!(%method, %path, status, %reason, "request not authenticated");
         }
         None => {}
     }
 }
 
-/// The body of a refusal; members in this order.
+/// The body of an error reply, with its members in this order.
 #[derive(Serialize)]
 struct Body<'a> {
     error: &'a str,
@@ -257,7 +256,7 @@ impl IntoResponse for ApiError {
             response.extensions_mut().insert(cause);
         }
         if answer.status == StatusCode::REQUEST_TIMEOUT {
-            // What is left of the body can't be told from a next request.
+            // The rest of the body could be taken for the next request.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -286,7 +285,7 @@ impl From<AuthError> for ApiError {
         let answer = Self::new(StatusCode::UNAUTHORIZED, "not_authenticated", error.to_string())
             .header(WWW_AUTHENTICATE, "Bearer")
             .because_of(error);
-        // A client that refreshes its token, or waits, succeeds with the same request.
+        // With a fresh token, or later, the same request succeeds.
         if matches!(error, AuthError::Expired | AuthError::NotYet) {
             answer
         } else {

@@ -1,4 +1,4 @@
-//! For whoever runs the server.
+//! Health checks, for the operator.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::telemetry::chain;
 
-/// `GET /health/live`: the process answers.
+/// `GET /health/live`: the process is running.
 pub async fn live() -> Json<Value> {
     Json(json!({"status": "live"}))
 }
 
-/// `GET /health/ready`: the stores can take bytes and records; if not, why, and what to do.
+/// `GET /health/ready`: the stores can take uploads; if not, the reply says why and what to do.
 pub async fn ready(
     State(context): State<Arc<Context>>,
     _: Stranger,
 ) -> Result<Json<Value>, ApiError> {
     context.uploads.check().await.map_err(|unready| {
         let error = chain(&unready);
-        tracing::warn!(error, "the server is not ready");
+        tracing::warn!(error, "not ready");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", unready.to_string())
     })?;
     Ok(Json(json!({"status": "ready"})))

@@ -1,4 +1,4 @@
-//! Settings of this room.
+//! Settings.
 
 use std::net::SocketAddr;
 
@@ -7,28 +7,28 @@ use serde::{Deserialize, Serialize};
 
 use super::body::BodyLimits;
 
-/// What an operator decides of how requests are answered.
+/// Settings for answering requests.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Address that the server listens on; the first of several.
+    /// Address that the server listens on, the first if there are several.
     pub listen: SocketAddr,
-    /// Address that links carry; `None`: the one that the client used.
+    /// Address with which links begin; `None` means the one that the client used.
     pub public_url: Option<PublicUrl>,
-    /// Networks whose `X-Forwarded-…` headers are believed.
+    /// Networks whose `X-Forwarded-…` headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Where a trusted proxy finds the stored files by itself.
+    /// Path under which a trusted proxy finds the stored files.
     pub accel_redirect: Option<AccelPath>,
-    /// Limits of bodies.
+    /// Limits of request bodies.
     pub body: BodyLimits,
 }
 
-/// Scheme and authority (and perhaps a path) of links, without a slash at the end.
+/// Scheme, authority and perhaps a path of links, without a slash at the end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicUrl(String);
 
 impl PublicUrl {
-    /// What links begin with.
+    /// The beginning of links.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -40,7 +40,7 @@ impl std::str::FromStr for PublicUrl {
     fn from_str(text: &str) -> Result<Self, String> {
         let uri: http::Uri = text.parse().map_err(|error| format!("not an address: {error}"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.query().is_some() {
-            return Err("it must look like https://media.example.org".into());
+            return Err("write it like https://media.example.org".into());
         }
         Ok(Self(text.trim_end_matches('/').to_owned()))
     }
@@ -60,12 +60,12 @@ impl From<PublicUrl> for String {
     }
 }
 
-/// A path of a proxy's own, with a slash at its end.
+/// A path inside a proxy, with a slash at its end.
 #[derive(Clone, Debug)]
 pub struct AccelPath(String);
 
 impl AccelPath {
-    /// What paths below it begin with.
+    /// The beginning of paths below it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -77,7 +77,7 @@ impl std::str::FromStr for AccelPath {
     fn from_str(text: &str) -> Result<Self, String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
         if !text.starts_with('/') || text.starts_with("//") || !text.chars().all(plain) {
-            return Err("it must look like /haversack-blobs/".into());
+            return Err("write it like /haversack-blobs/".into());
         }
         Ok(Self(format!("{}/", text.trim_end_matches('/'))))
     }

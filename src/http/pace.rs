@@ -1,7 +1,7 @@
-//! How fast a request's body must come, and what is done with a refused rest.
+//! How fast a request body must come, and what happens to the rest of a refused one.
 //!
-//! Only time in which the sender is waited for counts against it; while the server is busy, or makes the
-//! sender wait, no time runs but that of the whole body. Knows no form and no limit of size.
+//! Only time spent waiting for the sender counts as slowness, not time in which the server is busy or makes the sender
+//! wait; that counts only towards the time for the whole body. Knows no forms and no size limits.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,20 +14,20 @@ use tokio::time::{Instant, Sleep};
 
 use crate::words;
 
-/// How slow a sender may be.
+/// The minimum speed of a sender.
 ///
-/// A sender is waited for as long as its credit lasts: it begins with `grace`, and every byte adds what it may
-/// take at the least rate, up to `idle`. So one that is too slow is ended soon, and one that was fast survives a
-/// gap of `idle`.
+/// A sender has credit, which waiting for it uses up. It starts with `grace`, and each byte adds the time it takes at
+/// the minimum rate, up to `idle`. So a sender that is too slow is cut off soon, and one that was fast survives a pause
+/// of `idle`.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Time from the head of the request to the end of its body.
+    /// Maximum time from the head of the request to the end of its body.
     pub total: Duration,
-    /// Time without a single byte.
+    /// Maximum time without a byte.
     pub idle: Duration,
-    /// Bytes a second; 0: any will do, and there is no `grace`.
+    /// Minimum bytes per second; 0 means none, and no `grace`.
     pub min_rate: u64,
-    /// Time to get going.
+    /// Credit at the start.
     pub grace: Duration,
 }
 
@@ -37,41 +37,41 @@ impl Pace {
         if self.min_rate == 0 { self.idle } else { self.grace.min(self.idle) }
     }
 
-    /// What these bytes may take.
+    /// The time that these bytes may take.
     fn worth(&self, bytes: usize) -> Duration {
         let nanos = (bytes as u64).saturating_mul(1_000_000_000).checked_div(self.min_rate);
         nanos.map_or(self.idle, Duration::from_nanos)
     }
 }
 
-/// Why a body ended before its end.
+/// Why a body was cut off.
 #[derive(Debug, thiserror::Error)]
 pub enum PaceError {
     /// The sender went away.
     #[error("the body ended early")]
     Aborted,
-    /// What was not in time.
+    /// What was too slow.
     #[error("{0}")]
     TooSlow(String),
 }
 
-/// So much of a refused body is read and dropped.
+/// How many bytes of a refused body are read and dropped.
 const DRAIN_BYTES: u64 = 64 << 20;
-/// For so long a refused body is read and dropped.
+/// How long a refused body is read and dropped.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
 
-/// A request's body, at its pace. When its handler lets go of it, its unread rest is read and dropped, up to a
-/// cap: a browser that still sends while the connection closes reports a network error and never shows the
-/// reply (protocol, section 7). Of a sender that was too slow nothing more is read.
+/// A request body that must come at a pace. If its handler drops it early, the rest is read and discarded, up to a
+/// limit: a browser that is still sending when the connection closes reports a network error instead of the reply
+/// (protocol, section 7). Nothing more is read from a sender that was too slow.
 pub struct PacedBody<B: Body<Data = Bytes> + Send + Unpin + 'static> {
     inner: Option<B>,
     clock: PaceClock,
-    /// The client waits for permission to send and would only be told to by reading.
+    /// The client waits for 100 Continue, which reading would send.
     asks_first: bool,
 }
 
 impl<B: Body<Data = Bytes> + Send + Unpin + 'static> PacedBody<B> {
-    /// `asks_first`: the request has `Expect: 100-continue`. The time of the whole body runs from now on.
+    /// Starts the time for the whole body. `asks_first` says whether the request has `Expect: 100-continue`.
     pub fn new(inner: B, pace: Pace, asks_first: bool) -> Self {
         Self { inner: Some(inner), clock: PaceClock::new(pace), asks_first }
     }
@@ -149,14 +149,14 @@ fn length(frame: &Frame<Bytes>) -> usize {
     frame.data_ref().map_or(0, Bytes::len)
 }
 
-/// Measures how long the sender is waited for, and how long it may be.
+/// Measures how long the server has waited for the sender, and how long it may.
 struct PaceClock {
     pace: Pace,
     deadline: Instant,
     credit: Duration,
-    /// Since when the sender is waited for.
+    /// Since when the server is waiting for the sender.
     waiting: Option<Instant>,
-    /// Runs while the sender is waited for; most bodies are there before it is needed.
+    /// Runs while the server waits. Most bodies are there before it is needed.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -166,7 +166,7 @@ impl PaceClock {
         Self { pace, deadline, credit: pace.first_credit(), waiting: None, timer: None }
     }
 
-    /// The sender is waited for; ready when that has been too long.
+    /// Waits for the sender; ready once that has taken too long.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<PaceError> {
         let since = self.waiting.unwrap_or_else(|| self.begin_to_wait());
         if let Some(timer) = &mut self.timer {
@@ -185,7 +185,7 @@ impl PaceClock {
         *self.waiting.insert(now)
     }
 
-    /// So many bytes came.
+    /// Counts received bytes.
     fn came(&mut self, bytes: usize) {
         if let Some(since) = self.waiting.take() {
             self.credit = self.credit.saturating_sub(since.elapsed());
@@ -199,9 +199,9 @@ impl PaceClock {
         PaceError::TooSlow(if now >= self.deadline {
             format!("it was not complete within {}", words::duration(total))
         } else if now >= since + idle {
-            format!("no byte came for {}", words::duration(idle))
+            format!("nothing was received for {}", words::duration(idle))
         } else {
-            format!("less than {} a second came", words::bytes(min_rate))
+            format!("less than {} per second were received", words::bytes(min_rate))
         })
     }
 }

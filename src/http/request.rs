@@ -1,5 +1,5 @@
-//! What routes read from the head of a request: who calls, and whether they may go on; under which address; ids
-//! in paths.
+//! What routes read from the head of a request: who calls and whether they may go on, the address they used, and ids in
+//! paths.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,36 +16,36 @@ use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::ids::{UploadId, UserId};
 
-/// The clients that a request went through, the nearest last; each proxy appends whom it heard from.
+/// The chain of clients, nearest last: each proxy appends the address it received the request from.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// A header's text, if it is there and is text.
+/// The text of a header, if it is present and is text.
 pub fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Who calls with a token, after waiting for their turn; it counts as one of their requests until dropped. Taking
-/// it polls no body.
+/// An authenticated caller whose turn it is. Counts as one of their concurrent requests until dropped. Extracting it
+/// polls no body.
 pub struct Admitted {
-    /// User or backend.
+    /// A user or the backend.
     pub caller: Caller,
     _turns: (Option<Turn<Address>>, Option<Turn<UserId>>),
 }
 
 impl Admitted {
-    /// The user who calls, and only asks for something: waits until the user's rate allows it.
+    /// The user, for a request that only asks for something: waits until their rate allows it.
     pub async fn lookup(&self, context: &Context) -> Result<UserId, ApiError> {
         let user = self.user()?;
         context.admission.lookup(user).await?;
         Ok(user)
     }
 
-    /// The user who calls.
+    /// The user; an error if it is the backend.
     pub fn user(&self) -> Result<UserId, ApiError> {
         match self.caller {
             Caller::User(user) => Ok(user),
             Caller::Service => {
-                Err(ApiError::forbidden("this needs a user's token, not a service's"))
+                Err(ApiError::forbidden("this needs a user token, not a service token"))
             }
         }
     }
@@ -59,7 +59,7 @@ impl FromRequestParts<Arc<Context>> for Admitted {
         context: &Arc<Context>,
     ) -> Result<Self, ApiError> {
         let client = Client::of(&head.extensions);
-        // Of two tokens neither counts: a proxy may have looked at the other.
+        // Refuse two tokens: a proxy may have checked the other one.
         let is_one = head.headers.get_all(AUTHORIZATION).iter().count() == 1;
         let token = text(&head.headers, AUTHORIZATION).filter(|_| is_one);
         let caller = checked(context, client, context.auth.authenticate(token))?;
@@ -72,15 +72,15 @@ impl FromRequestParts<Arc<Context>> for Admitted {
     }
 }
 
-/// Somebody without a token, after waiting for the turn of their address, if it passed a proxy.
+/// A caller without a token whose turn it is. Behind a proxy, it waits for the turn of its address.
 pub struct Stranger {
     client: Client,
-    /// Counts as one of the address's requests until dropped.
+    /// Counts as one of the concurrent requests of the address until dropped.
     pub turn: Option<Turn<Address>>,
 }
 
 impl Stranger {
-    /// The outcome of a check of a token that is not the caller's own.
+    /// Counts the result of checking a token that is not the caller's own.
     pub fn checked<T>(
         &self,
         context: &Context,
@@ -102,17 +102,17 @@ impl FromRequestParts<Arc<Context>> for Stranger {
     }
 }
 
-/// Where a request comes from. Every request carries it as an extension.
+/// Where a request comes from, as an extension of every request.
 #[derive(Clone, Copy, Default)]
 pub struct Client {
-    /// What its limits count; `None`: nothing.
+    /// The address that limits apply to; `None` means no limits.
     address: Option<Address>,
-    /// A trusted proxy passed it on.
+    /// Whether a trusted proxy passed it on.
     proxied: bool,
 }
 
 impl Client {
-    /// Whoever sent a request with these headers over a connection from `peer`.
+    /// The origin of a request with these headers on a connection from `peer`.
     pub fn new(context: &Context, peer: IpAddr, headers: &HeaderMap) -> Self {
         let peer = peer.to_canonical();
         if !is_trusted(context, peer) {
@@ -128,7 +128,7 @@ impl Client {
         extensions.get().copied().unwrap_or_default()
     }
 
-    /// Holds a refusal back where its address gets many: it costs whoever provokes it nothing.
+    /// Delays an error reply if its address gets many of them, because causing them costs the sender nothing.
     pub async fn hold_back(self, context: &Context) {
         let Some(address) = self.address else { return };
         let wait = context.admission.refusal(address);
@@ -138,7 +138,7 @@ impl Client {
         }
     }
 
-    /// Behind a proxy, requests count as connections do elsewhere.
+    /// Behind a proxy, requests are counted instead of connections.
     async fn turn(self, context: &Context) -> Result<Option<Turn<Address>>, ApiError> {
         match self.address.filter(|_| self.proxied) {
             Some(address) => Ok(Some(context.admission.proxied(address).await?)),
@@ -147,8 +147,8 @@ impl Client {
     }
 }
 
-/// The outcome of checking a token. One that nobody signed counts against the address; others are a client's
-/// that is late or lost its token, and no attempt at guessing.
+/// Counts the result of checking a token. Only a wrong signature counts against the address; other bad tokens come
+/// from clients that are late or have lost theirs, not from guessing.
 fn checked<T>(
     context: &Context,
     client: Client,
@@ -161,7 +161,7 @@ fn checked<T>(
     Ok(outcome?)
 }
 
-/// Refuses a client that won't read JSON.
+/// Refuses a client that doesn't accept JSON.
 pub fn reads_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let readable = |accept: &str| {
         accept.split(',').any(|range| {
@@ -187,10 +187,10 @@ pub fn content_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The uuid in a path, as axum read it.
+/// The uuid in a path, as axum extracts it.
 pub type PathUuid = Result<Path<String>, PathRejection>;
 
-/// The id in a path; what can't be one names nothing.
+/// Parses the id in a path. What isn't an id is not found.
 pub fn id(path: PathUuid) -> Result<UploadId, ApiError> {
     let id = path.ok().and_then(|Path(text)| UploadId::parse(&text));
     id.ok_or_else(ApiError::not_found)
@@ -205,8 +205,8 @@ fn is_trusted(context: &Context, ip: IpAddr) -> bool {
     context.options.trusted_proxies.iter().any(|net| net.contains(&ip))
 }
 
-/// Scheme and authority that links in a reply begin with, without a slash at the end: the configured ones, else those
-/// that the client used; a proxy's word counts only if it is a trusted one.
+/// The scheme and authority of links in a reply, without a slash at the end: the configured ones, or else those that
+/// the client used. What a proxy says counts only if the proxy is trusted.
 pub fn base(context: &Context, headers: &HeaderMap, extensions: &Extensions) -> String {
     if let Some(url) = &context.options.public_url {
         return url.as_str().to_owned();
@@ -221,7 +221,7 @@ pub fn base(context: &Context, headers: &HeaderMap, extensions: &Extensions) -> 
         _ => "http",
     };
     let host = forwarded("x-forwarded-host").or_else(|| text(headers, HOST));
-    // What isn't an authority must not become part of a link.
+    // Only a valid authority may become part of a link.
     let host = host.filter(|host| {
         host.parse::<http::uri::Authority>().is_ok_and(|a| !a.as_str().contains('@'))
     });
