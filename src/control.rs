@@ -198,14 +198,17 @@ pub fn carry_out(config: Config, command: Command) -> Result<Value, ConfigError>
 pub fn ask_server(data_dir: &Path, command: &Command) -> Result<Value, ConfigError> {
     app::refuse_if_unused(data_dir)?;
     match app::lock(data_dir)? {
-        Some(_) => Err(app::of_dir(data_dir, &"no server is running: start it with `haversack serve`")),
+        Some(_) => {
+            Err(app::of_dir(data_dir, &"no server is running: start it with `haversack serve`"))
+        }
         None => ask(data_dir, command),
     }
 }
 
 fn ask(data_dir: &Path, command: &Command) -> Result<Value, ConfigError> {
     let answer = answer_of(&path(data_dir), command).map_err(|error| {
-        let what = format_args!("a server is running, but can't be reached at control.sock: {error}");
+        let what =
+            format_args!("a server is running, but can't be reached at control.sock: {error}");
         app::of_dir(data_dir, &what)
     })?;
     answer.map_err(ConfigError)

@@ -1,4 +1,4 @@
-//! The protocols in which clients upload: one room each. A dialect parses its requests into what
-//! [`crate::uploads`] does, and words what comes of it.
+//! Upload protocols, one module each. A dialect parses its requests into calls of [`crate::uploads`], and turns results
+//! and refusals into its replies.
 
 pub mod form;

@@ -18,8 +18,7 @@ use crate::words::{self, bytes, counted};
 
 /// A repair refuses to start if more files than this, and more than one in a hundred, are missing.
 const MISSING_AT_MOST: u64 = 10;
-const NOT_MOUNTED: &str =
-    "blobs/store-id is missing or belongs to another data directory: is the disk with blobs/ mounted?";
+const NOT_MOUNTED: &str = "blobs/store-id is missing or belongs to another data directory: is the disk with blobs/ mounted?";
 /// Records read at once.
 const BATCH: u32 = 500;
 

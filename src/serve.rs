@@ -1,4 +1,4 @@
-//! The running server: its routes on its connections, and what goes on beside them.
+//! The running server: routes on connections, and background work.
 
 mod routes;
 mod watch;
@@ -15,8 +15,8 @@ use crate::http::answer::answer;
 use crate::http::send_memory::SendMemory;
 use crate::http::server::{self, ConnectionLimits};
 
-/// Serves until `shutdown` is complete; then no new connections are taken, requests in flight finish
-/// within the configured time, and the records are closed.
+/// Serves until `shutdown` completes. Then it accepts no new connections, waits for requests in progress for the
+/// configured time, and closes the records.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     app: Arc<App>,

@@ -31,7 +31,5 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     } else {
         format!("work for another {}", words::duration(accept_old_for))
     };
-    Ok(print(|out| {
-        writeln!(out, "links are signed with a new key; existing links {older}")
-    })?)
+    Ok(print(|out| writeln!(out, "links are signed with a new key; existing links {older}"))?)
 }

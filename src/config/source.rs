@@ -8,11 +8,11 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use super::error::SettingsError;
+use super::file::{self, Contents};
 use super::given::{Given, SetBy};
 use super::options::{PREFIX, Parser, Used, nearest, options, variable};
 use super::units::{ByteSize, Span, has_bare_prefix};
 use super::values::{OrNone, Secret};
-use super::file::{self, Contents};
 use super::{Config, Settings, trial};
 
 /// The flags that were given. Variables and the file are read when the settings are loaded.

@@ -1,5 +1,5 @@
-//! The dialect of forms, the current names of fields and the seed's (docs/protocol.md): its fields, replies and
-//! statuses, and one file of handlers a resource.
+//! The form dialect (docs/protocol.md): fields, with their current names and Fine Uploader's; replies and statuses; and
+//! handlers, one file per resource.
 
 pub mod error;
 pub mod fields;

@@ -139,8 +139,9 @@ impl FromStr for CorsHeader {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let name = http::HeaderName::from_bytes(text.trim().as_bytes());
-        name.map(Self)
-            .map_err(|_| format!("\"{text}\" is not the name of a header, such as x-client-version"))
+        name.map(Self).map_err(|_| {
+            format!("\"{text}\" is not the name of a header, such as x-client-version")
+        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! The page at `/`: a few files that are part of the program. Knows their types and how a browser must treat
-//! them; what they do is in `page/`.
+//! The page at `/`: files from `page/` that are compiled into the program. Knows their types and how browsers must treat
+//! them, not what they do.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
-/// What `index.html` asks for, by name.
+/// The files that `index.html` loads.
 const FILES: &[(&str, &str, &str)] = &[
     ("api.js", SCRIPT, include_str!("../../page/api.js")),
     ("app.js", SCRIPT, include_str!("../../page/app.js")),
@@ -86,7 +86,7 @@ fn respond(
     let headers = [
         (CONTENT_TYPE, media_type.to_owned()),
         (ETAG, etag),
-        (CACHE_CONTROL, "no-cache".to_owned()), // asked again each time, so that an update is whole
+        (CACHE_CONTROL, "no-cache".to_owned()), // checked each time, so that files of two versions never mix
         (CONTENT_SECURITY_POLICY, policy(options)),
         (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (REFERRER_POLICY, "no-referrer".to_owned()),
@@ -99,7 +99,7 @@ fn respond(
     }
 }
 
-/// Only files of this table run or style; pictures and media may also come from where links point.
+/// Allows scripts and styles only from here; pictures and media also from where links point.
 fn policy(options: &Options) -> String {
     let links = options.public_url.as_ref().and_then(|url| origin(url.as_str()));
     let links = links.map(|origin| format!(" {origin}")).unwrap_or_default();
@@ -110,7 +110,7 @@ fn policy(options: &Options) -> String {
     )
 }
 
-/// Scheme and authority of an address, if nothing in them could end a directive.
+/// The scheme and authority of an address, unless they contain what could end a directive.
 fn origin(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
     let authority = uri.authority()?.as_str();

@@ -1,4 +1,4 @@
-//! Which bytes of a stored file a GET or HEAD is answered with.
+//! Which bytes of a stored file to send in reply to a GET or HEAD.
 //!
 //! Owns the grammar of `Range`, `If-Range`, `If-None-Match` and `If-Match`
 //! (RFC 9110, sections 13 and 14). Refuses to know what a file is, where its
@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-/// More ranges than this in one header and the header is ignored unread.
+/// A header with more ranges than this is ignored.
 ///
 /// RFC 9110 section 14.2 allows that for "a set of many small ranges". No
 /// client of ours asks for more than one; the few above it leave room to tell
@@ -16,7 +16,7 @@ const MAX_RANGES: usize = 8;
 /// What to send for a file of known size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Served {
-    /// Status 200 and all bytes: no range was asked for, or the wish is ignored.
+    /// Status 200 and all bytes: no range was requested, or the header is ignored.
     Whole,
     /// Status 206 and these bytes: never empty, never past the size.
     Partial(Range<u64>),
@@ -39,9 +39,9 @@ impl Served {
     }
 }
 
-/// Decides what a request gets (RFC 9110 sections 13.1.5 and 14.2).
+/// Decides what to send (RFC 9110 sections 13.1.5 and 14.2).
 ///
-/// `etag` is the file's current entity-tag, quotes included. A header that is
+/// `etag` is the file's current entity tag, including quotes. A header that is
 /// malformed, of another unit, or whose `If-Range` is not exactly our strong
 /// tag counts as absent. Only single ranges are served: a list is answered
 /// whole, unless none of its members could be satisfied.
@@ -132,14 +132,14 @@ impl Spec {
             "" => None,
             digits => Some(saturating_decimal(digits)?),
         };
-        // Backwards is invalid, not unsatisfiable (section 14.1.2).
+        // A backward range is invalid, not unsatisfiable (section 14.1.2).
         (last.is_none_or(|last| first <= last)).then_some(Self::From { first, last })
     }
 
     fn on(&self, size: u64) -> Served {
         match *self {
             Self::Suffix(0) => Served::Unsatisfiable,
-            // The end of nothing is satisfiable, but no Content-Range can say so.
+            // A suffix of an empty file is satisfiable, but no Content-Range can express it.
             Self::Suffix(_) if size == 0 => Served::Whole,
             Self::Suffix(length) => Served::Partial(size.saturating_sub(length)..size),
             Self::From { first, .. } if first >= size => Served::Unsatisfiable,

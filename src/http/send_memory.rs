@@ -1,42 +1,41 @@
-//! Memory for files on their way to clients who may not take them: how much a connection may have of it, the
-//! system's buffers included. Knows no socket and no file.
+//! Memory for files being sent to clients that may not read them: how much of it each connection may use, including the
+//! system's buffers. Knows no sockets and no files.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Bytes that all connections' shares come to at most, as long as there are no more than 14,336 connections. With what
-/// thousands of connections take anyway, some 20 KiB each, 256 MiB.
+/// Maximum bytes for all connections together, as long as there are no more than 14,336 of them. With what thousands of
+/// connections use anyway, some 20 KiB each, this makes 256 MiB.
 const TOTAL: usize = 224 << 20;
-/// The most that is read of a file at once for one client: larger pieces cost no less for each byte.
+/// Maximum bytes read from a file at once for one client. Larger pieces are no cheaper per byte.
 const LARGEST_PIECE: usize = 72 * 1024;
-/// The least, which every connection may have, however many there are.
+/// The minimum, which every connection gets, however many there are.
 const SMALLEST_PIECE: usize = 4 * 1024;
-/// One connection takes at most so much of what is left, so that the pieces of many become smaller one by one.
+/// The part of what is left that one connection may take, so that pieces shrink gradually as connections come.
 const FRACTION: usize = 128;
 
-/// A client is sent more once the system holds fewer unsent bytes of its connection than half of this (tcp(7),
-/// `TCP_NOTSENT_LOWAT`).
+/// More is written to a connection once the system holds less than half of this unsent (tcp(7), `TCP_NOTSENT_LOWAT`).
 pub const UNSENT_BYTES: u32 = 16 * 1024;
 
-/// Memory that connections share.
+/// Memory shared by connections.
 #[derive(Debug)]
 pub struct SendMemory {
-    /// What has not been given away of what is there beside everybody's least.
+    /// Bytes not in use, apart from everybody's minimum.
     free: Mutex<usize>,
 }
 
 impl SendMemory {
-    /// The memory of a server with so many connections at most.
+    /// The memory of a server with at most this many connections.
     pub fn new(max_connections: usize) -> Arc<Self> {
         let least = max_connections.saturating_mul(cost(SMALLEST_PIECE));
         Arc::new(Self { free: Mutex::new(TOTAL.saturating_sub(least)) })
     }
 
-    /// The share of a new connection. It takes nothing until it is asked for.
+    /// The share of a new connection, which uses nothing yet.
     pub fn share(self: &Arc<Self>) -> Arc<Share> {
         Arc::new(Share { memory: Arc::clone(self), piece: OnceLock::new() })
     }
 
-    /// Takes what a piece of this many bytes costs beyond the smallest; gives the size of the piece.
+    /// Reserves what a piece of up to this many bytes costs beyond the minimum. Returns the size of the piece.
     fn take(&self) -> usize {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let piece = (SMALLEST_PIECE + *free / FRACTION).min(LARGEST_PIECE);
@@ -50,8 +49,8 @@ impl SendMemory {
     }
 }
 
-/// What a connection holds at most with pieces of this size: one that is being sent, and what the system has not
-/// sent of the ones before.
+/// The most that a connection holds with pieces of this size: the one being sent, and what the system has not yet sent
+/// of those before.
 const fn cost(piece: usize) -> usize {
     2 * piece + UNSENT_BYTES as usize / 2
 }
@@ -60,7 +59,7 @@ const fn extra(piece: usize) -> usize {
     cost(piece) - cost(SMALLEST_PIECE)
 }
 
-/// A connection's share, from its first file to its end: what the system holds is not known to be gone earlier.
+/// A connection's share, from its first file until it ends: only then has the system surely freed its buffers.
 #[derive(Debug)]
 pub struct Share {
     memory: Arc<SendMemory>,

@@ -1,4 +1,4 @@
-//! Connections: the accept loop, their caps and time-outs, and the graceful stop. Serves any service.
+//! Connections: the accept loop, limits and time-outs, and the graceful stop. Serves any service.
 
 mod listen;
 mod patience;
@@ -33,47 +33,47 @@ pub use patience::ConnectionTimes;
 use patience::HeadTimer;
 use stream::PatientStream;
 
-/// The most that is read from a connection at once, and the longest head of a request. A connection has two such
-/// buffers: one is filled while the other is written.
+/// Maximum bytes read from a connection at once, and the maximum size of a request's head. A connection has two such
+/// buffers: one is filled while the other is written to disk.
 const READ_BYTES: usize = 96 * 1024;
-/// The same for the first [`FEW`] connections: larger reads cost less for each byte, but not in memory.
+/// The same for the first [`FEW`] connections: larger reads take less time per byte, but more memory.
 const READ_BYTES_OF_FEW: usize = 256 * 1024;
 const FEW: usize = 16;
-/// A pause after running out of descriptors: the connections that hold them need time to end.
+/// Pause after running out of descriptors, for connections that hold them to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Connections that wait because their address has too many; they hold a descriptor and nothing else.
+/// Maximum number of connections parked because their address has too many. They hold only a descriptor.
 const MAX_PARKED: usize = 256;
-/// Descriptors beside those of connections: databases, the log, the listening socket, thumbnails, commands.
+/// Descriptors for everything but connections: databases, the log, listening sockets, thumbnails, commands.
 const OTHER_FILES: u64 = 128;
-/// Fewer descriptors leave too few connections to serve anybody.
+/// Minimum number of descriptors: with fewer, there would be too few connections.
 pub const FEWEST_FILES: u64 = 256;
 
-/// Descriptors that so many connections may take: each has one of its own and one of the file that it reads or
-/// writes; others are parked.
+/// Descriptors needed for this many connections: one for each, and one for the file that it reads or writes; and those
+/// of parked connections.
 pub fn files_of(connections: usize) -> u64 {
     let parked = connections.min(MAX_PARKED);
     OTHER_FILES.saturating_add((connections.saturating_mul(2) as u64).saturating_add(parked as u64))
 }
 
-/// How many connections so many descriptors are enough for.
+/// How many connections this many descriptors allow.
 pub fn connections_within(files: u64) -> usize {
     let spare = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
     (spare / 3).max(spare.saturating_sub(MAX_PARKED) / 2)
 }
 
-/// What connections may take.
+/// Limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Connections at once.
+    /// Maximum number of connections.
     pub count: usize,
-    /// Waits for heads, between requests and for clients to take replies.
+    /// Time-outs for heads, between requests, and for clients to read replies.
     pub times: ConnectionTimes,
-    /// How long requests in flight may take to finish at the stop.
+    /// How long the stop waits for requests in progress.
     pub shutdown: Duration,
 }
 
-/// Serves until `shutdown` is complete; then no new connections are taken, and requests in flight finish within the
-/// configured time. Connections are taken from all listeners alike. `connected` gives the service for a connection from an address.
+/// Serves until `shutdown` completes. Then it accepts no new connections, and waits for requests in progress for the
+/// configured time. `connected` returns the service for a connection from an address.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     limits: ConnectionLimits,
@@ -94,7 +94,7 @@ pub async fn serve<S>(
     };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        // At the cap, new connections wait in the system's queue.
+        // At the limit, new connections wait in the system's queue.
         let next = async {
             let free = Arc::clone(&doors.free).acquire_owned().await;
             (free, accept(&listeners).await)
@@ -114,7 +114,7 @@ pub async fn serve<S>(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "can't accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -124,11 +124,11 @@ pub async fn serve<S>(
     connections.close();
     if tokio::time::timeout(limits.shutdown, connections.wait()).await.is_err() {
         let requests = counted(connections.len(), "request");
-        tracing::warn!("stopping with {requests} unfinished");
+        tracing::warn!("stopped waiting: {requests} cut off");
     }
 }
 
-/// The next connection of any of them.
+/// Accepts the next connection from any of them.
 async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
     poll_fn(|cx| {
         let ready = listeners.iter().map(|listener| listener.poll_accept(cx)).find(Poll::is_ready);
@@ -137,7 +137,7 @@ async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)
     .await
 }
 
-/// How many connections there may be, in all and from one address.
+/// The limits on connections, in all and per address.
 #[derive(Clone)]
 struct Doors {
     limits: ConnectionLimits,
@@ -146,7 +146,7 @@ struct Doors {
     parked: Arc<Semaphore>,
 }
 
-/// A connection's place among all and among those of its address; free again when dropped.
+/// A connection's place among all and among those of its address, until dropped.
 struct Place {
     doors: Doors,
     address: Option<Turn<Address>>,
@@ -154,9 +154,9 @@ struct Place {
 }
 
 impl Doors {
-    /// A place for a connection that has been accepted. Where its address has too many, it gives back what it
-    /// holds of the places of all and waits; nothing is read meanwhile. `None`: there is no place for it, or no
-    /// room to wait. Then it is closed without an answer, as a reply to a request that nobody reads gets lost.
+    /// Takes a place for an accepted connection. If its address has too many connections, it gives back its place among
+    /// all and waits, and nothing is read from it. `None` if there is no room to wait: then the connection is closed
+    /// without a reply, which would get lost anyway because the request was not read.
     async fn place(self, free: Option<OwnedSemaphorePermit>, peer: SocketAddr) -> Option<Place> {
         let addresses = self.admission.addresses();
         let Some(address) = self.admission.counted(peer.ip()) else {
@@ -177,13 +177,13 @@ impl Doors {
 }
 
 impl Place {
-    /// The most to read from this connection at once.
+    /// Maximum bytes to read from this connection at once.
     fn read_bytes(&self) -> usize {
         let taken = self.doors.limits.count - self.doors.free.available_permits();
         if taken <= FEW { READ_BYTES_OF_FEW } else { READ_BYTES }
     }
 
-    /// Whether few places are left.
+    /// Whether connections are scarce.
     fn is_scarce(&self) -> bool {
         let few = self.doors.limits.count / 4;
         self.doors.free.available_permits() < few
@@ -223,6 +223,6 @@ async fn connection<S>(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a connection ended early");
+        tracing::debug!(%peer, %error, "connection ended early");
     }
 }

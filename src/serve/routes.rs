@@ -38,14 +38,14 @@ pub(super) fn router(config: &Config, context: Arc<Context>) -> Router {
         .with_state(context)
 }
 
-/// The page for people, where it is on.
+/// The page, if it is on.
 fn page_routes() -> Router<Arc<Context>> {
     Router::new()
         .route("/", only("GET, HEAD", get(page::index)))
         .route("/page/{file}", only("GET, HEAD", get(page::file)))
 }
 
-/// A path's methods; any other is refused in our shape.
+/// The methods of a path. Any other gets an error reply.
 fn only(allowed: &'static str, methods: MethodRouter<Arc<Context>>) -> MethodRouter<Arc<Context>> {
     methods.fallback(move || async move { ApiError::method_not_allowed(allowed) })
 }

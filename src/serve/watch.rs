@@ -1,4 +1,4 @@
-//! Whether uploads can be taken, looked at once a minute.
+//! Checks once a minute whether uploads can be taken.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::telemetry::chain;
 
-/// How often it looks.
+/// How often to check.
 const EVERY: Duration = Duration::from_mins(1);
 
-/// Looks until `stop`, and says so while uploads are refused for want of room, or of a disk.
+/// Checks until `stop`, and logs an error each time if uploads are refused because a disk is full or missing.
 pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         if let Err(unready) = app.uploads.check().await {
             let (error, folder) = (chain(&unready), app.config.data_dir.display());
-            tracing::error!(error, %folder, "no uploads are taken");
+            tracing::error!(error, %folder, "refusing uploads");
         }
     }
 }

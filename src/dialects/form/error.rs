@@ -1,6 +1,6 @@
-//! What a client of forms sees when a request is refused: every status, code, field and message of an upload's.
+//! Error replies of the form dialect: the status, code, field and message of every refused upload.
 //!
-//! What every dialect refuses alike stands in [`crate::http::error`].
+//! Errors that are the same in every dialect are in [`crate::http::error`].
 
 use std::ops::Range;
 
@@ -59,8 +59,8 @@ impl From<Refusal> for FormError {
     }
 }
 
-/// The status of a refusal, what was wrong, and what the client is to do.
-#[allow(clippy::too_many_lines, reason = "a table, one row a refusal")]
+/// The status of a refusal, what was wrong, and what the client should do.
+#[allow(clippy::too_many_lines, reason = "a table, one row per refusal")]
 fn refused(refusal: Refusal) -> ApiError {
     use StatusCode as Is;
     let of = |status, code, message: String| ApiError::new(status, code, message);
@@ -77,7 +77,7 @@ fn refused(refusal: Refusal) -> ApiError {
             "uuid",
             "required",
             format!(
-                "uuid is missing: chunk {index} must carry the file_uuid that chunk 0 was answered with"
+                "uuid is missing: chunk {index} must carry the file_uuid from the reply to chunk 0"
             ),
         ),
         Refusal::Expired => of(
@@ -89,25 +89,25 @@ fn refused(refusal: Refusal) -> ApiError {
         Refusal::ChunkConflict { index } => of(
             Is::CONFLICT,
             "chunk_conflict",
-            format!("chunk {index} is stored already, with other bytes than these"),
+            format!("chunk {index} is already stored, with different bytes"),
         )
         .never(),
         Refusal::UploadFinished { index } => of(
             Is::CONFLICT,
             "upload_finished",
-            format!("this upload is finished; chunk {index} is not one that it received"),
+            format!("this upload is finished, and chunk {index} was not part of it"),
         )
         .never(),
         Refusal::FileConflict => of(
             Is::CONFLICT,
             "file_conflict",
-            "this uuid already names another file: its bytes are not the ones sent now".into(),
+            "this uuid already belongs to a file with different bytes".into(),
         )
         .never(),
         Refusal::Attached => of(
             Is::CONFLICT,
             "attached",
-            "a message shows this file: it can't be changed or deleted any more".into(),
+            "a message shows this file, so it can no longer be changed or deleted".into(),
         )
         .never(),
         Refusal::TooManyUnfinished { max } => of(
@@ -142,7 +142,7 @@ fn refused(refusal: Refusal) -> ApiError {
         Refusal::LongerThanDeclared { declared } => bad(
             "chunksize",
             "size_mismatch",
-            format!("the chunk has more than the {} that its request announces", bytes(declared)),
+            format!("the chunk has more than the {} that its request declares", bytes(declared)),
         ),
         Refusal::MissingParts { ranges } => of(
             Is::BAD_REQUEST,
@@ -162,23 +162,23 @@ fn refused(refusal: Refusal) -> ApiError {
         Refusal::TotalSizeMismatch { declared, actual } => bad(
             "totalfilesize",
             "size_mismatch",
-            format!("totalfilesize is {declared}, but the chunks together have {}", bytes(actual)),
+            format!("totalfilesize is {declared}, but the chunks have {} in all", bytes(actual)),
         ),
         Refusal::Md5Mismatch { declared, actual } => bad(
             "md5",
             "md5_mismatch",
-            format!("md5 is {declared}, but that of the received bytes is {actual}"),
+            format!("md5 is {declared}, but the received bytes have {actual}"),
         ),
         Refusal::Verifying => of(
             Is::SERVICE_UNAVAILABLE,
             "verifying",
-            "the file is still being verified: ask again in a few seconds".into(),
+            "the file is still being verified: repeat this request in a few seconds".into(),
         )
         .retry_after(2),
         Refusal::NotDurable => of(
             Is::SERVICE_UNAVAILABLE,
             "not_durable",
-            "the disk failed to keep what was received: start again at chunk 0".into(),
+            "the server's disk lost what was received: start again at chunk 0".into(),
         )
         .reset()
         .retry_after(1),
@@ -192,7 +192,7 @@ fn refused(refusal: Refusal) -> ApiError {
         Refusal::NoParent => of(
             Is::NOT_FOUND,
             "not_found",
-            "parentuuid names no file or upload of yours".into(),
+            "you have no file or upload with this parentuuid".into(),
         )
         .field("parentuuid")
         .never(),
@@ -203,7 +203,7 @@ fn too_large(code: &'static str, message: String) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, code, message).field("file").never()
 }
 
-/// Why a chunk can't be where its request puts it.
+/// Why a chunk can't be placed where its request says.
 fn misplaced(error: &PlacementError) -> ApiError {
     let (field, code, message) = placed(error);
     let answer = ApiError::new(StatusCode::BAD_REQUEST, code, message).field(field);
@@ -220,7 +220,7 @@ fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
         PlacementError::TotalPartsMissing => (
             "totalparts",
             "required",
-            "totalparts is missing: say into how many chunks the file is cut".into(),
+            "totalparts is missing: send the number of chunks of the file".into(),
         ),
         PlacementError::IndexOutOfRange { index, total } => (
             "partindex",
@@ -238,7 +238,7 @@ fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
         PlacementError::TotalSizeChanged { stated, sent, recorded } => {
             let said_by = said_by("totalfilesize", *stated);
             let message = format!(
-                "{said_by} says the file has {}, but before it was said to have {recorded}",
+                "{said_by} says the file has {}, but an earlier request said {recorded}",
                 bytes(*sent)
             );
             ("totalfilesize", "changed", message)
@@ -251,7 +251,7 @@ fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
         PlacementError::SizeMismatch { stated, declared, actual } => {
             let said_by = said_by("chunksize", *stated);
             let message =
-                format!("{said_by} announces {}, but the chunk has {actual}", bytes(*declared));
+                format!("{said_by} says {}, but the chunk has {actual}", bytes(*declared));
             ("chunksize", "size_mismatch", message)
         }
         PlacementError::OffsetUnknown { index, total_size_would_help } => {
@@ -289,7 +289,7 @@ fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
     }
 }
 
-/// What said it: the field, or the header.
+/// Where a value was given: the field, or the header.
 fn said_by(field: &'static str, stated: Stated) -> &'static str {
     match stated {
         Stated::Alone => field,
@@ -297,7 +297,7 @@ fn said_by(field: &'static str, stated: Stated) -> &'static str {
     }
 }
 
-/// A range of bytes, or where it begins when its size isn't known yet.
+/// A range of bytes, or only its beginning if its size isn't known yet.
 fn bytes_in_words(range: &Range<u64>) -> String {
     if range.is_empty() {
         format!("begins at byte {}", range.start)
@@ -306,7 +306,7 @@ fn bytes_in_words(range: &Range<u64>) -> String {
     }
 }
 
-/// The indexes one by one, `[3, 4, 7]`; when they are many, as closed ranges, `[[3, 900]]`.
+/// Indexes one by one, `[3, 4, 7]`; if there are many, as closed ranges, `[[3, 900]]`.
 fn missing(ranges: &[(PartIndex, PartIndex)]) -> Value {
     const ONE_BY_ONE: u64 = 100;
     let count: u64 = ranges.iter().map(|(first, last)| u64::from(last - first) + 1).sum();

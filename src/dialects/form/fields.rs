@@ -1,7 +1,7 @@
-//! The fields of both dialects, and the one request they make (protocol, sections 2 and 3).
+//! Fields under both of their names, and the request that they make up (protocol, sections 2 and 3).
 //!
-//! Values stay text until a request is built of them: a wrong value is then refused by the name of its
-//! field. Knows neither how a body is encoded nor who sends it.
+//! Values stay text until a request is built from them, so that an error can blame the field. Doesn't know how a body is
+//! encoded, or who sends it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::metadata::Role;
 use crate::part::{Declaration, DeclaredRange};
 use crate::uploads::{ChunkRequest, DoneRequest, SingleRequest};
 
-/// Current name and seed name of every field that is read.
+/// The current name and Fine Uploader's name of every field.
 const FIELDS: [(&str, &str); 13] = [
     ("file", "qqfile"),
     ("uuid", "qquuid"),
@@ -33,14 +33,14 @@ const FIELDS: [(&str, &str); 13] = [
     ("_method", "_method"),
 ];
 
-/// A field that can't be understood; the message is for the client.
+/// An invalid field. The message is for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// The field's current name.
     pub field: &'static str,
-    /// What kind of mistake it is.
+    /// The kind of mistake.
     pub code: &'static str,
-    /// What was wrong and what would be right.
+    /// What is wrong and what would be right.
     pub message: String,
 }
 
@@ -53,8 +53,8 @@ pub struct Form {
     file_type: Option<String>,
 }
 
-/// The members of a JSON object as they came, those of equal names too: of two values neither is silently dropped
-/// (RFC 8259, section 4, leaves open which one a reader sees).
+/// The members of a JSON object, including those with equal names: neither value is silently dropped (RFC 8259,
+/// section 4, leaves open which one a reader sees).
 pub struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// The current name of a field of either dialect.
+/// The current name of a field, given either name.
 pub fn canonical(name: &str) -> Option<&'static str> {
     FIELDS
         .iter()
@@ -90,7 +90,7 @@ pub fn canonical(name: &str) -> Option<&'static str> {
 }
 
 impl Form {
-    /// A form whose request had this `Content-Range` header.
+    /// An empty form whose request has this `Content-Range` header.
     pub fn new(header: Option<&str>) -> Result<Self, FieldError> {
         let parse = |value: &str| {
             content_range(value).ok_or_else(|| FieldError {
@@ -103,8 +103,7 @@ impl Form {
         Ok(Self { content_range, ..Self::default() })
     }
 
-    /// Takes a field; names that mean nothing here are ignored. The same value twice is fine, also in both
-    /// dialects.
+    /// Adds a field. Unknown names are ignored. The same value twice is fine, also under both names.
     pub fn set(&mut self, name: &str, value: String) -> Result<(), FieldError> {
         let Some(field) = canonical(name) else {
             return Ok(());
@@ -123,24 +122,24 @@ impl Form {
         }
     }
 
-    /// How many fields have arrived, each counted once.
+    /// The number of fields that have arrived, each counted once.
     pub fn count(&self) -> usize {
         self.values.len()
     }
 
-    /// Takes what a multipart part says of the file in it.
+    /// Adds what a multipart part says about the file in it.
     pub fn set_file(&mut self, name: Option<String>, media_type: Option<String>) {
         self.file_name = name;
         self.file_type = media_type;
     }
 
-    /// The fields of an urlencoded body.
+    /// Adds the fields of a URL-encoded body.
     pub fn set_urlencoded(&mut self, body: &[u8]) -> Result<(), FieldError> {
         form_urlencoded::parse(body)
             .try_for_each(|(name, value)| self.set(&name, value.into_owned()))
     }
 
-    /// The fields of a JSON object; numbers may be strings, null is none.
+    /// Adds the fields of a JSON object. Numbers may be strings; null is like an absent field.
     pub fn set_json(&mut self, Members(members): &Members) -> Result<(), FieldError> {
         for (name, value) in members {
             let text = match value {
@@ -157,7 +156,7 @@ impl Form {
         Ok(())
     }
 
-    /// Whether it asks, as Fine Uploader can, for a DELETE in the clothes of a POST.
+    /// Whether it is a DELETE sent as a POST, as Fine Uploader can.
     pub fn is_delete(&self) -> bool {
         self.values.get("_method").is_some_and(|method| method.eq_ignore_ascii_case("DELETE"))
     }
@@ -167,7 +166,7 @@ impl Form {
         self.id("uuid")
     }
 
-    /// The file's size, where a field or the `Content-Range` says it.
+    /// The file's size, if a field or `Content-Range` says it.
     pub fn total_size(&self) -> Result<Option<u64>, FieldError> {
         let in_range = self.content_range.and_then(|range| range.total);
         Ok(self.number("totalfilesize")?.or(in_range))
@@ -191,7 +190,7 @@ impl Form {
     /// The single file or thumbnail it describes.
     pub fn single(&self, user: UserId) -> Result<SingleRequest, FieldError> {
         let (id, parent) = (self.uuid()?, self.id("parentuuid")?);
-        // Fine Uploader's scaled copies carry a uuid of their own: ordinary files.
+        // Fine Uploader's scaled copies carry a uuid of their own, and are ordinary files.
         let role = if parent.is_some() && id.is_none() { Role::Thumbnail } else { Role::Media };
         let declared = Declaration { total_parts: None, ..self.declaration(0)? };
         Ok(SingleRequest {
@@ -212,10 +211,9 @@ impl Form {
         let id = self.uuid()?.ok_or_else(|| FieldError {
             field: "uuid",
             code: "required",
-            message: "uuid is missing: send the file_uuid that the chunks were answered with"
-                .into(),
+            message: "uuid is missing: send the file_uuid from the replies to the chunks".into(),
         })?;
-        self.number("totalparts")?; // advisory: the chunks' number counts
+        self.number("totalparts")?; // must be valid, but the number of chunks counts
         let total_size = self.number("totalfilesize")?;
         let filename = self.text("filename").and_then(Filename::parse);
         Ok(DoneRequest { user, id, filename, total_size, md5: self.md5()? })
@@ -242,7 +240,7 @@ impl Form {
         self.text(field).map(parse).transpose()
     }
 
-    /// Indexes and counts, which no file needs more than 31 bits for.
+    /// Parses an index or a count, for which 31 bits are enough.
     fn small_number(&self, field: &'static str) -> Result<Option<u32>, FieldError> {
         let small = |number| {
             u32::try_from(number)
@@ -289,8 +287,8 @@ impl Form {
     }
 }
 
-/// `Content-Range: bytes first-last/total` (RFC 9110, section 14.4); `None` when it isn't a byte range with a first
-/// and a last byte.
+/// Parses `Content-Range: bytes first-last/total` (RFC 9110, section 14.4). `None` if it isn't a range of bytes with a
+/// first and a last byte.
 pub fn content_range(value: &str) -> Option<DeclaredRange> {
     let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
@@ -304,7 +302,7 @@ pub fn content_range(value: &str) -> Option<DeclaredRange> {
     sound.then_some(DeclaredRange { start, end, total })
 }
 
-/// An unsigned decimal number up to 2^63-1, digits only (protocol, section 2).
+/// Parses an unsigned decimal number up to 2^63-1, digits only (protocol, section 2).
 pub fn decimal(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;

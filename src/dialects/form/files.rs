@@ -1,4 +1,4 @@
-//! Files: one for its owner, many for the application's backend.
+//! Files: one for its owner, or many for the application's backend.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use crate::http::request::{Admitted, PathUuid, content_type, id};
 use crate::ids::{UploadId, UserId};
 use crate::metadata::StoredFile;
 
-/// Files asked for at once.
+/// Maximum number of files in a request.
 const MAX_FILES: usize = 1000;
-/// Room for that many, generously.
+/// Maximum size of such a request.
 const MAX_BODY: usize = 64 * 1024;
 
 /// `GET /api/v2/pm/upload/{uuid}/file/`: the File object of a finished upload.
@@ -52,7 +52,7 @@ pub async fn many(
 ) -> Result<Json<Vec<Option<File>>>, FormError> {
     let (head, body) = request.into_parts();
     if admitted.caller != Caller::Service {
-        return Err(ApiError::forbidden("this needs a service token, not a user's").into());
+        return Err(ApiError::forbidden("this needs a service token, not a user token").into());
     }
     if content_type(&head.headers) != "application/json" {
         return Err(ApiError::unsupported_media_type("send application/json").into());
@@ -82,7 +82,7 @@ pub async fn many(
     Ok(Json(results.collect()))
 }
 
-/// The Files of these ids, in order; none for ids of other users' files.
+/// The Files with these ids, in order. `None` for unknown ids and for files of other users than `user`.
 async fn find(
     context: &Context,
     ids: &[Option<UploadId>],

@@ -1,4 +1,4 @@
-//! The fields around a file, as a form brings them.
+//! Reads the fields before and after the file in a form.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -21,14 +21,14 @@ pub struct FormReader {
 }
 
 impl FormReader {
-    /// Nothing is polled yet.
+    /// Makes a reader without polling the body.
     pub fn new(body: Body, boundary: &Boundary, form: Form, limits: BodyLimits) -> Self {
         let parts = MultipartLimits { max_parts: limits.max_fields, ..MultipartLimits::default() };
         let multipart = Multipart::new(LimitedBody::new(body, limits), boundary, parts);
         Self { multipart, limits, form }
     }
 
-    /// Reads fields up to the file's first byte; `false` when the form has no (further) file.
+    /// Reads fields up to the file's first byte. Returns `false` if the form has no file, or no other one.
     pub async fn until_file(&mut self) -> Result<bool, FormError> {
         while let Some(head) = self.multipart.next_part().await? {
             if canonical(&head.name) == Some("file") {
@@ -53,13 +53,16 @@ impl FormReader {
         })
     }
 
-    /// Reads the fields behind the file, to the body's end; whether there were any.
+    /// Reads the fields after the file to the end of the body. Returns whether there were any.
     pub async fn rest(&mut self) -> Result<bool, FormError> {
         let known = self.form.count();
         if self.until_file().await? {
-            return Err(
-                ApiError::bad_field("file", "more_than_one", "send one file a request").into()
-            );
+            return Err(ApiError::bad_field(
+                "file",
+                "more_than_one",
+                "send only one file per request",
+            )
+            .into());
         }
         Ok(self.form.count() > known)
     }

@@ -1,4 +1,4 @@
-//! What a client of forms sees when a request succeeds (protocol, section 6).
+//! Replies of the form dialect to successful requests (protocol, section 6).
 
 use http::{Extensions, HeaderMap};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::metadata::{Listed, Role, StoredFile, Unfinished};
 use crate::part::PartIndex;
 use crate::uploads::{Erased, Uploads};
 
-/// The reply to a POST of bytes or of a done.
+/// The reply to a POST of a file, a chunk or a done.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Posted {
@@ -33,7 +33,7 @@ pub struct Chunk {
     success: bool,
 }
 
-/// A File, as done and single answer it.
+/// A File, as the reply to a done or a single file.
 #[derive(Debug, Serialize)]
 pub struct Finished {
     #[serde(flatten)]
@@ -52,7 +52,7 @@ pub struct Thumbnail {
     success: bool,
 }
 
-/// An upload or a File is gone, and what that was.
+/// An upload or a File was removed, and what that was.
 #[derive(Debug, Serialize)]
 pub struct Gone {
     file_uuid: String,
@@ -76,34 +76,34 @@ pub struct File {
     width: Option<u32>,
 }
 
-/// How far an upload is.
+/// The state of an upload.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Status {
-    /// It takes chunks.
+    /// It is waiting for chunks.
     Unfinished {
-        /// When it expires, unix seconds.
+        /// When it expires (unix seconds).
         expires: u64,
         /// Its uuid.
         file_uuid: String,
-        /// Indexes that are there, as closed ranges.
+        /// Indexes received, as closed ranges.
         parts: Vec<(PartIndex, PartIndex)>,
-        /// Bytes that are there.
+        /// Bytes received.
         received: u64,
-        /// Bytes of the file, if they were declared.
+        /// The size of the file, if declared.
         totalfilesize: Option<u64>,
-        /// Chunks of the file.
+        /// The number of chunks of the file.
         totalparts: u32,
     },
-    /// It is a File.
+    /// It is finished.
     Finished {
         /// Its uuid.
         file_uuid: String,
         /// `true`.
         finished: bool,
-        /// Bytes that are there: all.
+        /// Bytes received: all of them.
         received: u64,
-        /// Bytes of the file.
+        /// The size of the file.
         totalfilesize: u64,
     },
 }
@@ -132,21 +132,21 @@ enum Entry {
 }
 
 impl Posted {
-    /// A chunk of this upload is on record.
+    /// The reply to a chunk of this upload.
     pub fn chunk(id: UploadId) -> Self {
         Self::Chunk(Chunk { file_uuid: id.to_string(), success: true })
     }
 }
 
 impl Gone {
-    /// This upload or File is gone.
+    /// The reply to the removal of this upload or File.
     pub fn new(id: UploadId, removed: Erased) -> Self {
         Self { file_uuid: id.to_string(), removed, success: true }
     }
 }
 
 impl Status {
-    /// Of an upload that takes chunks.
+    /// The state of an unfinished upload.
     pub fn unfinished(uploads: &Uploads, id: UploadId, unfinished: &Unfinished) -> Self {
         let layout = &unfinished.layout;
         Self::Unfinished {
@@ -159,7 +159,7 @@ impl Status {
         }
     }
 
-    /// Of a File.
+    /// The state of a finished upload.
     pub fn finished(id: UploadId, file: &StoredFile) -> Self {
         Self::Finished {
             file_uuid: id.to_string(),
@@ -170,7 +170,7 @@ impl Status {
     }
 }
 
-/// Makes replies with links: absolute ones, from the address that the request's client used.
+/// Makes replies that contain links.
 pub struct Replies<'a> {
     links: &'a Links,
     /// Scheme and authority, without a slash at the end.
@@ -178,19 +178,19 @@ pub struct Replies<'a> {
 }
 
 impl<'a> Replies<'a> {
-    /// Replies to a request with this head.
+    /// For a request with this head: links begin with the address that its client used.
     pub fn new(context: &'a Context, headers: &HeaderMap, extensions: &Extensions) -> Self {
         Self { links: &context.links, base: base(context, headers, extensions) }
     }
 
-    /// A File, as done and single answer it.
+    /// The reply to a done or a single file.
     pub fn finished(&self, file: &StoredFile) -> Posted {
         let file = self.file(file);
         let (file_url, file_uuid) = (file.url.clone(), file.uuid.clone());
         Posted::Finished(Box::new(Finished { file, file_url, file_uuid, success: true }))
     }
 
-    /// A thumbnail.
+    /// The reply to a thumbnail.
     pub fn thumbnail(&self, thumbnail: &StoredFile) -> Posted {
         Posted::Thumbnail(Thumbnail {
             file_url: self.link(thumbnail.id, Variant::Thumbnail),
@@ -221,7 +221,7 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// A page of the list, and where the next one begins.
+    /// A page of the list, and the cursor for the next one.
     pub fn page(&self, uploads: &Uploads, entries: &[Listed], next: Option<String>) -> Page {
         let results = entries.iter().map(|entry| self.entry(uploads, entry)).collect();
         Page { next, results, success: true }

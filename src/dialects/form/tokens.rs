@@ -1,4 +1,4 @@
-//! Whether a token is good, for whoever asks.
+//! Checks tokens for anyone who asks.
 
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ struct Question {
     token: String,
 }
 
-/// The token is good: there is nothing more to say.
+/// The reply if the token is valid: an empty object.
 #[derive(Serialize)]
 pub struct Good {}
 
-/// `POST /api/v2/jwt/verify_token/`: 200 when the signature holds and the token has not expired.
+/// `POST /api/v2/jwt/verify_token/`: 200 if the signature is right and the token has not expired.
 pub async fn verify(
     State(context): State<Arc<Context>>,
     stranger: Stranger,
@@ -31,7 +31,7 @@ pub async fn verify(
 ) -> Result<Json<Good>, FormError> {
     let body =
         LimitedBody::new(request.into_body(), context.options.body).collect(MAX_BODY).await?;
-    // The parser's own message could quote the token.
+    // The parser's message could quote the token.
     let Ok(question) = serde_json::from_slice::<Question>(&body) else {
         return Err(ApiError::bad_field("token", "required", r#"send {"token": "..."}"#).into());
     };

@@ -23,15 +23,15 @@ use crate::http::request::{Admitted, PathUuid, content_type, id, reads_json, tex
 use crate::ids::UserId;
 use crate::metadata::{Cursor, Role, State as RecordState};
 
-/// Bodies without a file are read whole; none needs more.
+/// Maximum size of a body without a file, which is read as a whole.
 const MAX_SMALL_BODY: usize = 256 * 1024;
-/// Entries of a page of the list.
+/// Entries per page of the list.
 const PAGE_ENTRIES: u32 = 50;
 
 const MULTIPART_PLEASE: &str =
-    "send a file as multipart/form-data; only ?done takes application/json or urlencoded bodies";
+    "send a file as multipart/form-data; only ?done accepts application/json or URL-encoded bodies";
 
-/// `POST /api/v2/pm/upload/`: which form it is, decides the query, then the fields (protocol, section 3).
+/// `POST /api/v2/pm/upload/`. The query and then the fields decide what it is (protocol, section 3).
 pub async fn post(
     State(context): State<Arc<Context>>,
     admitted: Admitted,
@@ -54,7 +54,7 @@ pub async fn post(
     receive(&context, user, &head, reader).await.map(Json)
 }
 
-/// Receives a file: fields, bytes, fields.
+/// Receives fields, a file, and more fields.
 async fn receive(
     context: &Context,
     user: UserId,
@@ -105,7 +105,7 @@ async fn done(
     Ok(Json(Replies::new(context, &head.headers, &head.extensions).finished(&file)))
 }
 
-/// The fields of a done, in any of the encodings that clients use.
+/// Reads the fields of a done, in any encoding that clients use.
 async fn done_form(context: &Context, head: &Parts, body: Body) -> Result<Form, FormError> {
     let mut form = Form::default();
     match content_type(&head.headers).as_str() {
@@ -120,7 +120,7 @@ async fn done_form(context: &Context, head: &Parts, body: Body) -> Result<Form, 
             let object = serde_json::from_slice(&body).map_err(|error| {
                 ApiError::bad_request(
                     "malformed_json",
-                    format!("the body is no JSON object: {error}"),
+                    format!("the body is not a JSON object: {error}"),
                 )
             })?;
             form.set_json(&object)?;
@@ -131,7 +131,7 @@ async fn done_form(context: &Context, head: &Parts, body: Body) -> Result<Form, 
         }
         other => {
             return Err(ApiError::unsupported_media_type(format!(
-                "?done takes multipart/form-data, application/x-www-form-urlencoded or \
+                "?done accepts multipart/form-data, application/x-www-form-urlencoded or \
                  application/json, not {other}"
             ))
             .into());
@@ -140,7 +140,7 @@ async fn done_form(context: &Context, head: &Parts, body: Body) -> Result<Form, 
     Ok(form)
 }
 
-/// Fine Uploader's way to delete where DELETE isn't to be had.
+/// Fine Uploader's substitute for DELETE.
 async fn post_delete(
     context: &Context,
     user: UserId,
@@ -205,7 +205,7 @@ pub async fn delete(
     Ok(Json(Gone::new(id, erased)))
 }
 
-/// Where the caller wants the list to go on.
+/// The cursor in a query.
 fn cursor(query: &str) -> Result<Option<Cursor>, ApiError> {
     let pairs = form_urlencoded::parse(query.as_bytes());
     let values: Vec<_> = pairs.filter(|(name, _)| name == "cursor").collect();
@@ -215,11 +215,11 @@ fn cursor(query: &str) -> Result<Option<Cursor>, ApiError> {
         [(_, value)] => value.parse().ok(),
         _ => None,
     };
-    let message = "cursor must be the `next` of an earlier page, once";
+    let message = "cursor must be the `next` of an earlier page, and given only once";
     cursor.map(Some).ok_or_else(|| ApiError::bad_field("cursor", "malformed", message))
 }
 
-/// `?done`, `?done=`, `?done/`, `?done=anything`, also beside other parameters.
+/// Whether a query says done: `?done`, `?done=`, `?done/` or `?done=anything`, also with other parameters.
 fn is_done(query: &str) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "done" || name == "done/")
 }
@@ -236,7 +236,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     text(headers, CONTENT_LENGTH)?.parse().ok()
 }
 
-/// Refuses what the length alone decides, before a byte of the body is read.
+/// Refuses a request by its length alone, before any of the body is read.
 fn refuse_by_length(context: &Context, headers: &HeaderMap) -> Result<(), FormError> {
     match length(headers) {
         Some(length) if length > context.options.body.max_bytes => {

@@ -1,4 +1,4 @@
-//! Addresses to listen on: how they are written, and how they are bound.
+//! Addresses to listen on: parsing and binding.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,17 +9,17 @@ use std::str::FromStr;
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
-/// How many connections may wait to be accepted, as in tokio.
+/// Maximum number of connections waiting to be accepted, as in tokio.
 const BACKLOG: i32 = 1024;
 
-/// Where the server listens, as it is set.
+/// The value of `--listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// `192.0.2.7:8080`, `[::]:8080`: this address.
+    /// This address: `192.0.2.7:8080`, `[::]:8080`.
     At(SocketAddr),
-    /// `8080`, `:8080`: both loopback addresses.
+    /// Both loopback addresses: `8080`, `:8080`.
     Loopback(u16),
-    /// `localhost:8080`: every address that a name stands for.
+    /// Every address that a name resolves to: `localhost:8080`.
     #[allow(missing_docs)]
     Host { name: String, port: u16 },
 }
@@ -30,8 +30,8 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "\"{text}\" is no address with a port: it must look like 0.0.0.0:8080, [::]:8080, localhost:8080, \
-                 or 8080 for this machine alone"
+                "\"{text}\" is not an address with a port: use 0.0.0.0:8080, [::]:8080, localhost:8080, or 8080 for \
+                 this machine only"
             )
         };
         let text = text.trim();
@@ -44,7 +44,7 @@ impl FromStr for Listen {
             return Ok(Self::Loopback(port));
         }
         let is_name = host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-        // The last part of a name is no number: 127.0.0:8080 is an address gone wrong.
+        // The last label of a host name is never a number: 127.0.0:8080 is a mistyped address.
         let is_number = host.rsplit('.').next().is_some_and(|part| part.parse::<u64>().is_ok());
         if !is_name || is_number {
             return Err(wrong());
@@ -70,7 +70,7 @@ impl fmt::Display for Listen {
 }
 
 impl Listen {
-    /// Whether only programs on this machine can connect. Of names, only `localhost` says so (RFC 6761, 6.3).
+    /// Whether only programs on this machine can connect. The only such name is `localhost` (RFC 6761, section 6.3).
     pub fn is_loopback(&self) -> bool {
         match self {
             Self::At(address) => address.ip().to_canonical().is_loopback(),
@@ -79,7 +79,7 @@ impl Listen {
         }
     }
 
-    /// The first address as far as it is known without asking for names.
+    /// The first address. A name is not resolved, but replaced by a loopback address.
     pub fn first(&self) -> SocketAddr {
         match self {
             Self::At(address) => *address,
@@ -87,7 +87,7 @@ impl Listen {
         }
     }
 
-    /// Every address, IPv4 first. Asks for the name's addresses, and waits for them.
+    /// Every address, IPv4 first. Resolves a name, and blocks meanwhile.
     fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         match self {
             Self::At(address) => Ok(vec![*address]),
@@ -101,8 +101,8 @@ impl Listen {
         }
     }
 
-    /// Listens on every address. One of several that this machine doesn't have, as where it has no IPv6, is left out;
-    /// with port 0 all get the same free port.
+    /// Listens on every address. If there are several, those that this machine doesn't have are left out, as on a
+    /// machine without IPv6. With port 0, all get the same free port.
     pub fn bind(&self) -> Result<Vec<TcpListener>, BindError> {
         self.each(|socket| {
             socket.listen(BACKLOG)?;
@@ -110,7 +110,7 @@ impl Listen {
         })
     }
 
-    /// Whether the server could listen there. Nobody can connect meanwhile.
+    /// Checks that the server could listen there, without letting anyone connect.
     pub fn try_bind(&self) -> Result<(), BindError> {
         self.each(Ok).map(|_sockets| ())
     }
@@ -139,7 +139,7 @@ impl Listen {
         match missing {
             Some(error) if bound.is_empty() => Err(error),
             _ if bound.is_empty() => {
-                Err(failed(self, io::Error::other("this name stands for no address")))
+                Err(failed(self, io::Error::other("this name has no address")))
             }
             _ => Ok(bound),
         }
@@ -154,7 +154,7 @@ pub struct BindError {
     error: io::Error,
 }
 
-/// As std and tokio bind: an address that connections of an earlier process still hold can be bound again.
+/// Binds like std and tokio: also an address that is still used by connections of an earlier process.
 fn bound_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;

@@ -1,5 +1,5 @@
-//! How long a connection's client is waited for: for the head of a request and between requests. Knows nothing of
-//! requests but when hyper begins to wait for one.
+//! How long to wait for the head of a request, and between requests. Knows nothing of requests except when hyper starts
+//! waiting for one.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,28 +9,29 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 
-/// How long clients are waited for.
+/// Time-outs of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionTimes {
-    /// From the first byte of a request (of the first one: from the connection's begin) to the end of its head.
+    /// From the first byte of a request to the end of its head. For the first request, from the start of the
+    /// connection.
     pub head: Duration,
-    /// Without a request.
+    /// Between requests.
     pub idle: Duration,
-    /// Until the client takes some of what is sent, if it was handed little.
+    /// Until the client reads some of a reply, if it was sent little.
     pub send: Duration,
 }
 
-/// Whether connections have become so scarce that idle ones must go.
+/// Says whether connections are so scarce that idle ones must end.
 pub(super) type Scarce = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// hyper's timer of one connection. hyper knows one time-out, from when it begins to wait for a request to the
-/// end of its head; this one waits longer for the first byte than for the rest, so that a slow head is ended
-/// soon while an idle connection stays open.
+/// hyper's timer for one connection. hyper has one time-out, from when it starts waiting for a request to the end of its
+/// head. This timer waits longer for the first byte than for the rest, so that a slow head is cut off soon while an
+/// idle connection stays open.
 pub(super) struct HeadTimer {
     times: ConnectionTimes,
     came: Arc<AtomicBool>,
     scarce: Scarce,
-    /// No request has been waited for yet.
+    /// A timer for a new connection.
     first: AtomicBool,
 }
 
@@ -42,7 +43,7 @@ impl HeadTimer {
 
 impl Timer for HeadTimer {
     fn sleep(&self, _: Duration) -> Pin<Box<dyn Sleep>> {
-        // A new connection gets no time to be idle in.
+        // A new connection may not be idle.
         let first = self.first.swap(false, Ordering::Relaxed);
         self.came.store(first, Ordering::Relaxed);
         let now = tokio::time::Instant::now();
@@ -61,13 +62,13 @@ impl Timer for HeadTimer {
     }
 }
 
-/// Ends when a head takes too long, or does not begin.
+/// Completes when a head takes too long, or doesn't start.
 struct HeadSleep {
     head: Duration,
     idle_until: tokio::time::Instant,
     came: Arc<AtomicBool>,
     scarce: Scarce,
-    /// The head has begun to come; since then `sleep` is its time-out.
+    /// The head has started; `sleep` is its time-out.
     begun: bool,
     sleep: Pin<Box<tokio::time::Sleep>>,
 }
@@ -77,7 +78,7 @@ impl Sleep for HeadSleep {}
 impl Future for HeadSleep {
     type Output = ();
 
-    /// hyper polls this after each read that did not complete the head.
+    /// hyper polls this after each read that doesn't complete the head.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         if !this.begun && this.came.load(Ordering::Relaxed) {
@@ -90,7 +91,7 @@ impl Future for HeadSleep {
             if this.begun || now >= this.idle_until || (this.scarce)() {
                 return Poll::Ready(());
             }
-            // Looks again from time to time whether connections have become scarce.
+            // Check again now and then whether connections have become scarce.
             this.sleep.as_mut().reset(this.idle_until.min(now + this.head));
         }
     }

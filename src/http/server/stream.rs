@@ -1,5 +1,5 @@
-//! A connection's stream: hands the system little at a time of what clients are slow to take, and gives up one that
-//! takes too little. Knows nothing of requests.
+//! A connection's stream: gives the system only a little at a time for slow readers, and ends a connection whose client
+//! reads too little. Knows nothing of requests.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,19 +13,19 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-/// What a client is handed at first, and after it was slow: what it takes of so little shows soon.
+/// Bytes written at once at first, and after the client was slow. It soon shows whether so few are read.
 const FIRST_BURST: usize = 16 * 1024;
-/// A client that lets its sender wait longer is slow.
+/// A client that makes the server wait longer is slow.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// A stream whose system says when it has sent on most of what it was handed.
+/// A stream that can tell when the system has sent most of what was written.
 pub(super) trait Drains {
-    /// Waits for that.
+    /// Waits until the system has sent most of it.
     fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
 impl Drains for TcpStream {
-    /// A write alone would not tell: it adds to a packet that is not full however much is unsent.
+    /// A successful write doesn't tell: it may fill up a packet, however much is unsent.
     fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let drained = || {
             let mut sockets = [PollFd::new(self, PollFlags::OUT)];
@@ -44,26 +44,26 @@ impl Drains for TcpStream {
     }
 }
 
-/// A client that takes so many bytes in each send time-out (in one of 60 s: 1 KiB a second) is never given up.
+/// A client that reads this many bytes in each send time-out is never cut off: 1 KiB per second for 60 s.
 const LEAST_BYTES: u32 = 60 * 1024;
-/// Nobody is waited for longer than so many send time-outs.
+/// Maximum number of send time-outs to wait for a client.
 const LONGEST_WAITS: u32 = 3;
 
-/// A connection's stream. A write fails when the client takes nothing for too long.
+/// A connection's stream. A write fails if the client reads nothing for too long.
 ///
-/// Its system may say nothing while it takes all that was sent to it, 128 KiB and more: TCP tells of room in its
-/// buffer only once that is large. So bytes earn credit, the time in which they are taken at the least rate, and
-/// waiting spends it; a client is given up once it was waited for as long as the send time-out and its credit last.
+/// The client's system may stay silent while the client reads 128 KiB and more from its buffer: TCP announces free room
+/// only when there is a lot. So written bytes earn credit, the time that reading them takes at the minimum rate, and
+/// waiting spends it. A client is cut off once the send time-out and its credit are used up.
 pub(super) struct PatientStream<S> {
     stream: S,
     /// Whether something was read; [`super::HeadTimer`] asks.
     came: Arc<AtomicBool>,
     send: Duration,
-    /// How much is handed over at once. It grows while the client takes all of it soon.
+    /// Bytes to write at once. Grows while the client reads fast.
     burst: usize,
-    /// Time that the client may take for what it was handed.
+    /// The client's credit.
     credit: Duration,
-    /// Since when the client is waited for, and the end of that.
+    /// Since when the server is waiting for the client, and until when.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
@@ -73,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Drains + Unpin> PatientStream<S> {
         Self { stream, came, send, burst: FIRST_BURST, credit, waiting: None }
     }
 
-    /// Writes as soon as the client has taken most of what was written before, if that is soon enough.
+    /// Writes as soon as most of what was written before has been sent, if that is soon enough.
     fn poll_patiently(
         &mut self,
         cx: &mut Context<'_>,
@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Drains + Unpin> PatientStream<S> {
         Poll::Ready(written)
     }
 
-    /// Writes the first bytes of these slices, once the system has sent on most of those before.
+    /// Writes the first bytes of these slices, once the system has sent most of those before.
     fn poll_write_first(
         &mut self,
         cx: &mut Context<'_>,
@@ -103,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Drains + Unpin> PatientStream<S> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, &first(slices, self.burst))
     }
 
-    /// Over once the client has been waited for too long.
+    /// Completes once the client has taken too long.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let longest = self.send.max(self.credit);
         let (_, end) = self
@@ -118,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Drains + Unpin> PatientStream<S> {
         }
     }
 
-    /// Credits the client with what it was handed.
+    /// Gives the client credit for written bytes.
     fn earn(&mut self, count: usize) {
         if count == self.burst {
             self.burst *= 2;
@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Drains + Unpin> PatientStream<S> {
     }
 }
 
-/// The first bytes of these slices, at most so many. hyper gives two of them at most: a head and a piece of a body.
+/// The first bytes of these slices, up to a limit. hyper passes at most two: a head and a piece of a body.
 fn first<'a>(slices: &'a [IoSlice<'_>], most: usize) -> [IoSlice<'a>; 2] {
     let mut left = most;
     let mut slices = slices.iter().filter(|slice| !slice.is_empty()).map(|slice| {

@@ -118,7 +118,10 @@ fn each_thing_that_would_go_wrong_is_found() {
         check(&data).env("HAVERSACK_MAX_FILE_SISE", "1"),
         &["warning: HAVERSACK_MAX_FILE_SISE", "did you mean HAVERSACK_MAX_FILE_SIZE?"],
     );
-    assert_found(check(&data).arg("--user-rate=1"), &["warning: --user-rate no longer has any effect"]);
+    assert_found(
+        check(&data).arg("--user-rate=1"),
+        &["warning: --user-rate no longer has any effect"],
+    );
     assert_found(&mut in_shell("ulimit -n 256", &check(&data)), &["warning: ", "42 connections"]);
     assert_found(&mut in_shell("ulimit -n 255", &check(&data)), &["error: ", "255 files"]);
     assert_found(check(&data).arg("--min-free-space=1000000T"), &["--min-free-space"]);

@@ -348,7 +348,11 @@ fn a_command_heeds_only_the_options_that_it_uses() {
             let mut command = haversack(arguments);
             set_wrong(&mut command);
             let ended = run(command.env("HAVERSACK_DATA_DIR", &data));
-            assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+            assert_eq!(
+                (ended.status.code(), ended.stderr.as_str()),
+                (Some(0), ""),
+                "{arguments:?}"
+            );
         }
     }
 }
@@ -381,7 +385,11 @@ fn names_that_no_option_has_are_warned_about_by_every_command() {
     assert_eq!(ended.stdout.lines().count(), 1, "the token alone: {}", ended.stdout);
     let lines: Vec<&str> = ended.stderr.lines().collect();
     assert_eq!(lines.len(), 2, "{}", ended.stderr);
-    assert!(lines[0].contains("line 1: unknown key data-dir; did you mean data_dir?"), "{}", lines[0]);
+    assert!(
+        lines[0].contains("line 1: unknown key data-dir; did you mean data_dir?"),
+        "{}",
+        lines[0]
+    );
     assert!(lines[1].contains("did you mean HAVERSACK_DATA_DIR?"), "{}", lines[1]);
     assert!(lines.iter().all(|line| line.starts_with("haversack: warning: ")), "{}", ended.stderr);
 }

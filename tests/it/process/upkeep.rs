@@ -252,9 +252,7 @@ fn one_of_a_thing_has_no_plural_and_times_have_a_unit() {
     store(&server, 7, b"x");
     std::fs::write(blob_of(dir.path(), b"x"), "").expect("cut");
     let report = told(&["fsck"]);
-    for words in
-        ["0 of 1 byte left", "1 file and 0 unfinished uploads, 1 byte", "1 finding; "]
-    {
+    for words in ["0 of 1 byte left", "1 file and 0 unfinished uploads, 1 byte", "1 finding; "] {
         assert!(report.contains(words), "{words:?} is not in {report}");
     }
     assert!(told(&["fsck", "--repair"]).contains("1 finding repaired"));
@@ -273,9 +271,7 @@ fn one_of_a_thing_has_no_plural_and_times_have_a_unit() {
         assert!(report.contains(words), "{report}");
     }
     let log = server.stop().stderr;
-    for command in
-        ["fsck --repair", "erase --user-id 7", "rotate-link-key --accept-old-for 48 h"]
-    {
+    for command in ["fsck --repair", "erase --user-id 7", "rotate-link-key --accept-old-for 48 h"] {
         assert!(log.contains(&format!("control command: {command}")), "{log}");
     }
 }
