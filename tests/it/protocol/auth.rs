@@ -281,7 +281,7 @@ async fn a_service_token_is_not_a_users() {
         service.file(&uuid).await,
         service.post_delete(&uuid).await,
     ] {
-        reply.refused(403, "forbidden").saying(&["user's token"]);
+        reply.refused(403, "forbidden").saying(&["user token"]);
     }
 }
 
