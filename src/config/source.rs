@@ -73,6 +73,12 @@ impl FromArgMatches for Source {
 }
 
 impl Source {
+    /// The flag `--config` alone.
+    pub fn of_file(path: &Path) -> Self {
+        let flag = Given { option: "config".into(), texts: vec![path.into()], set_by: SetBy::Flag };
+        Self { flags: vec![flag] }
+    }
+
     /// Reads variables and the file, and combines them with the flags.
     pub fn load(&self) -> Result<Loaded, SettingsError> {
         self.load_for(Used::All)
