@@ -116,7 +116,10 @@ fn each_thing_that_would_go_wrong_is_found() {
     assert_found(check(&data).env("HAVERSACK_JWT_SECRET", "short"), &["warning: ", "32 bytes"]);
     assert_found(
         check(&data).env("HAVERSACK_MAX_FILE_SISE", "1"),
-        &["warning: unknown variable HAVERSACK_MAX_FILE_SISE", "did you mean HAVERSACK_MAX_FILE_SIZE?"],
+        &[
+            "warning: unknown variable HAVERSACK_MAX_FILE_SISE",
+            "did you mean HAVERSACK_MAX_FILE_SIZE?",
+        ],
     );
     assert_found(
         check(&data).arg("--user-rate=1"),

@@ -313,18 +313,10 @@ fn a_name_listens_on_every_address_that_it_stands_for() {
     server.stop();
 }
 
-/// Ways to set options that a command beside the server does not use, each to a value that stops the server.
-fn set_wrong_for_the_server(dir: &TempDir) -> [Box<dyn Fn(&mut Command)>; 2] {
-    let text = "max_parts = 0\naccel_redirect = \"/blobs/\"\n";
-    let file = write(dir, "wrong.toml", text);
-    [
-        Box::new(|command| {
-            command.env("HAVERSACK_MAX_FILE_SIZE", "lots");
-        }),
-        Box::new(move |command| {
-            command.env("HAVERSACK_CONFIG", &file);
-        }),
-    ]
+/// Sets options that a command beside the server does not use to values that stop the server: by a variable and in
+/// the file.
+fn set_wrong_for_the_server<'a>(command: &'a mut Command, file: &Path) -> &'a mut Command {
+    command.env("HAVERSACK_MAX_FILE_SIZE", "lots").env("HAVERSACK_CONFIG", file)
 }
 
 #[test]
@@ -332,28 +324,21 @@ fn a_command_heeds_only_the_options_that_it_uses() {
     let dir = tempfile::tempdir().expect("a folder");
     let data = dir.path().join("data");
     Server::start(serve(&data).env_remove("HAVERSACK_JWT_SECRET")).stop();
-    for set_wrong in set_wrong_for_the_server(&dir) {
-        let mut server = serve(&data);
-        set_wrong(&mut server);
-        refused(&mut server);
-        for arguments in [
-            &["fsck"][..],
-            &["fsck", "--repair"],
-            &["jobs"],
-            &["jobs", "retry"],
-            &["erase", "--user-id=7"],
-            &["rotate-link-key"],
-            &["token", "--user-id=7"],
-        ] {
-            let mut command = haversack(arguments);
-            set_wrong(&mut command);
-            let ended = run(command.env("HAVERSACK_DATA_DIR", &data));
-            assert_eq!(
-                (ended.status.code(), ended.stderr.as_str()),
-                (Some(0), ""),
-                "{arguments:?}"
-            );
-        }
+    let file = write(&dir, "wrong.toml", "max_parts = 0\naccel_redirect = \"/blobs/\"\n");
+    refused(set_wrong_for_the_server(&mut serve(&data), &file));
+    for arguments in [
+        &["fsck"][..],
+        &["fsck", "--repair"],
+        &["jobs"],
+        &["jobs", "retry"],
+        &["erase", "--user-id=7"],
+        &["rotate-link-key"],
+        &["token", "--user-id=7"],
+    ] {
+        let mut command = haversack(arguments);
+        set_wrong_for_the_server(&mut command, &file);
+        let ended = run(command.env("HAVERSACK_DATA_DIR", &data));
+        assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(0), ""), "{arguments:?}");
     }
 }
 
