@@ -256,7 +256,7 @@ mod tests {
     async fn a_body_of_one_byte_a_second_is_ended_after_the_grace() {
         let (took, error) = read(PACE, &[(1, 1); 100]).await;
         assert_eq!(took, 20);
-        assert!(says(error.as_ref(), "less than 100 bytes a second"), "{error:?}");
+        assert!(says(error.as_ref(), "less than 100 bytes per second"), "{error:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -283,7 +283,7 @@ mod tests {
     async fn silence_after_enough_bytes_is_ended_by_the_idle_limit() {
         let (took, error) = read(PACE, &[(1, 5000), (1000, 1)]).await;
         assert_eq!(took, 31);
-        assert!(says(error.as_ref(), "no byte came for 30 s"), "{error:?}");
+        assert!(says(error.as_ref(), "nothing was received for 30 s"), "{error:?}");
     }
 
     #[tokio::test(start_paused = true)]
