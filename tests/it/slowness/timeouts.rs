@@ -31,7 +31,7 @@ async fn a_body_that_drips_is_408_and_ends_the_connection() {
     let mut raw = Raw::half_sent(&server, &user, &form, 100_000).await;
     let reply = raw.drip(b"o", PAUSE).await.expect("an answer");
     assert_eq!(reply.header("connection"), "close");
-    reply.refused(408, "body_too_slow").saying(&["less than 1024 bytes a second"]);
+    reply.refused(408, "body_too_slow").saying(&["less than 1024 bytes per second"]);
     raw.closed().await;
     assert_eq!(user.status(&uuid).await.ok()["received"], 3);
 }
