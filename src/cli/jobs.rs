@@ -9,7 +9,6 @@ use super::output::print;
 use super::place::Place;
 use crate::app;
 use crate::clock::Clock;
-use crate::config::ConfigError;
 use crate::control::{self, Command};
 use crate::ids::JobId;
 use crate::metadata::jobs::{JobQueue, JobStatus};
