@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
-use super::super::boxes::{BoxHeader, Boxes, read_at};
+use super::super::boxes::{BoxHeader, Boxes};
 use super::window::Window;
 
 /// A version and flags stand before the content of many boxes.
@@ -66,20 +66,20 @@ fn associated<R: Read + Seek>(
     let id_size = if version == 0 { 2 } else { 4 };
     let index_size = if flags & 1 == 0 { 1 } else { 2 };
     for _ in 0..u32::from_be_bytes([a, b, c, d]) {
-        if rest.start >= rest.end {
-            break;
-        }
-        let [a, b, c, d] = read_at(file, rest.start)?;
+        let [a, b, c, d] = file.peek_in(&rest, 0)?;
         let id = if version == 0 {
             u16::from_be_bytes([a, b]).into()
         } else {
             u32::from_be_bytes([a, b, c, d])
         };
-        let [count] = read_at(file, rest.start + id_size)?;
-        let first = rest.start + id_size + 1;
+        let [count] = file.peek_in(&rest, id_size)?;
+        let length = id_size + 1 + u64::from(count) * index_size;
+        if rest.end.saturating_sub(rest.start) < length {
+            break; // cut off: what follows is another box's
+        }
         if id == item {
             let indexes = (0..u64::from(count)).map(|n| {
-                let [a, b] = file.peek(first + n * index_size)?;
+                let [a, b] = file.peek_in(&rest, id_size + 1 + n * index_size)?;
                 // The first bit says that readers have to know the property.
                 Ok(if index_size == 1 {
                     u16::from(a & 0x7F)
@@ -89,7 +89,7 @@ fn associated<R: Read + Seek>(
             });
             return indexes.collect::<io::Result<_>>().map(Some);
         }
-        rest.start = first + u64::from(count) * index_size;
+        rest.start += length;
     }
     Ok(None)
 }

@@ -18,6 +18,8 @@ type Size = Option<(u32, u32)>;
 /// Bytes between a JPEG's segments that are skipped, together. Browsers skip any number; cameras and editors leave a
 /// few.
 const JPEG_GAPS: u64 = 64 << 10;
+/// The least length of a JPEG's frame header (T.81 section B.2.2): that of one without components.
+const FRAME_HEADER: u64 = 8;
 
 /// A JPEG's frame header (T.81 section B.2.2), turned by the first EXIF before the pixels.
 pub(super) fn jpeg<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
@@ -38,6 +40,9 @@ pub(super) fn jpeg<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
                 match marker {
                     // All frame headers but tables and what is reserved among them.
                     0xC0..=0xCF if ![0xC4, 0xC8, 0xCC].contains(&marker) && size.is_none() => {
+                        if segment < FRAME_HEADER {
+                            break; // what follows is another segment's
+                        }
                         let [_, a, b, c, d] = read_at(file, body)?;
                         let height = u16::from_be_bytes([a, b]).into();
                         size = Some((u16::from_be_bytes([c, d]).into(), height));

@@ -91,14 +91,16 @@ fn run<R: Read + Seek>(
     let before = u64::from((flags & 5).count_ones()) * 4;
     // Each sample has its duration first, then up to three more numbers.
     let step = u64::from((flags >> 8 & 15).count_ones()) * 4;
-    let mut at = header.body.start.saturating_add(8 + before);
+    let mut samples = header.body.clone();
+    samples.start = samples.start.saturating_add(8 + before);
     let mut lasts = 0_u64;
     for _ in 0..count {
-        if at >= header.body.end {
+        if samples.start >= samples.end {
             break;
         }
-        lasts = lasts.saturating_add(u32::from_be_bytes(file.peek(at)?).into());
-        at = at.saturating_add(step);
+        let duration = u32::from_be_bytes(file.peek_in(&samples, 0)?);
+        lasts = lasts.saturating_add(duration.into());
+        samples.start = samples.start.saturating_add(step);
     }
     Ok(lasts)
 }

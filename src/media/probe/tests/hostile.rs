@@ -245,8 +245,8 @@ fn properties_without_end_are_left() {
     assert_eq!(facts(&file).width, None);
 }
 
-#[test]
-fn a_picture_is_cropped_and_turned_by_its_properties() {
+/// A picture of 64 x 48 pixels, cropped to 60 x 40 and turned: `ftyp` and `meta`.
+fn cropped_and_turned() -> [Vec<u8>; 2] {
     let numbers =
         |numbers: &[u32]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
     let extents = iso(b"ispe", &numbers(&[0, 64, 48]));
@@ -255,8 +255,38 @@ fn a_picture_is_cropped_and_turned_by_its_properties() {
     let map = iso(b"ipma", &[0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 1, 1, 0, 7, 3, 1, 0x82, 0x83]);
     let primary = iso(b"pitm", &[0, 0, 0, 0, 0, 7]);
     let meta = [&[0; 4][..], &primary, &iso(b"iprp", &[container, map].concat())].concat();
-    let facts = facts(&[iso(b"ftyp", b"heic\0\0\0\0heicmif1"), iso(b"meta", &meta)].concat());
+    [iso(b"ftyp", b"heic\0\0\0\0heicmif1"), iso(b"meta", &meta)]
+}
+
+#[test]
+fn a_picture_is_cropped_and_turned_by_its_properties() {
+    let facts = facts(&cropped_and_turned().concat());
     assert_eq!((facts.width, facts.height), (Some(40), Some(60)));
+}
+
+#[test]
+fn what_follows_a_box_that_is_cut_off_says_nothing_of_a_picture() {
+    let [kind, meta] = cropped_and_turned();
+    for cut in 1..=16 {
+        let mut short = meta.clone();
+        let length = meta.len() - cut;
+        short[..4].copy_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
+        let of_others = facts(&[&kind[..], &short, &[0; 40]].concat());
+        short[length..].fill(0);
+        assert_eq!(of_others, facts(&[&kind[..], &short, &[0; 40]].concat()), "{cut} bytes");
+    }
+}
+
+#[test]
+fn what_follows_a_frame_header_that_is_cut_off_says_nothing_of_a_picture() {
+    let width = |length: u8| {
+        let header = b"\x08\0\x28\0\x3C\x01\x01\x11\0";
+        facts(&[b"\xFF\xD8\xFF\xC0\0", &[length][..], header].concat()).width
+    };
+    assert_eq!(width(11), Some(60));
+    for length in 2..8 {
+        assert_eq!(width(length), None, "{length}");
+    }
 }
 
 #[test]
