@@ -40,8 +40,8 @@ pub struct Settings {
 
     /// Address and port to listen on
     ///
-    /// 0.0.0.0:8080 or [::]:8080 means all addresses of this machine, localhost:8080 every address that the name
-    /// resolves to. A port alone (8080 or :8080) means the loopback addresses, which only programs on this machine can
+    /// `0.0.0.0:8080` or `[::]:8080` means all addresses of this machine, `localhost:8080` every address that the name
+    /// resolves to. A port alone (`8080` or `:8080`) means the loopback addresses, which only programs on this machine can
     /// reach. Port 0 takes any free port.
     #[arg(long, help_heading = SERVER, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: Listen,
