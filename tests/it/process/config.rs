@@ -138,7 +138,7 @@ fn a_server_that_uses_the_folder_is_found_and_goes_on() {
     let listen = format!("--listen={}", server.host);
     let mut command = config(&["check", &listen, "--data-dir"]);
     command.arg(dir.path()).env("HAVERSACK_JWT_SECRET", SECRET);
-    assert_found(&mut command, &["error: ", "another haversack uses this data directory"]);
+    assert_found(&mut command, &["error: ", "another haversack uses it"]);
     server.stop();
 }
 
