@@ -247,6 +247,8 @@ pub struct NewFile {
     pub filename: Filename,
     /// Whether that name is final.
     pub named: bool,
+    /// Whether nobody gave it: then one that a chunk gave in the meantime counts.
+    pub made_up: bool,
     /// What its bytes say.
     pub facts: Facts,
     /// What became of the metadata in its bytes.

@@ -155,6 +155,7 @@ async fn verify(
             examined => examined?,
         };
     let file = NewFile {
+        made_up: name.is_none(),
         filename: name.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
         named: true,
         drawable: thumbnail::is_drawable(&facts.media_type),

@@ -120,6 +120,7 @@ async fn record_single(
         file: NewFile {
             filename,
             named: false,
+            made_up: request.filename.is_none(),
             drawable: thumbnail::is_drawable(&facts.media_type),
             facts,
             embedded: cleaning.metadata,

@@ -270,6 +270,7 @@ fn finalizing_file(row: &Row<'_>) -> rusqlite::Result<Option<Finalizing>> {
     let file = NewFile {
         filename: filename(row)?.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
         named: row.get("named")?,
+        made_up: false,
         facts,
         embedded: embedded(row)?,
         size: row.get("size")?,

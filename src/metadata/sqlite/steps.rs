@@ -139,7 +139,7 @@ pub(super) fn finalize_upload(
 fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<bool> {
     let described = tx
         .prepare_cached(
-            "UPDATE uploads SET filename = ?2, named = ?3, media_type = ?4, duration_secs = ?5, width = ?6,
+            "UPDATE uploads SET filename = CASE WHEN ?13 THEN coalesce(filename, ?2) ELSE ?2 END, named = ?3, media_type = ?4, duration_secs = ?5, width = ?6,
                     height = ?7, size = ?8, crc32 = ?9, received = ?10, received_md5 = ?11, embedded = ?12
              WHERE id = ?1 AND state = 0",
         )?
@@ -156,6 +156,7 @@ fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<b
             pack(&file.received),
             file.received_md5,
             pack_embedded(file.embedded),
+            file.made_up,
         ])?;
     Ok(described > 0)
 }

@@ -33,6 +33,7 @@ async fn with_a_file() -> (TempDir, Arc<dyn MetadataStore>, UploadId) {
         file: NewFile {
             filename: Filename::parse("first.txt").unwrap(),
             named: false,
+            made_up: false,
             facts: Facts {
                 media_type: MediaType::parse("text/plain").unwrap(),
                 ..Facts::default()

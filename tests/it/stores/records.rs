@@ -66,6 +66,7 @@ pub(crate) fn file_of(received: Vec<Part>) -> NewFile {
     NewFile {
         filename: name("holiday.png"),
         named: true,
+        made_up: false,
         facts: Facts {
             media_type: MediaType::parse("image/png").expect("a media type"),
             duration_secs: Some(7),

@@ -2,11 +2,12 @@
 
 use haversack::ids::UploadId;
 use haversack::metadata::quota::Quota;
-use haversack::metadata::{NewSingle, Role, Stored};
+use haversack::metadata::{NewFile, NewSingle, NewUpload, Recorded, Role, Stored};
 
 use super::Records;
 use super::records::{
-    ANNA, BERT, begin, file, finished, name, single, store_single, unfinished, upload,
+    ANNA, BERT, begin, file, file_of, finished, name, plain_part, record, single, store_single,
+    unfinished, upload,
 };
 
 pub(crate) async fn a_single_file_is_finished_as_it_is_stored(records: &dyn Records) {
@@ -84,6 +85,21 @@ pub(crate) async fn the_first_name_a_done_gives_is_final(records: &dyn Records) 
             store.name_file(id, name(text)).await.expect("no error");
         }
         let found = file(store.as_ref(), id).await;
+        assert_eq!((found.filename.as_str(), found.named), (expected, true));
+    }
+}
+
+pub(crate) async fn a_name_that_came_while_a_done_made_one_up_counts(records: &dyn Records) {
+    let store = records.open();
+    for (made_up, expected) in [(true, "given.png"), (false, "holiday.png")] {
+        let new = NewUpload { filename: None, ..upload(ANNA, 1) };
+        begin(store.as_ref(), &new, 5).await;
+        let part = plain_part(0, 0, 10);
+        assert_eq!(record(store.as_ref(), new.id, part, 5).await, Recorded::Stored);
+        assert!(store.name_file(new.id, name("given.png")).await.expect("no error"));
+        let done = NewFile { made_up, ..file_of(vec![part.part]) };
+        assert!(store.finish_upload(new.id, done, 6).await.expect("no error"));
+        let found = file(store.as_ref(), new.id).await;
         assert_eq!((found.filename.as_str(), found.named), (expected, true));
     }
 }
