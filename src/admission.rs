@@ -154,7 +154,7 @@ mod tests {
         let admission = Admission::new(&config.admission, config.max_connections);
         let begun = Instant::now();
         for _ in 0..10_000 {
-            let eight = join_all((0..8).map(|_| admission.user(UserId(1)))).await;
+            let eight = join_all((0..8).map(|_| admission.user(UserId::from(1)))).await;
             assert!(eight.iter().all(Result::is_ok));
         }
         assert_eq!(begun.elapsed(), Duration::ZERO);
@@ -166,14 +166,14 @@ mod tests {
         let begun = Instant::now();
         let passed = std::sync::Mutex::new(Vec::new());
         let lookups = (0..500).map(async |number| {
-            admission.lookup(UserId(1)).await.unwrap();
+            admission.lookup(UserId::from(1)).await.unwrap();
             passed.lock().unwrap().push(number);
         });
         join_all(lookups).await;
         assert_eq!(passed.into_inner().unwrap(), (0..500).collect::<Vec<_>>());
         let took = begun.elapsed().as_millis();
         assert!((500..510).contains(&took), "400 at once, 100 more in half a second: {took} ms");
-        admission.lookup(UserId(2)).await.unwrap();
+        admission.lookup(UserId::from(2)).await.unwrap();
         assert_eq!(begun.elapsed().as_millis(), took, "another user waits for nobody");
     }
 
@@ -181,7 +181,7 @@ mod tests {
     async fn a_lookup_that_would_wait_too_long_is_refused_at_once() {
         let admission = admission(0);
         let begun = Instant::now();
-        let results = join_all((0..2010).map(|_| admission.lookup(UserId(1)))).await;
+        let results = join_all((0..2010).map(|_| admission.lookup(UserId::from(1)))).await;
         let refused: Vec<_> = results.into_iter().filter_map(Result::err).collect();
         assert_eq!(refused, [TooMany { retry_secs: 9 }; 10], "400 at once, 1600 in 8 s");
         assert_eq!(begun.elapsed().as_secs(), 8);
@@ -202,11 +202,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_waits_for_the_users_others_to_end_but_not_for_ever() {
         let admission = admission(1);
-        let first = admission.user(UserId(1)).await.unwrap();
-        admission.user(UserId(2)).await.unwrap();
-        assert!(admission.user(UserId(1)).await.is_err());
+        let first = admission.user(UserId::from(1)).await.unwrap();
+        admission.user(UserId::from(2)).await.unwrap();
+        assert!(admission.user(UserId::from(1)).await.is_err());
         drop(first);
-        admission.user(UserId(1)).await.unwrap();
+        admission.user(UserId::from(1)).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

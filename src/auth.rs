@@ -21,7 +21,7 @@ const MAX_GOOD_BYTES: usize = 1024;
 const MAX_AHEAD_SECS: f64 = 60.0;
 
 /// Who a valid token is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// A user of the application.
     User(UserId),
@@ -82,13 +82,13 @@ impl Auth {
             return Err(AuthError::Missing);
         }
         let token = token.trim();
-        let known = self.good().get(token).copied();
+        let known = self.good().get(token).cloned();
         if let Some((caller, expires)) = known {
             return if self.now() < expires { Ok(caller) } else { Err(AuthError::Expired) };
         }
         let (claims, expires) = self.claims(token)?;
         let caller = self.named(&claims)?;
-        self.remember(token, caller, expires);
+        self.remember(token, caller.clone(), expires);
         Ok(caller)
     }
 
@@ -174,7 +174,7 @@ pub fn sign(secret: &[u8], caller: Caller, now: u64, ttl_secs: u64) -> String {
     match caller {
         Caller::User(user) => {
             claims["token_type"] = json!("access");
-            claims["user_id"] = json!(user.0);
+            claims["user_id"] = user.as_number().map_or_else(|| json!(user.as_str()), Value::from);
         }
         Caller::Service => claims["token_type"] = json!("service"),
     }
@@ -186,12 +186,11 @@ pub fn sign(secret: &[u8], caller: Caller, now: u64, ttl_secs: u64) -> String {
 /// 5.5. Each user has exactly one spelling.
 fn user_id(claim: &Value) -> Option<UserId> {
     let text = match claim {
-        Value::Number(number) => return number.as_i64().map(UserId),
-        Value::String(text) => text,
+        Value::Number(number) => return number.as_i64().map(UserId::from),
+        Value::String(text) => UserId::parse(text)?,
         _ => return None,
     };
-    let id: i64 = text.parse().ok()?;
-    (id.to_string() == *text).then_some(UserId(id))
+    text.as_number().is_some().then_some(text)
 }
 
 #[cfg(test)]
@@ -201,28 +200,31 @@ mod tests {
     const SECRET: &[u8] = b"a secret of the tests that is longer than 32 bytes";
 
     fn header(user: i64) -> String {
-        format!("Bearer {}", sign(SECRET, Caller::User(UserId(user)), 1, u64::from(u32::MAX)))
+        format!("Bearer {}", sign(SECRET, Caller::User(UserId::from(user)), 1, u64::from(u32::MAX)))
     }
 
     #[test]
     fn a_remembered_token_makes_no_other_one_good() {
         let auth = Auth::new(SECRET, Clock::system());
         let good = header(7);
-        assert_eq!(auth.authenticate(Some(&good)), Ok(Caller::User(UserId(7))));
+        assert_eq!(auth.authenticate(Some(&good)), Ok(Caller::User(UserId::from(7))));
         for at in ["Bearer ".len(), good.len() / 2, good.len() - 2] {
             let mut altered = good.clone().into_bytes();
             altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
             let altered = String::from_utf8(altered).unwrap();
             assert_eq!(auth.authenticate(Some(&altered)), Err(AuthError::Invalid));
         }
-        assert_eq!(auth.authenticate(Some(&good)), Ok(Caller::User(UserId(7))));
+        assert_eq!(auth.authenticate(Some(&good)), Ok(Caller::User(UserId::from(7))));
     }
 
     #[test]
     fn only_so_many_tokens_are_remembered() {
         let auth = Auth::new(SECRET, Clock::system());
         for user in 0..=i64::try_from(MAX_GOOD).unwrap() {
-            assert_eq!(auth.authenticate(Some(&header(user))), Ok(Caller::User(UserId(user))));
+            assert_eq!(
+                auth.authenticate(Some(&header(user))),
+                Ok(Caller::User(UserId::from(user)))
+            );
         }
         assert_eq!(auth.good().len(), 1);
     }

@@ -22,7 +22,7 @@ use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::http::options::PublicUrl;
-use crate::ids::{JobId, UserId};
+use crate::ids::JobId;
 use crate::telemetry::chain;
 use crate::{fsck, page_link, words};
 
@@ -111,10 +111,10 @@ async fn perform(
             Ok(json!({"retried": retried}))
         }
         Command::Erase { user_id } => {
-            Ok(serde_json::to_value(app.uploads.erase(UserId(user_id)).await?)?)
+            Ok(serde_json::to_value(app.uploads.erase(&user_id.into()).await?)?)
         }
         Command::PageLink { user_id, url } => {
-            Ok(json!(page_link::link(&app.config, UserId(user_id), url.as_ref())?))
+            Ok(json!(page_link::link(&app.config, user_id.into(), url.as_ref())?))
         }
     }
 }

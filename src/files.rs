@@ -27,7 +27,7 @@ impl Files {
     }
 
     /// The File of this uuid, for its owner; a thumbnail's uuid gives its parent.
-    pub async fn find(&self, id: UploadId, user: UserId) -> Result<StoredFile, Refusal> {
+    pub async fn find(&self, id: UploadId, user: &UserId) -> Result<StoredFile, Refusal> {
         self.uploads.file(id, user).await
     }
 

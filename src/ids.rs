@@ -3,6 +3,7 @@
 //! Nothing here knows where an id came from or what it points to.
 
 use std::fmt;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -142,13 +143,46 @@ random_id! {
     LeaseId
 }
 
-/// A user of the application, as its tokens name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(pub i64);
+/// A user of the application, as its tokens name it: text, which a number's digits are too. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// No name is longer: that of a subject in `OpenID` Connect (Core 1.0, section 2) has 255 bytes at most.
+    pub const MAX_BYTES: usize = 255;
+
+    /// The user of this name; `None` when it is empty or too long. Names that differ in one byte are two users.
+    pub fn parse(text: &str) -> Option<Self> {
+        (1..=Self::MAX_BYTES).contains(&text.len()).then(|| Self(text.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The number whose digits the name is, if it is one.
+    pub fn as_number(&self) -> Option<i64> {
+        let number: i64 = self.0.parse().ok()?;
+        (number.to_string() == *self.0).then_some(number)
+    }
+}
+
+impl From<i64> for UserId {
+    fn from(number: i64) -> Self {
+        Self(number.to_string().into())
+    }
+}
 
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -175,6 +209,19 @@ mod tests {
             "00000000-0000-0000-0000-000000000000",
         ] {
             assert_eq!(UploadId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_a_text_of_some_length_and_a_number_its_digits() {
+        assert_eq!(UserId::from(-7), UserId::parse("-7").unwrap());
+        assert_ne!(UserId::from(7), UserId::parse("007").unwrap());
+        for (text, number) in [("7", Some(7)), ("007", None), ("+7", None), ("anna", None)] {
+            assert_eq!(UserId::parse(text).unwrap().as_number(), number, "{text}");
+        }
+        assert!(UserId::parse(&"é".repeat(127)).is_some());
+        for text in [String::new(), "é".repeat(128)] {
+            assert_eq!(UserId::parse(&text), None);
         }
     }
 

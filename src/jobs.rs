@@ -78,7 +78,13 @@ impl Jobs {
         while quiet < 2 {
             self.worker.run_due(JobKind::ALL).await?;
             let mut waited = false;
-            for kind in [JobKind::Thumbnail, JobKind::Delete, JobKind::Finish, JobKind::Compare] {
+            for kind in [
+                JobKind::Thumbnail,
+                JobKind::Delete,
+                JobKind::ForgetParts,
+                JobKind::Finish,
+                JobKind::Compare,
+            ] {
                 let now = context.clock.unix_secs();
                 if context.metadata.any_running(kind, None, now).await? {
                     waited |= context.uploads.none_running(kind, None).await?;
@@ -121,7 +127,7 @@ impl Lane {
     fn of(kind: JobKind) -> Self {
         match kind {
             JobKind::Thumbnail => Self::Thumbnails,
-            JobKind::Finish | JobKind::Delete => Self::Files,
+            JobKind::Finish | JobKind::Delete | JobKind::ForgetParts => Self::Files,
             JobKind::Compare | JobKind::Expire | JobKind::Collect => Self::Upkeep,
         }
     }
@@ -148,6 +154,7 @@ impl Perform for Context {
         match job.kind {
             JobKind::Thumbnail => thumbnail::run(self, job).await?,
             JobKind::Delete => self.uploads.delete(job).await?,
+            JobKind::ForgetParts => self.uploads.forget_parts(job).await?,
             JobKind::Finish => self.uploads.resume(UploadId::from_bytes(job.subject)).await?,
             JobKind::Compare => {
                 if self.uploads.compare_suspects().await? {

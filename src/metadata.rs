@@ -83,11 +83,33 @@ pub enum Standing {
     Expired,
 }
 
+/// One life of an unfinished upload. Its uuid may begin anew once it has expired, and it begins again in another blob
+/// where the disk failed to keep its bytes; what somebody still does who began with an earlier life is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Its uuid.
+    pub upload: UploadId,
+    /// Where its bytes are: random, and another one in each life.
+    pub blob: BlobId,
+}
+
+/// What somebody read of an unfinished upload who is to make a File of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The upload.
+    pub generation: Generation,
+    /// [`Unfinished::epoch`], as it was then.
+    pub epoch: u32,
+}
+
 /// An upload that receives chunks.
 #[derive(Clone, Debug)]
 pub struct Unfinished {
     /// Where its bytes are.
     pub blob: BlobId,
+    /// Counts what makes void what was read of it: that parts were taken away again, and that somebody put on record
+    /// what it is about to become. A part that is added makes nothing void.
+    pub epoch: u32,
     /// Its parts and totals.
     pub layout: Layout,
     /// Bytes that count against its user's quota.
@@ -102,6 +124,18 @@ pub struct Unfinished {
     pub finalizing: Option<Box<Finalizing>>,
     /// Whether its parts are to be compared with their bytes first: the machine was booted since.
     pub suspect: bool,
+}
+
+impl Unfinished {
+    /// This life of the upload `id`.
+    pub fn generation(&self, id: UploadId) -> Generation {
+        Generation { upload: id, blob: self.blob }
+    }
+
+    /// The upload `id` as it was read.
+    pub fn snapshot(&self, id: UploadId) -> Snapshot {
+        Snapshot { generation: self.generation(id), epoch: self.epoch }
+    }
 }
 
 /// A File whose bytes are still to be overwritten in places.
@@ -180,6 +214,13 @@ pub struct NewUpload {
     pub parent: Option<UploadId>,
 }
 
+impl NewUpload {
+    /// The life of the upload that begins with it.
+    pub fn generation(&self) -> Generation {
+        Generation { upload: self.id, blob: self.blob }
+    }
+}
+
 /// What a new upload must fit into.
 #[derive(Clone, Copy, Debug)]
 pub struct Caps {
@@ -236,7 +277,8 @@ pub struct NewPart {
 pub enum Recorded {
     /// It counts.
     Stored,
-    /// The upload takes no parts (any more), or another request changed what this one relied on.
+    /// The upload takes no parts (any more) or began anew, the index or some of the bytes are taken, the part is out
+    /// of order, or another request changed what this one relied on.
     Refused,
 }
 
@@ -423,31 +465,38 @@ pub trait MetadataStore: JobQueue {
 
     /// Reserves `bytes` in all for an unfinished upload; never fewer than before. Finishing gives back what it
     /// does not take, and removal and expiry all.
-    async fn reserve(&self, id: UploadId, bytes: u64, quota: Quota) -> Result<Reserved, Error>;
+    async fn reserve(&self, of: Generation, bytes: u64, quota: Quota) -> Result<Reserved, Error>;
 
     /// What counts against quotas.
     async fn usage(&self, user: UserId) -> Result<Usage, Error>;
 
-    /// Puts a part on record. `Refused` when its index is there already.
-    async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error>;
+    /// Puts a part on record, whatever the caller believes of the others: offsets of parts ascend with their
+    /// indexes, and no two share a byte. `Refused` when its index is there already.
+    async fn record_part(&self, of: Generation, new: NewPart, now: u64) -> Result<Recorded, Error>;
+
+    /// Whether what was read of an unfinished upload is still so, but for parts that came since.
+    async fn is_current(&self, of: Snapshot) -> Result<bool, Error>;
 
     /// Forgets all parts of an upload whose bytes could not be made durable: it begins again in `blob`, and the
-    /// deletion of what it had becomes a job. Durable. `false` when it isn't receiving.
-    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<bool, Error>;
+    /// deletion of what it had becomes a job. Durable. `false` when this life of it has ended, as after the same call
+    /// before.
+    async fn restart_upload(&self, of: Generation, blob: BlobId) -> Result<bool, Error>;
 
     /// Keeps what an upload whose parts are all there is about to become, before its bytes are overwritten.
-    /// Durable. Returns the job to finish it, held for the caller until `leased_until`; `None` when the upload
-    /// isn't receiving (any more), or somebody else holds that job.
+    /// Durable. Returns the job to finish it, held for the caller until `leased_until`, and the snapshot to finish it
+    /// with: every other one is void from now on. `None` when `of` is void, or the parts of the file aren't the
+    /// upload's.
     async fn finalize_upload(
         &self,
-        id: UploadId,
+        of: Snapshot,
         finalizing: Finalizing,
         leased_until: u64,
-    ) -> Result<Option<Job>, Error>;
+    ) -> Result<Option<(Job, Snapshot)>, Error>;
 
     /// Makes a File of an upload whose parts are all there; making its thumbnail becomes a job, where one can be
-    /// made. Durable. `false` when it isn't receiving (any more), as after the same call before.
-    async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error>;
+    /// made. Durable. `false` when `of` is void, as after the same call before, or the parts of the file aren't the
+    /// upload's.
+    async fn finish_upload(&self, of: Snapshot, file: NewFile, now: u64) -> Result<bool, Error>;
 
     /// Ends the job of making a thumbnail of this File, if `lease` still holds it. A picture made of a media
     /// becomes its thumbnail unless it has one; one made of a thumbnail that a client sent takes the place of what
@@ -468,9 +517,11 @@ pub trait MetadataStore: JobQueue {
     /// be made. Durable.
     async fn store_single(&self, new: NewSingle, quota: Quota, now: u64) -> Result<Stored, Error>;
 
-    /// Names an unfinished upload that has no name yet, or a File that came in one request after its first done;
-    /// later names change nothing. Durable: the reply tells the name. `false` when a message shows the File, which
-    /// keeps its name.
+    /// Names an unfinished upload that has no name yet; later names change nothing. Durable.
+    async fn name_upload(&self, of: Generation, filename: Filename) -> Result<(), Error>;
+
+    /// Names a File that came in one request after its first done; later names change nothing. Durable: the reply
+    /// tells the name. `false` when a message shows the File, which keeps its name.
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<bool, Error>;
 
     /// Cancels an upload or deletes a File with its thumbnails, or a thumbnail alone. `even_attached`: what the
@@ -482,6 +533,10 @@ pub trait MetadataStore: JobQueue {
         now: u64,
         leased_until: u64,
     ) -> Result<Removed, Error>;
+
+    /// Forgets some of the parts that the upload of a [`JobKind::ForgetParts`](jobs::JobKind) had; they mean nothing
+    /// any more. `false` when none is left. Repeating it is harmless.
+    async fn forget_parts(&self, number: u64) -> Result<bool, Error>;
 
     /// Frees the uuid of an expired upload, so that it can begin afresh.
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error>;
@@ -533,7 +588,7 @@ pub trait MetadataStore: JobQueue {
     async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error>;
 
     /// Makes an unfinished upload suspect.
-    async fn doubt(&self, id: UploadId) -> Result<(), Error>;
+    async fn doubt(&self, of: Generation) -> Result<(), Error>;
 
     /// At most `limit` of all uploads and Files that have bytes, oldest first, from behind `after` on (0: from the
     /// first), and where to continue.
@@ -553,9 +608,17 @@ pub trait MetadataStore: JobQueue {
     /// At most `limit` uploads and Files that are suspect, oldest first.
     async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error>;
 
-    /// Ends the suspicion and forgets these parts, whose bytes are gone. Durable. Changes nothing where there is
-    /// no suspicion (any more): the same parts may have come again since.
-    async fn believe(&self, id: UploadId, lost: Vec<(PartIndex, Part)>) -> Result<(), Error>;
+    /// Ends the suspicion of an unfinished upload and forgets these parts, whose bytes are gone: then every snapshot
+    /// is void. Durable. Changes nothing where there is no suspicion (any more), as the same parts may have come again
+    /// since, and forgets no parts whose bytes are being overwritten.
+    async fn believe_upload(
+        &self,
+        of: Generation,
+        lost: Vec<(PartIndex, Part)>,
+    ) -> Result<(), Error>;
+
+    /// Ends the suspicion of a File. Durable.
+    async fn believe_file(&self, id: UploadId) -> Result<(), Error>;
 
     /// Fails when records can't be written now; for the readiness probe.
     async fn check(&self) -> Result<(), Unready>;

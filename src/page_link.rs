@@ -10,7 +10,7 @@ use crate::http::options::PublicUrl;
 use crate::ids::UserId;
 
 /// Whom the page acts for unless told otherwise.
-pub const DEFAULT_USER: UserId = UserId(1);
+pub const DEFAULT_USER: i64 = 1;
 /// How long a link opens the page.
 const TTL_SECS: u64 = 12 * 3600;
 

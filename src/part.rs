@@ -108,6 +108,13 @@ pub enum PlacementError {
         range: Range<u64>,
         other: PartIndex,
     },
+    /// Parts lie in the order of their indexes, and this one would come before an `other` of a lower index, or
+    /// behind one of a higher.
+    OutOfOrder {
+        index: PartIndex,
+        range: Range<u64>,
+        other: PartIndex,
+    },
     BeyondTotal {
         index: PartIndex,
         end: u64,
@@ -142,8 +149,8 @@ pub struct Layout {
     pub total_size: Option<u64>,
     /// Set when a part was placed by index x size: every non-last part has this size.
     pub even_size: Option<u64>,
+    /// Their offsets ascend with their indexes ([`Layout::check_order`]).
     parts: BTreeMap<PartIndex, Part>,
-    by_offset: BTreeMap<u64, PartIndex>,
     /// The parts 0..count that are all there, and their sizes added up.
     prefix: (PartIndex, u64),
     received: u64,
@@ -177,29 +184,40 @@ impl Layout {
         }
         self.parts.insert(index, part);
         self.received += part.size;
-        if part.size > 0 {
-            self.by_offset.insert(part.offset, index);
-        }
         while let Some(next) = self.parts.get(&self.prefix.0) {
             self.prefix = (self.prefix.0 + 1, self.prefix.1 + next.size);
         }
     }
 
-    /// The stored part of another index that shares a byte with `range`.
-    pub fn overlapping(&self, index: PartIndex, range: &Range<u64>) -> Option<PartIndex> {
-        // Stored parts are disjoint, so the last one that begins before the range's end also ends last;
-        // of two candidates one may be the same index.
-        self.by_offset
-            .range(..range.end)
-            .rev()
-            .map(|(_, other)| *other)
-            .take(2)
-            .find(|other| *other != index && self.parts[other].range().end > range.start)
+    /// Refuses a range that its neighbours by index don't leave free. With offsets that ascend with indexes these two
+    /// are all there is to look at; a part that breaks this order could never become part of a file, whose parts lie
+    /// end to end in the order of their indexes.
+    fn check_order(&self, index: PartIndex, range: &Range<u64>) -> Result<(), PlacementError> {
+        let before = self.parts.range(..index).next_back();
+        let behind = self.parts.range(index.saturating_add(1)..).next();
+        // One whose size isn't known yet has a byte at least.
+        let end = range.end.max(range.start.saturating_add(1));
+        let too_low = before.filter(|(_, part)| part.range().end > range.start);
+        let too_high = behind.filter(|(_, part)| end > part.offset);
+        let Some((other, part)) = too_low.or(too_high) else {
+            return Ok(());
+        };
+        let (range, other) = (range.clone(), *other);
+        if part.offset < end && range.start < part.range().end {
+            Err(PlacementError::Overlap { index, range, other })
+        } else {
+            Err(PlacementError::OutOfOrder { index, range, other })
+        }
     }
 
     /// Whether a part is stored at or behind this offset.
     pub fn stored_from(&self, offset: u64) -> bool {
-        self.by_offset.range(offset..).next().is_some()
+        self.last().is_some_and(|(_, part)| part.offset >= offset && part.size > 0)
+    }
+
+    /// The stored part of the highest index, and so of the highest offset.
+    fn last(&self) -> Option<(PartIndex, &Part)> {
+        self.parts.last_key_value().map(|(index, part)| (*index, part))
     }
 
     /// The indexes received, as closed ranges.
@@ -277,10 +295,7 @@ pub fn place(
     if let Some(total) = total_size.filter(|total| end > *total) {
         return Err(PlacementError::BeyondTotal { index: declared.index, end, total });
     }
-    let range = start..end;
-    if let Some(other) = layout.overlapping(declared.index, &range) {
-        return Err(PlacementError::Overlap { index: declared.index, range, other });
-    }
+    layout.check_order(declared.index, &(start..end))?;
     Ok(placement)
 }
 
@@ -326,8 +341,7 @@ pub fn check_declaration(
             (sent, known) => total_size = known.or(sent),
         }
     }
-    let stored = layout.by_offset.last_key_value().map(|(_, index)| (*index, layout.parts[index]));
-    if let (Some(total), Some((index, part))) = (total_size, stored)
+    if let (Some(total), Some((index, part))) = (total_size, layout.last())
         && part.range().end > total
     {
         return Err(PlacementError::BeyondTotal { index, end: part.range().end, total });

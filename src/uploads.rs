@@ -86,7 +86,7 @@ impl Uploads {
     /// uuid, if it came before them; `at_least`: so many bytes will come.
     pub async fn slot_of_file(
         &self,
-        user: UserId,
+        user: &UserId,
         id: Option<UploadId>,
         at_least: u64,
     ) -> Result<Slot, Refusal> {
@@ -124,7 +124,7 @@ impl Uploads {
     /// Removes all uploads and Files of a user, attached ones too, and whatever is on record of those that went
     /// before: of each the uuid alone is left. Nothing else of them is in the stores' files when it answers.
     /// Repeating it is harmless. What is begun while it runs may stay.
-    pub async fn erase(&self, user: UserId) -> Result<Erased, Refusal> {
+    pub async fn erase(&self, user: &UserId) -> Result<Erased, Refusal> {
         erase::erase(&self.shared, user).await
     }
 
@@ -143,6 +143,11 @@ impl Uploads {
         delete::delete(&self.shared, job).await
     }
 
+    /// Does the job of forgetting the parts of an upload that ended. Repeating it is harmless.
+    pub async fn forget_parts(&self, job: &Job) -> Result<(), Refusal> {
+        delete::forget_parts(&self.shared, job).await
+    }
+
     /// Does all deletions that are due, and waits for those under way; not for ever, as new ones come.
     pub async fn delete_forgotten(&self) -> Result<(), Refusal> {
         delete::delete_forgotten(&self.shared).await
@@ -150,7 +155,11 @@ impl Uploads {
 
     /// Waits until nobody holds a job of this kind any more; of this user's, if one is given. `false`: somebody still
     /// does after the time of a lease.
-    pub async fn none_running(&self, kind: JobKind, user: Option<UserId>) -> Result<bool, Refusal> {
+    pub async fn none_running(
+        &self,
+        kind: JobKind,
+        user: Option<&UserId>,
+    ) -> Result<bool, Refusal> {
         delete::none_running(&self.shared, kind, user).await
     }
 
@@ -180,12 +189,12 @@ impl Uploads {
     }
 
     /// What is known of an unfinished upload or File, for its owner; a thumbnail's uuid gives its parent.
-    pub async fn stands_for(&self, id: UploadId, user: UserId) -> Result<Record, Refusal> {
+    pub async fn stands_for(&self, id: UploadId, user: &UserId) -> Result<Record, Refusal> {
         records::stands_for(&self.shared, id, user).await
     }
 
     /// The File of this uuid, for its owner; a thumbnail's uuid gives its parent.
-    pub async fn file(&self, id: UploadId, user: UserId) -> Result<StoredFile, Refusal> {
+    pub async fn file(&self, id: UploadId, user: &UserId) -> Result<StoredFile, Refusal> {
         records::file(&self.shared, id, user).await
     }
 

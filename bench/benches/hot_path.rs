@@ -75,10 +75,9 @@ fn record_a_part(bencher: Bencher) {
     let folder = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::open_with(folder.path(), Durability::Process).expect("a database");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let id = UploadId::random();
     let new = NewUpload {
-        id,
-        user: UserId(1),
+        id: UploadId::random(),
+        user: UserId::from(1),
         blob: BlobId::random(),
         total_parts: u32::MAX,
         reserved: 0,
@@ -87,12 +86,13 @@ fn record_a_part(bencher: Bencher) {
         parent: None,
     };
     let caps = Caps { max_unfinished: 100, idle_since: 0, quota: Quota::NONE };
+    let of = new.generation();
     runtime.block_on(store.begin_upload(new, caps, 0)).expect("begun");
     let next = AtomicU32::new(0);
     bencher.bench_local(|| {
         let index = next.fetch_add(1, Ordering::Relaxed);
         let new = NewPart { index, part: part(index), total_size: None, even_size: None };
-        let recorded = runtime.block_on(store.record_part(id, new, 0)).expect("recorded");
+        let recorded = runtime.block_on(store.record_part(of, new, 0)).expect("recorded");
         assert_eq!(recorded, Recorded::Stored);
     });
 }

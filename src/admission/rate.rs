@@ -29,7 +29,7 @@ struct Keys<K> {
     look_through_at: usize,
 }
 
-impl<K: Copy + Eq + Hash> Rate<K> {
+impl<K: Eq + Hash> Rate<K> {
     /// `count` requests in every `time`, `burst` of them at once.
     pub(super) fn new(count: u32, time: Duration, burst: u32) -> Self {
         let interval = time / count;

@@ -36,7 +36,7 @@ struct Place<K: Eq + Hash> {
     cap: usize,
 }
 
-impl<K: Copy + Eq + Hash> Turns<K> {
+impl<K: Clone + Eq + Hash> Turns<K> {
     /// `cap` turns at once for each key, 0: no limit; those who wait included, `most` (or `cap`).
     pub fn new(cap: usize, most: usize) -> Self {
         let cap = cap.min(Semaphore::MAX_PERMITS);
@@ -66,7 +66,7 @@ impl<K: Copy + Eq + Hash> Turns<K> {
     fn place(&self, key: K) -> Result<Place<K>, Full> {
         let mut keys = lock(&self.keys);
         let new = || Key { places: 0, semaphore: Arc::new(Semaphore::new(self.cap)) };
-        let known = keys.entry(key).or_insert_with(new);
+        let known = keys.entry(key.clone()).or_insert_with(new);
         if known.places >= self.most {
             return Err(Full);
         }

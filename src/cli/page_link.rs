@@ -13,7 +13,7 @@ use crate::page_link::DEFAULT_USER;
 #[allow(rustdoc::bare_urls, clippy::doc_markdown)] // clap prints these comments as they are
 pub(super) struct Arguments {
     /// User whose files the page shows
-    #[arg(long, value_name = "ID", allow_negative_numbers = true, default_value_t = DEFAULT_USER.0)]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, default_value_t = DEFAULT_USER)]
     user_id: i64,
 
     /// Address of the server, such as https://media.example.org [default: its --public-url, or else the address it

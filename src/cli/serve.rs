@@ -185,8 +185,9 @@ async fn listen(config: &Config) -> Result<Vec<TcpListener>, ConfigError> {
 fn announce(config: &Config) -> Result<(), ConfigError> {
     let address = config.http.listen;
     let to_person = config.page && std::io::stderr().is_terminal();
-    let link =
-        to_person.then(|| page_link::link(config, page_link::DEFAULT_USER, None)).transpose()?;
+    let link = to_person
+        .then(|| page_link::link(config, page_link::DEFAULT_USER.into(), None))
+        .transpose()?;
     std::thread::spawn(move || {
         let mut out = std::io::stdout().lock();
         let announced = writeln!(out, "listening on http://{address}").and_then(|()| out.flush());

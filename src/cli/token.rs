@@ -8,7 +8,6 @@ use super::place::Signing;
 use super::signing::token;
 use crate::auth::Caller;
 use crate::config::Span;
-use crate::ids::UserId;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -35,7 +34,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.signing.load()?;
-    let caller = arguments.user_id.map_or(Caller::Service, |id| Caller::User(UserId(id)));
+    let caller = arguments.user_id.map_or(Caller::Service, |id| Caller::User(id.into()));
     let token = token(&config, caller, arguments.ttl.0.as_secs())?;
     Ok(print(|out| writeln!(out, "{token}"))?)
 }

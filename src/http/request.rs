@@ -36,14 +36,14 @@ impl Admitted {
     /// The user, for a request that only asks for something: waits until their rate allows it.
     pub async fn lookup(&self, context: &Context) -> Result<UserId, ApiError> {
         let user = self.user()?;
-        context.admission.lookup(user).await?;
+        context.admission.lookup(user.clone()).await?;
         Ok(user)
     }
 
     /// The user; an error if it is the backend.
     pub fn user(&self) -> Result<UserId, ApiError> {
-        match self.caller {
-            Caller::User(user) => Ok(user),
+        match &self.caller {
+            Caller::User(user) => Ok(user.clone()),
             Caller::Service => {
                 Err(ApiError::forbidden("this needs a user token, not a service token"))
             }
@@ -64,8 +64,8 @@ impl FromRequestParts<Arc<Context>> for Admitted {
         let token = text(&head.headers, AUTHORIZATION).filter(|_| is_one);
         let caller = checked(context, client, context.auth.authenticate(token))?;
         let proxied = client.turn(context).await?;
-        let user = match caller {
-            Caller::User(user) => Some(context.admission.user(user).await?),
+        let user = match &caller {
+            Caller::User(user) => Some(context.admission.user(user.clone()).await?),
             Caller::Service => None,
         };
         Ok(Self { caller, _turns: (proxied, user) })

@@ -32,7 +32,7 @@ impl Budget {
     pub(super) fn exhausted(&mut self, uptime: Duration) -> Vec<UserId> {
         self.begin_window(uptime);
         let over = self.spent.iter().filter(|(_, spent)| **spent >= self.limit);
-        over.map(|(user, _)| *user).collect()
+        over.map(|(user, _)| user.clone()).collect()
     }
 
     fn begin_window(&mut self, uptime: Duration) {
@@ -48,8 +48,8 @@ impl Budget {
 mod tests {
     use super::*;
 
-    const ANNA: UserId = UserId(1);
-    const BERT: UserId = UserId(2);
+    const ANNA: i64 = 1;
+    const BERT: i64 = 2;
 
     fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
@@ -58,11 +58,11 @@ mod tests {
     #[test]
     fn whoever_has_spent_the_budget_waits_for_the_next_minute() {
         let mut budget = Budget::new(secs(20));
-        budget.spend(ANNA, secs(19), secs(5));
-        budget.spend(BERT, secs(3), secs(6));
-        assert_eq!(budget.exhausted(secs(6)), []);
-        budget.spend(ANNA, secs(1), secs(7));
-        assert_eq!(budget.exhausted(secs(59)), [ANNA]);
-        assert_eq!(budget.exhausted(secs(60)), []);
+        budget.spend(ANNA.into(), secs(19), secs(5));
+        budget.spend(BERT.into(), secs(3), secs(6));
+        assert!(budget.exhausted(secs(6)).is_empty());
+        budget.spend(ANNA.into(), secs(1), secs(7));
+        assert_eq!(budget.exhausted(secs(59)), [ANNA.into()]);
+        assert!(budget.exhausted(secs(60)).is_empty());
     }
 }

@@ -160,9 +160,9 @@ impl<P: Perform> Worker<P> {
     ) -> Result<Outcome, Box<dyn std::error::Error + Send + Sync>> {
         let began = self.clock.uptime();
         let performed = AssertUnwindSafe(self.perform.perform(job)).catch_unwind().await;
-        if let Some(user) = job.user {
+        if let Some(user) = &job.user {
             let now = self.clock.uptime();
-            self.budget().spend(user, now.saturating_sub(began), now);
+            self.budget().spend(user.clone(), now.saturating_sub(began), now);
         }
         performed.unwrap_or_else(|_| Err("the job panicked".into()))
     }

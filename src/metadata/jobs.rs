@@ -31,6 +31,8 @@ pub enum JobKind {
     Thumbnail,
     /// Delete bytes that the records have forgotten.
     Delete,
+    /// Forget the parts of an upload that receives nothing any more, where it had many.
+    ForgetParts,
     /// Finish an upload whose bytes may be partly overwritten.
     Finish,
     /// Compare what an earlier boot of the machine left unsynced with its bytes.
@@ -43,14 +45,22 @@ pub enum JobKind {
 
 impl JobKind {
     /// All of them.
-    pub const ALL: &[Self] =
-        &[Self::Thumbnail, Self::Delete, Self::Finish, Self::Compare, Self::Expire, Self::Collect];
+    pub const ALL: &[Self] = &[
+        Self::Thumbnail,
+        Self::Delete,
+        Self::ForgetParts,
+        Self::Finish,
+        Self::Compare,
+        Self::Expire,
+        Self::Collect,
+    ];
 
     /// Its name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Thumbnail => "thumbnail",
             Self::Delete => "delete",
+            Self::ForgetParts => "forget-parts",
             Self::Finish => "finish",
             Self::Compare => "compare",
             Self::Expire => "expire",
@@ -69,7 +79,7 @@ impl JobKind {
 pub struct NewJob {
     /// What is to be done.
     pub kind: JobKind,
-    /// To what: an upload's uuid or the name of bytes, 16 bytes. At most one job of a kind and subject is on
+    /// To what: an upload's uuid, the name of bytes, or a number in the records; 16 bytes. At most one job of a kind and subject is on
     /// record at a time.
     pub subject: [u8; 16],
     /// Whose turn it takes; jobs of different users of one kind take turns.
@@ -92,6 +102,11 @@ impl NewJob {
     /// The deletion of bytes that an upload had.
     pub fn delete(blob: BlobId, of: UploadId) -> Self {
         Self { payload: of.to_bytes().to_vec(), ..Self::at_once(JobKind::Delete, blob.to_bytes()) }
+    }
+
+    /// The forgetting of the parts of an upload that has this number in the records.
+    pub fn forget_parts(number: u64) -> Self {
+        Self::at_once(JobKind::ForgetParts, u128::from(number).to_be_bytes())
     }
 
     /// The making of a thumbnail of this user's upload.

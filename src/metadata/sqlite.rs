@@ -10,6 +10,7 @@ mod connection;
 mod forget;
 mod insert;
 mod jobs;
+mod parts;
 mod pictures;
 mod queue;
 mod reserve;
@@ -28,8 +29,9 @@ use tokio::sync::Semaphore;
 use super::jobs::Job;
 use super::quota::{Quota, Usage};
 use super::{
-    Begun, Caps, Cursor, Error, Finalizing, LinkKey, Listed, MetadataStore, NewFile, NewPart,
-    NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Stored, StoredFile,
+    Begun, Caps, Cursor, Error, Finalizing, Generation, LinkKey, Listed, MetadataStore, NewFile,
+    NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Snapshot,
+    Stored, StoredFile,
 };
 use crate::filename::Filename;
 use crate::ids::{BlobId, LeaseId, UploadId, UserId};
@@ -48,7 +50,7 @@ mod migrations {
 /// takes a look at all unfinished ones.
 const EXPIRED_AT_ONCE: usize = 50;
 /// Tombstones of an erased user that go in one transaction; they are found in a look at all records.
-const ERASED_AT_ONCE: usize = 500;
+const ERASED_AT_ONCE: usize = 100;
 /// Reading connections at most; they are made when they are needed and kept.
 const READERS: usize = 8;
 /// Of these, readers of very much at most: the others are for those who want little.
@@ -207,37 +209,41 @@ impl MetadataStore for SqliteStore {
         begun
     }
 
-    async fn reserve(&self, id: UploadId, bytes: u64, quota: Quota) -> Result<Reserved, Error> {
-        self.committer.submit(move |tx| room::reserve(tx, id, bytes, quota)).await
+    async fn reserve(&self, of: Generation, bytes: u64, quota: Quota) -> Result<Reserved, Error> {
+        self.committer.submit(move |tx| room::reserve(tx, of, bytes, quota)).await
     }
 
     async fn usage(&self, user: UserId) -> Result<Usage, Error> {
-        self.read(move |connection| room::usage(connection, user)).await
+        self.read(move |connection| room::usage(connection, &user)).await
     }
 
-    async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error> {
-        let record = move |tx: &Connection| steps::record_part(tx, id, &new, now);
+    async fn record_part(&self, of: Generation, new: NewPart, now: u64) -> Result<Recorded, Error> {
+        let record = move |tx: &Connection| steps::record_part(tx, of, &new, now);
         self.committer.enqueue(record, self.durability >= Durability::Chunk).await
     }
 
-    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<bool, Error> {
-        self.make_room(move |tx| steps::restart_upload(tx, id, blob)).await
+    async fn is_current(&self, of: Snapshot) -> Result<bool, Error> {
+        self.read(move |connection| rows::is_current(connection, of)).await
+    }
+
+    async fn restart_upload(&self, of: Generation, blob: BlobId) -> Result<bool, Error> {
+        self.make_room(move |tx| steps::restart_upload(tx, of, blob)).await
     }
 
     async fn finalize_upload(
         &self,
-        id: UploadId,
+        of: Snapshot,
         finalizing: Finalizing,
         leased_until: u64,
-    ) -> Result<Option<Job>, Error> {
+    ) -> Result<Option<(Job, Snapshot)>, Error> {
         let finalize =
-            move |tx: &Connection| steps::finalize_upload(tx, id, &finalizing, leased_until);
+            move |tx: &Connection| steps::finalize_upload(tx, of, &finalizing, leased_until);
         self.committer.submit_durable(finalize).await
     }
 
-    async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error> {
+    async fn finish_upload(&self, of: Snapshot, file: NewFile, now: u64) -> Result<bool, Error> {
         let synced = self.durability >= Durability::Finish;
-        let finish = move |tx: &Connection| steps::finish_upload(tx, id, &file, synced, now);
+        let finish = move |tx: &Connection| steps::finish_upload(tx, of, &file, synced, now);
         self.committer.enqueue(finish, synced).await
     }
 
@@ -261,6 +267,10 @@ impl MetadataStore for SqliteStore {
         self.committer.enqueue(end, synced).await
     }
 
+    async fn name_upload(&self, of: Generation, filename: Filename) -> Result<(), Error> {
+        self.committer.submit_durable(move |tx| steps::name_upload(tx, of, &filename)).await
+    }
+
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<bool, Error> {
         self.committer.submit_durable(move |tx| steps::name_file(tx, id, &filename)).await
     }
@@ -277,6 +287,10 @@ impl MetadataStore for SqliteStore {
         let removed = self.make_room(remove).await;
         self.committer.note_forgotten();
         removed
+    }
+
+    async fn forget_parts(&self, number: u64) -> Result<bool, Error> {
+        self.with_reserve(move |tx| parts::forget_more(tx, number), false).await
     }
 
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
@@ -298,7 +312,7 @@ impl MetadataStore for SqliteStore {
         before: Option<Cursor>,
         limit: u32,
     ) -> Result<(Vec<Listed>, Option<Cursor>), Error> {
-        self.read_long(move |connection| rows::list(connection, user, before, limit)).await
+        self.read_long(move |connection| rows::list(connection, &user, before, limit)).await
     }
 
     async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<UploadId>, Error> {
@@ -308,11 +322,15 @@ impl MetadataStore for SqliteStore {
             return Ok(Vec::new());
         }
         let mut expired = Vec::new();
-        for some in found.chunks(EXPIRED_AT_ONCE) {
-            let some = some.to_vec();
+        let mut left = &found[..];
+        while !left.is_empty() {
+            let some = left[..left.len().min(EXPIRED_AT_ONCE)].to_vec();
             let step = move |tx: &Connection| forget::expire(tx, &some, idle_since, now);
             match self.make_room(step).await {
-                Ok(more) => expired.extend(more),
+                Ok((more, looked_at)) => {
+                    expired.extend(more);
+                    left = &left[looked_at..];
+                }
                 Err(error) if expired.is_empty() => return Err(error),
                 Err(_) => break, // those before are forgotten, which the caller must know; the next call fails
             }
@@ -359,8 +377,8 @@ impl MetadataStore for SqliteStore {
         self.read_long(move |connection| rows::unattached(connection, unix_secs, limit)).await
     }
 
-    async fn doubt(&self, id: UploadId) -> Result<(), Error> {
-        self.committer.submit(move |tx| steps::doubt(tx, id)).await
+    async fn doubt(&self, of: Generation) -> Result<(), Error> {
+        self.committer.submit(move |tx| steps::doubt(tx, of)).await
     }
 
     async fn all(&self, after: Cursor, limit: u32) -> Result<(Vec<Record>, Option<Cursor>), Error> {
@@ -368,17 +386,18 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn of_user(&self, user: UserId, limit: u32) -> Result<Vec<Record>, Error> {
-        self.read_long(move |connection| rows::of_user(connection, user, limit)).await
+        self.read_long(move |connection| rows::of_user(connection, &user, limit)).await
     }
 
     async fn forget_user(&self, user: UserId) -> Result<Vec<UploadId>, Error> {
+        let of = user.clone();
         let tombstones =
-            self.read_long(move |connection| rows::tombstones(connection, user)).await?;
+            self.read_long(move |connection| rows::tombstones(connection, &of)).await?;
         for some in tombstones.chunks(ERASED_AT_ONCE) {
-            let some = some.to_vec();
-            self.make_room(move |tx| forget::forget_tombstones(tx, user, &some)).await?;
+            let (user, some) = (user.clone(), some.to_vec());
+            self.make_room(move |tx| forget::forget_tombstones(tx, &user, &some)).await?;
         }
-        self.make_room(move |tx| forget::forget_usage(tx, user)).await?;
+        self.make_room(move |tx| forget::forget_usage(tx, &user)).await?;
         Ok(tombstones)
     }
 
@@ -391,8 +410,16 @@ impl MetadataStore for SqliteStore {
         self.read_long(move |connection| rows::suspects(connection, limit)).await
     }
 
-    async fn believe(&self, id: UploadId, lost: Vec<(PartIndex, Part)>) -> Result<(), Error> {
-        self.committer.submit_durable(move |tx| steps::believe(tx, id, &lost)).await
+    async fn believe_upload(
+        &self,
+        of: Generation,
+        lost: Vec<(PartIndex, Part)>,
+    ) -> Result<(), Error> {
+        self.committer.submit_durable(move |tx| steps::believe_upload(tx, of, &lost)).await
+    }
+
+    async fn believe_file(&self, id: UploadId) -> Result<(), Error> {
+        self.committer.submit_durable(move |tx| steps::believe_file(tx, id)).await
     }
 
     async fn check(&self) -> Result<(), Unready> {

@@ -8,7 +8,7 @@ use super::shared::{Shared, detached};
 use super::{ChunkRequest, Filled, Refusal, Slot, Spool, place, records, room};
 use crate::crash::{self, Point};
 use crate::ids::UploadId;
-use crate::metadata::{Record, Standing, State, Unfinished};
+use crate::metadata::{Generation, Record, Standing, State, Unfinished};
 use crate::part::{self, Declaration, Part, Placement, PlacementError, Stated};
 use crate::storage::Written;
 
@@ -29,14 +29,14 @@ pub(super) async fn slot(
         // Any other belongs to an upload whose uuid is still to come.
         if request.declared.index == 0 {
             let reserved = room::reservation(shared, &request.declared, None);
-            room::check_quota(shared, request.user, reserved.unwrap_or(0)).await?;
+            room::check_quota(shared, &request.user, reserved.unwrap_or(0)).await?;
         }
-        return Ok(Slot::Spool(room::spool_of_chunk(shared, request.user, None).await?));
+        return Ok(Slot::Spool(room::spool_of_chunk(shared, &request.user, None).await?));
     };
     shared.limits.check_limits(&request.declared, None)?;
     match place_now(shared, id, request, bound.min(shared.limits.max_chunk_size)).await {
         Err(Refusal::Placement(error)) if may_be_cured(&error, &request.declared) => {
-            Ok(Slot::Spool(room::spool_of_chunk(shared, request.user, Some(id)).await?))
+            Ok(Slot::Spool(room::spool_of_chunk(shared, &request.user, Some(id)).await?))
         }
         placed => placed,
     }
@@ -49,7 +49,7 @@ async fn place_now(
     bound: u64,
 ) -> Result<Slot, Refusal> {
     let Some(entry) = place::open_or_begin(shared, id, request, None).await? else {
-        return Ok(Slot::Spool(room::spool_of_chunk(shared, request.user, Some(id)).await?));
+        return Ok(Slot::Spool(room::spool_of_chunk(shared, &request.user, Some(id)).await?));
     };
     let claim = Claim::new(entry, request.declared.index);
     match place::claim(shared, claim, &request.declared, None, bound).await? {
@@ -58,7 +58,7 @@ async fn place_now(
             Ok(Slot::Recorded { id, part, limit: shared.limits.max_chunk_size })
         }
         Turn::NeedsSize => {
-            Ok(Slot::Spool(room::spool_of_chunk(shared, request.user, Some(id)).await?))
+            Ok(Slot::Spool(room::spool_of_chunk(shared, &request.user, Some(id)).await?))
         }
     }
 }
@@ -86,14 +86,18 @@ async fn record_chunk(
         Slot::InPlace { granted, .. } => {
             let (claim, start) = (&granted.claim, granted.start);
             name_upload(shared, &claim.entry, request).await?;
-            let again = place::place_again(shared, &claim.entry, declared, written.size).await?;
-            if again.start == start {
-                match place::commit_part(shared, claim, declared, written.at(start), again).await {
-                    Err(Refusal::Raced) => {}
-                    recorded => return recorded,
+            match place::place_again(shared, &claim.entry, declared, written.size).await {
+                Ok(again) if again.start == start => {
+                    let (of, part) = (granted.generation(), written.at(start));
+                    match place::commit_part(shared, claim, of, declared, part, again).await {
+                        Err(Refusal::Raced) => {}
+                        recorded => return recorded,
+                    }
                 }
+                Ok(_) | Err(Refusal::Raced) => {}
+                Err(refusal) => return Err(refusal),
             }
-            // It goes elsewhere: fields behind the file, or parts that came in meanwhile, say so.
+            // It goes elsewhere, or nowhere: fields behind the file, or parts that came in meanwhile, say so.
             let range = start..start + written.size;
             let spool = Spool::copy(shared, granted.blob, range).await?;
             drop(granted);
@@ -120,7 +124,8 @@ async fn record_spooled(
     if let Some(claim) = adopt_spool(shared, id, &mut spool, written, request).await? {
         crash::point(Point::SpoolAdopted);
         let placed = Placed { start: 0, even_size: None };
-        return place::commit_part(shared, &claim, declared, written.at(0), placed).await;
+        let (of, part) = (Generation { upload: id, blob: spool.blob() }, written.at(0));
+        return place::commit_part(shared, &claim, of, declared, part, placed).await;
     }
     let entry = place::open_or_begin(shared, id, request, Some(written.size))
         .await?
@@ -140,13 +145,14 @@ async fn record_spooled(
             return Err(Refusal::Internal("spooled bytes are not those that came".into()));
         }
         crash::point(Point::SpoolCopied);
-        let placed =
-            place::place_again(shared, &granted.claim.entry, declared, copied.size).await?;
-        if placed.start != granted.start {
-            continue; // parts that came in meanwhile moved it
-        }
-        let part = copied.at(granted.start);
-        match place::commit_part(shared, &granted.claim, declared, part, placed).await {
+        let entry = &granted.claim.entry;
+        let placed = match place::place_again(shared, entry, declared, copied.size).await {
+            Ok(placed) if placed.start == granted.start => placed,
+            Ok(_) | Err(Refusal::Raced) => continue, // parts that came in meanwhile moved it
+            Err(refusal) => return Err(refusal),
+        };
+        let (of, part) = (granted.generation(), copied.at(granted.start));
+        match place::commit_part(shared, &granted.claim, of, declared, part, placed).await {
             Err(Refusal::Raced) => {}
             recorded => return recorded,
         }
@@ -161,8 +167,10 @@ async fn name_upload(
     request: &ChunkRequest,
 ) -> Result<(), Refusal> {
     place::look_again(shared, entry, |_| ()).await?;
-    if let Some(filename) = request.filename.as_ref().filter(|filename| entry.name(filename)) {
-        let named = shared.metadata.name_file(entry.id, filename.clone()).await;
+    if let Some(filename) = &request.filename
+        && let Some(of) = entry.name(filename)
+    {
+        let named = shared.metadata.name_upload(of, filename.clone()).await;
         named.inspect_err(|_| entry.forget())?;
     }
     Ok(())
@@ -260,8 +268,12 @@ async fn recorded_now(
         }
         state => Ok((state.standing(), None)),
     };
-    let now: Option<Result<_, PlacementError>> = place::look_again(shared, entry, look).await?;
-    now.transpose()?.ok_or(Refusal::Raced)
+    loop {
+        let now: Option<Result<_, PlacementError>> = place::look_again(shared, entry, look).await?;
+        if !records::is_stale(shared, entry).await? {
+            return now.transpose()?.ok_or(Refusal::Raced);
+        }
+    }
 }
 
 /// Whether fields behind the file could still place what those before it don't.
@@ -272,6 +284,7 @@ fn may_be_cured(error: &PlacementError, declared: &Declaration) -> bool {
             PlacementError::OffsetUnknown { .. }
                 | PlacementError::Uneven { .. }
                 | PlacementError::Overlap { .. }
+                | PlacementError::OutOfOrder { .. }
                 | PlacementError::BeyondTotal { .. }
         )
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Refusal;
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId};
-use crate::metadata::{NewPart, Record, Standing, State, Unfinished};
+use crate::metadata::{Generation, NewPart, Record, Standing, State};
 use crate::part::{self, Declaration, Part, Placement, PlacementError};
 use crate::storage::BodyError;
 
@@ -171,17 +171,16 @@ impl Entry {
         }
     }
 
-    /// Names the unfinished upload unless it has a name; whether the store is to do so too.
-    pub(super) fn name(&self, filename: &Filename) -> bool {
+    /// Names the unfinished upload unless it has a name; then the store is to do so too.
+    pub(super) fn name(&self, filename: &Filename) -> Option<Generation> {
         match &mut lock(&self.tracked).record {
-            Some(Record {
-                state: State::Receiving(Unfinished { filename: none @ None, .. }),
-                ..
-            }) => {
-                *none = Some(filename.clone());
-                true
+            Some(Record { state: State::Receiving(unfinished), .. })
+                if unfinished.filename.is_none() =>
+            {
+                unfinished.filename = Some(filename.clone());
+                Some(unfinished.generation(self.id))
             }
-            _ => false,
+            _ => None,
         }
     }
 

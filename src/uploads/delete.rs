@@ -30,6 +30,15 @@ pub(super) async fn delete(shared: &Shared, job: &Job) -> Result<(), Refusal> {
     delete_bytes(shared, blob).await
 }
 
+/// Does the job of forgetting the parts of an upload. Repeating it is harmless.
+pub(super) async fn forget_parts(shared: &Shared, job: &Job) -> Result<(), Refusal> {
+    let Ok(number) = u64::try_from(u128::from_be_bytes(job.subject)) else {
+        return Ok(()); // nobody's number
+    };
+    while shared.metadata.forget_parts(number).await? {}
+    Ok(())
+}
+
 /// Waits until nobody writes to this upload's bytes any more: a late write would bring them back.
 async fn writers_left(shared: &Shared, id: UploadId, blob: BlobId) {
     let entry = shared.entries.get(id);
@@ -44,11 +53,14 @@ pub(super) async fn delete_bytes(shared: &Shared, blob: BlobId) -> Result<(), Re
     Ok(())
 }
 
-/// Does deletions that are held for it. What fails is tried again later; the first error is returned at the end.
+/// Does jobs of deleting and forgetting that are held for it. What fails is tried again later; the first error is returned at the end.
 pub(super) async fn delete_held(shared: &Shared, deletions: Vec<Job>) -> Result<(), Refusal> {
     let mut all = Ok(());
     for job in deletions {
-        let deleted = delete(shared, &job).await;
+        let deleted = match job.kind {
+            JobKind::ForgetParts => forget_parts(shared, &job).await,
+            _ => delete(shared, &job).await,
+        };
         let outcome = match &deleted {
             Ok(()) => Outcome::Done,
             Err(error) => {
@@ -63,18 +75,21 @@ pub(super) async fn delete_held(shared: &Shared, deletions: Vec<Job>) -> Result<
     all
 }
 
-/// Does all deletions that are due, and waits for those under way; not for ever, as new ones come.
+/// Does all deletions that are due, those of parts on record included, and waits for those under way; not for ever, as
+/// new ones come.
 pub(super) async fn delete_forgotten(shared: &Shared) -> Result<(), Refusal> {
+    let kinds = &[JobKind::Delete, JobKind::ForgetParts];
     loop {
         let now = shared.clock.unix_secs();
-        let kinds = &[JobKind::Delete];
         let due = shared.metadata.take_jobs(kinds, &[], BATCH, now, shared.leased_until()).await?;
         if due.is_empty() {
             break;
         }
         delete_held(shared, due).await?;
     }
-    none_running(shared, JobKind::Delete, None).await?;
+    for kind in kinds {
+        none_running(shared, *kind, None).await?;
+    }
     Ok(())
 }
 
@@ -83,11 +98,11 @@ pub(super) async fn delete_forgotten(shared: &Shared) -> Result<(), Refusal> {
 pub(super) async fn none_running(
     shared: &Shared,
     kind: JobKind,
-    user: Option<UserId>,
+    user: Option<&UserId>,
 ) -> Result<bool, Refusal> {
     let mut settled = shared.jobs.settled();
     let until = shared.clock.uptime() + LEASE;
-    while shared.metadata.any_running(kind, user, shared.clock.unix_secs()).await? {
+    while shared.metadata.any_running(kind, user.cloned(), shared.clock.unix_secs()).await? {
         if shared.clock.uptime() > until {
             return Ok(false);
         }

@@ -47,19 +47,20 @@ pub(super) async fn remove(
     owner: Option<UserId>,
 ) -> Result<Erased, Refusal> {
     let record = shared.metadata.load(id).await?.ok_or(Refusal::NotFound)?;
+    let even_attached = owner.is_none();
     let user = owner.or(record.user).ok_or(Refusal::NotFound)?;
-    let record = records::record(shared, id, user).await?;
+    let record = records::record(shared, id, &user).await?;
     let this = Arc::clone(shared);
-    detached(async move { remove_now(&this, record, owner.is_none()).await }).await
+    detached(async move { remove_now(&this, record, even_attached).await }).await
 }
 
 /// Removes all uploads and Files of a user, attached ones too, and whatever is on record of those that went
 /// before: of each the uuid alone is left. Nothing else of them is in the stores' files when it answers.
 /// Repeating it is harmless. What is begun while it runs may stay.
-pub(super) async fn erase(shared: &Shared, user: UserId) -> Result<Erased, Refusal> {
+pub(super) async fn erase(shared: &Shared, user: &UserId) -> Result<Erased, Refusal> {
     let (mut erased, mut blobs) = (Erased::default(), Vec::new());
     loop {
-        let records = shared.metadata.of_user(user, BATCH).await?;
+        let records = shared.metadata.of_user(user.clone(), BATCH).await?;
         if records.is_empty() {
             break;
         }
@@ -78,7 +79,7 @@ pub(super) async fn erase(shared: &Shared, user: UserId) -> Result<Erased, Refus
         return Err(Refusal::Internal("a thumbnail of theirs is still being made".into()));
     }
     delete::delete_forgotten(shared).await?;
-    for id in shared.metadata.forget_user(user).await? {
+    for id in shared.metadata.forget_user(user.clone()).await? {
         shared.entries.get(id).forget();
     }
     crash::point(Point::UserForgotten);

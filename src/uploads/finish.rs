@@ -19,12 +19,14 @@ use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::thumbnail;
 use crate::metadata::jobs::Outcome;
-use crate::metadata::{Finalizing, NewFile, State, StoredFile, Unfinished};
+use crate::metadata::{Finalizing, Generation, NewFile, Snapshot, State, StoredFile, Unfinished};
 use crate::part::Part;
 use crate::storage::{self, READ_BYTES, SealError, Written, is_lost};
 
 /// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// How often a done looks again at an upload that others change meanwhile.
+const ATTEMPTS: u32 = 8;
 
 /// A client's word that all chunks were sent.
 #[derive(Clone, Debug)]
@@ -59,13 +61,16 @@ pub(super) async fn resume(shared: &Shared, id: UploadId) -> Result<(), Refusal>
     let entry = shared.entries.get(id);
     let _finishing = entry.finishing.lock().await;
     let state = shared.metadata.load(id).await?.map(|record| record.state);
-    let Some(State::Receiving(Unfinished { blob, finalizing: Some(finalizing), .. })) = state
-    else {
+    let Some(State::Receiving(mut unfinished)) = state else {
         return Ok(());
     };
-    match conclude_again(shared, id, blob, *finalizing).await {
-        Ok(()) => tracing::info!(%id, "a file was finished that a crash had interrupted"),
-        Err(Refusal::NotDurable) => {} // which has said so
+    let Some(finalizing) = unfinished.finalizing.take() else {
+        return Ok(());
+    };
+    match conclude_again(shared, unfinished.snapshot(id), *finalizing).await {
+        Ok(true) => tracing::info!(%id, "a file was finished that a crash had interrupted"),
+        // Somebody else did so, or it was cancelled; it begins again, which was said.
+        Ok(false) | Err(Refusal::NotDurable) => {}
         Err(error) => return Err(error),
     }
     Ok(())
@@ -74,25 +79,47 @@ pub(super) async fn resume(shared: &Shared, id: UploadId) -> Result<(), Refusal>
 async fn finish(shared: &Shared, request: DoneRequest) -> Result<StoredFile, Refusal> {
     let entry = shared.entries.get(request.id);
     let mut known_md5 = entry.finishing.lock().await;
-    let record = shared.metadata.load(request.id).await?.ok_or(Refusal::NotFound)?;
-    match trust::trusted(shared, sent_by(record, request.user)?).await?.state {
-        State::Receiving(unfinished) => {
-            let blob = unfinished.blob;
-            if let Some(finalizing) = unfinished.finalizing {
-                conclude_again(shared, request.id, blob, *finalizing).await?;
-                let file = records::stored(shared, request.id).await?;
-                return repeat(shared, file, request, &mut known_md5).await;
+    for _ in 0..ATTEMPTS {
+        let record = shared.metadata.load(request.id).await?.ok_or(Refusal::NotFound)?;
+        let unfinished = match trust::trusted(shared, sent_by(record, &request.user)?).await?.state
+        {
+            State::Receiving(unfinished) => unfinished,
+            State::Finished(file) => return repeat(shared, *file, request, &mut known_md5).await,
+            State::Replaced { .. } => {
+                return records::file(shared, request.id, &request.user).await;
             }
-            let finalizing = verify(shared, unfinished, &request, &mut known_md5).await?;
-            conclude(shared, request.id, blob, finalizing).await?;
-            records::stored(shared, request.id).await
+            state => {
+                let gone = records::gone(shared, request.id, state.standing()).await;
+                return Err(gone.unwrap_or(Refusal::Raced));
+            }
+        };
+        let of = unfinished.snapshot(request.id);
+        match make_file(shared, of, unfinished, &request, &mut known_md5).await {
+            Ok(true) => return records::stored(shared, request.id).await,
+            Ok(false) => {}
+            // Somebody else may have been overwriting the bytes while they were read.
+            Err(Refusal::Md5Mismatch { .. }) if !shared.metadata.is_current(of).await? => {}
+            Err(refusal) => return Err(refusal),
         }
-        State::Finished(file) => repeat(shared, *file, request, &mut known_md5).await,
-        State::Replaced { .. } => records::file(shared, request.id, request.user).await,
-        state => {
-            Err(records::gone(shared, request.id, state.standing()).await.unwrap_or(Refusal::Raced))
-        }
+        *known_md5 = None;
     }
+    Err(Refusal::Raced)
+}
+
+/// Makes a File of an upload as it was read; `false` when the record says something else by now.
+async fn make_file(
+    shared: &Shared,
+    of: Snapshot,
+    mut unfinished: Unfinished,
+    request: &DoneRequest,
+    known_md5: &mut Option<(BlobId, [u8; 16])>,
+) -> Result<bool, Refusal> {
+    if let Some(finalizing) = unfinished.finalizing.take() {
+        conclude_again(shared, of, *finalizing).await?;
+        return Ok(false);
+    }
+    let finalizing = verify(shared, unfinished, request, known_md5).await?;
+    conclude(shared, of, finalizing).await
 }
 
 /// Another done of what is a File already.
@@ -113,7 +140,7 @@ async fn repeat(
         }
         crash::point(Point::FileNamed);
     }
-    records::file(shared, request.id, request.user).await
+    records::file(shared, request.id, &request.user).await
 }
 
 /// Checks that the parts make up the file that the request speaks of; what it is to become.
@@ -123,6 +150,7 @@ async fn verify(
     request: &DoneRequest,
     known_md5: &mut Option<(BlobId, [u8; 16])>,
 ) -> Result<Finalizing, Refusal> {
+    let of = unfinished.generation(request.id);
     let Unfinished { blob, layout, filename, declared_type, .. } = unfinished;
     let ranges = layout.missing();
     if !ranges.is_empty() {
@@ -138,7 +166,7 @@ async fn verify(
     if let Some(declared) = request.md5 {
         match md5_once(shared, blob, size, known_md5).await {
             Err(error) if is_lost(&error) => {
-                return Err(restart(shared, request.id, blob, &error).await?);
+                return Err(restart(shared, of, &error).await?);
             }
             actual => same_md5(declared, actual?)?,
         }
@@ -150,7 +178,7 @@ async fn verify(
     let Examined { facts, cleaning, crc32 } =
         match examine::examine(shared, blob, written, label).await {
             Err(error) if is_lost(&error) => {
-                return Err(restart(shared, request.id, blob, &error).await?);
+                return Err(restart(shared, of, &error).await?);
             }
             examined => examined?,
         };
@@ -170,25 +198,21 @@ async fn verify(
     Ok(Finalizing { file, patches: cleaning.patches })
 }
 
-/// Overwrites what is to be overwritten, makes the bytes durable, and then the File.
-async fn conclude(
-    shared: &Shared,
-    id: UploadId,
-    blob: BlobId,
-    finalizing: Finalizing,
-) -> Result<(), Refusal> {
+/// Overwrites what is to be overwritten, makes the bytes durable, and then the File; `false` when the snapshot is void.
+async fn conclude(shared: &Shared, of: Snapshot, finalizing: Finalizing) -> Result<bool, Refusal> {
     if finalizing.patches.is_empty() {
-        return seal_and_finish(shared, id, blob, finalizing.file).await;
+        return seal_and_finish(shared, of, finalizing.file).await;
     }
     let (recorded, until) = (finalizing.clone(), shared.leased_until());
-    let Some(job) = shared.metadata.finalize_upload(id, recorded, until).await? else {
-        return Ok(()); // cancelled meanwhile
+    let Some((job, of)) = shared.metadata.finalize_upload(of, recorded, until).await? else {
+        return Ok(false);
     };
     crash::point(Point::FinalizingRecorded);
-    let concluded = overwrite_and_finish(shared, id, blob, finalizing).await;
+    let concluded = overwrite_and_finish(shared, of, finalizing).await;
     if concluded.is_err() {
         // Where the upload begins again there is no such job any more.
         if let Err(error) = shared.metadata.settle_job(job.id, job.lease, Outcome::Returned).await {
+            let id = of.generation.upload;
             tracing::warn!(%id, %error, "finishing an upload can't be taken up yet");
         }
         shared.jobs.job_added();
@@ -198,60 +222,55 @@ async fn conclude(
 
 async fn overwrite_and_finish(
     shared: &Shared,
-    id: UploadId,
-    blob: BlobId,
+    of: Snapshot,
     finalizing: Finalizing,
-) -> Result<(), Refusal> {
-    match shared.blobs.patch(blob, &finalizing.patches).await {
-        Err(error) if is_lost(&error) => return Err(restart(shared, id, blob, &error).await?),
+) -> Result<bool, Refusal> {
+    match shared.blobs.patch(of.generation.blob, &finalizing.patches).await {
+        Err(error) if is_lost(&error) => return Err(restart(shared, of.generation, &error).await?),
         patched => patched?,
     }
     crash::point(Point::MetadataOverwritten);
-    seal_and_finish(shared, id, blob, finalizing.file).await
+    seal_and_finish(shared, of, finalizing.file).await
 }
 
 /// Concludes what a crash left: patches again, and sees that the bytes are those that were received.
 async fn conclude_again(
     shared: &Shared,
-    id: UploadId,
-    blob: BlobId,
+    of: Snapshot,
     finalizing: Finalizing,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     crash::point(Point::FinalizingResumed);
     let Finalizing { file, patches } = finalizing;
+    let blob = of.generation.blob;
     let overwritten = async {
         shared.blobs.patch(blob, &patches).await?;
         storage::crc32(shared.blobs.as_ref(), blob, 0..file.size).await
     };
     match overwritten.await {
-        Ok(crc32) if crc32 == Some(file.crc32) => seal_and_finish(shared, id, blob, file).await,
+        Ok(crc32) if crc32 == Some(file.crc32) => seal_and_finish(shared, of, file).await,
         Err(error) if !is_lost(&error) => Err(error.into()),
         _ => {
             let error = io::Error::other("a crash took some of the bytes");
-            Err(restart(shared, id, blob, &error).await?)
+            Err(restart(shared, of.generation, &error).await?)
         }
     }
 }
 
-async fn seal_and_finish(
-    shared: &Shared,
-    id: UploadId,
-    blob: BlobId,
-    file: NewFile,
-) -> Result<(), Refusal> {
+async fn seal_and_finish(shared: &Shared, of: Snapshot, file: NewFile) -> Result<bool, Refusal> {
+    let Generation { upload: id, blob } = of.generation;
     if shared.condemned().contains(&blob) {
         let error = io::Error::other("an earlier sync of them failed");
-        return Err(restart(shared, id, blob, &error).await?);
+        return Err(restart(shared, of.generation, &error).await?);
     }
     match shared.blobs.seal(blob, &file.received).await {
         Ok(()) => {}
-        Err(SealError::Lost(error)) => return Err(restart(shared, id, blob, &error).await?),
+        Err(SealError::Lost(error)) => return Err(restart(shared, of.generation, &error).await?),
         Err(SealError::Failed(error)) => return Err(error.into()),
     }
-    shared.metadata.finish_upload(id, file, shared.clock.unix_secs()).await?;
+    let finished = shared.metadata.finish_upload(of, file, shared.clock.unix_secs()).await?;
     crash::point(Point::FileFinished);
     shared.entries.get(id).forget();
-    Ok(())
+    Ok(finished)
 }
 
 /// Refuses when a File was received with another MD5 than `declared`. Where its metadata was removed and
@@ -285,16 +304,17 @@ async fn check_received_md5(
 /// upload forgets its parts and begins again in another blob.
 async fn restart(
     shared: &Shared,
-    id: UploadId,
-    blob: BlobId,
+    of: Generation,
     error: &std::io::Error,
 ) -> Result<Refusal, Refusal> {
+    let Generation { upload: id, blob } = of;
     shared.condemned().insert(blob); // until the records say so
-    let restarted = shared.metadata.restart_upload(id, BlobId::random()).await?;
+    let restarted = shared.metadata.restart_upload(of, BlobId::random()).await?;
     crash::point(Point::UploadRestarted);
     shared.entries.get(id).forget();
     if !restarted {
-        records::stored(shared, id).await?; // not receiving any more: why?
+        let stored = records::stored(shared, id).await; // not receiving any more, or anew: why?
+        return Ok(stored.err().unwrap_or(Refusal::Raced));
     }
     tracing::error!(%id, %error, "an upload's bytes could not be made durable; it begins again");
     shared.jobs.job_added(); // to delete them

@@ -8,7 +8,9 @@ use super::shared::{Shared, detached};
 use super::{ChunkRequest, Granted, Refusal, delete, records, room};
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
-use crate::metadata::{Begun, Caps, NewPart, NewUpload, Record, Recorded, Standing, State};
+use crate::metadata::{
+    Begun, Caps, Generation, NewPart, NewUpload, Record, Recorded, Standing, State,
+};
 use crate::part::{self, Declaration, Layout, Part, Placement, PlacementError};
 
 /// An unfinished upload in which nothing was stored for so long makes room for a new one at the cap.
@@ -42,8 +44,13 @@ pub(super) async fn open_or_begin(
     }
     // Again when a finish, say, let the record be forgotten right after it was loaded.
     let (user, standing) = loop {
-        if let Some(known) = entry.look(|record| (record.user, record.state.standing())) {
-            break known;
+        if let Some((user, standing)) =
+            entry.look(|record| (record.user.clone(), record.state.standing()))
+        {
+            let is_mine = user.as_ref().is_none_or(|user| *user == request.user);
+            if is_mine || !records::is_stale(shared, &entry).await? {
+                break (user, standing);
+            }
         }
         let (this, opened, request) = (Arc::clone(shared), Arc::clone(&entry), request.clone());
         if !detached(async move { load_or_begin(&this, &opened, &request, size).await }).await? {
@@ -93,7 +100,7 @@ pub(super) async fn begin(
     let now = shared.clock.unix_secs();
     let new = NewUpload {
         id: entry.id,
-        user: request.user,
+        user: request.user.clone(),
         blob,
         total_parts,
         reserved,
@@ -133,12 +140,16 @@ pub(super) async fn claim(
     loop {
         let mut released = std::pin::pin!(entry.released());
         released.as_mut().enable();
-        match claim.attempt(declared, size, bound)? {
+        let attempt = match claim.attempt(declared, size, bound) {
+            Err(_) if records::is_stale(shared, &entry).await? => continue,
+            attempt => attempt?,
+        };
+        match attempt {
             Attempt::Granted { blob, start, limit, stored } => {
                 let declared_size = part::declared_size(declared);
                 shared.limits.check_end(start.saturating_add(declared_size.unwrap_or(0)))?;
                 let size = size.or(declared_size);
-                if !room::reserve(shared, &entry, declared, start, size, limit).await? {
+                if !room::reserve(shared, &entry, blob, declared, start, size, limit).await? {
                     return Ok(Turn::NeedsSize);
                 }
                 let declared = declared_size.is_some();
@@ -168,11 +179,12 @@ pub(super) async fn claim(
     }
 }
 
-/// Commits a part whose bytes are written, under its live claim. `Raced` when parts that came in meanwhile
-/// moved its place.
+/// Commits a part whose bytes are written to `of`, under its live claim. `Raced` when parts that came in meanwhile
+/// moved its place, or the upload began anew.
 pub(super) async fn commit_part(
     shared: &Shared,
     claim: &Claim,
+    of: Generation,
     declared: &Declaration,
     part: Part,
     placed: Placed,
@@ -196,7 +208,7 @@ pub(super) async fn commit_part(
     };
     let now = shared.clock.unix_secs();
     crash::point(Point::PartUnrecorded);
-    match shared.metadata.record_part(entry.id, new, now).await? {
+    match shared.metadata.record_part(of, new, now).await? {
         Recorded::Stored => {
             crash::point(Point::PartRecorded);
             entry.insert(&new, now);
@@ -241,22 +253,28 @@ pub(super) async fn place_again(
         }
         _ => Ok(None),
     };
-    match look_again(shared, entry, look).await?.transpose()?.flatten() {
-        Some(Placement::At { start, even_size }) => Ok(Placed { start, even_size }),
-        _ => Err(why_not_receiving(shared, entry.id, declared).await),
+    loop {
+        let placed = match look_again(shared, entry, look).await? {
+            Some(Err(_)) if records::is_stale(shared, entry).await? => continue,
+            placed => placed.transpose()?.flatten(),
+        };
+        return match placed {
+            Some(Placement::At { start, even_size }) => Ok(Placed { start, even_size }),
+            _ => Err(why_not_receiving(shared, entry.id).await),
+        };
     }
 }
 
 /// Why a part could not be recorded: the upload was finished, removed or changed meanwhile.
-async fn why_not_receiving(shared: &Shared, id: UploadId, declared: &Declaration) -> Refusal {
+async fn why_not_receiving(shared: &Shared, id: UploadId) -> Refusal {
     let standing = match shared.metadata.load(id).await {
         Ok(record) => record.map(|record| record.state.standing()),
         Err(error) => return error.into(),
     };
     match standing {
-        Some(Standing::Finished) => Refusal::UploadFinished { index: declared.index },
+        // A File has all its parts, this one too, which somebody else recorded: it is to be compared.
+        Some(Standing::Finished) | None => Refusal::Raced,
         Some(standing) => records::gone(shared, id, standing).await.unwrap_or(Refusal::Raced),
-        None => Refusal::Raced,
     }
 }
 

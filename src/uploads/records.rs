@@ -20,8 +20,29 @@ pub(super) async fn loaded(shared: &Shared, entry: &Entry) -> Result<bool, Refus
     Ok(true)
 }
 
+/// Whether what is remembered of an unfinished upload is not so any more, as when another process has changed it; then
+/// it is forgotten. To be asked before a refusal or a confirmation is built on it alone.
+pub(super) async fn is_stale(shared: &Shared, entry: &Entry) -> Result<bool, Refusal> {
+    let look = |record: &Record| match &record.state {
+        State::Receiving(unfinished) => Some(unfinished.snapshot(entry.id)),
+        _ => None,
+    };
+    let Some(Some(remembered)) = entry.look(look) else {
+        return Ok(false);
+    };
+    let is_stale = !shared.metadata.is_current(remembered).await?;
+    if is_stale {
+        entry.forget();
+    }
+    Ok(is_stale)
+}
+
 /// What is known of an unfinished upload or File, for its owner.
-pub(super) async fn record(shared: &Shared, id: UploadId, user: UserId) -> Result<Record, Refusal> {
+pub(super) async fn record(
+    shared: &Shared,
+    id: UploadId,
+    user: &UserId,
+) -> Result<Record, Refusal> {
     let record = shared.metadata.load(id).await?.ok_or(Refusal::NotFound)?;
     let record = trust::trusted(shared, owned(record, user)?).await?;
     match record.state {
@@ -35,7 +56,7 @@ pub(super) async fn record(shared: &Shared, id: UploadId, user: UserId) -> Resul
 pub(super) async fn stands_for(
     shared: &Shared,
     id: UploadId,
-    user: UserId,
+    user: &UserId,
 ) -> Result<Record, Refusal> {
     let found = record(shared, id, user).await?;
     match found.state.parent() {
@@ -48,7 +69,7 @@ pub(super) async fn stands_for(
 pub(super) async fn file(
     shared: &Shared,
     id: UploadId,
-    user: UserId,
+    user: &UserId,
 ) -> Result<StoredFile, Refusal> {
     match stands_for(shared, id, user).await?.state {
         State::Finished(file) => Ok(*file),
@@ -87,11 +108,11 @@ async fn expired(shared: &Shared, id: UploadId) -> Refusal {
 }
 
 /// The upload as this user's; to anybody else it does not exist.
-fn owned(record: Record, user: UserId) -> Result<Record, Refusal> {
-    if record.user == Some(user) { Ok(record) } else { Err(Refusal::NotFound) }
+fn owned(record: Record, user: &UserId) -> Result<Record, Refusal> {
+    if record.user.as_ref() == Some(user) { Ok(record) } else { Err(Refusal::NotFound) }
 }
 
 /// The same, for whoever sends to it: that one learns also that an erased uuid, now nobody's, is used up.
-pub(super) fn sent_by(record: Record, user: UserId) -> Result<Record, Refusal> {
+pub(super) fn sent_by(record: Record, user: &UserId) -> Result<Record, Refusal> {
     if record.user.is_none() { Err(Refusal::Removed) } else { owned(record, user) }
 }

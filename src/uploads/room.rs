@@ -6,9 +6,9 @@
 use super::claims::Entry;
 use super::shared::Shared;
 use super::{Refusal, Spool};
-use crate::ids::{UploadId, UserId};
+use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::quota::{OverQuota, Usage};
-use crate::metadata::{Reserved, State};
+use crate::metadata::{Generation, Reserved, State};
 use crate::part::{self, Declaration};
 
 /// Bytes that a new upload reserves: its file's declared size, else as many parts as it has, each as large
@@ -32,6 +32,7 @@ pub(super) fn reservation(
 pub(super) async fn reserve(
     shared: &Shared,
     entry: &Entry,
+    blob: BlobId,
     declared: &Declaration,
     start: u64,
     size: Option<u64>,
@@ -52,7 +53,8 @@ pub(super) async fn reserve(
     if size.is_none() {
         return Ok(false);
     }
-    match shared.metadata.reserve(entry.id, all, shared.limits.quota).await? {
+    let of = Generation { upload: entry.id, blob };
+    match shared.metadata.reserve(of, all, shared.limits.quota).await? {
         Reserved::Reserved => {
             entry.reserved(all);
             Ok(true)
@@ -66,18 +68,18 @@ pub(super) async fn reserve(
 }
 
 /// Refuses a new upload of so many bytes that would be refused at its first record.
-pub(super) async fn check_quota(shared: &Shared, user: UserId, bytes: u64) -> Result<(), Refusal> {
+pub(super) async fn check_quota(shared: &Shared, user: &UserId, bytes: u64) -> Result<(), Refusal> {
     let quota = shared.limits.quota;
     if quota.is_none() {
         return Ok(());
     }
-    Ok(quota.check(shared.metadata.usage(user).await?, bytes, 1)?)
+    Ok(quota.check(shared.metadata.usage(user.clone()).await?, bytes, 1)?)
 }
 
 /// A spool for a chunk of this user's whose place isn't known yet. `id`: its upload, if that is known.
 pub(super) async fn spool_of_chunk(
     shared: &Shared,
-    user: UserId,
+    user: &UserId,
     id: Option<UploadId>,
 ) -> Result<Spool, Refusal> {
     Ok(Spool::of_chunk(shared).within(allowance(shared, user, id).await?))
@@ -87,7 +89,7 @@ pub(super) async fn spool_of_chunk(
 /// known.
 pub(super) async fn spool_of_file(
     shared: &Shared,
-    user: UserId,
+    user: &UserId,
     id: Option<UploadId>,
     at_least: u64,
 ) -> Result<Spool, Refusal> {
@@ -101,14 +103,14 @@ pub(super) async fn spool_of_file(
 /// quotas leave that open.
 async fn allowance(
     shared: &Shared,
-    user: UserId,
+    user: &UserId,
     id: Option<UploadId>,
 ) -> Result<Option<(u64, OverQuota)>, Refusal> {
     let quota = shared.limits.quota;
     if quota.is_none() {
         return Ok(None);
     }
-    let usage = shared.metadata.usage(user).await?;
+    let usage = shared.metadata.usage(user.clone()).await?;
     let held = held(shared, user, id, usage).await?;
     let limit = quota.left(usage).saturating_add(held);
     let over = quota.check(usage, limit.saturating_add(1), 0).err();
@@ -120,14 +122,15 @@ async fn allowance(
 /// taken only if it is no longer than a chunk.
 async fn held(
     shared: &Shared,
-    user: UserId,
+    user: &UserId,
     id: Option<UploadId>,
     usage: Usage,
 ) -> Result<u64, Refusal> {
     let Some(id) = id else {
         return Ok(usage.user_bytes.min(shared.limits.max_chunk_size));
     };
-    let record = shared.metadata.load(id).await?.filter(|record| record.user == Some(user));
+    let record =
+        shared.metadata.load(id).await?.filter(|record| record.user.as_ref() == Some(user));
     Ok(match record.map(|record| record.state) {
         Some(State::Receiving(upload)) => upload.reserved,
         Some(State::Finished(_)) => {

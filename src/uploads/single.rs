@@ -42,7 +42,7 @@ pub struct SingleRequest {
 /// uuid, if it came before them; `at_least`: so many bytes will come.
 pub(super) async fn slot_of_file(
     shared: &Shared,
-    user: UserId,
+    user: &UserId,
     id: Option<UploadId>,
     at_least: u64,
 ) -> Result<Slot, Refusal> {
@@ -98,7 +98,7 @@ async fn record_single(
         (Role::Thumbnail, _) if !facts.media_type.is_image() => {
             return Err(Refusal::NotAnImage { found: facts.media_type.to_string() });
         }
-        (Role::Thumbnail, Some(parent)) => Some(parent_of(shared, parent, request.user).await?),
+        (Role::Thumbnail, Some(parent)) => Some(parent_of(shared, parent, &request.user).await?),
         (_, parent) => parent,
     };
     let part = written.at(0);
@@ -112,7 +112,7 @@ async fn record_single(
         request.filename.clone().unwrap_or_else(|| Filename::made_up(facts.media_type.extension()));
     let new = NewSingle {
         id,
-        user: request.user,
+        user: request.user.clone(),
         role: request.role,
         parent,
         blob: spool.blob(),
@@ -166,7 +166,7 @@ async fn same_file(
     written: Written,
 ) -> Result<Option<StoredFile>, Refusal> {
     while let Some(record) = shared.metadata.load(id).await? {
-        let state = sent_by(record, request.user)?.state;
+        let state = sent_by(record, &request.user)?.state;
         let State::Finished(file) = state else {
             return Err(records::gone(shared, id, state.standing())
                 .await
@@ -182,8 +182,9 @@ async fn same_file(
 }
 
 /// The media a thumbnail belongs to; a thumbnail's own uuid stands for its parent.
-async fn parent_of(shared: &Shared, id: UploadId, user: UserId) -> Result<UploadId, Refusal> {
-    let record = shared.metadata.load(id).await?.filter(|record| record.user == Some(user));
+async fn parent_of(shared: &Shared, id: UploadId, user: &UserId) -> Result<UploadId, Refusal> {
+    let record =
+        shared.metadata.load(id).await?.filter(|record| record.user.as_ref() == Some(user));
     match record.map(|record| record.state) {
         Some(State::Finished(file)) if file.role == Role::Thumbnail => {
             file.parent.ok_or(Refusal::NoParent)

@@ -13,9 +13,10 @@ use super::claims::Claim;
 use super::shared::Shared;
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
+use crate::metadata::Generation;
 use crate::metadata::quota::OverQuota;
 use crate::part::Part;
-use crate::storage::{self, BlobStore, BodyError, Incoming, READ_BYTES, Written};
+use crate::storage::{self, BlobStore, BodyError, Incoming, READ_BYTES, Written, is_lost};
 
 /// Where the bytes of one request go.
 pub enum Slot {
@@ -86,6 +87,11 @@ impl Filled {
 }
 
 impl Granted {
+    /// The upload whose range it is.
+    pub(super) fn generation(&self) -> Generation {
+        Generation { upload: self.claim.entry.id, blob: self.blob }
+    }
+
     /// Writes the part. Ends when a newer sender of it comes, or its upload goes.
     pub(super) async fn write(
         &self,
@@ -233,7 +239,10 @@ impl Drop for Spool {
 pub(super) type Stored = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
 async fn stored(blobs: &dyn BlobStore, blob: BlobId, range: Range<u64>) -> Result<Stored, Refusal> {
-    let bytes = blobs.read(blob, range, READ_BYTES).await?;
+    let bytes = match blobs.read(blob, range, READ_BYTES).await {
+        Err(error) if is_lost(&error) => return Err(Refusal::Raced), // another process ended their upload
+        bytes => bytes?,
+    };
     Ok(Box::pin(bytes.map_err(move |error| {
         tracing::error!(%blob, %error, "stored bytes could not be read back");
         BodyError::Unreadable

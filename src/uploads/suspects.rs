@@ -17,7 +17,7 @@ pub(super) async fn compare_suspects(shared: &Shared) -> Result<bool, Refusal> {
                 trust::compare_parts(shared, record.id, &unfinished).await?;
             }
             State::Finished(file) => compare_file(shared, &file).await?,
-            _ => shared.metadata.believe(record.id, Vec::new()).await?,
+            _ => shared.metadata.believe_file(record.id).await?,
         }
     }
     Ok(any)
@@ -25,7 +25,11 @@ pub(super) async fn compare_suspects(shared: &Shared) -> Result<bool, Refusal> {
 
 /// Compares the parts of an unfinished upload with their bytes and forgets those that are gone.
 pub(super) async fn doubt(shared: &Shared, id: UploadId) -> Result<(), Refusal> {
-    shared.metadata.doubt(id).await?;
+    let Some(State::Receiving(upload)) = shared.metadata.load(id).await?.map(|record| record.state)
+    else {
+        return Ok(());
+    };
+    shared.metadata.doubt(upload.generation(id)).await?;
     if let Some(record) = shared.metadata.load(id).await? {
         trust::trusted(shared, record).await?;
     }
@@ -36,7 +40,7 @@ pub(super) async fn doubt(shared: &Shared, id: UploadId) -> Result<(), Refusal> 
 async fn compare_file(shared: &Shared, file: &StoredFile) -> Result<(), Refusal> {
     let whole = Part { offset: 0, size: file.size, crc32: file.crc32 };
     if trust::is_whole(shared, file.blob, whole).await? {
-        return Ok(shared.metadata.believe(file.id, Vec::new()).await?);
+        return Ok(shared.metadata.believe_file(file.id).await?);
     }
     tracing::error!(
         id = %file.id,

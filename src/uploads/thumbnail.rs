@@ -24,7 +24,7 @@ pub(super) async fn with_thumbnail(
     }
     shared.jobs.job_added();
     let kind = JobKind::Thumbnail;
-    if !matches!(shared.metadata.count_jobs(kind, file.user, MANY).await, Ok(0..MANY)) {
+    if !matches!(shared.metadata.count_jobs(kind, file.user.clone(), MANY).await, Ok(0..MANY)) {
         return file;
     }
     match tokio::time::timeout(PATIENCE, settled.wait_for(kind, file.id.to_bytes())).await {

@@ -10,8 +10,9 @@ use haversack::metadata::jobs::{Job, JobKind, JobQueue, JobStatus, NewJob, Outco
 use haversack::metadata::quota::{Quota, Usage};
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{
-    Begun, Caps, Cursor, Error, Finalizing, LinkKey, Listed, MetadataStore, NewFile, NewPart,
-    NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Stored, StoredFile,
+    Begun, Caps, Cursor, Error, Finalizing, Generation, LinkKey, Listed, MetadataStore, NewFile,
+    NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Snapshot,
+    Stored, StoredFile,
 };
 use haversack::part::{Part, PartIndex};
 use haversack::storage::disk::DiskStore;
@@ -133,11 +134,15 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         record
     }
 
-    async fn record_part(&self, id: UploadId, new: NewPart, now: u64) -> Result<Recorded, Error> {
+    async fn record_part(&self, of: Generation, new: NewPart, now: u64) -> Result<Recorded, Error> {
         match self.hooks.before_part(&new).await {
             Some(answer) => Ok(answer),
-            None => self.records.record_part(id, new, now).await,
+            None => self.records.record_part(of, new, now).await,
         }
+    }
+
+    async fn is_current(&self, of: Snapshot) -> Result<bool, Error> {
+        self.records.is_current(of).await
     }
 
     async fn received_parts(&self, id: UploadId) -> Result<Option<Vec<Part>>, Error> {
@@ -148,29 +153,29 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.begin_upload(new, caps, now).await
     }
 
-    async fn reserve(&self, id: UploadId, bytes: u64, quota: Quota) -> Result<Reserved, Error> {
-        self.records.reserve(id, bytes, quota).await
+    async fn reserve(&self, of: Generation, bytes: u64, quota: Quota) -> Result<Reserved, Error> {
+        self.records.reserve(of, bytes, quota).await
     }
 
     async fn usage(&self, user: UserId) -> Result<Usage, Error> {
         self.records.usage(user).await
     }
 
-    async fn restart_upload(&self, id: UploadId, blob: BlobId) -> Result<bool, Error> {
-        self.records.restart_upload(id, blob).await
+    async fn restart_upload(&self, of: Generation, blob: BlobId) -> Result<bool, Error> {
+        self.records.restart_upload(of, blob).await
     }
 
     async fn finalize_upload(
         &self,
-        id: UploadId,
+        of: Snapshot,
         finalizing: Finalizing,
         leased_until: u64,
-    ) -> Result<Option<Job>, Error> {
-        self.records.finalize_upload(id, finalizing, leased_until).await
+    ) -> Result<Option<(Job, Snapshot)>, Error> {
+        self.records.finalize_upload(of, finalizing, leased_until).await
     }
 
-    async fn finish_upload(&self, id: UploadId, file: NewFile, now: u64) -> Result<bool, Error> {
-        self.records.finish_upload(id, file, now).await
+    async fn finish_upload(&self, of: Snapshot, file: NewFile, now: u64) -> Result<bool, Error> {
+        self.records.finish_upload(of, file, now).await
     }
 
     async fn end_drawing(
@@ -187,6 +192,11 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.store_single(new, quota, now).await
     }
 
+    async fn name_upload(&self, of: Generation, filename: Filename) -> Result<(), Error> {
+        self.hooks.before_name().await?;
+        self.records.name_upload(of, filename).await
+    }
+
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<bool, Error> {
         self.hooks.before_name().await?;
         self.records.name_file(id, filename).await
@@ -200,6 +210,10 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         leased_until: u64,
     ) -> Result<Removed, Error> {
         self.records.remove(id, even_attached, now, leased_until).await
+    }
+
+    async fn forget_parts(&self, number: u64) -> Result<bool, Error> {
+        self.records.forget_parts(number).await
     }
 
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
@@ -260,8 +274,8 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.unattached(unix_secs, limit).await
     }
 
-    async fn doubt(&self, id: UploadId) -> Result<(), Error> {
-        self.records.doubt(id).await
+    async fn doubt(&self, of: Generation) -> Result<(), Error> {
+        self.records.doubt(of).await
     }
 
     async fn all(&self, after: Cursor, limit: u32) -> Result<(Vec<Record>, Option<Cursor>), Error> {
@@ -284,8 +298,16 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.suspects(limit).await
     }
 
-    async fn believe(&self, id: UploadId, lost: Vec<(PartIndex, Part)>) -> Result<(), Error> {
-        self.records.believe(id, lost).await
+    async fn believe_upload(
+        &self,
+        of: Generation,
+        lost: Vec<(PartIndex, Part)>,
+    ) -> Result<(), Error> {
+        self.records.believe_upload(of, lost).await
+    }
+
+    async fn believe_file(&self, id: UploadId) -> Result<(), Error> {
+        self.records.believe_file(id).await
     }
 
     async fn check(&self) -> Result<(), Unready> {

@@ -62,7 +62,7 @@ impl Rig {
 
     async fn add(&self, number: u8, user: i64) {
         let job = NewJob::at_once(JobKind::Thumbnail, [number; 16]);
-        self.store.add_job(NewJob { user: Some(UserId(user)), ..job }).await.unwrap();
+        self.store.add_job(NewJob { user: Some(UserId::from(user)), ..job }).await.unwrap();
     }
 
     fn begun(&self) -> Vec<u8> {
@@ -134,7 +134,7 @@ async fn one_users_3900_pictures_keep_nobody_waiting_and_cost_a_third_of_each_mi
     let of = |user: u8, number: u16| {
         let mut subject = [user; 16];
         subject[1..3].copy_from_slice(&number.to_be_bytes());
-        NewJob::thumbnail(UploadId::from_bytes(subject), UserId(user.into()))
+        NewJob::thumbnail(UploadId::from_bytes(subject), UserId::from(i64::from(user)))
     };
     let crowd = (0..3900).map(|number| store.add_job(of(1, number)));
     futures_util::future::try_join_all(crowd).await.unwrap();

@@ -13,6 +13,7 @@ mod races;
 mod server;
 mod singles;
 mod sweeps;
+mod two;
 
 pub(crate) use plan::{Cut, Plan, RangeTotal, explicit, md5_of, plan};
 use proptest::test_runner::Config;

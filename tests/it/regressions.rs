@@ -23,7 +23,7 @@ use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
 use haversack::clock::Clock;
 use haversack::filename::Filename;
-use haversack::ids::{UploadId, UserId};
+use haversack::ids::UploadId;
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{MetadataStore, Role, StoredFile};
 use haversack::part::Declaration;
@@ -31,7 +31,7 @@ use haversack::storage::disk::DiskStore;
 use haversack::storage::{BlobStore, READ_BYTES};
 use haversack::uploads::{ChunkRequest, DoneRequest, Limits, Refusal, SingleRequest, Uploads};
 
-pub(crate) const USER: UserId = UserId(1);
+pub(crate) const USER: i64 = 1;
 /// All chunks of these tests are so long.
 const SIZE: u64 = 10;
 
@@ -72,7 +72,7 @@ pub(crate) async fn send_all(uploads: &Arc<Uploads>, id: UploadId, bytes: &[u8])
     }
 }
 
-async fn send_bytes(
+pub(crate) async fn send_bytes(
     uploads: &Arc<Uploads>,
     id: UploadId,
     (index, total): (u32, u32),
@@ -97,7 +97,7 @@ async fn send_chunk(
     bytes: Vec<u8>,
 ) -> Result<UploadId, Refusal> {
     let (id, declared_type, parent) = (Some(id), None, None);
-    let request = ChunkRequest { user: USER, id, declared, filename, declared_type, parent };
+    let request = ChunkRequest { user: USER.into(), id, declared, filename, declared_type, parent };
     let body = stream::iter([Ok(Bytes::from(bytes))]);
     let slot = uploads.slot(&request, u64::MAX).await?;
     let filled = slot.fill(pin!(body)).await?;
@@ -111,10 +111,10 @@ async fn send_single(
     bytes: &'static [u8],
 ) -> Result<StoredFile, Refusal> {
     let body = stream::iter([Ok(Bytes::from(bytes))]);
-    let slot = uploads.slot_of_file(USER, Some(id), 0).await?;
+    let slot = uploads.slot_of_file(&USER.into(), Some(id), 0).await?;
     let filled = slot.fill(pin!(body)).await?;
     let request = SingleRequest {
-        user: USER,
+        user: USER.into(),
         id: Some(id),
         role: Role::Media,
         parent: None,
@@ -128,7 +128,8 @@ async fn send_single(
 }
 
 pub(crate) async fn done(uploads: &Arc<Uploads>, id: UploadId) -> Result<StoredFile, Refusal> {
-    let request = DoneRequest { user: USER, id, filename: None, total_size: None, md5: None };
+    let request =
+        DoneRequest { user: USER.into(), id, filename: None, total_size: None, md5: None };
     uploads.done(request).await
 }
 

@@ -7,6 +7,7 @@
 
 mod blobs;
 mod disk;
+mod generations;
 mod jobs;
 mod listing;
 mod pictures;

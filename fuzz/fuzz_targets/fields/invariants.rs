@@ -2,10 +2,9 @@
 //! `Content-Range`, for the fuzz target and for the tests that replay its corpus.
 
 use haversack::dialects::form::fields::{FieldError, Form, canonical, content_range, decimal};
-use haversack::ids::UserId;
 use haversack::part::DeclaredRange;
 
-const USER: UserId = UserId(1);
+const USER: i64 = 1;
 
 /// An input is its encoding (0: JSON, 1: a `Content-Range`, else urlencoded), and its text.
 pub(crate) fn check(input: &[u8]) {
@@ -62,7 +61,7 @@ fn check_urlencoded(body: &[u8]) {
 }
 
 fn check_form(form: &Form) {
-    match form.chunk(USER) {
+    match form.chunk(&USER.into()) {
         Ok(Some(chunk)) => {
             let declared = chunk.declared;
             assert!(i32::try_from(declared.index).is_ok());
@@ -74,14 +73,14 @@ fn check_form(form: &Form) {
         Ok(None) => {}
         Err(error) => check_error(&error),
     }
-    match form.single(USER) {
+    match form.single(&USER.into()) {
         Ok(single) => {
             assert!(single.duration_secs.is_none_or(|secs| secs <= 1_000_000_000));
             check_type(single.declared_type.as_deref());
         }
         Err(error) => check_error(&error),
     }
-    if let Err(error) = form.done(USER) {
+    if let Err(error) = form.done(&USER.into()) {
         check_error(&error);
     }
 }
@@ -101,9 +100,9 @@ fn check_error(error: &FieldError) {
 fn readings(form: &Form) -> String {
     format!(
         "{:?} {:?} {:?} {}",
-        form.chunk(USER),
-        form.single(USER),
-        form.done(USER),
+        form.chunk(&USER.into()),
+        form.single(&USER.into()),
+        form.done(&USER.into()),
         form.is_delete()
     )
 }

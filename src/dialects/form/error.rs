@@ -276,6 +276,15 @@ fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
             "overlap",
             format!("chunk {index} {}, which overlaps chunk {other}", bytes_in_words(range)),
         ),
+        PlacementError::OutOfOrder { index, range, other } => (
+            "partbyteoffset",
+            "out_of_order",
+            format!(
+                "chunk {index} {}, but must come {} chunk {other}: chunks lie in the order of their indexes",
+                bytes_in_words(range),
+                if other < index { "behind" } else { "before" }
+            ),
+        ),
         PlacementError::BeyondTotal { index, end, total } => (
             "totalfilesize",
             "beyond_total",

@@ -173,12 +173,12 @@ impl Form {
     }
 
     /// The chunk it describes, if it is one (protocol, section 3).
-    pub fn chunk(&self, user: UserId) -> Result<Option<ChunkRequest>, FieldError> {
+    pub fn chunk(&self, user: &UserId) -> Result<Option<ChunkRequest>, FieldError> {
         let Some(index) = self.small_number("partindex")? else {
             return Ok(None);
         };
         Ok(Some(ChunkRequest {
-            user,
+            user: user.clone(),
             id: self.uuid()?,
             declared: self.declaration(index)?,
             filename: self.filename(),
@@ -188,13 +188,13 @@ impl Form {
     }
 
     /// The single file or thumbnail it describes.
-    pub fn single(&self, user: UserId) -> Result<SingleRequest, FieldError> {
+    pub fn single(&self, user: &UserId) -> Result<SingleRequest, FieldError> {
         let (id, parent) = (self.uuid()?, self.id("parentuuid")?);
         // Fine Uploader's scaled copies carry a uuid of their own, and are ordinary files.
         let role = if parent.is_some() && id.is_none() { Role::Thumbnail } else { Role::Media };
         let declared = Declaration { total_parts: None, ..self.declaration(0)? };
         Ok(SingleRequest {
-            user,
+            user: user.clone(),
             id,
             role,
             parent,
@@ -207,7 +207,7 @@ impl Form {
     }
 
     /// The done it describes.
-    pub fn done(&self, user: UserId) -> Result<DoneRequest, FieldError> {
+    pub fn done(&self, user: &UserId) -> Result<DoneRequest, FieldError> {
         let id = self.uuid()?.ok_or_else(|| FieldError {
             field: "uuid",
             code: "required",
@@ -216,7 +216,7 @@ impl Form {
         self.number("totalparts")?; // must be valid, but the number of chunks counts
         let total_size = self.number("totalfilesize")?;
         let filename = self.text("filename").and_then(Filename::parse);
-        Ok(DoneRequest { user, id, filename, total_size, md5: self.md5()? })
+        Ok(DoneRequest { user: user.clone(), id, filename, total_size, md5: self.md5()? })
     }
 
     fn declaration(&self, index: u32) -> Result<Declaration, FieldError> {
@@ -319,7 +319,7 @@ mod tests {
     use super::*;
 
     const UUID: &str = "0c2a6e4e-7a0b-4b5e-8f0a-6d2b8c9d0e1f";
-    const USER: UserId = UserId(1);
+    const USER: i64 = 1;
 
     fn form(fields: &[(&str, &str)]) -> Form {
         let mut form = Form::default();
@@ -333,7 +333,7 @@ mod tests {
     fn both_dialects_may_be_mixed_field_by_field() {
         let chunk =
             form(&[("qqpartindex", "2"), ("totalparts", "3"), ("qquuid", UUID), ("uuid", UUID)]);
-        let chunk = chunk.chunk(USER).unwrap().unwrap();
+        let chunk = chunk.chunk(&USER.into()).unwrap().unwrap();
         assert_eq!((chunk.declared.index, chunk.declared.total_parts), (2, Some(3)));
         assert_eq!(chunk.id, UploadId::parse(UUID));
     }
@@ -348,11 +348,12 @@ mod tests {
     #[test]
     fn numbers_are_unsigned_decimals_below_2_to_the_63() {
         for bad in ["-1", "+5", "1.0", "1e3", "0x10", "", " 1", "9223372036854775808", "1e400"] {
-            let error =
-                form(&[("partindex", "0"), ("totalfilesize", bad)]).chunk(USER).unwrap_err();
+            let error = form(&[("partindex", "0"), ("totalfilesize", bad)])
+                .chunk(&USER.into())
+                .unwrap_err();
             assert_eq!(error.field, "totalfilesize", "{bad}");
         }
-        let error = form(&[("partindex", "2147483648")]).chunk(USER).unwrap_err();
+        let error = form(&[("partindex", "2147483648")]).chunk(&USER.into()).unwrap_err();
         assert_eq!(error.field, "partindex");
     }
 
@@ -360,27 +361,34 @@ mod tests {
     fn unusable_durations_are_ignored() {
         for bad in ["Infinity", "NaN", "-1", "", "abc", "1e400"] {
             assert_eq!(
-                form(&[("duration", bad)]).single(USER).unwrap().duration_secs,
+                form(&[("duration", bad)]).single(&USER.into()).unwrap().duration_secs,
                 None,
                 "{bad}"
             );
         }
-        assert_eq!(form(&[("duration", "7.6")]).single(USER).unwrap().duration_secs, Some(8));
+        assert_eq!(
+            form(&[("duration", "7.6")]).single(&USER.into()).unwrap().duration_secs,
+            Some(8)
+        );
     }
 
     #[test]
     fn a_parent_makes_a_thumbnail_unless_the_file_has_a_uuid_of_its_own() {
-        let thumbnail = form(&[("parentuuid", UUID)]).single(USER).unwrap();
+        let thumbnail = form(&[("parentuuid", UUID)]).single(&USER.into()).unwrap();
         assert_eq!(thumbnail.role, Role::Thumbnail);
         let scaled =
             form(&[("qqparentuuid", UUID), ("qquuid", "1c2a6e4e-7a0b-4b5e-8f0a-6d2b8c9d0e1f")]);
-        assert_eq!(scaled.single(USER).unwrap().role, Role::Media);
+        assert_eq!(scaled.single(&USER.into()).unwrap().role, Role::Media);
     }
 
     #[test]
     fn names_that_mean_none_are_none() {
         for none in ["blob", "undefined", "null", ""] {
-            assert_eq!(form(&[("filename", none)]).single(USER).unwrap().filename, None, "{none}");
+            assert_eq!(
+                form(&[("filename", none)]).single(&USER.into()).unwrap().filename,
+                None,
+                "{none}"
+            );
         }
     }
 
@@ -392,7 +400,7 @@ mod tests {
             serde_json::json!({"qquuid": UUID, "totalfilesize": "7", "totalparts": 2, "md5": null});
         set(&body).unwrap();
         assert_eq!(set(&serde_json::json!({"md5": []})).unwrap_err().field, "md5");
-        let done = form.done(USER).unwrap();
+        let done = form.done(&USER.into()).unwrap();
         assert_eq!((done.total_size, done.md5), (Some(7), None));
     }
 

@@ -29,7 +29,7 @@ pub async fn one(
     request: Request,
 ) -> Result<Json<File>, FormError> {
     let user = admitted.lookup(&context).await?;
-    let file = context.files.find(id(uuid)?, user).await?;
+    let file = context.files.find(id(uuid)?, &user).await?;
     let replies = Replies::new(&context, request.headers(), request.extensions());
     Ok(Json(replies.file(&file)))
 }
@@ -88,11 +88,11 @@ async fn find(
     ids: &[Option<UploadId>],
     user: Option<i64>,
 ) -> Result<Vec<Option<StoredFile>>, FormError> {
-    let known = ids.iter().flatten().copied().collect();
+    let (known, user) = (ids.iter().flatten().copied().collect(), user.map(UserId::from));
     let mut found = context.files.find_many(known).await?.into_iter();
     let files = ids.iter().map(|id| {
         let file = id.and_then(|_| found.next().flatten());
-        file.filter(|file| user.is_none_or(|user| file.user == UserId(user)))
+        file.filter(|file| user.as_ref().is_none_or(|user| file.user == *user))
     });
     Ok(files.collect())
 }

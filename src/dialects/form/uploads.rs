@@ -67,24 +67,24 @@ async fn receive(
         );
     }
     context.uploads.check_total(reader.form.total_size()?)?;
-    let known = reader.form.chunk(user)?;
+    let known = reader.form.chunk(&user)?;
     let length = length(&head.headers);
     let slot = if let Some(chunk) = &known {
         context.uploads.slot(chunk, length.unwrap_or(u64::MAX)).await?
     } else {
         let at_least = length.unwrap_or(0).saturating_sub(FORM_BYTES);
-        context.uploads.slot_of_file(user, reader.form.uuid()?, at_least).await?
+        context.uploads.slot_of_file(&user, reader.form.uuid()?, at_least).await?
     };
     let filled = slot.fill(pin!(reader.file())).await?;
     let more_fields = tokio::select! {
         rest = reader.rest() => rest?,
         refusal = filled.revoked() => return Err(refusal.into()),
     };
-    let chunk = if more_fields { reader.form.chunk(user)? } else { known };
+    let chunk = if more_fields { reader.form.chunk(&user)? } else { known };
     if let Some(chunk) = chunk {
         return Ok(Posted::chunk(context.uploads.accept_chunk(filled, chunk).await?));
     }
-    let single = reader.form.single(user)?;
+    let single = reader.form.single(&user)?;
     let role = single.role;
     let file = context.uploads.accept_single(filled, single).await?;
     let replies = Replies::new(context, &head.headers, &head.extensions);
@@ -101,7 +101,7 @@ async fn done(
     body: Body,
 ) -> Result<Json<Posted>, FormError> {
     let form = done_form(context, head, body).await?;
-    let file = context.uploads.done(form.done(user)?).await?;
+    let file = context.uploads.done(form.done(&user)?).await?;
     Ok(Json(Replies::new(context, &head.headers, &head.extensions).finished(&file)))
 }
 
@@ -167,7 +167,7 @@ pub async fn status(
 ) -> Result<Json<Status>, FormError> {
     let user = admitted.lookup(&context).await?;
     let id = id(uuid)?;
-    match context.uploads.stands_for(id, user).await?.state {
+    match context.uploads.stands_for(id, &user).await?.state {
         RecordState::Receiving(unfinished) => {
             Ok(Json(Status::unfinished(&context.uploads, id, &unfinished)))
         }

@@ -1,13 +1,18 @@
 //! Forgetting: from records to tombstones, and from those to nothing, or to bare uuids.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use super::insert::drop_parts;
 use super::jobs;
+use super::parts;
 use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED};
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::metadata::Removed;
 use crate::metadata::jobs::{JobKind, NewJob};
+
+/// Other writers wait for so long while uploads expire, each of which may have very many parts to be looked at.
+const LONGEST: Duration = Duration::from_millis(5);
 
 /// An unfinished upload in which nothing was stored since `:idle_since`, and which is not about to be a File.
 pub(super) const IDLE: &str =
@@ -97,7 +102,7 @@ pub(super) fn forget_bytes(
     state: i64,
     now: u64,
 ) -> rusqlite::Result<ForgottenBytes> {
-    drop_parts(tx, id)?;
+    parts::forget(tx, id)?;
     let forgotten = tx
         .prepare_cached("SELECT blob, reserved * (role = 1) FROM uploads WHERE id = ?")?
         .query_row([id], |row| Ok(ForgottenBytes { blob: row.get(0)?, of_thumbnail: row.get(1)? }))
@@ -130,28 +135,34 @@ pub(super) fn idle_uploads(
         .collect()
 }
 
+/// Expires the first of these that are still idle; which, and how many were looked at in [`LONGEST`].
 pub(super) fn expire(
     tx: &Connection,
     found: &[UploadId],
     idle_since: u64,
     now: u64,
-) -> rusqlite::Result<Vec<UploadId>> {
+) -> rusqlite::Result<(Vec<UploadId>, usize)> {
+    let began = Instant::now();
     // Looked at again: a chunk may have come in since they were found.
     let mut still_idle =
         tx.prepare_cached(&format!("SELECT 1 FROM uploads u WHERE u.id = :id AND {IDLE}"))?;
-    let mut expired = Vec::new();
+    let (mut expired, mut looked_at) = (Vec::new(), 0);
     for id in found {
+        if looked_at > 0 && began.elapsed() > LONGEST {
+            break;
+        }
+        looked_at += 1;
         if still_idle.exists(named_params! {":id": id, ":idle_since": idle_since})? {
             forget_with_thumbnails(tx, *id, EXPIRED, now)?;
             expired.push(*id);
         }
     }
-    Ok(expired)
+    Ok((expired, looked_at))
 }
 
 pub(super) fn forget_tombstones(
     tx: &Connection,
-    user: UserId,
+    user: &UserId,
     tombstones: &[UploadId],
 ) -> rusqlite::Result<()> {
     // An expired one may have begun anew since it was found.
@@ -163,17 +174,17 @@ pub(super) fn forget_tombstones(
         "DELETE FROM uploads WHERE id = ? AND user_id = ? AND state NOT IN (0, 1)",
     )?;
     for id in tombstones {
-        keep.execute(params![id, user.0])?;
-        forget.execute(params![id, user.0])?;
+        keep.execute(params![id, user])?;
+        forget.execute(params![id, user])?;
     }
     Ok(())
 }
 
 /// Forgets that the user was ever counted, unless something counts, and what was still to be done.
-pub(super) fn forget_usage(tx: &Connection, user: UserId) -> rusqlite::Result<()> {
+pub(super) fn forget_usage(tx: &Connection, user: &UserId) -> rusqlite::Result<()> {
     jobs::forget_user(tx, user)?;
     tx.prepare_cached("DELETE FROM usage WHERE user_id = ? AND bytes = 0 AND files = 0")?
-        .execute([user.0])?;
+        .execute([user])?;
     Ok(())
 }
 

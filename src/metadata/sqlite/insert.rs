@@ -1,9 +1,8 @@
-//! Rows of uploads and parts, as every step adds and removes them.
+//! Rows of uploads, as every step adds them.
 
 use rusqlite::{Connection, params};
 
 use crate::filename::Filename;
-use crate::ids::UploadId;
 use crate::metadata::{NewUpload, Role};
 
 /// Adds an upload, or the record of a file that comes in one request.
@@ -20,7 +19,7 @@ pub(super) fn insert(
     )?
     .execute(params![
         new.id,
-        new.user.0,
+        new.user,
         i64::from(role == Role::Thumbnail),
         new.blob,
         new.parent,
@@ -30,12 +29,5 @@ pub(super) fn insert(
         new.declared_type,
         now,
     ])?;
-    Ok(())
-}
-
-/// Forgets the parts of an upload.
-pub(super) fn drop_parts(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
-    tx.prepare_cached("DELETE FROM parts WHERE upload = (SELECT seq FROM uploads WHERE id = ?)")?
-        .execute([id])?;
     Ok(())
 }

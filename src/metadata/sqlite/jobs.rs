@@ -23,7 +23,7 @@ pub(super) fn add(tx: &Connection, job: &NewJob) -> rusqlite::Result<()> {
         ":id": JobId::random(),
         ":kind": job.kind.name(),
         ":subject": job.subject,
-        ":user": job.user.map(|user| user.0),
+        ":user": job.user,
         ":payload": job.payload,
         ":run_at": job.run_at,
     })?;
@@ -61,12 +61,12 @@ pub(super) fn forget_unheld(
 }
 
 /// Forgets what is left of a user's jobs about uploads that are gone.
-pub(super) fn forget_user(tx: &Connection, user: UserId) -> rusqlite::Result<()> {
+pub(super) fn forget_user(tx: &Connection, user: &UserId) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "DELETE FROM jobs
          WHERE user_id = ? AND NOT EXISTS (SELECT 1 FROM uploads WHERE id = subject AND state = 1)",
     )?
-    .execute([user.0])?;
+    .execute([user])?;
     Ok(())
 }
 
@@ -157,7 +157,7 @@ fn hold(tx: &Connection, n: i64, kind: JobKind, leased_until: u64) -> rusqlite::
             id: row.get(0)?,
             kind,
             subject: row.get(1)?,
-            user: row.get::<_, Option<i64>>(2)?.map(UserId),
+            user: row.get(2)?,
             payload: row.get(3)?,
             lease: row.get(4)?,
             deaths: row.get(5)?,
@@ -224,7 +224,7 @@ pub(super) fn settle(
 pub(super) fn any_running(
     connection: &Connection,
     kind: JobKind,
-    user: Option<UserId>,
+    user: Option<&UserId>,
     now: u64,
 ) -> rusqlite::Result<bool> {
     connection
@@ -232,13 +232,13 @@ pub(super) fn any_running(
             "SELECT 1 FROM jobs
              WHERE kind = ?1 AND set_aside = 0 AND leased_until > ?3 AND (?2 IS NULL OR user_id = ?2)",
         )?
-        .exists(params![kind.name(), user.map(|user| user.0), now])
+        .exists(params![kind.name(), user, now])
 }
 
 pub(super) fn count(
     connection: &Connection,
     kind: JobKind,
-    user: UserId,
+    user: &UserId,
     at_most: u32,
 ) -> rusqlite::Result<u32> {
     connection
@@ -246,7 +246,7 @@ pub(super) fn count(
             "SELECT count(*) FROM
                 (SELECT 1 FROM jobs WHERE kind = ? AND user_id = ? AND set_aside = 0 LIMIT ?)",
         )?
-        .query_row(params![kind.name(), user.0, at_most], |row| row.get(0))
+        .query_row(params![kind.name(), user, at_most], |row| row.get(0))
 }
 
 pub(super) fn list(

@@ -81,7 +81,7 @@ fn add_thumbnail(
 ) -> rusqlite::Result<()> {
     let upload = NewUpload {
         id: picture.id,
-        user: of.user,
+        user: of.user.clone(),
         blob: picture.blob,
         total_parts: 1,
         reserved: 0,
@@ -133,12 +133,12 @@ fn set_picture(
 pub(super) fn is_attached(
     tx: &Connection,
     media: UploadId,
-    user: UserId,
+    user: &UserId,
 ) -> rusqlite::Result<Option<bool>> {
     tx.prepare_cached(
         "SELECT attached FROM uploads WHERE id = ? AND user_id = ? AND role = 0 AND state IN (0, 1)",
     )?
-    .query_row(params![media, user.0], |row| row.get(0))
+    .query_row(params![media, user], |row| row.get(0))
     .optional()
 }
 

@@ -24,7 +24,7 @@ impl JobQueue for SqliteStore {
     ) -> Result<Vec<Job>, Error> {
         let makes_room = !kinds.contains(&JobKind::Thumbnail);
         let kinds = kinds.to_vec();
-        let users: Vec<i64> = passed_over.iter().map(|user| user.0).collect();
+        let users: Vec<&str> = passed_over.iter().map(UserId::as_str).collect();
         let users = serde_json::to_string(&users).map_err(failed)?;
         // Looked for on a reading connection first: writers wait only when there is something to take.
         let (wanted, passed_over) = (kinds.clone(), users.clone());
@@ -53,11 +53,11 @@ impl JobQueue for SqliteStore {
         user: Option<UserId>,
         now: u64,
     ) -> Result<bool, Error> {
-        self.read(move |connection| jobs::any_running(connection, kind, user, now)).await
+        self.read(move |connection| jobs::any_running(connection, kind, user.as_ref(), now)).await
     }
 
     async fn count_jobs(&self, kind: JobKind, user: UserId, at_most: u32) -> Result<u32, Error> {
-        self.read(move |connection| jobs::count(connection, kind, user, at_most)).await
+        self.read(move |connection| jobs::count(connection, kind, &user, at_most)).await
     }
 
     async fn list_jobs(

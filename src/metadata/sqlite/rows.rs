@@ -1,14 +1,15 @@
 //! Reading records: from rows to the types of [`crate::metadata`].
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::filename::Filename;
 use crate::ids::{BlobId, JobId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::media::{Facts, MediaType, Patch, thumbnail};
 use crate::metadata::{
-    Cursor, Finalizing, Listed, NewFile, Record, Role, State, StoredFile, Summary, Unfinished,
+    Cursor, Finalizing, Listed, NewFile, Record, Role, Snapshot, State, StoredFile, Summary,
+    Unfinished,
 };
 use crate::part::{Layout, Part};
 
@@ -24,7 +25,7 @@ const KEPT_METADATA: i64 = 3;
 
 /// The columns [`record`] reads.
 const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, total_parts, total_size, \
-     even_size, reserved, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, embedded, received, \
+     even_size, epoch, reserved, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, embedded, received, \
      received_md5, patches, suspect, attached, created_at, \
      EXISTS (SELECT 1 FROM jobs WHERE kind = 'thumbnail' AND subject = uploads.id AND set_aside = 0) AS undrawn";
 
@@ -60,10 +61,13 @@ pub(super) fn is_used(connection: &Connection, id: UploadId) -> rusqlite::Result
 }
 
 /// What a user once had: tombstones of every kind.
-pub(super) fn tombstones(connection: &Connection, user: UserId) -> rusqlite::Result<Vec<UploadId>> {
+pub(super) fn tombstones(
+    connection: &Connection,
+    user: &UserId,
+) -> rusqlite::Result<Vec<UploadId>> {
     connection
         .prepare_cached("SELECT id FROM uploads WHERE user_id = ? AND state NOT IN (0, 1)")?
-        .query_map([user.0], |row| row.get(0))?
+        .query_map([user], |row| row.get(0))?
         .collect()
 }
 
@@ -75,7 +79,7 @@ pub(super) fn may_be_large(connection: &Connection, id: UploadId) -> rusqlite::R
 }
 
 pub(super) fn suspects(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Record>> {
-    records(connection, "suspect = 1", limit)
+    records(connection, "suspect = 1", (), limit)
 }
 
 pub(super) fn all(
@@ -83,16 +87,15 @@ pub(super) fn all(
     after: Cursor,
     limit: u32,
 ) -> rusqlite::Result<(Vec<Record>, Option<Cursor>)> {
-    let so = format!("seq > {after} AND state IN (0, 1)");
-    page(connection, &so, limit)
+    page(connection, "seq > ? AND state IN (0, 1)", [after], limit)
 }
 
 pub(super) fn of_user(
     connection: &Connection,
-    user: UserId,
+    user: &UserId,
     limit: u32,
 ) -> rusqlite::Result<Vec<Record>> {
-    records(connection, &format!("user_id = {} AND state IN (0, 1)", user.0), limit)
+    records(connection, "user_id = ? AND state IN (0, 1)", [user], limit)
 }
 
 pub(super) fn unattached(
@@ -100,24 +103,30 @@ pub(super) fn unattached(
     before: u64,
     limit: u32,
 ) -> rusqlite::Result<Vec<Record>> {
-    let so = format!("state = 1 AND role = 0 AND attached = 0 AND changed_at < {before}");
-    records(connection, &so, limit)
+    let so = "state = 1 AND role = 0 AND attached = 0 AND changed_at < ?";
+    records(connection, so, [before], limit)
 }
 
 /// The oldest records of which this is so.
-fn records(connection: &Connection, so: &str, limit: u32) -> rusqlite::Result<Vec<Record>> {
-    Ok(page(connection, so, limit)?.0)
+fn records(
+    connection: &Connection,
+    so: &str,
+    values: impl Params,
+    limit: u32,
+) -> rusqlite::Result<Vec<Record>> {
+    Ok(page(connection, so, values, limit)?.0)
 }
 
 /// The oldest records of which this is so, and where they continue.
 fn page(
     connection: &Connection,
     so: &str,
+    values: impl Params,
     limit: u32,
 ) -> rusqlite::Result<(Vec<Record>, Option<Cursor>)> {
     let sql = format!("SELECT {COLUMNS} FROM uploads WHERE {so} ORDER BY seq LIMIT {limit}");
     let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query(())?;
+    let mut rows = statement.query(values)?;
     let (mut records, mut parts, mut last) = (Vec::new(), 0, None);
     while parts < PAGE_PARTS
         && let Some(row) = rows.next()?
@@ -134,7 +143,7 @@ fn page(
 
 pub(super) fn list(
     connection: &Connection,
-    user: UserId,
+    user: &UserId,
     before: Option<Cursor>,
     limit: u32,
 ) -> rusqlite::Result<(Vec<Listed>, Option<Cursor>)> {
@@ -147,7 +156,7 @@ pub(super) fn list(
     let before = before.and_then(|cursor| i64::try_from(cursor).ok()).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut entries = statement
-        .query_map((user.0, before, i64::from(limit) + 1), |row| {
+        .query_map((user, before, i64::from(limit) + 1), |row| {
             Ok((row.get::<_, u64>("seq")?, listed(connection, row)?))
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
@@ -160,7 +169,7 @@ pub(super) fn list(
 fn listed(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Listed> {
     let id = row.get("id")?;
     if row.get::<_, i64>("state")? == FINISHED {
-        let file = stored_file(id, UserId(row.get("user_id")?), row)?;
+        let file = stored_file(id, row.get("user_id")?, row)?;
         return Ok(Listed::File(Box::new(file)));
     }
     let (received_bytes, stored_at): (u64, u64) = connection
@@ -208,6 +217,15 @@ pub(super) fn received_parts(
     Ok(packed.map(|packed| unpack(&packed.unwrap_or_default())))
 }
 
+pub(super) fn is_current(connection: &Connection, of: Snapshot) -> rusqlite::Result<bool> {
+    let Snapshot { generation, epoch } = of;
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM uploads WHERE id = ? AND blob = ? AND state = 0 AND epoch = ?",
+        )?
+        .exists((generation.upload, generation.blob, epoch))
+}
+
 pub(super) fn unclaimed(
     connection: &Connection,
     blobs: Vec<BlobId>,
@@ -224,10 +242,10 @@ pub(super) fn unclaimed(
 
 fn record(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Record> {
     let id = row.get("id")?;
-    let user = UserId(row.get("user_id")?);
+    let user: UserId = row.get("user_id")?;
     let state = match row.get::<_, i64>("state")? {
         RECEIVING => State::Receiving(unfinished(connection, row)?),
-        FINISHED => State::Finished(Box::new(stored_file(id, user, row)?)),
+        FINISHED => State::Finished(Box::new(stored_file(id, user.clone(), row)?)),
         EXPIRED => State::Expired,
         REPLACED => State::Replaced { parent: row.get("parent")? },
         _ => State::Removed,
@@ -250,6 +268,7 @@ fn unfinished(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Unfini
     }
     Ok(Unfinished {
         blob: row.get("blob")?,
+        epoch: row.get("epoch")?,
         layout,
         reserved: row.get("reserved")?,
         filename: filename(row)?,
@@ -400,6 +419,18 @@ macro_rules! stored_as_sixteen_bytes {
     };
 }
 stored_as_sixteen_bytes!(UploadId, BlobId, JobId, LeaseId);
+
+impl ToSql for UserId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl FromSql for UserId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::parse(value.as_str()?).ok_or(FromSqlError::InvalidType)
+    }
+}
 
 fn sixteen_bytes(value: ValueRef<'_>) -> FromSqlResult<[u8; 16]> {
     value.as_blob()?.try_into().map_err(|_| FromSqlError::InvalidType)

@@ -3,18 +3,19 @@
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::forget::{IDLE, forget_with_thumbnails};
-use super::insert::{drop_parts, insert};
+use super::insert::insert;
 use super::jobs;
+use super::parts;
 use super::pictures::{self, Older};
 use super::room;
 use super::rows::{self, EXPIRED, pack, pack_embedded, pack_patches};
 use crate::filename::Filename;
-use crate::ids::{BlobId, UploadId, UserId};
+use crate::ids::{BlobId, UploadId};
 use crate::metadata::jobs::{Job, JobKind, NewJob, PERIODIC};
 use crate::metadata::quota::Quota;
 use crate::metadata::{
-    Begun, Caps, Finalizing, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded, Role,
-    Stored,
+    Begun, Caps, Finalizing, Generation, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded,
+    Role, Snapshot, Stored,
 };
 use crate::part::{Part, PartIndex};
 
@@ -27,12 +28,12 @@ pub(super) fn begin_upload(
     if rows::is_used(tx, new.id)? {
         return Ok(Begun::Exists);
     }
-    if let Err(over) = caps.quota.check(room::usage(tx, new.user)?, new.reserved, 1) {
+    if let Err(over) = caps.quota.check(room::usage(tx, &new.user)?, new.reserved, 1) {
         return Ok(Begun::Over(over));
     }
     let unfinished: u32 = tx
         .prepare_cached("SELECT count(*) FROM uploads WHERE user_id = ? AND state = 0")?
-        .query_row([new.user.0], |row| row.get(0))?;
+        .query_row([&new.user], |row| row.get(0))?;
     let mut evicted = None;
     if unfinished >= caps.max_unfinished {
         let idle: Option<UploadId> = tx
@@ -40,7 +41,7 @@ pub(super) fn begin_upload(
                 "SELECT id FROM uploads u WHERE user_id = :user AND {IDLE}
                  ORDER BY created_at LIMIT 1"
             ))?
-            .query_row(named_params! {":user": new.user.0, ":idle_since": caps.idle_since}, |row| {
+            .query_row(named_params! {":user": new.user, ":idle_since": caps.idle_since}, |row| {
                 row.get(0)
             })
             .optional()?;
@@ -56,21 +57,34 @@ pub(super) fn begin_upload(
 
 pub(super) fn record_part(
     tx: &Connection,
-    id: UploadId,
+    of: Generation,
     new: &NewPart,
     now: u64,
 ) -> rusqlite::Result<Recorded> {
     // Of one row, not of a SELECT: that would take a journal of its own. No upload: a NULL, which is ignored.
+    // The two parts beside it are all that a part may share bytes with: offsets ascend with indexes.
     let inserted = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO parts (upload, idx, offset, size, crc32, stored_at)
              VALUES ((SELECT seq FROM uploads
-                      WHERE id = ?1 AND state = 0 AND total_parts > ?2
+                      WHERE id = ?1 AND blob = ?7 AND state = 0 AND total_parts > ?2
                         AND (even_size IS NULL OR even_size = ?4 OR ?2 = total_parts - 1)
-                        AND (total_size IS NULL OR ?3 + ?4 <= total_size)),
+                        AND (total_size IS NULL OR ?3 + ?4 <= total_size)
+                        AND coalesce((SELECT offset + size FROM parts
+                                      WHERE upload = seq AND idx < ?2 ORDER BY idx DESC LIMIT 1) <= ?3, 1)
+                        AND coalesce((SELECT offset FROM parts
+                                      WHERE upload = seq AND idx > ?2 ORDER BY idx LIMIT 1) >= ?3 + ?4, 1)),
                      ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![id, new.index, new.part.offset, new.part.size, new.part.crc32, now])?;
+        .execute(params![
+            of.upload,
+            new.index,
+            new.part.offset,
+            new.part.size,
+            new.part.crc32,
+            now,
+            of.blob
+        ])?;
     if inserted == 0 {
         return Ok(Recorded::Refused);
     }
@@ -85,80 +99,118 @@ pub(super) fn record_part(
                AND NOT EXISTS (SELECT 1 FROM parts WHERE upload = uploads.seq
                    AND (offset + size > ?2 OR (size <> ?3 AND idx < uploads.total_parts - 1)))",
         )?
-        .execute(params![id, new.total_size, new.even_size])?;
+        .execute(params![of.upload, new.total_size, new.even_size])?;
     if agrees == 1 {
         return Ok(Recorded::Stored);
     }
     tx.prepare_cached(
         "DELETE FROM parts WHERE idx = ?2 AND upload = (SELECT seq FROM uploads WHERE id = ?1)",
     )?
-    .execute(params![id, new.index])?;
+    .execute(params![of.upload, new.index])?;
     Ok(Recorded::Refused)
 }
 
 pub(super) fn finish_upload(
     tx: &Connection,
-    id: UploadId,
+    of: Snapshot,
     file: &NewFile,
     synced: bool,
     now: u64,
 ) -> rusqlite::Result<bool> {
-    if !describe(tx, id, file)? {
+    if !is_so(tx, of, &file.received)? {
         return Ok(false);
     }
+    let id = of.generation.upload;
+    make_file(tx, id, file, synced, now)?;
+    parts::forget(tx, id)?;
+    jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?;
+    Ok(true)
+}
+
+pub(super) fn finalize_upload(
+    tx: &Connection,
+    of: Snapshot,
+    finalizing: &Finalizing,
+    leased_until: u64,
+) -> rusqlite::Result<Option<(Job, Snapshot)>> {
+    if !is_so(tx, of, &finalizing.file.received)? {
+        return Ok(None);
+    }
+    let id = of.generation.upload;
+    let epoch: Option<u32> = tx
+        .prepare_cached(
+            "UPDATE uploads SET patches = ?2, epoch = epoch + 1 WHERE id = ?1 AND patches IS NULL
+             RETURNING epoch",
+        )?
+        .query_row(params![id, pack_patches(&finalizing.patches)], |row| row.get(0))
+        .optional()?;
+    let Some(epoch) = epoch else {
+        return Ok(None);
+    };
+    describe(tx, id, &finalizing.file)?;
+    jobs::add(tx, &NewJob::at_once(JobKind::Finish, id.to_bytes()))?;
+    let job = jobs::lease(tx, JobKind::Finish, id.to_bytes(), leased_until)?;
+    Ok(job.map(|job| (job, Snapshot { epoch, ..of })))
+}
+
+/// Whether an upload still is what somebody read who is to make a File of these parts, and these are all it has. While
+/// it is suspect nobody can tell, unless its bytes are being overwritten: then whoever finishes it compares the whole.
+fn is_so(tx: &Connection, of: Snapshot, received: &[Part]) -> rusqlite::Result<bool> {
+    let (count, size) = (received.len(), received.iter().map(|part| part.size).sum::<u64>());
+    tx.prepare_cached(
+        "SELECT 1 FROM uploads
+         WHERE id = ?1 AND blob = ?2 AND state = 0 AND epoch = ?3 AND (suspect = 0 OR patches IS NOT NULL)
+           AND total_parts = ?4
+           AND (SELECT count(*) = ?4 AND sum(size) = ?5 FROM parts WHERE upload = uploads.seq)",
+    )?
+    .exists(params![of.generation.upload, of.generation.blob, of.epoch, count, size])
+}
+
+/// Makes a File of a row, whose thumbnail becomes a job where one can be made.
+fn make_file(
+    tx: &Connection,
+    id: UploadId,
+    file: &NewFile,
+    synced: bool,
+    now: u64,
+) -> rusqlite::Result<()> {
+    describe(tx, id, file)?;
     let (user, lacks_picture) = tx
         .prepare_cached(
             "UPDATE uploads SET state = 1, reserved = size, patches = NULL, suspect = 0, unsynced = ?3, changed_at = ?2
              WHERE id = ?1 RETURNING user_id, role = 1 OR thumbnail IS NULL",
         )?
         .query_row(params![id, now, !synced], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    drop_parts(tx, id)?;
-    jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?;
     if file.drawable && lacks_picture {
-        jobs::add(tx, &NewJob::thumbnail(id, UserId(user)))?;
+        jobs::add(tx, &NewJob::thumbnail(id, user))?;
     }
-    Ok(true)
+    Ok(())
 }
 
-pub(super) fn finalize_upload(
-    tx: &Connection,
-    id: UploadId,
-    finalizing: &Finalizing,
-    leased_until: u64,
-) -> rusqlite::Result<Option<Job>> {
-    if !describe(tx, id, &finalizing.file)? {
-        return Ok(None);
-    }
-    tx.prepare_cached("UPDATE uploads SET patches = ?2 WHERE id = ?1")?
-        .execute(params![id, pack_patches(&finalizing.patches)])?;
-    jobs::add(tx, &NewJob::at_once(JobKind::Finish, id.to_bytes()))?;
-    jobs::lease(tx, JobKind::Finish, id.to_bytes(), leased_until)
-}
-
-/// Writes down what an upload becomes; `false` when it isn't receiving.
-fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<bool> {
-    let described = tx
-        .prepare_cached(
-            "UPDATE uploads SET filename = CASE WHEN ?13 THEN coalesce(filename, ?2) ELSE ?2 END, named = ?3, media_type = ?4, duration_secs = ?5, width = ?6,
-                    height = ?7, size = ?8, crc32 = ?9, received = ?10, received_md5 = ?11, embedded = ?12
-             WHERE id = ?1 AND state = 0",
-        )?
-        .execute(params![
-            id,
-            file.filename.as_str(),
-            file.named,
-            file.facts.media_type.as_str(),
-            file.facts.duration_secs,
-            file.facts.width,
-            file.facts.height,
-            file.size,
-            file.crc32,
-            pack(&file.received),
-            file.received_md5,
-            pack_embedded(file.embedded),
-            file.made_up,
-        ])?;
-    Ok(described > 0)
+/// Writes down what an upload becomes.
+fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE uploads SET filename = CASE WHEN ?13 THEN coalesce(filename, ?2) ELSE ?2 END,
+                named = ?3, media_type = ?4, duration_secs = ?5, width = ?6,
+                height = ?7, size = ?8, crc32 = ?9, received = ?10, received_md5 = ?11, embedded = ?12
+         WHERE id = ?1",
+    )?
+    .execute(params![
+        id,
+        file.filename.as_str(),
+        file.named,
+        file.facts.media_type.as_str(),
+        file.facts.duration_secs,
+        file.facts.width,
+        file.facts.height,
+        file.size,
+        file.crc32,
+        pack(&file.received),
+        file.received_md5,
+        pack_embedded(file.embedded),
+        file.made_up,
+    ])?;
+    Ok(())
 }
 
 pub(super) fn store_single(
@@ -173,7 +225,7 @@ pub(super) fn store_single(
     }
     let mut older = Vec::new();
     if let (Role::Thumbnail, Some(parent)) = (new.role, new.parent) {
-        match pictures::is_attached(tx, parent, new.user)? {
+        match pictures::is_attached(tx, parent, &new.user)? {
             Some(false) => {}
             Some(true) => return Ok(Stored::Attached),
             None => return Ok(Stored::NoParent),
@@ -183,7 +235,7 @@ pub(super) fn store_single(
         older = pictures::older(tx, parent, new.id, which)?;
     }
     let freed = older.iter().map(|thumbnail| thumbnail.counted).sum();
-    let usage = room::usage(tx, new.user)?.without(freed);
+    let usage = room::usage(tx, &new.user)?.without(freed);
     let files = u64::from(new.role == Role::Media);
     if let Err(over) = quota.check(usage, new.file.size, files) {
         return Ok(Stored::Over(over));
@@ -191,7 +243,7 @@ pub(super) fn store_single(
     pictures::replace(tx, &older, now)?;
     let upload = NewUpload {
         id: new.id,
-        user: new.user,
+        user: new.user.clone(),
         blob: new.blob,
         total_parts: 1,
         reserved: new.file.size,
@@ -200,8 +252,20 @@ pub(super) fn store_single(
         parent: new.parent,
     };
     insert(tx, &upload, new.role, now)?;
-    finish_upload(tx, new.id, &new.file, synced, now)?;
+    make_file(tx, new.id, &new.file, synced, now)?;
     Ok(Stored::Stored)
+}
+
+pub(super) fn name_upload(
+    tx: &Connection,
+    of: Generation,
+    filename: &Filename,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE uploads SET filename = ?3 WHERE id = ?1 AND blob = ?2 AND state = 0 AND filename IS NULL",
+    )?
+    .execute(params![of.upload, of.blob, filename.as_str()])?;
+    Ok(())
 }
 
 pub(super) fn name_file(
@@ -214,8 +278,7 @@ pub(super) fn name_file(
         return Ok(false);
     }
     tx.prepare_cached(
-        "UPDATE uploads SET filename = ?2, named = (state = 1)
-         WHERE id = ?1 AND named = 0 AND (state = 1 OR (state = 0 AND filename IS NULL))",
+        "UPDATE uploads SET filename = ?2, named = 1 WHERE id = ?1 AND named = 0 AND state = 1",
     )?
     .execute(params![id, filename.as_str()])?;
     Ok(true)
@@ -223,25 +286,22 @@ pub(super) fn name_file(
 
 pub(super) fn restart_upload(
     tx: &Connection,
-    id: UploadId,
+    of: Generation,
     blob: BlobId,
 ) -> rusqlite::Result<bool> {
-    let before: Option<BlobId> = tx
-        .prepare_cached("SELECT blob FROM uploads WHERE id = ? AND state = 0")?
-        .query_row([id], |row| row.get(0))
-        .optional()?;
-    if let Some(before) = before {
-        jobs::add(tx, &NewJob::delete(before, id))?;
-        jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?;
-        drop_parts(tx, id)?;
-        tx.prepare_cached(
-            "UPDATE uploads SET blob = ?2, even_size = NULL, named = 0, media_type = NULL, received = NULL,
+    let restarted = tx
+        .prepare_cached(
+            "UPDATE uploads SET blob = ?3, even_size = NULL, named = 0, media_type = NULL, received = NULL,
                     received_md5 = NULL, patches = NULL, suspect = 0
-             WHERE id = ?1",
+             WHERE id = ?1 AND blob = ?2 AND state = 0",
         )?
-        .execute(params![id, blob])?;
+        .execute(params![of.upload, of.blob, blob])?;
+    if restarted > 0 {
+        jobs::add(tx, &NewJob::delete(of.blob, of.upload))?;
+        jobs::forget(tx, JobKind::Finish, of.upload.to_bytes(), None)?;
+        parts::forget_all(tx, of.upload)?;
     }
-    Ok(before.is_some())
+    Ok(restarted > 0)
 }
 
 pub(super) fn attach(tx: &Connection, ids: &[UploadId]) -> rusqlite::Result<()> {
@@ -268,32 +328,44 @@ pub(super) fn begin_boot(tx: &Connection, boot: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-pub(super) fn doubt(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
-    tx.prepare_cached("UPDATE uploads SET suspect = 1 WHERE id = ? AND state = 0")?
-        .execute([id])?;
+pub(super) fn doubt(tx: &Connection, of: Generation) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE uploads SET suspect = 1 WHERE id = ? AND blob = ? AND state = 0")?
+        .execute(params![of.upload, of.blob])?;
     jobs::add(tx, &NewJob::at_once(JobKind::Compare, PERIODIC))
 }
 
-pub(super) fn believe(
+pub(super) fn believe_upload(
     tx: &Connection,
-    id: UploadId,
+    of: Generation,
     lost: &[(PartIndex, Part)],
 ) -> rusqlite::Result<()> {
-    let suspect = tx
+    let suspect: Option<(i64, bool)> = tx
         .prepare_cached(
-            "UPDATE uploads SET suspect = 0, unsynced = 0 WHERE id = ? AND suspect = 1",
+            "UPDATE uploads SET suspect = 0 WHERE id = ? AND blob = ? AND state = 0 AND suspect = 1
+             RETURNING seq, patches IS NOT NULL",
         )?
-        .execute([id])?;
-    if suspect == 0 {
+        .query_row(params![of.upload, of.blob], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((seq, false)) = suspect else {
         return Ok(());
-    }
+    };
     let mut forget = tx.prepare_cached(
-        "DELETE FROM parts WHERE upload = (SELECT seq FROM uploads WHERE id = ?) AND idx = ?
-           AND offset = ? AND crc32 = ?",
+        "DELETE FROM parts WHERE upload = ? AND idx = ? AND offset = ? AND crc32 = ?",
     )?;
     for (index, part) in lost {
-        forget.execute(params![id, index, part.offset, part.crc32])?;
+        forget.execute(params![seq, index, part.offset, part.crc32])?;
     }
+    if !lost.is_empty() {
+        tx.prepare_cached("UPDATE uploads SET epoch = epoch + 1 WHERE seq = ?")?.execute([seq])?;
+    }
+    Ok(())
+}
+
+pub(super) fn believe_file(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE uploads SET suspect = 0, unsynced = 0 WHERE id = ? AND state <> 0 AND suspect = 1",
+    )?
+    .execute([id])?;
     Ok(())
 }
 

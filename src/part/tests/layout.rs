@@ -5,45 +5,53 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Parts that share no byte: gaps and sizes in turn, under shuffled indexes.
-fn disjoint() -> impl Strategy<Value = Vec<(PartIndex, Range<u64>)>> {
-    let indexes = Just((0..12_u32).collect::<Vec<_>>()).prop_shuffle();
-    (vec((0..5_u64, 0..10_u64), 0..12), indexes).prop_map(|(pieces, indexes)| {
+/// Parts that share no byte, in the order of their indexes: gaps and sizes in turn, some indexes left out, in any
+/// order of arrival.
+fn in_order() -> impl Strategy<Value = Vec<(PartIndex, Range<u64>)>> {
+    let pieces = vec((0..5_u64, 1..10_u64, prop::bool::weighted(0.7)), 0..12);
+    let parts = pieces.prop_map(|pieces| {
         let mut end = 0;
-        let ranges = pieces.into_iter().map(move |(gap, size)| {
+        let ranges = pieces.into_iter().map(move |(gap, size, there)| {
             let start = end + gap;
             end = start + size;
-            start..end
+            (start..end, there)
         });
-        indexes.into_iter().zip(ranges).collect()
-    })
-}
-
-/// Whether `byte` of a range that begins there lies strictly inside the part, or a byte is shared.
-fn overlaps(part: &Range<u64>, range: &Range<u64>) -> bool {
-    if range.is_empty() {
-        return part.start < range.start && range.start < part.end;
-    }
-    range.clone().any(|byte| part.contains(&byte))
+        let there = (0..).zip(ranges).filter(|(_, (_, there))| *there);
+        there.map(|(index, (range, _))| (index, range)).collect::<Vec<_>>()
+    });
+    parts.prop_shuffle()
 }
 
 proptest! {
     #[test]
-    fn an_overlap_is_found_as_by_looking_at_every_byte(
-        parts in disjoint(),
+    fn a_part_is_taken_where_every_other_one_leaves_it_its_order_and_its_bytes(
+        parts in in_order(),
         own in 0..12_u32,
         start in 0..150_u64,
-        size in 0..40_u64,
+        size in 1..40_u64,
     ) {
         let (known, range) = (layout(12, &parts), start..start + size);
-        let others = parts.iter().filter(|(index, _)| *index != own);
-        let expected: Vec<_> = others
-            .filter(|(_, part)| overlaps(part, &range))
-            .map(|(index, _)| *index)
-            .collect();
-        match known.overlapping(own, &range) {
-            Some(found) => prop_assert!(expected.contains(&found), "{found} of {expected:?}"),
-            None => prop_assert!(expected.is_empty(), "{expected:?}"),
+        let others = || parts.iter().filter(|(index, _)| *index != own);
+        let shares = |part: &Range<u64>| range.clone().any(|byte| part.contains(&byte));
+        let in_order = others().all(|(index, part)| {
+            if *index < own { part.end <= range.start } else { range.end <= part.start }
+        });
+        let declared = Declaration { offset: Some(start), ..index(own) };
+        match place(&declared, &known, Some(size)) {
+            Ok(placed) => {
+                prop_assert!(in_order);
+                prop_assert_eq!(placed, Placement::At { start, even_size: None });
+            }
+            Err(PlacementError::Overlap { other, .. }) => {
+                let named = others().find(|(index, _)| *index == other);
+                prop_assert!(named.is_some_and(|(_, part)| shares(part)), "{other} of {parts:?}");
+            }
+            Err(PlacementError::OutOfOrder { other, .. }) => {
+                let (_, part) = others().find(|(index, _)| *index == other).expect("it is there");
+                let wrong = if other < own { part.start >= range.end } else { part.end <= range.start };
+                prop_assert!(wrong, "{other} of {parts:?}");
+            }
+            Err(error) => prop_assert!(false, "{error:?}"),
         }
     }
 
@@ -92,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_received_is_counted_once(parts in disjoint(), from in 0..150_u64) {
+    fn what_was_received_is_counted_once(parts in in_order(), from in 0..150_u64) {
         let once = layout(12, &parts);
         let twice = layout(12, &[parts.clone(), parts.clone()].concat());
         let bytes: u64 = parts.iter().map(|(_, range)| range.end - range.start).sum();
@@ -114,5 +122,6 @@ fn inserting_an_index_again_changes_nothing() {
     known.insert(0, part(50..99));
     assert_eq!(known.part(0), Some(&part(0..10)));
     assert_eq!(known.received_bytes(), 10);
-    assert_eq!(known.overlapping(1, &(50..99)), None);
+    let declared = Declaration { offset: Some(50), ..index(1) };
+    assert_eq!(place(&declared, &known, Some(49)), at(50));
 }

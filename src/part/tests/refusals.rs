@@ -96,7 +96,23 @@ fn a_shared_byte_is_refused_and_a_shared_border_is_not() {
         assert_refused(placed(offset), &error);
     }
     assert_eq!(placed(10), at(10));
-    assert_eq!(placed(30), at(30));
+}
+
+#[test]
+fn a_part_out_of_the_order_of_indexes_is_refused() {
+    let known = layout(5, &[(1, 20..30), (3, 40..50)]);
+    let placed = |own, offset, size| {
+        place(&Declaration { offset: Some(offset), ..index(own) }, &known, size)
+    };
+    for (own, offset, other) in [(0, 30, 1), (0, 99, 1), (2, 10, 1), (2, 50, 3), (4, 30, 3)] {
+        let error = PlacementError::OutOfOrder { index: own, range: offset..offset + 10, other };
+        assert_refused(placed(own, offset, Some(10)), &error);
+        let error = PlacementError::OutOfOrder { index: own, range: offset..offset, other };
+        assert_refused(placed(own, offset, None), &error);
+    }
+    for (own, offset) in [(0, 10), (2, 30), (4, 50)] {
+        assert_eq!(placed(own, offset, Some(10)), at(offset));
+    }
 }
 
 #[test]

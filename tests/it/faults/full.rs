@@ -71,7 +71,7 @@ fn fill_up(random: &mut Random, size: u64, chunk_size: Option<usize>, min_free: 
     assert!(broken.lost.is_empty(), "{size}: {:?}", broken.lost);
     let log = server.stop().stderr;
     assert!(!log.contains("panicked"), "{log}");
-    sweep_and_look_for_leftovers(&rig.data_dir(), (1..=5).map(UserId));
+    sweep_and_look_for_leftovers(&rig.data_dir(), (1..=5).map(UserId::from));
 }
 
 #[test]

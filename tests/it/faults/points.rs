@@ -123,7 +123,7 @@ impl Trial {
     /// A token of [`NOBODY`]'s.
     fn token(&self) -> String {
         let secret = std::fs::read_to_string(self.data_dir().join("jwt-secret")).expect("made");
-        let caller = Caller::User(UserId(NOBODY));
+        let caller = Caller::User(UserId::from(NOBODY));
         sign(secret.trim_end().as_bytes(), caller, Clock::system().unix_secs(), 24 * 3600)
     }
 
@@ -311,7 +311,7 @@ impl Trial {
         let log = server.stop().stderr;
         assert!(!log.contains("panicked") && !log.contains("ERROR"), "{log}");
         let users = 1..=self.uploads.len() as i64;
-        sweep_and_look_for_leftovers(&self.data_dir(), users.map(UserId));
+        sweep_and_look_for_leftovers(&self.data_dir(), users.map(UserId::from));
     }
 }
 

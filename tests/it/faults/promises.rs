@@ -181,7 +181,7 @@ impl Upload {
         let secret =
             std::fs::read_to_string(data_dir.join("jwt-secret")).expect("made at the start");
         let now = Clock::system().unix_secs();
-        let caller = Caller::User(UserId(self.user));
+        let caller = Caller::User(UserId::from(self.user));
         self.token = sign(secret.trim_end().as_bytes(), caller, now, 24 * 3600);
     }
 

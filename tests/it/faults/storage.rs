@@ -166,7 +166,7 @@ impl Life {
         let broken = check(&at, &uploads, journal.end(), Level::Finish);
         assert!(broken.lost.is_empty(), "{}", broken.lost.join("\n"));
         let users = 1..=uploads.len() as i64;
-        sweep_and_look_for_leftovers(&rig.data_dir(), users.map(UserId));
+        sweep_and_look_for_leftovers(&rig.data_dir(), users.map(UserId::from));
     }
 }
 

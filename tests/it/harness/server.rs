@@ -123,7 +123,7 @@ impl Server {
 
     /// A client of this user's.
     pub(crate) fn user(&self, id: i64) -> Client {
-        self.caller(Caller::User(UserId(id)))
+        self.caller(Caller::User(UserId::from(id)))
     }
 
     /// The application's backend.

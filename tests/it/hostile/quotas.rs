@@ -36,7 +36,7 @@ async fn race_for_ten(settings: Settings, form: impl Fn(usize) -> Form) {
         reply.refused(413, "quota_exceeded");
     }
     assert_eq!(taken.len(), 10);
-    let usage = server.app.stores().0.usage(UserId(1)).await.unwrap();
+    let usage = server.app.stores().0.usage(UserId::from(1)).await.unwrap();
     assert_eq!((usage.user_bytes, usage.user_files), (1000, 10));
     eventually("nothing of the others is kept", async || server.stored().len() == 10).await;
 }
@@ -80,6 +80,6 @@ async fn an_upload_whose_starts_race_is_charged_once() {
             reply.refused(409, "superseded");
         }
     }
-    let usage = server.app.stores().0.usage(UserId(1)).await.unwrap();
+    let usage = server.app.stores().0.usage(UserId::from(1)).await.unwrap();
     assert_eq!((usage.user_bytes, usage.user_files), (100, 1));
 }

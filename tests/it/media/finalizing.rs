@@ -56,7 +56,7 @@ impl Died {
     }
 
     async fn unfinished(&self) -> Unfinished {
-        match self.uploads.stands_for(self.id, USER).await.unwrap().state {
+        match self.uploads.stands_for(self.id, &USER.into()).await.unwrap().state {
             State::Receiving(unfinished) => unfinished,
             state => panic!("{state:?}"),
         }
@@ -99,7 +99,7 @@ async fn a_done_that_takes_it_up_checks_what_it_is_told() {
     let died = Died::new().await;
     died.revive();
     let wrong = DoneRequest {
-        user: USER,
+        user: USER.into(),
         id: died.id,
         filename: None,
         total_size: Some(PHOTO.len() as u64 + 1),
@@ -168,7 +168,7 @@ async fn a_done_that_finds_bytes_gone_says_to_begin_again() {
 #[tokio::test]
 async fn meanwhile_it_is_an_upload_that_can_be_cancelled() {
     let died = Died::new().await;
-    died.uploads.remove(died.id, Some(USER)).await.unwrap();
+    died.uploads.remove(died.id, Some(USER.into())).await.unwrap();
     died.revive();
     died.uploads.resume(died.id).await.unwrap();
     let refusal = done(&died.uploads, died.id).await.expect_err("it is gone");

@@ -2,6 +2,7 @@
 //!
 //! Of a request that is wrong in several ways any of its mistakes may be named: all of them are collected.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -132,6 +133,15 @@ impl Layout {
         let shares = |part: &Part| part.start < range.end && range.start < part.range().end;
         if self.parts.values().any(shares) {
             codes.push("overlap");
+        }
+        // In the order of their indexes, else they could never lie end to end.
+        let in_order = |(index, part): (&usize, &Part)| match index.cmp(&chunk.index) {
+            Ordering::Less => part.range().end <= range.start,
+            Ordering::Equal => true,
+            Ordering::Greater => range.end <= part.start,
+        };
+        if !self.parts.iter().all(in_order) {
+            codes.push("out_of_order");
         }
         codes
     }

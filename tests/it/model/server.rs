@@ -99,7 +99,7 @@ impl Server {
 
     /// A token for a user, or for the application's backend, that outlives every sequence.
     pub(crate) fn token(&self, user: Option<i64>) -> String {
-        let caller = user.map_or(Caller::Service, |user| Caller::User(UserId(user)));
+        let caller = user.map_or(Caller::Service, |user| Caller::User(UserId::from(user)));
         sign(SECRET.as_bytes(), caller, self.clock.unix_secs(), 3650 * DAY_SECS)
     }
 
@@ -113,7 +113,7 @@ impl Server {
     /// As `haversack erase` has it done.
     pub(crate) fn erase(&self, user: i64) {
         let Running { runtime, app, .. } = self.running();
-        runtime.block_on(app.uploads.erase(UserId(user))).expect("erased");
+        runtime.block_on(app.uploads.erase(&UserId::from(user))).expect("erased");
     }
 
     /// Waits until nothing is at work on uploads any more.

@@ -12,12 +12,13 @@ use crate::process::http::{self, Multipart, Reply};
 use crate::properties::Plan;
 
 /// What section 7 says of each refusal that a sequence can meet: status, `preventRetry`, `reset`.
-const REFUSALS: [(&str, u16, bool, bool); 25] = [
+const REFUSALS: [(&str, u16, bool, bool); 26] = [
     ("required", 400, true, false),
     ("out_of_range", 400, true, false),
     ("changed", 400, true, false),
     ("offset_mismatch", 400, true, false),
     ("overlap", 400, true, false),
+    ("out_of_order", 400, true, false),
     ("offset_unknown", 400, false, false),
     ("size_mismatch", 400, true, false),
     ("beyond_total", 400, true, false),

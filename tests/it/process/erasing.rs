@@ -42,7 +42,7 @@ fn traces(data: &Path, of: &[u8]) -> Vec<PathBuf> {
     found.collect()
 }
 
-/// A user's number as it is stored, the other way round, and in words.
+/// A user's number in bytes, either way round, and in digits, as it is stored.
 fn number(user: i64) -> [Vec<u8>; 3] {
     [user.to_be_bytes().to_vec(), user.to_le_bytes().to_vec(), user.to_string().into_bytes()]
 }
@@ -104,7 +104,7 @@ fn nothing_of_an_erased_person_is_left_in_the_data_directory() {
         let server = Server::start(&mut serve(dir.path()));
         let photo = leave(&server, ANNA, "Annabella");
         leave(&server, BERT, "Berthold");
-        let [stored, ..] = number(ANNA);
+        let [.., stored] = number(ANNA);
         for there in [b"Annabella".to_vec(), stored] {
             assert!(!traces(dir.path(), &there).is_empty(), "else nothing is tested");
         }
@@ -146,7 +146,7 @@ fn a_person_who_deleted_everything_before_can_be_erased_too() {
     let server = Server::start(&mut serve(dir.path()));
     let file = store(&server, ANNA, "Annabella.txt", b"some bytes");
     delete(&server, ANNA, &file);
-    let [stored, ..] = number(ANNA);
+    let [.., stored] = number(ANNA);
     assert!(!traces(dir.path(), &stored).is_empty(), "whose it was is known");
     let mut command = haversack(&["erase", "--user-id", &ANNA.to_string()]);
     let ended = run(command.env("HAVERSACK_DATA_DIR", dir.path()));

@@ -113,7 +113,7 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
     let stderr = server.stop().stderr;
     assert!(!stderr.contains("ERROR"), "{stderr}");
     let users = 1..=finished.len() as i64;
-    sweep_and_look_for_leftovers(dir.path(), users.map(UserId));
+    sweep_and_look_for_leftovers(dir.path(), users.map(UserId::from));
 }
 
 /// Sweeps as the server does long after: no bytes may be left that no record claims.

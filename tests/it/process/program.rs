@@ -80,7 +80,7 @@ fn started_by(starter: &[&str], command: &Command) -> Command {
 /// A token for a user, signed with [`SECRET`].
 pub(crate) fn token(user: i64) -> String {
     let now = Clock::system().unix_secs();
-    sign(SECRET.as_bytes(), Caller::User(UserId(user)), now, 3600)
+    sign(SECRET.as_bytes(), Caller::User(UserId::from(user)), now, 3600)
 }
 
 /// A token for the application's backend.

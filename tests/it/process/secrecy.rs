@@ -74,7 +74,7 @@ fn no_secret_is_logged_at_any_level() {
 #[test]
 fn why_a_request_is_not_authenticated_is_logged_at_debug_level_and_the_token_never() {
     let altered = format!("{}x", token(1));
-    let expired = sign(SECRET.as_bytes(), Caller::User(UserId(1)), 1, 1);
+    let expired = sign(SECRET.as_bytes(), Caller::User(UserId::from(1)), 1, 1);
     for (level, is_told) in [("haversack=debug", true), ("info", false)] {
         let dir = tempfile::tempdir().expect("a folder");
         let server = Server::start(serve(dir.path()).env("HAVERSACK_LOG", level));
@@ -149,7 +149,7 @@ fn the_data_directory_is_its_owners_alone_whatever_the_umask() {
     command.stderr(std::process::Stdio::piped());
     let server = Server::start(&mut command);
     let secret = std::fs::read_to_string(data.join("jwt-secret")).expect("made");
-    let user = haversack::auth::Caller::User(haversack::ids::UserId(1));
+    let user = haversack::auth::Caller::User(haversack::ids::UserId::from(1));
     let now = haversack::clock::Clock::system().unix_secs();
     let token = haversack::auth::sign(secret.trim_end().as_bytes(), user, now, 600);
     upload_and_download(&server.host, &token);

@@ -146,12 +146,12 @@ fn nothing_secret_is_logged_whatever_is_asked() {
     let mut trial = Trial::new();
     let now = Clock::system().unix_secs();
     let signed = |secret: &str, caller, age, ttl| sign(secret.as_bytes(), caller, now - age, ttl);
-    let user = Caller::User(UserId(7));
+    let user = Caller::User(UserId::from(7));
     let right = token(7);
     for token in [
         right.clone(),
         signed(SECRET, Caller::Service, 0, 600),
-        signed(SECRET, user, 60, 30), // expired
+        signed(SECRET, user.clone(), 60, 30), // expired
         signed("another secret, which the sender thinks is right", user, 0, 600),
         format!("{right}x"),
         right.replace('.', ".."),

@@ -10,7 +10,8 @@ use haversack::clock::Clock;
 use haversack::ids::{BlobId, UploadId};
 use haversack::links::{Links, Variant};
 use haversack::media::Patch;
-use haversack::metadata::LinkKey;
+use haversack::metadata::sqlite::SqliteStore;
+use haversack::metadata::{LinkKey, MetadataStore};
 use haversack::storage::disk::DiskStore;
 use refinery::Target;
 use rusqlite::{Connection, params};
@@ -327,6 +328,60 @@ fn of_thumbnails_that_an_earlier_release_kept_one_is_left() {
     let statuses = hidden.map(|id| shown(&server, &old.link(id, Variant::Thumbnail)).status);
     assert_eq!(statuses, [410, 410, 200]);
     server.stop();
+}
+
+/// The tables are written anew: what counts, what is to be done and the order of the list stay.
+#[test]
+fn sums_jobs_and_order_of_an_earlier_release_stay() {
+    let old = Old::of(7);
+    let sql = "DELETE FROM uploads WHERE seq = (SELECT max(seq) FROM uploads);
+               UPDATE uploads SET reserved = size WHERE state = 1 AND role = 0;
+               UPDATE uploads SET reserved = 5000 WHERE state = 0;
+               INSERT INTO jobs (n, id, kind, subject, user_id, payload, run_at, set_aside, error)
+               VALUES (41, randomblob(16), 'thumbnail', randomblob(16), 7, x'', 0, 1, 'why');";
+    old.database.execute_batch(sql).expect("changed");
+    let last = |table: &str| {
+        let sql = "SELECT seq FROM sqlite_sequence WHERE name = ?";
+        old.database.query_row(sql, [table], |row| row.get::<_, i64>(0)).expect("counted")
+    };
+    let all = |sql: &str| {
+        let mut statement = old.database.prepare(sql).expect("prepared");
+        let columns = statement.column_count();
+        let row = |row: &rusqlite::Row<'_>| {
+            (0..columns).map(|at| row.get::<_, rusqlite::types::Value>(at)).collect()
+        };
+        statement
+            .query_map((), row)
+            .expect("asked")
+            .collect::<Result<Vec<Vec<_>>, _>>()
+            .expect("read")
+    };
+    let uploads = "SELECT seq, id, CAST(user_id AS TEXT), state, role, blob, parent, thumbnail, total_parts, reserved,
+                          filename, named, media_type, size, crc32, received, attached, changed_at FROM uploads";
+    let usage = "SELECT CAST(user_id AS TEXT), bytes, files FROM usage";
+    let jobs = "SELECT n, id, kind, subject, CAST(user_id AS TEXT), set_aside, error FROM jobs WHERE n = 41";
+    let parts = "SELECT upload, idx, offset, size, crc32, stored_at FROM parts";
+    let (queries, tables) = ([uploads, usage, jobs, parts], ["uploads", "jobs"]);
+    let (before, lasts) = (queries.map(all), tables.map(last));
+    drop(SqliteStore::open(old.dir.path()).expect("migrated"));
+    assert_eq!(queries.map(all), before);
+    assert_eq!(tables.map(last), lasts, "no number is used twice");
+    let kinds = "SELECT typeof(user_id) FROM uploads UNION SELECT typeof(user_id) FROM usage
+                 UNION SELECT typeof(user_id) FROM jobs WHERE user_id IS NOT NULL";
+    assert_eq!(all(kinds), [[rusqlite::types::Value::Text("text".into())]]);
+}
+
+/// No done would ever make a file of it.
+#[tokio::test]
+async fn an_upload_whose_chunks_lie_in_another_order_than_their_indexes_is_due_to_expire() {
+    let old = Old::of(7);
+    let disordered = UploadId::random();
+    old.begin(disordered, &[0, 2]);
+    let sql = "UPDATE parts SET offset = 2000 WHERE idx = 0 AND upload = (SELECT seq FROM uploads WHERE id = ?)";
+    assert_eq!(old.database.execute(sql, [disordered]).expect("changed"), 1);
+    let store = SqliteStore::open(old.dir.path()).expect("migrated");
+    let expired = store.expire(1, 10, Clock::system().unix_secs()).await.expect("no error");
+    assert_eq!(expired, [disordered], "and none that goes on");
 }
 
 #[test]

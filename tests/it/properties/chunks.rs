@@ -70,7 +70,7 @@ impl Upload<'_> {
                 assert_eq!(reply.json()["reset"], true);
                 Sent::BeginAgain
             }
-            "overlap" | "beyond_total" => {
+            "overlap" | "out_of_order" | "beyond_total" => {
                 assert!(!self.placed, "{}", reply.json());
                 Sent::BeginAgain
             }

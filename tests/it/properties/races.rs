@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 
 use bytes::Bytes;
 use futures_util::stream;
-use haversack::ids::{UploadId, UserId};
+use haversack::ids::UploadId;
 use haversack::metadata::State;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::part::Declaration;
@@ -38,11 +38,11 @@ impl BlobHooks for Gate {
     }
 }
 
-const USER: UserId = UserId(1);
+const USER: i64 = 1;
 
 fn chunk(id: UploadId, index: u32) -> ChunkRequest {
     ChunkRequest {
-        user: USER,
+        user: USER.into(),
         id: Some(id),
         declared: Declaration { index, total_parts: Some(3), ..Declaration::default() },
         filename: None,
@@ -63,7 +63,7 @@ async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_i
     let id = UploadId::random();
     let bytes = |size| stream::iter([Ok(Bytes::from(vec![1; size]))]);
     // The file came before the fields: 20 bytes, of which only the cut can tell that they go to byte 20.
-    let spool = uploads.slot_of_file(USER, None, 0).await.expect("a spool");
+    let spool = uploads.slot_of_file(&USER.into(), None, 0).await.expect("a spool");
     let filled = spool.fill(pin!(bytes(20))).await.expect("filled");
     let accepting = tokio::spawn({
         let uploads = Arc::clone(&uploads);
@@ -72,12 +72,12 @@ async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_i
     let _ = gate.hooks.reached.acquire().await.expect("it is being copied");
     // Meanwhile the first chunk comes, with 10 bytes: the other's place is byte 10.
     let first = chunk(id, 0);
-    let slot = uploads.slot_of_file(USER, None, 0).await.expect("a slot");
+    let slot = uploads.slot_of_file(&USER.into(), None, 0).await.expect("a slot");
     let filled = slot.fill(pin!(bytes(10))).await.expect("filled");
     uploads.accept_chunk(filled, first).await.expect("taken");
     gate.hooks.opened.add_permits(100);
     let accepted = accepting.await.expect("no panic");
-    let record = uploads.stands_for(id, USER).await.expect("on record");
+    let record = uploads.stands_for(id, &USER.into()).await.expect("on record");
     let State::Receiving(unfinished) = record.state else {
         panic!("it is not finished");
     };
@@ -101,7 +101,7 @@ async fn a_chunk_whose_upload_is_cancelled_while_it_is_copied_is_told_so() {
     let id = UploadId::random();
     let spooled = async || {
         let bytes = stream::iter([Ok(Bytes::from(vec![1; 10]))]);
-        let spool = uploads.slot_of_file(USER, None, 0).await.expect("a spool");
+        let spool = uploads.slot_of_file(&USER.into(), None, 0).await.expect("a spool");
         spool.fill(pin!(bytes)).await.expect("filled")
     };
     uploads.accept_chunk(spooled().await, chunk(id, 0)).await.expect("taken");
@@ -113,10 +113,10 @@ async fn a_chunk_whose_upload_is_cancelled_while_it_is_copied_is_told_so() {
     let _ = gate.hooks.reached.acquire().await.expect("it is being copied");
     let cancelling = tokio::spawn({
         let uploads = Arc::clone(&uploads);
-        async move { uploads.remove(id, Some(USER)).await }
+        async move { uploads.remove(id, Some(USER.into())).await }
     });
     // It is on record before it waits for the copy to end.
-    while !matches!(uploads.stands_for(id, USER).await, Err(Refusal::Removed)) {
+    while !matches!(uploads.stands_for(id, &USER.into()).await, Err(Refusal::Removed)) {
         tokio::task::yield_now().await;
     }
     gate.hooks.opened.add_permits(100);

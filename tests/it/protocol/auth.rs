@@ -310,13 +310,13 @@ async fn verify_token_says_whether_a_token_is_good() {
     let server = Server::start().await;
     let nobody = server.anonymous();
     let now = server.clock.unix_secs();
-    let user = Caller::User(UserId(1));
-    let good = sign(SECRET.as_bytes(), user, now, 60);
+    let user = Caller::User(UserId::from(1));
+    let good = sign(SECRET.as_bytes(), user.clone(), now, 60);
     let service = sign(SECRET.as_bytes(), Caller::Service, now, 60);
     for token in [&good, &service] {
         nobody.verify_token(token).await.ok();
     }
-    let other = sign(b"another secret", user, now, 60);
+    let other = sign(b"another secret", user.clone(), now, 60);
     let expired = sign(SECRET.as_bytes(), user, now, 0);
     for token in [&other, &expired, "x", ""] {
         let reply = nobody.verify_token(token).await;

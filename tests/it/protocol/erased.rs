@@ -20,7 +20,7 @@ async fn what_was_erased_is_unknown_to_whoever_asks_and_gone_for_whoever_sends()
     let shown = anna.upload(Form::thumbnail(parent, png())).await.ok()["file_uuid"].clone();
     let theirs = bert.store_any().await;
 
-    server.app.uploads.erase(UserId(1)).await.expect("erased");
+    server.app.uploads.erase(&UserId::from(1)).await.expect("erased");
     let thumbnails = [&replaced, &shown].map(|uuid| uuid.as_str().unwrap());
     for uuid in [parent, &chunked, &unfinished, &deleted, thumbnails[0], thumbnails[1]] {
         for user in [&anna, &bert] {

@@ -208,6 +208,22 @@ async fn a_chunk_that_surrounds_another_overlaps_it() {
     refused(&user, &uuid, form, "overlap").await;
 }
 
+/// They could never lie end to end in the order of their indexes, which done demands.
+#[tokio::test]
+async fn chunks_out_of_index_order_are_refused_at_once() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let uuid = new_uuid();
+    let stored = Form::chunk(1, 4, "defg").uuid(&uuid);
+    user.upload(stored.field("partbyteoffset", 10)).await.ok();
+    for (index, offset, place) in [(0, 14, "before chunk 1"), (2, 7, "behind chunk 1")] {
+        let form = Form::chunk(index, 4, "abc").field("partbyteoffset", offset);
+        let refused = refused(&user, &uuid, form, "out_of_order").await;
+        assert!(refused.prevent_retry);
+        refused.of_field("partbyteoffset").saying(&[&offset.to_string(), place]);
+    }
+}
+
 #[tokio::test]
 async fn chunks_that_only_touch_do_not_overlap() {
     let server = Server::start().await;

@@ -23,7 +23,7 @@ async fn declare(user: &Client, total: u64) -> Reply {
 
 async fn usage(server: &Server) -> (u64, u64) {
     let Usage { user_bytes, user_files, .. } =
-        server.app.stores().0.usage(UserId(1)).await.expect("no error");
+        server.app.stores().0.usage(UserId::from(1)).await.expect("no error");
     (user_bytes, user_files)
 }
 
@@ -190,7 +190,7 @@ async fn expiry_and_erasure_give_everything_back() {
     server.skip(9 * DAY);
     server.sweep().await;
     assert_eq!(usage(&server).await, (10, 1));
-    server.app.uploads.erase(UserId(1)).await.unwrap();
+    server.app.uploads.erase(&UserId::from(1)).await.unwrap();
     assert_eq!(usage(&server).await, (0, 0));
     declare(&user, 100).await.ok();
 }

@@ -73,7 +73,7 @@ async fn a_reply_waits_for_no_thumbnail_while_many_of_its_users_are_to_be_made()
     let (records, _) = server.app.stores();
     let in_an_hour = server.clock.unix_secs() + 3600;
     for _ in 0..9 {
-        let job = NewJob::thumbnail(UploadId::random(), UserId(1));
+        let job = NewJob::thumbnail(UploadId::random(), UserId::from(1));
         records.add_job(NewJob { run_at: in_an_hour, ..job }).await.unwrap();
     }
     let user = server.user(1);
@@ -337,7 +337,7 @@ fn heic() -> Vec<u8> {
 }
 
 async fn user_bytes(server: &Server) -> u64 {
-    server.app.stores().0.usage(UserId(1)).await.expect("no error").user_bytes
+    server.app.stores().0.usage(UserId::from(1)).await.expect("no error").user_bytes
 }
 
 #[tokio::test]
@@ -375,7 +375,7 @@ async fn of_many_pictures_that_can_not_be_decoded_one_is_kept_and_counted() {
     assert_eq!(server.stored().len(), 2, "the file and the last picture");
     assert_eq!(user_bytes(&server).await, 8 + size);
     assert_eq!(user.file(&first).await.ok()["uuid"], parent);
-    let erased = server.app.uploads.erase(UserId(1)).await.expect("erased");
+    let erased = server.app.uploads.erase(&UserId::from(1)).await.expect("erased");
     assert_eq!((erased.files, erased.thumbnails, erased.bytes), (1, 1, 8 + size));
     assert!(server.stored().is_empty());
     assert_eq!(user_bytes(&server).await, 0);

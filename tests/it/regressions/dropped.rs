@@ -25,7 +25,7 @@ async fn with_a_file() -> (TempDir, Arc<dyn MetadataStore>, UploadId) {
     let records: Arc<dyn MetadataStore> = Arc::new(SqliteStore::open(dir.path()).unwrap());
     let new = NewSingle {
         id: UploadId::random(),
-        user: USER,
+        user: USER.into(),
         role: Role::Media,
         parent: None,
         blob: BlobId::random(),
@@ -67,7 +67,7 @@ async fn file(records: &dyn MetadataStore, id: UploadId) -> StoredFile {
 fn new_upload() -> NewUpload {
     NewUpload {
         id: UploadId::random(),
-        user: USER,
+        user: USER.into(),
         blob: BlobId::random(),
         total_parts: 1,
         reserved: 0,

@@ -18,7 +18,7 @@ async fn an_upload_of_thousands_of_parts_is_listed_without_them() {
     let uuid = new_uuid();
     for index in 0..PARTS {
         let request = ChunkRequest {
-            user: UserId(1),
+            user: UserId::from(1),
             id: UploadId::parse(&uuid),
             // Every other one, so that they are no single run.
             declared: Declaration {

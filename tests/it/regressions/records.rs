@@ -133,7 +133,7 @@ async fn done_and_deleted(finished: bool) -> Result<StoredFile, Refusal> {
     }
     late.hooks.loaded.arm();
     let with_md5 =
-        DoneRequest { user: USER, id, filename: None, total_size: None, md5: Some([0; 16]) };
+        DoneRequest { user: USER.into(), id, filename: None, total_size: None, md5: Some([0; 16]) };
     let (same, id) = (Arc::clone(&uploads), id);
     let done = tokio::spawn(async move { same.done(with_md5).await });
     late.hooks.loaded.reached().await;

@@ -70,7 +70,7 @@ async fn while_a_chunk_is_written() -> (Rig, JoinHandle<Result<(), Refusal>>) {
 async fn a_writer_that_comes_late_does_not_bring_removed_bytes_back() {
     let (rig, sent) = while_a_chunk_is_written().await;
     let (remover, id) = (Arc::clone(&rig.uploads), rig.id);
-    let removed = tokio::spawn(async move { remover.remove(id, Some(USER)).await });
+    let removed = tokio::spawn(async move { remover.remove(id, Some(USER.into())).await });
     eventually("it is off the record", async || matches!(rig.state().await, State::Removed)).await;
     for _ in 0..100 {
         tokio::task::yield_now().await; // whoever does not wait for the writer deletes the bytes

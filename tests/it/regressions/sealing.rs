@@ -81,7 +81,8 @@ async fn a_done_whose_bytes_can_not_be_made_durable_asks_to_begin_again() {
 #[tokio::test]
 async fn bytes_that_could_not_be_made_durable_are_forgotten() {
     let (dir, uploads, id, _) = failed().await;
-    let State::Receiving(unfinished) = uploads.stands_for(id, USER).await.unwrap().state else {
+    let State::Receiving(unfinished) = uploads.stands_for(id, &USER.into()).await.unwrap().state
+    else {
         panic!("the upload goes on");
     };
     assert_eq!(unfinished.layout.received_bytes(), 0);

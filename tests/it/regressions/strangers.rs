@@ -37,10 +37,10 @@ async fn close(app: Arc<App>) {
 async fn with_a_file(data: &Path) {
     let app = open(data).await.unwrap();
     let body = stream::iter([Ok(Bytes::from("some bytes"))]);
-    let slot = app.uploads.slot_of_file(USER, None, 0).await.unwrap();
+    let slot = app.uploads.slot_of_file(&USER.into(), None, 0).await.unwrap();
     let filled = slot.fill(pin!(body)).await.unwrap();
     let request = SingleRequest {
-        user: USER,
+        user: USER.into(),
         id: None,
         role: Role::Media,
         parent: None,

@@ -61,12 +61,12 @@ pub(crate) async fn a_job_of_one_kind_and_subject_is_on_record_once(records: &dy
 pub(crate) async fn users_take_turns(records: &dyn Records) {
     let store = records.open();
     for number in 1..=4 {
-        add(store.as_ref(), job(JobKind::Thumbnail, number, Some(ANNA))).await;
+        add(store.as_ref(), job(JobKind::Thumbnail, number, Some(ANNA.into()))).await;
     }
     let first = take(store.as_ref(), &[JobKind::Thumbnail], 1, 10).await;
     assert!(settle(store.as_ref(), &first[0], Outcome::Done).await);
     for number in 5..=6 {
-        add(store.as_ref(), job(JobKind::Thumbnail, number, Some(BERT))).await;
+        add(store.as_ref(), job(JobKind::Thumbnail, number, Some(BERT.into()))).await;
     }
     let taken = take(store.as_ref(), &[JobKind::Thumbnail], 9, 10).await;
     assert_eq!(numbers(&taken), [2, 5, 3, 6, 4]);
@@ -74,10 +74,10 @@ pub(crate) async fn users_take_turns(records: &dyn Records) {
 
 pub(crate) async fn jobs_of_users_who_must_wait_are_passed_over(records: &dyn Records) {
     let store = records.open();
-    add(store.as_ref(), job(JobKind::Thumbnail, 1, Some(ANNA))).await;
-    add(store.as_ref(), job(JobKind::Thumbnail, 2, Some(BERT))).await;
+    add(store.as_ref(), job(JobKind::Thumbnail, 1, Some(ANNA.into()))).await;
+    add(store.as_ref(), job(JobKind::Thumbnail, 2, Some(BERT.into()))).await;
     add(store.as_ref(), job(JobKind::Thumbnail, 3, None)).await;
-    let taken = store.take_jobs(&[JobKind::Thumbnail], &[ANNA], 9, 10, 70).await;
+    let taken = store.take_jobs(&[JobKind::Thumbnail], &[ANNA.into()], 9, 10, 70).await;
     assert_eq!(numbers(&taken.expect("no error")), [2, 3]);
 }
 
@@ -97,13 +97,13 @@ pub(crate) async fn a_lease_can_be_renewed_until_somebody_else_has_the_job(recor
 
 pub(crate) async fn a_job_that_ends_the_process_three_times_is_set_aside(records: &dyn Records) {
     let store = records.open();
-    add(store.as_ref(), job(JobKind::Thumbnail, 1, Some(ANNA))).await;
+    add(store.as_ref(), job(JobKind::Thumbnail, 1, Some(ANNA.into()))).await;
     for deaths in 0..3 {
         let taken =
             take(store.as_ref(), &[JobKind::Thumbnail], 1, 10 + u64::from(deaths) * 60).await;
         assert_eq!(taken[0].deaths, deaths);
     }
-    add(store.as_ref(), job(JobKind::Thumbnail, 2, Some(BERT))).await;
+    add(store.as_ref(), job(JobKind::Thumbnail, 2, Some(BERT.into()))).await;
     assert_eq!(numbers(&take(store.as_ref(), &[JobKind::Thumbnail], 9, 500).await), [2]);
     let status = all(store.as_ref(), 500).await.remove(0);
     assert_eq!((status.set_aside, status.deaths, status.running), (true, 3, false));
@@ -118,7 +118,7 @@ pub(crate) async fn a_job_that_ends_the_process_three_times_is_set_aside(records
 
 pub(crate) async fn a_job_given_back_counts_nothing(records: &dyn Records) {
     let store = records.open();
-    add(store.as_ref(), job(JobKind::Thumbnail, 1, Some(ANNA))).await;
+    add(store.as_ref(), job(JobKind::Thumbnail, 1, Some(ANNA.into()))).await;
     for _ in 0..5 {
         let taken = take(store.as_ref(), &[JobKind::Thumbnail], 1, 10).await.remove(0);
         assert_eq!((taken.deaths, taken.failures), (0, 0));
@@ -204,7 +204,7 @@ pub(crate) async fn what_is_doubted_is_to_be_compared(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
-    store.doubt(new.id).await.expect("no error");
+    store.doubt(new.generation()).await.expect("no error");
     assert_eq!(subjects(store.as_ref(), JobKind::Compare).await, [PERIODIC]);
 }
 
@@ -215,6 +215,6 @@ pub(crate) async fn no_job_about_what_is_gone_is_left_of_a_forgotten_user(record
     store.remove(gone.id, false, 7, 8).await.expect("removed");
     let begun_meanwhile = finished(store.as_ref(), ANNA, 7).await;
     let others = finished(store.as_ref(), BERT, 7).await;
-    store.forget_user(ANNA).await.expect("no error");
+    store.forget_user(ANNA.into()).await.expect("no error");
     assert_eq!(undrawn(store.as_ref()).await, [begun_meanwhile.id, others.id]);
 }

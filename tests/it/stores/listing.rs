@@ -12,7 +12,7 @@ use super::records::{
 async fn pages(store: &dyn MetadataStore, limit: u32) -> Vec<UploadId> {
     let (mut all, mut before) = (Vec::new(), None);
     loop {
-        let (page, next) = store.list(ANNA, before, limit).await.expect("no error");
+        let (page, next) = store.list(ANNA.into(), before, limit).await.expect("no error");
 
         all.extend(page.iter().map(Listed::id));
         if next.is_none() {
@@ -29,7 +29,7 @@ pub(crate) async fn uploads_and_files_are_listed_newest_first(records: &dyn Reco
     for now in 0..10 {
         let new = upload(ANNA, 2);
         begin(store.as_ref(), &new, now).await;
-        record(store.as_ref(), new.id, plain_part(0, 0, 10), now).await;
+        record(store.as_ref(), new.generation(), plain_part(0, 0, 10), now).await;
         expected.push(new.id);
         expected.push(finished(store.as_ref(), ANNA, now).await.id);
         begin(store.as_ref(), &upload(BERT, 2), now).await;
@@ -58,7 +58,7 @@ pub(crate) async fn the_list_leaves_out_thumbnails_and_what_is_gone_or_empty(
 pub(crate) async fn a_user_without_anything_has_an_empty_list(records: &dyn Records) {
     let store = records.open();
     begin(store.as_ref(), &upload(BERT, 2), 5).await;
-    let (page, next) = store.list(ANNA, None, 50).await.expect("no error");
+    let (page, next) = store.list(ANNA.into(), None, 50).await.expect("no error");
     assert!(page.is_empty() && next.is_none());
 }
 
@@ -68,10 +68,10 @@ pub(crate) async fn a_page_is_not_shifted_by_what_comes_meanwhile(records: &dyn 
     for now in 0..4 {
         ids.push(finished(store.as_ref(), ANNA, now).await.id);
     }
-    let (first, next) = store.list(ANNA, None, 2).await.expect("no error");
+    let (first, next) = store.list(ANNA.into(), None, 2).await.expect("no error");
     finished(store.as_ref(), ANNA, 9).await;
     store.remove(ids[2], false, 9, 0).await.expect("removed");
-    let (second, end) = store.list(ANNA, next, 2).await.expect("no error");
+    let (second, end) = store.list(ANNA.into(), next, 2).await.expect("no error");
     let shown: Vec<UploadId> = first.iter().chain(&second).map(Listed::id).collect();
     assert_eq!(shown, [ids[3], ids[2], ids[1], ids[0]]);
     assert!(end.is_none());
@@ -81,9 +81,9 @@ pub(crate) async fn a_list_tells_how_far_each_has_come(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
-    record(store.as_ref(), new.id, plain_part(0, 0, 10), 5).await;
+    record(store.as_ref(), new.generation(), plain_part(0, 0, 10), 5).await;
     finished(store.as_ref(), ANNA, 6).await;
-    let (page, _) = store.list(ANNA, None, 50).await.expect("no error");
+    let (page, _) = store.list(ANNA.into(), None, 50).await.expect("no error");
     assert!(matches!(page[0], Listed::File(_)));
     assert!(matches!(page[1], Listed::Unfinished(_)));
 }

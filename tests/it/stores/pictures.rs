@@ -7,7 +7,7 @@ use haversack::metadata::{MetadataStore, Removed, Role, State, Stored};
 
 use super::Records;
 use super::records::{
-    ANNA, begin, draw, end_drawing, file, file_of, finished, picture, single, state, store_single,
+    ANNA, begin, draw, end_drawing, file, finish, finished, picture, single, state, store_single,
     take_drawing, thumbnail, undrawn, upload,
 };
 
@@ -114,7 +114,7 @@ pub(crate) async fn a_thumbnail_that_waits_for_its_picture_is_replaced_at_once(
         next.file.drawable = drawable;
         assert_eq!(store_single(store.as_ref(), &next, 7).await, [before.blob]);
         assert!(matches!(state(store.as_ref(), before.id).await, State::Replaced { .. }));
-        assert_eq!(store.usage(ANNA).await.expect("no error").user_bytes, 20);
+        assert_eq!(store.usage(ANNA.into()).await.expect("no error").user_bytes, 20);
         before = next;
     }
     assert_eq!(undrawn(store.as_ref()).await, [media, before.id]);
@@ -189,8 +189,7 @@ pub(crate) async fn the_media_may_still_be_on_its_way(records: &dyn Records) {
     let (shown_first, _) = thumbnail(store.as_ref(), media.id).await;
     let found = store.find_files(vec![shown_first]).await.expect("no error");
     assert!(found[0].is_none(), "no File yet");
-    let done = store.finish_upload(media.id, file_of(Vec::new()), 6).await;
-    assert!(done.expect("no error"));
+    finish(store.as_ref(), &media, 6).await;
     assert_eq!(shown(store.as_ref(), media.id).await, Some(shown_first));
 }
 
@@ -203,7 +202,10 @@ pub(crate) async fn a_picture_of_a_media_becomes_its_thumbnail(records: &dyn Rec
     assert_eq!(undrawn(store.as_ref()).await, []);
     assert_eq!(shown(store.as_ref(), media.id).await, Some(picture.id));
     let found = file(store.as_ref(), picture.id).await;
-    assert_eq!((found.user, found.role, found.parent), (ANNA, Role::Thumbnail, Some(media.id)));
+    assert_eq!(
+        (found.user, found.role, found.parent),
+        (ANNA.into(), Role::Thumbnail, Some(media.id))
+    );
     assert_eq!((found.blob, found.size, found.crc32), (picture.blob, 99, 98));
     assert_eq!(store.received_parts(picture.id).await.expect("no error"), Some(Vec::new()));
     assert_eq!(found.facts, picture.facts);
@@ -232,7 +234,7 @@ pub(crate) async fn a_media_with_a_thumbnail_needs_no_picture(records: &dyn Reco
     let media = upload(ANNA, 1);
     begin(store.as_ref(), &media, 5).await;
     thumbnail(store.as_ref(), media.id).await;
-    assert!(store.finish_upload(media.id, file_of(Vec::new()), 6).await.expect("no error"));
+    finish(store.as_ref(), &media, 6).await;
     assert_eq!(undrawn(store.as_ref()).await, [], "none is to be made");
 }
 

@@ -5,12 +5,12 @@ use haversack::metadata::{Begun, Caps, MetadataStore, NewUpload, Reserved, Role,
 
 use super::Records;
 use super::records::{
-    ANNA, BERT, NO_CAP, begin, draw, file_of, finished, plain_part, record, single, store_single,
-    upload,
+    ANNA, BERT, NO_CAP, begin, draw, file_of, finished, plain_part, record, single, snapshot,
+    store_single, upload,
 };
 
 async fn usage(store: &dyn MetadataStore) -> (u64, u64) {
-    let Usage { user_bytes, user_files, .. } = store.usage(ANNA).await.expect("no error");
+    let Usage { user_bytes, user_files, .. } = store.usage(ANNA.into()).await.expect("no error");
     (user_bytes, user_files)
 }
 
@@ -29,7 +29,7 @@ pub(crate) async fn what_is_taken_is_counted_until_it_is_forgotten(records: &dyn
     store_single(store, &whole, 5).await;
     store_single(store, &single(BERT, None), 5).await;
     assert_eq!(usage(store).await, (120, 3));
-    let Usage { total_bytes, .. } = store.usage(BERT).await.expect("no error");
+    let Usage { total_bytes, .. } = store.usage(BERT.into()).await.expect("no error");
     assert_eq!(total_bytes, 130);
     for (id, left) in [(done.id, (110, 2)), (whole.id, (100, 1))] {
         store.remove(id, false, 6, 0).await.expect("removed");
@@ -46,8 +46,8 @@ pub(crate) async fn finishing_gives_back_what_it_does_not_take(records: &dyn Rec
     let new = NewUpload { reserved: 100, ..upload(ANNA, 1) };
     begin(store.as_ref(), &new, 5).await;
     let part = plain_part(0, 0, 30);
-    record(store.as_ref(), new.id, part, 5).await;
-    store.finish_upload(new.id, file_of(vec![part.part]), 6).await.expect("no error");
+    record(store.as_ref(), new.generation(), part, 5).await;
+    store.finish_upload(snapshot(&new), file_of(vec![part.part]), 6).await.expect("no error");
     assert_eq!(usage(store.as_ref()).await, (30, 1));
 }
 
@@ -56,7 +56,8 @@ pub(crate) async fn more_is_reserved_only_where_there_is_room(records: &dyn Reco
     let quota = Quota { user_bytes: Some(100), ..Quota::NONE };
     let new = reserving(10);
     begin(store.as_ref(), &new, 5).await;
-    let reserve = async |bytes| store.reserve(new.id, bytes, quota).await.expect("no error");
+    let reserve =
+        async |bytes| store.reserve(new.generation(), bytes, quota).await.expect("no error");
     assert_eq!(reserve(100).await, Reserved::Reserved);
     assert_eq!(reserve(40).await, Reserved::Reserved); // never fewer
     assert_eq!(reserve(101).await, Reserved::Over(OverQuota::UserBytes { left: 0, max: 100 }));

@@ -12,8 +12,8 @@ use haversack::metadata::{
 
 use super::Records;
 use super::records::{
-    ANNA, NO_CAP, begin, file, file_of, finished, name, picture, plain_part, record, single, state,
-    to_delete, unfinished, upload,
+    ANNA, NO_CAP, begin, file, file_of, finished, name, picture, plain_part, record, single,
+    snapshot, state, to_delete, unfinished, upload,
 };
 
 /// So many at once.
@@ -58,14 +58,14 @@ pub(crate) async fn the_cap_is_exact_when_many_begin_at_once(records: &dyn Recor
         let new = upload(ANNA, 1);
         let begun = store.begin_upload(new.clone(), cap, 5).await.expect("no error");
         if begun != Begun::TooMany {
-            record(store.as_ref(), new.id, plain_part(0, 0, 10), 5).await;
+            record(store.as_ref(), new.generation(), plain_part(0, 0, 10), 5).await;
         }
         begun
     })
     .await;
     assert_eq!(count(&outcomes, &Begun::Begun { evicted: None }), 10);
     assert_eq!(count(&outcomes, &Begun::TooMany), 54);
-    let (page, _) = store.list(ANNA, None, 100).await.expect("no error");
+    let (page, _) = store.list(ANNA.into(), None, 100).await.expect("no error");
     assert_eq!(page.len(), 10);
 }
 
@@ -73,11 +73,11 @@ pub(crate) async fn of_many_records_of_one_part_one_counts(records: &dyn Records
     let store = records.open();
     let new = upload(ANNA, 3);
     begin(store.as_ref(), &new, 5).await;
-    let id = new.id;
+    let (id, of) = (new.id, new.generation());
     let outcomes = crowd(&store, |store, number| async move {
         let mut part = plain_part(1, 10, 10);
         part.part.crc32 = number;
-        (record(store.as_ref(), id, part, 6).await, part.part)
+        (record(store.as_ref(), of, part, 6).await, part.part)
     })
     .await;
     let stored: Vec<_> = outcomes.iter().filter(|(r, _)| *r == Recorded::Stored).collect();
@@ -90,10 +90,10 @@ pub(crate) async fn parts_recorded_at_once_are_all_there(records: &dyn Records) 
     let store = records.open();
     let new = upload(ANNA, CROWD);
     begin(store.as_ref(), &new, 5).await;
-    let id = new.id;
+    let (id, of) = (new.id, new.generation());
     let outcomes = crowd(&store, |store, number| async move {
         let part = plain_part(number, u64::from(number) * 10, 10);
-        record(store.as_ref(), id, part, 6).await
+        record(store.as_ref(), of, part, 6).await
     })
     .await;
     assert_eq!(count(&outcomes, &Recorded::Stored), CROWD as usize);
@@ -106,13 +106,13 @@ pub(crate) async fn of_contradicting_totals_one_stands(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, CROWD);
     begin(store.as_ref(), &new, 5).await;
-    let id = new.id;
+    let (id, of) = (new.id, new.generation());
     let outcomes = crowd(&store, |store, number| async move {
         let part = NewPart {
             total_size: Some(1000 + u64::from(number % 4)),
             ..plain_part(number, u64::from(number) * 10, 10)
         };
-        (record(store.as_ref(), id, part, 6).await, part.total_size)
+        (record(store.as_ref(), of, part, 6).await, part.total_size)
     })
     .await;
     let layout = unfinished(store.as_ref(), id).await.layout;
@@ -128,13 +128,13 @@ pub(crate) async fn of_many_finishes_one_makes_the_file(records: &dyn Records) {
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
     let part = plain_part(0, 0, 10);
-    record(store.as_ref(), new.id, part, 5).await;
-    let id = new.id;
+    record(store.as_ref(), new.generation(), part, 5).await;
+    let (id, of) = (new.id, snapshot(&new));
     let outcomes = crowd(&store, |store, number| async move {
         let mut file = file_of(vec![part.part]);
         file.filename = name(&format!("{number}.png"));
         let name = file.filename.clone();
-        (store.finish_upload(id, file, 6).await.expect("no error"), name)
+        (store.finish_upload(of, file, 6).await.expect("no error"), name)
     })
     .await;
     let finished: Vec<_> = outcomes.iter().filter(|(done, _)| *done).collect();
@@ -148,12 +148,12 @@ pub(crate) async fn a_removal_and_a_finish_at_once_leave_nothing_behind(records:
         let new = upload(ANNA, 1);
         begin(store.as_ref(), &new, 5).await;
         let part = plain_part(0, 0, 10);
-        record(store.as_ref(), new.id, part, 5).await;
+        record(store.as_ref(), new.generation(), part, 5).await;
         let (finisher, remover) = (Arc::clone(&store), Arc::clone(&store));
-        let id = new.id;
+        let (id, of) = (new.id, snapshot(&new));
         let finish = tokio::spawn(async move {
             let file = file_of(vec![part.part]);
-            finisher.finish_upload(id, file, 6).await
+            finisher.finish_upload(of, file, 6).await
         });
         let remove = tokio::spawn(async move { remover.remove(id, false, 6, 0).await });
         finish.await.expect("no panic").expect("no error");
@@ -229,10 +229,10 @@ pub(crate) async fn a_late_part_saves_an_upload_or_is_refused(records: &dyn Reco
         let new = upload(ANNA, 2);
         begin(store.as_ref(), &new, 5).await;
         let (recorder, expirer) = (Arc::clone(&store), Arc::clone(&store));
-        let id = new.id;
+        let (id, of) = (new.id, new.generation());
         let late =
             tokio::spawn(
-                async move { record(recorder.as_ref(), id, plain_part(0, 0, 10), 100).await },
+                async move { record(recorder.as_ref(), of, plain_part(0, 0, 10), 100).await },
             );
         let expiry = tokio::spawn(async move { expirer.expire(50, 10, 100).await });
         let recorded = late.await.expect("no panic");
@@ -254,10 +254,10 @@ pub(crate) async fn a_change_whose_caller_is_gone_breaks_nothing(records: &dyn R
     begin(store.as_ref(), &new, 5).await;
     let recorders: Vec<_> = (0..CROWD)
         .map(|number| {
-            let (store, id) = (Arc::clone(&store), new.id);
+            let (store, of) = (Arc::clone(&store), new.generation());
             tokio::spawn(async move {
                 let part = plain_part(number, u64::from(number) * 10, 10);
-                record(store.as_ref(), id, part, 6).await
+                record(store.as_ref(), of, part, 6).await
             })
         })
         .collect();

@@ -8,15 +8,15 @@ use haversack::media::{Facts, MediaType};
 use haversack::metadata::jobs::{Job, JobKind, JobStatus, Outcome};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{
-    Begun, Caps, MetadataStore, NewFile, NewPart, NewPicture, NewSingle, NewUpload, Recorded,
-    Removed, Role, State, Stored, StoredFile, Unfinished,
+    Begun, Caps, Generation, Listed, MetadataStore, NewFile, NewPart, NewPicture, NewSingle,
+    NewUpload, Recorded, Removed, Role, Snapshot, State, Stored, StoredFile, Unfinished,
 };
 use haversack::part::Part;
 
 use super::Records;
 
-pub(crate) const ANNA: UserId = UserId(1);
-pub(crate) const BERT: UserId = UserId(i64::MAX);
+pub(crate) const ANNA: i64 = 1;
+pub(crate) const BERT: i64 = i64::MAX;
 /// A cap that nobody meets.
 pub(crate) const NO_CAP: Caps =
     Caps { max_unfinished: u32::MAX, quota: Quota::NONE, idle_since: 0 };
@@ -25,10 +25,10 @@ pub(crate) fn name(text: &str) -> Filename {
     Filename::parse(text).expect("a name")
 }
 
-pub(crate) fn upload(user: UserId, total_parts: u32) -> NewUpload {
+pub(crate) fn upload(user: impl Into<UserId>, total_parts: u32) -> NewUpload {
     NewUpload {
         id: UploadId::random(),
-        user,
+        user: user.into(),
         blob: BlobId::random(),
         total_parts,
         reserved: 0,
@@ -55,11 +55,11 @@ pub(crate) fn plain_part(index: u32, offset: u64, size: u64) -> NewPart {
 
 pub(crate) async fn record(
     store: &dyn MetadataStore,
-    id: UploadId,
+    of: Generation,
     new: NewPart,
     now: u64,
 ) -> Recorded {
-    store.record_part(id, new, now).await.expect("no error")
+    store.record_part(of, new, now).await.expect("no error")
 }
 
 pub(crate) fn file_of(received: Vec<Part>) -> NewFile {
@@ -82,22 +82,41 @@ pub(crate) fn file_of(received: Vec<Part>) -> NewFile {
     }
 }
 
+/// An upload as it is read of which nothing was taken away yet.
+pub(crate) fn snapshot(new: &NewUpload) -> Snapshot {
+    Snapshot { generation: new.generation(), epoch: 0 }
+}
+
 /// An upload of one part, finished at `now`.
-pub(crate) async fn finished(store: &dyn MetadataStore, user: UserId, now: u64) -> NewUpload {
+pub(crate) async fn finished(
+    store: &dyn MetadataStore,
+    user: impl Into<UserId>,
+    now: u64,
+) -> NewUpload {
     let new = upload(user, 1);
     begin(store, &new, now).await;
-    let part = plain_part(0, 0, 10);
-    assert_eq!(record(store, new.id, part, now).await, Recorded::Stored);
-    let file = file_of(vec![part.part]);
-    let done = store.finish_upload(new.id, file, now).await;
-    assert!(done.expect("no error"));
+    finish(store, &new, now).await;
     new
 }
 
-pub(crate) fn single(user: UserId, thumbnail_of: Option<UploadId>) -> NewSingle {
+/// Records all parts of an upload, 10 bytes each, and makes a File of it.
+pub(crate) async fn finish(store: &dyn MetadataStore, new: &NewUpload, now: u64) {
+    let parts = (0..new.total_parts).map(|index| plain_part(index, u64::from(index) * 10, 10));
+    let parts: Vec<NewPart> = parts.collect();
+    for part in &parts {
+        assert_eq!(record(store, new.generation(), *part, now).await, Recorded::Stored);
+    }
+    let filename = new.filename.clone().unwrap_or_else(|| name("holiday.png"));
+    let received = parts.iter().map(|part| part.part).collect();
+    let file = NewFile { filename, ..file_of(received) };
+    let done = store.finish_upload(snapshot(new), file, now).await;
+    assert!(done.expect("no error"));
+}
+
+pub(crate) fn single(user: impl Into<UserId>, thumbnail_of: Option<UploadId>) -> NewSingle {
     NewSingle {
         id: UploadId::random(),
-        user,
+        user: user.into(),
         role: thumbnail_of.map_or(Role::Media, |_| Role::Thumbnail),
         parent: thumbnail_of,
         blob: BlobId::random(),
@@ -238,7 +257,7 @@ pub(crate) async fn removing_an_upload_gives_its_bytes_once(records: &dyn Record
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
-    record(store.as_ref(), new.id, plain_part(0, 0, 10), 5).await;
+    record(store.as_ref(), new.generation(), plain_part(0, 0, 10), 5).await;
     let outcome = remove(store.as_ref(), new.id, false).await;
     assert_eq!(outcome, (removed(0, 0), vec![new.blob]));
     for id in [new.id, new.id, UploadId::random()] {
@@ -253,8 +272,8 @@ pub(crate) async fn a_removed_upload_takes_nothing_any_more(records: &dyn Record
     begin(store.as_ref(), &new, 5).await;
     store.remove(new.id, false, 6, 0).await.expect("removed");
     let part = plain_part(0, 0, 10);
-    assert_eq!(record(store.as_ref(), new.id, part, 7).await, Recorded::Refused);
-    let done = store.finish_upload(new.id, file_of(vec![part.part]), 7).await;
+    assert_eq!(record(store.as_ref(), new.generation(), part, 7).await, Recorded::Refused);
+    let done = store.finish_upload(snapshot(&new), file_of(vec![part.part]), 7).await;
     assert!(!done.expect("no error"));
     let begun = store.begin_upload(new.clone(), NO_CAP, 7).await;
     assert_eq!(begun.expect("no error"), Begun::Exists);
@@ -322,7 +341,7 @@ pub(crate) async fn of_what_a_user_once_had_the_uuids_are_left(records: &dyn Rec
     let (shown, _) = thumbnail(store.as_ref(), file.id).await;
     store.remove(file.id, false, 201, 0).await.expect("removed");
 
-    let mut forgotten = store.forget_user(ANNA).await.expect("no error");
+    let mut forgotten = store.forget_user(ANNA.into()).await.expect("no error");
     forgotten.sort();
     let mut expected = vec![expired.id, file.id, replaced, shown];
     expected.sort();
@@ -340,10 +359,41 @@ pub(crate) async fn of_what_a_user_once_had_the_uuids_are_left(records: &dyn Rec
     }
     assert!(matches!(state(store.as_ref(), kept.id).await, State::Finished(_)));
     assert!(matches!(state(store.as_ref(), others.id).await, State::Removed));
-    assert_eq!(store.forget_user(ANNA).await.expect("no error"), []);
-    assert_eq!(store.usage(ANNA).await.expect("no error").user_files, 1);
+    assert_eq!(store.forget_user(ANNA.into()).await.expect("no error"), []);
+    assert_eq!(store.usage(ANNA.into()).await.expect("no error").user_files, 1);
     store.scrub().await.expect("scrubbed");
     assert!(matches!(state(store.as_ref(), kept.id).await, State::Finished(_)));
+}
+
+/// Names of users are text: what looks like one number is not one user.
+pub(crate) async fn users_whose_names_differ_in_a_byte_are_two(records: &dyn Records) {
+    let store = records.open();
+    let longest = "é".repeat(127);
+    let names = ["7", "007", "7.0", " 7", "anna", "Anna", "' OR 1 --", &longest];
+    let users = names.map(|name| UserId::parse(name).expect("a name"));
+    let mut files = Vec::new();
+    for user in &users {
+        files.push(finished(store.as_ref(), user.clone(), 5).await);
+    }
+    for (user, file) in users.iter().zip(&files) {
+        let record = store.load(file.id).await.expect("no error").expect("there");
+        assert_eq!(record.user.as_ref(), Some(user));
+        assert_eq!(store.usage(user.clone()).await.expect("no error").user_files, 1, "{user}");
+        let (listed, _) = store.list(user.clone(), None, 9).await.expect("no error");
+        assert_eq!(listed.iter().map(Listed::id).collect::<Vec<_>>(), [file.id], "{user}");
+        let theirs = store.of_user(user.clone(), 9).await.expect("no error");
+        assert_eq!(theirs.iter().map(|record| record.id).collect::<Vec<_>>(), [file.id], "{user}");
+        let kind = JobKind::Thumbnail;
+        assert_eq!(store.count_jobs(kind, user.clone(), 9).await.expect("no error"), 1, "{user}");
+    }
+    let taken = store.take_jobs(&[JobKind::Thumbnail], &users[1..], 9, 10, 70).await;
+    let taken = taken.expect("no error");
+    assert_eq!(taken.iter().map(|job| job.user.as_ref()).collect::<Vec<_>>(), [Some(&users[0])]);
+    store.remove(files[1].id, false, 7, 0).await.expect("removed");
+    for user in &users {
+        let forgotten = store.forget_user(user.clone()).await.expect("no error");
+        assert_eq!(forgotten.len(), usize::from(*user == users[1]), "{user}");
+    }
 }
 
 pub(crate) async fn an_unfinished_upload_can_not_be_attached(records: &dyn Records) {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haversack::metadata::sqlite::SqliteStore;
-use haversack::metadata::{MetadataStore, NewFile, NewUpload};
+use haversack::metadata::{MetadataStore, NewUpload};
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 
 use super::Records;
-use super::records::{ANNA, begin, file_of, finished, name, plain_part, upload};
+use super::records::{ANNA, begin, finish, finished, name, upload};
 use crate::harness::eventually;
 
 struct Folder(tempfile::TempDir);
@@ -35,6 +35,7 @@ super::on_every_store!(Folder:
         removing_a_thumbnail_leaves_its_media,
         an_attached_file_is_removed_by_the_backend_alone,
         of_what_a_user_once_had_the_uuids_are_left,
+        users_whose_names_differ_in_a_byte_are_two,
         an_unfinished_upload_can_not_be_attached,
         blobs_of_records_are_claimed_until_these_forget_them,
         the_keys_of_links_are_made_once,
@@ -61,6 +62,22 @@ super::on_every_store!(Folder:
         an_expired_uuid_begins_afresh_once_it_is_forgotten,
         only_expired_uploads_are_forgotten,
         every_record_outlives_the_store,
+    },
+    generations::{
+        who_began_with_an_expired_upload_changes_nothing_of_its_successor,
+        who_began_before_a_restart_changes_nothing_after_it,
+        of_two_parts_that_share_bytes_the_first_counts,
+        offsets_of_parts_ascend_with_their_indexes,
+        an_ended_upload_takes_no_part_however_it_ended,
+        what_was_examined_before_parts_were_taken_away_finishes_nothing,
+        a_suspect_upload_is_not_finished_before_it_is_compared,
+        no_parts_are_taken_away_from_what_is_being_overwritten,
+        of_two_who_finish_one_does_and_its_facts_stand,
+        a_file_is_made_of_all_parts_and_no_others,
+        bytes_of_a_restarted_upload_are_deleted_once,
+        very_many_parts_of_what_ended_are_forgotten_little_by_little,
+        few_parts_of_what_ended_go_at_once,
+        parts_of_what_receives_are_not_forgotten,
     },
     singles::{
         a_single_file_is_finished_as_it_is_stored,
@@ -157,26 +174,22 @@ async fn only_the_owner_may_read_the_database_and_its_log() {
 async fn what_was_scrubbed_is_in_no_file() {
     let folder = Folder::default();
     let store = folder.open();
-    let named = |number| NewUpload {
+    let named = |number: u32| NewUpload {
         filename: Some(name(&format!("annabella-{number:04}.txt"))),
-        ..upload(ANNA, 1)
+        ..upload(ANNA, 1 + number % 9)
     };
     let uploads: Vec<NewUpload> = (0..400).map(named).collect();
     for (at, new) in uploads.iter().enumerate() {
         begin(store.as_ref(), new, 5).await;
         if at % 3 > 0 {
-            let file = NewFile {
-                filename: new.filename.clone().expect("a name"),
-                ..file_of(vec![plain_part(0, 0, 10).part; 1 + at % 9])
-            };
-            assert!(store.finish_upload(uploads[at - 1].id, file, 6).await.expect("no error"));
+            finish(store.as_ref(), &uploads[at - 1], 6).await;
         }
     }
     let kept = &uploads[7];
     for new in uploads.iter().filter(|new| new.id != kept.id) {
         store.remove(new.id, false, 7, 0).await.expect("removed");
     }
-    store.forget_user(ANNA).await.expect("forgotten");
+    store.forget_user(ANNA.into()).await.expect("forgotten");
     store.scrub().await.expect("scrubbed");
     for entry in std::fs::read_dir(folder.0.path()).expect("listed") {
         let path = entry.expect("an entry").path();

@@ -9,8 +9,8 @@ use haversack::part::Part;
 
 use super::Records;
 use super::records::{
-    ANNA, BERT, NO_CAP, begin, file, file_of, finished, name, plain_part, record, state, subjects,
-    to_delete, undrawn, unfinished, upload,
+    ANNA, BERT, NO_CAP, begin, file, file_of, finished, name, plain_part, record, snapshot, state,
+    subjects, to_delete, undrawn, unfinished, upload,
 };
 
 pub(crate) async fn a_new_upload_is_on_record_as_it_was_begun(records: &dyn Records) {
@@ -22,7 +22,7 @@ pub(crate) async fn a_new_upload_is_on_record_as_it_was_begun(records: &dyn Reco
     };
     begin(store.as_ref(), &new, 1234).await;
     let found = store.load(new.id).await.expect("no error").expect("there");
-    assert_eq!((found.id, found.user), (new.id, Some(BERT)));
+    assert_eq!((found.id, found.user), (new.id, Some(BERT.into())));
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!((found.blob, found.layout.total_parts), (new.blob, 52));
     assert_eq!(found.filename, new.filename);
@@ -51,7 +51,7 @@ pub(crate) async fn at_the_cap_only_an_idle_upload_makes_room(records: &dyn Reco
     let (busy, idle) = (upload(ANNA, 2), upload(ANNA, 2));
     begin(store.as_ref(), &busy, 10).await;
     begin(store.as_ref(), &idle, 20).await;
-    record(store.as_ref(), busy.id, plain_part(0, 0, 10), 90).await;
+    record(store.as_ref(), busy.generation(), plain_part(0, 0, 10), 90).await;
     let refused = store.begin_upload(upload(ANNA, 1), cap(20), 100).await;
     assert_eq!(refused.expect("no error"), Begun::TooMany);
     let newest = upload(ANNA, 1);
@@ -84,7 +84,7 @@ pub(crate) async fn parts_are_on_record_in_any_order(records: &dyn Records) {
     begin(store.as_ref(), &new, 5).await;
     let parts = [(3, 30, 4), (0, 0, 10), (1, 10, 20)].map(|(i, o, s)| plain_part(i, o, s));
     for (part, now) in parts.iter().zip([10, 30, 20]) {
-        assert_eq!(record(store.as_ref(), new.id, *part, now).await, Recorded::Stored);
+        assert_eq!(record(store.as_ref(), new.generation(), *part, now).await, Recorded::Stored);
     }
     let found = unfinished(store.as_ref(), new.id).await;
     for part in parts {
@@ -106,7 +106,7 @@ pub(crate) async fn a_parts_numbers_are_kept_up_to_their_limits(records: &dyn Re
         total_size: Some(i64::MAX as u64),
         even_size: None,
     };
-    assert_eq!(record(store.as_ref(), new.id, largest, 5).await, Recorded::Stored);
+    assert_eq!(record(store.as_ref(), new.generation(), largest, 5).await, Recorded::Stored);
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.layout.part(largest.index), Some(&largest.part));
     assert_eq!(found.layout.total_size, largest.total_size);
@@ -117,9 +117,9 @@ pub(crate) async fn a_recorded_index_is_refused_and_stays_as_it_was(records: &dy
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
     let first = plain_part(0, 0, 10);
-    assert_eq!(record(store.as_ref(), new.id, first, 5).await, Recorded::Stored);
+    assert_eq!(record(store.as_ref(), new.generation(), first, 5).await, Recorded::Stored);
     for again in [first, plain_part(0, 5, 99)] {
-        assert_eq!(record(store.as_ref(), new.id, again, 6).await, Recorded::Refused);
+        assert_eq!(record(store.as_ref(), new.generation(), again, 6).await, Recorded::Refused);
     }
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.layout.part(0), Some(&first.part));
@@ -130,10 +130,10 @@ pub(crate) async fn parts_that_belong_to_nothing_are_refused(records: &dyn Recor
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
     let beyond = plain_part(2, 0, 10);
-    assert_eq!(record(store.as_ref(), new.id, beyond, 5).await, Recorded::Refused);
+    assert_eq!(record(store.as_ref(), new.generation(), beyond, 5).await, Recorded::Refused);
     let done = finished(store.as_ref(), ANNA, 5).await;
-    for id in [done.id, upload(ANNA, 1).id] {
-        let refused = record(store.as_ref(), id, plain_part(0, 0, 10), 6).await;
+    for of in [done.generation(), upload(ANNA, 1).generation()] {
+        let refused = record(store.as_ref(), of, plain_part(0, 0, 10), 6).await;
         assert_eq!(refused, Recorded::Refused);
     }
 }
@@ -157,7 +157,7 @@ pub(crate) async fn a_part_that_contradicts_the_whole_is_refused(records: &dyn R
         (says(3, None, None), Recorded::Stored),
     ];
     for (part, expected) in steps {
-        assert_eq!(record(store.as_ref(), new.id, part, 6).await, expected, "{part:?}");
+        assert_eq!(record(store.as_ref(), new.generation(), part, 6).await, expected, "{part:?}");
     }
     let layout = unfinished(store.as_ref(), new.id).await.layout;
     assert_eq!((layout.total_size, layout.even_size), (Some(50), Some(10)));
@@ -170,18 +170,18 @@ pub(crate) async fn finishing_makes_a_file_once(records: &dyn Records) {
     begin(store.as_ref(), &new, 5).await;
     let parts = [(0, 0, 10), (1, 10, 20), (2, 30, 5)].map(|(i, o, s)| plain_part(i, o, s));
     for part in [parts[2], parts[0], parts[1]] {
-        record(store.as_ref(), new.id, part, 6).await;
+        record(store.as_ref(), new.generation(), part, 6).await;
     }
     let received = parts.map(|part| part.part).to_vec();
     let first = file_of(received.clone());
-    let done = store.finish_upload(new.id, first.clone(), 7).await;
+    let done = store.finish_upload(snapshot(&new), first.clone(), 7).await;
     assert!(done.expect("no error"));
     let mut second = file_of(received.clone());
     second.filename = name("another.txt");
-    let done = store.finish_upload(new.id, second, 8).await;
+    let done = store.finish_upload(snapshot(&new), second, 8).await;
     assert!(!done.expect("no error"));
     let found = file(store.as_ref(), new.id).await;
-    assert_eq!((found.id, found.user, found.blob), (new.id, ANNA, new.blob));
+    assert_eq!((found.id, found.user, found.blob), (new.id, ANNA.into(), new.blob));
     assert_eq!(found.filename, first.filename);
     assert_eq!(found.facts, first.facts);
     assert_eq!(found.received_md5, first.received_md5);
@@ -196,22 +196,29 @@ pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(record
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
     let part = plain_part(0, 0, 35);
-    record(store.as_ref(), new.id, part, 5).await;
+    record(store.as_ref(), new.generation(), part, 5).await;
     let patches = vec![
         Patch { offset: 3, bytes: b"Exif".to_vec(), zeros: 2 },
         Patch { offset: 20, bytes: Vec::new(), zeros: 15 },
     ];
     let file = file_of(vec![part.part]);
     let finalizing = Finalizing { file: file.clone(), patches: patches.clone() };
-    let held = store.finalize_upload(new.id, finalizing.clone(), 60).await.expect("no error");
-    assert_eq!(held.map(|job| job.subject), Some(new.id.to_bytes()));
-    let again = store.finalize_upload(new.id, finalizing.clone(), 60).await.expect("no error");
-    assert_eq!(again, None, "somebody else is at it");
+    let read = snapshot(&new);
+    let held = store.finalize_upload(read, finalizing.clone(), 60).await.expect("no error");
+    let (job, now) = held.expect("it is the first");
+    assert_eq!(job.subject, new.id.to_bytes());
+    for of in [read, now] {
+        let again = store.finalize_upload(of, finalizing.clone(), 60).await.expect("no error");
+        assert_eq!(again, None, "somebody else is finishing it");
+    }
+    let by_another = store.finish_upload(read, file.clone(), 6).await.expect("no error");
+    assert!(!by_another, "its bytes may have been read while they were overwritten");
     drop(store); // a crash
     let store = records.open();
     assert_eq!(subjects(store.as_ref(), JobKind::Finish).await, [new.id.to_bytes()]);
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.layout.present(), [(0, 0)], "its parts are still on record");
+    assert_eq!(found.snapshot(new.id), now);
     let found = *found.finalizing.expect("it was about to be finished");
     assert_eq!(found.patches, patches);
     assert_eq!((&found.file.filename, &found.file.facts), (&file.filename, &file.facts));
@@ -222,9 +229,9 @@ pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(record
     );
     assert!(found.file.named && found.file.drawable);
     assert_eq!(store.expire(100, 9, 101).await.expect("no error"), [], "it is about to be a File");
-    assert!(store.finish_upload(new.id, found.file, 7).await.expect("no error"));
+    assert!(store.finish_upload(now, found.file, 7).await.expect("no error"));
     assert!(subjects(store.as_ref(), JobKind::Finish).await.is_empty());
-    assert_eq!(store.finalize_upload(new.id, finalizing, 60).await.expect("no error"), None);
+    assert_eq!(store.finalize_upload(now, finalizing, 60).await.expect("no error"), None);
     assert_eq!(self::file(store.as_ref(), new.id).await.crc32, file.crc32);
 }
 
@@ -233,12 +240,13 @@ pub(crate) async fn an_upload_that_begins_again_is_about_to_become_nothing(recor
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
     let part = plain_part(0, 0, 35);
-    record(store.as_ref(), new.id, part, 5).await;
+    record(store.as_ref(), new.generation(), part, 5).await;
     let file = file_of(vec![part.part]);
-    let kept = store.finalize_upload(new.id, Finalizing { file, patches: Vec::new() }, 60).await;
+    let kept =
+        store.finalize_upload(snapshot(&new), Finalizing { file, patches: Vec::new() }, 60).await;
     assert!(kept.expect("no error").is_some());
     let fresh = BlobId::random();
-    assert!(store.restart_upload(new.id, fresh).await.expect("no error"));
+    assert!(store.restart_upload(new.generation(), fresh).await.expect("no error"));
     assert_eq!(to_delete(store.as_ref()).await, [new.blob]);
     let found = unfinished(store.as_ref(), new.id).await;
     assert!(found.finalizing.is_none() && found.layout.received_bytes() == 0);
@@ -255,7 +263,8 @@ pub(crate) async fn what_an_earlier_boot_left_is_suspect_until_it_is_compared(
     let new = upload(ANNA, 3);
     begin(store.as_ref(), &new, 5).await;
     for index in 0..2 {
-        record(store.as_ref(), new.id, plain_part(index, u64::from(index) * 10, 10), 5).await;
+        record(store.as_ref(), new.generation(), plain_part(index, u64::from(index) * 10, 10), 5)
+            .await;
     }
     let done = finished(store.as_ref(), ANNA, 5).await;
     store.begin_boot("first".into()).await.expect("no error");
@@ -269,13 +278,13 @@ pub(crate) async fn what_an_earlier_boot_left_is_suspect_until_it_is_compared(
     assert!(matches!(state(store.as_ref(), done.id).await, State::Finished(_)), "it was synced");
 
     let lost = vec![(0, plain_part(0, 0, 10).part)];
-    store.believe(new.id, lost.clone()).await.expect("no error");
+    store.believe_upload(new.generation(), lost.clone()).await.expect("no error");
     let found = unfinished(store.as_ref(), new.id).await;
     assert!(!found.suspect);
     assert_eq!(found.layout.present(), [(1, 1)]);
     assert!(store.suspects(9).await.expect("no error").is_empty());
-    record(store.as_ref(), new.id, plain_part(0, 0, 10), 6).await;
-    store.believe(new.id, lost).await.expect("no error");
+    record(store.as_ref(), new.generation(), plain_part(0, 0, 10), 6).await;
+    store.believe_upload(new.generation(), lost).await.expect("no error");
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.layout.present(), [(0, 1)], "it came again since");
 }
@@ -286,8 +295,8 @@ pub(crate) async fn uploads_expire_when_nothing_was_stored_for_long(records: &dy
     begin(store.as_ref(), &idle, 10).await;
     begin(store.as_ref(), &busy, 10).await;
     begin(store.as_ref(), &young, 100).await;
-    record(store.as_ref(), idle.id, plain_part(0, 0, 10), 99).await;
-    record(store.as_ref(), busy.id, plain_part(0, 0, 10), 100).await;
+    record(store.as_ref(), idle.generation(), plain_part(0, 0, 10), 99).await;
+    record(store.as_ref(), busy.generation(), plain_part(0, 0, 10), 100).await;
     let done = finished(store.as_ref(), ANNA, 10).await;
     assert_eq!(store.expire(99, 10, 200).await.expect("no error"), []);
     let expired = store.expire(100, 10, 200).await.expect("no error");
@@ -324,9 +333,9 @@ pub(crate) async fn an_expired_uuid_begins_afresh_once_it_is_forgotten(records: 
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
-    record(store.as_ref(), new.id, plain_part(0, 0, 10), 5).await;
+    record(store.as_ref(), new.generation(), plain_part(0, 0, 10), 5).await;
     store.expire(6, 10, 100).await.expect("expired");
-    let refused = record(store.as_ref(), new.id, plain_part(1, 10, 10), 100).await;
+    let refused = record(store.as_ref(), new.generation(), plain_part(1, 10, 10), 100).await;
     assert_eq!(refused, Recorded::Refused);
     let begun = store.begin_upload(new.clone(), NO_CAP, 100).await;
     assert_eq!(begun.expect("no error"), Begun::Exists);
@@ -358,7 +367,7 @@ pub(crate) async fn every_record_outlives_the_store(records: &dyn Records) {
     begin(store.as_ref(), &open, 5).await;
     begin(store.as_ref(), &gone, 5).await;
     let part = NewPart { total_size: Some(30), even_size: Some(10), ..plain_part(1, 10, 10) };
-    record(store.as_ref(), open.id, part, 6).await;
+    record(store.as_ref(), open.generation(), part, 6).await;
     store.remove(gone.id, false, 6, 0).await.expect("removed");
     store.expire(5, 1, 6).await.expect("expired");
     let done = finished(store.as_ref(), ANNA, 6).await;

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn each_misplaced_chunk_is_told_what_was_wrong_with_the_numbers() {
     let (header, field) = (Stated::InRange, Stated::Alone);
-    let cases: [(PlacementError, &str, &[&str]); 13] = [
+    let cases: [(PlacementError, &str, &[&str]); 15] = [
         (PlacementError::TotalPartsMissing, "totalparts", &["totalparts"]),
         (
             PlacementError::IndexOutOfRange { index: 5, total: 5 },
@@ -56,6 +56,16 @@ fn each_misplaced_chunk_is_told_what_was_wrong_with_the_numbers() {
             PlacementError::Overlap { index: 1, range: 25..35, other: 2 },
             "partbyteoffset",
             &["chunk 1", "25", "34", "chunk 2"],
+        ),
+        (
+            PlacementError::OutOfOrder { index: 3, range: 25..35, other: 2 },
+            "partbyteoffset",
+            &["chunk 3", "25", "34", "behind chunk 2"],
+        ),
+        (
+            PlacementError::OutOfOrder { index: 3, range: 25..35, other: 4 },
+            "partbyteoffset",
+            &["chunk 3", "25", "34", "before chunk 4"],
         ),
         (
             PlacementError::BeyondTotal { index: 3, end: 101, total: 100 },

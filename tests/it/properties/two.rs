@@ -1,0 +1,228 @@
+//! Two `Uploads` over the same stores, as two processes would be: neither knows what the other one claims, remembers
+//! or is finishing, so the records alone keep them apart. Both send the same bytes, and none that are overwritten at
+//! done: who may write to a place is not for the records to decide.
+//!
+//! `HAVERSACK_TEST_SEED` repeats a run as far as its threads do.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use haversack::ids::{UploadId, UserId};
+use haversack::media::privacy::EmbeddedMetadata;
+use haversack::metadata::sqlite::SqliteStore;
+use haversack::metadata::{MetadataStore, State, StoredFile};
+use haversack::storage::disk::DiskStore;
+use haversack::storage::{BlobStore, BodyError, crc32, is_lost};
+use haversack::uploads::{DoneRequest, Refusal, Uploads};
+use md5::{Digest, Md5};
+use tempfile::TempDir;
+
+use crate::faults::seed;
+use crate::media::without_metadata;
+use crate::process::ledger::Random;
+use crate::regressions::{USER, bytes_of, done, send_all, send_bytes, uploads};
+
+/// A picture with metadata to overwrite, of which no thumbnail can be made.
+const PICTURE: &[u8] = include_bytes!("../../media/gps/exif.heic");
+/// A file that is kept as it is sent.
+const PLAIN: &[u8] = &[b'x'; 4500];
+const CHUNK: usize = 1000;
+/// Senders of each upload.
+const SENDERS: usize = 4;
+const ROUNDS: usize = 25;
+
+struct Two {
+    dir: TempDir,
+    records: Arc<SqliteStore>,
+    blobs: Arc<DiskStore>,
+    servers: [Arc<Uploads>; 2],
+}
+
+/// How an upload ends, beside by a done.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Cancel,
+    Expire,
+    Erase,
+}
+
+impl Two {
+    fn new() -> Arc<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Arc::new(SqliteStore::open(dir.path()).unwrap());
+        let blobs = Arc::new(DiskStore::open(dir.path()).unwrap());
+        let servers = [(); 2].map(|()| {
+            let (blobs, records): (Arc<dyn BlobStore>, Arc<dyn MetadataStore>) =
+                (blobs.clone(), records.clone());
+            uploads(blobs, records)
+        });
+        Arc::new(Self { dir, records, blobs, servers })
+    }
+
+    /// Sends all chunks in some order through either server until each is confirmed, then a done. `None` when the
+    /// upload was ended.
+    async fn upload(&self, id: UploadId, mut random: Random) -> Option<StoredFile> {
+        let chunks: Vec<&[u8]> = PLAIN.chunks(CHUNK).collect();
+        let mut left: Vec<usize> = (0..chunks.len()).collect();
+        random.shuffle(&mut left);
+        let total = chunks.len() as u32;
+        for _ in 0..1000 {
+            let server = &self.servers[usize::from(random.flip())];
+            let refusal = if let Some(index) = left.last().copied() {
+                let place = (index as u32, total);
+                let offset = (index * CHUNK) as u64;
+                match send_bytes(server, id, place, offset, chunks[index].to_vec()).await {
+                    Ok(_) => {
+                        left.pop();
+                        continue;
+                    }
+                    Err(refusal) => refusal,
+                }
+            } else {
+                match done(server, id).await {
+                    Ok(file) => return Some(file),
+                    Err(refusal) => refusal,
+                }
+            };
+            match refusal {
+                Refusal::Raced | Refusal::Verifying | Refusal::Body(BodyError::Superseded) => {}
+                Refusal::Removed => return None,
+                // It begins anew, as its client would.
+                Refusal::Expired | Refusal::NotFound | Refusal::MissingParts { .. } => {
+                    left = (0..chunks.len()).collect();
+                }
+                // The other server deleted what it ended: to wait for writers is for the disk's own claims.
+                Refusal::Internal(error)
+                    if error.downcast_ref::<std::io::Error>().is_some_and(is_lost) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        panic!("no end")
+    }
+
+    async fn end(&self, id: UploadId, how: End, mut random: Random) {
+        for _ in 0..random.below(40) {
+            tokio::task::yield_now().await;
+        }
+        let server = &self.servers[usize::from(random.flip())];
+        match how {
+            End::Cancel => match server.remove(id, Some(USER.into())).await {
+                Ok(_) | Err(Refusal::NotFound | Refusal::Removed | Refusal::Expired) => {}
+                Err(refusal) => panic!("{refusal:?}"),
+            },
+            End::Expire => {
+                self.records.expire(u64::MAX >> 1, 10, 1).await.unwrap();
+                server.delete_forgotten().await.unwrap();
+            }
+            // A late write of the other server's may bring bytes back, which a sweep finds.
+            End::Erase => drop(server.erase(&USER.into()).await),
+        }
+    }
+
+    /// Sees that the record and the bytes of an upload of `sent` are whole, and are `kept` once it is a File.
+    async fn check(&self, id: UploadId, sent: &[u8], kept: &[u8]) -> Option<StoredFile> {
+        match self.records.load(id).await.unwrap()?.state {
+            State::Finished(file) => {
+                let bytes = bytes_of(self.dir.path(), &file).await;
+                assert!(bytes == kept, "{id}: other bytes");
+                assert_eq!(file.crc32, crc32fast::hash(&bytes), "{id}");
+                let parts = self.records.received_parts(id).await.unwrap().unwrap();
+                let sums = parts.iter().map(|part| part.crc32);
+                assert!(sums.eq(sent.chunks(CHUNK).map(crc32fast::hash)), "{id}: other parts");
+                Some(*file)
+            }
+            State::Receiving(upload) => {
+                assert!(upload.finalizing.is_none(), "{id}: nobody finishes it");
+                for (_, part) in upload.layout.parts() {
+                    let found = crc32(self.blobs.as_ref(), upload.blob, part.range()).await;
+                    assert_eq!(found.unwrap(), Some(part.crc32), "{id}: a part without its bytes");
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Several senders of the same file at once through both servers: each makes it the same File.
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_through_two_servers_make_one_file() {
+    let two = Two::new();
+    let mut random = Random(seed());
+    for _ in 0..ROUNDS {
+        let id = UploadId::random();
+        let senders = (0..SENDERS).map(|_| {
+            let (two, random) = (Arc::clone(&two), Random(random.next()));
+            tokio::spawn(async move { two.upload(id, random).await })
+        });
+        let files = join_all(senders).await.into_iter().map(|sender| sender.unwrap().unwrap());
+        let found = two.check(id, PLAIN, PLAIN).await.expect("it is a File");
+        for file in files {
+            assert_eq!((file.blob, file.crc32), (found.blob, found.crc32));
+        }
+    }
+}
+
+/// Several dones at once through both servers, of a file in which something is overwritten.
+#[tokio::test(flavor = "multi_thread")]
+async fn dones_through_two_servers_make_one_file() {
+    let two = Two::new();
+    let cleaned = without_metadata(PICTURE);
+    let md5: [u8; 16] = Md5::digest(PICTURE).into();
+    for _ in 0..ROUNDS {
+        let id = UploadId::random();
+        send_all(&two.servers[0], id, PICTURE).await;
+        let dones = (0..SENDERS).map(|sender| {
+            let server = Arc::clone(&two.servers[sender % 2]);
+            let md5 = Some(md5).filter(|_| sender > 1);
+            let request =
+                DoneRequest { user: USER.into(), id, filename: None, total_size: None, md5 };
+            tokio::spawn(async move { server.done(request).await.unwrap() })
+        });
+        let files = join_all(dones).await;
+        let found = two.check(id, PICTURE, &cleaned).await.expect("it is a File");
+        for file in files {
+            let file = file.unwrap();
+            assert_eq!((file.blob, file.crc32), (found.blob, found.crc32));
+            assert_eq!(file.embedded, EmbeddedMetadata::Removed);
+        }
+    }
+}
+
+/// Senders through both servers while their uploads are cancelled, expire or are erased.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_that_end_what_the_other_receives_mix_nothing_up() {
+    let two = Two::new();
+    let mut random = Random(seed());
+    let (mut files, mut ended) = (0, 0);
+    for round in 0..ROUNDS {
+        let ids = [(); 2].map(|()| UploadId::random());
+        let mut tasks = Vec::new();
+        for id in ids {
+            for _ in 0..SENDERS / 2 {
+                let (two, random) = (Arc::clone(&two), Random(random.next()));
+                tasks.push(tokio::spawn(async move { drop(two.upload(id, random).await) }));
+            }
+            let how = match random.below(8) {
+                0 if round % 5 == 0 => End::Erase,
+                0..3 => End::Cancel,
+                _ => End::Expire,
+            };
+            let (two, random) = (Arc::clone(&two), Random(random.next()));
+            tasks.push(tokio::spawn(async move { two.end(id, how, random).await }));
+        }
+        for task in join_all(tasks).await {
+            task.unwrap();
+        }
+        for id in ids {
+            match two.check(id, PLAIN, PLAIN).await {
+                Some(_) => files += 1,
+                None => ended += 1,
+            }
+        }
+    }
+    assert!(files > 0 && ended > 0, "{files} files, {ended} ended");
+    // Nothing of it counts for another user.
+    let others = two.records.usage(UserId::from(2)).await.unwrap();
+    assert_eq!((others.user_bytes, others.user_files), (0, 0));
+}
