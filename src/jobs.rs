@@ -22,6 +22,8 @@ use crate::uploads::Refusal;
 pub use context::Context;
 pub use worker::{Perform, Worker};
 
+/// Kinds of which there always is one job, which is done again and again.
+const PERIODIC_KINDS: [JobKind; 2] = [JobKind::Expire, JobKind::Collect];
 /// How often bytes that no record claims are looked for: that takes a glance at every file.
 const COLLECT_EVERY: Duration = Duration::from_hours(1);
 
@@ -78,13 +80,7 @@ impl Jobs {
         while quiet < 2 {
             self.worker.run_due(JobKind::ALL).await?;
             let mut waited = false;
-            for kind in [
-                JobKind::Thumbnail,
-                JobKind::Delete,
-                JobKind::ForgetParts,
-                JobKind::Finish,
-                JobKind::Compare,
-            ] {
+            for kind in JobKind::ALL.iter().copied().filter(|kind| !PERIODIC_KINDS.contains(kind)) {
                 let now = context.clock.unix_secs();
                 if context.metadata.any_running(kind, None, now).await? {
                     waited |= context.uploads.none_running(kind, None).await?;
@@ -105,7 +101,7 @@ impl Jobs {
     }
 
     async fn add_periodic(&self) -> Result<(), metadata::Error> {
-        for kind in [JobKind::Expire, JobKind::Collect] {
+        for kind in PERIODIC_KINDS {
             self.worker.context().metadata.add_job(NewJob::at_once(kind, PERIODIC)).await?;
         }
         Ok(())

@@ -79,8 +79,8 @@ impl JobKind {
 pub struct NewJob {
     /// What is to be done.
     pub kind: JobKind,
-    /// To what: an upload's uuid, the name of bytes, or a number in the records; 16 bytes. At most one job of a kind and subject is on
-    /// record at a time.
+    /// To what: an upload's uuid, the name of bytes, or a number in the records; 16 bytes. At most one job of a kind
+    /// and subject is on record at a time.
     pub subject: [u8; 16],
     /// Whose turn it takes; jobs of different users of one kind take turns.
     pub user: Option<UserId>,

@@ -53,7 +53,8 @@ pub(super) async fn delete_bytes(shared: &Shared, blob: BlobId) -> Result<(), Re
     Ok(())
 }
 
-/// Does jobs of deleting and forgetting that are held for it. What fails is tried again later; the first error is returned at the end.
+/// Does jobs of deleting and forgetting that are held for it. What fails is tried again later; the first error is
+/// returned at the end.
 pub(super) async fn delete_held(shared: &Shared, deletions: Vec<Job>) -> Result<(), Refusal> {
     let mut all = Ok(());
     for job in deletions {

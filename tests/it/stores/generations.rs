@@ -11,8 +11,8 @@ use haversack::metadata::{
 
 use super::Records;
 use super::records::{
-    ANNA, begin, file, file_of, finish, name, plain_part, record, snapshot, state, subjects,
-    to_delete, unfinished, upload,
+    ANNA, begin, file, file_of, finish, name, plain_part, received, record, snapshot, state,
+    subjects, to_delete, unfinished, upload,
 };
 
 /// Ends an upload by expiry and begins its uuid anew; what it is now.
@@ -184,10 +184,7 @@ pub(crate) async fn what_was_examined_before_parts_were_taken_away_finishes_noth
 
 pub(crate) async fn a_suspect_upload_is_not_finished_before_it_is_compared(records: &dyn Records) {
     let store = records.open();
-    let new = upload(ANNA, 1);
-    begin(store.as_ref(), &new, 5).await;
-    let part = plain_part(0, 0, 10);
-    record(store.as_ref(), new.generation(), part, 5).await;
+    let (new, part) = received(store.as_ref()).await;
     store.doubt(new.generation()).await.expect("no error");
     let file = file_of(vec![part.part]);
     assert!(!store.finish_upload(snapshot(&new), file.clone(), 6).await.expect("no error"));
@@ -197,10 +194,7 @@ pub(crate) async fn a_suspect_upload_is_not_finished_before_it_is_compared(recor
 
 pub(crate) async fn no_parts_are_taken_away_from_what_is_being_overwritten(records: &dyn Records) {
     let store = records.open();
-    let new = upload(ANNA, 1);
-    begin(store.as_ref(), &new, 5).await;
-    let part = plain_part(0, 0, 10);
-    record(store.as_ref(), new.generation(), part, 5).await;
+    let (new, part) = received(store.as_ref()).await;
     store.doubt(new.generation()).await.expect("no error");
     store.believe_upload(new.generation(), Vec::new()).await.expect("no error");
     let finalizing = Finalizing { file: file_of(vec![part.part]), patches: a_patch() };
@@ -215,10 +209,7 @@ pub(crate) async fn no_parts_are_taken_away_from_what_is_being_overwritten(recor
 
 pub(crate) async fn of_two_who_finish_one_does_and_its_facts_stand(records: &dyn Records) {
     let store = records.open();
-    let new = upload(ANNA, 1);
-    begin(store.as_ref(), &new, 5).await;
-    let part = plain_part(0, 0, 10);
-    record(store.as_ref(), new.generation(), part, 5).await;
+    let (new, part) = received(store.as_ref()).await;
     let read = snapshot(&new); // by both
     let cleaned = file_of(vec![part.part]);
     let mut half_read = cleaned.clone();

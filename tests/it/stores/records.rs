@@ -87,6 +87,14 @@ pub(crate) fn snapshot(new: &NewUpload) -> Snapshot {
     Snapshot { generation: new.generation(), epoch: 0 }
 }
 
+/// An upload of Anna's whose only part is on record.
+pub(crate) async fn received(store: &dyn MetadataStore) -> (NewUpload, NewPart) {
+    let (new, part) = (upload(ANNA, 1), plain_part(0, 0, 10));
+    begin(store, &new, 5).await;
+    assert_eq!(record(store, new.generation(), part, 5).await, Recorded::Stored);
+    (new, part)
+}
+
 /// An upload of one part, finished at `now`.
 pub(crate) async fn finished(
     store: &dyn MetadataStore,
