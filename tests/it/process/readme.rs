@@ -51,10 +51,22 @@ fn typed(checkout: &Path, code: &str) -> Command {
 #[test]
 fn every_snippet_of_the_readme_is_one_that_a_test_runs() {
     let languages: Vec<_> = snippets().iter().map(|(language, _)| *language).collect();
-    assert_eq!(languages, ["sh", "sh", "js", "js", "jsx"]);
+    assert_eq!(languages, ["sh", "sh", "json", "sh", "js", "js", "jsx"]);
     let is_code = |line: &&str| line.starts_with("    ") || line.starts_with('\t');
     let outside = README.split("\n```").step_by(2).flat_map(str::lines);
     assert_eq!(outside.collect::<Vec<_>>().into_iter().find(is_code), None, "not fenced");
+}
+
+/// That this File has the members of the one in the README, and the values of those that don't differ by upload.
+fn assert_is_as_shown(file: &Value) {
+    let shown = snippets().into_iter().find(|(language, _)| *language == "json").expect("a File");
+    let shown: Value = serde_json::from_str(shown.1).expect("JSON");
+    let members =
+        |file: &Value| file.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(members(&shown), members(file));
+    for member in ["filename", "filesize", "mimetype", "duration", "width", "height", "metadata"] {
+        assert_eq!(shown[member], file[member], "{member}");
+    }
 }
 
 #[test]
@@ -67,13 +79,15 @@ fn the_first_commands_of_the_readme_store_a_picture_that_its_link_and_the_page_s
     command.args(["-c", &format!("exec {}", start.trim())]).env("HAVERSACK_LISTEN", "127.0.0.1:0");
     let server = Server::start(&mut command);
 
-    let (_, session) = shells[1];
-    let ended = run(&mut typed(dir.path(), &session.replace("127.0.0.1:8080", &server.host)));
+    // The second snippet goes on in the terminal of the first.
+    let session = [shells[1].1, shells[2].1].join("\n").replace("127.0.0.1:8080", &server.host);
+    let ended = run(&mut typed(dir.path(), &session));
     assert_eq!(ended.stderr, "", "{}", ended.stdout);
-    let file: Value =
-        serde_json::from_str(ended.stdout.lines().last().expect("a reply")).expect("JSON");
-    assert_eq!(file["filename"], "landscape.png");
-    assert_eq!(file["mimetype"], "image/png");
+    let replies: Vec<Value> =
+        ended.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [_, file, files] = &replies[..] else { panic!("{replies:?}") };
+    assert_is_as_shown(file);
+    assert_eq!(files[0]["uuid"], file["uuid"], "the backend gets it, too");
     let shown = |member: &str| {
         let link = file[member].as_str().unwrap_or_else(|| panic!("{member} in {file}"));
         let reply = download(&server.host, link).expect("a reply");
@@ -88,5 +102,8 @@ fn the_first_commands_of_the_readme_store_a_picture_that_its_link_and_the_page_s
     let list = Request::new("GET", "/api/v2/pm/upload/").token(token);
     let list = list.send(&server.host).expect("a reply").ok();
     assert_eq!(list["results"][0]["uuid"], file["uuid"], "the page shows the same user's files");
+    let path = format!("/api/v2/pm/upload/{}/", file["uuid"].as_str().expect("a uuid"));
+    let refused = Request::new("DELETE", &path).token(token).send(&server.host).expect("a reply");
+    assert_eq!(refused.status, 409, "the backend has attached it");
     server.stop();
 }
