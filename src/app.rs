@@ -5,6 +5,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
+
 use crate::admission::Admission;
 use crate::auth::Auth;
 use crate::clock::Clock;
@@ -20,7 +22,7 @@ use crate::metadata::sqlite::SqliteStore;
 use crate::metadata::{self, MetadataStore};
 use crate::space;
 use crate::storage::BlobStore;
-use crate::storage::disk::{DiskStore, make_private_dir, make_private_file};
+use crate::storage::disk::{DiskOptions, DiskStore, make_private_dir, make_private_file};
 use crate::uploads::Uploads;
 
 /// The opened stores, and what works on them.
@@ -44,6 +46,15 @@ pub struct App {
 impl App {
     /// Opens the data directory, making it and a secret on first use.
     pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, ConfigError> {
+        Self::open_with(config, clock, None).await
+    }
+
+    /// [`App::open`], with bytes in this store, if one is given, instead of the data directory.
+    pub async fn open_with(
+        config: Config,
+        clock: Clock,
+        blobs: Option<Arc<dyn BlobStore>>,
+    ) -> Result<Arc<Self>, ConfigError> {
         let dir = &config.data_dir;
         let in_dir = |error: &dyn std::fmt::Display| {
             let full = if is_full(dir) { FULL } else { "" };
@@ -62,12 +73,12 @@ impl App {
         let metadata: Arc<dyn MetadataStore> = Arc::new(
             SqliteStore::open_with(dir, config.disk.durability).map_err(|error| in_dir(&error))?,
         );
-        // Before the store makes its folders: in an empty mount point they would look like one.
-        expect_marker(&DiskStore::at(dir), metadata.as_ref())
-            .await
-            .map_err(|error| in_dir(&error))?;
-        let blobs: Arc<dyn BlobStore> =
-            Arc::new(DiskStore::open_with(dir, config.disk).map_err(|error| in_dir(&error))?);
+        let blobs = if let Some(blobs) = blobs {
+            blobs
+        } else {
+            let disk = open_disk(dir, config.disk, metadata.as_ref()).await;
+            Arc::new(disk.map_err(|error| in_dir(&error))?)
+        };
         // The names of all these, which their own syncs don't cover.
         for dir in [dir.as_path(), &dir.join("..")] {
             let synced = File::open(dir).and_then(|dir| dir.sync_all());
@@ -75,7 +86,9 @@ impl App {
         }
         introduce(blobs.as_ref(), metadata.as_ref()).await.map_err(|error| in_dir(&error))?;
         crash::point(Point::StoreIntroduced);
-        metadata.begin_boot(boot()).await.map_err(|error| in_dir(&error))?;
+        if blobs.in_place() {
+            metadata.begin_boot(boot()).await.map_err(|error| in_dir(&error))?; // any other store has synced them
+        }
         crash::point(Point::BootBegun);
         let keys = metadata
             .link_keys(random_secret(), clock.unix_secs())
@@ -147,14 +160,19 @@ fn boot() -> String {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Refuses a folder that was never marked where the records speak of files.
-async fn expect_marker(blobs: &DiskStore, metadata: &dyn MetadataStore) -> Result<(), Failure> {
-    if metadata.has_uploads().await? && blobs.marker().await?.is_none() {
+/// Opens the folder with the stored files. Refuses one that was never marked where the records speak of files.
+async fn open_disk(
+    dir: &Path,
+    options: DiskOptions,
+    metadata: &dyn MetadataStore,
+) -> Result<DiskStore, Failure> {
+    // Before the store makes its folders: in an empty mount point they would look like one.
+    if metadata.has_uploads().await? && DiskStore::at(dir).marker().await?.is_none() {
         return Err("the records (haversack.db) and the stored files (blobs/) don't belong together: blobs/ has \
                     no store-id. Mount the disk that holds it, or restore both from the same backup"
             .into());
     }
-    Ok(())
+    Ok(DiskStore::open_with(dir, options)?)
 }
 
 /// Sees that records and bytes belong together: swept by another one's records, every file would go.
@@ -163,7 +181,7 @@ async fn introduce(blobs: &dyn BlobStore, metadata: &dyn MetadataStore) -> Resul
     match blobs.marker().await? {
         Some(marker) if marker == recorded => Ok(()),
         // The first start, or one that was cut off before it had marked the store.
-        None if blobs.list_older_than(u64::MAX).await?.is_empty() => {
+        None if blobs.list_older_than(u64::MAX).try_next().await?.is_none() => {
             Ok(blobs.mark(recorded).await?)
         }
         _ => {

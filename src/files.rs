@@ -1,12 +1,11 @@
 //! Files: the one way to find, list, show, attach and delete them.
 
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::ids::{UploadId, UserId};
 use crate::metadata::{Cursor, Listed, MetadataStore, State, StoredFile};
-use crate::storage::{BlobStore, Outgoing};
+use crate::storage::{self, BlobStore, Outgoing};
 use crate::uploads::{Erased, Refusal, Uploads};
 
 /// The Files of all users.
@@ -52,10 +51,10 @@ impl Files {
         range: Range<u64>,
         piece: usize,
     ) -> Result<Outgoing, Refusal> {
-        match self.blobs.read(file.blob, range, piece).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+        match self.blobs.read(&file.extents, range, piece).await {
+            Err(error @ storage::Error::NotFound) => {
                 // Deleted since it was found, or drawn anew?
-                if self.shown(file.id).await?.blob == file.blob {
+                if self.shown(file.id).await?.extents == file.extents {
                     return Err(error.into());
                 }
                 Err(Refusal::Raced)
@@ -64,9 +63,9 @@ impl Files {
         }
     }
 
-    /// Where a web server beside this one finds a File's bytes.
-    pub fn local_path(&self, file: &StoredFile) -> Option<String> {
-        self.blobs.local_path(file.blob)
+    /// Where a web server beside this one finds a File's bytes; `None` where it finds them nowhere.
+    pub fn hand_over(&self, file: &StoredFile) -> Option<String> {
+        self.blobs.hand_over(&file.extents)
     }
 
     /// Marks Files as shown by a message, so that their owner can't delete them. Repeating it is harmless.

@@ -5,15 +5,17 @@
 //! missing chunks sent again. Files with other bytes are left alone: their owner may have a backup. If the disk with
 //! the bytes is not mounted, the check fails.
 
+use std::collections::HashMap;
 use std::fmt;
 
+use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{MetadataStore, Record, State, StoredFile, Unfinished};
 use crate::part;
-use crate::storage::{self, BlobStore};
+use crate::storage::{self, BlobStore, Extent, Extents};
 use crate::words::{self, bytes, counted};
 
 /// A repair refuses to start if more files than this, and more than one in a hundred, are missing.
@@ -46,7 +48,7 @@ pub struct Finding {
     pub kind: Kind,
     /// The upload or File, if one is concerned.
     pub uuid: Option<String>,
-    /// Its bytes.
+    /// The blob with its bytes, or the first of several.
     pub blob: String,
     /// The details, in words.
     pub detail: String,
@@ -144,11 +146,14 @@ pub async fn check(
             None => break,
         }
     }
-    let old = blobs.list_older_than(strays_before).await?;
-    for blob in metadata.unclaimed(old).await? {
-        let size = blobs.size(blob).await?;
-        let detail = format!("{} without a record", bytes(size.unwrap_or(0)));
-        report.findings.push(finding(Kind::StrayBytes, None, blob, detail));
+    let mut old = blobs.list_older_than(strays_before).try_chunks(BATCH as usize);
+    while let Some(some) = old.next().await {
+        for blob in metadata.unclaimed(some.map_err(|stopped| stopped.1)?).await? {
+            let size = blobs.size(blob).await?.unwrap_or(0);
+            let detail = format!("{} without a record", bytes(size));
+            let kind = Kind::StrayBytes;
+            report.findings.push(Finding { kind, uuid: None, blob: blob.to_string(), detail });
+        }
     }
     report.clean = report.findings.is_empty();
     Ok(report)
@@ -181,7 +186,7 @@ async fn mend(app: &App, finding: &Finding) -> Result<(), Failure> {
     let id = finding.uuid.as_deref().and_then(UploadId::parse);
     match (finding.kind, id, BlobId::parse(&finding.blob)) {
         (Kind::StrayBytes, _, Some(blob)) => {
-            blobs.delete(blob).await?;
+            blobs.delete(&[blob]).await?;
         }
         (Kind::MissingBytes, Some(id), _) => app.uploads.give_up(id).await?,
         (Kind::LostParts, Some(id), _) => app.uploads.doubt(id).await?,
@@ -209,17 +214,18 @@ async fn compare_file(
     deep: bool,
 ) -> Result<Option<Finding>, Failure> {
     let (id, size) = (file.id, file.size);
-    let none = format!("0 of {} left", bytes(size));
-    let (kind, detail) = match blobs.size(file.blob).await? {
-        None => (Kind::MissingBytes, none),
-        Some(0) if size > 0 => (Kind::MissingBytes, none),
-        Some(found) if found < size => {
-            (Kind::MissingBytes, format!("{found} of {} left", bytes(size)))
-        }
-        Some(found) if found > size => {
-            (Kind::WrongSize, format!("it has {} instead of {size}", bytes(found)))
-        }
-        Some(_) if deep => match storage::crc32(blobs, file.blob, 0..size).await? {
+    let mut sizes = Sizes::default();
+    let there = sizes.bytes_there(blobs, &file.extents).await?;
+    // A file that has a blob to itself takes all of it.
+    let own = match file.extents.single_blob() {
+        Some(blob) => sizes.size(blobs, blob).await?,
+        None => size,
+    };
+    let (kind, detail) = match there {
+        0 if size > 0 => (Kind::MissingBytes, format!("0 of {} left", bytes(size))),
+        _ if there < size => (Kind::MissingBytes, format!("{there} of {} left", bytes(size))),
+        _ if own > size => (Kind::WrongSize, format!("it has {} instead of {size}", bytes(own))),
+        _ if deep => match storage::crc32(blobs, &file.extents).await? {
             Some(found) if found == file.crc32 => return Ok(None),
             Some(found) => {
                 let expected = file.crc32;
@@ -227,9 +233,9 @@ async fn compare_file(
             }
             None => (Kind::MissingBytes, "it disappeared while it was being read".to_owned()),
         },
-        Some(_) => return Ok(None),
+        _ => return Ok(None),
     };
-    Ok(Some(finding(kind, Some(id), file.blob, detail)))
+    Ok(Some(finding(kind, Some(id), &file.extents, detail)))
 }
 
 async fn compare_parts(
@@ -238,16 +244,17 @@ async fn compare_parts(
     unfinished: &Unfinished,
     deep: bool,
 ) -> Result<Option<Finding>, Failure> {
-    let there = blobs.size(unfinished.blob).await?.unwrap_or(0);
-    let mut lost = Vec::new();
+    let mut sizes = Sizes::default();
+    let (mut lost, mut lost_bytes) = (Vec::new(), Extents::default());
     for (index, part) in unfinished.layout.parts() {
+        let extents = unfinished.location.of(part.range());
         // Bytes being overwritten no longer match the checksums of parts; finishing compares the whole file.
         let to_read = deep && unfinished.finalizing.is_none();
-        let gone = part.range().end > there
-            || to_read
-                && storage::crc32(blobs, unfinished.blob, part.range()).await? != Some(part.crc32);
+        let gone = sizes.bytes_there(blobs, &extents).await? < part.size
+            || to_read && storage::crc32(blobs, &extents).await? != Some(part.crc32);
         if gone {
             lost.push(index);
+            extents.iter().for_each(|extent| lost_bytes.push(*extent));
         }
     }
     if lost.is_empty() {
@@ -256,9 +263,44 @@ async fn compare_parts(
     let all = counted(unfinished.layout.parts().count(), "stored chunk");
     let which = words::ranges(&part::ranges(lost.iter().copied()));
     let detail = format!("{} of {all}: {which}", lost.len());
-    Ok(Some(finding(Kind::LostParts, Some(id), unfinished.blob, detail)))
+    Ok(Some(finding(Kind::LostParts, Some(id), &lost_bytes, detail)))
 }
 
-fn finding(kind: Kind, id: Option<UploadId>, blob: BlobId, detail: String) -> Finding {
-    Finding { kind, uuid: id.map(|id| id.to_string()), blob: blob.to_string(), detail }
+/// Sizes of blobs, each asked for once.
+#[derive(Default)]
+struct Sizes(HashMap<BlobId, u64>);
+
+impl Sizes {
+    /// How many bytes a blob has: none where it isn't there.
+    async fn size(&mut self, blobs: &dyn BlobStore, blob: BlobId) -> Result<u64, Failure> {
+        if let Some(size) = self.0.get(&blob) {
+            return Ok(*size);
+        }
+        let size = blobs.size(blob).await?.unwrap_or(0);
+        self.0.insert(blob, size);
+        Ok(size)
+    }
+
+    /// How many of these bytes are there.
+    async fn bytes_there(
+        &mut self,
+        blobs: &dyn BlobStore,
+        extents: &Extents,
+    ) -> Result<u64, Failure> {
+        let mut there = 0;
+        for extent in extents {
+            there += match *extent {
+                Extent::Zeros(size) => size,
+                Extent::Stored { blob, offset, size } => {
+                    self.size(blobs, blob).await?.saturating_sub(offset).min(size)
+                }
+            };
+        }
+        Ok(there)
+    }
+}
+
+fn finding(kind: Kind, id: Option<UploadId>, extents: &Extents, detail: String) -> Finding {
+    let blob = extents.blobs().first().map_or_else(String::new, |(blob, _)| blob.to_string());
+    Finding { kind, uuid: id.map(|id| id.to_string()), blob, detail }
 }

@@ -134,6 +134,11 @@ macro_rules! random_id {
 }
 
 random_id! {
+    /// One life of an unfinished upload, whose uuid may have several: another one each time it begins.
+    GenerationId
+}
+
+random_id! {
     /// A job on record.
     JobId
 }

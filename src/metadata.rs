@@ -5,17 +5,19 @@
 
 mod error;
 pub mod jobs;
+mod location;
 pub mod quota;
 pub mod sqlite;
 
 use crate::filename::Filename;
-use crate::ids::{BlobId, LeaseId, UploadId, UserId};
+use crate::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::media::{Facts, Patch};
 use crate::part::{Layout, Part, PartIndex};
-use crate::storage::Unready;
+use crate::storage::{Extents, Unready};
 pub use error::Error;
 use jobs::{Job, JobQueue};
+pub use location::Location;
 use quota::{OverQuota, Quota, Usage};
 
 /// What the records say of one uuid.
@@ -33,7 +35,7 @@ pub struct Record {
 #[derive(Clone, Debug)]
 pub enum State {
     /// Chunks are coming in.
-    Receiving(Unfinished),
+    Receiving(Box<Unfinished>),
     /// It is a File.
     Finished(Box<StoredFile>),
     /// Cancelled or deleted: gone for ever.
@@ -83,14 +85,14 @@ pub enum Standing {
     Expired,
 }
 
-/// One life of an unfinished upload. Its uuid may begin anew once it has expired, and it begins again in another blob
-/// where the disk failed to keep its bytes; what somebody still does who began with an earlier life is refused.
+/// One life of an unfinished upload. Its uuid may begin anew once it has expired, and it begins again where the store
+/// failed to keep its bytes; what somebody still does who began with an earlier life is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation {
     /// Its uuid.
     pub upload: UploadId,
-    /// Where its bytes are: random, and another one in each life.
-    pub blob: BlobId,
+    /// Another one in each life.
+    pub id: GenerationId,
 }
 
 /// What somebody read of an unfinished upload who is to make a File of it.
@@ -105,8 +107,10 @@ pub struct Snapshot {
 /// An upload that receives chunks.
 #[derive(Clone, Debug)]
 pub struct Unfinished {
-    /// Where its bytes are.
-    pub blob: BlobId,
+    /// Which life of it this is.
+    pub generation: GenerationId,
+    /// Where its parts lie.
+    pub location: Location,
     /// Counts what makes void what was read of it: that parts were taken away again, and that somebody put on record
     /// what it is about to become. A part that is added makes nothing void.
     pub epoch: u32,
@@ -129,7 +133,7 @@ pub struct Unfinished {
 impl Unfinished {
     /// This life of the upload `id`.
     pub fn generation(&self, id: UploadId) -> Generation {
-        Generation { upload: id, blob: self.blob }
+        Generation { upload: id, id: self.generation }
     }
 
     /// The upload `id` as it was read.
@@ -165,8 +169,8 @@ pub struct StoredFile {
     pub user: UserId,
     /// What it is for.
     pub role: Role,
-    /// Where its bytes are.
-    pub blob: BlobId,
+    /// Where its bytes lie.
+    pub extents: Extents,
     /// Bytes.
     pub size: u64,
     /// CRC-32 of the whole.
@@ -200,8 +204,10 @@ pub struct NewUpload {
     pub id: UploadId,
     /// Whose it is.
     pub user: UserId,
-    /// Where its bytes will be.
-    pub blob: BlobId,
+    /// Random: no life of an upload had it before.
+    pub generation: GenerationId,
+    /// The blob that its parts will be written into, each at its offset; `None` where the store doesn't write in place.
+    pub blob: Option<BlobId>,
     /// Into how many parts it is cut.
     pub total_parts: u32,
     /// Bytes that count against its user's quota.
@@ -217,7 +223,7 @@ pub struct NewUpload {
 impl NewUpload {
     /// The life of the upload that begins with it.
     pub fn generation(&self) -> Generation {
-        Generation { upload: self.id, blob: self.blob }
+        Generation { upload: self.id, id: self.generation }
     }
 }
 
@@ -260,12 +266,14 @@ pub enum Reserved {
 }
 
 /// A part and what its request said of the whole.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NewPart {
     /// Its number.
     pub index: PartIndex,
-    /// Where it is and what is in it.
+    /// Its place in the file and what is in it.
     pub part: Part,
+    /// Where its bytes lie; `None` where the upload has a blob, in which they lie at the part's offset.
+    pub extents: Option<Extents>,
     /// The file's size, where the request declared it.
     pub total_size: Option<u64>,
     /// The size of all parts but the last, where placing relied on it.
@@ -295,6 +303,8 @@ pub struct NewFile {
     pub facts: Facts,
     /// What became of the metadata in its bytes.
     pub embedded: EmbeddedMetadata,
+    /// Where its bytes lie.
+    pub extents: Extents,
     /// Bytes.
     pub size: u64,
     /// CRC-32 of the whole.
@@ -318,8 +328,6 @@ pub struct NewSingle {
     pub role: Role,
     /// The media it belongs to.
     pub parent: Option<UploadId>,
-    /// Where its bytes are.
-    pub blob: BlobId,
     /// The media type its request declared.
     pub declared_type: Option<String>,
     /// The file.
@@ -333,7 +341,7 @@ impl NewSingle {
             id: self.id,
             user: self.user,
             role: self.role,
-            blob: self.blob,
+            extents: self.file.extents,
             size: self.file.size,
             crc32: self.file.crc32,
             filename: self.file.filename,
@@ -370,8 +378,8 @@ pub enum Stored {
 pub struct NewPicture {
     /// The uuid it gets when it isn't made of a thumbnail that has one.
     pub id: UploadId,
-    /// Where its bytes are.
-    pub blob: BlobId,
+    /// Where its bytes lie.
+    pub extents: Extents,
     /// Bytes.
     pub size: u64,
     /// CRC-32 of the whole.
@@ -477,10 +485,15 @@ pub trait MetadataStore: JobQueue {
     /// Whether what was read of an unfinished upload is still so, but for parts that came since.
     async fn is_current(&self, of: Snapshot) -> Result<bool, Error>;
 
-    /// Forgets all parts of an upload whose bytes could not be made durable: it begins again in `blob`, and the
-    /// deletion of what it had becomes a job. Durable. `false` when this life of it has ended, as after the same call
-    /// before.
-    async fn restart_upload(&self, of: Generation, blob: BlobId) -> Result<bool, Error>;
+    /// Forgets all parts of an upload whose bytes could not be made durable: it begins again as the generation `next`,
+    /// in `blob` as in [`NewUpload::blob`], and the deletion of what it had becomes a job. Durable. `false` when this
+    /// life of it has ended, as after the same call before.
+    async fn restart_upload(
+        &self,
+        of: Generation,
+        next: GenerationId,
+        blob: Option<BlobId>,
+    ) -> Result<bool, Error>;
 
     /// Keeps what an upload whose parts are all there is about to become, before its bytes are overwritten.
     /// Durable. Returns the job to finish it, held for the caller until `leased_until`, and the snapshot to finish it
@@ -494,8 +507,8 @@ pub trait MetadataStore: JobQueue {
     ) -> Result<Option<(Job, Snapshot)>, Error>;
 
     /// Makes a File of an upload whose parts are all there; making its thumbnail becomes a job, where one can be
-    /// made. Durable. `false` when `of` is void, as after the same call before, or the parts of the file aren't the
-    /// upload's.
+    /// made, and so does the deletion of blobs that the upload had and the File has no bytes in. Durable. `false` when
+    /// `of` is void, as after the same call before, or the parts of the file aren't the upload's.
     async fn finish_upload(&self, of: Snapshot, file: NewFile, now: u64) -> Result<bool, Error>;
 
     /// Ends the job of making a thumbnail of this File, if `lease` still holds it. A picture made of a media

@@ -1,22 +1,29 @@
 //! Where bytes live: the [`BlobStore`] contract and what every store shares.
 //!
-//! Knows nothing of HTTP, users or uploads. A *blob* is the bytes of one file, whole or in the making.
+//! Knows nothing of HTTP, users or uploads. A *blob* is a run of stored bytes with a name of its own; a file is a list
+//! of [`Extents`] in blobs.
 
 pub mod disk;
+mod error;
+mod extents;
+mod joined;
 
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use futures_util::Stream;
 use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use crate::ids::BlobId;
 use crate::media::Patch;
 use crate::part::Part;
 use crate::space;
 use crate::words::bytes;
+pub use error::Error;
+pub use extents::{Extent, Extents};
+pub use joined::{ReadAt, Reader, stream};
 
 /// What an answered request survives beside the death of the process, which every one survives.
 #[derive(
@@ -47,12 +54,12 @@ pub enum Durability {
 /// that the sender's buffer can be used again.
 pub type Incoming<'a> = Pin<&'a mut (dyn Stream<Item = Result<Bytes, BodyError>> + Send)>;
 
-/// How much the server reads of a blob at once for itself: large enough to make the hand-over to the blocking pool
+/// How much the server reads of a file at once for itself: large enough to make the hand-over to the blocking pool
 /// cheap.
 pub const READ_BYTES: usize = 512 * 1024;
 
-/// The bytes of a blob as they go out.
-pub type Outgoing = BoxStream<'static, io::Result<Bytes>>;
+/// Stored bytes as they go out.
+pub type Outgoing = BoxStream<'static, Result<Bytes, Error>>;
 
 /// Why the bytes of a part stopped coming.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,32 +87,67 @@ pub enum BodyError {
     Superseded,
 }
 
-/// Why a part could not be written. Nothing of it counts.
+/// Where the bytes of a write go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Into a new blob of this name, which was never used before.
+    Fresh(BlobId),
+    /// Into this blob, which is made if it isn't there. Only in a store that writes in place.
+    At {
+        /// The blob.
+        blob: BlobId,
+        /// Where in the blob they begin.
+        offset: u64,
+        /// Bytes of the blob that are on record. Blocks that a store reserves ahead of the writer go by it, never by
+        /// an offset. Unless it is 0, the blob must be there: else the write fails with [`Error::NotFound`].
+        stored: u64,
+    },
+}
+
+/// Why a write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The bytes stopped coming.
-    #[error(transparent)]
-    Body(#[from] BodyError),
-    /// More bytes came than the part may have.
+    #[error("{error}")]
+    BrokenOff {
+        /// Why.
+        #[source]
+        error: BodyError,
+        /// What came before is stored as if the body had ended there. Whoever has no use for it drops it.
+        safe: Written,
+    },
+    /// More bytes came than allowed. What was written of them is undefined.
     #[error("more than {} came", bytes(*.limit))]
     TooLong {
         /// How many were allowed.
         limit: u64,
     },
-    /// The store failed.
+    /// The store failed. What was written is undefined.
     #[error(transparent)]
-    Store(#[from] io::Error),
+    Store(#[from] Error),
 }
 
-/// Why a blob is not sealed.
+impl From<io::Error> for WriteError {
+    fn from(error: io::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Why bytes are not durable.
 #[derive(Debug, thiserror::Error)]
-pub enum SealError {
-    /// Its bytes are not all there, or the disk failed to keep them: asking again would not say which.
+pub enum SettleError {
+    /// They are not all there, or the disk failed to keep them: asking again would not say which.
     #[error("the bytes are lost or not durable: {0}")]
-    Lost(#[source] io::Error),
+    Lost(#[source] Error),
     /// Something else failed; the bytes are as they were.
     #[error(transparent)]
-    Failed(#[from] io::Error),
+    Failed(#[from] Error),
+}
+
+impl From<io::Error> for SettleError {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 /// Why uploads are refused now. The messages are for whoever runs the server and may be shown to anybody: they name
@@ -129,7 +171,7 @@ pub enum Unready {
     },
     /// The store's disk is not there.
     #[error("the disk with the stored files is not mounted: mount it again")]
-    NotMounted(#[source] io::Error),
+    NotMounted(#[source] Error),
     /// Something else failed.
     #[error("files or records can't be written; the log says why")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -139,6 +181,12 @@ impl Unready {
     /// Fails when no more than `keep` of a disk's bytes are free.
     pub fn unless_free(what: &'static str, free: u64, keep: u64) -> Result<(), Self> {
         if free > keep { Ok(()) } else { Err(Self::Full { what, free, keep }) }
+    }
+}
+
+impl From<Error> for Unready {
+    fn from(error: Error) -> Self {
+        Self::Failed(Box::new(error))
     }
 }
 
@@ -164,77 +212,89 @@ impl Written {
     }
 }
 
-/// A blob opened for code that may block: decoders jump about in a file and know nothing of waiting.
-pub trait Blob: io::Read + io::Seek + Send + Sync {}
+/// Stored bytes opened for code that may block: decoders jump about in a file and know nothing of waiting.
+pub trait Source: io::Read + io::Seek + Send + Sync {}
 
-impl<T: io::Read + io::Seek + Send + Sync> Blob for T {}
+impl<T: io::Read + io::Seek + Send + Sync> Source for T {}
 
-/// A store of blobs. Offsets and sizes are bytes.
+/// Blobs that a store has, as they are found.
+pub type Listing = BoxStream<'static, Result<BlobId, Error>>;
+
+/// A store of bytes. Offsets and sizes are bytes.
 ///
-/// Parts of one blob may be written side by side as long as their ranges are disjoint; the caller sees to
-/// that. What a write returned survives the death of the process; what [`BlobStore::seal`] returned
-/// survives power loss too. A store may be opened with another [`Durability`].
+/// There are two kinds. One *writes in place*: all parts of an upload lie in one blob, each at its offset in the file,
+/// and cleaning a file overwrites its bytes. Ranges of one blob may be written side by side as long as they are
+/// disjoint; the caller sees to that. In the other kind a blob never changes once it is written: each part is a blob of
+/// its own, and cleaning a file changes its extents.
+///
+/// What a write returned survives the death of the process, and in a store that doesn't write in place power loss,
+/// too. What [`BlobStore::settle`] returned survives power loss in every store. A disk may be opened with another
+/// [`Durability`].
 #[async_trait::async_trait]
 pub trait BlobStore: Send + Sync + 'static {
-    /// Writes a part at `offset`, at most `limit` bytes, and makes the blob if it isn't there.
-    /// Writing a range again replaces it; a failed write leaves the range undefined.
-    ///
-    /// `stored`: bytes of the blob that are on record. Blocks that a store reserves ahead of the writer go by
-    /// it, never by an offset. Unless it is 0, the blob must be there: an error of the kind `NotFound`.
-    async fn write_part(
+    /// Whether it writes in place.
+    fn in_place(&self) -> bool;
+
+    /// Writes bytes, at most `limit` of them. Writing to a place again replaces what was there; a failed write leaves
+    /// it undefined, but for what [`WriteError::BrokenOff`] calls safe.
+    async fn write(
         &self,
-        blob: BlobId,
-        offset: u64,
+        target: Target,
         limit: u64,
-        stored: u64,
         body: Incoming<'_>,
     ) -> Result<Written, WriteError>;
 
-    /// Makes a blob of exactly these parts, given in order and end to end, durable. Repeating it is harmless.
-    async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError>;
+    /// Makes these bytes durable, and gives back what their blobs hold behind them. Repeating it is harmless.
+    async fn settle(&self, extents: &Extents) -> Result<(), SettleError>;
 
-    /// Overwrites bytes of a blob that nobody else writes. Durable once the blob is sealed (again). Repeating
-    /// it is harmless.
-    async fn patch(&self, blob: BlobId, patches: &[Patch]) -> io::Result<()>;
+    /// Overwrites bytes that nobody else writes; where they lie then. In place nothing else changes; any other store
+    /// leaves the bytes as they were and stores what replaces them in new blobs. Durable once it is settled (again).
+    /// Repeating it is harmless.
+    async fn rewrite(&self, extents: &Extents, patches: &[Patch]) -> Result<Extents, Error>;
 
-    /// Opens a blob to be read from its beginning. Blocks, and so does reading. An error of the kind
-    /// `NotFound` when there is no such blob.
-    fn reader(&self, blob: BlobId) -> io::Result<Box<dyn Blob>>;
+    /// Opens bytes to be read from their beginning. Blocks, and so does reading. [`Error::NotFound`] when one of their
+    /// blobs is not there.
+    fn reader(&self, extents: &Extents) -> Result<Box<dyn Source>, Error>;
 
-    /// Reads `range` in pieces of at most `piece` bytes, of which one at a time is in memory: the next comes once
-    /// the one before has been dropped. An error of the kind `NotFound` when there is no such blob,
-    /// `UnexpectedEof` when it is shorter.
-    async fn read(&self, blob: BlobId, range: Range<u64>, piece: usize) -> io::Result<Outgoing>;
+    /// Reads `range` of these bytes in pieces of at most `piece` bytes, of which one at a time is in memory: the next
+    /// comes once the one before has been dropped. [`Error::NotFound`] when a blob is not there, [`Error::Short`] when
+    /// it is shorter.
+    async fn read(
+        &self,
+        extents: &Extents,
+        range: Range<u64>,
+        piece: usize,
+    ) -> Result<Outgoing, Error>;
 
-    /// Where a web server beside this one finds the blob, below the folder it is given; `None` where blobs are
-    /// no files.
-    fn local_path(&self, _blob: BlobId) -> Option<String> {
+    /// Where a web server beside this one finds these bytes, below the folder it is given; `None` where they are not
+    /// one file.
+    fn hand_over(&self, _extents: &Extents) -> Option<String> {
         None
     }
 
     /// How many bytes may still be written.
-    async fn room(&self) -> io::Result<u64> {
+    async fn room(&self) -> Result<u64, Error> {
         Ok(u64::MAX)
     }
 
-    /// Removes the blob; `false` when there was none.
-    async fn delete(&self, blob: BlobId) -> io::Result<bool>;
+    /// Deletes blobs, those that are there. After an error some of them may be left: repeating it is harmless.
+    async fn delete(&self, blobs: &[BlobId]) -> Result<(), Error>;
 
     /// How many bytes the blob has; `None` when there is none.
-    async fn size(&self, blob: BlobId) -> io::Result<Option<u64>>;
+    async fn size(&self, blob: BlobId) -> Result<Option<u64>, Error>;
 
-    /// Blobs last written before `unix_secs`, for finding those that no record claims.
-    async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>>;
+    /// Blobs last written before `unix_secs`, for finding those that no record claims. Ends at the first error.
+    fn list_older_than(&self, unix_secs: u64) -> Listing;
 
     /// The id this store was marked with.
-    async fn marker(&self) -> io::Result<Option<BlobId>>;
+    async fn marker(&self) -> Result<Option<BlobId>, Error>;
 
     /// Marks the store with an id, durably; once, while it is empty.
-    async fn mark(&self, id: BlobId) -> io::Result<()>;
+    async fn mark(&self, id: BlobId) -> Result<(), Error>;
 
     /// Fails when this is not the store that was marked, as when its disk was unmounted. Methods that find no blob
-    /// ask it by themselves: an error of the kind `NotFound`, or `None`, means that the blob is really missing.
-    async fn is_itself(&self) -> io::Result<()> {
+    /// ask it by themselves: [`Error::NotFound`], or `None`, means that the blob is really missing.
+    async fn is_itself(&self) -> Result<(), Error> {
         Ok(())
     }
 
@@ -243,15 +303,9 @@ pub trait BlobStore: Send + Sync + 'static {
 }
 
 /// The checksum of stored bytes; `None` when they are not all there.
-pub async fn crc32(
-    blobs: &dyn BlobStore,
-    blob: BlobId,
-    range: Range<u64>,
-) -> io::Result<Option<u32>> {
-    use futures_util::TryStreamExt;
-
+pub async fn crc32(blobs: &dyn BlobStore, extents: &Extents) -> Result<Option<u32>, Error> {
     let hashed = async {
-        let bytes = blobs.read(blob, range, READ_BYTES).await?;
+        let bytes = blobs.read(extents, 0..extents.size(), READ_BYTES).await?;
         let hashed = bytes.try_fold(crc32fast::Hasher::new(), |mut crc, frame| async move {
             crc.update(&frame);
             Ok(crc)
@@ -260,32 +314,32 @@ pub async fn crc32(
     };
     match hashed.await {
         Ok(crc32) => Ok(Some(crc32)),
-        Err(error) if is_lost(&error) => Ok(None),
+        Err(error) if Error::is_lost(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Whether bytes on record are not there to be read.
-pub fn is_lost(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
-}
-
-/// Reads `body` to its end without storing it; what [`BlobStore::write_part`] would have returned.
+/// Reads `body` to its end without storing it; what [`BlobStore::write`] would have returned.
 pub async fn checksum(limit: u64, body: Incoming<'_>) -> Result<Written, WriteError> {
-    each_frame(limit, body, |_, _| Ok(())).await
+    let (written, broken_off) = each_frame(limit, body, |_, _| Ok(())).await?;
+    whole(written, broken_off)
 }
 
-/// Hands each frame and its offset within the part to `write`, checksumming on the way.
-async fn each_frame(
+/// Hands each frame and its offset within the body to `write`, checksumming on the way. Returns what came, and why no
+/// more did where that was not its end.
+pub async fn each_frame(
     limit: u64,
     mut body: Incoming<'_>,
     mut write: impl FnMut(&[u8], u64) -> io::Result<()>,
-) -> Result<Written, WriteError> {
-    use futures_util::StreamExt;
-
+) -> Result<(Written, Option<BodyError>), WriteError> {
     let mut size: u64 = 0;
     let mut crc = crc32fast::Hasher::new();
-    while let Some(frame) = body.next().await.transpose()? {
+    let broken_off = loop {
+        let frame = match body.next().await {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => break Some(error),
+            None => break None,
+        };
         let end = size + frame.len() as u64;
         if end > limit {
             return Err(WriteError::TooLong { limit });
@@ -293,6 +347,14 @@ async fn each_frame(
         crc.update(&frame);
         write(&frame, size)?;
         size = end;
+    };
+    Ok((Written { size, crc32: crc.finalize() }, broken_off))
+}
+
+/// What a write returns that took these bytes before the body ended or broke off.
+pub fn whole(written: Written, broken_off: Option<BodyError>) -> Result<Written, WriteError> {
+    match broken_off {
+        Some(error) => Err(WriteError::BrokenOff { error, safe: written }),
+        None => Ok(written),
     }
-    Ok(Written { size, crc32: crc.finalize() })
 }

@@ -15,6 +15,7 @@ mod place;
 mod records;
 mod refusal;
 mod request;
+mod restart;
 mod room;
 mod shared;
 mod single;

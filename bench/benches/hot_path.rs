@@ -7,7 +7,7 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use haversack::http::multipart::{Boundary, Event, Limits, Parser};
-use haversack::ids::{BlobId, UploadId, UserId};
+use haversack::ids::{BlobId, GenerationId, UploadId, UserId};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{Caps, MetadataStore, NewPart, NewUpload, Recorded};
@@ -78,7 +78,8 @@ fn record_a_part(bencher: Bencher) {
     let new = NewUpload {
         id: UploadId::random(),
         user: UserId::from(1),
-        blob: BlobId::random(),
+        generation: GenerationId::random(),
+        blob: Some(BlobId::random()),
         total_parts: u32::MAX,
         reserved: 0,
         filename: None,
@@ -91,7 +92,8 @@ fn record_a_part(bencher: Bencher) {
     let next = AtomicU32::new(0);
     bencher.bench_local(|| {
         let index = next.fetch_add(1, Ordering::Relaxed);
-        let new = NewPart { index, part: part(index), total_size: None, even_size: None };
+        let part = part(index);
+        let new = NewPart { index, part, extents: None, total_size: None, even_size: None };
         let recorded = runtime.block_on(store.record_part(of, new, 0)).expect("recorded");
         assert_eq!(recorded, Recorded::Stored);
     });

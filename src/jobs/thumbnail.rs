@@ -2,7 +2,7 @@
 //!
 //! What a picture is made of and looks like is [`thumbnail`]'s; which one a media shows, the records'.
 
-use std::io::{self, BufReader, ErrorKind};
+use std::io::{BufReader, ErrorKind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::media::Facts;
 use crate::media::thumbnail::{self, Picture, ThumbnailError};
 use crate::metadata::jobs::Job;
 use crate::metadata::{NewPicture, Role, State, StoredFile};
-use crate::storage::{BodyError, WriteError};
+use crate::storage::{BodyError, Error, Extents, Target, WriteError};
 use crate::uploads::Refusal;
 
 /// Makes the thumbnail of the job's File, or ends the job without one where none is wanted or none can be made.
@@ -28,7 +28,7 @@ pub(super) async fn run(context: &Context, job: &Job) -> Result<(), Refusal> {
     let picture = match picture_of(context, &file).await {
         Ok(picture) => Some(keep(context, picture).await?),
         Err(ThumbnailError::Io(error)) if error.kind() != ErrorKind::NotFound => {
-            return Err(error.into());
+            return Err(Error::from(error).into());
         }
         Err(error) => {
             tracing::debug!(%id, %error, "no thumbnail can be made of this image");
@@ -68,10 +68,10 @@ async fn end(
 }
 
 async fn picture_of(context: &Context, file: &StoredFile) -> Result<Picture, ThumbnailError> {
-    let (blobs, blob) = (Arc::clone(&context.blobs), file.blob);
+    let (blobs, extents) = (Arc::clone(&context.blobs), file.extents.clone());
     let media_type = file.facts.media_type.clone();
     let work = move || {
-        let source = blobs.reader(blob).map_err(ThumbnailError::Io)?;
+        let source = blobs.reader(&extents).map_err(|error| ThumbnailError::Io(error.into()))?;
         thumbnail::thumbnail(BufReader::new(source), &media_type)
     };
     let drawing = tokio::task::spawn_blocking(work);
@@ -84,16 +84,17 @@ async fn keep(context: &Context, picture: Picture) -> Result<NewPicture, Refusal
     let bytes = Bytes::from(picture.bytes);
     let limit = bytes.len() as u64;
     let body = stream::iter([Ok::<_, BodyError>(bytes)]);
-    let written = context.blobs.write_part(blob, 0, limit, 0, std::pin::pin!(body)).await;
+    let written = context.blobs.write(Target::Fresh(blob), limit, std::pin::pin!(body)).await;
     let written = written.map_err(|error| match error {
-        WriteError::Store(error) => Refusal::from(error),
-        other => io::Error::other(other).into(),
+        WriteError::Store(error) => error,
+        other => Error::other(other),
     })?;
-    context.blobs.seal(blob, &[written.at(0)]).await?;
+    let extents = Extents::stored(blob, 0, written.size);
+    context.blobs.settle(&extents).await?;
     crash::point(Point::PictureSealed);
     Ok(NewPicture {
         id: UploadId::random(),
-        blob,
+        extents,
         size: written.size,
         crc32: written.crc32,
         facts: Facts {

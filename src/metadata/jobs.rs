@@ -90,6 +90,9 @@ pub struct NewJob {
     pub run_at: u64,
 }
 
+/// Blobs that one job deletes, at most.
+const DELETED_AT_ONCE: usize = 1000;
+
 /// The subject of jobs that concern no upload of their own.
 pub const PERIODIC: [u8; 16] = [0; 16];
 
@@ -99,9 +102,14 @@ impl NewJob {
         Self { kind, subject, user: None, payload: Vec::new(), run_at: 0 }
     }
 
-    /// The deletion of bytes that an upload had.
-    pub fn delete(blob: BlobId, of: UploadId) -> Self {
-        Self { payload: of.to_bytes().to_vec(), ..Self::at_once(JobKind::Delete, blob.to_bytes()) }
+    /// The deletion of blobs that an upload had, so many in each job that it stays a small one.
+    pub fn deletions(blobs: &[BlobId], of: UploadId) -> impl Iterator<Item = Self> {
+        blobs.chunks(DELETED_AT_ONCE).map(move |blobs| {
+            let (first, others) = (blobs[0], &blobs[1..]);
+            let others = others.iter().flat_map(|blob| blob.to_bytes());
+            let payload = of.to_bytes().into_iter().chain(others).collect();
+            Self { payload, ..Self::at_once(JobKind::Delete, first.to_bytes()) }
+        })
     }
 
     /// The forgetting of the parts of an upload that has this number in the records.
@@ -134,6 +142,16 @@ pub struct Job {
     pub deaths: u32,
     /// Earlier outcomes that were failures.
     pub failures: u32,
+}
+
+impl Job {
+    /// The blobs that a deletion deletes, and the upload that had them, where it is known.
+    pub fn deleted(&self) -> (Vec<BlobId>, Option<UploadId>) {
+        let (ids, _) = self.payload.as_chunks::<16>();
+        let others = ids.iter().skip(1).map(|blob| BlobId::from_bytes(*blob));
+        let blobs = std::iter::once(BlobId::from_bytes(self.subject)).chain(others).collect();
+        (blobs, ids.first().map(|of| UploadId::from_bytes(*of)))
+    }
 }
 
 /// What became of a job.

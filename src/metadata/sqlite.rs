@@ -7,6 +7,7 @@
 
 mod commit;
 mod connection;
+mod extents;
 mod forget;
 mod insert;
 mod jobs;
@@ -34,7 +35,7 @@ use super::{
     Stored, StoredFile,
 };
 use crate::filename::Filename;
-use crate::ids::{BlobId, LeaseId, UploadId, UserId};
+use crate::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
 use crate::part::{Part, PartIndex};
 use crate::space;
 use crate::storage::{Durability, Unready};
@@ -226,8 +227,13 @@ impl MetadataStore for SqliteStore {
         self.read(move |connection| rows::is_current(connection, of)).await
     }
 
-    async fn restart_upload(&self, of: Generation, blob: BlobId) -> Result<bool, Error> {
-        self.make_room(move |tx| steps::restart_upload(tx, of, blob)).await
+    async fn restart_upload(
+        &self,
+        of: Generation,
+        next: GenerationId,
+        blob: Option<BlobId>,
+    ) -> Result<bool, Error> {
+        self.make_room(move |tx| steps::restart_upload(tx, of, next, blob)).await
     }
 
     async fn finalize_upload(
@@ -340,7 +346,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error> {
-        self.read_long(move |connection| rows::unclaimed(connection, blobs)).await
+        self.read_long(move |connection| extents::unclaimed(connection, blobs)).await
     }
 
     async fn link_keys(&self, first: [u8; 32], now: u64) -> Result<Vec<LinkKey>, Error> {

@@ -10,22 +10,24 @@ mod pool;
 mod reading;
 mod writeback;
 
-use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    Blob, BlobStore, Durability, Incoming, Outgoing, SealError, Unready, WriteError, Written,
-    each_frame,
+    BlobStore, Durability, Error, Extent, Extents, Incoming, Listing, Outgoing, ReadAt, Reader,
+    SettleError, Source, Target, Unready, WriteError, Written, each_frame, whole,
 };
 use crate::crash::{self, Point};
 use crate::ids::BlobId;
 use crate::media::Patch;
-use crate::part::Part;
 use crate::space;
 pub use access::{Gid, make_private_dir, make_private_file};
 use access::{SHARED, make_private, share, share_shard};
@@ -126,22 +128,34 @@ impl DiskStore {
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Home) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
+    ) -> Result<T, Error> {
         let home = Arc::clone(&self.home);
-        blocking(move || work(&home)).await
+        Ok(blocking(move || work(&home)).await?)
+    }
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
     }
 }
 
 #[async_trait::async_trait]
 impl BlobStore for DiskStore {
-    async fn write_part(
+    fn in_place(&self) -> bool {
+        true
+    }
+
+    async fn write(
         &self,
-        blob: BlobId,
-        offset: u64,
+        target: Target,
         limit: u64,
-        stored: u64,
         body: Incoming<'_>,
     ) -> Result<Written, WriteError> {
+        let (blob, offset, stored) = match target {
+            Target::Fresh(blob) => (blob, 0, 0),
+            Target::At { blob, offset, stored } => (blob, offset, stored),
+        };
         let mut options = OpenOptions::new();
         // Where there are bytes already, another file would have holes in their place.
         let is_new = stored == 0;
@@ -165,7 +179,7 @@ impl BlobStore for DiskStore {
             crash::point(Point::FrameWritten);
             Ok(())
         };
-        let written = each_frame(limit, body, write).await?;
+        let (written, broken_off) = each_frame(limit, body, write).await?;
         crash::point(Point::PartWritten);
         self.wrote(blob, &file, written.size - looked_at);
         self.writeback.keep_up(blob, &file).await;
@@ -176,66 +190,82 @@ impl BlobStore for DiskStore {
             })
             .await?;
         }
-        Ok(written)
+        whole(written, broken_off)
     }
 
-    async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
-        let size = parts.last().map_or(0, |last| last.range().end);
+    async fn settle(&self, extents: &Extents) -> Result<(), SettleError> {
         let options = self.options;
-        if self.writeback.end(blob).await {
-            return Err(SealError::Lost(io::Error::other("an earlier sync failed")));
+        for (blob, end) in extents.blobs() {
+            if self.writeback.end(blob).await {
+                return Err(SettleError::Lost(Error::other("an earlier sync failed")));
+            }
+            self.blocking(move |home| Ok(settle(home, blob, end, options))).await??;
         }
-        self.blocking(move |home| Ok(seal(home, blob, size, options))).await?
+        Ok(())
     }
 
-    async fn patch(&self, blob: BlobId, patches: &[Patch]) -> io::Result<()> {
-        let patches = patches.to_vec();
+    async fn rewrite(&self, extents: &Extents, patches: &[Patch]) -> Result<Extents, Error> {
+        let (rewritten, patches) = (extents.clone(), patches.to_vec());
         self.blocking(move |home| {
-            let path = home.path(blob);
-            let file = home.find(|| OpenOptions::new().write(true).open(&path))?;
-            for (at, bytes) in patches.iter().flat_map(Patch::pieces) {
-                file.write_all_at(bytes, at)?;
-                crash::point(Point::PatchWritten);
+            overwrite(home, &rewritten, &patches)?;
+            Ok(rewritten)
+        })
+        .await
+    }
+
+    fn reader(&self, extents: &Extents) -> Result<Box<dyn Source>, Error> {
+        let open = |blob| {
+            let path = self.home.path(blob);
+            Ok(self.home.find(|| File::open(&path))?)
+        };
+        Ok(Box::new(Reader::open(extents, open)?))
+    }
+
+    async fn read(
+        &self,
+        extents: &Extents,
+        range: Range<u64>,
+        piece: usize,
+    ) -> Result<Outgoing, Error> {
+        let home = Arc::clone(&self.home);
+        let open = move |blob, range| {
+            let home = Arc::clone(&home);
+            let open = move || {
+                let path = home.path(blob);
+                home.find(|| File::open(&path))
+            };
+            async move { Ok(reading::pieces(blocking(open).await?, range, piece)) }
+        };
+        super::stream(extents, range, piece, open).await
+    }
+
+    fn hand_over(&self, extents: &Extents) -> Option<String> {
+        let name = extents.single_blob()?.to_string();
+        Some(format!("{}/{name}", &name[..2]))
+    }
+
+    async fn room(&self) -> Result<u64, Error> {
+        Ok(self.free()?)
+    }
+
+    async fn delete(&self, blobs: &[BlobId]) -> Result<(), Error> {
+        for blob in blobs {
+            self.writeback.forget(*blob);
+        }
+        let blobs = blobs.to_vec();
+        self.blocking(move |home| {
+            for blob in blobs {
+                match home.find(|| std::fs::remove_file(home.path(blob))) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
             Ok(())
         })
         .await
     }
 
-    fn reader(&self, blob: BlobId) -> io::Result<Box<dyn Blob>> {
-        let path = self.home.path(blob);
-        Ok(Box::new(self.home.find(|| File::open(&path))?))
-    }
-
-    async fn read(&self, blob: BlobId, range: Range<u64>, piece: usize) -> io::Result<Outgoing> {
-        let open = move |home: &Home| {
-            let path = home.path(blob);
-            home.find(|| File::open(&path))
-        };
-        let file = self.blocking(open).await?;
-        Ok(reading::pieces(file, range, piece))
-    }
-
-    fn local_path(&self, blob: BlobId) -> Option<String> {
-        let name = blob.to_string();
-        Some(format!("{}/{name}", &name[..2]))
-    }
-
-    async fn room(&self) -> io::Result<u64> {
-        self.free()
-    }
-
-    async fn delete(&self, blob: BlobId) -> io::Result<bool> {
-        self.writeback.forget(blob);
-        self.blocking(move |home| match home.find(|| std::fs::remove_file(home.path(blob))) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        })
-        .await
-    }
-
-    async fn size(&self, blob: BlobId) -> io::Result<Option<u64>> {
+    async fn size(&self, blob: BlobId) -> Result<Option<u64>, Error> {
         self.blocking(move |home| match home.find(|| std::fs::metadata(home.path(blob))) {
             Ok(metadata) => Ok(Some(metadata.len())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -244,46 +274,27 @@ impl BlobStore for DiskStore {
         .await
     }
 
-    async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
+    fn list_older_than(&self, unix_secs: u64) -> Listing {
         let end = UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs)); // none: the end of time
-        let is_older = move |metadata: &Metadata| {
-            end.is_none_or(|end| metadata.modified().is_ok_and(|written| written < end))
-        };
-        self.blocking(move |home| {
-            home.check()?; // another store's blobs would all be nobody's
-            let mut found = Vec::new();
-            for shard in std::fs::read_dir(home.folder())? {
-                let shard = shard?;
-                if !shard.file_type()?.is_dir() {
-                    continue;
-                }
-                for entry in std::fs::read_dir(shard.path())? {
-                    let entry = entry?;
-                    let Some(blob) = entry.file_name().to_str().and_then(BlobId::parse) else {
-                        continue; // not ours
-                    };
-                    match entry.metadata() {
-                        Ok(metadata) if is_older(&metadata) => found.push(blob),
-                        Ok(_) => {}
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        Err(error) => return Err(error),
-                    }
-                }
+        let home = Arc::clone(&self.home);
+        let shards = stream::iter(0..=u8::MAX).then(move |shard| {
+            let home = Arc::clone(&home);
+            async move {
+                Ok::<_, Error>(stream::iter(blocking(move || older_than(&home, shard, end)).await?))
             }
-            Ok(found)
-        })
-        .await
+        });
+        shards.map_ok(|blobs| blobs.map(Ok)).try_flatten().boxed()
     }
 
-    async fn marker(&self) -> io::Result<Option<BlobId>> {
+    async fn marker(&self) -> Result<Option<BlobId>, Error> {
         self.blocking(Home::marker).await
     }
 
-    async fn mark(&self, id: BlobId) -> io::Result<()> {
+    async fn mark(&self, id: BlobId) -> Result<(), Error> {
         self.blocking(move |home| home.mark(id)).await
     }
 
-    async fn is_itself(&self) -> io::Result<()> {
+    async fn is_itself(&self) -> Result<(), Error> {
         self.blocking(Home::check).await
     }
 
@@ -304,21 +315,18 @@ impl BlobStore for DiskStore {
     }
 }
 
-fn seal(home: &Home, blob: BlobId, size: u64, options: DiskOptions) -> Result<(), SealError> {
+fn settle(home: &Home, blob: BlobId, size: u64, options: DiskOptions) -> Result<(), SettleError> {
     home.check()?; // what another disk keeps is nothing durable
     let (path, shard) = (home.path(blob), File::open(home.shard(blob))?);
     let file = match home.find(|| OpenOptions::new().read(true).write(true).open(&path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(SealError::Lost(error));
+            return Err(SettleError::Lost(error.into()));
         }
         opened => opened?,
     };
     crash::point(Point::SealBegun);
-    let length = file.metadata()?.len();
-    if length < size {
-        let message = format!("the blob has {length} bytes of {size}");
-        let error = io::Error::new(io::ErrorKind::UnexpectedEof, message);
-        return Err(SealError::Lost(error));
+    if file.metadata()?.len() < size {
+        return Err(SettleError::Lost(Error::Short));
     }
     file.set_len(size)?; // also gives back what was reserved behind the end, or left there by a sender cut off
     crash::point(Point::BlobCut);
@@ -329,9 +337,56 @@ fn seal(home: &Home, blob: BlobId, size: u64, options: DiskOptions) -> Result<()
     if options.durability == Durability::Process {
         return Ok(());
     }
-    file.sync_all().map_err(SealError::Lost)?;
+    let lost = |error: io::Error| SettleError::Lost(error.into());
+    file.sync_all().map_err(lost)?;
     crash::point(Point::BlobSynced);
-    shard.sync_all().map_err(SealError::Lost)?;
+    shard.sync_all().map_err(lost)?;
     crash::point(Point::NameSynced);
     Ok(())
+}
+
+/// Writes patches to where the bytes lie that they replace.
+fn overwrite(home: &Home, extents: &Extents, patches: &[Patch]) -> io::Result<()> {
+    let mut files = HashMap::new();
+    for (blob, _) in extents.blobs() {
+        let path = home.path(blob);
+        files.insert(blob, home.find(|| OpenOptions::new().write(true).open(&path))?);
+    }
+    for (at, mut bytes) in patches.iter().flat_map(Patch::pieces) {
+        for extent in &extents.slice(at..at + bytes.len() as u64) {
+            let (now, later) = bytes.split_at(usize::try_from(extent.size()).unwrap_or(usize::MAX));
+            match extent {
+                Extent::Stored { blob, offset, .. } => files[blob].write_all_at(now, *offset)?,
+                Extent::Zeros(_) if now.iter().all(|byte| *byte == 0) => {}
+                Extent::Zeros(_) => return Err(io::ErrorKind::Unsupported.into()),
+            }
+            bytes = later;
+        }
+        crash::point(Point::PatchWritten);
+    }
+    Ok(())
+}
+
+/// Blobs of one shard that were last written before `end`.
+fn older_than(home: &Home, shard: u8, end: Option<SystemTime>) -> io::Result<Vec<BlobId>> {
+    home.check()?; // another store's blobs would all be nobody's
+    let mut found = Vec::new();
+    let shard = home.folder().join(format!("{shard:02x}"));
+    let entries = match std::fs::read_dir(shard) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Some(blob) = entry.file_name().to_str().and_then(BlobId::parse) else {
+            continue; // not ours
+        };
+        match entry.metadata().and_then(|metadata| metadata.modified()) {
+            Ok(written) if end.is_none_or(|end| written < end) => found.push(blob),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }

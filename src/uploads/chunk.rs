@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::claims::{Attempt, Claim, Entry};
 use super::place::{Placed, Turn, place_first};
 use super::shared::{Shared, detached};
-use super::{ChunkRequest, Filled, Refusal, Slot, Spool, place, records, room};
+use super::{ChunkRequest, Filled, Granted, Refusal, Slot, Spool, place, records, room};
 use crate::crash::{self, Point};
-use crate::ids::UploadId;
-use crate::metadata::{Generation, Record, Standing, State, Unfinished};
+use crate::ids::{BlobId, UploadId};
+use crate::metadata::{Generation, Record, Standing, State};
 use crate::part::{self, Declaration, Part, Placement, PlacementError, Stated};
-use crate::storage::Written;
+use crate::storage::{Extents, Written};
 
 /// How often a chunk follows a place that other chunks move while it is copied there.
 const ATTEMPTS: u32 = 8;
@@ -53,7 +53,7 @@ async fn place_now(
     };
     let claim = Claim::new(entry, request.declared.index);
     match place::claim(shared, claim, &request.declared, None, bound).await? {
-        Turn::Granted(granted) => Ok(Slot::InPlace { granted, blobs: Arc::clone(&shared.blobs) }),
+        Turn::Granted(granted) => Ok(granted.slot(shared)),
         Turn::Recorded(part) => {
             Ok(Slot::Recorded { id, part, limit: shared.limits.max_chunk_size })
         }
@@ -83,23 +83,22 @@ async fn record_chunk(
     shared.limits.check_limits(declared, Some(written.size))?;
     match filled.slot {
         Slot::Recorded { id, part, .. } => compare(shared, id, declared, part, written).await,
-        Slot::InPlace { granted, .. } => {
-            let (claim, start) = (&granted.claim, granted.start);
-            name_upload(shared, &claim.entry, request).await?;
-            match place::place_again(shared, &claim.entry, declared, written.size).await {
-                Ok(again) if again.start == start => {
-                    let (of, part) = (granted.generation(), written.at(start));
-                    match place::commit_part(shared, claim, of, declared, part, again).await {
-                        Err(Refusal::Raced) => {}
-                        recorded => return recorded,
-                    }
-                }
-                Ok(_) | Err(Refusal::Raced) => {}
-                Err(refusal) => return Err(refusal),
+        Slot::InPlace { granted, blob, .. } => {
+            name_upload(shared, &granted.claim.entry, request).await?;
+            if let Some(id) = record_granted(shared, &granted, None, written, request).await? {
+                return Ok(id);
             }
-            // It goes elsewhere, or nowhere: fields behind the file, or parts that came in meanwhile, say so.
-            let range = start..start + written.size;
-            let spool = Spool::copy(shared, granted.blob, range).await?;
+            let extents = Extents::stored(blob, granted.start, written.size);
+            let spool = Spool::copy(shared, &extents).await?;
+            drop(granted);
+            record_spooled(shared, spool, written, request).await
+        }
+        Slot::Apart { granted, mut spool } => {
+            name_upload(shared, &granted.claim.entry, request).await?;
+            let own = Some(&mut spool);
+            if let Some(id) = record_granted(shared, &granted, own, written, request).await? {
+                return Ok(id);
+            }
             drop(granted);
             record_spooled(shared, spool, written, request).await
         }
@@ -107,8 +106,30 @@ async fn record_chunk(
     }
 }
 
-/// Places a chunk whose bytes came before the fields that place it. The first bytes of a new upload
-/// stay where they are; others are copied into place.
+/// Records a chunk whose bytes went where the fields before them said, in `own` if that is a blob of its own. `None`
+/// when it goes elsewhere, or nowhere: fields behind the file, or parts that came in meanwhile, say so.
+async fn record_granted(
+    shared: &Shared,
+    granted: &Granted,
+    own: Option<&mut Spool>,
+    written: Written,
+    request: &ChunkRequest,
+) -> Result<Option<UploadId>, Refusal> {
+    let Granted { claim, of, start, .. } = granted;
+    let declared = &request.declared;
+    let again = match place::place_again(shared, &claim.entry, declared, written.size).await {
+        Ok(again) if again.start == *start => again,
+        Ok(_) | Err(Refusal::Raced) => return Ok(None),
+        Err(refusal) => return Err(refusal),
+    };
+    match place::commit_part(shared, claim, *of, declared, written.at(*start), again, own).await {
+        Err(Refusal::Raced) => Ok(None),
+        recorded => recorded.map(Some),
+    }
+}
+
+/// Places a chunk whose bytes came before the fields that place it. Where the store writes in place, the first bytes of
+/// a new upload stay where they are, and others are copied into place; in any other store the spool is the part.
 async fn record_spooled(
     shared: &Arc<Shared>,
     mut spool: Spool,
@@ -121,11 +142,10 @@ async fn record_spooled(
         None if declared.index == 0 => UploadId::random(),
         None => return Err(Refusal::UuidMissing { index: declared.index }),
     };
-    if let Some(claim) = adopt_spool(shared, id, &mut spool, written, request).await? {
+    if let Some((claim, of)) = adopt_spool(shared, id, &mut spool, written, request).await? {
         crash::point(Point::SpoolAdopted);
         let placed = Placed { start: 0, even_size: None };
-        let (of, part) = (Generation { upload: id, blob: spool.blob() }, written.at(0));
-        return place::commit_part(shared, &claim, of, declared, part, placed).await;
+        return place::commit_part(shared, &claim, of, declared, written.at(0), placed, None).await;
     }
     let entry = place::open_or_begin(shared, id, request, Some(written.size))
         .await?
@@ -139,25 +159,34 @@ async fn record_spooled(
             Turn::Recorded(part) => return compare(shared, id, declared, part, written).await,
             Turn::NeedsSize => break, // the size is known: can't be
         };
-        let mut bytes = spool.read(written.size).await?;
-        let copied = granted.write(shared.blobs.as_ref(), bytes.as_mut()).await?;
-        if copied != written {
-            return Err(Refusal::Internal("spooled bytes are not those that came".into()));
+        if let Some(blob) = granted.blob {
+            copy(shared, &spool, written, &granted, blob).await?;
         }
-        crash::point(Point::SpoolCopied);
-        let entry = &granted.claim.entry;
-        let placed = match place::place_again(shared, entry, declared, copied.size).await {
-            Ok(placed) if placed.start == granted.start => placed,
-            Ok(_) | Err(Refusal::Raced) => continue, // parts that came in meanwhile moved it
-            Err(refusal) => return Err(refusal),
-        };
-        let (of, part) = (granted.generation(), copied.at(granted.start));
-        match place::commit_part(shared, &granted.claim, of, declared, part, placed).await {
-            Err(Refusal::Raced) => {}
-            recorded => return recorded,
+        let own = granted.blob.is_none().then_some(&mut spool);
+        // Otherwise parts that came in meanwhile moved it.
+        if let Some(id) = record_granted(shared, &granted, own, written, request).await? {
+            return Ok(id);
         }
     }
     Err(Refusal::Raced)
+}
+
+/// Copies a spool to its place in the upload's blob.
+async fn copy(
+    shared: &Shared,
+    spool: &Spool,
+    written: Written,
+    granted: &Granted,
+    blob: BlobId,
+) -> Result<(), Refusal> {
+    let mut bytes = spool.read(written.size).await?;
+    let target = granted.place_in(blob);
+    let copied = granted.write(shared.blobs.as_ref(), target, bytes.as_mut()).await?;
+    if copied != written {
+        return Err(Refusal::Internal("spooled bytes are not those that came".into()));
+    }
+    crash::point(Point::SpoolCopied);
+    Ok(())
 }
 
 /// Gives an upload the name that its first chunk did not, or only behind its file.
@@ -184,7 +213,10 @@ async fn adopt_spool(
     spool: &mut Spool,
     written: Written,
     request: &ChunkRequest,
-) -> Result<Option<Claim>, Refusal> {
+) -> Result<Option<(Claim, Generation)>, Refusal> {
+    if !shared.blobs.in_place() {
+        return Ok(None);
+    }
     let entry = shared.entries.get(id);
     let _loading = entry.loading.lock().await;
     if request.id.is_some() && records::loaded(shared, &entry).await? {
@@ -198,7 +230,8 @@ async fn adopt_spool(
     spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
     crash::point(Point::SpoolKept);
     let reserved = room::reservation(shared, &request.declared, Some(written.size)).unwrap_or(0);
-    let begun = place::begin(shared, &entry, request, total_parts, reserved, spool.blob()).await;
+    let blob = Some(spool.blob());
+    let begun = place::begin(shared, &entry, request, total_parts, reserved, blob).await;
     // Only of these it is certain that the record wasn't made.
     if matches!(
         begun,
@@ -212,7 +245,7 @@ async fn adopt_spool(
     }
     let claim = Claim::new(Arc::clone(&entry), request.declared.index);
     match claim.attempt(&request.declared, Some(written.size), written.size)? {
-        Attempt::Granted { .. } => Ok(Some(claim)),
+        Attempt::Granted { of, .. } => Ok(Some((claim, of))),
         _ => Err(Refusal::Raced),
     }
 }
@@ -262,7 +295,8 @@ async fn recorded_now(
     size: u64,
 ) -> Result<(Standing, Option<Part>), Refusal> {
     let look = |record: &Record| match &record.state {
-        State::Receiving(Unfinished { layout, .. }) => {
+        State::Receiving(unfinished) => {
+            let layout = &unfinished.layout;
             part::check_declaration(declared, layout, Some(size))?;
             Ok((Standing::Receiving, layout.part(declared.index).copied()))
         }

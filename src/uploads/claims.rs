@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::Refusal;
 use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId};
-use crate::metadata::{Generation, NewPart, Record, Standing, State};
+use crate::metadata::{Generation, Location, NewPart, Record, Standing, State};
 use crate::part::{self, Declaration, Part, Placement, PlacementError};
-use crate::storage::BodyError;
+use crate::storage::{BodyError, Extents};
 
 /// So many uploads are remembered; at that point the idle ones are forgotten, to be loaded again when
 /// they are needed.
@@ -40,13 +40,16 @@ impl Entries {
     }
 }
 
+/// Bytes and their MD5.
+pub(super) type KnownMd5 = (Extents, [u8; 16]);
+
 /// One upload in use.
 pub(super) struct Entry {
     pub(super) id: UploadId,
     /// Held while the record is loaded or begun.
     pub(super) loading: tokio::sync::Mutex<()>,
     /// Held while the upload is finished; remembers the checksum that took long to compute.
-    pub(super) finishing: tokio::sync::Mutex<Option<(BlobId, [u8; 16])>>,
+    pub(super) finishing: tokio::sync::Mutex<Option<KnownMd5>>,
     tracked: Mutex<Tracked>,
     /// Rings when a claim is released.
     released: Notify,
@@ -65,7 +68,7 @@ struct Claimed {
     index: u32,
     /// None while the sender waits for its turn.
     range: Option<Range<u64>>,
-    /// Where that range lies.
+    /// The blob that it is a range of.
     blob: Option<BlobId>,
     revoked: CancellationToken,
     committing: bool,
@@ -75,8 +78,9 @@ struct Claimed {
 
 /// What became of an attempt to claim a part's range.
 pub(super) enum Attempt {
-    /// Write here: at most `limit` bytes from `start` on, beside the `stored` ones of the upload.
-    Granted { blob: BlobId, start: u64, limit: u64, stored: u64 },
+    /// Write here: at most `limit` bytes from `start` on, beside the `stored` ones of the upload; in its blob, if it has
+    /// one.
+    Granted { of: Generation, blob: Option<BlobId>, start: u64, limit: u64, stored: u64 },
     /// The part is on record: compare, write nothing.
     Recorded(Part),
     /// Its place can't be told or guarded before its size is known.
@@ -156,6 +160,9 @@ impl Entry {
         tracked.version += 1;
         if let Some(Record { state: State::Receiving(unfinished), .. }) = &mut tracked.record {
             unfinished.layout.insert(new.index, new.part);
+            if let Some(extents) = &new.extents {
+                unfinished.location.add(new.part.offset, extents);
+            }
             unfinished.layout.total_size = unfinished.layout.total_size.or(new.total_size);
             unfinished.layout.even_size = unfinished.layout.even_size.or(new.even_size);
             unfinished.touched_at = now;
@@ -263,12 +270,17 @@ impl Claim {
         if other_writer {
             return Ok(Attempt::Busy);
         }
+        let blob = match unfinished.location {
+            Location::InPlace(blob) => Some(blob),
+            Location::Apart(_) => None,
+        };
         if let Some(own) = claims.iter_mut().find(|claim| claim.serial == self.serial) {
             own.range = Some(range.clone());
-            own.blob = Some(unfinished.blob);
+            own.blob = blob;
         }
         let (limit, stored) = (range.end - range.start, unfinished.layout.received_bytes());
-        Ok(Attempt::Granted { blob: unfinished.blob, start, limit, stored })
+        let of = unfinished.generation(self.entry.id);
+        Ok(Attempt::Granted { of, blob, start, limit, stored })
     }
 
     /// Why this sender was told to stop.

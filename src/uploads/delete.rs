@@ -23,11 +23,11 @@ pub(super) fn end_expired(shared: &Shared, id: UploadId) {
 
 /// Does the job of deleting bytes. Repeating it is harmless.
 pub(super) async fn delete(shared: &Shared, job: &Job) -> Result<(), Refusal> {
-    let blob = BlobId::from_bytes(job.subject);
-    if let Ok(of) = job.payload.as_slice().try_into() {
-        writers_left(shared, UploadId::from_bytes(of), blob).await;
+    let (blobs, of) = job.deleted();
+    if let Some(id) = of {
+        writers_left(shared, id, &blobs).await;
     }
-    delete_bytes(shared, blob).await
+    delete_bytes(shared, &blobs).await
 }
 
 /// Does the job of forgetting the parts of an upload. Repeating it is harmless.
@@ -40,15 +40,17 @@ pub(super) async fn forget_parts(shared: &Shared, job: &Job) -> Result<(), Refus
 }
 
 /// Waits until nobody writes to this upload's bytes any more: a late write would bring them back.
-async fn writers_left(shared: &Shared, id: UploadId, blob: BlobId) {
+async fn writers_left(shared: &Shared, id: UploadId, blobs: &[BlobId]) {
     let entry = shared.entries.get(id);
     entry.forget(); // whoever looks again finds that the records have forgotten these bytes
-    entry.writers_left(blob).await;
+    for blob in blobs {
+        entry.writers_left(*blob).await;
+    }
 }
 
-pub(super) async fn delete_bytes(shared: &Shared, blob: BlobId) -> Result<(), Refusal> {
-    shared.condemned().remove(&blob);
-    shared.blobs.delete(blob).await?;
+pub(super) async fn delete_bytes(shared: &Shared, blobs: &[BlobId]) -> Result<(), Refusal> {
+    shared.condemned().retain(|condemned| !blobs.contains(condemned));
+    shared.blobs.delete(blobs).await?;
     crash::point(Point::BytesDeleted);
     Ok(())
 }

@@ -66,7 +66,7 @@ pub(super) async fn erase(shared: &Shared, user: &UserId) -> Result<Erased, Refu
         }
         for record in records {
             crash::point(Point::EraseGoesOn);
-            blobs.extend(blob_of(&record));
+            blobs.extend(blobs_of(&record));
             match remove_now(shared, record, true).await {
                 Ok(removed) => erased.add(removed),
                 Err(Refusal::Removed) => {} // with its media, or by somebody else
@@ -153,11 +153,11 @@ async fn remove_now(
     }
 }
 
-fn blob_of(record: &Record) -> Option<BlobId> {
+fn blobs_of(record: &Record) -> Vec<BlobId> {
     match &record.state {
-        State::Receiving(upload) => Some(upload.blob),
-        State::Finished(file) => Some(file.blob),
-        _ => None,
+        State::Receiving(upload) => upload.location.blobs(),
+        State::Finished(file) => file.extents.blobs().into_iter().map(|(blob, _)| blob).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use super::shared::Shared;
 use crate::filename::Filename;
-use crate::ids::BlobId;
 use crate::media::privacy::{self, Cleaning};
 use crate::media::{self, Facts, Patch};
-use crate::storage::{Blob, Written};
+use crate::storage::{Error, Extents, Source, Written};
 
 /// What a request says of a file, beside its bytes.
 #[derive(Clone, Debug, Default)]
@@ -30,20 +29,20 @@ pub(super) struct Examined {
     pub(super) crc32: u32,
 }
 
-/// Looks at stored bytes. The sender's claims count where the bytes say nothing. An error of the kind
-/// `NotFound` or `UnexpectedEof` when the bytes are not all there.
+/// Looks at stored bytes. The sender's claims count where the bytes say nothing. [`Error::NotFound`] or
+/// [`Error::Short`] when the bytes are not all there.
 pub(super) async fn examine(
     shared: &Shared,
-    blob: BlobId,
+    extents: &Extents,
     written: Written,
     label: Label,
-) -> io::Result<Examined> {
-    let blobs = Arc::clone(&shared.blobs);
+) -> Result<Examined, Error> {
+    let (blobs, extents) = (Arc::clone(&shared.blobs), extents.clone());
     let keep_metadata = shared.limits.keep_metadata;
     // The threads that read here are those that commits and downloads need too.
     let _turn = shared.examining.acquire().await;
     let work = move || {
-        let mut source = blobs.reader(blob)?;
+        let mut source = blobs.reader(&extents)?;
         let facts = facts(&mut source, written.size, &label)?;
         let mut cleaning = privacy::cleaning(&mut source, written.size, &facts.media_type)?;
         if keep_metadata {
@@ -52,10 +51,10 @@ pub(super) async fn examine(
         let crc32 = patched_crc32(&mut source, written, &cleaning.patches)?;
         Ok(Examined { facts, cleaning, crc32 })
     };
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(Error::other(panic)))
 }
 
-fn facts(source: &mut Box<dyn Blob>, size: u64, label: &Label) -> io::Result<Facts> {
+fn facts(source: &mut Box<dyn Source>, size: u64, label: &Label) -> io::Result<Facts> {
     let mut head =
         vec![0; usize::try_from(size).map_or(media::SNIFF_LEN, |size| size.min(media::SNIFF_LEN))];
     source.read_exact(&mut head)?;

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt};
+
 use super::shared::Shared;
 use super::{Refusal, delete};
 use crate::crash::{self, Point};
 use crate::telemetry::chain;
+
+/// Blobs of which it is looked at once whether records claim them.
+const LISTED_AT_ONCE: usize = 1000;
 
 /// Expires uploads in which nothing was stored for their time to live; answers how many.
 pub(super) async fn expire_idle(shared: &Shared) -> Result<usize, Refusal> {
@@ -29,16 +34,18 @@ pub(super) async fn expire_idle(shared: &Shared) -> Result<usize, Refusal> {
 /// Deletes blobs that no record claims and nobody has written for `age`; answers how many.
 pub(super) async fn delete_unclaimed(shared: &Shared, age: Duration) -> Result<usize, Refusal> {
     let before = shared.clock.unix_secs_ago(age);
-    let old = shared.blobs.list_older_than(before).await?;
-    let unclaimed = shared.metadata.unclaimed(old).await?;
-    crash::point(Point::UnclaimedFound);
+    let mut old = shared.blobs.list_older_than(before).try_chunks(LISTED_AT_ONCE);
     let mut count = 0;
-    for blob in unclaimed {
-        match delete::delete_bytes(shared, blob).await {
-            Ok(()) => count += 1,
-            Err(error) => {
-                let error = chain(&error);
-                tracing::warn!(%blob, %error, "bytes that no record claims could not be deleted yet");
+    while let Some(some) = old.next().await {
+        let unclaimed = shared.metadata.unclaimed(some.map_err(|stopped| stopped.1)?).await?;
+        crash::point(Point::UnclaimedFound);
+        for blob in unclaimed {
+            match delete::delete_bytes(shared, &[blob]).await {
+                Ok(()) => count += 1,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(%blob, %error, "bytes that no record claims could not be deleted yet");
+                }
             }
         }
     }

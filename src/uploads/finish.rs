@@ -3,25 +3,26 @@
 //! Where a file holds metadata of its sender's, what it is about to become is put on record before the
 //! first byte is overwritten: from then on its parts' checksums no longer tell whether it is whole.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use md5::{Digest, Md5};
 
+use super::claims::KnownMd5;
 use super::examine::{Examined, Label};
 use super::records::sent_by;
+use super::restart::restart;
 use super::shared::{Shared, detached};
 use super::{Refusal, examine, records, thumbnail as picture, trust};
 use crate::crash::{self, Point};
 use crate::filename::Filename;
-use crate::ids::{BlobId, UploadId, UserId};
+use crate::ids::{UploadId, UserId};
 use crate::media::thumbnail;
 use crate::metadata::jobs::Outcome;
-use crate::metadata::{Finalizing, Generation, NewFile, Snapshot, State, StoredFile, Unfinished};
+use crate::metadata::{Finalizing, NewFile, Snapshot, State, StoredFile, Unfinished};
 use crate::part::Part;
-use crate::storage::{self, READ_BYTES, SealError, Written, is_lost};
+use crate::storage::{self, Error, Extents, READ_BYTES, SettleError, Written};
 
 /// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -94,7 +95,7 @@ async fn finish(shared: &Shared, request: DoneRequest) -> Result<StoredFile, Ref
             }
         };
         let of = unfinished.snapshot(request.id);
-        match make_file(shared, of, unfinished, &request, &mut known_md5).await {
+        match make_file(shared, of, *unfinished, &request, &mut known_md5).await {
             Ok(true) => return records::stored(shared, request.id).await,
             Ok(false) => {}
             // Somebody else may have been overwriting the bytes while they were read.
@@ -112,7 +113,7 @@ async fn make_file(
     of: Snapshot,
     mut unfinished: Unfinished,
     request: &DoneRequest,
-    known_md5: &mut Option<(BlobId, [u8; 16])>,
+    known_md5: &mut Option<KnownMd5>,
 ) -> Result<bool, Refusal> {
     if let Some(finalizing) = unfinished.finalizing.take() {
         conclude_again(shared, of, *finalizing).await?;
@@ -127,7 +128,7 @@ async fn repeat(
     shared: &Shared,
     file: StoredFile,
     request: DoneRequest,
-    known_md5: &mut Option<(BlobId, [u8; 16])>,
+    known_md5: &mut Option<KnownMd5>,
 ) -> Result<StoredFile, Refusal> {
     same_size(request.total_size, file.size)?;
     if let Some(declared) = request.md5 {
@@ -148,10 +149,10 @@ async fn verify(
     shared: &Shared,
     unfinished: Unfinished,
     request: &DoneRequest,
-    known_md5: &mut Option<(BlobId, [u8; 16])>,
+    known_md5: &mut Option<KnownMd5>,
 ) -> Result<Finalizing, Refusal> {
     let of = unfinished.generation(request.id);
-    let Unfinished { blob, layout, filename, declared_type, .. } = unfinished;
+    let Unfinished { location, layout, filename, declared_type, .. } = unfinished;
     let ranges = layout.missing();
     if !ranges.is_empty() {
         return Err(Refusal::MissingParts { ranges });
@@ -163,10 +164,11 @@ async fn verify(
     })?;
     same_size(layout.total_size, size)?;
     same_size(request.total_size, size)?;
+    let extents = location.of(0..size);
     if let Some(declared) = request.md5 {
-        match md5_once(shared, blob, size, known_md5).await {
-            Err(error) if is_lost(&error) => {
-                return Err(restart(shared, of, &error).await?);
+        match md5_once(shared, &extents, known_md5).await {
+            Err(error) if error.is_lost() => {
+                return Err(restart(shared, of, &extents, &error).await?);
             }
             actual => same_md5(declared, actual?)?,
         }
@@ -176,9 +178,9 @@ async fn verify(
     let name = request.filename.clone().or(filename);
     let label = Label { filename: name.clone(), media_type: declared_type, duration_secs: None };
     let Examined { facts, cleaning, crc32 } =
-        match examine::examine(shared, blob, written, label).await {
-            Err(error) if is_lost(&error) => {
-                return Err(restart(shared, of, &error).await?);
+        match examine::examine(shared, &extents, written, label).await {
+            Err(error) if error.is_lost() => {
+                return Err(restart(shared, of, &extents, &error).await?);
             }
             examined => examined?,
         };
@@ -189,6 +191,7 @@ async fn verify(
         drawable: thumbnail::is_drawable(&facts.media_type),
         facts,
         embedded: cleaning.metadata,
+        extents,
         size,
         crc32,
         received_md5: request.md5,
@@ -198,17 +201,21 @@ async fn verify(
     Ok(Finalizing { file, patches: cleaning.patches })
 }
 
-/// Overwrites what is to be overwritten, makes the bytes durable, and then the File; `false` when the snapshot is void.
+/// Replaces what is to be replaced, makes the bytes durable, and then the File; `false` when the snapshot is void. Before
+/// bytes are overwritten in place, what becomes of them is on record; elsewhere they stay as they were until the File is.
 async fn conclude(shared: &Shared, of: Snapshot, finalizing: Finalizing) -> Result<bool, Refusal> {
     if finalizing.patches.is_empty() {
-        return seal_and_finish(shared, of, finalizing.file).await;
+        return settle_and_finish(shared, of, finalizing.file).await;
+    }
+    if !shared.blobs.in_place() {
+        return rewrite_and_finish(shared, of, finalizing).await;
     }
     let (recorded, until) = (finalizing.clone(), shared.leased_until());
     let Some((job, of)) = shared.metadata.finalize_upload(of, recorded, until).await? else {
         return Ok(false);
     };
     crash::point(Point::FinalizingRecorded);
-    let concluded = overwrite_and_finish(shared, of, finalizing).await;
+    let concluded = rewrite_and_finish(shared, of, finalizing).await;
     if concluded.is_err() {
         // Where the upload begins again there is no such job any more.
         if let Err(error) = shared.metadata.settle_job(job.id, job.lease, Outcome::Returned).await {
@@ -220,17 +227,20 @@ async fn conclude(shared: &Shared, of: Snapshot, finalizing: Finalizing) -> Resu
     concluded
 }
 
-async fn overwrite_and_finish(
+async fn rewrite_and_finish(
     shared: &Shared,
     of: Snapshot,
     finalizing: Finalizing,
 ) -> Result<bool, Refusal> {
-    match shared.blobs.patch(of.generation.blob, &finalizing.patches).await {
-        Err(error) if is_lost(&error) => return Err(restart(shared, of.generation, &error).await?),
-        patched => patched?,
-    }
+    let Finalizing { mut file, patches } = finalizing;
+    file.extents = match shared.blobs.rewrite(&file.extents, &patches).await {
+        Err(error) if error.is_lost() => {
+            return Err(restart(shared, of.generation, &file.extents, &error).await?);
+        }
+        rewritten => rewritten?,
+    };
     crash::point(Point::MetadataOverwritten);
-    seal_and_finish(shared, of, finalizing.file).await
+    settle_and_finish(shared, of, file).await
 }
 
 /// Concludes what a crash left: patches again, and sees that the bytes are those that were received.
@@ -241,35 +251,40 @@ async fn conclude_again(
 ) -> Result<bool, Refusal> {
     crash::point(Point::FinalizingResumed);
     let Finalizing { file, patches } = finalizing;
-    let blob = of.generation.blob;
     let overwritten = async {
-        shared.blobs.patch(blob, &patches).await?;
-        storage::crc32(shared.blobs.as_ref(), blob, 0..file.size).await
+        shared.blobs.rewrite(&file.extents, &patches).await?;
+        storage::crc32(shared.blobs.as_ref(), &file.extents).await
     };
     match overwritten.await {
-        Ok(crc32) if crc32 == Some(file.crc32) => seal_and_finish(shared, of, file).await,
-        Err(error) if !is_lost(&error) => Err(error.into()),
+        Ok(crc32) if crc32 == Some(file.crc32) => settle_and_finish(shared, of, file).await,
+        Err(error) if !error.is_lost() => Err(error.into()),
         _ => {
-            let error = io::Error::other("a crash took some of the bytes");
-            Err(restart(shared, of.generation, &error).await?)
+            let error = Error::other("a crash took some of the bytes");
+            Err(restart(shared, of.generation, &file.extents, &error).await?)
         }
     }
 }
 
-async fn seal_and_finish(shared: &Shared, of: Snapshot, file: NewFile) -> Result<bool, Refusal> {
-    let Generation { upload: id, blob } = of.generation;
-    if shared.condemned().contains(&blob) {
-        let error = io::Error::other("an earlier sync of them failed");
-        return Err(restart(shared, of.generation, &error).await?);
+async fn settle_and_finish(shared: &Shared, of: Snapshot, file: NewFile) -> Result<bool, Refusal> {
+    let (id, extents) = (of.generation.upload, &file.extents);
+    if shared.is_condemned(extents) {
+        let error = Error::other("an earlier sync of them failed");
+        return Err(restart(shared, of.generation, extents, &error).await?);
     }
-    match shared.blobs.seal(blob, &file.received).await {
+    match shared.blobs.settle(extents).await {
         Ok(()) => {}
-        Err(SealError::Lost(error)) => return Err(restart(shared, of.generation, &error).await?),
-        Err(SealError::Failed(error)) => return Err(error.into()),
+        Err(SettleError::Lost(error)) => {
+            return Err(restart(shared, of.generation, extents, &error).await?);
+        }
+        Err(SettleError::Failed(error)) => return Err(error.into()),
     }
+    let keeps_blob = file.extents.single_blob().is_some();
     let finished = shared.metadata.finish_upload(of, file, shared.clock.unix_secs()).await?;
     crash::point(Point::FileFinished);
     shared.entries.get(id).forget();
+    if !keeps_blob {
+        shared.jobs.job_added(); // to delete blobs that were the upload's and aren't the File's
+    }
     Ok(finished)
 }
 
@@ -279,7 +294,7 @@ async fn check_received_md5(
     shared: &Shared,
     file: &StoredFile,
     declared: [u8; 16],
-    known_md5: &mut Option<(BlobId, [u8; 16])>,
+    known_md5: &mut Option<KnownMd5>,
 ) -> Result<(), Refusal> {
     if let Some(received) = file.received_md5 {
         return same_md5(declared, received);
@@ -291,8 +306,8 @@ async fn check_received_md5(
     if whole(&parts).is_some_and(|received| received.crc32 != file.crc32) {
         return Ok(());
     }
-    match md5_once(shared, file.blob, file.size, known_md5).await {
-        Err(error) if is_lost(&error) => {
+    match md5_once(shared, &file.extents, known_md5).await {
+        Err(error) if error.is_lost() => {
             records::stored(shared, file.id).await?; // deleted in this instant?
             Err(error.into())
         }
@@ -300,58 +315,35 @@ async fn check_received_md5(
     }
 }
 
-/// After a failed sync nobody knows which bytes are on the disk, and a second sync would not say: the
-/// upload forgets its parts and begins again in another blob.
-async fn restart(
-    shared: &Shared,
-    of: Generation,
-    error: &std::io::Error,
-) -> Result<Refusal, Refusal> {
-    let Generation { upload: id, blob } = of;
-    shared.condemned().insert(blob); // until the records say so
-    let restarted = shared.metadata.restart_upload(of, BlobId::random()).await?;
-    crash::point(Point::UploadRestarted);
-    shared.entries.get(id).forget();
-    if !restarted {
-        let stored = records::stored(shared, id).await; // not receiving any more, or anew: why?
-        return Ok(stored.err().unwrap_or(Refusal::Raced));
-    }
-    tracing::error!(%id, %error, "an upload's bytes could not be made durable; it begins again");
-    shared.jobs.job_added(); // to delete them
-    Ok(Refusal::NotDurable)
-}
-
 /// Refuses when the stored bytes have another MD5 than `declared`. It is computed once.
 pub(super) async fn check_md5(
     shared: &Shared,
-    blob: BlobId,
-    size: u64,
+    extents: &Extents,
     declared: [u8; 16],
-    known: &mut Option<(BlobId, [u8; 16])>,
+    known: &mut Option<KnownMd5>,
 ) -> Result<(), Refusal> {
-    same_md5(declared, md5_once(shared, blob, size, known).await?)
+    same_md5(declared, md5_once(shared, extents, known).await?)
 }
 
 async fn md5_once(
     shared: &Shared,
-    blob: BlobId,
-    size: u64,
-    known: &mut Option<(BlobId, [u8; 16])>,
-) -> io::Result<[u8; 16]> {
-    match *known {
-        Some((of, md5)) if of == blob => Ok(md5),
-        _ => Ok(known.insert((blob, md5(shared, blob, size).await?)).1),
+    extents: &Extents,
+    known: &mut Option<KnownMd5>,
+) -> Result<[u8; 16], Error> {
+    match known {
+        Some((of, md5)) if of == extents => Ok(*md5),
+        _ => Ok(known.insert((extents.clone(), md5(shared, extents).await?)).1),
     }
 }
 
-async fn md5(shared: &Shared, blob: BlobId, size: u64) -> io::Result<[u8; 16]> {
-    let bytes = shared.blobs.read(blob, 0..size, READ_BYTES).await?;
+async fn md5(shared: &Shared, extents: &Extents) -> Result<[u8; 16], Error> {
+    let bytes = shared.blobs.read(extents, 0..extents.size(), READ_BYTES).await?;
     let hashed = bytes.try_fold(Md5::new(), |mut md5, frame| async move {
         let hash = tokio::task::spawn_blocking(move || {
             md5.update(&frame);
             md5
         });
-        hash.await.map_err(std::io::Error::other)
+        hash.await.map_err(Error::other)
     });
     Ok(hashed.await?.finalize().into())
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::claims::{Attempt, Claim, Entry};
 use super::shared::{Shared, detached};
-use super::{ChunkRequest, Granted, Refusal, delete, records, room};
+use super::{ChunkRequest, Granted, Refusal, Spool, delete, records, room};
 use crate::crash::{self, Point};
-use crate::ids::{BlobId, UploadId};
+use crate::ids::{BlobId, GenerationId, UploadId};
 use crate::metadata::{
     Begun, Caps, Generation, NewPart, NewUpload, Record, Recorded, Standing, State,
 };
@@ -80,27 +80,29 @@ async fn load_or_begin(
     if request.declared.total_parts.is_none() {
         return Ok(false);
     }
-    let (total_parts, _) = place_first(&request.declared, None)?;
+    let (total_parts, _) = place_first(&request.declared, size)?;
     let Some(reserved) = room::reservation(shared, &request.declared, size) else {
         return Ok(false);
     };
-    let begun = begin(shared, entry, request, total_parts, reserved, BlobId::random()).await?;
+    let begun = begin(shared, entry, request, total_parts, reserved, shared.new_blob()).await?;
     begun.then_some(true).ok_or(Refusal::Raced)
 }
 
-/// Commits a new upload; `false` when the uuid is taken. The caller holds `loading`.
+/// Commits a new upload, with a blob where the store writes in place; `false` when the uuid is taken. The caller holds
+/// `loading`.
 pub(super) async fn begin(
     shared: &Shared,
     entry: &Entry,
     request: &ChunkRequest,
     total_parts: u32,
     reserved: u64,
-    blob: BlobId,
+    blob: Option<BlobId>,
 ) -> Result<bool, Refusal> {
     let now = shared.clock.unix_secs();
     let new = NewUpload {
         id: entry.id,
         user: request.user.clone(),
+        generation: GenerationId::random(),
         blob,
         total_parts,
         reserved,
@@ -145,15 +147,16 @@ pub(super) async fn claim(
             attempt => attempt?,
         };
         match attempt {
-            Attempt::Granted { blob, start, limit, stored } => {
+            Attempt::Granted { of, blob, start, limit, stored } => {
                 let declared_size = part::declared_size(declared);
                 shared.limits.check_end(start.saturating_add(declared_size.unwrap_or(0)))?;
                 let size = size.or(declared_size);
-                if !room::reserve(shared, &entry, blob, declared, start, size, limit).await? {
+                if !room::reserve(shared, &entry, of, declared, start, size, limit).await? {
                     return Ok(Turn::NeedsSize);
                 }
                 let declared = declared_size.is_some();
-                return Ok(Turn::Granted(Granted { claim, blob, start, limit, stored, declared }));
+                let granted = Granted { claim, of, blob, start, limit, stored, declared };
+                return Ok(Turn::Granted(granted));
             }
             Attempt::Recorded(part) => return Ok(Turn::Recorded(part)),
             Attempt::NeedsSize => return Ok(Turn::NeedsSize),
@@ -179,8 +182,8 @@ pub(super) async fn claim(
     }
 }
 
-/// Commits a part whose bytes are written to `of`, under its live claim. `Raced` when parts that came in meanwhile
-/// moved its place, or the upload began anew.
+/// Commits a part whose bytes are written for `of`, in a blob of their `own` or else in the upload's, under its live
+/// claim. `Raced` when parts that came in meanwhile moved its place, or the upload began anew.
 pub(super) async fn commit_part(
     shared: &Shared,
     claim: &Claim,
@@ -188,8 +191,10 @@ pub(super) async fn commit_part(
     declared: &Declaration,
     part: Part,
     placed: Placed,
+    mut own: Option<&mut Spool>,
 ) -> Result<UploadId, Refusal> {
     shared.limits.check_end(part.range().end)?;
+    own.as_ref().map_or(Ok(()), |spool| spool.check_age())?;
     if !claim.begin_commit() {
         return Err(claim.why_revoked());
     }
@@ -203,18 +208,25 @@ pub(super) async fn commit_part(
     let new = NewPart {
         index: declared.index,
         part,
+        extents: own.as_ref().map(|spool| spool.extents(part.size)),
         total_size: total_size.filter(|_| known_total.is_none()),
         even_size: placed.even_size.filter(|_| known_even.is_none()),
     };
     let now = shared.clock.unix_secs();
     crash::point(Point::PartUnrecorded);
-    match shared.metadata.record_part(of, new, now).await? {
+    if let Some(spool) = &mut own {
+        spool.keep_bytes(part.size); // whatever becomes of the commit: the sweep knows whether a record claims it
+    }
+    match shared.metadata.record_part(of, new.clone(), now).await? {
         Recorded::Stored => {
             crash::point(Point::PartRecorded);
             entry.insert(&new, now);
             Ok(entry.id)
         }
         Recorded::Refused => {
+            if let Some(spool) = own {
+                spool.discard();
+            }
             entry.forget();
             // The record says why; if it does not any more, the same request may succeed now.
             place_again(shared, entry, declared, part.size).await?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::metadata::{self, quota::OverQuota};
 use crate::part::{PartIndex, PlacementError};
-use crate::storage::{BodyError, SealError, WriteError};
+use crate::storage::{self, BodyError, SettleError, WriteError};
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -144,20 +144,20 @@ impl From<OverQuota> for Refusal {
     }
 }
 
-impl From<std::io::Error> for Refusal {
-    fn from(error: std::io::Error) -> Self {
-        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-        match error.kind() {
-            StorageFull | QuotaExceeded => Self::StorageFull,
-            _ => Self::Internal(Box::new(error)),
+impl From<storage::Error> for Refusal {
+    fn from(error: storage::Error) -> Self {
+        match error {
+            storage::Error::Full => Self::StorageFull,
+            storage::Error::Failed(source) => Self::Internal(source),
+            lost => Self::Internal(Box::new(lost)),
         }
     }
 }
 
-impl From<SealError> for Refusal {
-    fn from(error: SealError) -> Self {
+impl From<SettleError> for Refusal {
+    fn from(error: SettleError) -> Self {
         match error {
-            SealError::Lost(error) | SealError::Failed(error) => error.into(),
+            SettleError::Lost(error) | SettleError::Failed(error) => error.into(),
         }
     }
 }
@@ -166,7 +166,7 @@ impl Refusal {
     /// Of a failed write; `too_long` says what more bytes than allowed mean here.
     pub(super) fn of_write(error: WriteError, too_long: impl FnOnce(u64) -> Self) -> Self {
         match error {
-            WriteError::Body(error) => Self::Body(error),
+            WriteError::BrokenOff { error, .. } => Self::Body(error),
             WriteError::TooLong { limit } => too_long(limit),
             WriteError::Store(error) => error.into(),
         }

@@ -6,7 +6,7 @@
 use super::claims::Entry;
 use super::shared::Shared;
 use super::{Refusal, Spool};
-use crate::ids::{BlobId, UploadId, UserId};
+use crate::ids::{UploadId, UserId};
 use crate::metadata::quota::{OverQuota, Usage};
 use crate::metadata::{Generation, Reserved, State};
 use crate::part::{self, Declaration};
@@ -32,7 +32,7 @@ pub(super) fn reservation(
 pub(super) async fn reserve(
     shared: &Shared,
     entry: &Entry,
-    blob: BlobId,
+    of: Generation,
     declared: &Declaration,
     start: u64,
     size: Option<u64>,
@@ -53,7 +53,6 @@ pub(super) async fn reserve(
     if size.is_none() {
         return Ok(false);
     }
-    let of = Generation { upload: entry.id, blob };
     match shared.metadata.reserve(of, all, shared.limits.quota).await? {
         Reserved::Reserved => {
             entry.reserved(all);

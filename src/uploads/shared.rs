@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::MetadataStore;
 use crate::metadata::jobs::{JobSignal, LEASE};
-use crate::storage::BlobStore;
+use crate::storage::{BlobStore, Extents};
 
 /// Files examined at once: each takes a thread of the blocking pool for milliseconds, a hostile one for seconds.
 const EXAMINING: usize = 16;
@@ -53,9 +53,20 @@ impl Shared {
         }
     }
 
+    /// The blob of an upload that begins; none where parts are blobs of their own.
+    pub(super) fn new_blob(&self) -> Option<BlobId> {
+        self.blobs.in_place().then(BlobId::random)
+    }
+
     /// When a lease taken now ends.
     pub(super) fn leased_until(&self) -> u64 {
         self.clock.unix_secs() + LEASE.as_secs()
+    }
+
+    /// Whether some of these bytes could not be made durable.
+    pub(super) fn is_condemned(&self, extents: &Extents) -> bool {
+        let condemned = self.condemned();
+        !condemned.is_empty() && extents.blobs().iter().any(|(blob, _)| condemned.contains(blob))
     }
 
     pub(super) fn condemned(&self) -> MutexGuard<'_, HashSet<BlobId>> {

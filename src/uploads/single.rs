@@ -80,8 +80,9 @@ async fn record_single(
     shared.limits.check_end(written.size)?;
     let id = request.id.unwrap_or_else(UploadId::random);
     let same = same_file(shared, id, &request, written).await?;
+    let received = spool.extents(written.size);
     if let Some(declared) = request.md5 {
-        finish::check_md5(shared, spool.blob(), written.size, declared, &mut None).await?;
+        finish::check_md5(shared, &received, declared, &mut None).await?;
     }
     if let Some(file) = same {
         return Ok(file);
@@ -92,7 +93,7 @@ async fn record_single(
         duration_secs: request.duration_secs,
     };
     let Examined { facts, cleaning, crc32 } =
-        examine::examine(shared, spool.blob(), written, label).await?;
+        examine::examine(shared, &received, written, label).await?;
     crash::point(Point::SingleExamined);
     let parent = match (request.role, request.parent) {
         (Role::Thumbnail, _) if !facts.media_type.is_image() => {
@@ -101,11 +102,10 @@ async fn record_single(
         (Role::Thumbnail, Some(parent)) => Some(parent_of(shared, parent, &request.user).await?),
         (_, parent) => parent,
     };
-    let part = written.at(0);
     // Nothing on record speaks of these bytes yet, so they can be overwritten without further ado.
-    shared.blobs.patch(spool.blob(), &cleaning.patches).await?;
+    let extents = shared.blobs.rewrite(&received, &cleaning.patches).await?;
     crash::point(Point::SinglePatched);
-    shared.blobs.seal(spool.blob(), &[part]).await?;
+    shared.blobs.settle(&extents).await?;
     crash::point(Point::SingleSealed);
     spool.check_age()?;
     let filename =
@@ -115,7 +115,6 @@ async fn record_single(
         user: request.user.clone(),
         role: request.role,
         parent,
-        blob: spool.blob(),
         declared_type: request.declared_type.clone(),
         file: NewFile {
             filename,
@@ -124,13 +123,14 @@ async fn record_single(
             drawable: thumbnail::is_drawable(&facts.media_type),
             facts,
             embedded: cleaning.metadata,
+            extents,
             size: written.size,
             crc32,
             received_md5: request.md5,
-            received: vec![part],
+            received: vec![written.at(0)],
         },
     };
-    spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
+    spool.keep_bytes(written.size); // whatever becomes of the commit: the sweep knows whether a record claims it
     let now = shared.clock.unix_secs();
     match shared.metadata.store_single(new.clone(), shared.limits.quota, now).await? {
         Stored::Stored => {

@@ -1,6 +1,6 @@
-//! Where a request's bytes go: in place, nowhere (they are there already), or to a spool.
+//! Where a request's bytes go: in place, into a blob that becomes the part, nowhere (they are there already), or to a
+//! spool.
 
-use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::ids::{BlobId, UploadId};
 use crate::metadata::Generation;
 use crate::metadata::quota::OverQuota;
 use crate::part::Part;
-use crate::storage::{self, BlobStore, BodyError, Incoming, READ_BYTES, Written, is_lost};
+use crate::storage::{self, BlobStore, BodyError, Extents, Incoming, READ_BYTES, Target, Written};
 
 /// Where the bytes of one request go.
 pub enum Slot {
@@ -24,8 +24,17 @@ pub enum Slot {
     InPlace {
         /// The place.
         granted: Granted,
-        /// Where it lies.
+        /// The upload's blob.
+        blob: BlobId,
+        /// The store that it is in.
         blobs: Arc<dyn BlobStore>,
+    },
+    /// Into a blob of their own, which becomes the part: the store doesn't write in place.
+    Apart {
+        /// The place in the file.
+        granted: Granted,
+        /// The blob.
+        spool: Spool,
     },
     /// Nowhere: they are on record and only compared.
     Recorded {
@@ -43,7 +52,10 @@ pub enum Slot {
 /// A range that is one sender's to write.
 pub struct Granted {
     pub(super) claim: Claim,
-    pub(super) blob: BlobId,
+    /// The upload.
+    pub(super) of: Generation,
+    /// The blob that it is a range of; `None` where the store doesn't write in place.
+    pub(super) blob: Option<BlobId>,
     pub(super) start: u64,
     pub(super) limit: u64,
     /// Bytes of the upload that were on record when the range was granted.
@@ -62,7 +74,12 @@ impl Slot {
     /// Takes the bytes. Nothing of them counts until they are accepted.
     pub async fn fill(self, body: Incoming<'_>) -> Result<Filled, Refusal> {
         let written = match &self {
-            Self::InPlace { granted, blobs } => granted.write(blobs.as_ref(), body).await?,
+            Self::InPlace { granted, blob, blobs } => {
+                granted.write(blobs.as_ref(), granted.place_in(*blob), body).await?
+            }
+            Self::Apart { granted, spool } => {
+                granted.write(spool.blobs.as_ref(), Target::Fresh(spool.blob), body).await?
+            }
             Self::Recorded { limit, .. } => storage::checksum(*limit, body)
                 .await
                 .map_err(|error| Refusal::of_write(error, |max| Refusal::ChunkTooLarge { max }))?,
@@ -77,7 +94,7 @@ impl Filled {
     /// gone; never, where nothing of the kind can be.
     pub async fn revoked(&self) -> Refusal {
         match &self.slot {
-            Slot::InPlace { granted, .. } => {
+            Slot::InPlace { granted, .. } | Slot::Apart { granted, .. } => {
                 granted.claim.revoked.cancelled().await;
                 granted.claim.why_revoked()
             }
@@ -87,21 +104,29 @@ impl Filled {
 }
 
 impl Granted {
-    /// The upload whose range it is.
-    pub(super) fn generation(&self) -> Generation {
-        Generation { upload: self.claim.entry.id, blob: self.blob }
+    /// Where the bytes of the sender go.
+    pub(super) fn slot(self, shared: &Shared) -> Slot {
+        match self.blob {
+            Some(blob) => Slot::InPlace { granted: self, blob, blobs: Arc::clone(&shared.blobs) },
+            None => Slot::Apart { granted: self, spool: Spool::of_chunk(shared) },
+        }
+    }
+
+    /// Its place in the upload's blob.
+    pub(super) fn place_in(&self, blob: BlobId) -> Target {
+        Target::At { blob, offset: self.start, stored: self.stored }
     }
 
     /// Writes the part. Ends when a newer sender of it comes, or its upload goes.
     pub(super) async fn write(
         &self,
         blobs: &dyn BlobStore,
+        target: Target,
         body: Incoming<'_>,
     ) -> Result<Written, Refusal> {
         let revoked = &self.claim.revoked;
         let mut body = std::pin::pin!(body.take_until(revoked.cancelled()));
-        let written =
-            blobs.write_part(self.blob, self.start, self.limit, self.stored, body.as_mut()).await;
+        let written = blobs.write(target, self.limit, body.as_mut()).await;
         if revoked.is_cancelled() {
             return Err(self.claim.why_revoked());
         }
@@ -168,14 +193,10 @@ impl Spool {
         self
     }
 
-    /// A spool that holds these bytes of a blob.
-    pub(super) async fn copy(
-        shared: &Shared,
-        blob: BlobId,
-        range: Range<u64>,
-    ) -> Result<Self, Refusal> {
+    /// A spool that holds a copy of these bytes.
+    pub(super) async fn copy(shared: &Shared, extents: &Extents) -> Result<Self, Refusal> {
         let spool = Self::of_file(shared);
-        let mut bytes = stored(shared.blobs.as_ref(), blob, range).await?;
+        let mut bytes = stored(shared.blobs.as_ref(), extents).await?;
         spool.write(bytes.as_mut()).await?;
         Ok(spool)
     }
@@ -184,14 +205,24 @@ impl Spool {
         self.blob
     }
 
+    /// Where its bytes lie, of which it has `size`.
+    pub(super) fn extents(&self, size: u64) -> Extents {
+        Extents::stored(self.blob, 0, size)
+    }
+
     /// Its first `size` bytes, which are all of it.
     pub(super) async fn read(&self, size: u64) -> Result<Stored, Refusal> {
-        stored(self.blobs.as_ref(), self.blob, 0..size).await
+        stored(self.blobs.as_ref(), &self.extents(size)).await
     }
 
     /// A record may claim it from now on.
     pub(super) fn keep(&mut self) {
         self.kept = true;
+    }
+
+    /// A record may claim its `size` bytes from now on. Nobody claims no bytes.
+    pub(super) fn keep_bytes(&mut self, size: u64) {
+        self.kept = size > 0;
     }
 
     /// No record claims it after all.
@@ -210,7 +241,7 @@ impl Spool {
     }
 
     async fn write(&self, body: Incoming<'_>) -> Result<Written, Refusal> {
-        let written = self.blobs.write_part(self.blob, 0, self.limit, 0, body).await;
+        let written = self.blobs.write(Target::Fresh(self.blob), self.limit, body).await;
         crash::point(Point::SpoolFilled);
         let too_long = |max| match self.too_long {
             TooLong::Chunk => Refusal::ChunkTooLarge { max },
@@ -228,7 +259,7 @@ impl Drop for Spool {
         }
         let (blobs, blob) = (Arc::clone(&self.blobs), self.blob);
         tokio::spawn(async move {
-            if let Err(error) = blobs.delete(blob).await {
+            if let Err(error) = blobs.delete(&[blob]).await {
                 tracing::warn!(%blob, %error, "a spool could not be deleted; the sweep will");
             }
         });
@@ -238,13 +269,13 @@ impl Drop for Spool {
 /// Stored bytes on their way into another blob.
 pub(super) type Stored = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
-async fn stored(blobs: &dyn BlobStore, blob: BlobId, range: Range<u64>) -> Result<Stored, Refusal> {
-    let bytes = match blobs.read(blob, range, READ_BYTES).await {
-        Err(error) if is_lost(&error) => return Err(Refusal::Raced), // another process ended their upload
+async fn stored(blobs: &dyn BlobStore, extents: &Extents) -> Result<Stored, Refusal> {
+    let bytes = match blobs.read(extents, 0..extents.size(), READ_BYTES).await {
+        Err(error) if error.is_lost() => return Err(Refusal::Raced), // another process ended their upload
         bytes => bytes?,
     };
     Ok(Box::pin(bytes.map_err(move |error| {
-        tracing::error!(%blob, %error, "stored bytes could not be read back");
+        tracing::error!(%error, "stored bytes could not be read back");
         BodyError::Unreadable
     })))
 }

@@ -5,7 +5,6 @@ use super::trust::BATCH;
 use super::{Refusal, erase, trust};
 use crate::ids::UploadId;
 use crate::metadata::{State, StoredFile};
-use crate::part::Part;
 
 /// Compares some of what is not to be believed yet; `false` when there was nothing.
 pub(super) async fn compare_suspects(shared: &Shared) -> Result<bool, Refusal> {
@@ -38,8 +37,7 @@ pub(super) async fn doubt(shared: &Shared, id: UploadId) -> Result<(), Refusal> 
 
 /// Gives up a File that was never synced and is not what it was.
 async fn compare_file(shared: &Shared, file: &StoredFile) -> Result<(), Refusal> {
-    let whole = Part { offset: 0, size: file.size, crc32: file.crc32 };
-    if trust::is_whole(shared, file.blob, whole).await? {
+    if trust::is_whole(shared, &file.extents, file.crc32).await? {
         return Ok(shared.metadata.believe_file(file.id).await?);
     }
     tracing::error!(

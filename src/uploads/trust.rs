@@ -4,10 +4,10 @@
 use super::Refusal;
 use super::shared::Shared;
 use crate::crash::{self, Point};
-use crate::ids::{BlobId, UploadId};
+use crate::ids::UploadId;
 use crate::metadata::{Record, State, Unfinished};
 use crate::part::{Part, PartIndex};
-use crate::storage;
+use crate::storage::{self, Extents};
 use crate::words::counted;
 
 /// So many are compared in one run of the job.
@@ -34,7 +34,8 @@ pub(super) async fn compare_parts(
     // Parts that are being overwritten have other checksums; finishing compares the whole.
     if unfinished.finalizing.is_none() {
         for (index, part) in unfinished.layout.parts() {
-            if !is_whole(shared, unfinished.blob, *part).await? {
+            let extents = unfinished.location.of(part.range());
+            if !is_whole(shared, &extents, part.crc32).await? {
                 lost.push((index, *part));
             }
         }
@@ -50,7 +51,11 @@ pub(super) async fn compare_parts(
 }
 
 /// Whether these bytes are there and have this checksum.
-pub(super) async fn is_whole(shared: &Shared, blob: BlobId, part: Part) -> Result<bool, Refusal> {
-    let found = storage::crc32(shared.blobs.as_ref(), blob, part.range()).await?;
-    Ok(found == Some(part.crc32))
+pub(super) async fn is_whole(
+    shared: &Shared,
+    extents: &Extents,
+    crc32: u32,
+) -> Result<bool, Refusal> {
+    let found = storage::crc32(shared.blobs.as_ref(), extents).await?;
+    Ok(found == Some(crc32))
 }

@@ -1,10 +1,9 @@
 //! The real stores with a test's hooks around their steps: what delegates stands here once.
 
-use std::io;
 use std::ops::Range;
 
 use haversack::filename::Filename;
-use haversack::ids::{BlobId, JobId, LeaseId, UploadId, UserId};
+use haversack::ids::{BlobId, GenerationId, JobId, LeaseId, UploadId, UserId};
 use haversack::media::Patch;
 use haversack::metadata::jobs::{Job, JobKind, JobQueue, JobStatus, NewJob, Outcome};
 use haversack::metadata::quota::{Quota, Usage};
@@ -17,7 +16,8 @@ use haversack::metadata::{
 use haversack::part::{Part, PartIndex};
 use haversack::storage::disk::DiskStore;
 use haversack::storage::{
-    Blob, BlobStore, Incoming, Outgoing, SealError, Unready, WriteError, Written,
+    self, BlobStore, Extents, Incoming, Listing, Outgoing, SettleError, Source, Target, Unready,
+    WriteError, Written,
 };
 
 /// What a test does around the steps of a store of bytes.
@@ -25,11 +25,11 @@ use haversack::storage::{
 pub(crate) trait BlobHooks: Send + Sync + 'static {
     async fn before_write(&self, _offset: u64) {}
 
-    async fn before_patch(&self) -> io::Result<()> {
+    async fn before_rewrite(&self) -> Result<(), storage::Error> {
         Ok(())
     }
 
-    async fn before_seal(&self) -> Result<(), SealError> {
+    async fn before_settle(&self) -> Result<(), SettleError> {
         Ok(())
     }
 }
@@ -42,61 +42,76 @@ pub(crate) struct HookedBlobs<H> {
 
 #[async_trait::async_trait]
 impl<H: BlobHooks> BlobStore for HookedBlobs<H> {
-    async fn write_part(
+    fn in_place(&self) -> bool {
+        self.disk.in_place()
+    }
+
+    async fn write(
         &self,
-        blob: BlobId,
-        offset: u64,
+        target: Target,
         limit: u64,
-        stored: u64,
         body: Incoming<'_>,
     ) -> Result<Written, WriteError> {
+        let offset = match target {
+            Target::Fresh(_) => 0,
+            Target::At { offset, .. } => offset,
+        };
         self.hooks.before_write(offset).await;
-        self.disk.write_part(blob, offset, limit, stored, body).await
+        self.disk.write(target, limit, body).await
     }
 
-    async fn seal(&self, blob: BlobId, parts: &[Part]) -> Result<(), SealError> {
-        self.hooks.before_seal().await?;
-        self.disk.seal(blob, parts).await
+    async fn settle(&self, extents: &Extents) -> Result<(), SettleError> {
+        self.hooks.before_settle().await?;
+        self.disk.settle(extents).await
     }
 
-    async fn patch(&self, blob: BlobId, patches: &[Patch]) -> io::Result<()> {
-        self.hooks.before_patch().await?;
-        self.disk.patch(blob, patches).await
+    async fn rewrite(
+        &self,
+        extents: &Extents,
+        patches: &[Patch],
+    ) -> Result<Extents, storage::Error> {
+        self.hooks.before_rewrite().await?;
+        self.disk.rewrite(extents, patches).await
     }
 
-    fn reader(&self, blob: BlobId) -> io::Result<Box<dyn Blob>> {
-        self.disk.reader(blob)
+    fn reader(&self, extents: &Extents) -> Result<Box<dyn Source>, storage::Error> {
+        self.disk.reader(extents)
     }
 
-    async fn read(&self, blob: BlobId, range: Range<u64>, piece: usize) -> io::Result<Outgoing> {
-        self.disk.read(blob, range, piece).await
+    async fn read(
+        &self,
+        extents: &Extents,
+        range: Range<u64>,
+        piece: usize,
+    ) -> Result<Outgoing, storage::Error> {
+        self.disk.read(extents, range, piece).await
     }
 
-    fn local_path(&self, blob: BlobId) -> Option<String> {
-        self.disk.local_path(blob)
+    fn hand_over(&self, extents: &Extents) -> Option<String> {
+        self.disk.hand_over(extents)
     }
 
-    async fn delete(&self, blob: BlobId) -> io::Result<bool> {
-        self.disk.delete(blob).await
+    async fn delete(&self, blobs: &[BlobId]) -> Result<(), storage::Error> {
+        self.disk.delete(blobs).await
     }
 
-    async fn size(&self, blob: BlobId) -> io::Result<Option<u64>> {
+    async fn size(&self, blob: BlobId) -> Result<Option<u64>, storage::Error> {
         self.disk.size(blob).await
     }
 
-    async fn list_older_than(&self, unix_secs: u64) -> io::Result<Vec<BlobId>> {
-        self.disk.list_older_than(unix_secs).await
+    fn list_older_than(&self, unix_secs: u64) -> Listing {
+        self.disk.list_older_than(unix_secs)
     }
 
-    async fn marker(&self) -> io::Result<Option<BlobId>> {
+    async fn marker(&self) -> Result<Option<BlobId>, storage::Error> {
         self.disk.marker().await
     }
 
-    async fn mark(&self, id: BlobId) -> io::Result<()> {
+    async fn mark(&self, id: BlobId) -> Result<(), storage::Error> {
         self.disk.mark(id).await
     }
 
-    async fn is_itself(&self) -> io::Result<()> {
+    async fn is_itself(&self) -> Result<(), storage::Error> {
         self.disk.is_itself().await
     }
 
@@ -161,8 +176,13 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.usage(user).await
     }
 
-    async fn restart_upload(&self, of: Generation, blob: BlobId) -> Result<bool, Error> {
-        self.records.restart_upload(of, blob).await
+    async fn restart_upload(
+        &self,
+        of: Generation,
+        next: GenerationId,
+        blob: Option<BlobId>,
+    ) -> Result<bool, Error> {
+        self.records.restart_upload(of, next, blob).await
     }
 
     async fn finalize_upload(

@@ -16,5 +16,6 @@ mod process;
 mod properties;
 mod protocol;
 mod regressions;
+mod second_store;
 mod slowness;
 mod stores;

@@ -139,7 +139,7 @@ async fn contents(data: &Path, file: &StoredFile) -> String {
 
 /// The bytes of a File in the store below this data directory.
 pub(crate) async fn bytes_of(data: &Path, file: &StoredFile) -> Vec<u8> {
-    let pieces = DiskStore::at(data).read(file.blob, 0..file.size, READ_BYTES).await.unwrap();
+    let pieces = DiskStore::at(data).read(&file.extents, 0..file.size, READ_BYTES).await.unwrap();
     pieces
         .try_fold(Vec::new(), async |all, piece| Ok([all, piece.to_vec()].concat()))
         .await

@@ -5,15 +5,17 @@
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test has the names of its subject
 
-mod blobs;
+pub(crate) mod blobs;
 mod disk;
+mod extents;
 mod generations;
 mod jobs;
 mod listing;
+mod memory;
 mod pictures;
 mod quotas;
 mod races;
-mod records;
+pub(crate) mod records;
 mod singles;
 mod sqlite;
 mod uploads;
@@ -22,6 +24,20 @@ use std::sync::Arc;
 
 use haversack::metadata::MetadataStore;
 use haversack::storage::BlobStore;
+
+pub(crate) use memory::MemoryStore;
+
+/// The variable that names the store in which servers keep bytes: `memory`, or else the disk.
+pub(crate) const STORE: &str = "HAVERSACK_TEST_STORE";
+
+/// The store of a new server's bytes; `None`: its data directory.
+pub(crate) fn store_of_bytes() -> Option<MemoryStore> {
+    match std::env::var(STORE).as_deref() {
+        Err(_) => None,
+        Ok("memory") => Some(MemoryStore::default()),
+        Ok(other) => panic!("{STORE} is {other}"),
+    }
+}
 
 /// A place for blobs that outlives the store opened on it.
 pub(crate) trait Blobs {

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
+use super::extents;
 use super::jobs;
 use super::parts;
 use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED};
-use crate::ids::{BlobId, UploadId, UserId};
+use crate::ids::{UploadId, UserId};
 use crate::metadata::Removed;
-use crate::metadata::jobs::{JobKind, NewJob};
+use crate::metadata::jobs::{Job, JobKind, NewJob};
 
 /// Other writers wait for so long while uploads expire, each of which may have very many parts to be looked at.
 const LONGEST: Duration = Duration::from_millis(5);
@@ -41,18 +42,19 @@ pub(super) fn remove(
         Some((RECEIVING | FINISHED, _)) => {}
         _ => return Ok(Removed::Nothing),
     }
-    let WithThumbnails { blobs, thumbnails, thumbnail_bytes } =
+    let WithThumbnails { deletions, thumbnails, thumbnail_bytes } =
         forget_with_thumbnails(tx, id, REMOVED, now)?;
-    let mut deletions = Vec::new();
-    for blob in blobs {
-        deletions.extend(jobs::lease(tx, JobKind::Delete, blob.to_bytes(), leased_until)?);
-    }
+    let leased = deletions
+        .into_iter()
+        .map(|deletion| jobs::lease(tx, deletion.kind, deletion.subject, leased_until));
+    let deletions: Vec<Option<Job>> = leased.collect::<rusqlite::Result<_>>()?;
+    let deletions = deletions.into_iter().flatten().collect();
     Ok(Removed::Removed { deletions, thumbnails, thumbnail_bytes })
 }
 
 /// What an upload and its thumbnails had.
 pub(super) struct WithThumbnails {
-    blobs: Vec<BlobId>,
+    deletions: Vec<NewJob>,
     thumbnails: u64,
     /// What of the thumbnails counted against the quota.
     thumbnail_bytes: u64,
@@ -79,17 +81,18 @@ pub(super) fn forget_with_thumbnails(
         forgotten.push(forget_bytes(tx, id, REMOVED, now)?);
     }
     Ok(WithThumbnails {
-        blobs: forgotten.iter().filter_map(|bytes| bytes.blob).collect(),
-        thumbnails: forgotten[1..].iter().filter(|bytes| bytes.blob.is_some()).count() as u64,
+        thumbnails: forgotten[1..].iter().filter(|bytes| !bytes.deletions.is_empty()).count()
+            as u64,
         thumbnail_bytes: forgotten.iter().map(|bytes| bytes.of_thumbnail).sum(),
+        deletions: forgotten.into_iter().flat_map(|bytes| bytes.deletions).collect(),
     })
 }
 
 /// Bytes that a record forgot.
 #[derive(Default)]
 pub(super) struct ForgottenBytes {
-    /// Where they are.
-    blob: Option<BlobId>,
+    /// The jobs that delete them.
+    deletions: Vec<NewJob>,
     /// How many a thumbnail took of its user's quota.
     of_thumbnail: u64,
 }
@@ -103,12 +106,13 @@ pub(super) fn forget_bytes(
     now: u64,
 ) -> rusqlite::Result<ForgottenBytes> {
     parts::forget(tx, id)?;
-    let forgotten = tx
-        .prepare_cached("SELECT blob, reserved * (role = 1) FROM uploads WHERE id = ?")?
-        .query_row([id], |row| Ok(ForgottenBytes { blob: row.get(0)?, of_thumbnail: row.get(1)? }))
+    let blobs = extents::forget(tx, id)?;
+    let of_thumbnail = tx
+        .prepare_cached("SELECT reserved * (role = 1) FROM uploads WHERE id = ?")?
+        .query_row([id], |row| row.get(0))
         .optional()?;
     tx.prepare_cached(
-        "UPDATE uploads SET state = ?2, changed_at = ?3, blob = NULL, thumbnail = NULL, filename = NULL,
+        "UPDATE uploads SET state = ?2, changed_at = ?3, blob = NULL, generation = NULL, thumbnail = NULL, filename = NULL,
                 declared_type = NULL, media_type = NULL, embedded = NULL, received = NULL, received_md5 = NULL, crc32 = NULL,
                 total_size = NULL, even_size = NULL, size = NULL, duration_secs = NULL, width = NULL, height = NULL,
                 patches = NULL, suspect = 0, unsynced = 0, reserved = 0
@@ -117,11 +121,9 @@ pub(super) fn forget_bytes(
     .execute(params![id, state, now])?;
     jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?;
     jobs::forget_unheld(tx, JobKind::Thumbnail, id.to_bytes(), now)?;
-    let forgotten: ForgottenBytes = forgotten.unwrap_or_default();
-    if let Some(blob) = forgotten.blob {
-        jobs::add(tx, &NewJob::delete(blob, id))?;
-    }
-    Ok(forgotten)
+    let deletions: Vec<NewJob> = NewJob::deletions(&blobs, id).collect();
+    deletions.iter().try_for_each(|job| jobs::add(tx, job))?;
+    Ok(ForgottenBytes { deletions, of_thumbnail: of_thumbnail.unwrap_or_default() })
 }
 
 pub(super) fn idle_uploads(

@@ -14,8 +14,8 @@ pub(super) fn insert(
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, reserved, filename,
-                              declared_type, created_at, changed_at)
-         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+                              declared_type, created_at, changed_at, generation)
+         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)",
     )?
     .execute(params![
         new.id,
@@ -28,6 +28,7 @@ pub(super) fn insert(
         new.filename.as_ref().map(Filename::as_str),
         new.declared_type,
         now,
+        new.generation,
     ])?;
     Ok(())
 }

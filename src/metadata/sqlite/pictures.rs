@@ -2,13 +2,14 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::extents;
 use super::forget::forget_bytes;
 use super::insert::insert;
 use super::jobs;
 use super::rows::{self, REPLACED, pack_embedded};
-use crate::ids::{BlobId, LeaseId, UploadId, UserId};
+use crate::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
-use crate::metadata::jobs::{JobKind, NewJob};
+use crate::metadata::jobs::JobKind;
 use crate::metadata::{NewPicture, NewUpload, Role, State, StoredFile};
 
 pub(super) fn end_drawing(
@@ -68,7 +69,9 @@ fn end_of_sent(
 }
 
 fn delete_picture(tx: &Connection, picture: Option<&NewPicture>) -> rusqlite::Result<()> {
-    picture.map_or(Ok(()), |picture| jobs::add(tx, &NewJob::delete(picture.blob, picture.id)))
+    let Some(picture) = picture else { return Ok(()) };
+    let blobs: Vec<BlobId> = picture.extents.blobs().into_iter().map(|(blob, _)| blob).collect();
+    extents::delete(tx, &blobs, picture.id)
 }
 
 /// Makes a thumbnail of its own of the picture of a media.
@@ -82,7 +85,8 @@ fn add_thumbnail(
     let upload = NewUpload {
         id: picture.id,
         user: of.user.clone(),
-        blob: picture.blob,
+        generation: GenerationId::random(),
+        blob: picture.extents.single_blob(),
         total_parts: 1,
         reserved: 0,
         filename: None,
@@ -90,7 +94,8 @@ fn add_thumbnail(
         parent: Some(of.id),
     };
     insert(tx, &upload, Role::Thumbnail, now)?;
-    tx.prepare_cached("UPDATE uploads SET state = 1 WHERE id = ?")?.execute([picture.id])?;
+    tx.prepare_cached("UPDATE uploads SET state = 1, generation = NULL WHERE id = ?")?
+        .execute([picture.id])?;
     set_picture(tx, picture.id, picture, synced)?;
     tx.prepare_cached("UPDATE uploads SET thumbnail = ?2 WHERE id = ?1")?
         .execute(params![of.id, picture.id])?;
@@ -104,17 +109,14 @@ fn set_picture(
     picture: &NewPicture,
     synced: bool,
 ) -> rusqlite::Result<()> {
-    let before: BlobId = tx
-        .prepare_cached("SELECT blob FROM uploads WHERE id = ?")?
-        .query_row([id], |row| row.get(0))?;
+    extents::replace(tx, id, &picture.extents)?;
     tx.prepare_cached(
-        "UPDATE uploads SET blob = ?2, size = ?3, crc32 = ?4, media_type = ?5, width = ?6, height = ?7,
-                unsynced = ?8, embedded = ?9, filename = NULL, reserved = 0
+        "UPDATE uploads SET size = ?2, crc32 = ?3, media_type = ?4, width = ?5, height = ?6,
+                unsynced = ?7, embedded = ?8, filename = NULL, reserved = 0
          WHERE id = ?1",
     )?
     .execute(params![
         id,
-        picture.blob,
         picture.size,
         picture.crc32,
         picture.facts.media_type.as_str(),
@@ -123,9 +125,6 @@ fn set_picture(
         !synced,
         pack_embedded(EmbeddedMetadata::None), // encoded anew
     ])?;
-    if before != picture.blob {
-        jobs::add(tx, &NewJob::delete(before, id))?;
-    }
     Ok(())
 }
 

@@ -26,9 +26,9 @@ pub(super) fn reserve(
 ) -> rusqlite::Result<Reserved> {
     let receiving: Option<(UserId, u64)> = tx
         .prepare_cached(
-            "SELECT user_id, reserved FROM uploads WHERE id = ? AND blob = ? AND state = 0",
+            "SELECT user_id, reserved FROM uploads WHERE id = ? AND generation = ? AND state = 0",
         )?
-        .query_row(params![of.upload, of.blob], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![of.upload, of.id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((user, before)) = receiving else {
         return Ok(Reserved::NotReceiving);

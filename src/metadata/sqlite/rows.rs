@@ -3,15 +3,17 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
+use super::extents;
 use crate::filename::Filename;
-use crate::ids::{BlobId, JobId, LeaseId, UploadId, UserId};
+use crate::ids::{BlobId, GenerationId, JobId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::media::{Facts, MediaType, Patch, thumbnail};
 use crate::metadata::{
-    Cursor, Finalizing, Listed, NewFile, Record, Role, Snapshot, State, StoredFile, Summary,
-    Unfinished,
+    Cursor, Finalizing, Listed, Location, NewFile, Record, Role, Snapshot, State, StoredFile,
+    Summary, Unfinished,
 };
 use crate::part::{Layout, Part};
+use crate::storage::Extents;
 
 pub(super) const RECEIVING: i64 = 0;
 pub(super) const FINISHED: i64 = 1;
@@ -24,7 +26,7 @@ const NO_METADATA: i64 = 2;
 const KEPT_METADATA: i64 = 3;
 
 /// The columns [`record`] reads.
-const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, total_parts, total_size, \
+const COLUMNS: &str = "seq, id, user_id, state, role, generation, blob, parent, thumbnail, total_parts, total_size, \
      even_size, epoch, reserved, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, embedded, received, \
      received_md5, patches, suspect, attached, created_at, \
      EXISTS (SELECT 1 FROM jobs WHERE kind = 'thumbnail' AND subject = uploads.id AND set_aside = 0) AS undrawn";
@@ -169,7 +171,7 @@ pub(super) fn list(
 fn listed(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Listed> {
     let id = row.get("id")?;
     if row.get::<_, i64>("state")? == FINISHED {
-        let file = stored_file(id, row.get("user_id")?, row)?;
+        let file = stored_file(connection, id, row.get("user_id")?, row)?;
         return Ok(Listed::File(Box::new(file)));
     }
     let (received_bytes, stored_at): (u64, u64) = connection
@@ -221,31 +223,17 @@ pub(super) fn is_current(connection: &Connection, of: Snapshot) -> rusqlite::Res
     let Snapshot { generation, epoch } = of;
     connection
         .prepare_cached(
-            "SELECT 1 FROM uploads WHERE id = ? AND blob = ? AND state = 0 AND epoch = ?",
+            "SELECT 1 FROM uploads WHERE id = ? AND generation = ? AND state = 0 AND epoch = ?",
         )?
-        .exists((generation.upload, generation.blob, epoch))
-}
-
-pub(super) fn unclaimed(
-    connection: &Connection,
-    blobs: Vec<BlobId>,
-) -> rusqlite::Result<Vec<BlobId>> {
-    let mut statement = connection.prepare_cached("SELECT 1 FROM uploads WHERE blob = ?")?;
-    let mut unclaimed = Vec::new();
-    for blob in blobs {
-        if !statement.exists([blob])? {
-            unclaimed.push(blob);
-        }
-    }
-    Ok(unclaimed)
+        .exists((generation.upload, generation.id, epoch))
 }
 
 fn record(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Record> {
     let id = row.get("id")?;
     let user: UserId = row.get("user_id")?;
     let state = match row.get::<_, i64>("state")? {
-        RECEIVING => State::Receiving(unfinished(connection, row)?),
-        FINISHED => State::Finished(Box::new(stored_file(id, user.clone(), row)?)),
+        RECEIVING => State::Receiving(Box::new(unfinished(connection, row)?)),
+        FINISHED => State::Finished(Box::new(stored_file(connection, id, user.clone(), row)?)),
         EXPIRED => State::Expired,
         REPLACED => State::Replaced { parent: row.get("parent")? },
         _ => State::Removed,
@@ -266,33 +254,40 @@ fn unfinished(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Unfini
         layout.insert(part.get(0)?, Part { offset, size, crc32 });
         touched_at = part.get::<_, u64>(4)?.max(touched_at);
     }
+    let location = match row.get("blob")? {
+        Some(blob) => Location::InPlace(blob),
+        None => Location::Apart(extents::of_row(connection, row.get("seq")?)?),
+    };
     Ok(Unfinished {
-        blob: row.get("blob")?,
+        finalizing: finalizing_file(row, &location)?.map(Box::new),
+        generation: row.get("generation")?,
+        location,
         epoch: row.get("epoch")?,
         layout,
         reserved: row.get("reserved")?,
         filename: filename(row)?,
         declared_type: row.get("declared_type")?,
         touched_at,
-        finalizing: finalizing_file(row)?.map(Box::new),
         suspect: row.get("suspect")?,
     })
 }
 
-fn finalizing_file(row: &Row<'_>) -> rusqlite::Result<Option<Finalizing>> {
+fn finalizing_file(row: &Row<'_>, location: &Location) -> rusqlite::Result<Option<Finalizing>> {
     let Some(patches) = row.get::<_, Option<Vec<u8>>>("patches")? else {
         return Ok(None);
     };
     let patches = unpack_patches(&patches).ok_or(FromSqlError::InvalidType)?;
     let facts = facts(row)?;
     let drawable = thumbnail::is_drawable(&facts.media_type);
+    let size = row.get("size")?;
     let file = NewFile {
         filename: filename(row)?.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
         named: row.get("named")?,
         made_up: false,
         facts,
         embedded: embedded(row)?,
-        size: row.get("size")?,
+        extents: location.of(0..size),
+        size,
         crc32: row.get("crc32")?,
         received_md5: row.get("received_md5")?,
         received: unpack(&row.get::<_, Vec<u8>>("received")?),
@@ -329,14 +324,23 @@ pub(super) fn pack_embedded(embedded: EmbeddedMetadata) -> Option<i64> {
     }
 }
 
-fn stored_file(id: UploadId, user: UserId, row: &Row<'_>) -> rusqlite::Result<StoredFile> {
-    let facts = facts(row)?;
+fn stored_file(
+    connection: &Connection,
+    id: UploadId,
+    user: UserId,
+    row: &Row<'_>,
+) -> rusqlite::Result<StoredFile> {
+    let (facts, size) = (facts(row)?, row.get("size")?);
+    let extents = match row.get("blob")? {
+        Some(blob) => Extents::stored(blob, 0, size),
+        None => extents::of_row(connection, row.get("seq")?)?.into_values().collect(),
+    };
     Ok(StoredFile {
         id,
         user,
         role: if row.get::<_, i64>("role")? == 1 { Role::Thumbnail } else { Role::Media },
-        blob: row.get("blob")?,
-        size: row.get("size")?,
+        extents,
+        size,
         crc32: row.get("crc32")?,
         filename: filename(row)?.unwrap_or_else(|| Filename::made_up(facts.media_type.extension())),
         named: row.get("named")?,
@@ -418,7 +422,7 @@ macro_rules! stored_as_sixteen_bytes {
         })*
     };
 }
-stored_as_sixteen_bytes!(UploadId, BlobId, JobId, LeaseId);
+stored_as_sixteen_bytes!(UploadId, BlobId, GenerationId, JobId, LeaseId);
 
 impl ToSql for UserId {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

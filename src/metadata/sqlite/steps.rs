@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
+use super::extents;
 use super::forget::{IDLE, forget_with_thumbnails};
 use super::insert::insert;
 use super::jobs;
@@ -10,7 +11,7 @@ use super::pictures::{self, Older};
 use super::room;
 use super::rows::{self, EXPIRED, pack, pack_embedded, pack_patches};
 use crate::filename::Filename;
-use crate::ids::{BlobId, UploadId};
+use crate::ids::{BlobId, GenerationId, UploadId};
 use crate::metadata::jobs::{Job, JobKind, NewJob, PERIODIC};
 use crate::metadata::quota::Quota;
 use crate::metadata::{
@@ -67,7 +68,7 @@ pub(super) fn record_part(
         .prepare_cached(
             "INSERT OR IGNORE INTO parts (upload, idx, offset, size, crc32, stored_at)
              VALUES ((SELECT seq FROM uploads
-                      WHERE id = ?1 AND blob = ?7 AND state = 0 AND total_parts > ?2
+                      WHERE id = ?1 AND generation = ?7 AND state = 0 AND total_parts > ?2
                         AND (even_size IS NULL OR even_size = ?4 OR ?2 = total_parts - 1)
                         AND (total_size IS NULL OR ?3 + ?4 <= total_size)
                         AND coalesce((SELECT offset + size FROM parts
@@ -83,13 +84,22 @@ pub(super) fn record_part(
             new.part.size,
             new.part.crc32,
             now,
-            of.blob
+            of.id
         ])?;
-    if inserted == 0 {
+    if inserted == 0 || !agree(tx, of.upload, new)? {
         return Ok(Recorded::Refused);
     }
+    if let Some(extents) = &new.extents {
+        extents::add(tx, of.upload, new.part.offset, extents)?;
+    }
+    Ok(Recorded::Stored)
+}
+
+/// Puts on record what a new part says of the whole; where that contradicts others, the part goes, and the answer is
+/// `false`.
+fn agree(tx: &Connection, id: UploadId, new: &NewPart) -> rusqlite::Result<bool> {
     if new.total_size.is_none() && new.even_size.is_none() {
-        return Ok(Recorded::Stored);
+        return Ok(true);
     }
     // What this part says of the whole stands only beside what earlier ones said and are.
     let agrees = tx
@@ -99,15 +109,15 @@ pub(super) fn record_part(
                AND NOT EXISTS (SELECT 1 FROM parts WHERE upload = uploads.seq
                    AND (offset + size > ?2 OR (size <> ?3 AND idx < uploads.total_parts - 1)))",
         )?
-        .execute(params![of.upload, new.total_size, new.even_size])?;
+        .execute(params![id, new.total_size, new.even_size])?;
     if agrees == 1 {
-        return Ok(Recorded::Stored);
+        return Ok(true);
     }
     tx.prepare_cached(
         "DELETE FROM parts WHERE idx = ?2 AND upload = (SELECT seq FROM uploads WHERE id = ?1)",
     )?
-    .execute(params![of.upload, new.index])?;
-    Ok(Recorded::Refused)
+    .execute(params![id, new.index])?;
+    Ok(false)
 }
 
 pub(super) fn finish_upload(
@@ -159,11 +169,11 @@ fn is_so(tx: &Connection, of: Snapshot, received: &[Part]) -> rusqlite::Result<b
     let (count, size) = (received.len(), received.iter().map(|part| part.size).sum::<u64>());
     tx.prepare_cached(
         "SELECT 1 FROM uploads
-         WHERE id = ?1 AND blob = ?2 AND state = 0 AND epoch = ?3 AND (suspect = 0 OR patches IS NOT NULL)
+         WHERE id = ?1 AND generation = ?2 AND state = 0 AND epoch = ?3 AND (suspect = 0 OR patches IS NOT NULL)
            AND total_parts = ?4
            AND (SELECT count(*) = ?4 AND sum(size) = ?5 FROM parts WHERE upload = uploads.seq)",
     )?
-    .exists(params![of.generation.upload, of.generation.blob, of.epoch, count, size])
+    .exists(params![of.generation.upload, of.generation.id, of.epoch, count, size])
 }
 
 /// Makes a File of a row, whose thumbnail becomes a job where one can be made.
@@ -177,10 +187,12 @@ fn make_file(
     describe(tx, id, file)?;
     let (user, lacks_picture) = tx
         .prepare_cached(
-            "UPDATE uploads SET state = 1, reserved = size, patches = NULL, suspect = 0, unsynced = ?3, changed_at = ?2
+            "UPDATE uploads SET state = 1, generation = NULL, reserved = size, patches = NULL, suspect = 0, unsynced = ?3,
+                    changed_at = ?2
              WHERE id = ?1 RETURNING user_id, role = 1 OR thumbnail IS NULL",
         )?
         .query_row(params![id, now, !synced], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    extents::replace(tx, id, &file.extents)?;
     if file.drawable && lacks_picture {
         jobs::add(tx, &NewJob::thumbnail(id, user))?;
     }
@@ -244,7 +256,8 @@ pub(super) fn store_single(
     let upload = NewUpload {
         id: new.id,
         user: new.user.clone(),
-        blob: new.blob,
+        generation: GenerationId::random(),
+        blob: new.file.extents.single_blob(),
         total_parts: 1,
         reserved: new.file.size,
         filename: None,
@@ -262,9 +275,9 @@ pub(super) fn name_upload(
     filename: &Filename,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "UPDATE uploads SET filename = ?3 WHERE id = ?1 AND blob = ?2 AND state = 0 AND filename IS NULL",
+        "UPDATE uploads SET filename = ?3 WHERE id = ?1 AND generation = ?2 AND state = 0 AND filename IS NULL",
     )?
-    .execute(params![of.upload, of.blob, filename.as_str()])?;
+    .execute(params![of.upload, of.id, filename.as_str()])?;
     Ok(())
 }
 
@@ -287,21 +300,24 @@ pub(super) fn name_file(
 pub(super) fn restart_upload(
     tx: &Connection,
     of: Generation,
-    blob: BlobId,
+    next: GenerationId,
+    blob: Option<BlobId>,
 ) -> rusqlite::Result<bool> {
-    let restarted = tx
-        .prepare_cached(
-            "UPDATE uploads SET blob = ?3, even_size = NULL, named = 0, media_type = NULL, received = NULL,
-                    received_md5 = NULL, patches = NULL, suspect = 0
-             WHERE id = ?1 AND blob = ?2 AND state = 0",
-        )?
-        .execute(params![of.upload, of.blob, blob])?;
-    if restarted > 0 {
-        jobs::add(tx, &NewJob::delete(of.blob, of.upload))?;
-        jobs::forget(tx, JobKind::Finish, of.upload.to_bytes(), None)?;
-        parts::forget_all(tx, of.upload)?;
+    let is_of = "SELECT 1 FROM uploads WHERE id = ? AND generation = ? AND state = 0";
+    if !tx.prepare_cached(is_of)?.exists(params![of.upload, of.id])? {
+        return Ok(false);
     }
-    Ok(restarted > 0)
+    let before = extents::forget(tx, of.upload)?;
+    extents::delete(tx, &before, of.upload)?;
+    parts::forget_all(tx, of.upload)?;
+    jobs::forget(tx, JobKind::Finish, of.upload.to_bytes(), None)?;
+    tx.prepare_cached(
+        "UPDATE uploads SET generation = ?2, blob = ?3, even_size = NULL, named = 0, media_type = NULL, received = NULL,
+                received_md5 = NULL, patches = NULL, suspect = 0
+         WHERE id = ?1",
+    )?
+    .execute(params![of.upload, next, blob])?;
+    Ok(true)
 }
 
 pub(super) fn attach(tx: &Connection, ids: &[UploadId]) -> rusqlite::Result<()> {
@@ -329,8 +345,10 @@ pub(super) fn begin_boot(tx: &Connection, boot: &str) -> rusqlite::Result<()> {
 }
 
 pub(super) fn doubt(tx: &Connection, of: Generation) -> rusqlite::Result<()> {
-    tx.prepare_cached("UPDATE uploads SET suspect = 1 WHERE id = ? AND blob = ? AND state = 0")?
-        .execute(params![of.upload, of.blob])?;
+    tx.prepare_cached(
+        "UPDATE uploads SET suspect = 1 WHERE id = ? AND generation = ? AND state = 0",
+    )?
+    .execute(params![of.upload, of.id])?;
     jobs::add(tx, &NewJob::at_once(JobKind::Compare, PERIODIC))
 }
 
@@ -341,10 +359,10 @@ pub(super) fn believe_upload(
 ) -> rusqlite::Result<()> {
     let suspect: Option<(i64, bool)> = tx
         .prepare_cached(
-            "UPDATE uploads SET suspect = 0 WHERE id = ? AND blob = ? AND state = 0 AND suspect = 1
+            "UPDATE uploads SET suspect = 0 WHERE id = ? AND generation = ? AND state = 0 AND suspect = 1
              RETURNING seq, patches IS NOT NULL",
         )?
-        .query_row(params![of.upload, of.blob], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![of.upload, of.id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((seq, false)) = suspect else {
         return Ok(());
@@ -352,9 +370,13 @@ pub(super) fn believe_upload(
     let mut forget = tx.prepare_cached(
         "DELETE FROM parts WHERE upload = ? AND idx = ? AND offset = ? AND crc32 = ?",
     )?;
+    let mut blobs = Vec::new();
     for (index, part) in lost {
-        forget.execute(params![seq, index, part.offset, part.crc32])?;
+        if forget.execute(params![seq, index, part.offset, part.crc32])? > 0 {
+            blobs.extend(extents::take(tx, seq, part.range())?);
+        }
     }
+    extents::delete(tx, &blobs, of.upload)?;
     if !lost.is_empty() {
         tx.prepare_cached("UPDATE uploads SET epoch = epoch + 1 WHERE seq = ?")?.execute([seq])?;
     }

@@ -26,7 +26,7 @@ pub fn make_private_file(path: &Path, line: &str) -> io::Result<()> {
     std::fs::rename(half_made, path)
 }
 
-/// Takes back what [`share`] gave, as when the server is started without its group again: what is sealed from then
+/// Takes back what [`share`] gave, as when the server is started without its group again: what is settled from then
 /// on is nobody else's, and a group of a later start must find out that it has to share all of it.
 pub(super) fn make_private(folder: &Path) -> io::Result<()> {
     if std::fs::metadata(folder)?.mode() & 0o777 != SHARED {

@@ -1,7 +1,7 @@
 //! Reads a file in pieces, all of them through one buffer.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut};
+use std::io::IoSliceMut;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::sync::mpsc;
 
 use super::pool::blocking;
-use crate::storage::Outgoing;
+use crate::storage::{Error, Outgoing};
 
 /// A piece up to this size is read on the async thread if the page cache has it: that takes less time than a
 /// hand-over to another thread.
@@ -37,7 +37,7 @@ struct Reading {
 }
 
 impl Reading {
-    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, Error> {
         if self.range.is_empty() {
             return Ok(None);
         }

@@ -1,7 +1,7 @@
 //! Files in the making: blocks are reserved ahead of their writers, and what is written of a large file goes to the
 //! disk while the rest still comes in, so that the sync at its end is short.
 //!
-//! A failed sync is remembered until the blob is sealed or gone: the system reports it once, and whoever asks
+//! A failed sync is remembered until the blob is settled or gone: the system reports it once, and whoever asks
 //! again is told that all is well.
 
 use std::collections::HashMap;

@@ -13,12 +13,14 @@ use haversack::config::{Config, Settings};
 use haversack::ids::UserId;
 use haversack::metadata::jobs::{JobKind, NewJob, PERIODIC};
 use haversack::serve;
+use haversack::storage::BlobStore;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Client;
+use crate::stores::{MemoryStore, store_of_bytes};
 
 /// What the tests' tokens are signed with.
 pub(crate) const SECRET: &str = "a secret of the tests that is longer than 32 bytes";
@@ -34,6 +36,8 @@ pub(crate) struct Server {
     serving: JoinHandle<io::Result<()>>,
     http: reqwest::Client,
     data: TempDir,
+    /// Where bytes are kept if not in the data directory.
+    memory: Option<MemoryStore>,
 }
 
 impl Server {
@@ -49,10 +53,15 @@ impl Server {
 
     /// With these settings, and what no setting can bring about.
     pub(crate) async fn adjusted(settings: Settings, adjust: fn(&mut Config)) -> Self {
-        Self::on(tempfile::tempdir().unwrap(), settings, adjust).await
+        Self::on(tempfile::tempdir().unwrap(), store_of_bytes(), settings, adjust).await
     }
 
-    async fn on(data: TempDir, settings: Settings, adjust: fn(&mut Config)) -> Self {
+    async fn on(
+        data: TempDir,
+        memory: Option<MemoryStore>,
+        settings: Settings,
+        adjust: fn(&mut Config),
+    ) -> Self {
         super::log::read_along();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -65,7 +74,8 @@ impl Server {
         let clock = Clock::system();
         let mut config = Config::new(settings.clone()).unwrap();
         adjust(&mut config);
-        let app = App::open(config, clock.clone()).await.unwrap();
+        let blobs = memory.clone().map(|memory| Arc::new(memory) as Arc<dyn BlobStore>);
+        let app = App::open_with(config, clock.clone(), blobs).await.unwrap();
         hold_periodic_jobs(&app).await;
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
@@ -80,6 +90,7 @@ impl Server {
             serving,
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             data,
+            memory,
         }
     }
 
@@ -95,7 +106,7 @@ impl Server {
         self.serving.await.unwrap().unwrap();
         drop(self.app); // and with it the data directory's lock
         meanwhile();
-        Self::on(self.data, self.settings, self.adjust).await
+        Self::on(self.data, self.memory, self.settings, self.adjust).await
     }
 
     /// Moves the clock.
@@ -147,8 +158,17 @@ impl Server {
         self.data.path().join("blobs")
     }
 
+    /// Bytes that have come into the store, those of unfinished writes included.
+    pub(crate) fn written(&self) -> u64 {
+        let stored: u64 = self.stored().iter().sum();
+        stored + self.memory.as_ref().map_or(0, MemoryStore::coming)
+    }
+
     /// The lengths of all stored blobs, in no order.
     pub(crate) fn stored(&self) -> Vec<u64> {
+        if let Some(memory) = &self.memory {
+            return memory.lengths();
+        }
         let entries = |path: &Path| std::fs::read_dir(path).unwrap().map(Result::unwrap);
         entries(&self.blobs())
             .filter(|shard| shard.path().is_dir())

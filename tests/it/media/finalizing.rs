@@ -1,20 +1,20 @@
 //! A server that dies while it overwrites metadata: the File comes out whole, once, or the upload begins again.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use haversack::ids::UploadId;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{State, Unfinished};
-use haversack::storage::BlobStore;
 use haversack::storage::disk::DiskStore;
+use haversack::storage::{BlobStore, Error};
 use haversack::uploads::{DoneRequest, Refusal, Uploads};
 use tempfile::TempDir;
 
 use super::without_metadata;
 use crate::doubles::{BlobHooks, HookedBlobs};
 use crate::regressions::{USER, bytes_of, done, send_all, uploads};
+use crate::stores::records::InBlob;
 
 const PHOTO: &[u8] = include_bytes!("../../media/gps/exif.jpg");
 
@@ -23,8 +23,8 @@ struct Dies(AtomicBool);
 
 #[async_trait::async_trait]
 impl BlobHooks for Dies {
-    async fn before_patch(&self) -> io::Result<()> {
-        if self.0.load(Ordering::SeqCst) { Err(io::Error::other("dead")) } else { Ok(()) }
+    async fn before_rewrite(&self) -> Result<(), Error> {
+        if self.0.load(Ordering::SeqCst) { Err(Error::other("dead")) } else { Ok(()) }
     }
 }
 
@@ -57,14 +57,14 @@ impl Died {
 
     async fn unfinished(&self) -> Unfinished {
         match self.uploads.stands_for(self.id, &USER.into()).await.unwrap().state {
-            State::Receiving(unfinished) => unfinished,
+            State::Receiving(unfinished) => *unfinished,
             state => panic!("{state:?}"),
         }
     }
 
     /// The path of its bytes.
     async fn path(&self) -> std::path::PathBuf {
-        let name = self.unfinished().await.blob.to_string();
+        let name = self.unfinished().await.blob().to_string();
         self.dir.path().join("blobs").join(&name[..2]).join(name)
     }
 

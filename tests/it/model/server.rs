@@ -12,12 +12,14 @@ use haversack::config::{Config, Settings};
 use haversack::fsck;
 use haversack::ids::UserId;
 use haversack::serve;
+use haversack::storage::BlobStore;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::process::program::SECRET;
+use crate::stores::{MemoryStore, store_of_bytes};
 
 /// Longer than anything takes that must come to an end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,6 +31,8 @@ pub(crate) struct Server {
     clock: Clock,
     running: Option<Running>,
     dir: TempDir,
+    /// Where bytes are kept if not in the data directory.
+    memory: Option<MemoryStore>,
 }
 
 struct Running {
@@ -41,10 +45,11 @@ struct Running {
 
 /// Opens the data directory. Processes that other tests start hold its lock for a moment, between their fork
 /// and their exec.
-async fn open(config: Config, clock: &Clock) -> Arc<App> {
+async fn open(config: Config, clock: &Clock, memory: Option<&MemoryStore>) -> Arc<App> {
     let begun = Instant::now();
     loop {
-        match App::open(config.clone(), clock.clone()).await {
+        let blobs = memory.cloned().map(|memory| Arc::new(memory) as Arc<dyn BlobStore>);
+        match App::open_with(config.clone(), clock.clone(), blobs).await {
             Ok(app) => return app,
             Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
         }
@@ -55,7 +60,8 @@ async fn open(config: Config, clock: &Clock) -> Arc<App> {
 impl Server {
     pub(crate) fn start() -> Self {
         let dir = crate::faults::folder();
-        let mut server = Self { clock: Clock::system(), running: None, dir };
+        let mut server =
+            Self { clock: Clock::system(), running: None, dir, memory: store_of_bytes() };
         server.run();
         // The first hour after a start, in which nothing expires, is tested elsewhere.
         server.clock.skip(Duration::from_hours(1));
@@ -75,7 +81,7 @@ impl Server {
         let (app, host, serving) = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let host = listener.local_addr().expect("bound").to_string();
-            let app = open(config, &self.clock).await;
+            let app = open(config, &self.clock, self.memory.as_ref()).await;
             let stopped = stop.clone().cancelled_owned();
             let serving = tokio::spawn(serve::serve(vec![listener], Arc::clone(&app), stopped));
             (app, host, serving)

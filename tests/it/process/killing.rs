@@ -14,12 +14,12 @@ use haversack::fsck;
 use haversack::ids::UserId;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{Listed, MetadataStore};
-use haversack::storage::BlobStore;
 use haversack::storage::disk::DiskStore;
 
 use super::ledger::{Client, Line, Random};
 use super::program::{Server, serve};
 use crate::measured::{figures, setting};
+use crate::stores::blobs::blobs_older_than;
 
 const KILLS: u64 = 12;
 const CLIENTS: u64 = 6;
@@ -131,7 +131,7 @@ pub(crate) async fn sweep_and_look_for_leftovers(
     app.jobs.run_all().await.expect("swept");
     let blobs = DiskStore::open(data_dir).expect("it opens");
     let records = SqliteStore::open(data_dir).expect("it opens");
-    let left = blobs.list_older_than(long_after).await.expect("listed");
+    let left = blobs_older_than(&blobs, long_after).await;
     assert_eq!(records.unclaimed(left).await.expect("looked up"), [], "left over");
     // Uploads whose uuid no client ever learned expire; then every blob is a File's.
     clock.skip(Duration::from_hours(9 * 24));
@@ -144,7 +144,7 @@ pub(crate) async fn sweep_and_look_for_leftovers(
             claimed += 1 + usize::from(file.thumbnail.is_some());
         }
     }
-    let left = blobs.list_older_than(long_after).await.expect("listed");
+    let left = blobs_older_than(&blobs, long_after).await;
     assert_eq!(left.len(), claimed, "files and their thumbnails");
     let report = fsck::check(&records, &blobs, true, long_after).await.expect("looked");
     assert!(report.clean, "{:?}", report.findings);

@@ -20,6 +20,7 @@ use super::http::{Multipart, Request, download};
 use super::program::{SECRET, Server, serve, token};
 use crate::faults::rig::folder;
 use crate::measured::{Limit, setting};
+use crate::stores::blobs::blobs_older_than;
 
 const RECORDS: u64 = 5000;
 /// From its start to its first word that it is ready, or as many times longer than one over few records.
@@ -86,8 +87,9 @@ impl Many {
             let path = self.dir.path().join("blobs").join(&blob.to_string()[..2]);
             std::fs::write(path.join(blob.to_string()), FIRST).expect("written");
             tx.prepare_cached(
-                "INSERT INTO uploads (id, user_id, state, role, blob, total_parts, created_at, changed_at)
-                 VALUES (?1, ?2, 0, 0, ?3, 2, ?4, ?4)",
+                "INSERT INTO uploads (id, user_id, state, role, generation, blob, total_parts, created_at,
+                                      changed_at)
+                 VALUES (?1, ?2, 0, 0, ?3, ?3, 2, ?4, ?4)",
             )
             .and_then(|mut insert| insert.execute(params![id, number % USERS + 1, blob, now - 60]))
             .expect("begun");
@@ -208,6 +210,6 @@ async fn one_sweep_removes_all_uploads_that_were_abandoned_and_no_other() {
     let lively = count.div_ceil(LIVELY);
     assert_eq!((left(0), left(3)), (lively, count - lively), "going on, and expired");
     let (_, blobs) = app.stores();
-    assert_eq!(blobs.list_older_than(u64::MAX).await.expect("listed").len() as u64, lively);
+    assert_eq!(blobs_older_than(blobs, u64::MAX).await.len() as u64, lively);
     app.uploads.close().await.expect("closed");
 }

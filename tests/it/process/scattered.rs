@@ -47,9 +47,9 @@ fn fill(data_dir: &Path) -> Vec<UploadId> {
         let path = data_dir.join("blobs").join(&blob.to_string()[..2]).join(blob.to_string());
         std::fs::File::create(path).and_then(|file| file.set_len(2 * PARTS)).expect("made");
         tx.execute(
-            "INSERT INTO uploads (id, user_id, state, role, blob, total_parts, total_size, reserved, created_at,
-                                  changed_at)
-             VALUES (?1, 1, 0, 0, ?2, ?3, ?4, ?4, ?5, ?5)",
+            "INSERT INTO uploads (id, user_id, state, role, generation, blob, total_parts, total_size, reserved,
+                                  created_at, changed_at)
+             VALUES (?1, 1, 0, 0, ?2, ?2, ?3, ?4, ?4, ?5, ?5)",
             params![id, blob, 2 * PARTS, 2 * PARTS, now],
         )
         .expect("begun");

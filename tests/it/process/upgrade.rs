@@ -120,6 +120,10 @@ impl Old {
             old.row(id, 1);
             old.change(id, &format!("state = {state}, blob = NULL"));
         }
+        if version >= 9 {
+            let sql = "UPDATE uploads SET generation = randomblob(16) WHERE state = 0";
+            old.database.execute(sql, ()).expect("changed");
+        }
         old
     }
 

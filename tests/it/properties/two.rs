@@ -12,7 +12,7 @@ use haversack::media::privacy::EmbeddedMetadata;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{MetadataStore, State, StoredFile};
 use haversack::storage::disk::DiskStore;
-use haversack::storage::{BlobStore, BodyError, crc32, is_lost};
+use haversack::storage::{self, BlobStore, BodyError, crc32};
 use haversack::uploads::{DoneRequest, Refusal, Uploads};
 use md5::{Digest, Md5};
 use tempfile::TempDir;
@@ -93,7 +93,9 @@ impl Two {
                 }
                 // The other server deleted what it ended: to wait for writers is for the disk's own claims.
                 Refusal::Internal(error)
-                    if error.downcast_ref::<std::io::Error>().is_some_and(is_lost) => {}
+                    if error
+                        .downcast_ref::<storage::Error>()
+                        .is_some_and(storage::Error::is_lost) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -134,7 +136,8 @@ impl Two {
             State::Receiving(upload) => {
                 assert!(upload.finalizing.is_none(), "{id}: nobody finishes it");
                 for (_, part) in upload.layout.parts() {
-                    let found = crc32(self.blobs.as_ref(), upload.blob, part.range()).await;
+                    let extents = upload.location.of(part.range());
+                    let found = crc32(self.blobs.as_ref(), &extents).await;
                     assert_eq!(found.unwrap(), Some(part.crc32), "{id}: a part without its bytes");
                 }
                 None
@@ -158,7 +161,7 @@ async fn senders_through_two_servers_make_one_file() {
         let files = join_all(senders).await.into_iter().map(|sender| sender.unwrap().unwrap());
         let found = two.check(id, PLAIN, PLAIN).await.expect("it is a File");
         for file in files {
-            assert_eq!((file.blob, file.crc32), (found.blob, found.crc32));
+            assert_eq!((&file.extents, file.crc32), (&found.extents, found.crc32));
         }
     }
 }
@@ -183,7 +186,7 @@ async fn dones_through_two_servers_make_one_file() {
         let found = two.check(id, PICTURE, &cleaned).await.expect("it is a File");
         for file in files {
             let file = file.unwrap();
-            assert_eq!((file.blob, file.crc32), (found.blob, found.crc32));
+            assert_eq!((&file.extents, file.crc32), (&found.extents, found.crc32));
             assert_eq!(file.embedded, EmbeddedMetadata::Removed);
         }
     }

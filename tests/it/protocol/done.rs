@@ -169,7 +169,7 @@ async fn one_upload_makes_one_file_however_often_done_comes() {
     }
     let list = user.list("").await.ok();
     assert_eq!(list["results"].as_array().unwrap().len(), 1);
-    assert_eq!(server.stored(), [3]);
+    assert_eq!(server.written(), 3);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn what_was_erased_is_unknown_to_whoever_asks_and_gone_for_whoever_sends()
     server.anonymous().get(single["url"].as_str().unwrap()).await.refused(410, "gone");
     assert_eq!(anna.list("").await.ok()["results"], json!([]));
     bert.file(&theirs).await.ok();
-    assert_eq!(server.stored(), [10], "what is somebody else's");
+    assert_eq!(server.written(), 10, "what is somebody else's");
 
     let server = server.restart().await;
     let anna = server.user(1);

@@ -62,16 +62,13 @@ struct Ghost {
 impl Ghost {
     /// Stalls `missing` bytes before the end, once the server has some of its file.
     async fn of(server: &Server, user: &Client, form: &Form, missing: usize) -> Self {
-        let before: u64 = server.stored().iter().sum();
+        let before = server.written();
         let mut request = Raw::form(user, form);
         let rest = request.split_off(request.len() - missing);
         let mut raw = Raw::connect(server).await;
         raw.send(&request).await;
         // Bytes on the disk mean that it was here first.
-        eventually("its first bytes are written", async || {
-            server.stored().iter().sum::<u64>() > before
-        })
-        .await;
+        eventually("its first bytes are written", async || server.written() > before).await;
         Self { raw, rest }
     }
 

@@ -264,5 +264,5 @@ async fn what_made_room_leaves_no_bytes() {
     server.skip(3700);
     user.begin(2, "abcdef").await;
     server.settled().await;
-    assert_eq!(server.stored(), [6]);
+    assert_eq!(server.written(), 6);
 }

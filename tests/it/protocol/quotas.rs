@@ -33,7 +33,7 @@ async fn a_quota_can_be_used_to_its_last_byte() {
     let user = server.user(1);
     user.store("a.txt", "012345").await;
     over(user.upload(Form::single("01234")).await, &["4 bytes", "10"]);
-    eventually("nothing else is kept", async || server.stored() == [6]).await;
+    eventually("nothing else is kept", async || server.written() == 6).await;
     user.store("b.txt", "0123").await;
     over(user.upload(Form::single("0")).await, &["0 bytes", "10"]);
     server.user(2).store("c.txt", "0123456789").await; // has one of his own
@@ -97,7 +97,7 @@ async fn no_more_is_taken_than_there_is_room_for() {
     ] {
         over(answer_to_first(&server, &form, LARGE / 2).await, &["bytes that are left"]);
     }
-    eventually("nothing of it is kept", async || server.stored() == [3]).await;
+    eventually("nothing of it is kept", async || server.written() == 3).await;
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn what_an_upload_declares_is_reserved_as_it_begins() {
     for form in [known.clone(), known.file_first()] {
         over(user.upload(form).await, &["40 bytes", "100"]);
     }
-    eventually("nothing else is kept", async || server.stored() == [3]).await;
+    eventually("nothing else is kept", async || server.written() == 3).await;
     assert_eq!(usage(&server).await, (60, 1));
     declare(&user, 40).await.ok();
     user.delete(&uuid).await.ok();
@@ -161,7 +161,7 @@ async fn a_part_that_needs_more_than_was_reserved_is_refused_alone() {
     user.upload(larger).await.ok();
     assert_eq!(usage(&server).await, (15, 1));
     assert_eq!(user.finish(&uuid).await, "0123456789abcde");
-    eventually("nothing else is kept", async || server.stored() == [15]).await;
+    eventually("nothing else is kept", async || server.written() == 15).await;
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn all_users_together_have_a_limit_too() {
     assert!(!refused.prevent_retry);
     let refused = declare(&server.user(3), 5).await.refused(507, "storage_full");
     assert!(!refused.prevent_retry);
-    eventually("nothing else is kept", async || server.stored() == [6]).await;
+    eventually("nothing else is kept", async || server.written() == 6).await;
     server.user(2).store("b.txt", "0123").await;
 }
 

@@ -1,9 +1,11 @@
 //! Sections 4 and 10: what the server removes by itself.
 
 use haversack::config::Settings;
+use haversack::ids::BlobId;
 use serde_json::json;
 
 use crate::harness::{DAY, Form, Server, png};
+use crate::stores::blobs::fresh;
 
 /// A server that has removed an upload of user 1's which was never finished, and the upload's uuid.
 async fn expired() -> (Server, String) {
@@ -250,20 +252,30 @@ async fn a_clock_that_is_set_forward_lets_no_upload_make_room_for_another() {
     user.status(&uuid).await.ok();
 }
 
+/// Bytes that no record claims.
+async fn stray(server: &Server) -> BlobId {
+    let (_, blobs) = server.app.stores();
+    fresh(blobs, b"on its way, or left over").await.single_blob().unwrap()
+}
+
+async fn is_there(server: &Server, blob: BlobId) -> bool {
+    let (_, blobs) = server.app.stores();
+    blobs.size(blob).await.unwrap().is_some()
+}
+
 #[tokio::test]
 async fn a_clock_that_is_set_forward_makes_nothing_older() {
     let server = Server::start().await;
     let user = server.user(1);
     let uuid = user.begin(2, "abc").await;
-    let stray = server.blobs().join("01").join("0123456789abcdef0123456789abcdef");
-    std::fs::write(&stray, "on its way").unwrap();
+    let stray = stray(&server).await;
     server.skip(3601); // past the first hour, in which nothing expires
     for days in [1, 30, 365] {
         server.clock.set_forward(std::time::Duration::from_secs(days * DAY));
         server.sweep().await;
         haversack::fsck::repair(&server.app, false, false).await.unwrap();
     }
-    assert!(stray.exists());
+    assert!(is_there(&server, stray).await);
     let user = server.user(1); // with a token of the new time
     assert_eq!(user.status(&uuid).await.ok()["received"], 3);
 }
@@ -271,15 +283,13 @@ async fn a_clock_that_is_set_forward_makes_nothing_older() {
 #[tokio::test]
 async fn bytes_that_no_record_claims_are_removed_when_they_are_old() {
     let server = Server::start().await;
-    let stray = "0123456789abcdef0123456789abcdef";
-    let path = server.blobs().join("01").join(stray);
-    std::fs::write(&path, "left over").unwrap();
+    let stray = stray(&server).await;
     server.skip(2 * 3600 - 60); // the longest body time-out and an hour
     server.sweep().await;
-    assert!(path.exists());
+    assert!(is_there(&server, stray).await);
     server.skip(120);
     server.sweep().await;
-    assert!(!path.exists());
+    assert!(!is_there(&server, stray).await);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::poll;
 use haversack::filename::Filename;
-use haversack::ids::{BlobId, UploadId};
+use haversack::ids::{BlobId, GenerationId, UploadId};
 use haversack::media::privacy::EmbeddedMetadata;
 use haversack::media::{Facts, MediaType};
 use haversack::metadata::quota::Quota;
@@ -13,6 +13,7 @@ use haversack::metadata::{
     Caps, Error, MetadataStore, NewFile, NewSingle, NewUpload, Role, State, Stored, StoredFile,
 };
 use haversack::part::Part;
+use haversack::storage::Extents;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -28,7 +29,6 @@ async fn with_a_file() -> (TempDir, Arc<dyn MetadataStore>, UploadId) {
         user: USER.into(),
         role: Role::Media,
         parent: None,
-        blob: BlobId::random(),
         declared_type: None,
         file: NewFile {
             filename: Filename::parse("first.txt").unwrap(),
@@ -39,6 +39,7 @@ async fn with_a_file() -> (TempDir, Arc<dyn MetadataStore>, UploadId) {
                 ..Facts::default()
             },
             embedded: EmbeddedMetadata::Unknown,
+            extents: Extents::stored(BlobId::random(), 0, 3),
             size: 3,
             crc32: 1,
             received_md5: None,
@@ -68,7 +69,8 @@ fn new_upload() -> NewUpload {
     NewUpload {
         id: UploadId::random(),
         user: USER.into(),
-        blob: BlobId::random(),
+        generation: GenerationId::random(),
+        blob: Some(BlobId::random()),
         total_parts: 1,
         reserved: 0,
         filename: None,

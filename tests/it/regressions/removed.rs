@@ -16,6 +16,7 @@ use super::records::Gate;
 use super::{USER, send, uploads};
 use crate::doubles::{BlobHooks, HookedBlobs};
 use crate::harness::eventually;
+use crate::stores::records::InBlob;
 
 /// A disk that holds up a write.
 struct Slow(Gate);
@@ -63,7 +64,7 @@ async fn while_a_chunk_is_written() -> (Rig, JoinHandle<Result<(), Refusal>>) {
     let sender = Arc::clone(&uploads);
     let sent = tokio::spawn(async move { send(&sender, id, 1, 2, b'b').await.map(drop) });
     blobs.hooks.0.reached().await;
-    (Rig { _dir: dir, blobs, records, uploads, id, blob: begun.blob }, sent)
+    (Rig { _dir: dir, blobs, records, uploads, id, blob: begun.blob() }, sent)
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! A file whose bytes the disk failed to keep must be sent again: a second sync would say they are safe.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,8 +8,8 @@ use haversack::dialects::form::error::FormError;
 use haversack::ids::UploadId;
 use haversack::metadata::State;
 use haversack::metadata::sqlite::SqliteStore;
-use haversack::storage::SealError;
 use haversack::storage::disk::DiskStore;
+use haversack::storage::{Error, SettleError};
 use haversack::uploads::{Refusal, Uploads};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -22,22 +21,22 @@ use super::{USER, blobs_in, contents, done, send, uploads};
 /// A disk whose first seal fails, although all bytes can be read.
 struct Failing {
     failed: AtomicBool,
-    failure: fn() -> SealError,
+    failure: fn() -> SettleError,
 }
 
 /// The sync failed.
-fn lost() -> SealError {
-    SealError::Lost(io::Error::other("the disk is broken"))
+fn lost() -> SettleError {
+    SettleError::Lost(Error::other("the disk is broken"))
 }
 
 /// The bytes were not even looked at, as when there are too many open files.
-fn untouched() -> SealError {
-    SealError::Failed(io::Error::other("too many open files"))
+fn untouched() -> SettleError {
+    SettleError::Failed(Error::other("too many open files"))
 }
 
 #[async_trait::async_trait]
 impl BlobHooks for Failing {
-    async fn before_seal(&self) -> Result<(), SealError> {
+    async fn before_settle(&self) -> Result<(), SettleError> {
         if self.failed.swap(true, Ordering::SeqCst) { Ok(()) } else { Err((self.failure)()) }
     }
 }
@@ -47,7 +46,7 @@ async fn failed() -> (TempDir, Arc<Uploads>, UploadId, Refusal) {
     failed_with(lost).await
 }
 
-async fn failed_with(failure: fn() -> SealError) -> (TempDir, Arc<Uploads>, UploadId, Refusal) {
+async fn failed_with(failure: fn() -> SettleError) -> (TempDir, Arc<Uploads>, UploadId, Refusal) {
     let dir = tempfile::tempdir().unwrap();
     let disk = DiskStore::open(dir.path()).unwrap();
     let blobs =

@@ -204,5 +204,5 @@ async fn a_blob_is_missing_only_from_the_store_that_was_marked() {
     assert_eq!(store.size(blob).await.unwrap(), None);
     std::fs::remove_file(dir.path().join("blobs/store-id")).unwrap();
     store.size(blob).await.expect_err("who knows");
-    store.delete(blob).await.expect_err("who knows");
+    store.delete(&[blob]).await.expect_err("who knows");
 }

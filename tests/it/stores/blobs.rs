@@ -1,6 +1,6 @@
-//! The contract of a `BlobStore`.
+//! The contract of a `BlobStore`, whether it writes in place or not.
 
-use std::io::ErrorKind;
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,8 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use haversack::ids::BlobId;
-use haversack::part::Part;
-use haversack::storage::{BlobStore, BodyError, READ_BYTES, WriteError, Written};
+use haversack::media::Patch;
+use haversack::storage::{
+    BlobStore, BodyError, Error, Extent, Extents, READ_BYTES, Target, WriteError, Written,
+};
 
 use super::Blobs;
 
@@ -21,51 +23,65 @@ pub(crate) fn pattern(range: Range<u64>) -> Vec<u8> {
     range.map(|at| (at * 31 + at / 251) as u8).collect()
 }
 
-pub(crate) fn part(offset: u64, bytes: &[u8]) -> Part {
-    Part { offset, size: bytes.len() as u64, crc32: crc32fast::hash(bytes) }
-}
-
 /// Writes `bytes` in frames of at most `frame` bytes.
 pub(crate) async fn write(
     store: &dyn BlobStore,
-    blob: BlobId,
-    offset: u64,
+    target: Target,
     bytes: &[u8],
     frame: usize,
-) -> Written {
-    write_beside(store, blob, offset, bytes, frame, 0).await
-}
-
-/// The same, into a blob of which so many bytes are on record.
-pub(crate) async fn write_beside(
-    store: &dyn BlobStore,
-    blob: BlobId,
-    offset: u64,
-    bytes: &[u8],
-    frame: usize,
-    stored: u64,
 ) -> Written {
     let frames: Vec<_> = bytes.chunks(frame).map(Bytes::copy_from_slice).collect();
     let body = stream::iter(frames.into_iter().map(Ok));
-    let limit = bytes.len() as u64;
-    let written = store.write_part(blob, offset, limit, stored, pin!(body)).await;
-    written.expect("the part is written")
+    store.write(target, bytes.len() as u64, pin!(body)).await.expect("written")
 }
 
-/// All of `range`, or the kind of the error that opening or reading met.
+/// Writes bytes into a new blob; where they lie.
+pub(crate) async fn fresh(store: &dyn BlobStore, bytes: &[u8]) -> Extents {
+    let blob = BlobId::random();
+    write(store, Target::Fresh(blob), bytes, 4000).await;
+    Extents::stored(blob, 0, bytes.len() as u64)
+}
+
+/// Where a part of an upload goes that begins at `offset` in the file, and where its bytes lie then. `blob`: the
+/// upload's, in a store that writes in place.
+fn place(store: &dyn BlobStore, blob: BlobId, range: &Range<usize>) -> (Target, Extents) {
+    let (offset, size) = (range.start as u64, range.len() as u64);
+    if store.in_place() {
+        (Target::At { blob, offset, stored: 0 }, Extents::stored(blob, offset, size))
+    } else {
+        let own = BlobId::random();
+        (Target::Fresh(own), Extents::stored(own, 0, size))
+    }
+}
+
+/// All of `range`, or the error that opening or reading met.
 pub(crate) async fn read(
     store: &dyn BlobStore,
-    blob: BlobId,
+    extents: &Extents,
     range: Range<u64>,
-) -> Result<Vec<u8>, ErrorKind> {
-    let pieces = store.read(blob, range, READ_BYTES).await.map_err(|error| error.kind())?;
-    let joined = pieces.try_fold(Vec::new(), async |all, piece| Ok([all, piece.to_vec()].concat()));
-    joined.await.map_err(|error| error.kind())
+) -> Result<Vec<u8>, Error> {
+    let pieces = store.read(extents, range, READ_BYTES).await?;
+    pieces.try_fold(Vec::new(), async |all, piece| Ok([all, piece.to_vec()].concat())).await
 }
 
-pub(crate) async fn a_written_part_is_told_by_size_and_checksum(blobs: &dyn Blobs) {
+/// All bytes, which must be there.
+pub(crate) async fn whole(store: &dyn BlobStore, extents: &Extents) -> Vec<u8> {
+    read(store, extents, 0..extents.size()).await.expect("readable")
+}
+
+fn joined<'a>(extents: impl IntoIterator<Item = &'a Extents>) -> Extents {
+    extents.into_iter().flat_map(Extents::iter).copied().collect()
+}
+
+pub(crate) async fn blobs_older_than(store: &dyn BlobStore, unix_secs: u64) -> Vec<BlobId> {
+    let mut listed: Vec<_> = store.list_older_than(unix_secs).try_collect().await.expect("listed");
+    listed.sort();
+    listed
+}
+
+pub(crate) async fn written_bytes_are_told_by_size_and_checksum(blobs: &dyn Blobs) {
     let store = blobs.open();
-    let written = write(store.as_ref(), BlobId::random(), 7, b"123456789", 4).await;
+    let written = write(store.as_ref(), Target::Fresh(BlobId::random()), b"123456789", 4).await;
     let known = Written {
         size: 9,
         crc32: 0xCBF4_3926, // the check value of CRC-32
@@ -73,56 +89,43 @@ pub(crate) async fn a_written_part_is_told_by_size_and_checksum(blobs: &dyn Blob
     assert_eq!(written, known);
 }
 
-pub(crate) async fn parts_written_in_any_order_make_the_blob(blobs: &dyn Blobs) {
-    let (store, blob) = (blobs.open(), BlobId::random());
-    let whole = pattern(0..2500);
+pub(crate) async fn parts_written_in_any_order_make_the_file(blobs: &dyn Blobs) {
+    let (store, blob, bytes) = (blobs.open(), BlobId::random(), pattern(0..2500));
+    let mut parts = Vec::new();
     for range in [1000..2000, 2000..2500, 0..1000] {
-        write(store.as_ref(), blob, range.start as u64, &whole[range], 333).await;
+        let (target, extents) = place(store.as_ref(), blob, &range);
+        write(store.as_ref(), target, &bytes[range.clone()], 333).await;
+        parts.push((range.start, extents));
     }
-    let parts =
-        [part(0, &whole[..1000]), part(1000, &whole[1000..2000]), part(2000, &whole[2000..])];
-    store.seal(blob, &parts).await.expect("sealed");
-    assert_eq!(read(store.as_ref(), blob, 0..2500).await, Ok(whole));
+    parts.sort_by_key(|(start, _)| *start);
+    let file = joined(parts.iter().map(|(_, extents)| extents));
+    store.settle(&file).await.expect("settled");
+    assert_eq!(whole(store.as_ref(), &file).await, bytes);
+    assert_eq!(file.single_blob().is_some(), store.in_place(), "{file:?}");
 }
 
-pub(crate) async fn parts_written_side_by_side_make_the_blob(blobs: &dyn Blobs) {
-    let (store, blob) = (blobs.open(), BlobId::random());
-    let whole = pattern(0..64 * 700);
-    let writers = whole.chunks(700).enumerate().map(|(index, bytes)| {
-        let (store, bytes) = (Arc::clone(&store), bytes.to_vec());
-        let offset = index as u64 * 700;
-        tokio::spawn(async move { write(store.as_ref(), blob, offset, &bytes, 100).await })
+pub(crate) async fn parts_written_side_by_side_make_the_file(blobs: &dyn Blobs) {
+    let (store, blob, bytes) = (blobs.open(), BlobId::random(), pattern(0..64 * 700));
+    let writers = (0..64).map(|index| {
+        let range = index * 700..(index + 1) * 700;
+        let (target, extents) = place(store.as_ref(), blob, &range);
+        let (store, part) = (Arc::clone(&store), bytes[range].to_vec());
+        tokio::spawn(async move {
+            write(store.as_ref(), target, &part, 100).await;
+            extents
+        })
     });
-    for written in future::join_all(writers).await {
-        written.expect("no writer panics");
-    }
-    let parts: Vec<Part> = whole
-        .chunks(700)
-        .enumerate()
-        .map(|(index, bytes)| part(index as u64 * 700, bytes))
-        .collect();
-    store.seal(blob, &parts).await.expect("sealed");
-    assert_eq!(read(store.as_ref(), blob, 0..whole.len() as u64).await, Ok(whole));
+    let parts = future::try_join_all(writers).await.expect("no writer panics");
+    let file = joined(&parts);
+    store.settle(&file).await.expect("settled");
+    assert_eq!(whole(store.as_ref(), &file).await, bytes);
 }
 
-pub(crate) async fn writing_a_range_again_replaces_it(blobs: &dyn Blobs) {
-    let (store, blob) = (blobs.open(), BlobId::random());
-    let whole = pattern(0..300);
-    write(store.as_ref(), blob, 0, &whole[..100], 100).await;
-    write(store.as_ref(), blob, 100, &[0; 100], 9).await;
-    write(store.as_ref(), blob, 200, &whole[200..], 100).await;
-    write(store.as_ref(), blob, 100, &whole[100..200], 9).await;
-    store.seal(blob, &[part(0, &whole)]).await.expect("sealed");
-    assert_eq!(read(store.as_ref(), blob, 0..300).await, Ok(whole));
-}
-
-pub(crate) async fn a_part_up_to_its_limit_is_taken_and_one_byte_more_refused(blobs: &dyn Blobs) {
-    let (store, blob) = (blobs.open(), BlobId::random());
+pub(crate) async fn a_body_up_to_its_limit_is_taken_and_one_byte_more_refused(blobs: &dyn Blobs) {
+    let store = blobs.open();
     for (sizes, fits) in [(vec![6, 4], true), (vec![6, 5], false), (vec![11], false)] {
-        let frames = sizes.into_iter().map(|size| Ok(Bytes::from(vec![1; size])));
-        let body = stream::iter(frames);
-        let written = store.write_part(blob, 0, 10, 0, pin!(body)).await;
-        match written {
+        let body = stream::iter(sizes.into_iter().map(|size| Ok(Bytes::from(vec![1; size]))));
+        match store.write(Target::Fresh(BlobId::random()), 10, pin!(body)).await {
             Ok(written) => assert!(fits && written.size == 10),
             Err(WriteError::TooLong { limit }) => assert!(!fits && limit == 10),
             Err(error) => panic!("{error}"),
@@ -130,25 +133,17 @@ pub(crate) async fn a_part_up_to_its_limit_is_taken_and_one_byte_more_refused(bl
     }
 }
 
-pub(crate) async fn a_write_over_its_limit_leaves_the_neighbour_behind_it_alone(blobs: &dyn Blobs) {
+pub(crate) async fn of_a_body_that_breaks_off_is_kept_what_came(blobs: &dyn Blobs) {
     let (store, blob) = (blobs.open(), BlobId::random());
-    let whole = pattern(0..200);
-    write(store.as_ref(), blob, 100, &whole[100..], 100).await;
-    let frames = [60, 60].map(|size| Ok(Bytes::from(vec![0xEE; size])));
-    let body = stream::iter(frames);
-    let refused = store.write_part(blob, 0, 100, 0, pin!(body)).await;
-    assert!(matches!(refused, Err(WriteError::TooLong { limit: 100 })));
-    write(store.as_ref(), blob, 0, &whole[..100], 100).await;
-    store.seal(blob, &[part(0, &whole)]).await.expect("sealed");
-    assert_eq!(read(store.as_ref(), blob, 0..200).await, Ok(whole));
-}
-
-pub(crate) async fn a_body_that_breaks_off_fails_the_write_with_its_reason(blobs: &dyn Blobs) {
-    let store = blobs.open();
-    let frames = [Ok(Bytes::from_static(b"half")), Err(BodyError::Aborted)];
-    let body = stream::iter(frames);
-    let refused = store.write_part(BlobId::random(), 0, 100, 0, pin!(body)).await;
-    assert!(matches!(refused, Err(WriteError::Body(BodyError::Aborted))));
+    let frames = [Ok(Bytes::from_static(b"123456789")), Err(BodyError::Aborted)];
+    let refused = store.write(Target::Fresh(blob), 100, pin!(stream::iter(frames))).await;
+    let Err(WriteError::BrokenOff { error: BodyError::Aborted, safe }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(safe, Written { size: 9, crc32: 0xCBF4_3926 });
+    let came = Extents::stored(blob, 0, safe.size);
+    store.settle(&came).await.expect("settled");
+    assert_eq!(whole(store.as_ref(), &came).await, b"123456789");
 }
 
 pub(crate) async fn each_frame_is_dropped_before_the_next_is_polled(blobs: &dyn Blobs) {
@@ -166,131 +161,187 @@ pub(crate) async fn each_frame_is_dropped_before_the_next_is_polled(blobs: &dyn 
         assert_eq!(Arc::strong_count(&watched), 2, "an earlier frame is still held");
         Ok(Bytes::from_owner(Frame(Arc::clone(&watched))))
     });
-    store.write_part(BlobId::random(), 0, 50, 0, pin!(body)).await.expect("written");
+    store.write(Target::Fresh(BlobId::random()), 50, pin!(body)).await.expect("written");
     assert_eq!(Arc::strong_count(&alive), 1);
 }
 
-pub(crate) async fn sealing_a_blob_that_lacks_bytes_fails(blobs: &dyn Blobs) {
-    let (store, blob) = (blobs.open(), BlobId::random());
-    write(store.as_ref(), blob, 0, &pattern(0..99), 99).await;
-    let whole = pattern(0..100);
-    assert!(store.seal(blob, &[part(0, &whole)]).await.is_err());
-    let nowhere = store.seal(BlobId::random(), &[part(0, &whole)]).await;
-    assert!(nowhere.is_err());
+pub(crate) async fn settling_bytes_that_are_not_there_fails(blobs: &dyn Blobs) {
+    let store = blobs.open();
+    let blob = fresh(store.as_ref(), &pattern(0..99)).await.single_blob().expect("one");
+    for lacking in [Extents::stored(blob, 0, 100), Extents::stored(BlobId::random(), 0, 1)] {
+        assert!(store.settle(&lacking).await.is_err());
+    }
 }
 
-pub(crate) async fn sealing_cuts_off_what_lies_behind_the_last_part(blobs: &dyn Blobs) {
-    let (store, blob) = (blobs.open(), BlobId::random());
-    let whole = pattern(0..150);
-    write(store.as_ref(), blob, 0, &whole, 150).await;
-    let parts = [part(0, &whole[..60]), part(60, &whole[60..100])];
-    store.seal(blob, &parts).await.expect("sealed");
-    assert_eq!(read(store.as_ref(), blob, 0..100).await.as_deref(), Ok(&whole[..100]));
-    assert_eq!(read(store.as_ref(), blob, 0..101).await, Err(ErrorKind::UnexpectedEof));
-}
-
-pub(crate) async fn sealing_again_is_harmless(blobs: &dyn Blobs) {
-    let (store, blob) = (blobs.open(), BlobId::random());
-    let whole = pattern(0..100);
-    write(store.as_ref(), blob, 0, &whole, 100).await;
+pub(crate) async fn settling_again_is_harmless(blobs: &dyn Blobs) {
+    let (store, bytes) = (blobs.open(), pattern(0..100));
+    let file = fresh(store.as_ref(), &bytes).await;
     for _ in 0..3 {
-        store.seal(blob, &[part(0, &whole)]).await.expect("sealed");
+        store.settle(&file).await.expect("settled");
     }
-    assert_eq!(read(store.as_ref(), blob, 0..100).await, Ok(whole));
+    assert_eq!(whole(store.as_ref(), &file).await, bytes);
 }
 
-pub(crate) async fn an_empty_blob_can_be_written_sealed_and_read(blobs: &dyn Blobs) {
-    let (store, blob) = (blobs.open(), BlobId::random());
-    let written = write(store.as_ref(), blob, 0, b"", 1).await;
+pub(crate) async fn a_file_may_be_empty(blobs: &dyn Blobs) {
+    let store = blobs.open();
+    let written = write(store.as_ref(), Target::Fresh(BlobId::random()), b"", 1).await;
     assert_eq!((written.size, written.crc32), (0, 0));
-    store.seal(blob, &[part(0, b"")]).await.expect("sealed");
-    assert_eq!(read(store.as_ref(), blob, 0..0).await, Ok(Vec::new()));
+    let empty = Extents::default();
+    store.settle(&empty).await.expect("settled");
+    assert_eq!(whole(store.as_ref(), &empty).await, b"");
+    assert_eq!(store.hand_over(&empty), None);
 }
 
-pub(crate) async fn every_range_of_a_blob_can_be_read(blobs: &dyn Blobs) {
-    let (store, blob) = (blobs.open(), BlobId::random());
-    let whole = pattern(0..600_000); // more than a reader takes at once
-    write(store.as_ref(), blob, 0, &whole, 100_000).await;
-    store.seal(blob, &[part(0, &whole)]).await.expect("sealed");
-    for range in [0..1, 0..600_000, 599_999..600_000, 262_143..262_145, 5..5] {
-        let expected = &whole[range.start as usize..range.end as usize];
-        let found = read(store.as_ref(), blob, range.clone()).await;
-        assert_eq!(found.as_deref(), Ok(expected), "{range:?}");
+/// A file of several extents, and its bytes.
+async fn in_pieces(store: &dyn BlobStore) -> (Extents, Vec<u8>) {
+    let (first, second) = (pattern(0..600_000), pattern(7..100_007)); // more than a reader takes at once
+    let (a, b) = (fresh(store, &first).await, fresh(store, &second).await);
+    let zeros = Extents::from_iter([Extent::Zeros(200_000)]);
+    let file = joined([&a.slice(5..550_000), &zeros, &b, &a.slice(1..2)]);
+    let bytes = [&first[5..550_000], &[0; 200_000], &second[..], &first[1..2]].concat();
+    store.settle(&file).await.expect("settled");
+    (file, bytes)
+}
+
+pub(crate) async fn every_range_of_a_file_in_pieces_can_be_read(blobs: &dyn Blobs) {
+    let store = blobs.open();
+    let (file, bytes) = in_pieces(store.as_ref()).await;
+    let (border, end) = (549_995, bytes.len() as u64);
+    for range in [0..1, 0..end, end - 1..end, 262_143..262_145, border - 1..border + 1, 5..5] {
+        let expected = &bytes[range.start as usize..range.end as usize];
+        let found = read(store.as_ref(), &file, range.clone()).await.expect("readable");
+        assert!(found == expected, "{range:?}");
     }
-}
-
-pub(crate) async fn reading_past_the_end_or_nothing_fails_by_its_kind(blobs: &dyn Blobs) {
-    let (store, blob) = (blobs.open(), BlobId::random());
-    let whole = pattern(0..100);
-    write(store.as_ref(), blob, 0, &whole, 100).await;
-    store.seal(blob, &[part(0, &whole)]).await.expect("sealed");
-    for range in [0..101, 100..101, 5000..5001] {
-        let found = read(store.as_ref(), blob, range.clone()).await;
-        assert_eq!(found, Err(ErrorKind::UnexpectedEof), "{range:?}");
-    }
-    let found = read(store.as_ref(), BlobId::random(), 0..1).await;
-    assert_eq!(found, Err(ErrorKind::NotFound));
-}
-
-pub(crate) async fn a_deleted_blob_is_gone_and_deleting_it_again_says_so(blobs: &dyn Blobs) {
-    let (store, blob, other) = (blobs.open(), BlobId::random(), BlobId::random());
-    for blob in [blob, other] {
-        write(store.as_ref(), blob, 0, b"bytes", 5).await;
-    }
-    assert!(store.delete(blob).await.expect("deleted"));
-    assert!(!store.delete(blob).await.expect("nothing to delete"));
-    assert_eq!(read(store.as_ref(), blob, 0..5).await, Err(ErrorKind::NotFound));
-    assert_eq!(read(store.as_ref(), other, 0..5).await, Ok(b"bytes".to_vec()));
-}
-
-pub(crate) async fn of_many_deleters_one_deletes(blobs: &dyn Blobs) {
-    let (store, blob) = (blobs.open(), BlobId::random());
-    write(store.as_ref(), blob, 0, b"bytes", 5).await;
-    let deleters = (0..16).map(|_| {
-        let store = Arc::clone(&store);
-        tokio::spawn(async move { store.delete(blob).await.expect("no error") })
+    let pieces = store.read(&file, 0..end, 1000).await.expect("open");
+    let joined = pieces.try_fold(Vec::new(), async |all, piece| {
+        assert!(piece.len() <= 1000);
+        Ok([all, piece.to_vec()].concat())
     });
-    let deleted = future::join_all(deleters).await;
-    let winners = deleted.into_iter().filter(|done| *done.as_ref().expect("no panic"));
-    assert_eq!(winners.count(), 1);
+    assert!(joined.await.expect("readable") == bytes);
+    assert_eq!(store.hand_over(&file), None, "no web server joins them");
+}
+
+pub(crate) async fn a_reader_goes_anywhere_in_a_file_in_pieces(blobs: &dyn Blobs) {
+    let store = blobs.open();
+    let (file, bytes) = in_pieces(store.as_ref()).await;
+    let read = tokio::task::spawn_blocking(move || {
+        let mut reader = store.reader(&file).expect("opened");
+        let mut end = vec![0; 300_000];
+        reader.seek(SeekFrom::End(-300_000)).expect("there");
+        reader.read_exact(&mut end).expect("read");
+        let mut all = Vec::new();
+        reader.rewind().expect("there");
+        reader.read_to_end(&mut all).expect("read");
+        (end, all)
+    });
+    let (end, all) = read.await.expect("no panic");
+    assert!(all == bytes && all.ends_with(&end));
+}
+
+pub(crate) async fn reading_what_is_not_there_fails_by_its_kind(blobs: &dyn Blobs) {
+    let store = blobs.open();
+    let file = fresh(store.as_ref(), &pattern(0..100)).await;
+    store.settle(&file).await.expect("settled");
+    let longer = Extents::stored(file.single_blob().expect("one"), 0, 6000);
+    for (extents, range) in
+        [(&file, 0..101), (&longer, 0..101), (&longer, 100..101), (&longer, 5000..5001)]
+    {
+        let found = read(store.as_ref(), extents, range.clone()).await;
+        assert!(matches!(found, Err(Error::Short)), "{range:?}: {found:?}");
+    }
+    let nothing = Extents::stored(BlobId::random(), 0, 1);
+    let found = read(store.as_ref(), &nothing, 0..1).await;
+    assert!(matches!(found, Err(Error::NotFound)), "{found:?}");
+    assert!(matches!(store.reader(&nothing), Err(Error::NotFound)));
+}
+
+pub(crate) async fn rewriting_changes_the_patched_bytes_alone(blobs: &dyn Blobs) {
+    let (store, bytes) = (blobs.open(), pattern(0..200_000));
+    let patches = [
+        Patch { offset: 10, bytes: b"Exif".to_vec(), zeros: 3 },
+        Patch { offset: 17, bytes: Vec::new(), zeros: 100_000 },
+        Patch { offset: 199_998, bytes: b"ab".to_vec(), zeros: 0 },
+    ];
+    let mut expected = bytes.clone();
+    for (at, piece) in patches.iter().flat_map(Patch::pieces) {
+        expected[at as usize..at as usize + piece.len()].copy_from_slice(piece);
+    }
+    let file = fresh(store.as_ref(), &bytes).await;
+    for _ in 0..2 {
+        let rewritten = store.rewrite(&file, &patches).await.expect("rewritten");
+        store.settle(&rewritten).await.expect("settled");
+        assert!(whole(store.as_ref(), &rewritten).await == expected);
+        assert_eq!(rewritten == file, store.in_place());
+    }
+    let left = whole(store.as_ref(), &file).await;
+    assert!(left == if store.in_place() { expected } else { bytes });
+    let nothing = Extents::stored(BlobId::random(), 0, 200_000);
+    let lost = store.rewrite(&nothing, &patches).await;
+    assert!(!store.in_place() || matches!(lost, Err(Error::NotFound)), "{lost:?}");
+}
+
+pub(crate) async fn deleted_blobs_are_gone_and_may_be_deleted_again(blobs: &dyn Blobs) {
+    let store = blobs.open();
+    let mut files = Vec::new();
+    for _ in 0..3 {
+        files.push(fresh(store.as_ref(), b"bytes").await);
+    }
+    let doomed = [&files[0], &files[1]].map(|file| file.single_blob().expect("one"));
+    for _ in 0..2 {
+        store.delete(&doomed).await.expect("deleted");
+    }
+    for file in &files[..2] {
+        let found = read(store.as_ref(), file, 0..5).await;
+        assert!(matches!(found, Err(Error::NotFound)), "{found:?}");
+    }
+    assert_eq!(whole(store.as_ref(), &files[2]).await, b"bytes");
 }
 
 pub(crate) async fn blobs_are_listed_by_their_age(blobs: &dyn Blobs) {
     let store = blobs.open();
-    assert_eq!(store.list_older_than(FAR_FUTURE).await.expect("listed"), []);
-    let mut written = [BlobId::random(), BlobId::random(), BlobId::random()];
-    for blob in written {
-        write(store.as_ref(), blob, 0, b"bytes", 5).await;
+    assert_eq!(blobs_older_than(store.as_ref(), FAR_FUTURE).await, []);
+    let mut written = Vec::new();
+    for _ in 0..3 {
+        written.push(fresh(store.as_ref(), b"bytes").await.single_blob().expect("one"));
     }
-    let mut listed = store.list_older_than(FAR_FUTURE).await.expect("listed");
-    listed.sort();
     written.sort();
-    assert_eq!(listed, written);
-    assert_eq!(store.list_older_than(1).await.expect("listed"), []);
-    store.delete(written[1]).await.expect("deleted");
-    let listed = store.list_older_than(FAR_FUTURE).await.expect("listed");
-    assert!(listed.len() == 2 && !listed.contains(&written[1]));
+    assert_eq!(blobs_older_than(store.as_ref(), FAR_FUTURE).await, written);
+    assert_eq!(blobs_older_than(store.as_ref(), 1).await, []);
+    store.delete(&written[1..2]).await.expect("deleted");
+    assert_eq!(blobs_older_than(store.as_ref(), FAR_FUTURE).await, [written[0], written[2]]);
+    assert_eq!(store.size(written[0]).await.expect("no error"), Some(5));
+    assert_eq!(store.size(written[1]).await.expect("no error"), None);
 }
 
-pub(crate) async fn blobs_outlive_the_store(blobs: &dyn Blobs) {
-    let (sealed, unsealed) = (BlobId::random(), BlobId::random());
-    let whole = pattern(0..1000);
-    {
+pub(crate) async fn bytes_outlive_the_store(blobs: &dyn Blobs) {
+    let (blob, bytes) = (BlobId::random(), pattern(0..1000));
+    let unsettled = {
         let store = blobs.open();
-        write(store.as_ref(), sealed, 0, &whole, 100).await;
-        store.seal(sealed, &[part(0, &whole)]).await.expect("sealed");
-        write(store.as_ref(), unsealed, 500, &whole[500..], 100).await;
-    }
+        let (target, extents) = place(store.as_ref(), blob, &(500..1000));
+        write(store.as_ref(), target, &bytes[500..], 100).await;
+        extents
+    };
     let store = blobs.open();
-    assert_eq!(read(store.as_ref(), sealed, 0..1000).await, Ok(whole.clone()));
-    write(store.as_ref(), unsealed, 0, &whole[..500], 100).await;
-    let parts = [part(0, &whole[..500]), part(500, &whole[500..])];
-    store.seal(unsealed, &parts).await.expect("sealed");
-    assert_eq!(read(store.as_ref(), unsealed, 0..1000).await, Ok(whole));
+    let (target, extents) = place(store.as_ref(), blob, &(0..500));
+    write(store.as_ref(), target, &bytes[..500], 100).await;
+    let file = joined([&extents, &unsettled]);
+    store.settle(&file).await.expect("settled");
+    drop(store);
+    assert_eq!(whole(blobs.open().as_ref(), &file).await, bytes);
 }
 
 pub(crate) async fn a_healthy_store_says_so_and_its_probe_leaves_no_blob(blobs: &dyn Blobs) {
     let store = blobs.open();
     store.check().await.expect("healthy");
-    assert_eq!(store.list_older_than(FAR_FUTURE).await.expect("listed"), []);
+    assert_eq!(blobs_older_than(store.as_ref(), FAR_FUTURE).await, []);
+}
+
+pub(crate) async fn a_store_keeps_its_mark(blobs: &dyn Blobs) {
+    let (store, id) = (blobs.open(), BlobId::random());
+    assert_eq!(store.marker().await.expect("read"), None);
+    store.mark(id).await.expect("marked");
+    drop(store);
+    let store = blobs.open();
+    assert_eq!(store.marker().await.expect("read"), Some(id));
+    store.is_itself().await.expect("the same");
 }

@@ -2,14 +2,17 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::stream;
 use haversack::ids::BlobId;
-use haversack::storage::BlobStore;
 use haversack::storage::disk::DiskStore;
+use haversack::storage::{BlobStore, Extents, Target, WriteError};
 
 use super::Blobs;
-use super::blobs::{part, pattern, write, write_beside};
+use super::blobs::{blobs_older_than, pattern, whole, write};
 
 struct Folder(tempfile::TempDir);
 
@@ -42,42 +45,92 @@ const BLOCK: u64 = 4096;
 const MIB: u64 = 1 << 20;
 
 super::on_every_store!(Folder: blobs::{
-    a_written_part_is_told_by_size_and_checksum,
-    parts_written_in_any_order_make_the_blob,
-    parts_written_side_by_side_make_the_blob,
-    writing_a_range_again_replaces_it,
-    a_part_up_to_its_limit_is_taken_and_one_byte_more_refused,
-    a_write_over_its_limit_leaves_the_neighbour_behind_it_alone,
-    a_body_that_breaks_off_fails_the_write_with_its_reason,
+    written_bytes_are_told_by_size_and_checksum,
+    parts_written_in_any_order_make_the_file,
+    parts_written_side_by_side_make_the_file,
+    a_body_up_to_its_limit_is_taken_and_one_byte_more_refused,
+    of_a_body_that_breaks_off_is_kept_what_came,
     each_frame_is_dropped_before_the_next_is_polled,
-    sealing_a_blob_that_lacks_bytes_fails,
-    sealing_cuts_off_what_lies_behind_the_last_part,
-    sealing_again_is_harmless,
-    an_empty_blob_can_be_written_sealed_and_read,
-    every_range_of_a_blob_can_be_read,
-    reading_past_the_end_or_nothing_fails_by_its_kind,
-    a_deleted_blob_is_gone_and_deleting_it_again_says_so,
-    of_many_deleters_one_deletes,
+    settling_bytes_that_are_not_there_fails,
+    settling_again_is_harmless,
+    a_file_may_be_empty,
+    every_range_of_a_file_in_pieces_can_be_read,
+    a_reader_goes_anywhere_in_a_file_in_pieces,
+    reading_what_is_not_there_fails_by_its_kind,
+    rewriting_changes_the_patched_bytes_alone,
+    deleted_blobs_are_gone_and_may_be_deleted_again,
     blobs_are_listed_by_their_age,
-    blobs_outlive_the_store,
+    bytes_outlive_the_store,
     a_healthy_store_says_so_and_its_probe_leaves_no_blob,
+    a_store_keeps_its_mark,
 });
+
+/// At `offset` of a blob of which so many bytes are on record.
+fn at(blob: BlobId, offset: u64, stored: u64) -> Target {
+    Target::At { blob, offset, stored }
+}
 
 #[tokio::test]
 async fn a_part_is_written_where_it_will_stay() {
     let (folder, blob) = (Folder::default(), BlobId::random());
     let store = folder.open();
-    write(store.as_ref(), blob, 1000, &pattern(1000..1100), 100).await;
+    write(store.as_ref(), at(blob, 1000, 0), &pattern(1000..1100), 100).await;
     let file = std::fs::read(folder.path_of(blob)).expect("the blob's file");
     assert_eq!(file.len(), 1100);
     assert_eq!(file[1000..], pattern(1000..1100));
 }
 
 #[tokio::test]
+async fn writing_a_range_again_replaces_it() {
+    let (folder, blob) = (Folder::default(), BlobId::random());
+    let (store, bytes) = (folder.open(), pattern(0..300));
+    write(store.as_ref(), at(blob, 0, 0), &bytes[..100], 100).await;
+    write(store.as_ref(), at(blob, 100, 0), &[0; 100], 9).await;
+    write(store.as_ref(), at(blob, 200, 0), &bytes[200..], 100).await;
+    write(store.as_ref(), at(blob, 100, 0), &bytes[100..200], 9).await;
+    let file = Extents::stored(blob, 0, 300);
+    store.settle(&file).await.expect("settled");
+    assert_eq!(whole(store.as_ref(), &file).await, bytes);
+}
+
+#[tokio::test]
+async fn a_write_over_its_limit_leaves_the_neighbour_behind_it_alone() {
+    let (folder, blob) = (Folder::default(), BlobId::random());
+    let (store, bytes) = (folder.open(), pattern(0..200));
+    write(store.as_ref(), at(blob, 100, 0), &bytes[100..], 100).await;
+    let body = stream::iter([60, 60].map(|size| Ok(Bytes::from(vec![0xEE; size]))));
+    let refused = store.write(at(blob, 0, 0), 100, pin!(body)).await;
+    assert!(matches!(refused, Err(WriteError::TooLong { limit: 100 })));
+    write(store.as_ref(), at(blob, 0, 0), &bytes[..100], 100).await;
+    let file = Extents::stored(blob, 0, 200);
+    store.settle(&file).await.expect("settled");
+    assert_eq!(whole(store.as_ref(), &file).await, bytes);
+}
+
+#[tokio::test]
+async fn settling_cuts_off_what_lies_behind_the_file() {
+    let (folder, blob) = (Folder::default(), BlobId::random());
+    let (store, bytes) = (folder.open(), pattern(0..150));
+    write(store.as_ref(), at(blob, 0, 0), &bytes, 150).await;
+    let file = Extents::stored(blob, 0, 100);
+    store.settle(&file).await.expect("settled");
+    assert_eq!(std::fs::read(folder.path_of(blob)).expect("the blob's file"), bytes[..100]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_one_blob_is_handed_over_to_a_web_server() {
+    let (folder, blob) = (Folder::default(), BlobId::random());
+    let store = folder.open();
+    write(store.as_ref(), at(blob, 0, 0), b"bytes", 5).await;
+    let path = store.hand_over(&Extents::stored(blob, 0, 5)).expect("it is one file");
+    assert_eq!(folder.0.path().join("blobs").join(path), folder.path_of(blob));
+}
+
+#[tokio::test]
 async fn only_the_owner_may_open_folders_and_files() {
     let (folder, blob) = (Folder::default(), BlobId::random());
     let store = folder.open();
-    write(store.as_ref(), blob, 0, b"bytes", 5).await;
+    write(store.as_ref(), Target::Fresh(blob), b"bytes", 5).await;
     let file = folder.path_of(blob);
     let mode =
         |path: &std::path::Path| path.metadata().expect("there").permissions().mode() & 0o777;
@@ -95,7 +148,7 @@ async fn files_that_are_no_blobs_are_never_listed() {
     for name in ["notes.txt", "AB00000000004000800000000000000F", ".hidden"] {
         std::fs::write(shard.join(name), "not ours").expect("written");
     }
-    assert_eq!(store.list_older_than(4_000_000_000).await.expect("listed"), []);
+    assert_eq!(blobs_older_than(store.as_ref(), 4_000_000_000).await, []);
 }
 
 #[tokio::test]
@@ -118,7 +171,7 @@ async fn chunks_far_apart_take_no_more_disk_than_they_have_bytes() {
     let (folder, blob) = (Folder::default(), BlobId::random());
     let store = folder.open();
     for number in 1..64 {
-        write_beside(store.as_ref(), blob, number * 16 * MIB, b"x", 1, number - 1).await;
+        write(store.as_ref(), at(blob, number * 16 * MIB, number - 1), b"x", 1).await;
     }
     assert!(folder.taken_by(blob) <= 2 * 63 * BLOCK, "{}", folder.taken_by(blob));
 }
@@ -130,7 +183,7 @@ async fn a_growing_file_is_reserved_ahead_at_most_once_over() {
     let mut stored = 0;
     let mut ahead = 0;
     while stored < 40 * MIB {
-        write_beside(store.as_ref(), blob, stored, &chunk, 64 << 10, stored).await;
+        write(store.as_ref(), at(blob, stored, stored), &chunk, 64 << 10).await;
         stored += chunk.len() as u64;
         let taken = folder.taken_by(blob);
         assert!(taken <= 2 * stored + 2 * BLOCK, "{taken} for {stored}");
@@ -144,9 +197,9 @@ async fn a_file_that_comes_in_one_request_is_reserved_ahead_at_most_once_over() 
     let (folder, blob) = (Folder::default(), BlobId::random());
     let store = folder.open();
     let size = 5 * MIB + 1000;
-    write(store.as_ref(), blob, 0, &vec![b'x'; size as usize], 64 << 10).await;
+    write(store.as_ref(), Target::Fresh(blob), &vec![b'x'; size as usize], 64 << 10).await;
     let taken = folder.taken_by(blob);
     assert!(taken > size + MIB && taken <= 2 * size + BLOCK, "{taken} for {size}");
-    store.seal(blob, &[part(0, &vec![b'x'; size as usize])]).await.expect("sealed");
-    assert!(folder.taken_by(blob) < size + MIB / 4, "sealing gives back the rest");
+    store.settle(&Extents::stored(blob, 0, size)).await.expect("settled");
+    assert!(folder.taken_by(blob) < size + MIB / 4, "settling gives back the rest");
 }

@@ -1,7 +1,7 @@
 //! The contract of a `MetadataStore`: the records decide. Each test is an order of steps of two senders, neither of
 //! whom knows of the other, as when they are two processes: nothing but the transaction keeps them apart.
 
-use haversack::ids::BlobId;
+use haversack::ids::{BlobId, GenerationId};
 use haversack::media::Patch;
 use haversack::metadata::jobs::{JobKind, Outcome};
 use haversack::metadata::quota::Quota;
@@ -11,8 +11,8 @@ use haversack::metadata::{
 
 use super::Records;
 use super::records::{
-    ANNA, begin, file, file_of, finish, name, plain_part, received, record, snapshot, state,
-    subjects, to_delete, unfinished, upload,
+    ANNA, InBlob, begin, file, file_of, finish, name, plain_part, received, record, snapshot,
+    state, subjects, to_delete, unfinished, upload,
 };
 
 /// Ends an upload by expiry and begins its uuid anew; what it is now.
@@ -37,18 +37,20 @@ pub(crate) async fn who_began_with_an_expired_upload_changes_nothing_of_its_succ
     let anew = begun_anew(store.as_ref(), &before).await;
     let (frozen, part) = (before.generation(), plain_part(0, 0, 10));
 
-    assert_eq!(record(store.as_ref(), frozen, part, 2001).await, Recorded::Refused);
+    assert_eq!(record(store.as_ref(), frozen, part.clone(), 2001).await, Recorded::Refused);
     let reserved = store.reserve(frozen, 500, Quota::NONE).await.expect("no error");
     assert_eq!(reserved, Reserved::NotReceiving);
     store.name_upload(frozen, name("frozen.txt")).await.expect("harmless");
     store.doubt(frozen).await.expect("harmless");
-    assert!(!store.restart_upload(frozen, BlobId::random()).await.expect("no error"));
+    let again = store.restart_upload(frozen, GenerationId::random(), Some(BlobId::random())).await;
+    assert!(!again.expect("no error"));
     let found = unfinished(store.as_ref(), anew.id).await;
-    assert_eq!((found.blob, found.reserved, found.suspect), (anew.blob, 0, false));
+    assert_eq!((found.generation, found.blob()), (anew.generation, anew.blob()));
+    assert_eq!((found.reserved, found.suspect), (0, false));
     assert!(found.filename.is_none() && found.layout.parts().len() == 0);
 
-    record(store.as_ref(), anew.generation(), part, 2002).await;
-    let (of, file) = (snapshot(&before), file_of(vec![part.part]));
+    record(store.as_ref(), anew.generation(), part.clone(), 2002).await;
+    let (of, file) = (snapshot(&before), file_of(vec![part.part], anew.blob()));
     assert!(!store.is_current(of).await.expect("no error"));
     assert!(!store.finish_upload(of, file.clone(), 2003).await.expect("no error"));
     let finalizing = Finalizing { file, patches: a_patch() };
@@ -64,16 +66,19 @@ pub(crate) async fn who_began_before_a_restart_changes_nothing_after_it(records:
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
     record(store.as_ref(), new.generation(), plain_part(0, 0, 10), 5).await;
-    let fresh = BlobId::random();
-    assert!(store.restart_upload(new.generation(), fresh).await.expect("no error"));
-    let again = store.restart_upload(new.generation(), BlobId::random()).await;
-    assert!(!again.expect("no error"), "its failure is dealt with already");
+    let anew = NewUpload { id: new.id, ..upload(ANNA, 2) };
+    let restart = async |to: &NewUpload| {
+        let restarted = store.restart_upload(new.generation(), to.generation, to.blob).await;
+        restarted.expect("no error")
+    };
+    assert!(restart(&anew).await);
+    assert!(!restart(&upload(ANNA, 2)).await, "its failure is dealt with already");
     let late = record(store.as_ref(), new.generation(), plain_part(1, 10, 10), 6).await;
     assert_eq!(late, Recorded::Refused, "its bytes are in the blob that failed");
     let found = unfinished(store.as_ref(), new.id).await;
-    assert_eq!((found.blob, found.layout.parts().len()), (fresh, 0));
-    let now = NewUpload { blob: fresh, ..new };
-    finish(store.as_ref(), &now, 7).await;
+    assert_eq!((found.generation, found.blob()), (anew.generation, anew.blob()));
+    assert_eq!(found.layout.parts().len(), 0);
+    finish(store.as_ref(), &anew, 7).await;
 }
 
 pub(crate) async fn of_two_parts_that_share_bytes_the_first_counts(records: &dyn Records) {
@@ -85,7 +90,10 @@ pub(crate) async fn of_two_parts_that_share_bytes_the_first_counts(records: &dyn
         begin(store.as_ref(), &new, 5).await;
         let [first, second] =
             [first, second].map(|(index, offset, size)| plain_part(index, offset, size));
-        assert_eq!(record(store.as_ref(), new.generation(), first, 6).await, Recorded::Stored);
+        assert_eq!(
+            record(store.as_ref(), new.generation(), first.clone(), 6).await,
+            Recorded::Stored
+        );
         assert_eq!(record(store.as_ref(), new.generation(), second, 6).await, Recorded::Refused);
         let layout = unfinished(store.as_ref(), new.id).await.layout;
         assert_eq!((layout.parts().len(), layout.part(first.index)), (1, Some(&first.part)));
@@ -133,8 +141,9 @@ pub(crate) async fn an_ended_upload_takes_no_part_however_it_ended(records: &dyn
     store.remove(cancelled.id, false, 6, 0).await.expect("removed");
     assert_eq!(store.expire(50, 10, 100).await.expect("no error"), [expired.id]);
     for new in [cancelled, expired, done] {
-        assert_eq!(record(store.as_ref(), new.generation(), part, 101).await, Recorded::Refused);
-        let file = file_of(vec![plain_part(0, 0, 10).part, part.part]);
+        let recorded = record(store.as_ref(), new.generation(), part.clone(), 101).await;
+        assert_eq!(recorded, Recorded::Refused);
+        let file = file_of(vec![plain_part(0, 0, 10).part, part.part], new.blob());
         assert!(!store.finish_upload(snapshot(&new), file, 101).await.expect("no error"));
     }
 }
@@ -144,8 +153,8 @@ async fn with_a_part_taken_away(store: &dyn MetadataStore) -> (NewUpload, Snapsh
     let new = upload(ANNA, 2);
     begin(store, &new, 5).await;
     let parts = [plain_part(0, 0, 10), plain_part(1, 10, 10)];
-    for part in parts {
-        record(store, new.generation(), part, 5).await;
+    for part in &parts {
+        record(store, new.generation(), part.clone(), 5).await;
     }
     let read = unfinished(store, new.id).await.snapshot(new.id);
     store.doubt(new.generation()).await.expect("no error");
@@ -159,12 +168,12 @@ pub(crate) async fn what_was_examined_before_parts_were_taken_away_finishes_noth
 ) {
     let store = records.open();
     let (new, read, parts) = with_a_part_taken_away(store.as_ref()).await;
-    let file = file_of(parts.map(|part| part.part).to_vec());
+    let file = file_of(parts.iter().map(|part| part.part).collect(), new.blob());
     let finalizing = Finalizing { file: file.clone(), patches: a_patch() };
     for comes_again in [false, true] {
         if comes_again {
             // With other bytes, of which nobody who read the first ones knows.
-            let mut other = parts[0];
+            let mut other = parts[0].clone();
             other.part.crc32 ^= 1;
             let recorded = record(store.as_ref(), new.generation(), other, 6).await;
             assert_eq!(recorded, Recorded::Stored);
@@ -177,7 +186,7 @@ pub(crate) async fn what_was_examined_before_parts_were_taken_away_finishes_noth
     let found = unfinished(store.as_ref(), new.id).await;
     assert!(found.finalizing.is_none());
     let now = found.snapshot(new.id);
-    let file = file_of(found.layout.parts().map(|(_, part)| *part).collect());
+    let file = file_of(found.layout.parts().map(|(_, part)| *part).collect(), new.blob());
     assert!(store.is_current(now).await.expect("no error"));
     assert!(store.finish_upload(now, file, 8).await.expect("no error"));
 }
@@ -186,7 +195,7 @@ pub(crate) async fn a_suspect_upload_is_not_finished_before_it_is_compared(recor
     let store = records.open();
     let (new, part) = received(store.as_ref()).await;
     store.doubt(new.generation()).await.expect("no error");
-    let file = file_of(vec![part.part]);
+    let file = file_of(vec![part.part], new.blob());
     assert!(!store.finish_upload(snapshot(&new), file.clone(), 6).await.expect("no error"));
     store.believe_upload(new.generation(), Vec::new()).await.expect("no error");
     assert!(store.finish_upload(snapshot(&new), file, 6).await.expect("nothing was lost"));
@@ -197,7 +206,8 @@ pub(crate) async fn no_parts_are_taken_away_from_what_is_being_overwritten(recor
     let (new, part) = received(store.as_ref()).await;
     store.doubt(new.generation()).await.expect("no error");
     store.believe_upload(new.generation(), Vec::new()).await.expect("no error");
-    let finalizing = Finalizing { file: file_of(vec![part.part]), patches: a_patch() };
+    let file = file_of(vec![part.part], new.blob());
+    let finalizing = Finalizing { file, patches: a_patch() };
     let held = store.finalize_upload(snapshot(&new), finalizing.clone(), 60).await;
     let (_, now) = held.expect("no error").expect("it is the first");
     // Compared with bytes that are others by now.
@@ -211,7 +221,7 @@ pub(crate) async fn of_two_who_finish_one_does_and_its_facts_stand(records: &dyn
     let store = records.open();
     let (new, part) = received(store.as_ref()).await;
     let read = snapshot(&new); // by both
-    let cleaned = file_of(vec![part.part]);
+    let cleaned = file_of(vec![part.part], new.blob());
     let mut half_read = cleaned.clone();
     (half_read.crc32, half_read.filename) = (7, name("half-read.png"));
     // One finds metadata to overwrite. The other reads while that is done, and finds none.
@@ -235,7 +245,8 @@ pub(crate) async fn a_file_is_made_of_all_parts_and_no_others(records: &dyn Reco
     let parts = [plain_part(0, 0, 10).part, plain_part(1, 10, 10).part];
     record(store.as_ref(), new.generation(), plain_part(0, 0, 10), 5).await;
     let finish = async |parts: &[_]| {
-        let done = store.finish_upload(snapshot(&new), file_of(parts.to_vec()), 6).await;
+        let file = file_of(parts.to_vec(), new.blob());
+        let done = store.finish_upload(snapshot(&new), file, 6).await;
         done.expect("no error")
     };
     assert!(!finish(&parts).await, "one is missing");
@@ -249,11 +260,11 @@ pub(crate) async fn bytes_of_a_restarted_upload_are_deleted_once(records: &dyn R
     let store = records.open();
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
-    let fresh = BlobId::random();
+    let (next, fresh) = (GenerationId::random(), BlobId::random());
     for _ in 0..2 {
-        store.restart_upload(new.generation(), fresh).await.expect("no error");
+        store.restart_upload(new.generation(), next, Some(fresh)).await.expect("no error");
     }
-    assert_eq!(to_delete(store.as_ref()).await, [new.blob]);
+    assert_eq!(to_delete(store.as_ref()).await, [new.blob()]);
     let removed = store.remove(new.id, false, 6, 0).await.expect("no error");
     assert!(matches!(removed, Removed::Removed { .. }));
     assert_eq!(to_delete(store.as_ref()).await, [fresh]);
@@ -278,13 +289,14 @@ pub(crate) async fn very_many_parts_of_what_ended_are_forgotten_little_by_little
         let parts: Vec<NewPart> =
             (0..PARTS).map(|index| plain_part(index, u64::from(index), 1)).collect();
         for part in &parts {
-            record(store.as_ref(), new.generation(), *part, 5).await;
+            record(store.as_ref(), new.generation(), part.clone(), 5).await;
         }
         match end {
             "cancelled" => drop(store.remove(new.id, false, 6, 0).await.expect("removed")),
             "expired" => drop(begun_anew(store.as_ref(), &new).await),
             _ => {
-                let file = file_of(parts.iter().map(|part| part.part).collect());
+                let received = parts.iter().map(|part| part.part).collect();
+                let file = file_of(received, new.blob());
                 let done = store.finish_upload(snapshot(&new), file, 6).await;
                 assert!(done.expect("no error"));
                 let received = store.received_parts(new.id).await.expect("no error");

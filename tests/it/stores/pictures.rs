@@ -7,8 +7,8 @@ use haversack::metadata::{MetadataStore, Removed, Role, State, Stored};
 
 use super::Records;
 use super::records::{
-    ANNA, begin, draw, end_drawing, file, finish, finished, picture, single, state, store_single,
-    take_drawing, thumbnail, undrawn, upload,
+    ANNA, InBlob, begin, draw, end_drawing, file, finish, finished, picture, single, state,
+    store_single, take_drawing, thumbnail, undrawn, upload,
 };
 
 /// What a media shows.
@@ -30,13 +30,16 @@ pub(crate) async fn a_sent_thumbnail_shows_itself_once_a_picture_was_made_of_it(
     store_single(store.as_ref(), &sent, 6).await;
     assert_eq!(shown(store.as_ref(), media).await, None);
     let found = file(store.as_ref(), sent.id).await;
-    assert_eq!((found.role, found.parent, found.blob), (Role::Thumbnail, Some(media), sent.blob));
+    assert_eq!(
+        (found.role, found.parent, found.blob()),
+        (Role::Thumbnail, Some(media), sent.blob())
+    );
 
     let (picture, unwanted) = draw(store.as_ref(), sent.id).await;
-    assert_eq!(unwanted, [sent.blob], "what was sent");
+    assert_eq!(unwanted, [sent.blob()], "what was sent");
     assert_eq!(shown(store.as_ref(), media).await, Some(sent.id));
     let found = file(store.as_ref(), sent.id).await;
-    assert_eq!((found.blob, found.size, found.crc32), (picture.blob, 99, 98));
+    assert_eq!((found.blob(), found.size, found.crc32), (picture.blob(), 99, 98));
     assert_eq!(found.facts.media_type, picture.facts.media_type);
     assert_eq!((found.facts.width, found.facts.height), (Some(512), Some(300)));
     let received = store.received_parts(sent.id).await.expect("no error");
@@ -53,13 +56,13 @@ pub(crate) async fn a_second_thumbnail_replaces_the_first(records: &dyn Records)
     store_single(store.as_ref(), &second, 7).await;
     assert_eq!(shown(store.as_ref(), media).await, Some(first), "until there is another picture");
     let (second_picture, unwanted) = draw(store.as_ref(), second.id).await;
-    assert_eq!(unwanted, [second.blob, first_picture.blob]);
+    assert_eq!(unwanted, [second.blob(), first_picture.blob()]);
     assert!(matches!(
         state(store.as_ref(), first).await,
         State::Replaced { parent } if parent == media
     ));
-    let unclaimed = store.unclaimed(vec![first_picture.blob, second_picture.blob]).await;
-    assert_eq!(unclaimed.expect("no error"), [first_picture.blob]);
+    let unclaimed = store.unclaimed(vec![first_picture.blob(), second_picture.blob()]).await;
+    assert_eq!(unclaimed.expect("no error"), [first_picture.blob()]);
     let found = store.find_files(vec![first, second.id]).await;
     for found in found.expect("no error") {
         let found = found.expect("both stand for the media");
@@ -78,7 +81,7 @@ pub(crate) async fn an_older_thumbnail_whose_picture_comes_late_replaces_nothing
     let (newer, _) = thumbnail(store.as_ref(), media).await;
     let late = picture();
     let unwanted = end_drawing(store.as_ref(), older.id, job.lease, Some(late.clone())).await;
-    assert_eq!(unwanted, [late.blob], "what was sent went when the newer came");
+    assert_eq!(unwanted, [late.blob()], "what was sent went when the newer came");
     assert_eq!(shown(store.as_ref(), media).await, Some(newer));
     assert!(matches!(state(store.as_ref(), older.id).await, State::Replaced { .. }));
 }
@@ -92,14 +95,14 @@ pub(crate) async fn a_thumbnail_of_which_no_picture_can_be_made_is_never_shown(
     let broken = single(ANNA, Some(media));
     assert_eq!(store_single(store.as_ref(), &broken, 7).await, []);
     assert_eq!(shown(store.as_ref(), media).await, Some(good), "nobody knows that it is broken");
-    assert_eq!(end_without_picture(store.as_ref(), broken.id).await, [picture.blob]);
+    assert_eq!(end_without_picture(store.as_ref(), broken.id).await, [picture.blob()]);
     assert_eq!(shown(store.as_ref(), media).await, None);
     assert!(matches!(state(store.as_ref(), good).await, State::Replaced { .. }));
     let found = store.find_files(vec![broken.id]).await.expect("no error");
     assert_eq!(found[0].as_ref().map(|file| file.id), Some(media), "it stands for the media");
     let third = single(ANNA, Some(media));
     let replaced = store_single(store.as_ref(), &third, 8).await;
-    assert_eq!(replaced, [broken.blob], "the next one replaces it too");
+    assert_eq!(replaced, [broken.blob()], "the next one replaces it too");
 }
 
 pub(crate) async fn a_thumbnail_that_waits_for_its_picture_is_replaced_at_once(
@@ -112,7 +115,7 @@ pub(crate) async fn a_thumbnail_that_waits_for_its_picture_is_replaced_at_once(
     for drawable in [true, false, true] {
         let mut next = single(ANNA, Some(media));
         next.file.drawable = drawable;
-        assert_eq!(store_single(store.as_ref(), &next, 7).await, [before.blob]);
+        assert_eq!(store_single(store.as_ref(), &next, 7).await, [before.blob()]);
         assert!(matches!(state(store.as_ref(), before.id).await, State::Replaced { .. }));
         assert_eq!(store.usage(ANNA.into()).await.expect("no error").user_bytes, 20);
         before = next;
@@ -128,7 +131,7 @@ pub(crate) async fn a_thumbnail_without_a_picture_leaves_the_one_made_here(recor
     plain.file.drawable = false;
     assert_eq!(store_single(store.as_ref(), &plain, 6).await, []);
     let broken = single(ANNA, Some(media));
-    assert_eq!(store_single(store.as_ref(), &broken, 7).await, [plain.blob]);
+    assert_eq!(store_single(store.as_ref(), &broken, 7).await, [plain.blob()]);
     assert_eq!(end_without_picture(store.as_ref(), broken.id).await, []);
     assert_eq!(shown(store.as_ref(), media).await, Some(made_here.id));
 }
@@ -163,7 +166,7 @@ pub(crate) async fn a_picture_that_comes_late_does_not_change_what_a_message_sho
         store.attach(vec![media]).await.expect("attached");
         let drawn = (!broken).then(picture);
         let unwanted = end_drawing(store.as_ref(), late.id, job.lease, drawn.clone()).await;
-        let expected = [late.blob].into_iter().chain(drawn.map(|drawn| drawn.blob));
+        let expected = [late.blob()].into_iter().chain(drawn.map(|drawn| drawn.blob()));
         assert_eq!(unwanted, Vec::from_iter(expected));
         assert_eq!(shown(store.as_ref(), media).await, Some(before));
         assert!(matches!(state(store.as_ref(), late.id).await, State::Replaced { .. }));
@@ -203,13 +206,13 @@ pub(crate) async fn a_picture_of_a_media_becomes_its_thumbnail(records: &dyn Rec
     assert_eq!(shown(store.as_ref(), media.id).await, Some(picture.id));
     let found = file(store.as_ref(), picture.id).await;
     assert_eq!(
-        (found.user, found.role, found.parent),
-        (ANNA.into(), Role::Thumbnail, Some(media.id))
+        (&found.user, found.role, found.parent),
+        (&ANNA.into(), Role::Thumbnail, Some(media.id))
     );
-    assert_eq!((found.blob, found.size, found.crc32), (picture.blob, 99, 98));
+    assert_eq!((found.blob(), found.size, found.crc32), (picture.blob(), 99, 98));
     assert_eq!(store.received_parts(picture.id).await.expect("no error"), Some(Vec::new()));
     assert_eq!(found.facts, picture.facts);
-    assert_eq!(file(store.as_ref(), media.id).await.blob, media.blob, "the media stays");
+    assert_eq!(file(store.as_ref(), media.id).await.blob(), media.blob(), "the media stays");
 }
 
 pub(crate) async fn a_sent_thumbnail_replaces_the_one_made_here(records: &dyn Records) {
@@ -219,7 +222,7 @@ pub(crate) async fn a_sent_thumbnail_replaces_the_one_made_here(records: &dyn Re
     store_single(store.as_ref(), &early, 6).await; // sent before, drawn after
     let (made_here, _) = draw(store.as_ref(), media).await;
     let (_, unwanted) = draw(store.as_ref(), early.id).await;
-    assert_eq!(unwanted, [early.blob, made_here.blob]);
+    assert_eq!(unwanted, [early.blob(), made_here.blob()]);
     assert_eq!(shown(store.as_ref(), media).await, Some(early.id));
 }
 
@@ -228,7 +231,7 @@ pub(crate) async fn a_media_with_a_thumbnail_needs_no_picture(records: &dyn Reco
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let (sent, _) = thumbnail(store.as_ref(), media).await;
     let (late, unwanted) = draw(store.as_ref(), media).await;
-    assert_eq!(unwanted, [late.blob]);
+    assert_eq!(unwanted, [late.blob()]);
     assert_eq!(shown(store.as_ref(), media).await, Some(sent));
 
     let media = upload(ANNA, 1);
@@ -245,7 +248,7 @@ pub(crate) async fn a_picture_of_what_is_gone_is_unwanted(records: &dyn Records)
     store.remove(media, false, 6, 0).await.expect("removed");
     let late = picture();
     let unwanted = end_drawing(store.as_ref(), media, job.lease, Some(late.clone())).await;
-    assert_eq!(unwanted, [late.blob]);
+    assert_eq!(unwanted, [late.blob()]);
     assert_eq!(undrawn(store.as_ref()).await, []);
     assert!(store.load(late.id).await.expect("no error").is_none());
 }
@@ -260,7 +263,7 @@ pub(crate) async fn of_two_who_make_the_picture_the_one_that_holds_the_job_count
     let second = second.expect("no error").remove(0);
     let (late, good) = (picture(), picture());
     let unwanted = end_drawing(store.as_ref(), media, slow.lease, Some(late.clone())).await;
-    assert_eq!(unwanted, [late.blob]);
+    assert_eq!(unwanted, [late.blob()]);
     assert_eq!(shown(store.as_ref(), media).await, None);
     let unwanted = end_drawing(store.as_ref(), media, second.lease, Some(good.clone())).await;
     assert_eq!(unwanted, []);
@@ -278,6 +281,6 @@ pub(crate) async fn only_one_picture_is_made(records: &dyn Records) {
     let (first, second) = (picture(), picture());
     end_drawing(store.as_ref(), media, job.lease, Some(first.clone())).await;
     let unwanted = end_drawing(store.as_ref(), media, job.lease, Some(second.clone())).await;
-    assert_eq!(unwanted, [second.blob]);
+    assert_eq!(unwanted, [second.blob()]);
     assert_eq!(shown(store.as_ref(), media).await, Some(first.id));
 }

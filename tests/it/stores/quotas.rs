@@ -5,8 +5,8 @@ use haversack::metadata::{Begun, Caps, MetadataStore, NewUpload, Reserved, Role,
 
 use super::Records;
 use super::records::{
-    ANNA, BERT, NO_CAP, begin, draw, file_of, finished, plain_part, record, single, snapshot,
-    store_single, upload,
+    ANNA, BERT, InBlob, NO_CAP, begin, draw, file_of, finished, plain_part, record, single,
+    snapshot, store_single, upload,
 };
 
 async fn usage(store: &dyn MetadataStore) -> (u64, u64) {
@@ -46,8 +46,9 @@ pub(crate) async fn finishing_gives_back_what_it_does_not_take(records: &dyn Rec
     let new = NewUpload { reserved: 100, ..upload(ANNA, 1) };
     begin(store.as_ref(), &new, 5).await;
     let part = plain_part(0, 0, 30);
+    let file = file_of(vec![part.part], new.blob());
     record(store.as_ref(), new.generation(), part, 5).await;
-    store.finish_upload(snapshot(&new), file_of(vec![part.part]), 6).await.expect("no error");
+    store.finish_upload(snapshot(&new), file, 6).await.expect("no error");
     assert_eq!(usage(store.as_ref()).await, (30, 1));
 }
 

@@ -12,8 +12,8 @@ use haversack::metadata::{
 
 use super::Records;
 use super::records::{
-    ANNA, NO_CAP, begin, file, file_of, finished, name, picture, plain_part, record, single,
-    snapshot, state, to_delete, unfinished, upload,
+    ANNA, InBlob, NO_CAP, begin, file, file_of, finished, name, picture, plain_part, record,
+    single, snapshot, state, to_delete, unfinished, upload,
 };
 
 /// So many at once.
@@ -42,13 +42,13 @@ pub(crate) async fn of_many_begins_of_one_uuid_one_begins(records: &dyn Records)
     let id = upload(ANNA, 1).id;
     let outcomes = crowd(&store, |store, number| async move {
         let new = NewUpload { id, ..upload(ANNA, number + 1) };
-        let blob = new.blob;
+        let blob = new.blob();
         (store.begin_upload(new, NO_CAP, 5).await.expect("no error"), blob)
     })
     .await;
     let begun: Vec<_> = outcomes.iter().filter(|(begun, _)| *begun != Begun::Exists).collect();
     assert_eq!(begun.len(), 1);
-    assert_eq!(unfinished(store.as_ref(), id).await.blob, begun[0].1);
+    assert_eq!(unfinished(store.as_ref(), id).await.blob(), begun[0].1);
 }
 
 pub(crate) async fn the_cap_is_exact_when_many_begin_at_once(records: &dyn Records) {
@@ -77,7 +77,7 @@ pub(crate) async fn of_many_records_of_one_part_one_counts(records: &dyn Records
     let outcomes = crowd(&store, |store, number| async move {
         let mut part = plain_part(1, 10, 10);
         part.part.crc32 = number;
-        (record(store.as_ref(), of, part, 6).await, part.part)
+        (record(store.as_ref(), of, part.clone(), 6).await, part.part)
     })
     .await;
     let stored: Vec<_> = outcomes.iter().filter(|(r, _)| *r == Recorded::Stored).collect();
@@ -112,7 +112,7 @@ pub(crate) async fn of_contradicting_totals_one_stands(records: &dyn Records) {
             total_size: Some(1000 + u64::from(number % 4)),
             ..plain_part(number, u64::from(number) * 10, 10)
         };
-        (record(store.as_ref(), of, part, 6).await, part.total_size)
+        (record(store.as_ref(), of, part.clone(), 6).await, part.total_size)
     })
     .await;
     let layout = unfinished(store.as_ref(), id).await.layout;
@@ -128,10 +128,10 @@ pub(crate) async fn of_many_finishes_one_makes_the_file(records: &dyn Records) {
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
     let part = plain_part(0, 0, 10);
-    record(store.as_ref(), new.generation(), part, 5).await;
-    let (id, of) = (new.id, snapshot(&new));
+    record(store.as_ref(), new.generation(), part.clone(), 5).await;
+    let (id, of, blob, received) = (new.id, snapshot(&new), new.blob(), part.part);
     let outcomes = crowd(&store, |store, number| async move {
-        let mut file = file_of(vec![part.part]);
+        let mut file = file_of(vec![received], blob);
         file.filename = name(&format!("{number}.png"));
         let name = file.filename.clone();
         (store.finish_upload(of, file, 6).await.expect("no error"), name)
@@ -148,18 +148,18 @@ pub(crate) async fn a_removal_and_a_finish_at_once_leave_nothing_behind(records:
         let new = upload(ANNA, 1);
         begin(store.as_ref(), &new, 5).await;
         let part = plain_part(0, 0, 10);
-        record(store.as_ref(), new.generation(), part, 5).await;
+        record(store.as_ref(), new.generation(), part.clone(), 5).await;
         let (finisher, remover) = (Arc::clone(&store), Arc::clone(&store));
-        let (id, of) = (new.id, snapshot(&new));
+        let (id, of, blob) = (new.id, snapshot(&new), new.blob());
         let finish = tokio::spawn(async move {
-            let file = file_of(vec![part.part]);
+            let file = file_of(vec![part.part], blob);
             finisher.finish_upload(of, file, 6).await
         });
         let remove = tokio::spawn(async move { remover.remove(id, false, 6, 0).await });
         finish.await.expect("no panic").expect("no error");
         let outcome = remove.await.expect("no panic").expect("no error");
         assert!(matches!(outcome, Removed::Removed { .. }));
-        assert_eq!(to_delete(store.as_ref()).await, [new.blob], "either way");
+        assert_eq!(to_delete(store.as_ref()).await, [new.blob()], "either way");
         assert!(matches!(state(store.as_ref(), id).await, State::Removed));
     }
 }
@@ -176,7 +176,7 @@ pub(crate) async fn an_attachment_and_a_removal_at_once_agree(records: &dyn Reco
         match remove.await.expect("no panic").expect("no error") {
             Removed::Attached => assert!(file(store.as_ref(), id).await.attached),
             Removed::Removed { .. } => {
-                assert_eq!(to_delete(store.as_ref()).await, [new.blob]);
+                assert_eq!(to_delete(store.as_ref()).await, [new.blob()]);
                 assert!(matches!(state(store.as_ref(), id).await, State::Removed));
             }
             Removed::Nothing => panic!("there was a file"),
@@ -189,13 +189,13 @@ pub(crate) async fn of_many_single_files_of_one_uuid_one_is_stored(records: &dyn
     let id = single(ANNA, None).id;
     let outcomes = crowd(&store, |store, _| async move {
         let new = NewSingle { id, ..single(ANNA, None) };
-        let blob = new.blob;
+        let blob = new.blob();
         (store.store_single(new, Quota::NONE, 5).await.expect("no error"), blob)
     })
     .await;
     let stored: Vec<_> = outcomes.iter().filter(|(stored, _)| *stored != Stored::Exists).collect();
     assert_eq!(stored.len(), 1);
-    assert_eq!(file(store.as_ref(), id).await.blob, stored[0].1);
+    assert_eq!(file(store.as_ref(), id).await.blob(), stored[0].1);
 }
 
 pub(crate) async fn of_many_thumbnails_all_but_one_are_replaced(records: &dyn Records) {
@@ -205,12 +205,12 @@ pub(crate) async fn of_many_thumbnails_all_but_one_are_replaced(records: &dyn Re
         let sent = single(ANNA, Some(media));
         let stored = store.store_single(sent.clone(), Quota::NONE, 6).await.expect("no error");
         assert_eq!(stored, Stored::Stored);
-        let mut written = vec![sent.blob];
+        let mut written = vec![sent.blob()];
         // That of another one, as the case may be.
         let job = store.take_jobs(&[JobKind::Thumbnail], &[], 1, 7, 1000).await.expect("no error");
         if let Some(job) = job.first() {
             let (of, picture) = (UploadId::from_bytes(job.subject), picture());
-            written.push(picture.blob);
+            written.push(picture.blob());
             store.end_drawing(of, job.lease, Some(picture), 7).await.expect("no error");
         }
         written

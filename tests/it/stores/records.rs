@@ -2,16 +2,17 @@
 //! files of their own; what they share is here.
 
 use haversack::filename::Filename;
-use haversack::ids::{BlobId, LeaseId, UploadId, UserId};
+use haversack::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
 use haversack::media::privacy::EmbeddedMetadata;
 use haversack::media::{Facts, MediaType};
 use haversack::metadata::jobs::{Job, JobKind, JobStatus, Outcome};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{
-    Begun, Caps, Generation, Listed, MetadataStore, NewFile, NewPart, NewPicture, NewSingle,
-    NewUpload, Recorded, Removed, Role, Snapshot, State, Stored, StoredFile, Unfinished,
+    Begun, Caps, Generation, Listed, Location, MetadataStore, NewFile, NewPart, NewPicture,
+    NewSingle, NewUpload, Recorded, Removed, Role, Snapshot, State, Stored, StoredFile, Unfinished,
 };
 use haversack::part::Part;
+use haversack::storage::Extents;
 
 use super::Records;
 
@@ -25,11 +26,50 @@ pub(crate) fn name(text: &str) -> Filename {
     Filename::parse(text).expect("a name")
 }
 
+/// What has a blob of its own.
+pub(crate) trait InBlob {
+    fn blob(&self) -> BlobId;
+}
+
+impl InBlob for NewUpload {
+    fn blob(&self) -> BlobId {
+        self.blob.expect("it has one")
+    }
+}
+
+impl InBlob for Unfinished {
+    fn blob(&self) -> BlobId {
+        match self.location {
+            Location::InPlace(blob) => blob,
+            Location::Apart(_) => panic!("its parts lie apart"),
+        }
+    }
+}
+
+impl InBlob for NewSingle {
+    fn blob(&self) -> BlobId {
+        self.file.extents.single_blob().expect("it has one")
+    }
+}
+
+impl InBlob for NewPicture {
+    fn blob(&self) -> BlobId {
+        self.extents.single_blob().expect("it has one")
+    }
+}
+
+impl InBlob for StoredFile {
+    fn blob(&self) -> BlobId {
+        self.extents.single_blob().expect("it has one")
+    }
+}
+
 pub(crate) fn upload(user: impl Into<UserId>, total_parts: u32) -> NewUpload {
     NewUpload {
         id: UploadId::random(),
         user: user.into(),
-        blob: BlobId::random(),
+        generation: GenerationId::random(),
+        blob: Some(BlobId::random()),
         total_parts,
         reserved: 0,
         filename: None,
@@ -48,6 +88,7 @@ pub(crate) fn plain_part(index: u32, offset: u64, size: u64) -> NewPart {
     NewPart {
         index,
         part: Part { offset, size, crc32: index ^ 0xDEAD_BEEF },
+        extents: None,
         total_size: None,
         even_size: None,
     }
@@ -62,7 +103,9 @@ pub(crate) async fn record(
     store.record_part(of, new, now).await.expect("no error")
 }
 
-pub(crate) fn file_of(received: Vec<Part>) -> NewFile {
+/// A file that was received in these parts, in a blob of its own.
+pub(crate) fn file_of(received: Vec<Part>, blob: BlobId) -> NewFile {
+    let size = received.iter().map(|part| part.size).sum();
     NewFile {
         filename: name("holiday.png"),
         named: true,
@@ -74,7 +117,8 @@ pub(crate) fn file_of(received: Vec<Part>) -> NewFile {
             height: Some(1),
         },
         embedded: EmbeddedMetadata::Kept,
-        size: received.iter().map(|part| part.size).sum(),
+        extents: Extents::stored(blob, 0, size),
+        size,
         crc32: 0xFFFF_FFFF,
         received_md5: Some([7; 16]),
         received,
@@ -91,7 +135,7 @@ pub(crate) fn snapshot(new: &NewUpload) -> Snapshot {
 pub(crate) async fn received(store: &dyn MetadataStore) -> (NewUpload, NewPart) {
     let (new, part) = (upload(ANNA, 1), plain_part(0, 0, 10));
     begin(store, &new, 5).await;
-    assert_eq!(record(store, new.generation(), part, 5).await, Recorded::Stored);
+    assert_eq!(record(store, new.generation(), part.clone(), 5).await, Recorded::Stored);
     (new, part)
 }
 
@@ -112,11 +156,11 @@ pub(crate) async fn finish(store: &dyn MetadataStore, new: &NewUpload, now: u64)
     let parts = (0..new.total_parts).map(|index| plain_part(index, u64::from(index) * 10, 10));
     let parts: Vec<NewPart> = parts.collect();
     for part in &parts {
-        assert_eq!(record(store, new.generation(), *part, now).await, Recorded::Stored);
+        assert_eq!(record(store, new.generation(), part.clone(), now).await, Recorded::Stored);
     }
     let filename = new.filename.clone().unwrap_or_else(|| name("holiday.png"));
     let received = parts.iter().map(|part| part.part).collect();
-    let file = NewFile { filename, ..file_of(received) };
+    let file = NewFile { filename, ..file_of(received, new.blob()) };
     let done = store.finish_upload(snapshot(new), file, now).await;
     assert!(done.expect("no error"));
 }
@@ -127,9 +171,11 @@ pub(crate) fn single(user: impl Into<UserId>, thumbnail_of: Option<UploadId>) ->
         user: user.into(),
         role: thumbnail_of.map_or(Role::Media, |_| Role::Thumbnail),
         parent: thumbnail_of,
-        blob: BlobId::random(),
         declared_type: Some("image/png".into()),
-        file: NewFile { named: false, ..file_of(vec![plain_part(0, 0, 10).part]) },
+        file: NewFile {
+            named: false,
+            ..file_of(vec![plain_part(0, 0, 10).part], BlobId::random())
+        },
     }
 }
 
@@ -157,7 +203,8 @@ pub(crate) fn picture() -> NewPicture {
         width: Some(512),
         height: Some(300),
     };
-    NewPicture { id: UploadId::random(), blob: BlobId::random(), size: 99, crc32: 98, facts }
+    let extents = Extents::stored(BlobId::random(), 0, 99);
+    NewPicture { id: UploadId::random(), extents, size: 99, crc32: 98, facts }
 }
 
 /// What the jobs of this kind are about, in the order in which they were put on record.
@@ -249,7 +296,7 @@ pub(crate) async fn state(store: &dyn MetadataStore, id: UploadId) -> State {
 
 pub(crate) async fn unfinished(store: &dyn MetadataStore, id: UploadId) -> Unfinished {
     match state(store, id).await {
-        State::Receiving(unfinished) => unfinished,
+        State::Receiving(unfinished) => *unfinished,
         other => panic!("{other:?}"),
     }
 }
@@ -267,7 +314,7 @@ pub(crate) async fn removing_an_upload_gives_its_bytes_once(records: &dyn Record
     begin(store.as_ref(), &new, 5).await;
     record(store.as_ref(), new.generation(), plain_part(0, 0, 10), 5).await;
     let outcome = remove(store.as_ref(), new.id, false).await;
-    assert_eq!(outcome, (removed(0, 0), vec![new.blob]));
+    assert_eq!(outcome, (removed(0, 0), vec![new.blob()]));
     for id in [new.id, new.id, UploadId::random()] {
         assert_eq!(remove(store.as_ref(), id, true).await, (Removed::Nothing, Vec::new()));
     }
@@ -280,8 +327,9 @@ pub(crate) async fn a_removed_upload_takes_nothing_any_more(records: &dyn Record
     begin(store.as_ref(), &new, 5).await;
     store.remove(new.id, false, 6, 0).await.expect("removed");
     let part = plain_part(0, 0, 10);
-    assert_eq!(record(store.as_ref(), new.generation(), part, 7).await, Recorded::Refused);
-    let done = store.finish_upload(snapshot(&new), file_of(vec![part.part]), 7).await;
+    assert_eq!(record(store.as_ref(), new.generation(), part.clone(), 7).await, Recorded::Refused);
+    let file = file_of(vec![part.part], new.blob());
+    let done = store.finish_upload(snapshot(&new), file, 7).await;
     assert!(!done.expect("no error"));
     let begun = store.begin_upload(new.clone(), NO_CAP, 7).await;
     assert_eq!(begun.expect("no error"), Begun::Exists);
@@ -296,7 +344,7 @@ pub(crate) async fn removing_a_file_takes_its_thumbnails_along(records: &dyn Rec
     let waiting = single(ANNA, Some(media.id));
     store_single(store.as_ref(), &waiting, 6).await;
     let outcome = remove(store.as_ref(), media.id, false).await;
-    let blobs = vec![media.blob, picture.blob, waiting.blob];
+    let blobs = vec![media.blob(), picture.blob(), waiting.blob()];
     assert_eq!(outcome, (removed(2, 10), blobs), "what no picture was made of yet counts");
     assert_eq!(undrawn(store.as_ref()).await, [], "and none is to be made of it any more");
     for id in [media.id, shown, waiting.id] {
@@ -311,12 +359,12 @@ pub(crate) async fn removing_a_thumbnail_leaves_its_media(records: &dyn Records)
     let media = finished(store.as_ref(), ANNA, 5).await;
     let (shown, picture) = thumbnail(store.as_ref(), media.id).await;
     let outcome = remove(store.as_ref(), shown, false).await;
-    assert_eq!(outcome, (removed(0, 0), vec![picture.blob]));
+    assert_eq!(outcome, (removed(0, 0), vec![picture.blob()]));
     assert_eq!(file(store.as_ref(), media.id).await.thumbnail, None);
     let waiting = single(ANNA, Some(media.id));
     store_single(store.as_ref(), &waiting, 7).await;
     let outcome = remove(store.as_ref(), waiting.id, false).await;
-    assert_eq!(outcome, (removed(0, 10), vec![waiting.blob]));
+    assert_eq!(outcome, (removed(0, 10), vec![waiting.blob()]));
 }
 
 pub(crate) async fn an_attached_file_is_removed_by_the_backend_alone(records: &dyn Records) {
@@ -330,9 +378,9 @@ pub(crate) async fn an_attached_file_is_removed_by_the_backend_alone(records: &d
     assert!(file(store.as_ref(), media.id).await.attached);
     let by_owner = store.remove(media.id, false, 6, 0).await;
     assert_eq!(by_owner.expect("no error"), Removed::Attached);
-    assert_eq!(file(store.as_ref(), media.id).await.blob, media.blob);
+    assert_eq!(file(store.as_ref(), media.id).await.blob(), media.blob());
     let by_backend = remove(store.as_ref(), media.id, true).await;
-    assert_eq!(by_backend, (removed(0, 0), vec![media.blob]));
+    assert_eq!(by_backend, (removed(0, 0), vec![media.blob()]));
 }
 
 pub(crate) async fn of_what_a_user_once_had_the_uuids_are_left(records: &dyn Records) {
@@ -421,14 +469,14 @@ pub(crate) async fn blobs_of_records_are_claimed_until_these_forget_them(records
     let thumbnail = single(ANNA, Some(media.id));
     store_single(store.as_ref(), &thumbnail, 5).await;
     let nobodys = BlobId::random();
-    let all = vec![unfinished.blob, nobodys, media.blob, thumbnail.blob];
+    let all = vec![unfinished.blob(), nobodys, media.blob(), thumbnail.blob()];
     let unclaimed = store.unclaimed(all.clone()).await.expect("no error");
     assert_eq!(unclaimed, [nobodys]);
     for id in [unfinished.id, thumbnail.id] {
         store.remove(id, false, 6, 0).await.expect("removed");
     }
     let unclaimed = store.unclaimed(all).await.expect("no error");
-    assert_eq!(unclaimed, [unfinished.blob, nobodys, thumbnail.blob]);
+    assert_eq!(unclaimed, [unfinished.blob(), nobodys, thumbnail.blob()]);
     let none = store.unclaimed(Vec::new()).await.expect("no error");
     assert!(none.is_empty());
 }

@@ -6,7 +6,7 @@ use haversack::metadata::{NewFile, NewSingle, NewUpload, Recorded, Role, Stored}
 
 use super::Records;
 use super::records::{
-    ANNA, BERT, begin, file, file_of, finished, name, plain_part, record, single, snapshot,
+    ANNA, BERT, InBlob, begin, file, file_of, finished, name, plain_part, record, single, snapshot,
     store_single, unfinished, upload,
 };
 
@@ -15,7 +15,7 @@ pub(crate) async fn a_single_file_is_finished_as_it_is_stored(records: &dyn Reco
     let new = single(BERT, None);
     store_single(store.as_ref(), &new, 5).await;
     let found = file(store.as_ref(), new.id).await;
-    assert_eq!((found.user, found.role, found.blob), (BERT.into(), Role::Media, new.blob));
+    assert_eq!((&found.user, found.role, found.blob()), (&BERT.into(), Role::Media, new.blob()));
     assert_eq!((found.size, found.crc32), (10, new.file.crc32));
     assert_eq!((found.filename, found.named), (new.file.filename, false));
     let received = async || store.received_parts(new.id).await.expect("no error");
@@ -38,7 +38,7 @@ pub(crate) async fn a_uuid_is_stored_once_whatever_it_named_before(records: &dyn
         let stored = store.store_single(again, Quota::NONE, 7).await.expect("no error");
         assert_eq!(stored, Stored::Exists);
     }
-    assert_eq!(file(store.as_ref(), first.id).await.blob, first.blob);
+    assert_eq!(file(store.as_ref(), first.id).await.blob(), first.blob());
     unfinished(store.as_ref(), receiving.id).await;
 }
 
@@ -95,9 +95,12 @@ pub(crate) async fn a_name_that_came_while_a_done_made_one_up_counts(records: &d
         let new = NewUpload { filename: None, ..upload(ANNA, 1) };
         begin(store.as_ref(), &new, 5).await;
         let part = plain_part(0, 0, 10);
-        assert_eq!(record(store.as_ref(), new.generation(), part, 5).await, Recorded::Stored);
+        assert_eq!(
+            record(store.as_ref(), new.generation(), part.clone(), 5).await,
+            Recorded::Stored
+        );
         store.name_upload(new.generation(), name("given.png")).await.expect("no error");
-        let done = NewFile { made_up, ..file_of(vec![part.part]) };
+        let done = NewFile { made_up, ..file_of(vec![part.part], new.blob()) };
         assert!(store.finish_upload(snapshot(&new), done, 6).await.expect("no error"));
         let found = file(store.as_ref(), new.id).await;
         assert_eq!((found.filename.as_str(), found.named), (expected, true));

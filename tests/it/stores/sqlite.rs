@@ -28,6 +28,15 @@ impl Records for Folder {
 }
 
 super::on_every_store!(Folder:
+    extents::{
+        parts_that_lie_apart_are_found_again,
+        a_refused_part_claims_nothing,
+        a_file_lies_where_its_parts_lay_or_where_cleaning_put_it,
+        removing_deletes_all_blobs_in_one_job,
+        an_upload_whose_parts_lie_apart_can_begin_again,
+        a_part_that_was_lost_can_come_again_elsewhere,
+        an_empty_file_has_no_blob,
+    },
     records::{
         removing_an_upload_gives_its_bytes_once,
         a_removed_upload_takes_nothing_any_more,

@@ -1,6 +1,6 @@
 //! The contract of a `MetadataStore`: uploads that begin, receive parts, finish or expire.
 
-use haversack::ids::BlobId;
+use haversack::ids::{BlobId, GenerationId};
 use haversack::media::Patch;
 use haversack::metadata::jobs::JobKind;
 use haversack::metadata::quota::Quota;
@@ -9,8 +9,8 @@ use haversack::part::Part;
 
 use super::Records;
 use super::records::{
-    ANNA, BERT, NO_CAP, begin, file, file_of, finished, name, plain_part, record, snapshot, state,
-    subjects, to_delete, undrawn, unfinished, upload,
+    ANNA, BERT, InBlob, NO_CAP, begin, file, file_of, finished, name, plain_part, record, snapshot,
+    state, subjects, to_delete, undrawn, unfinished, upload,
 };
 
 pub(crate) async fn a_new_upload_is_on_record_as_it_was_begun(records: &dyn Records) {
@@ -24,7 +24,7 @@ pub(crate) async fn a_new_upload_is_on_record_as_it_was_begun(records: &dyn Reco
     let found = store.load(new.id).await.expect("no error").expect("there");
     assert_eq!((found.id, found.user), (new.id, Some(BERT.into())));
     let found = unfinished(store.as_ref(), new.id).await;
-    assert_eq!((found.blob, found.layout.total_parts), (new.blob, 52));
+    assert_eq!((found.blob(), found.layout.total_parts), (new.blob(), 52));
     assert_eq!(found.filename, new.filename);
     assert_eq!(found.declared_type.as_deref(), Some("video/mp4"));
     assert_eq!(found.touched_at, 1234);
@@ -42,7 +42,7 @@ pub(crate) async fn a_uuid_begins_once_whoever_asks(records: &dyn Records) {
         assert_eq!(begun.expect("no error"), Begun::Exists);
     }
     let found = unfinished(store.as_ref(), new.id).await;
-    assert_eq!((found.blob, found.layout.total_parts), (new.blob, 3));
+    assert_eq!((found.blob(), found.layout.total_parts), (new.blob(), 3));
 }
 
 pub(crate) async fn at_the_cap_only_an_idle_upload_makes_room(records: &dyn Records) {
@@ -57,7 +57,7 @@ pub(crate) async fn at_the_cap_only_an_idle_upload_makes_room(records: &dyn Reco
     let newest = upload(ANNA, 1);
     let begun = store.begin_upload(newest.clone(), cap(21), 100).await;
     assert_eq!(begun.expect("no error"), Begun::Begun { evicted: Some(idle.id) });
-    assert_eq!(to_delete(store.as_ref()).await, [idle.blob]);
+    assert_eq!(to_delete(store.as_ref()).await, [idle.blob()]);
     assert!(matches!(state(store.as_ref(), idle.id).await, State::Expired));
     for id in [busy.id, newest.id] {
         unfinished(store.as_ref(), id).await;
@@ -84,7 +84,8 @@ pub(crate) async fn parts_are_on_record_in_any_order(records: &dyn Records) {
     begin(store.as_ref(), &new, 5).await;
     let parts = [(3, 30, 4), (0, 0, 10), (1, 10, 20)].map(|(i, o, s)| plain_part(i, o, s));
     for (part, now) in parts.iter().zip([10, 30, 20]) {
-        assert_eq!(record(store.as_ref(), new.generation(), *part, now).await, Recorded::Stored);
+        let recorded = record(store.as_ref(), new.generation(), part.clone(), now).await;
+        assert_eq!(recorded, Recorded::Stored);
     }
     let found = unfinished(store.as_ref(), new.id).await;
     for part in parts {
@@ -103,10 +104,12 @@ pub(crate) async fn a_parts_numbers_are_kept_up_to_their_limits(records: &dyn Re
     let largest = NewPart {
         index: total_parts - 1,
         part: Part { offset: i64::MAX as u64 - 10, size: 10, crc32: u32::MAX },
+        extents: None,
         total_size: Some(i64::MAX as u64),
         even_size: None,
     };
-    assert_eq!(record(store.as_ref(), new.generation(), largest, 5).await, Recorded::Stored);
+    let recorded = record(store.as_ref(), new.generation(), largest.clone(), 5).await;
+    assert_eq!(recorded, Recorded::Stored);
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.layout.part(largest.index), Some(&largest.part));
     assert_eq!(found.layout.total_size, largest.total_size);
@@ -117,8 +120,8 @@ pub(crate) async fn a_recorded_index_is_refused_and_stays_as_it_was(records: &dy
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
     let first = plain_part(0, 0, 10);
-    assert_eq!(record(store.as_ref(), new.generation(), first, 5).await, Recorded::Stored);
-    for again in [first, plain_part(0, 5, 99)] {
+    assert_eq!(record(store.as_ref(), new.generation(), first.clone(), 5).await, Recorded::Stored);
+    for again in [first.clone(), plain_part(0, 5, 99)] {
         assert_eq!(record(store.as_ref(), new.generation(), again, 6).await, Recorded::Refused);
     }
     let found = unfinished(store.as_ref(), new.id).await;
@@ -157,7 +160,8 @@ pub(crate) async fn a_part_that_contradicts_the_whole_is_refused(records: &dyn R
         (says(3, None, None), Recorded::Stored),
     ];
     for (part, expected) in steps {
-        assert_eq!(record(store.as_ref(), new.generation(), part, 6).await, expected, "{part:?}");
+        let recorded = record(store.as_ref(), new.generation(), part.clone(), 6).await;
+        assert_eq!(recorded, expected, "{part:?}");
     }
     let layout = unfinished(store.as_ref(), new.id).await.layout;
     assert_eq!((layout.total_size, layout.even_size), (Some(50), Some(10)));
@@ -169,19 +173,19 @@ pub(crate) async fn finishing_makes_a_file_once(records: &dyn Records) {
     let new = upload(ANNA, 3);
     begin(store.as_ref(), &new, 5).await;
     let parts = [(0, 0, 10), (1, 10, 20), (2, 30, 5)].map(|(i, o, s)| plain_part(i, o, s));
-    for part in [parts[2], parts[0], parts[1]] {
-        record(store.as_ref(), new.generation(), part, 6).await;
+    for part in [&parts[2], &parts[0], &parts[1]] {
+        record(store.as_ref(), new.generation(), part.clone(), 6).await;
     }
     let received = parts.map(|part| part.part).to_vec();
-    let first = file_of(received.clone());
+    let first = file_of(received.clone(), new.blob());
     let done = store.finish_upload(snapshot(&new), first.clone(), 7).await;
     assert!(done.expect("no error"));
-    let mut second = file_of(received.clone());
+    let mut second = file_of(received.clone(), new.blob());
     second.filename = name("another.txt");
     let done = store.finish_upload(snapshot(&new), second, 8).await;
     assert!(!done.expect("no error"));
     let found = file(store.as_ref(), new.id).await;
-    assert_eq!((found.id, found.user, found.blob), (new.id, ANNA.into(), new.blob));
+    assert_eq!((found.id, &found.user, found.blob()), (new.id, &ANNA.into(), new.blob()));
     assert_eq!(found.filename, first.filename);
     assert_eq!(found.facts, first.facts);
     assert_eq!(found.received_md5, first.received_md5);
@@ -196,12 +200,12 @@ pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(record
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
     let part = plain_part(0, 0, 35);
-    record(store.as_ref(), new.generation(), part, 5).await;
+    record(store.as_ref(), new.generation(), part.clone(), 5).await;
     let patches = vec![
         Patch { offset: 3, bytes: b"Exif".to_vec(), zeros: 2 },
         Patch { offset: 20, bytes: Vec::new(), zeros: 15 },
     ];
-    let file = file_of(vec![part.part]);
+    let file = file_of(vec![part.part], new.blob());
     let finalizing = Finalizing { file: file.clone(), patches: patches.clone() };
     let read = snapshot(&new);
     let held = store.finalize_upload(read, finalizing.clone(), 60).await.expect("no error");
@@ -240,14 +244,14 @@ pub(crate) async fn an_upload_that_begins_again_is_about_to_become_nothing(recor
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
     let part = plain_part(0, 0, 35);
-    record(store.as_ref(), new.generation(), part, 5).await;
-    let file = file_of(vec![part.part]);
+    record(store.as_ref(), new.generation(), part.clone(), 5).await;
+    let file = file_of(vec![part.part], new.blob());
     let kept =
         store.finalize_upload(snapshot(&new), Finalizing { file, patches: Vec::new() }, 60).await;
     assert!(kept.expect("no error").is_some());
-    let fresh = BlobId::random();
-    assert!(store.restart_upload(new.generation(), fresh).await.expect("no error"));
-    assert_eq!(to_delete(store.as_ref()).await, [new.blob]);
+    let (next, fresh) = (GenerationId::random(), Some(BlobId::random()));
+    assert!(store.restart_upload(new.generation(), next, fresh).await.expect("no error"));
+    assert_eq!(to_delete(store.as_ref()).await, [new.blob()]);
     let found = unfinished(store.as_ref(), new.id).await;
     assert!(found.finalizing.is_none() && found.layout.received_bytes() == 0);
     assert!(subjects(store.as_ref(), JobKind::Finish).await.is_empty());
@@ -301,7 +305,7 @@ pub(crate) async fn uploads_expire_when_nothing_was_stored_for_long(records: &dy
     assert_eq!(store.expire(99, 10, 200).await.expect("no error"), []);
     let expired = store.expire(100, 10, 200).await.expect("no error");
     assert_eq!(expired, [idle.id]);
-    assert_eq!(to_delete(store.as_ref()).await, [idle.blob]);
+    assert_eq!(to_delete(store.as_ref()).await, [idle.blob()]);
     assert_eq!(store.expire(100, 10, 200).await.expect("no error"), []);
     assert!(matches!(state(store.as_ref(), idle.id).await, State::Expired));
     for id in [busy.id, young.id] {
@@ -367,7 +371,7 @@ pub(crate) async fn every_record_outlives_the_store(records: &dyn Records) {
     begin(store.as_ref(), &open, 5).await;
     begin(store.as_ref(), &gone, 5).await;
     let part = NewPart { total_size: Some(30), even_size: Some(10), ..plain_part(1, 10, 10) };
-    record(store.as_ref(), open.generation(), part, 6).await;
+    record(store.as_ref(), open.generation(), part.clone(), 6).await;
     store.remove(gone.id, false, 6, 0).await.expect("removed");
     store.expire(5, 1, 6).await.expect("expired");
     let done = finished(store.as_ref(), ANNA, 6).await;
@@ -383,5 +387,5 @@ pub(crate) async fn every_record_outlives_the_store(records: &dyn Records) {
     store.close().await.expect("closed");
     drop(store);
     let store = records.open();
-    assert_eq!(file(store.as_ref(), done.id).await.blob, done.blob);
+    assert_eq!(file(store.as_ref(), done.id).await.blob(), done.blob());
 }

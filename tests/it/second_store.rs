@@ -1,0 +1,23 @@
+//! What clients see, once more over a store that doesn't write in place: the same tests, in a process of their own.
+
+use std::process::Command;
+
+use crate::stores::STORE;
+
+/// The tests.
+const TESTS: &[&str] = &["protocol::", "model::every_answer_to_any_sequence"];
+
+/// Of these, what a disk alone can be: too full.
+const OF_THE_DISK: &str = "a_disk_that_is_to_stay_as_free_as_it_is_takes_nothing_more";
+
+#[test]
+fn clients_see_no_difference_where_parts_are_blobs_of_their_own() {
+    let mut tests = Command::new(std::env::current_exe().expect("this program"));
+    tests.env(STORE, "memory").args(TESTS).args(["--skip", OF_THE_DISK]);
+    let ran = tests.output().expect("it runs");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{said}");
+    let passed = said.split_once("test result: ok. ").and_then(|(_, rest)| rest.split_once(' '));
+    let passed: usize = passed.and_then(|(count, _)| count.parse().ok()).expect("a count");
+    assert!(passed > 200, "only {passed} tests ran");
+}

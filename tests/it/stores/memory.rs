@@ -1,0 +1,217 @@
+//! A store that doesn't write in place, as an object store doesn't: every write makes a blob of its own, which never
+//! changes. In memory; what uses it must not rely on what a disk alone can do.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use haversack::ids::BlobId;
+use haversack::media::Patch;
+use haversack::storage::{
+    self, BlobStore, Error, Extents, Incoming, Listing, Outgoing, ReadAt, Reader, SettleError,
+    Source, Target, Unready, WriteError, Written, each_frame,
+};
+
+use super::Blobs;
+
+/// Blobs in memory. A clone is the same store, as after a restart.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryStore(Arc<Mutex<Inside>>);
+
+#[derive(Default)]
+struct Inside {
+    blobs: HashMap<BlobId, Blob>,
+    /// How much has come of blobs that are being written.
+    coming: HashMap<BlobId, u64>,
+    marker: Option<BlobId>,
+}
+
+struct Blob {
+    bytes: Bytes,
+    written: SystemTime,
+}
+
+impl MemoryStore {
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().expect("nobody panics with it")
+    }
+
+    /// The lengths of all blobs, in no order.
+    pub(crate) fn lengths(&self) -> Vec<u64> {
+        self.lock().blobs.values().map(|blob| blob.bytes.len() as u64).collect()
+    }
+
+    /// Bytes that have come of blobs that are being written.
+    pub(crate) fn coming(&self) -> u64 {
+        self.lock().coming.values().sum()
+    }
+
+    fn find(&self, blob: BlobId) -> Result<Bytes, Error> {
+        self.lock().blobs.get(&blob).map(|blob| blob.bytes.clone()).ok_or(Error::NotFound)
+    }
+
+    /// Fails with what an object store says of a name that is taken.
+    fn put(&self, blob: BlobId, bytes: Bytes) -> Result<(), Error> {
+        let new = Blob { bytes, written: SystemTime::now() };
+        match self.lock().blobs.insert(blob, new) {
+            None => Ok(()),
+            Some(_) => Err(Error::other("a blob is written twice")),
+        }
+    }
+}
+
+/// A blob that is being written.
+struct Coming<'a>(&'a MemoryStore, BlobId);
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.0.lock().coming.remove(&self.1);
+    }
+}
+
+struct Opened(Bytes);
+
+impl ReadAt for Opened {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        (&self.0[usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len())..]).read(buffer)
+    }
+}
+
+#[async_trait::async_trait]
+impl BlobStore for MemoryStore {
+    fn in_place(&self) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        target: Target,
+        limit: u64,
+        body: Incoming<'_>,
+    ) -> Result<Written, WriteError> {
+        let Target::Fresh(blob) = target else {
+            return Err(Error::other("it doesn't write in place").into());
+        };
+        let mut bytes = BytesMut::new();
+        let _coming = Coming(self, blob);
+        let take = |frame: &[u8], at| {
+            bytes.extend_from_slice(frame);
+            self.lock().coming.insert(blob, at + frame.len() as u64);
+            Ok(())
+        };
+        let (written, broken_off) = each_frame(limit, body, take).await?;
+        self.put(blob, bytes.freeze())?;
+        storage::whole(written, broken_off)
+    }
+
+    async fn settle(&self, extents: &Extents) -> Result<(), SettleError> {
+        for (blob, end) in extents.blobs() {
+            let found = self.find(blob).map_err(SettleError::Lost)?;
+            if (found.len() as u64) < end {
+                return Err(SettleError::Lost(Error::Short));
+            }
+        }
+        Ok(())
+    }
+
+    async fn rewrite(&self, extents: &Extents, patches: &[Patch]) -> Result<Extents, Error> {
+        let literals = BlobId::random();
+        let (patched, bytes) = extents.patched(patches, literals);
+        if !bytes.is_empty() {
+            self.put(literals, bytes.into())?;
+        }
+        Ok(patched)
+    }
+
+    fn reader(&self, extents: &Extents) -> Result<Box<dyn Source>, Error> {
+        Ok(Box::new(Reader::open(extents, |blob| self.find(blob).map(Opened))?))
+    }
+
+    async fn read(
+        &self,
+        extents: &Extents,
+        range: Range<u64>,
+        piece: usize,
+    ) -> Result<Outgoing, Error> {
+        let this = self.clone();
+        let open = move |blob, range: Range<u64>| {
+            let found = this.find(blob);
+            async move {
+                let (mut left, end) = (found?, range.end as usize);
+                if left.len() < end {
+                    return Err(Error::Short);
+                }
+                left = left.slice(range.start as usize..end);
+                let pieces = std::iter::from_fn(move || {
+                    (!left.is_empty()).then(|| Ok(left.split_to(piece.min(left.len()))))
+                });
+                Ok(stream::iter(pieces).boxed())
+            }
+        };
+        storage::stream(extents, range, piece, open).await
+    }
+
+    async fn delete(&self, blobs: &[BlobId]) -> Result<(), Error> {
+        self.lock().blobs.retain(|blob, _| !blobs.contains(blob));
+        Ok(())
+    }
+
+    async fn size(&self, blob: BlobId) -> Result<Option<u64>, Error> {
+        Ok(self.lock().blobs.get(&blob).map(|blob| blob.bytes.len() as u64))
+    }
+
+    fn list_older_than(&self, unix_secs: u64) -> Listing {
+        let before = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs));
+        let inside = self.lock();
+        let old = inside
+            .blobs
+            .iter()
+            .filter(|(_, blob)| before.is_none_or(|before| blob.written < before));
+        let old: Vec<_> = old.map(|(blob, _)| Ok(*blob)).collect();
+        stream::iter(old).boxed()
+    }
+
+    async fn marker(&self) -> Result<Option<BlobId>, Error> {
+        Ok(self.lock().marker)
+    }
+
+    async fn mark(&self, id: BlobId) -> Result<(), Error> {
+        self.lock().marker = Some(id);
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), Unready> {
+        Ok(())
+    }
+}
+
+impl Blobs for MemoryStore {
+    fn open(&self) -> Arc<dyn BlobStore> {
+        Arc::new(self.clone())
+    }
+}
+
+super::on_every_store!(MemoryStore: blobs::{
+    written_bytes_are_told_by_size_and_checksum,
+    parts_written_in_any_order_make_the_file,
+    parts_written_side_by_side_make_the_file,
+    a_body_up_to_its_limit_is_taken_and_one_byte_more_refused,
+    of_a_body_that_breaks_off_is_kept_what_came,
+    each_frame_is_dropped_before_the_next_is_polled,
+    settling_bytes_that_are_not_there_fails,
+    settling_again_is_harmless,
+    a_file_may_be_empty,
+    every_range_of_a_file_in_pieces_can_be_read,
+    a_reader_goes_anywhere_in_a_file_in_pieces,
+    reading_what_is_not_there_fails_by_its_kind,
+    rewriting_changes_the_patched_bytes_alone,
+    deleted_blobs_are_gone_and_may_be_deleted_again,
+    blobs_are_listed_by_their_age,
+    bytes_outlive_the_store,
+    a_healthy_store_says_so_and_its_probe_leaves_no_blob,
+    a_store_keeps_its_mark,
+});
