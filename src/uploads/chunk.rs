@@ -53,7 +53,7 @@ async fn place_now(
     };
     let claim = Claim::new(entry, request.declared.index);
     match place::claim(shared, claim, &request.declared, None, bound).await? {
-        Turn::Granted(granted) => Ok(granted.slot(shared)),
+        Turn::Granted(granted) => Ok(granted.slot()),
         Turn::Recorded(part) => {
             Ok(Slot::Recorded { id, part, limit: shared.limits.max_chunk_size })
         }
@@ -160,7 +160,7 @@ async fn record_spooled(
             Turn::NeedsSize => break, // the size is known: can't be
         };
         if let Some(blob) = granted.blob {
-            copy(shared, &spool, written, &granted, blob).await?;
+            copy(&spool, written, &granted, blob).await?;
         }
         let own = granted.blob.is_none().then_some(&mut spool);
         // Otherwise parts that came in meanwhile moved it.
@@ -173,15 +173,13 @@ async fn record_spooled(
 
 /// Copies a spool to its place in the upload's blob.
 async fn copy(
-    shared: &Shared,
     spool: &Spool,
     written: Written,
     granted: &Granted,
     blob: BlobId,
 ) -> Result<(), Refusal> {
     let mut bytes = spool.read(written.size).await?;
-    let target = granted.place_in(blob);
-    let copied = granted.write(shared.blobs.as_ref(), target, bytes.as_mut()).await?;
+    let copied = granted.write(granted.place_in(blob), bytes.as_mut()).await?;
     if copied != written {
         return Err(Refusal::Internal("spooled bytes are not those that came".into()));
     }

@@ -132,7 +132,7 @@ pub(super) async fn begin(
 
 /// Waits until the range is this sender's, or until something else is known of it.
 pub(super) async fn claim(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     claim: Claim,
     declared: &Declaration,
     size: Option<u64>,
@@ -155,7 +155,8 @@ pub(super) async fn claim(
                     return Ok(Turn::NeedsSize);
                 }
                 let declared = declared_size.is_some();
-                let granted = Granted { claim, of, blob, start, limit, stored, declared };
+                let shared = Arc::clone(shared);
+                let granted = Granted { shared, claim, of, blob, start, limit, stored, declared };
                 return Ok(Turn::Granted(granted));
             }
             Attempt::Recorded(part) => return Ok(Turn::Recorded(part)),

@@ -10,13 +10,16 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::Refusal;
 use super::claims::Claim;
-use super::shared::Shared;
+use super::restart::restart;
+use super::shared::{Shared, detached};
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::Generation;
 use crate::metadata::quota::OverQuota;
 use crate::part::Part;
-use crate::storage::{self, BlobStore, BodyError, Extents, Incoming, READ_BYTES, Target, Written};
+use crate::storage::{
+    self, BlobStore, BodyError, Extents, Incoming, READ_BYTES, Target, WriteError, Written,
+};
 
 /// Where the bytes of one request go.
 pub enum Slot {
@@ -26,8 +29,6 @@ pub enum Slot {
         granted: Granted,
         /// The upload's blob.
         blob: BlobId,
-        /// The store that it is in.
-        blobs: Arc<dyn BlobStore>,
     },
     /// Into a blob of their own, which becomes the part: the store doesn't write in place.
     Apart {
@@ -51,6 +52,7 @@ pub enum Slot {
 
 /// A range that is one sender's to write.
 pub struct Granted {
+    pub(super) shared: Arc<Shared>,
     pub(super) claim: Claim,
     /// The upload.
     pub(super) of: Generation,
@@ -74,11 +76,9 @@ impl Slot {
     /// Takes the bytes. Nothing of them counts until they are accepted.
     pub async fn fill(self, body: Incoming<'_>) -> Result<Filled, Refusal> {
         let written = match &self {
-            Self::InPlace { granted, blob, blobs } => {
-                granted.write(blobs.as_ref(), granted.place_in(*blob), body).await?
-            }
+            Self::InPlace { granted, blob } => granted.write(granted.place_in(*blob), body).await?,
             Self::Apart { granted, spool } => {
-                granted.write(spool.blobs.as_ref(), Target::Fresh(spool.blob), body).await?
+                granted.write(Target::Fresh(spool.blob), body).await?
             }
             Self::Recorded { limit, .. } => storage::checksum(*limit, body)
                 .await
@@ -105,10 +105,10 @@ impl Filled {
 
 impl Granted {
     /// Where the bytes of the sender go.
-    pub(super) fn slot(self, shared: &Shared) -> Slot {
+    pub(super) fn slot(self) -> Slot {
         match self.blob {
-            Some(blob) => Slot::InPlace { granted: self, blob, blobs: Arc::clone(&shared.blobs) },
-            None => Slot::Apart { granted: self, spool: Spool::of_chunk(shared) },
+            Some(blob) => Slot::InPlace { granted: self, blob },
+            None => Slot::Apart { spool: Spool::of_chunk(&self.shared), granted: self },
         }
     }
 
@@ -120,25 +120,37 @@ impl Granted {
     /// Writes the part. Ends when a newer sender of it comes, or its upload goes.
     pub(super) async fn write(
         &self,
-        blobs: &dyn BlobStore,
         target: Target,
         body: Incoming<'_>,
     ) -> Result<Written, Refusal> {
         let revoked = &self.claim.revoked;
         let mut body = std::pin::pin!(body.take_until(revoked.cancelled()));
-        let written = blobs.write(target, self.limit, body.as_mut()).await;
+        let written = self.shared.blobs.write(target, self.limit, body.as_mut()).await;
         if revoked.is_cancelled() {
             return Err(self.claim.why_revoked());
         }
-        written.map_err(|error| {
-            Refusal::of_write(error, |limit| {
-                if self.declared {
-                    Refusal::LongerThanDeclared { declared: limit }
-                } else {
-                    Refusal::ChunkTooLarge { max: limit }
-                }
-            })
-        })
+        match written {
+            Err(WriteError::Store(error @ storage::Error::NotFound)) => {
+                Err(self.begin_again(error).await?)
+            }
+            written => written.map_err(|error| {
+                Refusal::of_write(error, |limit| {
+                    if self.declared {
+                        Refusal::LongerThanDeclared { declared: limit }
+                    } else {
+                        Refusal::ChunkTooLarge { max: limit }
+                    }
+                })
+            }),
+        }
+    }
+
+    /// Lets the upload begin again, whose bytes on record are not there.
+    async fn begin_again(&self, error: storage::Error) -> Result<Refusal, Refusal> {
+        let (shared, of) = (Arc::clone(&self.shared), self.of);
+        let lost = self.blob.map(|blob| Extents::stored(blob, self.start, self.limit));
+        let lost = lost.unwrap_or_default();
+        detached(async move { restart(&shared, of, &lost, &error).await }).await
     }
 }
 

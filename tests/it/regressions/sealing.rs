@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::response::IntoResponse;
 use haversack::dialects::form::error::FormError;
 use haversack::ids::UploadId;
-use haversack::metadata::State;
 use haversack::metadata::sqlite::SqliteStore;
+use haversack::metadata::{State, Unfinished};
+use haversack::part::Declaration;
 use haversack::storage::disk::DiskStore;
-use haversack::storage::{Error, SettleError};
+use haversack::storage::{BlobStore, Error, SettleError};
 use haversack::uploads::{Refusal, Uploads};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::doubles::{BlobHooks, HookedBlobs};
 
-use super::{USER, blobs_in, contents, done, send, uploads};
+use super::{SIZE, USER, blobs_in, contents, done, send, send_chunk, uploads};
 
 /// A disk whose first seal fails, although all bytes can be read.
 struct Failing {
@@ -59,6 +60,13 @@ async fn failed_with(failure: fn() -> SettleError) -> (TempDir, Arc<Uploads>, Up
     (dir, uploads, id, refusal)
 }
 
+async fn unfinished(uploads: &Arc<Uploads>, id: UploadId) -> Unfinished {
+    match uploads.stands_for(id, &USER.into()).await.unwrap().state {
+        State::Receiving(unfinished) => *unfinished,
+        other => panic!("the upload goes on: {other:?}"),
+    }
+}
+
 /// Status, code and whole body of what a client would see.
 async fn shown(refusal: Refusal) -> (u16, String, Value) {
     let response = FormError::from(refusal).into_response();
@@ -77,14 +85,41 @@ async fn a_done_whose_bytes_can_not_be_made_durable_asks_to_begin_again() {
     assert_eq!(json["preventRetry"], false, "{json}");
 }
 
+/// Chunks that say where they go are written there; others are copied there.
+#[tokio::test]
+async fn a_chunk_of_an_upload_whose_bytes_vanished_asks_to_begin_again() {
+    for offset in [Some(SIZE), None] {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Arc::new(DiskStore::open(dir.path()).unwrap());
+        let records = Arc::new(SqliteStore::open(dir.path()).unwrap());
+        let uploads = uploads(Arc::clone(&blobs) as Arc<dyn BlobStore>, records);
+        let id = UploadId::random();
+        send(&uploads, id, 0, 2, b'a').await.unwrap();
+        blobs.delete(&unfinished(&uploads, id).await.location.blobs()).await.unwrap();
+
+        let declared =
+            Declaration { index: 1, total_parts: Some(2), offset, ..Declaration::default() };
+        let sent = send_chunk(&uploads, id, declared, None, vec![b'b'; 10]).await;
+        let (status, code, json) = shown(sent.expect_err("there is nothing to go on with")).await;
+        assert_eq!((status, code.as_str()), (503, "not_durable"), "{json}");
+        assert_eq!(
+            (&json["reset"], &json["preventRetry"]),
+            (&true.into(), &false.into()),
+            "{json}"
+        );
+        assert_eq!(unfinished(&uploads, id).await.layout.received_bytes(), 0);
+
+        send(&uploads, id, 0, 2, b'x').await.unwrap();
+        send(&uploads, id, 1, 2, b'y').await.unwrap();
+        let file = done(&uploads, id).await.unwrap();
+        assert_eq!(contents(dir.path(), &file).await, "xxxxxxxxxxyyyyyyyyyy");
+    }
+}
+
 #[tokio::test]
 async fn bytes_that_could_not_be_made_durable_are_forgotten() {
     let (dir, uploads, id, _) = failed().await;
-    let State::Receiving(unfinished) = uploads.stands_for(id, &USER.into()).await.unwrap().state
-    else {
-        panic!("the upload goes on");
-    };
-    assert_eq!(unfinished.layout.received_bytes(), 0);
+    assert_eq!(unfinished(&uploads, id).await.layout.received_bytes(), 0);
     uploads.delete_forgotten().await.unwrap();
     assert_eq!(blobs_in(dir.path()), 0);
 }
