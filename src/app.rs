@@ -1,6 +1,7 @@
 //! The application: opens the stores, and gives them to what works on them.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -196,6 +197,8 @@ const LOCK: &str = "haversack.lock";
 const IN_USE: &str = "another haversack uses it; stop that one first";
 const UNUSED: &str = "no server has used it yet; --data-dir says which one to look at";
 
+const CLOSED: &str = "permission denied: run this as the user that runs the server";
+
 /// Refuses a data directory that another process holds. Makes nothing.
 pub fn refuse_if_in_use(dir: &Path) -> Result<(), ConfigError> {
     if dir.join(LOCK).exists() && lock(dir)?.is_none() {
@@ -206,10 +209,12 @@ pub fn refuse_if_in_use(dir: &Path) -> Result<(), ConfigError> {
 
 /// Refuses a data directory that no server has used. Makes nothing.
 pub fn refuse_if_unused(dir: &Path) -> Result<(), ConfigError> {
-    if !dir.join("haversack.db").exists() {
-        return Err(of_dir(dir, &UNUSED));
+    match dir.join("haversack.db").try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(of_dir(dir, &UNUSED)),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(of_dir(dir, &CLOSED)),
+        Err(error) => Err(of_dir(dir, &error)),
     }
-    Ok(())
 }
 
 /// What is wrong with this data directory.

@@ -57,14 +57,12 @@ fn line(value: &InForce) -> (String, String) {
     let InForce { option, value, set_by } = value;
     let set_by_whom = set_by.to_string();
     match value {
+        None if option == "config" => (format!("# {option} = …"), "default: no file".into()),
         None if *set_by == SetBy::Default => (
             format!("# {option} = …"),
             "default: created at the first start, kept in the data directory".into(),
         ),
         None => (format!("# {option} = …"), format!("{set_by_whom}, not shown")),
-        Some(value) if option == "config" && value.is_empty() => {
-            (format!("# {option} = …"), "default: no file".into())
-        }
         // Not a key: a file can't name itself.
         Some(value) if option == "config" => {
             (format!("# {option} = {}", toml::Value::from(value.as_str())), set_by_whom)

@@ -101,6 +101,9 @@ fn reason(error: &clap::Error) -> String {
         return source.to_string();
     }
     match (error.kind(), error.get(ContextKind::ValidValue)) {
+        (ErrorKind::InvalidValue, Some(ContextValue::Strings(valid))) if valid.is_empty() => {
+            "it must not be empty".into()
+        }
         (ErrorKind::InvalidValue, Some(ContextValue::Strings(valid))) => {
             format!("it must be one of {}{}", valid.join(", "), suggestion(error))
         }

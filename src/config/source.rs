@@ -39,7 +39,7 @@ pub struct Loaded {
 pub struct InForce {
     /// Its name, as in the configuration file.
     pub option: String,
-    /// The value; `None` for a secret.
+    /// The value; `None` for a secret, and where there is none.
     pub value: Option<String>,
     /// Where it comes from.
     pub set_by: SetBy,

@@ -85,8 +85,17 @@ fn scaled(mut number: u64, by: u64) -> (u64, usize) {
 }
 
 impl fmt::Display for Span {
+    /// In the units of the documentation. `humantime` would make months of 30.44 days: 90 days are `2months 29days 2h`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
+        let mut left = self.0.as_secs();
+        let mut parts = Vec::new();
+        for (unit, secs) in [("d", 24 * 3600), ("h", 3600), ("m", 60), ("s", 1)] {
+            if left >= secs {
+                parts.push(format!("{}{unit}", left / secs));
+            }
+            left %= secs;
+        }
+        f.write_str(if parts.is_empty() { "0s".into() } else { parts.join(" ") }.as_str())
     }
 }
 
@@ -164,7 +173,14 @@ mod tests {
 
     #[test]
     fn times_are_shown_as_they_can_be_written() {
-        for (secs, text) in [(0, "0s"), (90, "1m 30s"), (691_200, "8days"), (129_600, "1day 12h")] {
+        for (secs, text) in [
+            (0, "0s"),
+            (90, "1m 30s"),
+            (691_200, "8d"),
+            (129_600, "1d 12h"),
+            (90 * 86_400, "90d"),
+            (366 * 86_400 + 3661, "366d 1h 1m 1s"),
+        ] {
             assert_eq!(Span(Duration::from_secs(secs)).to_string(), text);
             assert_eq!(text.parse(), Ok(Span(Duration::from_secs(secs))));
         }

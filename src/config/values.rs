@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -39,13 +40,17 @@ impl Secret {
     }
 
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let failed = |error: io::Error| {
+            let remedy = match error.kind() {
+                ErrorKind::PermissionDenied => "run this as the user that runs the server",
+                _ => "start `haversack serve` once, which creates it",
+            };
+            let path = path.display();
             ConfigError(format!(
-                "no secret: set HAVERSACK_JWT_SECRET, or start `haversack serve` once so that it makes \
-                 {} ({error})",
-                path.display()
+                "no secret: {path}: {error}; {remedy}, or set HAVERSACK_JWT_SECRET"
             ))
-        })?;
+        };
+        let text = std::fs::read_to_string(path).map_err(failed)?;
         text.trim().parse().map_err(|error| ConfigError(format!("{}: {error}", path.display())))
     }
 }

@@ -48,7 +48,7 @@ fn each_value_is_printed_with_where_it_comes_from() {
         ("max_file_size", "\"5GiB\"", "# flag"),
         ("max_chunk_size", "\"2MiB\"", "# variable HAVERSACK_MAX_CHUNK_SIZE"),
         ("max_parts", "7", "haversack.toml, line 1"),
-        ("upload_ttl", "\"1day 12h\"", "haversack.toml, line 2"),
+        ("upload_ttl", "\"1d 12h\"", "haversack.toml, line 2"),
         ("user_quota", "\"5GB\"", "haversack.toml, line 4"),
         ("max_fields", "64", "# default"),
         ("cors_origins", "\"*\"", "# default"),
@@ -57,6 +57,29 @@ fn each_value_is_printed_with_where_it_comes_from() {
         let (entry, comment) = line.split_at(line.find('#').expect("a comment"));
         assert_eq!(entry.trim_end(), format!("{option} = {value}"));
         assert!(comment.contains(whence), "{line}");
+    }
+}
+
+#[test]
+fn without_a_file_none_is_named() {
+    let printed = run(&mut config(&[])).stdout;
+    let line = printed.lines().find(|line| line.starts_with("# config")).expect("a line");
+    assert!(line.ends_with("# default: no file"), "{line}");
+}
+
+#[test]
+fn an_empty_path_is_called_that() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(&file, "data_dir = \"\"\n").expect("written");
+    for (command, name) in [
+        (config(&[]).env("HAVERSACK_CONFIG", ""), "HAVERSACK_CONFIG"),
+        (config(&[]).env("HAVERSACK_DATA_DIR", ""), "HAVERSACK_DATA_DIR"),
+        (config(&["--config"]).arg(file.path()), "data_dir"),
+    ] {
+        let ended = run(command);
+        let expected = format!("invalid value '' for {name}: it must not be empty");
+        assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
     }
 }
 

@@ -53,6 +53,11 @@ pub(crate) fn hearing_hangups(command: &Command) -> Command {
     started_by(&["env", "--default-signal=HUP"], command)
 }
 
+/// The same command, without the privileges of root, which may open whatever modes forbid.
+pub(crate) fn without_privileges(command: &Command) -> Command {
+    started_by(&["setpriv", "--bounding-set=-all", "--inh-caps=-all"], command)
+}
+
 /// The same command, whose system calls strace writes to `log`, as these options say.
 pub(crate) fn under_strace(command: &Command, log: &Path, options: &[&str]) -> Command {
     let log = log.to_str().expect("UTF-8");

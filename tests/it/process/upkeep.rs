@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::http::{Multipart, Request, download};
-use super::program::{Ended, Server, haversack, run, serve, token};
+use super::program::{Ended, Server, haversack, run, serve, token, without_privileges};
 
 fn beside(data: &Path, arguments: &[&str]) -> Command {
     let mut command = haversack(arguments);
@@ -242,6 +242,27 @@ fn nobody_can_look_where_no_server_ever_ran() {
     }
     let made = std::fs::read_dir(dir.path()).expect("listed").count();
     assert_eq!(made, 0, "looking makes nothing");
+}
+
+#[test]
+fn who_may_not_look_into_a_data_directory_is_told_that() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    Server::start(&mut serve(&data)).stop();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o000)).expect("closed");
+    for (arguments, code) in
+        [(&["fsck"][..], 2), (&["jobs"], 1), (&["rotate-link-key"], 1), (&["page-link"], 1)]
+    {
+        let ended = run(&mut without_privileges(&beside(&data, arguments)));
+        let expected = format!(
+            "haversack: data directory {}: permission denied: run this as the user that runs the server",
+            data.display()
+        );
+        assert_eq!(ended.stderr.trim_end(), expected, "{arguments:?}");
+        assert_eq!(ended.status.code(), Some(code), "{arguments:?}");
+    }
+    let token = run(&mut without_privileges(&beside(&data, &["token", "--user-id=7"])));
+    assert!(token.stderr.contains("run this as the user that runs the server"), "{}", token.stderr);
 }
 
 #[test]
