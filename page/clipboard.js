@@ -1,13 +1,14 @@
 // Puts a file's link on the clipboard, and shows that it is there.
 import { announce, setIcon } from './dom.js';
+import { showTrouble } from './notice.js';
 
 const COPIED_MS = 2_000;
 
 /** Copies the link; `button` says so for a moment. */
 export async function copyLink({ url }, button) {
   const done = await putOnClipboard(url, button.parentElement);
-  announce(done ? 'The link is copied.' : 'The browser does not let this page copy.');
-  if (!done) return;
+  if (!done) return showTrouble('This browser doesn’t let the page copy. Copy the address of “Download” instead.');
+  announce('The link is copied.');
   setIcon(button, 'check');
   button.classList.add('done');
   setTimeout(() => {

@@ -33,5 +33,5 @@ export function lockOut(refusal = null) {
 }
 
 const NONE = 'Files here are private. To see yours and upload new ones, open this page with your personal link.';
-const EXPIRED = 'For your safety, links open this page only for some hours. Nothing is lost: with a new link you go on where you were.';
+const EXPIRED = 'For your safety, links work only for some hours. Nothing is lost: a new link takes you back to where you were.';
 const BROKEN = 'It may be incomplete, or made for another server. Open the whole link once more, or ask for a new one.';

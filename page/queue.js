@@ -9,6 +9,8 @@ import { Upload } from './upload.js';
 const AT_ONCE = 3;
 const ACTIVE = ['waiting', 'checking', 'sending', 'pausing', 'finishing', 'retrying', 'held'];
 const STUCK = ['failed', 'needs-file', 'ready'];
+const PAUSED = ['paused', 'pausing'];
+const isPausable = ({ state }) => ACTIVE.includes(state) && !['pausing', 'finishing'].includes(state);
 
 /**
  * Says `added`, `changed`, `removed` and `finished` (detail: the upload), and `totals` when the sum of all is another.
@@ -97,11 +99,11 @@ class Queue extends EventTarget {
   }
 
   pauseAll() {
-    for (const upload of this.#active()) if (upload.state !== 'finishing') upload.pause();
+    for (const upload of this.#active()) if (isPausable(upload)) upload.pause();
   }
 
   resumeAll() {
-    for (const upload of this.uploads) if (upload.state === 'paused') upload.resume();
+    for (const upload of this.uploads) if (PAUSED.includes(upload.state)) upload.resume();
   }
 
   /** Forgets how many were finished. */
@@ -115,7 +117,7 @@ class Queue extends EventTarget {
     return this.#active().some(({ file, kept }) => file && kept !== file);
   }
 
-  /** How far all are together: `{active, paused, stuck, count, done, share, pace, retrying}`. */
+  /** How far all are together: `{active, pausable, paused, stuck, count, done, share, pace, retrying}`. */
   get totals() {
     const active = this.#active();
     const sum = (what) => active.reduce((total, upload) => total + what(upload), 0);
@@ -124,7 +126,8 @@ class Queue extends EventTarget {
     const moving = active.some(({ state }) => ['sending', 'pausing'].includes(state));
     return {
       active: active.length,
-      paused: this.uploads.filter(({ state }) => state === 'paused').length,
+      pausable: active.filter(isPausable).length,
+      paused: this.uploads.filter(({ state }) => PAUSED.includes(state)).length, // or soon
       stuck: this.uploads.filter(({ state }) => STUCK.includes(state)).length,
       count: active.length + this.#before.count,
       done: this.#before.count,
@@ -144,6 +147,7 @@ class Queue extends EventTarget {
     this.#releases.set(upload, release);
     upload.addEventListener('record', () => this.#remember(upload));
     upload.addEventListener('change', () => this.#changed(upload));
+    upload.addEventListener('reachable', () => this.#wakeAll());
     upload.addEventListener('bytes', ({ detail }) => {
       this.#transferred += detail;
       this.#meter.sample(this.#transferred);
@@ -197,7 +201,7 @@ class Queue extends EventTarget {
   }
 
   #wakeAll() {
-    for (const upload of this.uploads) if (upload.state === 'retrying') upload.resume();
+    for (const upload of this.uploads) if (upload.state === 'retrying' && upload.offline) upload.resume();
   }
 
   /** Speeds fade while nothing moves, so they are looked at once a second. */

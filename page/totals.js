@@ -8,10 +8,10 @@ import { cancelUploads } from './withdrawn.js';
 /** Answers the buttons from now on. */
 export function showTotals() {
   byId('uploads-pause').addEventListener('click', () => {
-    const { active } = queue.totals;
-    if (active) queue.pauseAll();
+    const { pausable } = queue.totals;
+    if (pausable) queue.pauseAll();
     else queue.resumeAll();
-    announce(active ? 'All uploads are paused.' : 'All uploads go on.');
+    announce(pausable ? 'All uploads are paused.' : 'All uploads resume.');
   });
   byId('uploads-cancel').addEventListener('click', () => cancelUploads([...queue.uploads]));
   byId('uploads-dismiss').addEventListener('click', () => {
@@ -37,15 +37,15 @@ export function drawTotals() {
   drawButtons(totals, listed);
 }
 
-function drawButtons({ active, paused, done }, listed) {
+function drawButtons({ pausable, paused, done }, listed) {
   const pause = byId('uploads-pause');
-  const several = listed > 1 && (active > 0 || paused > 0);
-  if (pause.hidden !== !several || pause.dataset.pauses !== String(active > 0)) {
+  const several = listed > 1 && (pausable > 0 || paused > 0);
+  if (pause.hidden !== !several || pause.dataset.pauses !== String(pausable > 0)) {
     pause.hidden = !several;
-    pause.dataset.pauses = active > 0;
-    setIcon(pause, active ? 'pause' : 'play');
-    setText(pause.querySelector('.label'), active ? 'Pause all' : 'Resume all');
-    setLabel(pause, active ? 'Pause all' : 'Resume all');
+    pause.dataset.pauses = pausable > 0;
+    setIcon(pause, pausable ? 'pause' : 'play');
+    setText(pause.querySelector('.label'), pausable ? 'Pause all' : 'Resume all');
+    setLabel(pause, pausable ? 'Pause all' : 'Resume all');
   }
   const cancel = byId('uploads-cancel');
   cancel.hidden = listed < 2;
@@ -57,7 +57,8 @@ function drawButtons({ active, paused, done }, listed) {
   byId('uploads-dismiss').hidden = listed > 0 || !done;
 }
 
-function titleOf({ active, paused, count, done }, listed) {
+function titleOf({ active, pausable, paused, count, done }, listed) {
+  if (!pausable && paused && active) return `Pausing ${formatCount(paused, 'upload')}`;
   if (active) return `Uploading ${formatCount(count, 'file')}`;
   if (!listed) return `${formatCount(done, 'file')} uploaded`;
   if (paused === listed) return `${formatCount(paused, 'upload')} paused`;

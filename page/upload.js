@@ -27,14 +27,14 @@ export function newUuid() {
  * or null), `withdrawn` (cancelled, which can still be undone), and at last `finished` (with the `result`) or
  * `cancelled`.
  * Says `change` when anything to show is different, `record` when what should be remembered is, `bytes` (detail: how
- * many) when bytes went out.
+ * many) when bytes went out, `reachable` when the server could not be reached and now can.
  */
 export class Upload extends EventTarget {
   state = 'waiting';
   message = '';
   remedy = null;
   retryAt = 0;
-  offline = false; // whether it is retried because the server can't be reached
+  offline = false; // whether the server could not be reached at the last attempt
   result = null;
   kept = null; // the file, once it is remembered itself
   sent = 0; // bytes on record at the server
@@ -239,6 +239,8 @@ export class Upload extends EventTarget {
     this.sent += bytes.byteLength;
     this.#have.add(index);
     this.#stored += 1;
+    if (this.offline) this.#changed('reachable');
+    this.offline = false;
     this.#changed();
   }
 

@@ -145,7 +145,7 @@ function draw(upload, row) {
     row.main.classList.toggle('wide', Boolean(action.wide));
     setLabel(row.main, `${action.label}: ${upload.name}`);
   }
-  setLabel(row.cancel, hopeless ? `Take ${upload.name} off the list` : `Cancel ${upload.name}`);
+  setLabel(row.cancel, hopeless ? `Remove ${upload.name} from the list` : `Cancel ${upload.name}`);
   if (TOLD.includes(state)) announce(`${upload.name}: ${describe(upload)}`);
 }
 
@@ -168,9 +168,9 @@ function describe(upload) {
     case 'held':
       return `${at} · waiting for a new link`;
     case 'retrying':
-      return `${sentence(message)} Trying again in ${formatWait((upload.retryAt - Date.now()) / 1000)}.`;
+      return `${upload.offline ? 'No connection.' : sentence(message)} Trying again in ${formatWait((upload.retryAt - Date.now()) / 1000)}.`;
     case 'ready':
-      return 'All of it has arrived. Another program began it and has not finished it.';
+      return 'All of it has arrived, but the program that began this upload has not finished it.';
     case 'needs-file':
       return message || needsFile(upload, at);
     default:

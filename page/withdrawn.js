@@ -10,7 +10,7 @@ export function cancelUploads(uploads) {
   queue.withdraw(uploads);
   queue.cancel(refused);
   const rest = uploads.filter((upload) => !refused.includes(upload));
-  if (!rest.length) return announce(`${formatCount(refused.length, 'file')} taken off the list`);
+  if (!rest.length) return announce(`${formatCount(refused.length, 'file')} removed from the list`);
   const text = rest.length === 1 ? `Upload of “${shorten(rest[0].name)}” cancelled` : `${rest.length} uploads cancelled`;
   announce(`${text}. Control+Z takes it back.`);
   undo.offer({

@@ -213,6 +213,17 @@ for (const api of [true, false]) {
   });
 }
 
+test('where a browser does not let pages copy, that is said', TIMEOUT, async (t) => {
+  const { page, button } = await open(t, { 'shared.bin': noise(100, 3) });
+  await page.evaluate(() => {
+    navigator.clipboard.writeText = () => Promise.reject(new Error('no'));
+    document.execCommand = () => false;
+  });
+  await page.getByRole('button', { name: 'Details of shared.bin' }).click();
+  await button('Copy link').click();
+  await page.locator('#notice').getByText('This browser doesn’t let the page copy.').waitFor();
+});
+
 test('everything can be done with the keyboard', TIMEOUT, async (t) => {
   const { page, file } = await open(t, { 'other.bin': noise(9), 'keys.png': png(8) });
   const focused = () =>

@@ -68,7 +68,7 @@ test('a server that is stopped and started under way is waited for', TIMEOUT, as
   client.release();
   await client
     .row('large.bin')
-    .getByText(/^No connection to the server\. Trying again in/)
+    .getByText(/^No connection\. Trying again in/)
     .waitFor();
   await own.resume();
   await client.uploaded('large.bin');

@@ -55,6 +55,15 @@ test('several files are selected and deleted together, and put back together', T
   assert.deepEqual(body.results.map(({ filename }) => filename), ['1.bin', '3.bin', '5.bin']);
 });
 
+test('selecting a file moves no other', TIMEOUT, async (t) => {
+  const { page, check } = await open(t);
+  const place = () => page.locator('.tile').first().boundingBox();
+  const before = await place();
+  await check('2.bin');
+  await page.locator('#selection').waitFor();
+  assert.deepEqual(await place(), before);
+});
+
 test('several files are downloaded one after the other', TIMEOUT, async (t) => {
   const client = await open(t);
   for (const name of ['1.bin', '5.bin']) await client.check(name);

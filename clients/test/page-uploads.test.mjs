@@ -163,6 +163,23 @@ test('all are paused and go on together', TIMEOUT, async (t) => {
   for (const name of names) await client.uploaded(name);
 });
 
+test('while all are about to pause that is said, and can be taken back', TIMEOUT, async (t) => {
+  const client = await open(t);
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  client.chunks.rule = () => held;
+  const names = [1, 2, 3, 4].map((n) => `${n}.bin`);
+  await client.choose(...names.map((name) => asFile(name, '', small)));
+  await client.inState('3.bin', 'sending');
+  await client.button('Pause all').click();
+  await client.page.getByText('Pausing 4 uploads').waitFor();
+  await client.button('Resume all').click();
+  await client.page.getByText('Uploading 4 files').waitFor();
+  await client.button('Pause all').waitFor();
+  release();
+  for (const name of names) await client.uploaded(name);
+});
+
 test('all are cancelled together, and that can be taken back', TIMEOUT, async (t) => {
   const client = await open(t);
   let release;
@@ -298,12 +315,25 @@ test('an upload goes on by itself when the network is back', TIMEOUT, async (t) 
   release();
   await client
     .row('large.bin')
-    .getByText(/^No connection to the server\./)
+    .getByText(/^No connection\./)
     .waitFor();
   await client.context.setOffline(false);
   await client.uploaded('large.bin');
   assert.ok(client.chunks.of('large.bin').filter((index) => index === 0).length === 1, 'what had arrived was not repeated');
   await expectSent(await client.linkOf('large.bin'), large);
+});
+
+test('when one upload reaches the server again, the others no longer wait', TIMEOUT, async (t) => {
+  const client = await open(t, { clock: true });
+  client.chunks.rule = (chunk, route) => route.abort().then(() => true);
+  await client.choose(asFile('1.bin', '', small), asFile('2.bin', '', small));
+  // Until the next attempts are further away than any patience of a test.
+  const tried = (name) => client.chunks.of(name).length;
+  while (tried('1.bin') < 6 || tried('2.bin') < 6) await client.page.clock.fastForward(40_000);
+  for (const name of ['1.bin', '2.bin']) await client.inState(name, 'retrying');
+  client.chunks.rule = null;
+  await client.button('Try now: 1.bin').click();
+  for (const name of ['1.bin', '2.bin']) await client.uploaded(name);
 });
 
 test('why a file is too large stands beside it, and there is nothing to try again', TIMEOUT, async (t) => {
@@ -315,7 +345,7 @@ test('why a file is too large stands beside it, and there is nothing to try agai
     .waitFor();
   assert.equal(await client.row('huge.bin').getByRole('button').count(), 1, 'only to take it away');
   await client.uploaded('fine.bin');
-  await client.button('Take huge.bin off the list').click();
+  await client.button('Remove huge.bin from the list').click();
   await client.row('huge.bin').waitFor({ state: 'detached' });
   assert.equal(await client.button('Undo').count(), 0, 'there was nothing to lose');
 });
