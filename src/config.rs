@@ -172,8 +172,8 @@ fn body(settings: &Settings) -> BodyLimits {
     }
 }
 
-/// Addresses without limits: those of trusted proxies, and of this machine, because a proxy here that nobody has named
-/// as trusted passes on everybody's requests.
+/// Addresses without limits: those of trusted proxies, and of this machine, because an unnamed local proxy forwards many
+/// clients' requests from one address.
 fn uncounted(trusted_proxies: &[IpNet]) -> Vec<IpNet> {
     let this_machine = [
         IpNet::new_assert(Ipv4Addr::LOCALHOST.into(), 8),

@@ -9,13 +9,13 @@ use haversack::cli::{Cli, Failure, one_line};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Help, also for an empty command line, is printed as it is.
+/// Whether the command line is wrong. Help, which is also shown for an empty command line, is no error message.
 fn is_mistake(error: &clap::Error) -> bool {
     let asks_for_help = clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     error.use_stderr() && error.kind() != asks_for_help
 }
 
-/// The exit code of a command line or of settings that can't be used, as of other programs.
+/// The exit code of invalid command lines and settings, as is conventional.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {

@@ -15,13 +15,13 @@ Every option can be set by a flag of `haversack serve`, by an environment variab
 names. Flags override variables, and variables override the file. An unknown flag or key stops the server; an unknown \
 `HAVERSACK_…` variable causes a warning. Other commands only look at the options that they use. `haversack config` \
 shows the effective settings and where each comes from; `haversack config check` says what would go wrong if the \
-server started now.
+server started now. [operations.md](operations.md#a-configuration-file) has an example of a file.
 
 - **Sizes** are bytes, or numbers with `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024) or `KB`, `MB`, `GB`, `TB` (powers \
 of 1000). One letter is binary: `5G` is `5GiB`.
 - **Durations** are seconds, or numbers with `s`, `m`, `h`, `d`, `w`, which can be combined: `1d 12h`.
 - **Lists** are separated by commas. In the file they can also be lists of strings.
-- **Yes or no** is `yes`, `true`, `on`, `1` or `no`, `false`, `off`, `0`. The flag alone means yes.
+- **Switches** take `yes`, `true`, `on`, `1` or `no`, `false`, `off`, `0`. The flag alone means yes.
 ";
 
 /// The options that are shown, in the order of the table.

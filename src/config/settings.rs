@@ -52,23 +52,24 @@ pub struct Settings {
     #[arg(long, help_heading = SERVER, value_name = "DIR", default_value = "./haversack-data")]
     pub data_dir: PathBuf,
 
-    /// Secret with which your application signs its users' tokens (HS256)
+    /// Secret shared with your application, which signs tokens with it (HS256)
     ///
-    /// It should be 32 bytes or longer. Set it by the variable or in the file: other users of the machine can read the
-    /// command line. If it isn't set, the server creates a random secret at its first start and keeps it in the data
+    /// It should be 32 bytes or longer. Set it with the variable or in the file: other users of the machine can read
+    /// the command line. If it isn't set, the server creates a random secret at its first start and keeps it in the data
     /// directory as jwt-secret.
     #[arg(long, help_heading = SERVER, value_name = "SECRET")]
     pub jwt_secret: Option<Secret>,
 
-    /// Public address of this server, with which links begin
+    /// Public URL of this server, used as the start of links
     ///
     /// For example https://media.example.org. none: links begin with the address that the client used in its request.
     #[arg(long, help_heading = SERVER, value_name = "URL", default_value = "none")]
     pub public_url: OrNone<PublicUrl>,
 
-    /// Log level: error, warn, info, debug or trace, also per module
+    /// Log level, for everything or per module: error, warn, info, debug or trace
     ///
-    /// For example warn,haversack::uploads=debug. Logs go to standard error.
+    /// For example warn,haversack::uploads=debug. (refinery_core runs the migrations of the database.) Logs go to
+    /// standard error.
     #[arg(long, help_heading = SERVER, value_name = "FILTER", default_value = "info,refinery_core=warn")]
     pub log: String,
 
@@ -84,23 +85,23 @@ pub struct Settings {
     #[arg(long, help_heading = PROXY, value_name = "NETS", value_delimiter = ',', default_value = "none")]
     pub trusted_proxies: Vec<OrNone<IpNet>>,
 
-    /// Internal path under which a trusted proxy sends the stored files itself
+    /// Internal path from which a trusted proxy serves stored files
     ///
-    /// For example /haversack-blobs/, an internal location in nginx that serves the directory blobs inside the data
+    /// For example /haversack-blobs/, an nginx `internal` location whose `alias` is the directory blobs/ inside the data
     /// directory. The server then answers with X-Accel-Redirect instead of the bytes. docs/nginx.conf is an example.
     #[arg(long, help_heading = PROXY, value_name = "PATH", default_value = "none")]
     pub accel_redirect: OrNone<AccelPath>,
 
     /// Group that can read the stored files, by name or number
     ///
-    /// For a proxy that sends the files itself. The user that runs the server must be a member.
+    /// For a proxy that serves the files itself. The user that runs the server must be a member.
     #[arg(long, help_heading = PROXY, value_name = "GROUP", default_value = "none")]
     pub data_group: OrNone<String>,
 
-    /// Web origins whose pages may use the server
+    /// Origins whose pages may use the server (CORS)
     ///
-    /// For example https://chat.example.org; separate several with commas. *: every origin, without credentials. none:
-    /// no other origin.
+    /// For example https://chat.example.org; separate several with commas. `*` allows every origin (without credentials);
+    /// `none` allows only the server's own.
     #[arg(long, help_heading = BROWSERS, value_name = "ORIGINS", value_delimiter = ',', default_value = "*")]
     pub cors_origins: Vec<AllowedOrigin>,
 
@@ -117,7 +118,7 @@ pub struct Settings {
     #[arg(
         long,
         help_heading = BROWSERS,
-        value_name = "BOOL",
+        value_name = "yes|no|auto",
         num_args = 0..=1,
         default_value = "auto",
         default_missing_value = "yes"
@@ -140,7 +141,7 @@ pub struct Settings {
     #[arg(long, help_heading = UPLOADS, value_name = "COUNT", default_value = "64", value_parser = at_least_one::<usize>)]
     pub max_fields: usize,
 
-    /// Maximum size of a form field, except the file
+    /// Maximum size of a form field other than the file
     #[arg(long, help_heading = UPLOADS, value_name = "SIZE", default_value = "16KiB", value_parser = at_least_one::<ByteSize>)]
     pub max_field_size: ByteSize,
 
@@ -151,10 +152,10 @@ pub struct Settings {
     #[arg(long, help_heading = UPLOADS, value_name = "COUNT", default_value = "100", value_parser = at_least_one::<u32>)]
     pub max_unfinished: u32,
 
-    /// What survives power loss once it is acknowledged: process, finish or chunk
+    /// How much survives a power failure: process (nothing is guaranteed), finish (finished files) or chunk (every
+    /// acknowledged chunk)
     ///
-    /// process: nothing for certain; finish: finished files; chunk: every chunk. A crash of the server loses nothing
-    /// acknowledged in any case.
+    /// A crash of the server alone loses nothing that was acknowledged, in any case.
     #[arg(
         long,
         help_heading = STORAGE,
@@ -177,37 +178,38 @@ pub struct Settings {
     #[arg(long, help_heading = STORAGE, value_name = "COUNT", default_value = "none")]
     pub user_max_files: OrNone<u64>,
 
-    /// Maximum storage of all users together
+    /// Maximum total storage for all users
     ///
     /// none: no limit.
     #[arg(long, help_heading = STORAGE, value_name = "SIZE", default_value = "none")]
     pub max_storage: OrNone<ByteSize>,
 
-    /// Free space to keep on the data directory's disk; 0: none
+    /// Free space to keep on the data directory's disk; 0 turns this off
     ///
-    /// With less, uploads are refused, but files can still be finished, read and deleted.
+    /// When less is free, new uploads are refused; files can still be finished, read and deleted.
     #[arg(long, help_heading = STORAGE, value_name = "SIZE", default_value = "256MiB")]
     pub min_free_space: ByteSize,
 
     /// Remove an unfinished upload this long after its last chunk
     ///
-    /// Nothing is removed in the first hour after the server started.
+    /// So that clients can resume after an outage, nothing expires in the first hour after a start, except to make room
+    /// under --max-unfinished.
     #[arg(long, help_heading = LIFE, value_name = "TIME", default_value = "8d")]
     pub upload_ttl: Span,
 
-    /// Remove a finished file after this long unless a message shows it
+    /// Delete a file this long after it was finished, unless it is attached to a message
     ///
-    /// Your application's backend says which files messages show (attach). none: never.
+    /// Your application's backend attaches files with POST /api/v2/pm/files/. none: never.
     #[arg(long, help_heading = LIFE, value_name = "TIME", default_value = "none")]
     pub unattached_ttl: OrNone<Span>,
 
     /// Keep location and other identifying metadata in pictures and videos
     ///
-    /// By default, what a file says about where, when, by whom and with what it was made is removed.
+    /// By default, location, time, author and device metadata are removed.
     #[arg(
         long,
         help_heading = LIFE,
-        value_name = "BOOL",
+        value_name = "yes|no",
         num_args = 0..=1,
         default_value = "no",
         default_missing_value = "yes",
@@ -234,34 +236,36 @@ pub struct Settings {
 
     /// How long an idle connection is kept open between requests
     ///
-    /// It should be longer than a reverse proxy keeps its connections to this server. When connections become scarce,
-    /// the time allowed for headers applies instead.
+    /// Set it higher than the reverse proxy's keep-alive time for upstream connections (nginx: 60 s). When connections
+    /// run short, --header-timeout applies instead.
     #[arg(long, help_heading = TIMES, value_name = "TIME", default_value = "75s", value_parser = at_least_one::<Span>)]
     pub idle_timeout: Span,
 
     /// Close a connection whose client has read nothing of a reply for this long
     ///
-    /// A client that reads 60 KiB in this time is never cut off. One that stops reading after more than that is cut
-    /// off after up to three times as long.
+    /// A client that reads 60 KiB in this time is never cut off. After more than 60 KiB, a client that stops reading is
+    /// cut off within three times this time.
     #[arg(long, help_heading = TIMES, value_name = "TIME", default_value = "60s", value_parser = at_least_one::<Span>)]
     pub send_timeout: Span,
 
     /// Maximum number of connections; further ones wait
     ///
-    /// Each has a receive buffer of up to 96 KiB (256 KiB for the first 16). With more than 14336 connections,
-    /// downloads may use more than 256 MiB of memory in all. Lowered to what the limit on open files (ulimit -n)
-    /// allows, which must be at least 256.
+    /// They wait in the system's queue. Each connection has a receive buffer of up to 96 KiB (256 KiB for the first 16).
+    /// Downloads take at most 256 MiB of memory in all; with more than 14336 connections they may take more, because
+    /// each needs at least 16 KiB. Lowered to what the limit on open files (ulimit -n) allows, which must be at least 256.
     #[arg(long, help_heading = LOAD, value_name = "COUNT", default_value = "8192", value_parser = at_least_one::<usize>)]
     pub max_connections: usize,
 
     /// Maximum number of connections from one address (IPv6: one /64); further ones wait; 0: no limit
     ///
-    /// Trusted proxies and this machine have no limit. Behind a trusted proxy, the limit applies to the requests of
-    /// each client.
+    /// They wait for up to 8 seconds, and are then closed. Trusted proxies and this machine have no limit. Behind a
+    /// trusted proxy, the limit applies to the requests of each client (then 429).
     #[arg(long, help_heading = LOAD, value_name = "COUNT", default_value = "1024")]
     pub max_connections_per_address: usize,
 
     /// Maximum number of concurrent requests per user; further ones wait; 0: no limit
+    ///
+    /// They wait for up to 8 seconds, and are then refused (429).
     #[arg(long, help_heading = LOAD, value_name = "COUNT", default_value = "64")]
     pub max_requests_per_user: usize,
 
