@@ -193,7 +193,7 @@ pub struct Settings {
     /// Remove an unfinished upload this long after its last chunk
     ///
     /// So that clients can resume after an outage, nothing expires in the first hour after a start, except to make room
-    /// under --max-unfinished.
+    /// under `--max-unfinished`.
     #[arg(long, help_heading = LIFE, value_name = "TIME", default_value = "8d")]
     pub upload_ttl: Span,
 
@@ -237,7 +237,7 @@ pub struct Settings {
     /// How long an idle connection is kept open between requests
     ///
     /// Set it higher than the reverse proxy's keep-alive time for upstream connections (nginx: 60 s). When connections
-    /// run short, --header-timeout applies instead.
+    /// run short, `--header-timeout` applies instead.
     #[arg(long, help_heading = TIMES, value_name = "TIME", default_value = "75s", value_parser = at_least_one::<Span>)]
     pub idle_timeout: Span,
 
