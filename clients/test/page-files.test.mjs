@@ -316,6 +316,15 @@ test('at 360 pixels nothing scrolls sideways, and every target is large enough f
   await fits();
 });
 
+test('at 320 pixels every button of a preview can be seen', TIMEOUT, async (t) => {
+  const { page } = await open(t, { 'note.txt': Buffer.from('hello') }, { viewport: { width: 320, height: 640 } });
+  await page.getByRole('button', { name: 'Details of note.txt' }).click();
+  for (const button of await page.locator('#preview button:visible, #preview a:visible').all()) {
+    const { x, width } = await button.boundingBox();
+    assert.ok(x >= 0 && x + width <= 320, `${await button.getAttribute('aria-label')}: ${x} to ${x + width}`);
+  }
+});
+
 test('the progress of a large file is no stream of announcements', TIMEOUT, async (t) => {
   const client = await open(t);
   await client.page.evaluate(() => {

@@ -95,6 +95,17 @@ test('bars tell how far a file and all together are', TIMEOUT, async (t) => {
   await expectSent(await client.linkOf('large.bin'), large);
 });
 
+test('bars are seen in the colours of the system, too', TIMEOUT, async (t) => {
+  const { page } = await open(t, { forcedColors: 'active' });
+  await page.evaluate(() => document.querySelector('main').prepend(document.createElement('progress')));
+  const bar = page.locator('main > progress');
+  const shot = async (value) => {
+    await bar.evaluate((progress, value) => (progress.value = value), value);
+    return bar.screenshot({ animations: 'disabled' });
+  };
+  assert.notDeepEqual(await shot(0), await shot(1));
+});
+
 test('a pause throws nothing away: the chunk under way arrives, and none goes out again afterwards', TIMEOUT, async (t) => {
   const client = await open(t);
   const release = client.chunks.hold('large.bin', 1);
