@@ -3,6 +3,7 @@
 //! Knows nothing of HTTP, users or uploads. A *blob* is a run of stored bytes with a name of its own; a file is a list
 //! of [`Extents`] in blobs.
 
+mod claims;
 pub mod disk;
 mod error;
 mod extents;
@@ -11,6 +12,7 @@ mod joined;
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -21,6 +23,7 @@ use crate::media::Patch;
 use crate::part::Part;
 use crate::space;
 use crate::words::bytes;
+pub use claims::{Claim, Claims};
 pub use error::Error;
 pub use extents::{Extent, Extents};
 pub use joined::{ReadAt, Reader, stream};
@@ -223,17 +226,24 @@ pub type Listing = BoxStream<'static, Result<BlobId, Error>>;
 /// A store of bytes. Offsets and sizes are bytes.
 ///
 /// There are two kinds. One *writes in place*: all parts of an upload lie in one blob, each at its offset in the file,
-/// and cleaning a file overwrites its bytes. Ranges of one blob may be written side by side as long as they are
-/// disjoint; the caller sees to that. In the other kind a blob never changes once it is written: each part is a blob of
-/// its own, and cleaning a file changes its extents.
+/// and cleaning a file overwrites its bytes. Whoever writes to a place or overwrites bytes there holds a [`Claim`] on
+/// them, so that disjoint ranges of one blob are written side by side and no byte by two. In the other kind a blob never
+/// changes once it is written: each part is a blob of its own, and cleaning a file changes its extents.
 ///
 /// What a write returned survives the death of the process, and in a store that doesn't write in place power loss,
 /// too. What [`BlobStore::settle`] returned survives power loss in every store. A disk may be opened with another
 /// [`Durability`].
 #[async_trait::async_trait]
 pub trait BlobStore: Send + Sync + 'static {
+    /// Who writes which bytes, in a store that writes in place; no other store needs to know.
+    fn claims(&self) -> Option<&Arc<Claims>> {
+        None
+    }
+
     /// Whether it writes in place.
-    fn in_place(&self) -> bool;
+    fn in_place(&self) -> bool {
+        self.claims().is_some()
+    }
 
     /// Writes bytes, at most `limit` of them. Writing to a place again replaces what was there; a failed write leaves
     /// it undefined, but for what [`WriteError::BrokenOff`] calls safe.
@@ -277,7 +287,8 @@ pub trait BlobStore: Send + Sync + 'static {
         Ok(u64::MAX)
     }
 
-    /// Deletes blobs, those that are there. After an error some of them may be left: repeating it is harmless.
+    /// Deletes blobs, those that are there, each once nobody writes it any more: a late write would bring it back. After
+    /// an error some of them may be left: repeating it is harmless.
     async fn delete(&self, blobs: &[BlobId]) -> Result<(), Error>;
 
     /// How many bytes the blob has; `None` when there is none.

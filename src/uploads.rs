@@ -4,8 +4,8 @@
 //! says where they go, [`Slot::fill`] takes them, and `accept_…` puts them on record.
 
 mod chunk;
-mod claims;
 mod delete;
+mod entries;
 mod erase;
 mod examine;
 mod expire;
@@ -17,6 +17,7 @@ mod refusal;
 mod request;
 mod restart;
 mod room;
+mod senders;
 mod shared;
 mod single;
 mod slot;

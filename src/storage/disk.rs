@@ -22,8 +22,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    BlobStore, Durability, Error, Extent, Extents, Incoming, Listing, Outgoing, ReadAt, Reader,
-    SettleError, Source, Target, Unready, WriteError, Written, each_frame, whole,
+    BlobStore, Claims, Durability, Error, Extent, Extents, Incoming, Listing, Outgoing, ReadAt,
+    Reader, SettleError, Source, Target, Unready, WriteError, Written, each_frame, whole,
 };
 use crate::crash::{self, Point};
 use crate::ids::BlobId;
@@ -47,6 +47,7 @@ pub struct DiskStore {
     watched: Option<File>,
     options: DiskOptions,
     writeback: Writeback,
+    claims: Arc<Claims>,
 }
 
 /// How a disk store keeps its files.
@@ -89,7 +90,8 @@ impl DiskStore {
         opened.sync_all()?;
         let watched = (options.min_free > 0).then_some(opened);
         let home = Arc::new(Home::new(folder));
-        Ok(Self { home, watched, options, writeback: Writeback::default() })
+        let (writeback, claims) = (Writeback::default(), Arc::default());
+        Ok(Self { home, watched, options, writeback, claims })
     }
 
     /// The store below `data_dir` as it is, to be looked at.
@@ -99,6 +101,7 @@ impl DiskStore {
             watched: None,
             options: DiskOptions::default(),
             writeback: Writeback::default(),
+            claims: Arc::default(),
         }
     }
 
@@ -142,8 +145,8 @@ impl ReadAt for File {
 
 #[async_trait::async_trait]
 impl BlobStore for DiskStore {
-    fn in_place(&self) -> bool {
-        true
+    fn claims(&self) -> Option<&Arc<Claims>> {
+        Some(&self.claims)
     }
 
     async fn write(
@@ -199,7 +202,11 @@ impl BlobStore for DiskStore {
             if self.writeback.end(blob).await {
                 return Err(SettleError::Lost(Error::other("an earlier sync failed")));
             }
-            self.blocking(move |home| Ok(settle(home, blob, end, options))).await??;
+            let settled = self.blocking(move |home| Ok(settle(home, blob, end, options))).await?;
+            if matches!(settled, Err(SettleError::Lost(_))) {
+                self.writeback.failed(blob);
+            }
+            settled?;
         }
         Ok(())
     }
@@ -250,6 +257,7 @@ impl BlobStore for DiskStore {
 
     async fn delete(&self, blobs: &[BlobId]) -> Result<(), Error> {
         for blob in blobs {
+            self.claims.released(*blob).await;
             self.writeback.forget(*blob);
         }
         let blobs = blobs.to_vec();

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::claims::{Attempt, Claim, Entry};
+use super::entries::Entry;
 use super::place::{Placed, Turn, place_first};
+use super::senders::{Looked, Sender};
 use super::shared::{Shared, detached};
 use super::{ChunkRequest, Filled, Granted, Refusal, Slot, Spool, place, records, room};
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{Generation, Record, Standing, State};
 use crate::part::{self, Declaration, Part, Placement, PlacementError, Stated};
-use crate::storage::{Extents, Written};
+use crate::storage::{Claim, Extents, Written};
 
 /// How often a chunk follows a place that other chunks move while it is copied there.
 const ATTEMPTS: u32 = 8;
@@ -51,8 +52,8 @@ async fn place_now(
     let Some(entry) = place::open_or_begin(shared, id, request, None).await? else {
         return Ok(Slot::Spool(room::spool_of_chunk(shared, &request.user, Some(id)).await?));
     };
-    let claim = Claim::new(entry, request.declared.index);
-    match place::claim(shared, claim, &request.declared, None, bound).await? {
+    let sender = Sender::new(entry, request.declared.index);
+    match place::take_turn(shared, sender, &request.declared, None, bound).await? {
         Turn::Granted(granted) => Ok(granted.slot()),
         Turn::Recorded(part) => {
             Ok(Slot::Recorded { id, part, limit: shared.limits.max_chunk_size })
@@ -84,7 +85,7 @@ async fn record_chunk(
     match filled.slot {
         Slot::Recorded { id, part, .. } => compare(shared, id, declared, part, written).await,
         Slot::InPlace { granted, blob, .. } => {
-            name_upload(shared, &granted.claim.entry, request).await?;
+            name_upload(shared, &granted.sender.entry, request).await?;
             if let Some(id) = record_granted(shared, &granted, None, written, request).await? {
                 return Ok(id);
             }
@@ -94,7 +95,7 @@ async fn record_chunk(
             record_spooled(shared, spool, written, request).await
         }
         Slot::Apart { granted, mut spool } => {
-            name_upload(shared, &granted.claim.entry, request).await?;
+            name_upload(shared, &granted.sender.entry, request).await?;
             let own = Some(&mut spool);
             if let Some(id) = record_granted(shared, &granted, own, written, request).await? {
                 return Ok(id);
@@ -115,17 +116,28 @@ async fn record_granted(
     written: Written,
     request: &ChunkRequest,
 ) -> Result<Option<UploadId>, Refusal> {
-    let Granted { claim, of, start, .. } = granted;
+    let Granted { sender, of, start, .. } = granted;
     let declared = &request.declared;
-    let again = match place::place_again(shared, &claim.entry, declared, written.size).await {
+    let again = match place::place_again(shared, &sender.entry, declared, written.size).await {
         Ok(again) if again.start == *start => again,
         Ok(_) | Err(Refusal::Raced) => return Ok(None),
         Err(refusal) => return Err(refusal),
     };
-    match place::commit_part(shared, claim, *of, declared, written.at(*start), again, own).await {
+    match place::commit_part(shared, sender, *of, declared, written.at(*start), again, own).await {
+        // The bytes of one life of an upload are not the next one's, whatever their sender says of them.
+        Err(Refusal::Raced) if is_another(shared, &sender.entry, *of).await? => Err(Refusal::Raced),
         Err(Refusal::Raced) => Ok(None),
         recorded => recorded.map(Some),
     }
+}
+
+/// Whether the upload began anew since `of`.
+async fn is_another(shared: &Shared, entry: &Entry, of: Generation) -> Result<bool, Refusal> {
+    let is_another = |record: &Record| match &record.state {
+        State::Receiving(unfinished) => unfinished.generation(entry.id) != of,
+        _ => false,
+    };
+    Ok(place::look_again(shared, entry, is_another).await?.unwrap_or(false))
 }
 
 /// Places a chunk whose bytes came before the fields that place it. Where the store writes in place, the first bytes of
@@ -142,27 +154,31 @@ async fn record_spooled(
         None if declared.index == 0 => UploadId::random(),
         None => return Err(Refusal::UuidMissing { index: declared.index }),
     };
-    if let Some((claim, of)) = adopt_spool(shared, id, &mut spool, written, request).await? {
+    if let Some(Granted { sender, of, .. }) =
+        &adopt_spool(shared, id, &mut spool, written, request).await?
+    {
         crash::point(Point::SpoolAdopted);
         let placed = Placed { start: 0, even_size: None };
-        return place::commit_part(shared, &claim, of, declared, written.at(0), placed, None).await;
+        return place::commit_part(shared, sender, *of, declared, written.at(0), placed, None)
+            .await;
     }
     let entry = place::open_or_begin(shared, id, request, Some(written.size))
         .await?
         .ok_or(Refusal::Placement(PlacementError::TotalPartsMissing))?;
     name_upload(shared, &entry, request).await?;
     for _ in 0..ATTEMPTS {
-        let claim = Claim::new(Arc::clone(&entry), declared.index);
+        let sender = Sender::new(Arc::clone(&entry), declared.index);
         let size = Some(written.size);
-        let granted = match place::claim(shared, claim, declared, size, written.size).await? {
+        let turn = place::take_turn(shared, sender, declared, size, written.size).await?;
+        let granted = match turn {
             Turn::Granted(granted) => granted,
             Turn::Recorded(part) => return compare(shared, id, declared, part, written).await,
             Turn::NeedsSize => break, // the size is known: can't be
         };
-        if let Some(blob) = granted.blob {
+        if let Some(blob) = granted.claim.as_ref().map(Claim::blob) {
             copy(&spool, written, &granted, blob).await?;
         }
-        let own = granted.blob.is_none().then_some(&mut spool);
+        let own = granted.claim.is_none().then_some(&mut spool);
         // Otherwise parts that came in meanwhile moved it.
         if let Some(id) = record_granted(shared, &granted, own, written, request).await? {
             return Ok(id);
@@ -203,18 +219,17 @@ async fn name_upload(
     Ok(())
 }
 
-/// Begins an upload whose first bytes are the spool's, if it is new and they are its first. The claim
-/// is taken before anybody else can see the upload.
+/// Begins an upload whose first bytes are the spool's, if it is new and they are its first.
 async fn adopt_spool(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     id: UploadId,
     spool: &mut Spool,
     written: Written,
     request: &ChunkRequest,
-) -> Result<Option<(Claim, Generation)>, Refusal> {
-    if !shared.blobs.in_place() {
+) -> Result<Option<Granted>, Refusal> {
+    let Some(claims) = shared.blobs.claims() else {
         return Ok(None);
-    }
+    };
     let entry = shared.entries.get(id);
     let _loading = entry.loading.lock().await;
     if request.id.is_some() && records::loaded(shared, &entry).await? {
@@ -225,6 +240,7 @@ async fn adopt_spool(
         return Ok(None);
     }
     spool.check_age()?;
+    let claim = claims.try_claim(spool.blob(), 0..written.size); // before anybody else can see the upload
     spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
     crash::point(Point::SpoolKept);
     let reserved = room::reservation(shared, &request.declared, Some(written.size)).unwrap_or(0);
@@ -241,9 +257,13 @@ async fn adopt_spool(
     if !begun? {
         return Ok(None);
     }
-    let claim = Claim::new(Arc::clone(&entry), request.declared.index);
-    match claim.attempt(&request.declared, Some(written.size), written.size)? {
-        Attempt::Granted { of, .. } => Ok(Some((claim, of))),
+    let (declared, size) = (&request.declared, Some(written.size));
+    let sender = Sender::new(Arc::clone(&entry), declared.index);
+    let Looked::Goes(place) = sender.look(declared, size, written.size)? else {
+        return Err(Refusal::Raced);
+    };
+    match place::grant(shared, sender, claim, place, declared, size).await? {
+        Turn::Granted(granted) => Ok(Some(granted)),
         _ => Err(Refusal::Raced),
     }
 }

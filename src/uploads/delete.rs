@@ -25,7 +25,7 @@ pub(super) fn end_expired(shared: &Shared, id: UploadId) {
 pub(super) async fn delete(shared: &Shared, job: &Job) -> Result<(), Refusal> {
     let (blobs, of) = job.deleted();
     if let Some(id) = of {
-        writers_left(shared, id, &blobs).await;
+        shared.entries.get(id).forget(); // nobody begins to write bytes that the records have forgotten
     }
     delete_bytes(shared, &blobs).await
 }
@@ -39,17 +39,7 @@ pub(super) async fn forget_parts(shared: &Shared, job: &Job) -> Result<(), Refus
     Ok(())
 }
 
-/// Waits until nobody writes to this upload's bytes any more: a late write would bring them back.
-async fn writers_left(shared: &Shared, id: UploadId, blobs: &[BlobId]) {
-    let entry = shared.entries.get(id);
-    entry.forget(); // whoever looks again finds that the records have forgotten these bytes
-    for blob in blobs {
-        entry.writers_left(*blob).await;
-    }
-}
-
 pub(super) async fn delete_bytes(shared: &Shared, blobs: &[BlobId]) -> Result<(), Refusal> {
-    shared.condemned().retain(|condemned| !blobs.contains(condemned));
     shared.blobs.delete(blobs).await?;
     crash::point(Point::BytesDeleted);
     Ok(())

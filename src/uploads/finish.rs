@@ -3,13 +3,14 @@
 //! Where a file holds metadata of its sender's, what it is about to become is put on record before the
 //! first byte is overwritten: from then on its parts' checksums no longer tell whether it is whole.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
 
-use super::claims::KnownMd5;
+use super::entries::KnownMd5;
 use super::examine::{Examined, Label};
 use super::records::sent_by;
 use super::restart::restart;
@@ -17,12 +18,12 @@ use super::shared::{Shared, detached};
 use super::{Refusal, examine, records, thumbnail as picture, trust};
 use crate::crash::{self, Point};
 use crate::filename::Filename;
-use crate::ids::{UploadId, UserId};
+use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::thumbnail;
 use crate::metadata::jobs::Outcome;
 use crate::metadata::{Finalizing, NewFile, Snapshot, State, StoredFile, Unfinished};
 use crate::part::Part;
-use crate::storage::{self, Error, Extents, READ_BYTES, SettleError, Written};
+use crate::storage::{self, Claim, Error, Extents, READ_BYTES, SettleError, Written};
 
 /// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -168,7 +169,7 @@ async fn verify(
     if let Some(declared) = request.md5 {
         match md5_once(shared, &extents, known_md5).await {
             Err(error) if error.is_lost() => {
-                return Err(restart(shared, of, &extents, &error).await?);
+                return Err(restart(shared, of, &error).await?);
             }
             actual => same_md5(declared, actual?)?,
         }
@@ -180,7 +181,7 @@ async fn verify(
     let Examined { facts, cleaning, crc32 } =
         match examine::examine(shared, &extents, written, label).await {
             Err(error) if error.is_lost() => {
-                return Err(restart(shared, of, &extents, &error).await?);
+                return Err(restart(shared, of, &error).await?);
             }
             examined => examined?,
         };
@@ -233,14 +234,25 @@ async fn rewrite_and_finish(
     finalizing: Finalizing,
 ) -> Result<bool, Refusal> {
     let Finalizing { mut file, patches } = finalizing;
+    let _claims = claims(shared, &file.extents).await;
     file.extents = match shared.blobs.rewrite(&file.extents, &patches).await {
         Err(error) if error.is_lost() => {
-            return Err(restart(shared, of.generation, &file.extents, &error).await?);
+            return Err(restart(shared, of.generation, &error).await?);
         }
         rewritten => rewritten?,
     };
     crash::point(Point::MetadataOverwritten);
     settle_and_finish(shared, of, file).await
+}
+
+/// Keeps everybody else from writing or overwriting these bytes, where the store writes in place.
+async fn claims(shared: &Shared, extents: &Extents) -> Vec<Claim> {
+    let Some(claims) = shared.blobs.claims() else {
+        return Vec::new();
+    };
+    let blobs = extents.blobs().into_iter().map(|(blob, _)| blob);
+    let blobs: BTreeSet<BlobId> = blobs.collect(); // in one order, so that nobody waits for whoever waits for them
+    stream::iter(blobs).then(|blob| claims.claim_all(blob)).collect().await
 }
 
 /// Concludes what a crash left: patches again, and sees that the bytes are those that were received.
@@ -251,6 +263,7 @@ async fn conclude_again(
 ) -> Result<bool, Refusal> {
     crash::point(Point::FinalizingResumed);
     let Finalizing { file, patches } = finalizing;
+    let _claims = claims(shared, &file.extents).await;
     let overwritten = async {
         shared.blobs.rewrite(&file.extents, &patches).await?;
         storage::crc32(shared.blobs.as_ref(), &file.extents).await
@@ -260,21 +273,17 @@ async fn conclude_again(
         Err(error) if !error.is_lost() => Err(error.into()),
         _ => {
             let error = Error::other("a crash took some of the bytes");
-            Err(restart(shared, of.generation, &file.extents, &error).await?)
+            Err(restart(shared, of.generation, &error).await?)
         }
     }
 }
 
 async fn settle_and_finish(shared: &Shared, of: Snapshot, file: NewFile) -> Result<bool, Refusal> {
     let (id, extents) = (of.generation.upload, &file.extents);
-    if shared.is_condemned(extents) {
-        let error = Error::other("an earlier sync of them failed");
-        return Err(restart(shared, of.generation, extents, &error).await?);
-    }
     match shared.blobs.settle(extents).await {
         Ok(()) => {}
         Err(SettleError::Lost(error)) => {
-            return Err(restart(shared, of.generation, extents, &error).await?);
+            return Err(restart(shared, of.generation, &error).await?);
         }
         Err(SettleError::Failed(error)) => return Err(error.into()),
     }

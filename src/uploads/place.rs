@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::claims::{Attempt, Claim, Entry};
+use super::entries::Entry;
+use super::senders::{Looked, Place, Sender};
 use super::shared::{Shared, detached};
 use super::{ChunkRequest, Granted, Refusal, Spool, delete, records, room};
 use crate::crash::{self, Point};
@@ -12,6 +13,7 @@ use crate::metadata::{
     Begun, Caps, Generation, NewPart, NewUpload, Record, Recorded, Standing, State,
 };
 use crate::part::{self, Declaration, Layout, Part, Placement, PlacementError};
+use crate::storage::{Claim, Claims};
 
 /// An unfinished upload in which nothing was stored for so long makes room for a new one at the cap.
 const IDLE: Duration = Duration::from_hours(1);
@@ -131,39 +133,42 @@ pub(super) async fn begin(
 }
 
 /// Waits until the range is this sender's, or until something else is known of it.
-pub(super) async fn claim(
+pub(super) async fn take_turn(
     shared: &Arc<Shared>,
-    claim: Claim,
+    sender: Sender,
     declared: &Declaration,
     size: Option<u64>,
     bound: u64,
 ) -> Result<Turn, Refusal> {
-    let entry = Arc::clone(&claim.entry);
+    let entry = Arc::clone(&sender.entry);
+    let mut claimed = None;
     loop {
-        let mut released = std::pin::pin!(entry.released());
-        released.as_mut().enable();
-        let attempt = match claim.attempt(declared, size, bound) {
+        if sender.revoked.is_cancelled() {
+            return Err(sender.why_revoked());
+        }
+        let looked = match sender.look(declared, size, bound) {
             Err(_) if records::is_stale(shared, &entry).await? => continue,
-            attempt => attempt?,
+            looked => looked?,
         };
-        match attempt {
-            Attempt::Granted { of, blob, start, limit, stored } => {
-                let declared_size = part::declared_size(declared);
-                shared.limits.check_end(start.saturating_add(declared_size.unwrap_or(0)))?;
-                let size = size.or(declared_size);
-                if !room::reserve(shared, &entry, of, declared, start, size, limit).await? {
-                    return Ok(Turn::NeedsSize);
+        match looked {
+            Looked::Goes(place) => {
+                // Claimed, it is looked at again: what was written there before may be on record by now.
+                if let (Some(claims), Some(blob)) = (shared.blobs.claims(), place.blob) {
+                    let is_of = |claim: &Claim| claim.is_of(blob, &place.range);
+                    if !claimed.as_ref().is_some_and(is_of) {
+                        drop(claimed.take());
+                        claimed = claim(claims, &sender, blob, &place).await?;
+                        if claimed.is_none() {
+                            return Ok(Turn::NeedsSize);
+                        }
+                        continue;
+                    }
                 }
-                let declared = declared_size.is_some();
-                let shared = Arc::clone(shared);
-                let granted = Granted { shared, claim, of, blob, start, limit, stored, declared };
-                return Ok(Turn::Granted(granted));
+                return grant(shared, sender, claimed, place, declared, size).await;
             }
-            Attempt::Recorded(part) => return Ok(Turn::Recorded(part)),
-            Attempt::NeedsSize => return Ok(Turn::NeedsSize),
-            Attempt::Revoked => return Err(claim.why_revoked()),
-            Attempt::Busy => released.await,
-            Attempt::NotReceiving => {
+            Looked::Recorded(part) => return Ok(Turn::Recorded(part)),
+            Looked::NeedsSize => return Ok(Turn::NeedsSize),
+            Looked::NotReceiving => {
                 let standing = look_again(shared, &entry, |record| record.state.standing());
                 let standing = standing.await?.ok_or(Refusal::Raced)?;
                 if let Some(refusal) = records::gone(shared, entry.id, standing).await {
@@ -183,11 +188,50 @@ pub(super) async fn claim(
     }
 }
 
-/// Commits a part whose bytes are written for `of`, in a blob of their `own` or else in the upload's, under its live
-/// claim. `Raced` when parts that came in meanwhile moved its place, or the upload began anew.
+/// Claims the place, waiting for whoever holds some of it; `None` when somebody does and it isn't known how many bytes
+/// are to come.
+async fn claim(
+    claims: &Arc<Claims>,
+    sender: &Sender,
+    blob: BlobId,
+    place: &Place,
+) -> Result<Option<Claim>, Refusal> {
+    if !place.is_sized {
+        return Ok(claims.try_claim(blob, place.range.clone()));
+    }
+    let claim = claims.claim(blob, place.range.clone());
+    let claim = sender.revoked.run_until_cancelled(claim).await;
+    claim.map(Some).ok_or_else(|| sender.why_revoked())
+}
+
+/// Gives a sender the place that it has claimed, if there is room for its bytes.
+pub(super) async fn grant(
+    shared: &Arc<Shared>,
+    sender: Sender,
+    claim: Option<Claim>,
+    place: Place,
+    declared: &Declaration,
+    size: Option<u64>,
+) -> Result<Turn, Refusal> {
+    let Place { of, range, stored, .. } = place;
+    let (start, limit) = (range.start, range.end - range.start);
+    let declared_size = part::declared_size(declared);
+    shared.limits.check_end(start.saturating_add(declared_size.unwrap_or(0)))?;
+    let size = size.or(declared_size);
+    if !room::reserve(shared, &sender.entry, of, declared, start, size, limit).await? {
+        return Ok(Turn::NeedsSize);
+    }
+    let declared = declared_size.is_some();
+    let shared = Arc::clone(shared);
+    let granted = Granted { shared, sender, claim, of, start, limit, stored, declared };
+    Ok(Turn::Granted(granted))
+}
+
+/// Commits a part whose bytes are written for `of`, in a blob of their `own` or else in the upload's, by a
+/// sender that holds its place. `Raced` when parts that came in meanwhile moved its place, or the upload began anew.
 pub(super) async fn commit_part(
     shared: &Shared,
-    claim: &Claim,
+    sender: &Sender,
     of: Generation,
     declared: &Declaration,
     part: Part,
@@ -196,10 +240,10 @@ pub(super) async fn commit_part(
 ) -> Result<UploadId, Refusal> {
     shared.limits.check_end(part.range().end)?;
     own.as_ref().map_or(Ok(()), |spool| spool.check_age())?;
-    if !claim.begin_commit() {
-        return Err(claim.why_revoked());
+    if !sender.begin_commit() {
+        return Err(sender.why_revoked());
     }
-    let entry = &claim.entry;
+    let entry = &sender.entry;
     let total_size = part::declared_total(declared);
     let known = entry.look(|record| match &record.state {
         State::Receiving(u) => (u.layout.total_size, u.layout.even_size),

@@ -1,7 +1,7 @@
 //! The ways to an upload's record: [`loaded`] for whoever sends to it, [`record`] for whoever asks, and [`stored`] for
 //! what a step has just made a File of.
 
-use super::claims::Entry;
+use super::entries::Entry;
 use super::shared::Shared;
 use super::{Refusal, trust};
 use crate::crash::{self, Point};

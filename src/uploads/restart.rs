@@ -5,22 +5,26 @@ use super::{Refusal, records};
 use crate::crash::{self, Point};
 use crate::ids::GenerationId;
 use crate::metadata::Generation;
-use crate::storage::{Error, Extents};
+use crate::storage::Error;
 
 /// After a failed sync nobody knows which bytes are on the disk, and a second sync would not say: the upload forgets its
-/// parts and begins again as another generation. So it does when some of its bytes, which these are, are not there.
-/// Returns what its sender is told.
+/// parts and begins again as another generation. So it does when some of its bytes are not there. Where even that can't be
+/// put on record it is at the next attempt to finish it, as the store doesn't forget; its sender is told so already now.
+/// Returns what that is.
 pub(super) async fn restart(
     shared: &Shared,
     of: Generation,
-    extents: &Extents,
     error: &Error,
 ) -> Result<Refusal, Refusal> {
     let id = of.upload;
-    let blobs = extents.blobs().into_iter().map(|(blob, _)| blob);
-    shared.condemned().extend(blobs); // until the records say so
     let (next, blob) = (GenerationId::random(), shared.new_blob());
-    let restarted = shared.metadata.restart_upload(of, next, blob).await?;
+    let restarted = match shared.metadata.restart_upload(of, next, blob).await {
+        Ok(restarted) => restarted,
+        Err(unrecorded) => {
+            tracing::error!(%id, %error, %unrecorded, "an upload's bytes could not be made durable; it will begin again");
+            return Ok(Refusal::NotDurable);
+        }
+    };
     crash::point(Point::UploadRestarted);
     shared.entries.get(id).forget();
     if !restarted {

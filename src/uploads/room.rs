@@ -3,7 +3,7 @@
 //! What counts is decided by the records, in the transaction that begins an upload or makes a file. What is asked
 //! here before any byte is read spares senders bytes that would be refused.
 
-use super::claims::Entry;
+use super::entries::Entry;
 use super::shared::Shared;
 use super::{Refusal, Spool};
 use crate::ids::{UploadId, UserId};

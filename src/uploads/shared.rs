@@ -1,17 +1,16 @@
 //! What the steps of uploads share: stores, limits, and what is remembered of uploads in use. Knows no step.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::claims::Entries;
+use super::entries::Entries;
 use super::{Limits, Refusal};
 use crate::clock::Clock;
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::MetadataStore;
 use crate::metadata::jobs::{JobSignal, LEASE};
-use crate::storage::{BlobStore, Extents};
+use crate::storage::BlobStore;
 
 /// Files examined at once: each takes a thread of the blocking pool for milliseconds, a hostile one for seconds.
 const EXAMINING: usize = 16;
@@ -27,9 +26,6 @@ pub(super) struct Shared {
     pub(super) entries: Entries,
     /// How many files are examined at once.
     pub(super) examining: Semaphore,
-    /// Blobs that could not be made durable, as long as the records still count on them: a later sync would
-    /// succeed without the bytes that the failed one was to keep.
-    pub(super) condemned: Mutex<HashSet<BlobId>>,
 }
 
 impl Shared {
@@ -49,7 +45,6 @@ impl Shared {
             jobs,
             entries: Entries::default(),
             examining: Semaphore::new(EXAMINING),
-            condemned: Mutex::default(),
         }
     }
 
@@ -61,16 +56,6 @@ impl Shared {
     /// When a lease taken now ends.
     pub(super) fn leased_until(&self) -> u64 {
         self.clock.unix_secs() + LEASE.as_secs()
-    }
-
-    /// Whether some of these bytes could not be made durable.
-    pub(super) fn is_condemned(&self, extents: &Extents) -> bool {
-        let condemned = self.condemned();
-        !condemned.is_empty() && extents.blobs().iter().any(|(blob, _)| condemned.contains(blob))
-    }
-
-    pub(super) fn condemned(&self) -> MutexGuard<'_, HashSet<BlobId>> {
-        self.condemned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets what is remembered of a record that a job changed.

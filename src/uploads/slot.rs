@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::Refusal;
-use super::claims::Claim;
 use super::restart::restart;
+use super::senders::Sender;
 use super::shared::{Shared, detached};
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
@@ -18,7 +18,7 @@ use crate::metadata::Generation;
 use crate::metadata::quota::OverQuota;
 use crate::part::Part;
 use crate::storage::{
-    self, BlobStore, BodyError, Extents, Incoming, READ_BYTES, Target, WriteError, Written,
+    self, BlobStore, BodyError, Claim, Extents, Incoming, READ_BYTES, Target, WriteError, Written,
 };
 
 /// Where the bytes of one request go.
@@ -53,11 +53,11 @@ pub enum Slot {
 /// A range that is one sender's to write.
 pub struct Granted {
     pub(super) shared: Arc<Shared>,
-    pub(super) claim: Claim,
+    pub(super) sender: Sender,
+    /// The place in the upload's blob; `None` where the store doesn't write in place.
+    pub(super) claim: Option<Claim>,
     /// The upload.
     pub(super) of: Generation,
-    /// The blob that it is a range of; `None` where the store doesn't write in place.
-    pub(super) blob: Option<BlobId>,
     pub(super) start: u64,
     pub(super) limit: u64,
     /// Bytes of the upload that were on record when the range was granted.
@@ -95,8 +95,8 @@ impl Filled {
     pub async fn revoked(&self) -> Refusal {
         match &self.slot {
             Slot::InPlace { granted, .. } | Slot::Apart { granted, .. } => {
-                granted.claim.revoked.cancelled().await;
-                granted.claim.why_revoked()
+                granted.sender.revoked.cancelled().await;
+                granted.sender.why_revoked()
             }
             Slot::Recorded { .. } | Slot::Spool(_) => std::future::pending().await,
         }
@@ -106,7 +106,7 @@ impl Filled {
 impl Granted {
     /// Where the bytes of the sender go.
     pub(super) fn slot(self) -> Slot {
-        match self.blob {
+        match self.claim.as_ref().map(Claim::blob) {
             Some(blob) => Slot::InPlace { granted: self, blob },
             None => Slot::Apart { spool: Spool::of_chunk(&self.shared), granted: self },
         }
@@ -123,11 +123,11 @@ impl Granted {
         target: Target,
         body: Incoming<'_>,
     ) -> Result<Written, Refusal> {
-        let revoked = &self.claim.revoked;
+        let revoked = &self.sender.revoked;
         let mut body = std::pin::pin!(body.take_until(revoked.cancelled()));
         let written = self.shared.blobs.write(target, self.limit, body.as_mut()).await;
         if revoked.is_cancelled() {
-            return Err(self.claim.why_revoked());
+            return Err(self.sender.why_revoked());
         }
         match written {
             Err(WriteError::Store(error @ storage::Error::NotFound)) => {
@@ -148,9 +148,7 @@ impl Granted {
     /// Lets the upload begin again, whose bytes on record are not there.
     async fn begin_again(&self, error: storage::Error) -> Result<Refusal, Refusal> {
         let (shared, of) = (Arc::clone(&self.shared), self.of);
-        let lost = self.blob.map(|blob| Extents::stored(blob, self.start, self.limit));
-        let lost = lost.unwrap_or_default();
-        detached(async move { restart(&shared, of, &lost, &error).await }).await
+        detached(async move { restart(&shared, of, &error).await }).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The real stores with a test's hooks around their steps: what delegates stands here once.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use haversack::filename::Filename;
 use haversack::ids::{BlobId, GenerationId, JobId, LeaseId, UploadId, UserId};
@@ -16,8 +17,8 @@ use haversack::metadata::{
 use haversack::part::{Part, PartIndex};
 use haversack::storage::disk::DiskStore;
 use haversack::storage::{
-    self, BlobStore, Extents, Incoming, Listing, Outgoing, SettleError, Source, Target, Unready,
-    WriteError, Written,
+    self, BlobStore, Claims, Extents, Incoming, Listing, Outgoing, SettleError, Source, Target,
+    Unready, WriteError, Written,
 };
 
 /// What a test does around the steps of a store of bytes.
@@ -34,16 +35,16 @@ pub(crate) trait BlobHooks: Send + Sync + 'static {
     }
 }
 
-/// A disk with hooks.
-pub(crate) struct HookedBlobs<H> {
-    pub(crate) disk: DiskStore,
+/// A store of bytes with hooks.
+pub(crate) struct HookedBlobs<H, S = DiskStore> {
+    pub(crate) store: S,
     pub(crate) hooks: H,
 }
 
 #[async_trait::async_trait]
-impl<H: BlobHooks> BlobStore for HookedBlobs<H> {
-    fn in_place(&self) -> bool {
-        self.disk.in_place()
+impl<H: BlobHooks, S: BlobStore> BlobStore for HookedBlobs<H, S> {
+    fn claims(&self) -> Option<&Arc<Claims>> {
+        self.store.claims()
     }
 
     async fn write(
@@ -57,12 +58,12 @@ impl<H: BlobHooks> BlobStore for HookedBlobs<H> {
             Target::At { offset, .. } => offset,
         };
         self.hooks.before_write(offset).await;
-        self.disk.write(target, limit, body).await
+        self.store.write(target, limit, body).await
     }
 
     async fn settle(&self, extents: &Extents) -> Result<(), SettleError> {
         self.hooks.before_settle().await?;
-        self.disk.settle(extents).await
+        self.store.settle(extents).await
     }
 
     async fn rewrite(
@@ -71,11 +72,11 @@ impl<H: BlobHooks> BlobStore for HookedBlobs<H> {
         patches: &[Patch],
     ) -> Result<Extents, storage::Error> {
         self.hooks.before_rewrite().await?;
-        self.disk.rewrite(extents, patches).await
+        self.store.rewrite(extents, patches).await
     }
 
     fn reader(&self, extents: &Extents) -> Result<Box<dyn Source>, storage::Error> {
-        self.disk.reader(extents)
+        self.store.reader(extents)
     }
 
     async fn read(
@@ -84,39 +85,39 @@ impl<H: BlobHooks> BlobStore for HookedBlobs<H> {
         range: Range<u64>,
         piece: usize,
     ) -> Result<Outgoing, storage::Error> {
-        self.disk.read(extents, range, piece).await
+        self.store.read(extents, range, piece).await
     }
 
     fn hand_over(&self, extents: &Extents) -> Option<String> {
-        self.disk.hand_over(extents)
+        self.store.hand_over(extents)
     }
 
     async fn delete(&self, blobs: &[BlobId]) -> Result<(), storage::Error> {
-        self.disk.delete(blobs).await
+        self.store.delete(blobs).await
     }
 
     async fn size(&self, blob: BlobId) -> Result<Option<u64>, storage::Error> {
-        self.disk.size(blob).await
+        self.store.size(blob).await
     }
 
     fn list_older_than(&self, unix_secs: u64) -> Listing {
-        self.disk.list_older_than(unix_secs)
+        self.store.list_older_than(unix_secs)
     }
 
     async fn marker(&self) -> Result<Option<BlobId>, storage::Error> {
-        self.disk.marker().await
+        self.store.marker().await
     }
 
     async fn mark(&self, id: BlobId) -> Result<(), storage::Error> {
-        self.disk.mark(id).await
+        self.store.mark(id).await
     }
 
     async fn is_itself(&self) -> Result<(), storage::Error> {
-        self.disk.is_itself().await
+        self.store.is_itself().await
     }
 
     async fn check(&self) -> Result<(), Unready> {
-        self.disk.check().await
+        self.store.check().await
     }
 }
 
@@ -131,6 +132,10 @@ pub(crate) trait RecordHooks: Send + Sync + 'static {
     }
 
     async fn before_name(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn before_restart(&self) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -182,6 +187,7 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         next: GenerationId,
         blob: Option<BlobId>,
     ) -> Result<bool, Error> {
+        self.hooks.before_restart().await?;
         self.records.restart_upload(of, next, blob).await
     }
 

@@ -6,10 +6,10 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test has the names of its subject
 
 mod chunks;
+mod interleaved;
 mod lies;
 mod plan;
 mod races;
-
 mod server;
 mod singles;
 mod sweeps;

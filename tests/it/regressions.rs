@@ -31,6 +31,8 @@ use haversack::storage::disk::DiskStore;
 use haversack::storage::{BlobStore, READ_BYTES};
 use haversack::uploads::{ChunkRequest, DoneRequest, Limits, Refusal, SingleRequest, Uploads};
 
+pub(crate) use records::Gate;
+
 pub(crate) const USER: i64 = 1;
 /// All chunks of these tests are so long.
 const SIZE: u64 = 10;
@@ -79,14 +81,18 @@ pub(crate) async fn send_bytes(
     offset: u64,
     bytes: Vec<u8>,
 ) -> Result<UploadId, Refusal> {
-    let declared = Declaration {
+    send_chunk(uploads, id, declared((index, total), offset, bytes.len()), None, bytes).await
+}
+
+/// What a client says of a part that is so long.
+pub(crate) fn declared((index, total): (u32, u32), offset: u64, size: usize) -> Declaration {
+    Declaration {
         index,
         total_parts: Some(total),
         offset: Some(offset),
-        size: Some(bytes.len() as u64),
+        size: Some(size as u64),
         ..Declaration::default()
-    };
-    send_chunk(uploads, id, declared, None, bytes).await
+    }
 }
 
 async fn send_chunk(
@@ -139,7 +145,12 @@ async fn contents(data: &Path, file: &StoredFile) -> String {
 
 /// The bytes of a File in the store below this data directory.
 pub(crate) async fn bytes_of(data: &Path, file: &StoredFile) -> Vec<u8> {
-    let pieces = DiskStore::at(data).read(&file.extents, 0..file.size, READ_BYTES).await.unwrap();
+    bytes_in(&DiskStore::at(data), file).await
+}
+
+/// The bytes of a File in this store.
+pub(crate) async fn bytes_in(store: &dyn BlobStore, file: &StoredFile) -> Vec<u8> {
+    let pieces = store.read(&file.extents, 0..file.size, READ_BYTES).await.unwrap();
     pieces
         .try_fold(Vec::new(), async |all, piece| Ok([all, piece.to_vec()].concat()))
         .await

@@ -1,8 +1,8 @@
 //! Files in the making: blocks are reserved ahead of their writers, and what is written of a large file goes to the
 //! disk while the rest still comes in, so that the sync at its end is short.
 //!
-//! A failed sync is remembered until the blob is settled or gone: the system reports it once, and whoever asks
-//! again is told that all is well.
+//! A failed sync is remembered until the blob is gone: the system reports it once, and whoever asks again is told that
+//! all is well, although nobody knows which bytes are on the disk.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -94,24 +94,32 @@ impl Writeback {
     /// Waits for the sync under way if more than enough has come together meanwhile: a disk that is slower than
     /// the senders holds them up here, and not at the end of their file.
     pub(super) async fn keep_up(&self, blob: BlobId, file: &Arc<File>) {
-        if let Some(failed) = self.failed(blob, UNSYNCED_BYTES) {
+        if let Some(failed) = self.syncs(blob, UNSYNCED_BYTES) {
             drop(failed.lock().await);
             self.wrote(blob, file, 0);
         }
     }
 
-    /// Forgets a blob after its sync under way has ended; whether one of its syncs failed.
+    /// Waits for the sync of a blob under way; whether one of its syncs failed. If none did it is forgotten.
     pub(super) async fn end(&self, blob: BlobId) -> bool {
-        let Some(failed) = self.failed(blob, 0) else {
+        let Some(failed) = self.syncs(blob, 0) else {
             return false;
         };
         let failed = failed.lock().await;
-        self.forget(blob);
+        if !*failed {
+            self.forget(blob);
+        }
         *failed
     }
 
+    /// Remembers that a sync of a blob failed.
+    pub(super) fn failed(&self, blob: BlobId) {
+        let failed = Arc::new(AsyncMutex::new(true));
+        self.lock().insert(blob, Progress { failed, ..Progress::default() });
+    }
+
     /// What became of a blob's syncs, if so many bytes of it are unsynced.
-    fn failed(&self, blob: BlobId, unsynced: u64) -> Option<Arc<AsyncMutex<bool>>> {
+    fn syncs(&self, blob: BlobId, unsynced: u64) -> Option<Arc<AsyncMutex<bool>>> {
         let blobs = self.lock();
         let progress = blobs.get(&blob).filter(|progress| progress.unsynced >= unsynced)?;
         Some(Arc::clone(&progress.failed))
@@ -160,7 +168,7 @@ mod tests {
         let writeback = Writeback::default();
         let (blob, file) = (BlobId::random(), Arc::new(tempfile::tempfile().unwrap()));
         writeback.wrote(blob, &file, 1);
-        let sync_under_way = writeback.failed(blob, 0).unwrap().lock_owned().await;
+        let sync_under_way = writeback.syncs(blob, 0).unwrap().lock_owned().await;
         writeback.wrote(blob, &file, UNSYNCED_BYTES - 2);
         assert!(writeback.keep_up(blob, &file).now_or_never().is_some());
         writeback.wrote(blob, &file, 1);
@@ -168,7 +176,7 @@ mod tests {
         assert!(held_up.as_mut().now_or_never().is_none());
         drop(sync_under_way);
         held_up.await;
-        assert!(writeback.failed(blob, 1).is_none(), "all that was written is being synced");
+        assert!(writeback.syncs(blob, 1).is_none(), "all that was written is being synced");
         assert!(!writeback.end(blob).await);
     }
 

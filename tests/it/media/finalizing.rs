@@ -40,7 +40,7 @@ impl Died {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let disk = DiskStore::open(dir.path()).unwrap();
-        let blobs = Arc::new(HookedBlobs { disk, hooks: Dies(AtomicBool::new(true)) });
+        let blobs = Arc::new(HookedBlobs { store: disk, hooks: Dies(AtomicBool::new(true)) });
         let records = Arc::new(SqliteStore::open(dir.path()).unwrap());
         let uploads = uploads(Arc::clone(&blobs) as Arc<dyn BlobStore>, records);
         let id = UploadId::random();

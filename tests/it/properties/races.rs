@@ -55,7 +55,7 @@ fn chunk(id: UploadId, index: u32) -> ChunkRequest {
 async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let gate = Arc::new(HookedBlobs {
-        disk: DiskStore::open(dir.path()).expect("opened"),
+        store: DiskStore::open(dir.path()).expect("opened"),
         hooks: Gate { offset: 20, reached: Semaphore::new(0), opened: Semaphore::new(0) },
     });
     let records = Arc::new(SqliteStore::open(dir.path()).expect("opened"));
@@ -93,7 +93,7 @@ async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_i
 async fn a_chunk_whose_upload_is_cancelled_while_it_is_copied_is_told_so() {
     let dir = tempfile::tempdir().expect("a folder");
     let gate = Arc::new(HookedBlobs {
-        disk: DiskStore::open(dir.path()).expect("opened"),
+        store: DiskStore::open(dir.path()).expect("opened"),
         hooks: Gate { offset: 10, reached: Semaphore::new(0), opened: Semaphore::new(0) },
     });
     let records = Arc::new(SqliteStore::open(dir.path()).expect("opened"));

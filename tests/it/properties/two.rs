@@ -1,9 +1,10 @@
-//! Two `Uploads` over the same stores, as two processes would be: neither knows what the other one claims, remembers
-//! or is finishing, so the records alone keep them apart. Both send the same bytes, and none that are overwritten at
-//! done: who may write to a place is not for the records to decide.
+//! Two `Uploads` over the same stores, as two nodes would be: neither knows what the other one remembers, receives or
+//! finishes. The records keep what they acknowledge apart, and in place the store's claims keep their writers apart. All
+//! send the same bytes: in place, one that doesn't know yet what the other has recorded writes it once more.
 //!
 //! `HAVERSACK_TEST_SEED` repeats a run as far as its threads do.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -20,7 +21,8 @@ use tempfile::TempDir;
 use crate::faults::seed;
 use crate::media::without_metadata;
 use crate::process::ledger::Random;
-use crate::regressions::{USER, bytes_of, done, send_all, send_bytes, uploads};
+use crate::regressions::{USER, bytes_in, done, send_all, send_bytes, uploads};
+use crate::stores::MemoryStore;
 
 /// A picture with metadata to overwrite, of which no thumbnail can be made.
 const PICTURE: &[u8] = include_bytes!("../../media/gps/exif.heic");
@@ -32,9 +34,9 @@ const SENDERS: usize = 4;
 const ROUNDS: usize = 25;
 
 struct Two {
-    dir: TempDir,
+    _dir: TempDir,
     records: Arc<SqliteStore>,
-    blobs: Arc<DiskStore>,
+    blobs: Arc<dyn BlobStore>,
     servers: [Arc<Uploads>; 2],
 }
 
@@ -47,16 +49,19 @@ enum End {
 }
 
 impl Two {
-    fn new() -> Arc<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let records = Arc::new(SqliteStore::open(dir.path()).unwrap());
-        let blobs = Arc::new(DiskStore::open(dir.path()).unwrap());
-        let servers = [(); 2].map(|()| {
-            let (blobs, records): (Arc<dyn BlobStore>, Arc<dyn MetadataStore>) =
-                (blobs.clone(), records.clone());
-            uploads(blobs, records)
-        });
-        Arc::new(Self { dir, records, blobs, servers })
+    /// One pair over a store that writes in place, and one over a store that doesn't.
+    fn over_each_store() -> [Arc<Self>; 2] {
+        let over = |blobs: fn(&Path) -> Arc<dyn BlobStore>| {
+            let dir = tempfile::tempdir().unwrap();
+            let records = Arc::new(SqliteStore::open(dir.path()).unwrap());
+            let blobs = blobs(dir.path());
+            let servers = [(); 2].map(|()| uploads(blobs.clone(), records.clone()));
+            Arc::new(Self { _dir: dir, records, blobs, servers })
+        };
+        [
+            over(|dir| Arc::new(DiskStore::open(dir).unwrap())),
+            over(|_| Arc::new(MemoryStore::default())),
+        ]
     }
 
     /// Sends all chunks in some order through either server until each is confirmed, then a done. `None` when the
@@ -91,7 +96,7 @@ impl Two {
                 Refusal::Expired | Refusal::NotFound | Refusal::MissingParts { .. } => {
                     left = (0..chunks.len()).collect();
                 }
-                // The other server deleted what it ended: to wait for writers is for the disk's own claims.
+                // The other server deleted what it ended while this one read it.
                 Refusal::Internal(error)
                     if error
                         .downcast_ref::<storage::Error>()
@@ -116,7 +121,7 @@ impl Two {
                 self.records.expire(u64::MAX >> 1, 10, 1).await.unwrap();
                 server.delete_forgotten().await.unwrap();
             }
-            // A late write of the other server's may bring bytes back, which a sweep finds.
+            // What the other server began meanwhile may stay.
             End::Erase => drop(server.erase(&USER.into()).await),
         }
     }
@@ -125,7 +130,7 @@ impl Two {
     async fn check(&self, id: UploadId, sent: &[u8], kept: &[u8]) -> Option<StoredFile> {
         match self.records.load(id).await.unwrap()?.state {
             State::Finished(file) => {
-                let bytes = bytes_of(self.dir.path(), &file).await;
+                let bytes = bytes_in(self.blobs.as_ref(), &file).await;
                 assert!(bytes == kept, "{id}: other bytes");
                 assert_eq!(file.crc32, crc32fast::hash(&bytes), "{id}");
                 let parts = self.records.received_parts(id).await.unwrap().unwrap();
@@ -150,18 +155,19 @@ impl Two {
 /// Several senders of the same file at once through both servers: each makes it the same File.
 #[tokio::test(flavor = "multi_thread")]
 async fn senders_through_two_servers_make_one_file() {
-    let two = Two::new();
-    let mut random = Random(seed());
-    for _ in 0..ROUNDS {
-        let id = UploadId::random();
-        let senders = (0..SENDERS).map(|_| {
-            let (two, random) = (Arc::clone(&two), Random(random.next()));
-            tokio::spawn(async move { two.upload(id, random).await })
-        });
-        let files = join_all(senders).await.into_iter().map(|sender| sender.unwrap().unwrap());
-        let found = two.check(id, PLAIN, PLAIN).await.expect("it is a File");
-        for file in files {
-            assert_eq!((&file.extents, file.crc32), (&found.extents, found.crc32));
+    for two in Two::over_each_store() {
+        let mut random = Random(seed());
+        for _ in 0..ROUNDS {
+            let id = UploadId::random();
+            let senders = (0..SENDERS).map(|_| {
+                let (two, random) = (Arc::clone(&two), Random(random.next()));
+                tokio::spawn(async move { two.upload(id, random).await })
+            });
+            let files = join_all(senders).await.into_iter().map(|sender| sender.unwrap().unwrap());
+            let found = two.check(id, PLAIN, PLAIN).await.expect("it is a File");
+            for file in files {
+                assert_eq!((&file.extents, file.crc32), (&found.extents, found.crc32));
+            }
         }
     }
 }
@@ -169,25 +175,26 @@ async fn senders_through_two_servers_make_one_file() {
 /// Several dones at once through both servers, of a file in which something is overwritten.
 #[tokio::test(flavor = "multi_thread")]
 async fn dones_through_two_servers_make_one_file() {
-    let two = Two::new();
-    let cleaned = without_metadata(PICTURE);
-    let md5: [u8; 16] = Md5::digest(PICTURE).into();
-    for _ in 0..ROUNDS {
-        let id = UploadId::random();
-        send_all(&two.servers[0], id, PICTURE).await;
-        let dones = (0..SENDERS).map(|sender| {
-            let server = Arc::clone(&two.servers[sender % 2]);
-            let md5 = Some(md5).filter(|_| sender > 1);
-            let request =
-                DoneRequest { user: USER.into(), id, filename: None, total_size: None, md5 };
-            tokio::spawn(async move { server.done(request).await.unwrap() })
-        });
-        let files = join_all(dones).await;
-        let found = two.check(id, PICTURE, &cleaned).await.expect("it is a File");
-        for file in files {
-            let file = file.unwrap();
-            assert_eq!((&file.extents, file.crc32), (&found.extents, found.crc32));
-            assert_eq!(file.embedded, EmbeddedMetadata::Removed);
+    for two in Two::over_each_store() {
+        let cleaned = without_metadata(PICTURE);
+        let md5: [u8; 16] = Md5::digest(PICTURE).into();
+        for _ in 0..ROUNDS {
+            let id = UploadId::random();
+            send_all(&two.servers[0], id, PICTURE).await;
+            let dones = (0..SENDERS).map(|sender| {
+                let server = Arc::clone(&two.servers[sender % 2]);
+                let md5 = Some(md5).filter(|_| sender > 1);
+                let request =
+                    DoneRequest { user: USER.into(), id, filename: None, total_size: None, md5 };
+                tokio::spawn(async move { server.done(request).await.unwrap() })
+            });
+            let files = join_all(dones).await;
+            let found = two.check(id, PICTURE, &cleaned).await.expect("it is a File");
+            for file in files {
+                let file = file.unwrap();
+                assert_eq!((&file.extents, file.crc32), (&found.extents, found.crc32));
+                assert_eq!(file.embedded, EmbeddedMetadata::Removed);
+            }
         }
     }
 }
@@ -195,37 +202,38 @@ async fn dones_through_two_servers_make_one_file() {
 /// Senders through both servers while their uploads are cancelled, expire or are erased.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_that_end_what_the_other_receives_mix_nothing_up() {
-    let two = Two::new();
-    let mut random = Random(seed());
-    let (mut files, mut ended) = (0, 0);
-    for round in 0..ROUNDS {
-        let ids = [(); 2].map(|()| UploadId::random());
-        let mut tasks = Vec::new();
-        for id in ids {
-            for _ in 0..SENDERS / 2 {
+    for two in Two::over_each_store() {
+        let mut random = Random(seed());
+        let (mut files, mut ended) = (0, 0);
+        for round in 0..ROUNDS {
+            let ids = [(); 2].map(|()| UploadId::random());
+            let mut tasks = Vec::new();
+            for id in ids {
+                for _ in 0..SENDERS / 2 {
+                    let (two, random) = (Arc::clone(&two), Random(random.next()));
+                    tasks.push(tokio::spawn(async move { drop(two.upload(id, random).await) }));
+                }
+                let how = match random.below(8) {
+                    0 if round % 5 == 0 => End::Erase,
+                    0..3 => End::Cancel,
+                    _ => End::Expire,
+                };
                 let (two, random) = (Arc::clone(&two), Random(random.next()));
-                tasks.push(tokio::spawn(async move { drop(two.upload(id, random).await) }));
+                tasks.push(tokio::spawn(async move { two.end(id, how, random).await }));
             }
-            let how = match random.below(8) {
-                0 if round % 5 == 0 => End::Erase,
-                0..3 => End::Cancel,
-                _ => End::Expire,
-            };
-            let (two, random) = (Arc::clone(&two), Random(random.next()));
-            tasks.push(tokio::spawn(async move { two.end(id, how, random).await }));
-        }
-        for task in join_all(tasks).await {
-            task.unwrap();
-        }
-        for id in ids {
-            match two.check(id, PLAIN, PLAIN).await {
-                Some(_) => files += 1,
-                None => ended += 1,
+            for task in join_all(tasks).await {
+                task.unwrap();
+            }
+            for id in ids {
+                match two.check(id, PLAIN, PLAIN).await {
+                    Some(_) => files += 1,
+                    None => ended += 1,
+                }
             }
         }
+        assert!(files > 0 && ended > 0, "{files} files, {ended} ended");
+        // Nothing of it counts for another user.
+        let others = two.records.usage(UserId::from(2)).await.unwrap();
+        assert_eq!((others.user_bytes, others.user_files), (0, 0));
     }
-    assert!(files > 0 && ended > 0, "{files} files, {ended} ended");
-    // Nothing of it counts for another user.
-    let others = two.records.usage(UserId::from(2)).await.unwrap();
-    assert_eq!((others.user_bytes, others.user_files), (0, 0));
 }

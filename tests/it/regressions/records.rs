@@ -19,23 +19,23 @@ use crate::doubles::{HookedRecords, RecordHooks};
 use crate::harness::PATIENCE;
 
 /// Holds up one caller, once it is armed.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     armed: AtomicBool,
     reached: Semaphore,
     opened: Semaphore,
 }
 
 impl Gate {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let armed = AtomicBool::new(false);
         Self { armed, reached: Semaphore::new(0), opened: Semaphore::new(0) }
     }
 
-    pub(super) fn arm(&self) {
+    pub(crate) fn arm(&self) {
         self.armed.store(true, Ordering::SeqCst);
     }
 
-    pub(super) async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         if self.armed.swap(false, Ordering::SeqCst) {
             self.reached.add_permits(1);
             self.opened.acquire().await.unwrap().forget();
@@ -43,12 +43,12 @@ impl Gate {
     }
 
     /// Waits until somebody stands before it.
-    pub(super) async fn reached(&self) {
+    pub(crate) async fn reached(&self) {
         let reached = timeout(PATIENCE, self.reached.acquire());
         reached.await.expect("somebody comes").unwrap().forget();
     }
 
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         self.opened.add_permits(1);
     }
 }

@@ -43,7 +43,7 @@ impl Rig {
     }
 
     async fn size(&self) -> Option<u64> {
-        self.blobs.disk.size(self.blob).await.unwrap()
+        self.blobs.store.size(self.blob).await.unwrap()
     }
 }
 
@@ -51,7 +51,7 @@ impl Rig {
 async fn while_a_chunk_is_written() -> (Rig, JoinHandle<Result<(), Refusal>>) {
     let dir = tempfile::tempdir().unwrap();
     let disk = DiskStore::open(dir.path()).unwrap();
-    let blobs = Arc::new(HookedBlobs { disk, hooks: Slow(Gate::new()) });
+    let blobs = Arc::new(HookedBlobs { store: disk, hooks: Slow(Gate::new()) });
     let records = Arc::new(SqliteStore::open(dir.path()).unwrap());
     let uploads = uploads(Arc::clone(&blobs) as Arc<dyn BlobStore>, Arc::clone(&records) as _);
     let id = UploadId::random();

@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use haversack::dialects::form::error::FormError;
 use haversack::ids::UploadId;
 use haversack::metadata::sqlite::SqliteStore;
-use haversack::metadata::{State, Unfinished};
+use haversack::metadata::{self, State, Unfinished};
 use haversack::part::Declaration;
 use haversack::storage::disk::DiskStore;
 use haversack::storage::{BlobStore, Error, SettleError};
@@ -15,7 +15,7 @@ use haversack::uploads::{Refusal, Uploads};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::doubles::{BlobHooks, HookedBlobs};
+use crate::doubles::{BlobHooks, HookedBlobs, HookedRecords, RecordHooks};
 
 use super::{SIZE, USER, blobs_in, contents, done, send, send_chunk, uploads};
 
@@ -50,8 +50,10 @@ async fn failed() -> (TempDir, Arc<Uploads>, UploadId, Refusal) {
 async fn failed_with(failure: fn() -> SettleError) -> (TempDir, Arc<Uploads>, UploadId, Refusal) {
     let dir = tempfile::tempdir().unwrap();
     let disk = DiskStore::open(dir.path()).unwrap();
-    let blobs =
-        Arc::new(HookedBlobs { disk, hooks: Failing { failed: AtomicBool::new(false), failure } });
+    let blobs = Arc::new(HookedBlobs {
+        store: disk,
+        hooks: Failing { failed: AtomicBool::new(false), failure },
+    });
     let uploads = uploads(blobs, Arc::new(SqliteStore::open(dir.path()).unwrap()));
     let id = UploadId::random();
     send(&uploads, id, 0, 2, b'a').await.unwrap();
@@ -159,4 +161,40 @@ async fn a_done_that_fails_before_it_touches_the_bytes_keeps_them() {
     assert_eq!((status, code.as_str()), (500, "internal"), "{json}");
     let file = done(&uploads, id).await.unwrap();
     assert_eq!(contents(dir.path(), &file).await, "aaaaaaaaaabbbbbbbbbb");
+}
+
+/// Records that can't be told once that an upload begins again, and a disk that never keeps anything.
+struct Broken(AtomicBool);
+
+#[async_trait::async_trait]
+impl RecordHooks for Broken {
+    async fn before_restart(&self) -> Result<(), metadata::Error> {
+        if self.0.swap(true, Ordering::SeqCst) { Ok(()) } else { Err(metadata::Error::Full) }
+    }
+}
+
+#[async_trait::async_trait]
+impl BlobHooks for Broken {
+    async fn before_settle(&self) -> Result<(), SettleError> {
+        Err(lost())
+    }
+}
+
+#[tokio::test]
+async fn a_done_says_that_bytes_are_lost_although_that_can_not_be_put_on_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, records) =
+        (DiskStore::open(dir.path()).unwrap(), SqliteStore::open(dir.path()).unwrap());
+    let broken = || Broken(AtomicBool::new(false));
+    let uploads = uploads(
+        Arc::new(HookedBlobs { store: disk, hooks: broken() }),
+        Arc::new(HookedRecords { records, hooks: broken() }),
+    );
+    let id = UploadId::random();
+    send(&uploads, id, 0, 1, b'a').await.unwrap();
+    for left in [10, 0] {
+        let (status, code, json) = shown(done(&uploads, id).await.unwrap_err()).await;
+        assert_eq!((status, code.as_str()), (503, "not_durable"), "{json}");
+        assert_eq!(unfinished(&uploads, id).await.layout.received_bytes(), left);
+    }
 }

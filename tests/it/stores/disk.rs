@@ -203,3 +203,18 @@ async fn a_file_that_comes_in_one_request_is_reserved_ahead_at_most_once_over() 
     store.settle(&Extents::stored(blob, 0, size)).await.expect("settled");
     assert!(folder.taken_by(blob) < size + MIB / 4, "settling gives back the rest");
 }
+
+#[tokio::test]
+async fn a_blob_is_deleted_once_nobody_writes_it_any_more() {
+    let folder = Folder::default();
+    let (store, blob) = (folder.open(), BlobId::random());
+    write(store.as_ref(), Target::At { blob, offset: 0, stored: 0 }, &pattern(0..10), 10).await;
+    let claim = store.claims().expect("it writes in place").try_claim(blob, 5..10);
+    let blobs = [blob];
+    let mut deleting = pin!(store.delete(&blobs));
+    assert!(futures_util::poll!(deleting.as_mut()).is_pending());
+    assert!(folder.path_of(blob).exists());
+    drop(claim);
+    deleting.await.expect("deleted");
+    assert!(!folder.path_of(blob).exists());
+}

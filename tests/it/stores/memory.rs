@@ -83,10 +83,6 @@ impl ReadAt for Opened {
 
 #[async_trait::async_trait]
 impl BlobStore for MemoryStore {
-    fn in_place(&self) -> bool {
-        false
-    }
-
     async fn write(
         &self,
         target: Target,

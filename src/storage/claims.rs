@@ -1,0 +1,135 @@
+//! Claims: who writes which bytes of which blob, in a store that writes in place. Two writers never write the same
+//! bytes, and nobody deletes or overwrites what somebody still writes.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::ids::BlobId;
+
+/// The ranges that are claimed now.
+#[derive(Debug, Default)]
+pub struct Claims {
+    ranges: Mutex<HashMap<BlobId, Vec<Range<u64>>>>,
+    released: Notify,
+}
+
+/// A range of a blob that its holder alone may write, until it is dropped.
+#[derive(Debug)]
+pub struct Claim {
+    claims: Arc<Claims>,
+    blob: BlobId,
+    range: Range<u64>,
+}
+
+impl Claims {
+    /// Claims a range; `None` when somebody else holds some of it.
+    pub fn try_claim(self: &Arc<Self>, blob: BlobId, range: Range<u64>) -> Option<Claim> {
+        let mut ranges = self.lock();
+        let held = ranges.entry(blob).or_default();
+        if held.iter().any(|held| held.start < range.end && range.start < held.end) {
+            return None;
+        }
+        held.push(range.clone());
+        Some(Claim { claims: Arc::clone(self), blob, range })
+    }
+
+    /// Claims a range once nobody else holds any of it.
+    pub async fn claim(self: &Arc<Self>, blob: BlobId, range: Range<u64>) -> Claim {
+        self.once(|| self.try_claim(blob, range.clone())).await
+    }
+
+    /// Claims a whole blob once nobody else holds any of it.
+    pub async fn claim_all(self: &Arc<Self>, blob: BlobId) -> Claim {
+        self.claim(blob, 0..u64::MAX).await
+    }
+
+    /// Waits until nobody holds any of a blob.
+    pub async fn released(&self, blob: BlobId) {
+        self.once(|| (!self.lock().contains_key(&blob)).then_some(())).await;
+    }
+
+    /// What `attempt` returns once that is something, tried now and after every release.
+    async fn once<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> T {
+        loop {
+            let mut released = pin!(self.released.notified());
+            released.as_mut().enable();
+            if let Some(result) = attempt() {
+                return result;
+            }
+            released.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<BlobId, Vec<Range<u64>>>> {
+        self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Claim {
+    /// The blob that it is on.
+    pub fn blob(&self) -> BlobId {
+        self.blob
+    }
+
+    /// Whether this is the claim on that range of that blob.
+    pub fn is_of(&self, blob: BlobId, range: &Range<u64>) -> bool {
+        self.blob == blob && self.range == *range
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut held) = self.claims.lock().entry(self.blob) {
+            if let Some(own) = held.get().iter().position(|range| *range == self.range) {
+                held.get_mut().swap_remove(own);
+            }
+            if held.get().is_empty() {
+                held.remove();
+            }
+        }
+        self.claims.released.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_range_is_held_by_one_at_a_time_and_its_neighbours_by_others() {
+        let (claims, blob) = (Arc::new(Claims::default()), BlobId::random());
+        let held = claims.try_claim(blob, 10..20).expect("nobody holds it");
+        for overlapping in [0..11, 10..20, 15..16, 19..30, 0..u64::MAX] {
+            assert!(claims.try_claim(blob, overlapping.clone()).is_none(), "{overlapping:?}");
+        }
+        let neighbours = [0..10, 20..30].map(|range| claims.try_claim(blob, range));
+        assert!(neighbours.iter().all(Option::is_some));
+        assert!(claims.try_claim(BlobId::random(), 10..20).is_some());
+        drop(held);
+        assert!(claims.try_claim(blob, 10..20).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_the_range_when_its_last_holder_lets_go() {
+        let (claims, blob) = (Arc::new(Claims::default()), BlobId::random());
+        let (first, second) = (claims.claim(blob, 0..5).await, claims.claim(blob, 5..10).await);
+        let mut waiting = Box::pin(claims.claim_all(blob));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(first);
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(second);
+        let all = waiting.await;
+        let mut released = Box::pin(claims.released(blob));
+        assert!(released.as_mut().now_or_never().is_none());
+        drop(all);
+        released.await;
+        assert!(claims.lock().is_empty(), "nothing is remembered of blobs that nobody holds");
+    }
+}

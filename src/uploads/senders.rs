@@ -1,0 +1,135 @@
+//! Senders of parts, and how a newer one takes the place of an older: a client whose connection broke comes again while
+//! the server still waits for the first request. Keeps nobody from writing: that is for claims in the store and for the
+//! records to do.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Refusal;
+use super::entries::{Entry, Sending, Tracked};
+use crate::ids::BlobId;
+use crate::metadata::{Generation, Location, Record, Standing, State};
+use crate::part::{self, Declaration, Part, PartIndex, Placement, PlacementError};
+use crate::storage::BodyError;
+
+/// Somebody who sends a part, until it is dropped.
+pub(super) struct Sender {
+    pub(super) entry: Arc<Entry>,
+    pub(super) revoked: CancellationToken,
+    serial: u64,
+}
+
+/// Where the bytes of a part may go, as far as parts on record say.
+pub(super) struct Place {
+    /// The upload.
+    pub(super) of: Generation,
+    /// Its blob; `None` where the store doesn't write in place.
+    pub(super) blob: Option<BlobId>,
+    /// Where in the file; it ends where no more bytes can come.
+    pub(super) range: Range<u64>,
+    /// Whether it is known that so many come.
+    pub(super) is_sized: bool,
+    /// Bytes of the upload that are on record.
+    pub(super) stored: u64,
+}
+
+/// What the record says of a part that is to be sent.
+pub(super) enum Looked {
+    /// It goes here, if nobody else writes here.
+    Goes(Place),
+    /// The part is on record: compare, write nothing.
+    Recorded(Part),
+    /// Its place can't be told or guarded before its size is known.
+    NeedsSize,
+    /// The record isn't loaded, or the upload receives nothing (any more).
+    NotReceiving,
+}
+
+impl Sender {
+    /// Begins to send a part. Later senders are newer.
+    pub(super) fn new(entry: Arc<Entry>, index: PartIndex) -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let revoked = CancellationToken::new();
+        let mut tracked = entry.tracked();
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed); // under the lock: in this order
+        let (committing, ended) = (false, None);
+        let sending = Sending { serial, index, revoked: revoked.clone(), committing, ended };
+        tracked.sending.push(sending);
+        drop(tracked);
+        Self { entry, revoked, serial }
+    }
+
+    /// Where the declaration and the record put the part. Older senders of it are told to stop, unless they are
+    /// committing. `bound`: no more bytes than this can come, where nothing declares the part's size.
+    pub(super) fn look(
+        &self,
+        declared: &Declaration,
+        size: Option<u64>,
+        bound: u64,
+    ) -> Result<Looked, PlacementError> {
+        let tracked = self.entry.tracked();
+        let Tracked { record, sending, .. } = &*tracked;
+        let Some(Record { state: State::Receiving(unfinished), .. }) = record else {
+            return Ok(Looked::NotReceiving);
+        };
+        if let Some(part) = unfinished.layout.part(declared.index) {
+            part::check_declaration(declared, &unfinished.layout, None)?;
+            return Ok(Looked::Recorded(*part));
+        }
+        let Placement::At { start, .. } = part::place(declared, &unfinished.layout, size)? else {
+            return Ok(Looked::NeedsSize);
+        };
+        for older in sending.iter().filter(|other| {
+            other.index == declared.index && other.serial < self.serial && !other.committing
+        }) {
+            older.revoked.cancel();
+        }
+        let sized = size.or_else(|| part::declared_size(declared));
+        if sized.is_none() && unfinished.layout.stored_from(start) {
+            return Ok(Looked::NeedsSize);
+        }
+        let blob = match unfinished.location {
+            Location::InPlace(blob) => Some(blob),
+            Location::Apart(_) => None,
+        };
+        Ok(Looked::Goes(Place {
+            of: unfinished.generation(self.entry.id),
+            blob,
+            range: start..start.saturating_add(sized.unwrap_or(bound)),
+            is_sized: sized.is_some(),
+            stored: unfinished.layout.received_bytes(),
+        }))
+    }
+
+    /// Why this sender was told to stop.
+    pub(super) fn why_revoked(&self) -> Refusal {
+        let tracked = self.entry.tracked();
+        let own = tracked.sending.iter().find(|sending| sending.serial == self.serial);
+        match own.and_then(|sending| sending.ended) {
+            Some(Standing::Expired) => Refusal::Expired,
+            Some(_) => Refusal::Removed,
+            None => Refusal::Body(BodyError::Superseded),
+        }
+    }
+
+    /// From here on no newer sender stops this one; `false` when one already has.
+    pub(super) fn begin_commit(&self) -> bool {
+        let mut tracked = self.entry.tracked();
+        if self.revoked.is_cancelled() {
+            return false;
+        }
+        if let Some(own) = tracked.sending.iter_mut().find(|own| own.serial == self.serial) {
+            own.committing = true;
+        }
+        true
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.entry.tracked().sending.retain(|sending| sending.serial != self.serial);
+    }
+}
