@@ -113,6 +113,8 @@ impl Life {
                 Err(stopped) if !may_stop(failure, &stopped) => {
                     panic!("{failure:?}: {upload}: {stopped:?}: {}", self.server.stderr())
                 }
+                // The finish that a refused done began goes on as a job, which may find that a sync of the bytes failed.
+                Err(_) if failure.operations & SYNC != 0 => upload.may_begin_again(&self.rig),
                 _ => {}
             }
         }
@@ -145,7 +147,9 @@ impl Life {
                     );
                     return;
                 }
-                Err(Stopped::Broken(what)) => panic!("{failure:?}: {what}"),
+                Err(Stopped::Broken(what)) => {
+                    panic!("{failure:?}: {what}: {}", self.server.stderr())
+                }
                 Err(stopped) => last = Some(stopped),
             }
         }
