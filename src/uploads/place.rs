@@ -305,7 +305,8 @@ pub(super) async fn place_again(
     size: u64,
 ) -> Result<Placed, Refusal> {
     let look = |record: &Record| match &record.state {
-        State::Receiving(unfinished) => {
+        // Not if somebody else recorded it meanwhile: it is to be compared.
+        State::Receiving(unfinished) if unfinished.layout.part(declared.index).is_none() => {
             part::place(declared, &unfinished.layout, Some(size)).map(Some)
         }
         _ => Ok(None),

@@ -95,7 +95,7 @@ pub(crate) fn declared((index, total): (u32, u32), offset: u64, size: usize) -> 
     }
 }
 
-async fn send_chunk(
+pub(crate) async fn send_chunk(
     uploads: &Arc<Uploads>,
     id: UploadId,
     declared: Declaration,

@@ -9,7 +9,7 @@ use futures_util::stream;
 use haversack::ids::UploadId;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{MetadataStore, StoredFile};
-use haversack::part::PlacementError;
+use haversack::part::{Declaration, PlacementError};
 use haversack::storage::{self, BlobStore, SettleError};
 use haversack::uploads::{ChunkRequest, Filled, Refusal, Uploads};
 use tempfile::TempDir;
@@ -17,7 +17,9 @@ use tokio::task::JoinHandle;
 
 use crate::doubles::{BlobHooks, HookedBlobs};
 use crate::media::without_metadata;
-use crate::regressions::{Gate, USER, bytes_in, declared, done, send_all, send_bytes, uploads};
+use crate::regressions::{
+    Gate, USER, bytes_in, declared, done, send_all, send_bytes, send_chunk, uploads,
+};
 use crate::stores::MemoryStore;
 
 /// A picture with metadata to remove, of which no thumbnail can be made.
@@ -88,14 +90,14 @@ impl Nodes {
 
     /// The first node stores the second part and stops before its record.
     async fn store_part(&self, id: UploadId, bytes: &'static [u8]) -> Stored {
-        self.store_part_of(2, id, bytes).await
+        self.store(id, declared((1, 2), 4, bytes.len()), bytes).await
     }
 
-    async fn store_part_of(&self, total: u32, id: UploadId, bytes: &'static [u8]) -> Stored {
+    async fn store(&self, id: UploadId, declared: Declaration, bytes: &'static [u8]) -> Stored {
         let request = ChunkRequest {
             user: USER.into(),
             id: Some(id),
-            declared: declared((1, total), 4, bytes.len()),
+            declared,
             filename: None,
             declared_type: None,
             parent: None,
@@ -173,12 +175,26 @@ async fn two_nodes_with_the_same_bytes_for_a_part_answer_the_same() {
 }
 
 #[tokio::test]
+async fn two_nodes_with_the_same_part_that_does_not_say_where_it_goes_answer_the_same() {
+    for bytes in [b"".as_slice(), b"aaaa"] {
+        let nodes = Nodes::new();
+        let id = UploadId::random();
+        let declared = || Declaration { offset: None, ..declared((0, 1), 0, bytes.len()) };
+        let stored = nodes.store(id, declared(), bytes).await;
+        send_chunk(&nodes.second, id, declared(), None, bytes.to_vec()).await.unwrap();
+        assert_eq!(nodes.record(stored).await.unwrap(), id);
+        let file = done(&nodes.first, id).await.unwrap();
+        assert_eq!(nodes.bytes(&file).await, bytes);
+    }
+}
+
+#[tokio::test]
 async fn a_part_that_overlaps_one_of_another_node_is_refused() {
     let nodes = Nodes::new();
     let id = UploadId::random();
     let send = |index, offset| send_bytes(&nodes.second, id, (index, 3), offset, vec![b'x'; 4]);
     send(0, 0).await.unwrap();
-    let stored = nodes.store_part_of(3, id, b"bbbb").await;
+    let stored = nodes.store(id, declared((1, 3), 4, 4), b"bbbb").await;
     send(2, 6).await.unwrap();
     let late = nodes.record(stored).await;
     assert!(matches!(late, Err(Refusal::Placement(PlacementError::Overlap { .. }))), "{late:?}");
