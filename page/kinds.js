@@ -8,8 +8,18 @@ export function canPreview(type) {
   return /^(video|audio)\//.exec(type)?.[1] ?? null;
 }
 
-/** The icon of a media type. */
-export function iconOf(type) {
+/** Of what another program uploads only the name is known until all of it has arrived. */
+const EXTENSIONS = [
+  ['image', /\.(avif|bmp|gif|heic|jpe?g|png|tiff?|webp)$/i],
+  ['video', /\.(3gp|avi|m4v|mkv|mov|mp4|mpe?g|webm)$/i],
+  ['audio', /\.(aac|flac|m4a|mp3|ogg|opus|wav)$/i],
+  ['text', /\.(csv|docx?|md|od[pst]|pdf|pptx?|rtf|txt|xlsx?)$/i],
+  ['archive', /\.(7z|gz|rar|tar|zip)$/i],
+];
+
+/** The icon of a media type; where there is none, of a name. */
+export function iconOf(type, name = '') {
+  if (!type) return EXTENSIONS.find(([, pattern]) => pattern.test(name))?.[0] ?? 'file';
   const [kind] = type.split('/');
   if (['image', 'video', 'audio', 'text'].includes(kind)) return kind;
   if (/^application\/(pdf|json|xml|rtf|msword)$|document|sheet|presentation|excel|powerpoint|word/.test(type)) return 'text';

@@ -57,7 +57,7 @@ function drawDirty() {
 function add(upload) {
   const row = stamp('upload-row');
   row.root.dataset.name = upload.name;
-  setIcon(row.thumb, iconOf(upload.type ?? ''));
+  setIcon(row.thumb, iconOf(upload.type, upload.name));
   if (upload.file && /^image\/(png|jpeg|gif|webp|avif)$/.test(upload.type) && upload.size < PEEK_BYTES) {
     row.picture.src = URL.createObjectURL(upload.file);
     row.picture.hidden = false;

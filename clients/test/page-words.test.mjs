@@ -63,6 +63,12 @@ test('kinds are said in words that people use', TIMEOUT, async () => {
   assert.deepEqual(await said('kinds', 'describeKind', named), ['DWG file', 'File', 'File']);
 });
 
+test('an upload whose type is not known yet has the icon that its name promises', TIMEOUT, async () => {
+  const names = ['Birthday.MP4', 'Scan of the contract.pdf', 'photo.jpeg', 'mp4'];
+  const icons = await said('kinds', 'iconOf', names.map((name) => ['', name]));
+  assert.deepEqual(icons, ['video', 'text', 'image', 'file']);
+});
+
 test('the server’s sentences give sizes as the rest of the page does', TIMEOUT, async () => {
   const [shown] = await said('format', 'sentence', [['the file has 32505856 bytes, but the limit is 31457280 bytes']]);
   assert.equal(plain(shown), 'The file has 32.5 MB, but the limit is 31.5 MB.');
