@@ -176,7 +176,7 @@ async fn open_disk(
     Ok(DiskStore::open_with(dir, options)?)
 }
 
-/// Sees that records and bytes belong together: swept by another one's records, every file would go.
+/// Ensures that records and bytes belong together: a sweep with another store's records would delete every file.
 async fn introduce(blobs: &dyn BlobStore, metadata: &dyn MetadataStore) -> Result<(), Failure> {
     let recorded = metadata.store_id(BlobId::random()).await?;
     match blobs.marker().await? {
@@ -196,15 +196,16 @@ async fn introduce(blobs: &dyn BlobStore, metadata: &dyn MetadataStore) -> Resul
 const LOCK: &str = "haversack.lock";
 const IN_USE: &str = "another haversack uses it; stop that one first";
 const UNUSED: &str = "no server has used it yet; --data-dir says which one to look at";
-
 const CLOSED: &str = "permission denied: run this as the user that runs the server";
+
+/// Whether another process holds this data directory. Makes nothing.
+pub fn is_in_use(dir: &Path) -> Result<bool, ConfigError> {
+    Ok(dir.join(LOCK).exists() && lock(dir)?.is_none())
+}
 
 /// Refuses a data directory that another process holds. Makes nothing.
 pub fn refuse_if_in_use(dir: &Path) -> Result<(), ConfigError> {
-    if dir.join(LOCK).exists() && lock(dir)?.is_none() {
-        return Err(of_dir(dir, &IN_USE));
-    }
-    Ok(())
+    if is_in_use(dir)? { Err(of_dir(dir, &IN_USE)) } else { Ok(()) }
 }
 
 /// Refuses a data directory that no server has used. Makes nothing.

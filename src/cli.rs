@@ -24,8 +24,8 @@ use crate::config::{Source, suggestion};
 
 /// Self-hosted server for the media of private messages.
 ///
-/// Clients cut a file into chunks and POST them to /api/v2/pm/upload/, call ?done, and get a link that
-/// plays. `haversack serve` needs no configuration: it keeps records and files in ./haversack-data.
+/// Clients upload files in chunks and get signed links to them. Start with: haversack serve. It needs no
+/// configuration, and keeps records and files in ./haversack-data.
 #[derive(Debug, Parser)]
 #[command(name = "haversack", version, max_term_width = 100)]
 pub struct Cli {
@@ -54,12 +54,13 @@ enum Command {
     Token(Box<token::Arguments>),
     /// Sign links with a new key; existing links keep working for a while
     RotateLinkKey(Box<rotate_link_key::Arguments>),
-    /// Check that records and stored files agree; --repair mends them. Exit code 0: they agree, 1: they don't, 2: the
-    /// check failed
+    /// Check that records and stored files agree; --repair fixes what can be fixed
+    #[command(after_help = "Exit code 0: they agree, 1: they don't, 2: the check failed.")]
     Fsck(Box<fsck::Arguments>),
     /// Remove everything that belongs to a user: files, even those shown in messages, thumbnails and uploads
     Erase(Box<erase::Arguments>),
     /// List background jobs (thumbnails, deletions, recovery, expiry), or retry those that failed
+    #[command(after_help = jobs::KINDS)]
     Jobs(Box<jobs::Arguments>),
     /// Print a link that opens the server's page for 12 hours
     PageLink(Box<page_link::Arguments>),

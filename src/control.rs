@@ -44,8 +44,8 @@ pub enum Command {
     Repair {
         /// Also compares checksums.
         deep: bool,
-        /// Even if most files are missing.
-        even_if_most_are_missing: bool,
+        /// Even if many files are missing.
+        even_if_many_are_missing: bool,
     },
     /// Retries jobs that failed or were set aside.
     RetryJobs {
@@ -74,10 +74,10 @@ impl fmt::Display for Command {
                 let time = words::duration(Duration::from_secs(*accept_old_for_secs));
                 write!(f, "rotate-link-key --accept-old-for {time}")
             }
-            Self::Repair { deep, even_if_most_are_missing } => {
+            Self::Repair { deep, even_if_many_are_missing } => {
                 let deep = if *deep { " --deep" } else { "" };
                 let all =
-                    if *even_if_most_are_missing { " --even-if-most-are-missing" } else { "" };
+                    if *even_if_many_are_missing { " --even-if-many-are-missing" } else { "" };
                 write!(f, "fsck --repair{deep}{all}")
             }
             Self::RetryJobs { id: Some(id) } => write!(f, "jobs retry {id}"),
@@ -99,8 +99,8 @@ async fn perform(
             app.rotate_link_key(now.saturating_add(accept_old_for_secs)).await?;
             Ok(json!({"accept_old_for_secs": accept_old_for_secs}))
         }
-        Command::Repair { deep, even_if_most_are_missing } => {
-            Ok(serde_json::to_value(fsck::repair(app, deep, even_if_most_are_missing).await?)?)
+        Command::Repair { deep, even_if_many_are_missing } => {
+            Ok(serde_json::to_value(fsck::repair(app, deep, even_if_many_are_missing).await?)?)
         }
         Command::RetryJobs { id } => {
             let id = match id {

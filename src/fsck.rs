@@ -94,9 +94,9 @@ impl Report {
                 self.findings.iter().filter(|finding| finding.kind == kind).count() as u64;
             if missing > MISSING_AT_MOST && missing.saturating_mul(100) > all {
                 return Err(format!(
-                    "{missing} of {all} {what} lack bytes, and nothing was repaired: is the disk that holds \
-                     blobs/ mounted, and all of it restored? --even-if-most-are-missing repairs all the same, \
-                     and gives up files whose bytes are gone"
+                    "{missing} of {all} {what} are missing their data; nothing was repaired. Is the disk that holds \
+                     blobs/ mounted and fully restored? To repair anyway, and give those up, use \
+                     --even-if-many-are-missing"
                 )
                 .into());
             }
@@ -160,17 +160,17 @@ pub async fn check(
 }
 
 /// Checks, repairs what can be repaired, and checks again: the report says what is left, and how much was repaired.
-/// If most files are missing, nothing is repaired unless `even_if_most_are_missing`.
+/// If many files are missing, nothing is repaired unless `even_if_many_are_missing`.
 pub async fn repair(
     app: &App,
     deep: bool,
-    even_if_most_are_missing: bool,
+    even_if_many_are_missing: bool,
 ) -> Result<Report, Failure> {
     let (metadata, blobs) = app.stores();
     // Never delete bytes whose record may be on its way.
     let strays_before = app.clock.unix_secs_ago(app.config.unclaimed_age());
     let found = check(metadata, blobs, deep, strays_before).await?;
-    if !even_if_most_are_missing {
+    if !even_if_many_are_missing {
         found.refuse_if_much_is_missing()?;
     }
     for finding in &found.findings {

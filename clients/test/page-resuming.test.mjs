@@ -138,7 +138,7 @@ test('a file that the server refused is not sent again after a reload, and the r
   await client.choose(asFile('large.bin', '', noise(CHUNK + 5)), asFile('much.bin', '', noise(1_000_000)));
   const why = async () => {
     await client.row('large.bin').getByText('The file has 1 MB, but the limit is 1 MB.').waitFor();
-    await client.row('much.bin').getByText(/^This takes more than the 922\sKB that are left of your 922\sKB/).waitFor();
+    await client.row('much.bin').getByText(/^Only 922\sKB of your 922\sKB are left/).waitFor();
   };
   await why();
   client.chunks.seen.length = 0;

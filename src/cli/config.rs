@@ -23,7 +23,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say what would go wrong if the server started now, without changing anything. Exit code 0: nothing, 1: something
+    /// Say what would go wrong if the server started now, without changing anything. Exit code 0: no problems, 1: some
     Check(Box<Source>),
 }
 

@@ -30,15 +30,15 @@ pub(super) struct Arguments {
     #[arg(long)]
     deep: bool,
 
-    /// Repair what can be repaired: delete bytes that belong to nothing, have clients send lost chunks again, and give
-    /// up files whose bytes are gone. A running server carries it out itself
+    /// Repair what can be repaired: delete bytes that belong to nothing, have clients send lost chunks again, and remove
+    /// the records of files whose bytes are gone. A running server carries it out itself
     #[arg(long)]
     repair: bool,
 
-    /// Repair even if more than 10 files and more than 1 % of all files are missing. Otherwise nothing is repaired
-    /// then, because the disk is probably not mounted
-    #[arg(long, requires = "repair")]
-    even_if_most_are_missing: bool,
+    /// Repair even if more than 10 files and more than 1 % of all files are missing. By default, --repair refuses in
+    /// this case, because the disk is probably not mounted
+    #[arg(long, requires = "repair", alias = "even-if-most-are-missing")]
+    even_if_many_are_missing: bool,
 
     /// Print the report as JSON
     #[arg(long)]
@@ -67,8 +67,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 fn report(arguments: &Arguments) -> Result<Report, Failure> {
     let config = arguments.place.load()?;
     if arguments.repair {
-        let Arguments { deep, even_if_most_are_missing, .. } = *arguments;
-        let done = control::carry_out(config, Command::Repair { deep, even_if_most_are_missing })?;
+        let Arguments { deep, even_if_many_are_missing, .. } = *arguments;
+        let done = control::carry_out(config, Command::Repair { deep, even_if_many_are_missing })?;
         return Ok(serde_json::from_value(done).map_err(|error| ConfigError(error.to_string()))?);
     }
     Ok(look(&config, arguments.deep)?)
@@ -97,7 +97,7 @@ fn tell(out: &mut dyn Write, report: &Report, json: bool, repair: bool) -> std::
         return writeln!(out, "{}", serde_json::to_string(report)?);
     }
     for finding in &report.findings {
-        let of = finding.uuid.as_deref().unwrap_or("nobody's");
+        let of = finding.uuid.as_deref().unwrap_or("no record");
         writeln!(out, "{}: {of} (blob {}): {}", finding.kind, finding.blob, finding.detail)?;
     }
     let Report { files, unfinished, bytes, findings, repaired, .. } = report;
@@ -108,7 +108,7 @@ fn tell(out: &mut dyn Write, report: &Report, json: bool, repair: bool) -> std::
     }
     let left = counted(findings.len(), "finding");
     match (findings.is_empty(), repair) {
-        (true, _) => writeln!(out, "clean"),
+        (true, _) => writeln!(out, "records and stored files agree"),
         (false, true) => writeln!(out, "{left} left: restore the files above from a backup"),
         (false, false) => writeln!(out, "{left}; --repair repairs what can be repaired"),
     }

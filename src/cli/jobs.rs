@@ -18,6 +18,17 @@ use crate::words::{self, counted};
 /// Jobs read at once.
 const PAGE: u32 = 500;
 
+/// What each kind of job does, for the help.
+pub(super) const KINDS: &str = "\
+Kinds of jobs:
+  thumbnail     make a picture's thumbnail
+  delete        delete bytes that the records have forgotten
+  forget-parts  remove the chunk records of an upload that had very many and is over
+  finish        finish an upload after a crash in the middle of ?done
+  compare       after a reboot, compare data that had not been synced with its checksums
+  expire        every minute: expire idle uploads, and delete unattached files (--unattached-ttl)
+  collect       every hour: delete bytes that no record claims";
+
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
@@ -117,6 +128,16 @@ fn line(job: &JobStatus, now: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metadata::jobs::JobKind;
+
+    #[test]
+    fn the_help_describes_every_kind_of_job() {
+        for kind in JobKind::ALL {
+            let line = format!("\n  {:<14}", kind.name());
+            assert!(KINDS.contains(&line), "{kind:?}");
+        }
+        assert_eq!(KINDS.lines().count(), 1 + JobKind::ALL.len());
+    }
 
     #[test]
     fn when_a_job_runs_is_told_in_the_units_that_people_use() {

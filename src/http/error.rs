@@ -82,7 +82,7 @@ impl ApiError {
 
     /// Another request came between: the same one again may succeed.
     pub fn raced() -> Self {
-        let message = "another request changed this upload meanwhile: send the chunk again";
+        let message = "another request changed this upload in the meantime: repeat this request";
         Self::new(StatusCode::CONFLICT, "raced", message)
     }
 

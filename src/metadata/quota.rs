@@ -33,7 +33,7 @@ pub struct Usage {
 pub enum OverQuota {
     /// The user has too many bytes.
     #[error(
-        "this takes more than the {} that are left of your {}: delete files or cancel unfinished uploads first",
+        "only {} of your {} are left, and this takes more: delete files or cancel unfinished uploads first",
         bytes(*left),
         bytes(*max)
     )]
@@ -44,7 +44,9 @@ pub enum OverQuota {
         max: u64,
     },
     /// The user has too many files.
-    #[error("you have as many files as you may, {max} with unfinished uploads: delete one first")]
+    #[error(
+        "you have reached the limit of {max} files, which includes unfinished uploads: delete one first"
+    )]
     UserFiles {
         /// The limit.
         max: u64,

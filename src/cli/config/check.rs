@@ -19,6 +19,8 @@ struct Findings {
     errors: Vec<String>,
     /// What it would only warn about.
     warnings: Vec<String>,
+    /// What is to be known of the check itself.
+    notes: Vec<String>,
 }
 
 impl Findings {
@@ -42,12 +44,13 @@ pub(super) fn run(source: &Source) -> Result<ExitCode, Failure> {
         }
         Err(error) => found.errors = error.problems,
     }
-    let Findings { errors, warnings } = found;
+    let Findings { errors, warnings, notes } = found;
     print(|out| {
         errors.iter().try_for_each(|error| writeln!(out, "error: {error}"))?;
         warnings.iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?;
+        notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))?;
         if errors.is_empty() && warnings.is_empty() {
-            writeln!(out, "nothing would go wrong")?;
+            writeln!(out, "no problems found")?;
         }
         Ok(())
     })?;
@@ -107,8 +110,14 @@ fn data_directory(dir: &Path, found: &mut Findings) -> bool {
             )));
         }
     }
-    match app::refuse_if_in_use(dir) {
-        Ok(()) => false,
+    match app::is_in_use(dir) {
+        Ok(true) => {
+            // It may be the one that is to be restarted with these settings.
+            let note = "a server is running with it; whether its address is free is not checked";
+            found.notes.push(format!("data directory {}: {note}", dir.display()));
+            true
+        }
+        Ok(false) => false,
         Err(error) => {
             found.error(&error);
             true

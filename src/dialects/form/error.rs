@@ -282,7 +282,7 @@ fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
             format!(
                 "chunk {index} {}, but must come {} chunk {other}: chunks lie in the order of their indexes",
                 bytes_in_words(range),
-                if other < index { "behind" } else { "before" }
+                if other < index { "after" } else { "before" }
             ),
         ),
         PlacementError::BeyondTotal { index, end, total } => (

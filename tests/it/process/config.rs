@@ -115,7 +115,7 @@ fn a_start_in_which_nothing_would_go_wrong_is_told_and_nothing_is_made() {
     let dir = tempfile::tempdir().expect("a folder");
     let ended = run(&mut check(&dir.path().join("new/data")));
     assert_eq!(ended.status.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
-    assert_eq!(ended.stdout, "nothing would go wrong\n");
+    assert_eq!(ended.stdout, "no problems found\n");
     assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 0);
 }
 
@@ -155,13 +155,19 @@ fn each_thing_that_would_go_wrong_is_found() {
 }
 
 #[test]
-fn a_server_that_uses_the_folder_is_found_and_goes_on() {
+fn a_check_beside_the_running_server_is_one_for_its_restart() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::start(&mut serve(dir.path()));
     let listen = format!("--listen={}", server.host);
     let mut command = config(&["check", &listen, "--data-dir"]);
     command.arg(dir.path()).env("HAVERSACK_JWT_SECRET", SECRET);
-    assert_found(&mut command, &["error: ", "another haversack uses it"]);
+    let ended = run(&mut command);
+    assert_eq!(ended.status.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert!(lines[0].starts_with("note: ") && lines[0].contains("running"), "{}", lines[0]);
+    assert_eq!(lines[1..], ["no problems found"]);
+    command.env("HAVERSACK_JWT_SECRET", "short");
+    assert_eq!(run(&mut command).status.code(), Some(1), "what is wrong is found all the same");
     server.stop();
 }
 

@@ -25,16 +25,25 @@ struct Nginx {
 
 impl Nginx {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, with more settings of the server.
+    fn start_with(settings: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         // As where data directories usually are: others may go through.
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(dir.path(), open).expect("opened");
         let data = dir.path().join("data");
-        let server = Server::start(serve(&data).args([
-            "--trusted-proxies=127.0.0.0/8",
-            "--accel-redirect=/haversack-blobs/",
-            &format!("--data-group={GROUP}"),
-        ]));
+        let server = Server::start(
+            serve(&data)
+                .args([
+                    "--trusted-proxies=127.0.0.0/8",
+                    "--accel-redirect=/haversack-blobs/",
+                    &format!("--data-group={GROUP}"),
+                ])
+                .args(settings),
+        );
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let host = free.local_addr().expect("an address").to_string();
         drop(free);
@@ -142,6 +151,22 @@ fn nginx_sends_a_file_by_itself_with_all_that_makes_it_harmless() {
     assert_eq!(inside.status(), 404, "nobody reaches the folder from outside");
     let altered = nginx.get(&path.replace("expires=", "expires=1")).expect("a reply");
     assert_eq!(altered.status(), 403);
+}
+
+#[test]
+fn nginx_lets_those_origins_read_a_file_that_the_server_would() {
+    let nginx = Nginx::start_with(&["--cors-origins=https://chat.example.org"]);
+    let path = nginx.store(b"0123456789");
+    let asked_from = |origin: &str| {
+        let request = client().get(format!("http://{}{path}", nginx.host)).header("origin", origin);
+        request.send().expect("a reply")
+    };
+    let chat = asked_from("https://chat.example.org");
+    assert_eq!(header(&chat, "access-control-allow-origin"), "https://chat.example.org");
+    assert!(header(&chat, "vary").to_lowercase().contains("origin"), "{:?}", chat.headers());
+    assert_eq!(chat.text().expect("text"), "0123456789");
+    let other = asked_from("https://other.example.org");
+    assert_eq!(header(&other, "access-control-allow-origin"), "");
 }
 
 #[test]

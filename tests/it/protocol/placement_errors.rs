@@ -216,7 +216,7 @@ async fn chunks_out_of_index_order_are_refused_at_once() {
     let uuid = new_uuid();
     let stored = Form::chunk(1, 4, "defg").uuid(&uuid);
     user.upload(stored.field("partbyteoffset", 10)).await.ok();
-    for (index, offset, place) in [(0, 14, "before chunk 1"), (2, 7, "behind chunk 1")] {
+    for (index, offset, place) in [(0, 14, "before chunk 1"), (2, 7, "after chunk 1")] {
         let form = Form::chunk(index, 4, "abc").field("partbyteoffset", offset);
         let refused = refused(&user, &uuid, form, "out_of_order").await;
         assert!(refused.prevent_retry);

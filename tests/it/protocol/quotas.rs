@@ -73,7 +73,7 @@ async fn a_file_that_has_no_room_is_refused_before_it_comes_whatever_names_it() 
         file.clone().field("parentuuid", &parent),
         file.clone().field("parentuuid", &parent).uuid(&new_uuid()),
     ] {
-        over(answer_to_head(&server, &form).await, &["bytes that are left"]);
+        over(answer_to_head(&server, &form).await, &["bytes are left"]);
     }
 }
 
@@ -95,7 +95,7 @@ async fn no_more_is_taken_than_there_is_room_for() {
         chunk(1).uuid(&begun),
         chunk(1).uuid(&begun).file_first(),
     ] {
-        over(answer_to_first(&server, &form, LARGE / 2).await, &["bytes that are left"]);
+        over(answer_to_first(&server, &form, LARGE / 2).await, &["bytes are left"]);
     }
     eventually("nothing of it is kept", async || server.written() == 3).await;
 }

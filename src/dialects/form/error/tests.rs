@@ -60,7 +60,7 @@ fn each_misplaced_chunk_is_told_what_was_wrong_with_the_numbers() {
         (
             PlacementError::OutOfOrder { index: 3, range: 25..35, other: 2 },
             "partbyteoffset",
-            &["chunk 3", "25", "34", "behind chunk 2"],
+            &["chunk 3", "25", "34", "after chunk 2"],
         ),
         (
             PlacementError::OutOfOrder { index: 3, range: 25..35, other: 4 },
