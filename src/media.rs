@@ -1,5 +1,5 @@
-//! What bytes are: types, facts, what to overwrite, thumbnails. Pure functions over a reader, each with limits of
-//! its own; knows no store.
+//! Reads media files: detects types, finds durations and dimensions, plans the removal of metadata, draws thumbnails.
+//! Pure functions over a reader, each with its own limits; knows no store.
 
 pub mod boxes;
 mod frames;

@@ -1,32 +1,32 @@
 //! Boxes of ISO base media files (ISO 14496-12 section 4.2): MP4, `QuickTime`, HEIF and AVIF.
 //!
-//! Owns where boxes begin and end. Refuses to know what is in them, and reads nothing but their headers.
+//! Finds where boxes begin and end. Reads only their headers and doesn't interpret their contents.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-/// A walk sees no more boxes than this: a file of nothing else would keep a thread busy for minutes.
+/// Maximum number of boxes in one walk. A file that consists only of boxes would keep a thread busy for minutes.
 const MAX_BOXES: u32 = 100_000;
 
-/// A box: its kind and where it lies in the file.
+/// A box: its type, and where it lies in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoxHeader {
-    /// Four letters, as in `moov`.
+    /// The four-character type, such as `moov`.
     pub kind: [u8; 4],
-    /// Where its header begins.
+    /// Offset of the header.
     pub start: u64,
-    /// What follows the header; for `uuid`, its 16 bytes first. Cut off where the walk's range ends.
+    /// The bytes after the header (for `uuid`, its 16-byte id comes first), cut off at the end of the walk's range.
     pub body: Range<u64>,
 }
 
 impl BoxHeader {
-    /// The whole box.
+    /// The whole box, header included.
     pub fn range(&self) -> Range<u64> {
         self.start..self.body.end
     }
 }
 
-/// Walks the boxes that lie side by side in one range: a file, or the body of a box that holds others.
+/// Iterates over sibling boxes in a range: a file, or the body of a container box.
 #[derive(Clone, Debug)]
 pub struct Boxes {
     rest: Range<u64>,
@@ -35,18 +35,18 @@ pub struct Boxes {
 }
 
 impl Boxes {
-    /// A walk through `range`, bytes of the file.
+    /// Walks the boxes in `range` of the file.
     pub fn within(range: Range<u64>) -> Self {
         Self::limited(range, MAX_BOXES)
     }
 
-    /// A walk that sees no more boxes than this.
+    /// Walks the boxes in `range`, up to a maximum number.
     pub fn limited(range: Range<u64>, boxes: u32) -> Self {
         Self { rest: range, left: boxes, is_cut: false }
     }
 
-    /// The next box; `None` at the end of the range, where no header fits any more or what is there is none,
-    /// and after very many boxes.
+    /// Returns the next box, or `None` at the end of the range, where no valid header follows, or when the maximum
+    /// number of boxes is reached.
     pub fn next(&mut self, source: &mut (impl Read + Seek)) -> io::Result<Option<BoxHeader>> {
         let start = self.rest.start;
         if self.left == 0 || self.rest.end.saturating_sub(start) < 8 {
@@ -55,7 +55,7 @@ impl Boxes {
         self.left -= 1;
         let [a, b, c, d, kind @ ..] = read_at::<8>(source, start)?;
         let (header, size) = match u32::from_be_bytes([a, b, c, d]) {
-            0 => (8, self.rest.end - start), // to the end
+            0 => (8, self.rest.end - start), // extends to the end
             1 if self.rest.end - start >= 16 => {
                 (16, u64::from_be_bytes(read_at::<8>(source, start + 8)?))
             }
@@ -70,22 +70,22 @@ impl Boxes {
         Ok(Some(BoxHeader { kind, start, body: start + header..end }))
     }
 
-    /// Whether the box that came last says it is longer than the range.
+    /// Whether the last box claims to be longer than the range.
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }
 
-    /// What the walk hasn't gone through; once it has ended, what isn't a box.
+    /// The bytes not yet walked. After the walk, the bytes that aren't a box.
     pub fn rest(&self) -> Range<u64> {
         self.rest.clone()
     }
 
-    /// Whether the walk ended because it saw enough, and there may be more.
+    /// Whether the walk stopped at its maximum, so that there may be more boxes.
     pub fn is_spent(&self) -> bool {
         self.left == 0 && !self.rest.is_empty()
     }
 
-    /// The next box of this kind, leaving out others.
+    /// Skips to the next box of this type.
     pub fn find(
         &mut self,
         kind: &[u8; 4],
@@ -100,7 +100,7 @@ impl Boxes {
     }
 }
 
-/// `N` bytes at `offset`; an error of the kind `UnexpectedEof` where the file has fewer.
+/// Reads `N` bytes at `offset`. Fails with `UnexpectedEof` if the file ends before.
 pub fn read_at<const N: usize>(
     source: &mut (impl Read + Seek),
     offset: u64,

@@ -1,31 +1,31 @@
-//! Frames of bare sound: MPEG audio and ADTS, and the `ID3v2` tag they may stand behind.
+//! Frame headers of elementary audio streams (MPEG audio and ADTS), and the `ID3v2` tag that may precede them.
 //!
-//! Owns what a frame's first bytes say. Refuses to know where frames lie, and what sounds in them.
+//! Parses single headers. Doesn't know where frames lie or decode them.
 
-/// What a frame says of itself.
+/// A parsed frame header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
-    /// What the frames of one stream have in common.
+    /// Header bits that are the same in all frames of a stream.
     traits: [u8; 3],
-    /// In bytes, header included.
+    /// Length in bytes, header included.
     pub(super) length: usize,
-    /// How many samples of each channel are in it.
+    /// Number of samples per channel.
     pub(super) samples: u32,
-    /// Samples a second; never zero.
+    /// Sample rate in Hz; never zero.
     pub(super) rate: u32,
 }
 
 impl Frame {
-    /// As many bytes tell any frame.
+    /// Number of bytes needed to parse any header.
     pub(super) const HEADER: usize = 7;
 
-    /// Whether both are of one stream.
+    /// Whether both frames belong to the same stream.
     pub(super) fn continues(&self, other: &Self) -> bool {
         self.traits == other.traits
     }
 }
 
-/// The length of an `ID3v2` tag (ID3v2.4.0 section 3.1): four bytes of seven bits.
+/// Length of an `ID3v2` tag (ID3v2.4.0 section 3.1), stored as four 7-bit bytes.
 pub(super) fn id3_length(head: &[u8]) -> Option<usize> {
     let [b'I', b'D', b'3', major, revision, flags, size @ ..] = *head.first_chunk::<10>()? else {
         return None;
@@ -38,8 +38,8 @@ pub(super) fn id3_length(head: &[u8]) -> Option<usize> {
     Some(10 + body + footer)
 }
 
-/// An MPEG audio frame of layer II or III (ISO 11172-3 section 2.4.1.3, with
-/// the half sampling rates of ISO 13818-3 and the quarter ones of MPEG 2.5).
+/// Parses an MPEG audio frame header, layer II or III (ISO 11172-3 section 2.4.1.3; ISO 13818-3 for half sample rates,
+/// and MPEG 2.5 for quarter ones).
 pub(super) fn mpeg(head: &[u8]) -> Option<Frame> {
     const V1_L2: [usize; 15] = [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384];
     const V1_L3: [usize; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
@@ -66,7 +66,7 @@ pub(super) fn mpeg(head: &[u8]) -> Option<Frame> {
     if second & 0xE0 != 0xE0 {
         return None;
     }
-    // Rate 0 is "free format", which no one sends; 15 is forbidden.
+    // Index 0 is "free format", which is unused in practice; 15 is forbidden.
     let bits = *kilobits.get(usize::from(third >> 4)).filter(|k| **k > 0)? * 1000;
     let rate = [44_100_u16, 48_000, 32_000].get(usize::from(third >> 2 & 3))? >> rate_shift;
     let padding = usize::from(third >> 1 & 1);
@@ -78,7 +78,7 @@ pub(super) fn mpeg(head: &[u8]) -> Option<Frame> {
     })
 }
 
-/// An ADTS frame (ISO 13818-7 section 6.2).
+/// Parses an ADTS frame header (ISO 13818-7 section 6.2).
 pub(super) fn adts(head: &[u8]) -> Option<Frame> {
     const RATES: [u32; 13] = [
         96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025,
@@ -88,7 +88,7 @@ pub(super) fn adts(head: &[u8]) -> Option<Frame> {
     let [0xFF, second, third, fourth, fifth, sixth, seventh] = *head.first_chunk::<7>()? else {
         return None;
     };
-    // Twelve bits of sync, any MPEG version, layer 0.
+    // Twelve sync bits, any MPEG version, layer 0.
     if second & 0xF6 != 0xF0 {
         return None;
     }

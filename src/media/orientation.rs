@@ -1,37 +1,37 @@
-//! Which way up a picture is, by its EXIF.
+//! The EXIF orientation of a picture.
 //!
-//! Owns the reading of `Orientation` in IFD0 (CIPA DC-008 section 4.6.5, TIFF 6.0 section 2). Like browsers it takes
-//! the first that is one SHORT, and nothing else. Refuses to know where formats keep their EXIF.
+//! Reads `Orientation` in IFD0 (CIPA DC-008 section 4.6.5, TIFF 6.0 section 2). Like browsers, uses only the first
+//! entry that is a single SHORT. Doesn't know where formats store their EXIF.
 
-/// As much of EXIF as is read, in bytes: what a segment of a JPEG holds.
+/// Maximum number of EXIF bytes read: the size of a JPEG segment.
 pub(super) const HEAD: usize = 64 << 10;
 
-/// The number of the tag.
+/// The number of the `Orientation` tag.
 pub(super) const ORIENTATION: u16 = 0x0112;
-/// Kinds of whole numbers.
+/// TIFF field types for integers.
 pub(super) const BYTE: u16 = 1;
 pub(super) const SHORT: u16 = 3;
 pub(super) const LONG: u16 = 4;
 
-/// The orientation, 1 to 8, in EXIF with or without the name that introduces it in a JPEG; 1 where it says none.
+/// Returns the orientation, 1 to 8, or 1 if there is none. The EXIF may begin with `Exif\0\0`, as in a JPEG.
 pub(super) fn of_exif(exif: &[u8]) -> u8 {
     let first = entries(exif).find(Entry::is_one_short);
     first.filter(Entry::is_valid).and_then(|entry| u8::try_from(entry.number()?).ok()).unwrap_or(1)
 }
 
-/// An entry of IFD0 that says an orientation, in numbers of any kind.
+/// An `Orientation` entry of IFD0, of any integer type.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
-    /// Whether the EXIF is in the byte order of big numbers first.
+    /// Whether the EXIF is big-endian.
     pub(super) is_big: bool,
     pub(super) kind: u16,
-    /// How many numbers it has.
+    /// Number of values.
     pub(super) count: u32,
     value: [u8; 4],
 }
 
 impl Entry {
-    /// The first of its numbers; `None` where they aren't whole.
+    /// The first value; `None` if the type isn't an integer.
     pub(super) fn number(&self) -> Option<u32> {
         let [a, b, ..] = self.value;
         match self.kind {
@@ -46,13 +46,13 @@ impl Entry {
         (self.kind, self.count) == (SHORT, 1)
     }
 
-    /// Whether there is such an orientation.
+    /// Whether the value is an orientation, 1 to 8.
     pub(super) fn is_valid(&self) -> bool {
         self.number().is_some_and(|number| (1..=8).contains(&number))
     }
 }
 
-/// The orientations that EXIF says, in its order.
+/// All `Orientation` entries, in file order.
 pub(super) fn entries(exif: &[u8]) -> impl Iterator<Item = Entry> {
     let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
     let (is_big, directory) = directory(tiff).unwrap_or_default();
@@ -66,7 +66,7 @@ pub(super) fn entries(exif: &[u8]) -> impl Iterator<Item = Entry> {
     )
 }
 
-/// Whether big numbers come first, and the entries of IFD0 that are there.
+/// Whether the TIFF is big-endian, and the entries of IFD0 as far as they are present.
 fn directory(tiff: &[u8]) -> Option<(bool, &[[u8; 12]])> {
     let (is_big, rest) = match tiff.split_first_chunk()? {
         (b"II*\0", rest) => (false, rest),
@@ -91,7 +91,7 @@ fn long(is_big: bool, bytes: [u8; 4]) -> u32 {
 mod tests {
     use super::of_exif;
 
-    /// EXIF whose only entry is an orientation of this kind.
+    /// EXIF with a single orientation entry of this type.
     fn exif(kind: u8, count: u8, value: [u8; 4]) -> Vec<u8> {
         [b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0".as_slice(), &[kind, 0, 0, 0, count], &value]
             .concat()

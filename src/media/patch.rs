@@ -1,23 +1,23 @@
-//! What to overwrite in a file.
+//! A replacement of bytes within a file.
 
-/// Bytes to overwrite others of the same length with.
+/// Bytes that replace others of the same length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// Where.
+    /// Offset in the file.
     pub offset: u64,
-    /// With these,
+    /// The bytes to write,
     pub bytes: Vec<u8>,
-    /// and so many zeros behind them.
+    /// and the number of zeros to write after them.
     pub zeros: u64,
 }
 
 impl Patch {
-    /// The first byte behind what it overwrites.
+    /// The offset after the last byte that is overwritten.
     pub fn end(&self) -> u64 {
         self.offset + self.bytes.len() as u64 + self.zeros
     }
 
-    /// What it overwrites that with, in pieces and where each begins.
+    /// The bytes to write in pieces, each with its offset.
     pub fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
         const ZEROS: &[u8] = &[0; 64 * 1024];
         let zeros = self.offset + self.bytes.len() as u64..self.end();

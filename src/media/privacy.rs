@@ -1,15 +1,16 @@
-//! Which bytes of a file to overwrite, so that it no longer says where, when, by whom and with what it was made.
+//! Plans which bytes of a file to overwrite, so that its metadata no longer says where, when, by whom and with what it
+//! was made.
 //!
-//! Owns the rule that nothing moves: a plan overwrites in place, and neither size, offsets, pixels, sound,
-//! orientation nor colour profile change. Refuses to know where files lie, and who writes the plan into them.
+//! A plan only overwrites bytes in place. Size, offsets, pixels, sound, orientation and colour profile stay the same.
+//! Doesn't know where files are stored or who applies the plan.
 //!
-//! Lost are also what some viewers make of metadata: panoramas that turn, motion photos that XMP points at,
-//! resolution, captions, music tags.
+//! Features that depend on metadata are lost: interactive panoramas, motion photos referenced from XMP, resolution,
+//! captions and music tags.
 //!
-//! A plan says what bytes should be, and leaves out what already is so: planning for a file that was patched
-//! gives nothing. What should go and can't is told beside it. Limits hold for hostile files: half a million reads and 256 MiB read, [`MAX_PATCHES`] patches,
-//! [`MAX_BYTES`] of bytes that aren't zero. Where one is reached, the plan is what was found up to there, and may
-//! name bytes that already are so.
+//! A plan is_incomplete out bytes that already have the right value, so planning for a cleaned file returns no patches. It
+//! also reports whether something remains that should have been removed. Limits protect against hostile files: 500,000
+//! reads, 256 MiB read, [`MAX_PATCHES`] patches and [`MAX_BYTES`] non-zero bytes. When one is reached, the plan
+//! contains what was found so far, and may include bytes that already have the right value.
 
 use std::io::{self, Read, Seek};
 
@@ -36,12 +37,12 @@ mod tests;
 
 pub use plan::{MAX_BYTES, MAX_PATCHES};
 
-/// The formats that have a planner.
+/// Formats whose metadata can be removed.
 enum Format {
     Jpeg,
     Png,
     WebP,
-    /// MP4, `QuickTime`, 3GP, HEIF, AVIF: all are boxes.
+    /// MP4, `QuickTime`, 3GP, HEIF and AVIF, which all consist of boxes.
     Iso,
 }
 
@@ -66,28 +67,28 @@ impl Format {
     }
 }
 
-/// Whether files of this type are planned for at all.
+/// Whether metadata can be removed from files of this type.
 #[must_use]
 pub fn is_handled(media_type: &MediaType) -> bool {
     Format::of(media_type).is_some()
 }
 
-/// What becomes of the metadata in a file: what it says of where, when, by whom and with what it was made.
+/// The state of a file's embedded metadata: what says where, when, by whom and with what it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmbeddedMetadata {
-    /// It had some, and has none any more.
+    /// The file had metadata, and all of it was removed.
     Removed,
-    /// It was looked into, and has none.
+    /// The file was examined and has no metadata.
     None,
-    /// It keeps all or some of it, as far as anybody can tell.
+    /// The file still has metadata, or may have some.
     Kept,
-    /// It wasn't looked into.
+    /// The file wasn't examined.
     #[default]
     Unknown,
 }
 
 impl EmbeddedMetadata {
-    /// The word for it in protocol, section 6.
+    /// The value of this state in the protocol (section 6).
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -99,17 +100,17 @@ impl EmbeddedMetadata {
     }
 }
 
-/// What to overwrite in a file, and what becomes of its metadata by that.
+/// The patches that remove a file's metadata, and the resulting state.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Cleaning {
-    /// Ordered by offset, not overlapping, within the file.
+    /// Sorted by offset, not overlapping, within the file.
     pub patches: Vec<Patch>,
-    /// Once they are applied.
+    /// The state once the patches are applied.
     pub metadata: EmbeddedMetadata,
 }
 
 impl Cleaning {
-    /// The same for a file that is to stay as it is.
+    /// The result for a file that is left unchanged.
     #[must_use]
     pub fn omitted(self) -> Self {
         let metadata = match self.metadata {
@@ -120,13 +121,13 @@ impl Cleaning {
     }
 }
 
-/// What to overwrite in a file of `size` bytes.
+/// Plans the removal of metadata from a file of `size` bytes.
 ///
-/// No patches where nothing identifying is found or the type isn't handled. A file that is cut, damaged or not of
-/// the type it is said to be is no error: the plan is what was found before the break.
+/// There are no patches if nothing identifying is found or the type isn't handled. A truncated, damaged or mislabelled
+/// file is not an error: the plan contains what was found before the damage.
 ///
 /// # Errors
-/// `source` can't be read, or ends before `size`.
+/// Fails if `source` can't be read or ends before `size`.
 pub fn cleaning<R: Read + Seek>(
     source: &mut R,
     size: u64,
@@ -144,10 +145,10 @@ pub fn cleaning<R: Read + Seek>(
         Format::Iso => iso::plan(&mut metered, 0..size, &mut plan),
     };
     if metered.unless_spent(walked)?.is_none() {
-        plan.leave();
+        plan.mark_incomplete();
     }
-    let (patches, leaves) = plan.finish(&mut Meter::new(source))?;
-    let metadata = match (leaves, patches.is_empty()) {
+    let (patches, is_incomplete) = plan.finish(&mut Meter::new(source))?;
+    let metadata = match (is_incomplete, patches.is_empty()) {
         (true, _) => EmbeddedMetadata::Kept,
         (false, true) => EmbeddedMetadata::None,
         (false, false) => EmbeddedMetadata::Removed,

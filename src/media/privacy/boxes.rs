@@ -1,6 +1,6 @@
-//! Boxes side by side (ISO 14496-12 section 4.2), as the plans for films and pictures find and overwrite them.
+//! Helpers for the planners of box-based formats (ISO 14496-12 section 4.2).
 //!
-//! Owns how boxes are listed, and what becomes of one that goes. Refuses to know which ones go.
+//! Lists sibling boxes, and blanks those that are to be removed. Doesn't decide which ones are.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -8,68 +8,68 @@ use std::ops::Range;
 use super::plan::Plan;
 use crate::media::boxes::{BoxHeader, Boxes, read_at};
 
-/// No more boxes are looked at side by side: so many take 16 MiB while their list grows.
+/// Maximum number of sibling boxes that are read. While it grows, a list of this many takes 16 MiB.
 const MAX_BOXES: u32 = 200_000;
-/// No more places of samples are remembered: those of days.
+/// Maximum number of sample positions that are kept: enough for days of video.
 pub(super) const MAX_NEEDED: usize = 1_000_000;
 
-/// Kinds of `uuid` boxes that players need: Protected Interoperable File Format, Smooth Streaming's fragments.
+/// `uuid` boxes that players need (Protected Interoperable File Format, Smooth Streaming).
 const KEPT_UUIDS: [u128; 5] = [
-    0xA239_4F52_5A9B_4F14_A244_6C42_7C64_8DF4, // which samples are encrypted
-    0x8974_DBCE_7BE7_4C51_84F9_7148_F988_2554, // how a track is encrypted
-    0xD08A_4F18_10F3_4A82_B6C8_32D8_ABA1_83D3, // what a licence server needs
-    0x6D1D_9B05_42D5_44E6_80E2_141D_AFF7_57B2, // a fragment's time
-    0xD480_7EF2_CA39_4695_8E54_26CB_9E46_A79F, // the next fragments' times
+    0xA239_4F52_5A9B_4F14_A244_6C42_7C64_8DF4, // sample encryption
+    0x8974_DBCE_7BE7_4C51_84F9_7148_F988_2554, // track encryption
+    0xD08A_4F18_10F3_4A82_B6C8_32D8_ABA1_83D3, // protection system header (licence server)
+    0x6D1D_9B05_42D5_44E6_80E2_141D_AFF7_57B2, // time of a fragment
+    0xD480_7EF2_CA39_4695_8E54_26CB_9E46_A79F, // times of the next fragments
 ];
 
-/// What places in a file are counted from, and where its media lie.
+/// The base of file offsets, and where media data lies.
 pub(super) struct Media {
     pub(super) base: u64,
     pub(super) data: Vec<Range<u64>>,
-    /// Whether samples may lie in fragments, where none is looked for.
+    /// Whether samples may lie in fragments, which aren't searched.
     pub(super) in_fragments: bool,
 }
 
-/// The boxes in a range.
+/// Lists the boxes in a range.
 pub(super) fn children(
     source: &mut (impl Read + Seek),
     range: Range<u64>,
 ) -> io::Result<Vec<BoxHeader>> {
-    Ok(Row::read(source, range)?.boxes)
+    Ok(Siblings::read(source, range)?.boxes)
 }
 
-/// Boxes side by side. All are held: where media lie has to be known before any of them is judged.
-pub(super) struct Row {
+/// Sibling boxes. All are kept in memory, because where media data lies must be known before any of them is judged.
+pub(super) struct Siblings {
     pub(super) boxes: Vec<BoxHeader>,
-    /// What after them isn't one.
+    /// The bytes after the last box.
     pub(super) rest: Range<u64>,
-    /// Whether the last one says it is longer than there is room.
+    /// Whether the last box claims to be longer than the range.
     pub(super) last_is_cut: bool,
-    /// Whether there are more than were looked at.
-    pub(super) is_endless: bool,
+    /// Whether there are more boxes than were read.
+    pub(super) has_more: bool,
 }
 
-impl Row {
+impl Siblings {
     pub(super) fn read(source: &mut (impl Read + Seek), range: Range<u64>) -> io::Result<Self> {
         let mut walk = Boxes::limited(range, MAX_BOXES);
         let mut boxes = Vec::new();
         while let Some(header) = walk.next(source)? {
             boxes.push(header);
         }
-        let (last_is_cut, is_endless) = (walk.is_cut(), walk.is_spent());
-        Ok(Self { boxes, rest: walk.rest(), last_is_cut, is_endless })
+        let (last_is_cut, has_more) = (walk.is_cut(), walk.is_spent());
+        Ok(Self { boxes, rest: walk.rest(), last_is_cut, has_more })
     }
 }
 
-/// Boxes that may be anywhere.
+/// Handles boxes that are allowed anywhere.
 pub(super) fn common(
     source: &mut (impl Read + Seek),
     header: &BoxHeader,
     plan: &mut Plan,
 ) -> io::Result<()> {
     match &header.kind {
-        b"free" | b"skip" => plan.zero(header.body.clone()), // dashboard cameras keep places there
-        b"uuid" if !is_kept_uuid(source, header)? => forget(header, plan),
+        b"free" | b"skip" => plan.zero(header.body.clone()), // dashboard cameras store positions there
+        b"uuid" if !is_kept_uuid(source, header)? => blank(header, plan),
         _ => {}
     }
     Ok(())
@@ -83,12 +83,12 @@ fn is_kept_uuid(source: &mut (impl Read + Seek), header: &BoxHeader) -> io::Resu
     Ok(KEPT_UUIDS.contains(&uuid))
 }
 
-/// The box is to be a `free` one of zeros.
-pub(super) fn forget(header: &BoxHeader, plan: &mut Plan) {
+/// Turns a box into a `free` box of zeros.
+pub(super) fn blank(header: &BoxHeader, plan: &mut Plan) {
     if header.body.start - header.start == 8 {
         plan.write(header.start + 4..header.body.end, b"free");
     } else {
-        plan.write(header.start + 4..header.start + 8, b"free"); // the long size stays behind it
+        plan.write(header.start + 4..header.start + 8, b"free"); // keep the 64-bit size that follows
         plan.zero(header.body.clone());
     }
 }

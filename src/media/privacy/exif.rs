@@ -1,17 +1,17 @@
-//! The one thing kept of EXIF: which way up a picture is.
+//! Reduces EXIF to the orientation.
 //!
-//! Owns the smallest TIFF that holds an `Orientation` (CIPA DC-008, TIFF 6.0 section 2). Refuses to know any other tag.
+//! Writes the smallest TIFF with an `Orientation` (CIPA DC-008, TIFF 6.0 section 2). Knows no other tag.
 
 use crate::media::orientation::{self, BYTE, Entry, ORIENTATION, SHORT};
 
-/// The length of the smallest TIFF that holds an orientation.
+/// Length of the smallest TIFF with an orientation.
 pub(super) const MINIMAL: usize = 26;
 
-/// A TIFF that says what this one says of the orientation, and nothing else. `None` where it says nothing.
+/// Returns a TIFF with only the orientation of this one, or `None` if it has none.
 ///
-/// Byte order, kind and count of numbers stay: some readers ignore an orientation that isn't one SHORT, others don't,
-/// and a picture is to look the same in all of them. Of several, the first that is one SHORT stays. The payload may
-/// begin with `Exif\0\0`.
+/// Byte order, field type and count stay the same: some readers ignore an orientation that isn't a single SHORT and
+/// others don't, and the picture must look the same in all of them. Of several entries, the first that is a single
+/// SHORT is kept. The payload may begin with `Exif\0\0`.
 pub(super) fn reduced(payload: &[u8]) -> Option<[u8; MINIMAL]> {
     let entries = || orientation::entries(payload);
     let entry = entries().find(Entry::is_one_short).or_else(|| entries().find(Entry::is_valid))?;
@@ -19,13 +19,13 @@ pub(super) fn reduced(payload: &[u8]) -> Option<[u8; MINIMAL]> {
     Some(written(entry.is_big, entry.kind, entry.count, number))
 }
 
-/// A TIFF that says that the picture is upright as it is.
+/// A TIFF that says that the picture is upright.
 pub(super) fn upright() -> [u8; MINIMAL] {
     written(true, SHORT, 1, 1)
 }
 
-/// A TIFF that says nothing: its directory has no entries. Readers that ask XMP for what EXIF leaves open still do.
-pub(super) fn silent() -> [u8; MINIMAL] {
+/// A TIFF whose directory is empty. Readers that fall back to XMP where EXIF has no orientation still do so.
+pub(super) fn without_entries() -> [u8; MINIMAL] {
     let mut tiff = [0; MINIMAL];
     tiff[..8].copy_from_slice(b"MM\0*\0\0\0\x08");
     tiff
@@ -44,8 +44,8 @@ fn written(big: bool, kind: u16, count: u32, value: u32) -> [u8; MINIMAL] {
     };
     let mut tiff = [0; MINIMAL];
     tiff[..4].copy_from_slice(if big { b"MM\0*" } else { b"II*\0" });
-    tiff[4..8].copy_from_slice(&long(8)); // where the directory begins
-    tiff[8..10].copy_from_slice(&short(1)); // how many entries it has
+    tiff[4..8].copy_from_slice(&long(8)); // offset of the directory
+    tiff[8..10].copy_from_slice(&short(1)); // number of entries
     tiff[10..12].copy_from_slice(&short(ORIENTATION));
     tiff[12..14].copy_from_slice(&short(kind));
     tiff[14..18].copy_from_slice(&long(count));
@@ -55,7 +55,7 @@ fn written(big: bool, kind: u16, count: u32, value: u32) -> [u8; MINIMAL] {
 
 #[cfg(test)]
 mod tests {
-    use super::{BYTE, SHORT, reduced, silent, upright, written};
+    use super::{BYTE, SHORT, reduced, upright, without_entries, written};
     use crate::media::orientation::LONG;
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tiff_may_come_behind_its_name() {
+    fn a_tiff_may_come_after_its_name() {
         let tiff = written(true, SHORT, 1, 8);
         assert_eq!(reduced(&[b"Exif\0\0".as_slice(), &tiff].concat()), Some(tiff));
     }
@@ -87,7 +87,7 @@ mod tests {
     fn only_orientations_that_exist_count() {
         assert_eq!(reduced(&written(true, SHORT, 1, 0)), None);
         assert_eq!(reduced(&written(true, SHORT, 1, 9)), None);
-        assert_eq!(reduced(&silent()), None);
+        assert_eq!(reduced(&without_entries()), None);
         assert_eq!(reduced(&upright()), Some(upright()));
     }
 

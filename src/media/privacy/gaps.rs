@@ -1,7 +1,7 @@
-//! The gaps of sound (`iTunSMPB`): how many samples at its beginning and end aren't to be heard.
+//! Gapless playback information (`iTunSMPB`): the number of samples to skip at the beginning and end of the audio.
 //!
-//! Owns what of a film's user data stays: this one entry, in a list of its own. Without it sound coded as AAC begins
-//! up to 48 ms later, and songs that follow each other no longer join.
+//! This entry is the only user data of a movie that is kept, in a list of its own. Without it, AAC audio starts up to
+//! 48 ms later, and consecutive songs no longer play without a gap.
 
 use std::io::{self, Read, Seek};
 
@@ -12,14 +12,15 @@ use crate::media::boxes::BoxHeader;
 
 const MEAN: &[u8] = b"\0\0\0\0com.apple.iTunes";
 const NAME: &[u8] = b"\0\0\0\0iTunSMPB";
-/// A version, the type of text, no language.
+/// Version, type (text), and no language.
 const TEXT: &[u8] = b"\0\0\0\x01\0\0\0\0";
-/// The numbers are twelve.
+/// Maximum length of the value; it consists of twelve numbers.
 const MAX_NUMBERS: usize = 256;
-/// The handler of Apple's lists.
+/// The handler of Apple's metadata lists.
 const HANDLER: &[u8] = b"\0\0\0\0\0\0\0\0mdirappl\0\0\0\0\0\0\0\0\0";
 
-/// What user data become that say something of gaps: that alone, and an empty box after it.
+/// Returns the replacement for user data with gapless playback information: this entry, followed by an empty box.
+/// `None` if there is no such entry or no space for it.
 pub(super) fn kept(
     source: &mut (impl Read + Seek),
     udta: &BoxHeader,
@@ -46,7 +47,7 @@ fn of(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     [size.as_slice(), &kind, body].concat()
 }
 
-/// The first numbers of gaps in user data.
+/// Finds the first gapless playback value in user data.
 fn numbers(source: &mut (impl Read + Seek), udta: &BoxHeader) -> io::Result<Option<Vec<u8>>> {
     for meta in inner(source, udta, *b"meta")? {
         let contents = items::contents(source, &meta)?;
@@ -71,7 +72,7 @@ fn inner(
     Ok(boxes)
 }
 
-/// An entry's numbers, if it is about gaps and has nothing else.
+/// Returns an entry's value if the entry contains gapless playback information and nothing else.
 fn numbers_of(source: &mut (impl Read + Seek), entry: &BoxHeader) -> io::Result<Option<Vec<u8>>> {
     let mut parts = Vec::new();
     for part in children(source, entry.body.clone())?.iter().take(3) {

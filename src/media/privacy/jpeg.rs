@@ -1,13 +1,13 @@
-//! What to overwrite in a JPEG (ITU T.81 annex B).
+//! Plans for JPEG files (ITU T.81 annex B).
 //!
-//! Owns which segments stay, and what may lie behind an image. Stay: what decoding and colour need, namely JFIF
-//! without its thumbnail, ICC profiles, Adobe's colour transform, the index of a multi-picture file and ISO
-//! 21496-1 gain maps; the orientation, and what XMP says of gain maps. Every other `APPn`, and comments, become
-//! zeros; a comment becomes an APP15, as an empty one would still be shown.
+//! Decides which segments stay, and what may follow an image. What decoding and colour need stays: JFIF without its
+//! thumbnail, ICC profiles, Adobe's colour transform, the index of a multi-picture file, and ISO 21496-1 gain maps. The
+//! orientation and the XMP of gain maps stay too. Every other `APPn` segment is zeroed, and so is a comment, which also
+//! becomes an APP15, because viewers would show an empty comment.
 //!
-//! The whole file is read, scans too: segments may lie between and behind them, and further images behind an end.
-//! Those are treated as the first is; a clip, as phones append it, as an MP4; anything else,
-//! Samsung's trailers with all that they hold among it, becomes zeros.
+//! The whole file is read, scans included: there may be segments between and after scans, and more images after the end
+//! of one. Further images are treated like the first. A video, as phones append it, is treated as an MP4. Anything
+//! else, such as a Samsung trailer with all its contents, is zeroed.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -26,7 +26,7 @@ const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const BLOCK: usize = 64 * 1024;
 
-/// Segments that stay, by marker and how they begin.
+/// Segments that stay, by marker and first bytes.
 const KEPT: [(u8, &[u8]); 5] = [
     (0xE0, b"AVI1"), // fields of Motion JPEG
     (0xE2, b"ICC_PROFILE\0"),
@@ -34,10 +34,10 @@ const KEPT: [(u8, &[u8]); 5] = [
     (0xE2, b"urn:iso:std:iso:ts:21496:-1\0"),
     (0xEE, b"Adobe"),
 ];
-/// The longest beginning that tells segments apart.
+/// The number of bytes that tell segments apart.
 const NAME: usize = 32;
 
-/// Plans for the images that lie one behind the other in `file`.
+/// Plans for the images that follow each other in `file`.
 pub(super) fn plan(
     source: &mut (impl Read + Seek),
     file: Range<u64>,
@@ -48,7 +48,7 @@ pub(super) fn plan(
     }
     let mut start = file.start;
     while let Some(end) = image(source, start..file.end, plan)? {
-        match behind(source, end..file.end, plan)? {
+        match after_image(source, end..file.end, plan)? {
             Some(next) => start = next,
             None => break,
         }
@@ -56,7 +56,7 @@ pub(super) fn plan(
     Ok(())
 }
 
-/// Plans for the image that `range` begins with; where it ends, if it does.
+/// Plans for the image at the beginning of `range`. Returns where it ends, or `None` if it has no end.
 fn image(
     source: &mut (impl Read + Seek),
     range: Range<u64>,
@@ -73,7 +73,7 @@ fn image(
         if range.end - marker < 3 {
             break;
         }
-        // A length counts itself; too small a one is as good as none to libjpeg too.
+        // The length includes its own two bytes. Like libjpeg, treat a smaller one as an empty segment.
         let length = u64::from(u16::from_be_bytes(read_at(source, marker + 1)?)).max(2);
         at = (marker + 1 + length).min(range.end);
         if kind == COM || (0xE0..=0xEF).contains(&kind) {
@@ -84,13 +84,13 @@ fn image(
     Ok(end)
 }
 
-/// The next marker that a segment follows, or an image's end: where its second byte lies, and that byte.
-/// Passes over a scan's bytes, and those that decoders pass over too.
+/// Finds the next marker that begins a segment or ends the image. Returns the offset of its second byte, and that byte.
+/// Skips entropy-coded data, and other bytes that decoders skip.
 fn next_marker(
     source: &mut (impl Read + Seek),
     mut range: Range<u64>,
 ) -> io::Result<Option<(u64, u8)>> {
-    let mut block = 16; // between segments it is the first
+    let mut block = 16; // between segments, the marker comes first
     while range.end - range.start >= 2 {
         let bytes = read_up_to(source, range.clone(), block)?;
         let found = memchr::memchr_iter(0xFF, &bytes[..bytes.len() - 1])
@@ -105,7 +105,7 @@ fn next_marker(
     Ok(None)
 }
 
-/// Plans for an `APPn` or a comment.
+/// Plans for an `APPn` or comment segment.
 fn segment(
     source: &mut (impl Read + Seek),
     kind: u8,
@@ -128,7 +128,7 @@ fn segment(
     } else if kind == APP1 && name.starts_with(EXIF) {
         exifs.add(&read_up_to(source, payload.clone(), orientation::HEAD)?, payload, plan);
     } else if kind == APP1 && name.starts_with(XMP) {
-        let kept = reduced(source, payload.clone())?;
+        let kept = xmp_replacement(source, payload.clone())?;
         plan.write(payload, &kept);
     } else if !is_one_of(&KEPT) {
         plan.zero(payload);
@@ -136,13 +136,13 @@ fn segment(
     Ok(())
 }
 
-/// An image's EXIF segments. Of several, some readers take the first, others the last that turns the picture: the
-/// first stays the first, even if it says nothing.
+/// An image's EXIF segments. Of several, some readers use the first one and others the last one with an orientation, so
+/// the first stays the first even if it has no orientation.
 #[derive(Default)]
 struct Exifs {
     count: u32,
-    /// The first one, if it says nothing and has room to say so.
-    silent: Option<Range<u64>>,
+    /// The first segment, if it has no orientation and enough space for a TIFF.
+    first_empty: Option<Range<u64>>,
 }
 
 impl Exifs {
@@ -151,34 +151,35 @@ impl Exifs {
         let has_room = bytes.len() >= EXIF.len() + exif::MINIMAL;
         match exif::reduced(bytes).filter(|_| has_room) {
             Some(tiff) => plan.write(payload, &[EXIF, &tiff].concat()),
-            None if has_room && self.count == 1 => self.silent = Some(payload),
+            None if has_room && self.count == 1 => self.first_empty = Some(payload),
             None => plan.zero(payload),
         }
     }
 
     fn plan(self, plan: &mut Plan) {
-        if let Some(payload) = self.silent {
-            // Some readers pass over one without entries to the second; alone it leaves the word to XMP.
-            let tiff = if self.count > 1 { exif::upright() } else { exif::silent() };
+        if let Some(payload) = self.first_empty {
+            // Some readers skip a segment without entries and use the second one. If it is the only one, readers fall
+            // back to XMP.
+            let tiff = if self.count > 1 { exif::upright() } else { exif::without_entries() };
             plan.write(payload, &[EXIF, &tiff].concat());
         }
     }
 }
 
-/// What an XMP segment becomes.
-fn reduced(source: &mut (impl Read + Seek), payload: Range<u64>) -> io::Result<Vec<u8>> {
+/// The replacement for an XMP segment.
+fn xmp_replacement(source: &mut (impl Read + Seek), payload: Range<u64>) -> io::Result<Vec<u8>> {
     let kept = xmp::read(source, &(payload.start + XMP.len() as u64..payload.end))?;
     Ok(kept.map(|packet| [XMP, &packet].concat()).unwrap_or_default())
 }
 
-/// Plans for what lies behind an image; where the next image begins, if there is one.
-fn behind(
+/// Plans for what follows an image. Returns where the next image begins, if there is one.
+fn after_image(
     source: &mut (impl Read + Seek),
     mut range: Range<u64>,
     plan: &mut Plan,
 ) -> io::Result<Option<u64>> {
     while let Some(at) = first_other(source, range.clone(), &[0x00, 0xFF])? {
-        // The filler's last bytes may be the first ones of what is there.
+        // The last bytes of the filler may be the first bytes of what follows.
         let start = at.saturating_sub(4).max(range.start);
         let bytes = read_up_to(source, start..range.end, 16)?;
         let before = usize::try_from(at - start).unwrap_or(0);

@@ -1,38 +1,39 @@
-//! What to overwrite in the index of a film (ISO 14496-12 section 8, `QuickTime` File Format).
+//! Plans for the index of a movie (`moov`; ISO 14496-12 section 8, `QuickTime` File Format).
 //!
-//! Owns which boxes of the index and of its tracks stay, and which tracks: those that players show, let hear or turn
-//! pages by. Others hold telemetry; their samples become zeros, and where all of them could, the track goes too.
-//! Times of creation and change become 0. With user data go music tags and chapters; with makers' boxes what old
-//! panoramic clips say of their projection. A compressed index can't be overwritten in place and stays.
+//! Decides which boxes of the index and of its tracks stay, and which tracks: those that players present or use for
+//! navigation. Other tracks contain telemetry. Their samples are zeroed, and the track is removed if all of them could
+//! be. Creation and modification times become 0. Music tags and chapters are removed along with the user data, and the
+//! projection of old panoramic clips along with the manufacturers' boxes. A compressed index can't be overwritten in
+//! place and stays.
 
 use std::io::{self, Read, Seek};
 
-use super::boxes::{MAX_NEEDED, Media, children, common, forget};
+use super::boxes::{MAX_NEEDED, Media, blank, children, common};
 use super::plan::Plan;
 use super::ranges::Ranges;
 use super::{gaps, items, names, samples};
 use crate::media::boxes::{BoxHeader, read_at};
 
-/// The index's boxes that stay; `trak` has its own rules.
+/// Children of `moov` that stay; `trak` has its own rules.
 const KEPT_IN_MOVIE: [&[u8; 4]; 12] = [
     b"mvhd", b"trak", b"mvex", b"iods", b"pssh", b"ainf", b"rmra", b"ctab", b"clip", b"prfl",
     b"mdat", b"grpl",
 ];
-/// A track's boxes that stay.
+/// Children of `trak` that stay.
 const KEPT_IN_TRACK: [&[u8; 4]; 13] = [
     b"tkhd", b"mdia", b"tref", b"edts", b"tapt", b"clip", b"matt", b"load", b"imap", b"trgr",
     b"txas", b"strk", b"mdat",
 ];
-/// The boxes of a track's `mdia` that stay.
+/// Children of `mdia` that stay.
 const KEPT_IN_MEDIA: [&[u8; 4]; 4] = [b"mdhd", b"hdlr", b"minf", b"elng"];
-/// Handlers of tracks that stay: pictures, sound, texts, time codes, streaming hints and old presentations. None of
-/// these at all: a damaged track, which stays too.
+/// Handlers of tracks that stay: video, audio, text, time codes, streaming hints and old presentations. A damaged track
+/// without a handler stays too.
 const KEPT_HANDLERS: [&[u8; 4]; 16] = [
     b"vide", b"auxv", b"pict", b"soun", b"text", b"sbtl", b"subt", b"subp", b"clcp", b"tmcd",
     b"hint", b"odsm", b"sdsm", b"MPEG", b"musi", &[0; 4],
 ];
 
-/// Plans for the index and its tracks, but for those of telemetry; adds all of them to `tracks`.
+/// Plans for the index and its tracks, apart from telemetry samples. Adds all tracks to `tracks`.
 pub(super) fn plan(
     source: &mut (impl Read + Seek),
     media: &Media,
@@ -42,16 +43,16 @@ pub(super) fn plan(
 ) -> io::Result<()> {
     for header in children(source, movie.body.clone())? {
         match &header.kind {
-            b"mvhd" => forget_times(source, &header, plan)?,
+            b"mvhd" => zero_times(source, &header, plan)?,
             b"trak" => {
                 let track = Track::read(source, &header)?;
                 track.plan(source, media, plan)?;
                 tracks.push(track);
             }
-            b"cmov" => plan.leave(),
+            b"cmov" => plan.mark_incomplete(),
             b"udta" => match gaps::kept(source, &header)? {
                 Some(kept) => plan.write(header.body, &kept),
-                None => forget(&header, plan),
+                None => blank(&header, plan),
             },
             other if KEPT_IN_MOVIE.contains(&other) => {}
             _ => rest(source, media, &header, plan)?,
@@ -60,22 +61,22 @@ pub(super) fn plan(
     Ok(())
 }
 
-/// Adds where each chunk of the tracks that stay begins.
-pub(super) fn starts(
+/// Adds the start of each chunk of the tracks that stay.
+pub(super) fn chunk_starts(
     source: &mut (impl Read + Seek),
     media: &Media,
     tracks: &[Track],
     starts: &mut Vec<std::ops::Range<u64>>,
 ) -> io::Result<()> {
     for track in tracks.iter().filter(|track| !track.is_telemetry) {
-        samples::starts(source, media.base, &track.mdia, MAX_NEEDED, starts)?;
+        samples::chunk_starts(source, media.base, &track.mdia, MAX_NEEDED, starts)?;
     }
     Ok(())
 }
 
-/// Plans for the samples of telemetry tracks. A damaged table may point anywhere: they are overwritten only where
-/// media lie, and not where others need them.
-pub(super) fn telemetry(
+/// Plans for the samples of telemetry tracks. A damaged table may point anywhere, so samples are overwritten only where
+/// they lie in media data that no other track needs.
+pub(super) fn zero_telemetry(
     source: &mut (impl Read + Seek),
     media: &Media,
     tracks: &[Track],
@@ -87,15 +88,15 @@ pub(super) fn telemetry(
         let ours = |chunk: &std::ops::Range<u64>| data.holds(chunk) && !needed.touches(chunk);
         let all = samples::zero(source, media.base, &track.mdia, ours, plan)?;
         if all && !media.in_fragments {
-            forget(&track.header, plan);
+            blank(&track.header, plan);
         } else {
-            plan.leave();
+            plan.mark_incomplete();
         }
     }
     Ok(())
 }
 
-/// A box of the index, or of a track, that isn't among those that stay.
+/// Plans for a box of the index or of a track that isn't on the list of those that stay.
 fn rest(
     source: &mut (impl Read + Seek),
     media: &Media,
@@ -105,10 +106,10 @@ fn rest(
     match &header.kind {
         b"uuid" | b"free" | b"skip" => common(source, header, plan)?,
         b"meta" => {
-            items::plan(source, media, header, &mut Vec::new(), plan)?; // what it points at goes too
-            forget(header, plan);
+            items::plan(source, media, header, &mut Vec::new(), plan)?; // also remove what it points to
+            blank(header, plan);
         }
-        _ => forget(header, plan),
+        _ => blank(header, plan),
     }
     Ok(())
 }
@@ -117,7 +118,7 @@ fn rest(
 pub(super) struct Track {
     header: BoxHeader,
     boxes: Vec<BoxHeader>,
-    /// Those of its `mdia`.
+    /// The children of its `mdia`.
     mdia: Vec<BoxHeader>,
     handler: [u8; 4],
     is_telemetry: bool,
@@ -146,15 +147,15 @@ impl Track {
     ) -> io::Result<()> {
         for header in &self.boxes {
             match &header.kind {
-                b"tkhd" => forget_times(source, header, plan)?,
+                b"tkhd" => zero_times(source, header, plan)?,
                 other if KEPT_IN_TRACK.contains(&other) => {}
                 _ => rest(source, media, header, plan)?,
             }
         }
         for header in &self.mdia {
             match &header.kind {
-                b"mdhd" => forget_times(source, header, plan)?,
-                b"hdlr" => names::forget_handler(source, header, plan)?,
+                b"mdhd" => zero_times(source, header, plan)?,
+                b"hdlr" => names::replace_handler_name(source, header, plan)?,
                 b"minf" => names::plan(source, self.handler, header, plan)?,
                 other if KEPT_IN_MEDIA.contains(&other) => {}
                 _ => rest(source, media, header, plan)?,
@@ -164,8 +165,9 @@ impl Track {
     }
 }
 
-/// Times of creation and change come first in `mvhd`, `tkhd` and `mdhd`, of 64 bits in version 1.
-fn forget_times(
+/// Zeroes creation and modification times, the first fields of `mvhd`, `tkhd` and `mdhd`. They have 64 bits in version
+/// 1.
+fn zero_times(
     source: &mut (impl Read + Seek),
     header: &BoxHeader,
     plan: &mut Plan,

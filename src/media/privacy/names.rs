@@ -1,24 +1,24 @@
-//! Names within a film's index: of handlers, compressors, buyers, files.
+//! Names in the index of a movie: of handlers, compressors, purchasers and files.
 //!
-//! Encoders put paths, user names, dates and devices into handlers' names; they become the usual ones, which players
-//! show in their menus. Refuses to know which tracks stay.
+//! Encoders write paths, user names, dates and devices into handler names. These are replaced by the usual names, which
+//! players show in menus. Doesn't decide which tracks stay.
 
 use std::io::{self, Read, Seek};
 
-use super::boxes::{children, common, forget};
+use super::boxes::{blank, children, common};
 use super::plan::{Plan, read_up_to};
 use crate::media::boxes::{BoxHeader, read_at};
 
-/// What follows the handler in its box before the name: the maker, in `QuickTime`; reserved otherwise.
+/// Length of the fields between handler type and name: the manufacturer in `QuickTime`, otherwise reserved.
 const MAKER: u64 = 12;
-/// Where a picture's sample entry has its compressor's name (ISO 14496-12 section 12.1.3), of 32 bytes, and where
-/// the boxes in it begin.
+/// Offsets in a video sample entry (ISO 14496-12 section 12.1.3): of the compressor name, which has 32 bytes, and of
+/// the child boxes.
 const COMPRESSOR: u64 = 42;
 const BOXES_OF_PICTURES: u64 = 78;
-/// By these names of compressors ffmpeg and others choose how to decode.
+/// Compressor names by which ffmpeg and others choose a decoder.
 const KEPT_COMPRESSORS: [&[u8]; 2] = [b"Planar Y'CbCr 8-bit 4:2:0", b"Sorenson H263"];
 
-/// What a `hdlr` box says its track or its items are; zeros where it is too short.
+/// The handler type in a `hdlr` box; zeros if the box is too short.
 pub(super) fn handler_of(
     source: &mut (impl Read + Seek),
     header: &BoxHeader,
@@ -27,8 +27,8 @@ pub(super) fn handler_of(
     if at + 4 > header.body.end { Ok([0; 4]) } else { read_at(source, at) }
 }
 
-/// The name of a handler becomes the usual one, or none where that has no room.
-pub(super) fn forget_handler(
+/// Replaces a handler's name by the usual one, or by none if there is no space for it.
+pub(super) fn replace_handler_name(
     source: &mut (impl Read + Seek),
     header: &BoxHeader,
     plan: &mut Plan,
@@ -38,7 +38,7 @@ pub(super) fn forget_handler(
     if name >= header.body.end {
         return Ok(());
     }
-    // With its length before it, as `QuickTime` writes names; others end them with a zero.
+    // With a length prefix, as in `QuickTime`. Other files terminate names with a zero.
     let usual: &[u8] = match &handler_of(source, header)? {
         b"vide" => b"\x0CVideoHandler",
         b"soun" => b"\x0CSoundHandler",
@@ -48,10 +48,10 @@ pub(super) fn forget_handler(
         _ => b"\0",
     };
     let has_room = usual.len() as u64 <= header.body.end - name;
-    // `QuickTime` says before the handler what kind of handler it is.
+    // `QuickTime` writes the component type before the handler type.
     let is_quicktime = read_at::<4>(source, header.body.start + 4)? != [0; 4];
     let written = match (has_room, is_quicktime) {
-        (false, _) => &[], // zeros are an empty name in both
+        (false, _) => &[], // zeros mean an empty name in both
         (true, true) => usual,
         (true, false) => &usual[1..],
     };
@@ -69,26 +69,27 @@ pub(super) fn plan(
 ) -> io::Result<()> {
     for header in children(source, minf.body.clone())? {
         match &header.kind {
-            b"hdlr" => forget_handler(source, &header, plan)?,
-            b"dinf" => forget_files(source, &header, plan)?,
+            b"hdlr" => replace_handler_name(source, &header, plan)?,
+            b"dinf" => zero_file_paths(source, &header, plan)?,
             b"stbl" => {
                 for table in children(source, header.body.clone())? {
                     match &table.kind {
-                        b"stsd" => forget_in_entries(source, handler, &table, plan)?,
-                        b"udta" | b"meta" => forget(&table, plan),
+                        b"stsd" => plan_sample_entries(source, handler, &table, plan)?,
+                        b"udta" | b"meta" => blank(&table, plan),
                         _ => common(source, &table, plan)?,
                     }
                 }
             }
-            b"udta" | b"meta" => forget(&header, plan),
+            b"udta" | b"meta" => blank(&header, plan),
             _ => common(source, &header, plan)?,
         }
     }
     Ok(())
 }
 
-/// Where media lie: `QuickTime` writes the file's old path there, even where they are in the same file.
-fn forget_files(
+/// Zeroes data references: `QuickTime` writes the original path of the file there, even if the media is in the same
+/// file.
+fn zero_file_paths(
     source: &mut (impl Read + Seek),
     dinf: &BoxHeader,
     plan: &mut Plan,
@@ -106,15 +107,15 @@ fn forget_files(
             if flags & 1 == 1 {
                 plan.zero(says);
             } else {
-                plan.leave(); // the media are elsewhere
+                plan.mark_incomplete(); // the media is in another file
             }
         }
     }
     Ok(())
 }
 
-/// Plans for the descriptions of samples.
-fn forget_in_entries(
+/// Plans for the sample descriptions.
+fn plan_sample_entries(
     source: &mut (impl Read + Seek),
     handler: [u8; 4],
     table: &BoxHeader,
@@ -127,11 +128,11 @@ fn forget_in_entries(
         let start = entry.body.start;
         let boxes = match &handler {
             b"vide" | b"auxv" | b"pict" => {
-                forget_compressor(source, &entry, plan)?;
+                zero_compressor(source, &entry, plan)?;
                 start + BOXES_OF_PICTURES
             }
             b"soun" if entry.body.end - start >= 28 => {
-                // Sound has more fields in later versions, of QuickTime alone.
+                // Audio entries have more fields in later `QuickTime` versions.
                 start
                     + match read_at(source, start + 8)? {
                         [0, 1] => 44,
@@ -139,13 +140,13 @@ fn forget_in_entries(
                         _ => 28,
                     }
             }
-            b"tmcd" => start + 26, // the reel's name
+            b"tmcd" => start + 26, // the name of the reel
             _ => continue,
         };
         for inner in children(source, boxes.min(entry.body.end)..entry.body.end)? {
             match &inner.kind {
-                b"sinf" => forget_buyer(source, &inner, plan)?,
-                b"udta" | b"meta" | b"name" => forget(&inner, plan),
+                b"sinf" => zero_purchaser(source, &inner, plan)?,
+                b"udta" | b"meta" | b"name" => blank(&inner, plan),
                 _ => common(source, &inner, plan)?,
             }
         }
@@ -153,7 +154,7 @@ fn forget_in_entries(
     Ok(())
 }
 
-fn forget_compressor(
+fn zero_compressor(
     source: &mut (impl Read + Seek),
     entry: &BoxHeader,
     plan: &mut Plan,
@@ -170,8 +171,8 @@ fn forget_compressor(
     Ok(())
 }
 
-/// The name of who bought what `FairPlay` protects. The account's number is part of the key, and stays.
-fn forget_buyer(
+/// Zeroes the purchaser's name in files protected by `FairPlay`. The account number is part of the key, and stays.
+fn zero_purchaser(
     source: &mut (impl Read + Seek),
     sinf: &BoxHeader,
     plan: &mut Plan,
@@ -183,7 +184,7 @@ fn forget_buyer(
         for of in children(source, schi.body)? {
             match &of.kind {
                 b"name" => plan.zero(of.body),
-                b"user" => plan.leave(),
+                b"user" => plan.mark_incomplete(),
                 _ => {}
             }
         }

@@ -1,15 +1,16 @@
-//! A plan in the making, and the meter on what is read for it.
+//! A plan under construction, and a reader with a budget.
 //!
-//! Owns order, bounds and limits of a plan, and that it leaves out what is already so. Refuses to know formats.
+//! Keeps the plan sorted and within the file and the limits, and is_incomplete out bytes that already have the right value.
+//! Doesn't know formats.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use crate::media::Patch;
 
-/// No plan has more patches: as many pieces as a telemetry track of hours has.
+/// Maximum number of patches in a plan: the number of chunks in hours of telemetry.
 pub const MAX_PATCHES: usize = 65_536;
-/// No plan holds more bytes that aren't zero.
+/// Maximum number of non-zero bytes in a plan.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
 const MAX_READS: u32 = 500_000;
@@ -23,29 +24,29 @@ pub(super) struct Plan {
     found: Vec<Patch>,
     bytes: usize,
     full: bool,
-    leaves: bool,
+    is_incomplete: bool,
 }
 
 impl Plan {
-    /// A plan for a file of `size` bytes.
+    /// Starts a plan for a file of `size` bytes.
     pub(super) fn within(size: u64) -> Self {
-        Self { size, found: Vec::new(), bytes: 0, full: false, leaves: false }
+        Self { size, found: Vec::new(), bytes: 0, full: false, is_incomplete: false }
     }
 
-    /// Something that should go can't, or wasn't looked into.
-    pub(super) fn leave(&mut self) {
-        self.leaves = true;
+    /// Records that something stays that should be removed, or wasn't examined.
+    pub(super) fn mark_incomplete(&mut self) {
+        self.is_incomplete = true;
     }
 
-    /// `range` is to be zeros.
+    /// Plans zeros for `range`.
     pub(super) fn zero(&mut self, range: Range<u64>) {
         self.write(range, &[]);
     }
 
-    /// `range` is to be these bytes, and zeros behind them; what of them doesn't fit into it is left out.
+    /// Plans these bytes for `range`, followed by zeros. Bytes that don't fit in the range are left out.
     ///
-    /// Once something was too much for the limits, nothing more is taken: a part of a track's samples must
-    /// not be followed by what hides the track.
+    /// Once a limit has been exceeded, nothing more is added: a track must not be hidden when only some of its samples
+    /// are zeroed.
     pub(super) fn write(&mut self, range: Range<u64>, bytes: &[u8]) {
         let end = range.end.min(self.size);
         let Some(length) = end.checked_sub(range.start).filter(|length| *length > 0) else {
@@ -54,7 +55,7 @@ impl Plan {
         let bytes = &bytes[..bytes.len().min(usize::try_from(length).unwrap_or(usize::MAX))];
         let zeros = length - bytes.len() as u64;
         if !self.full && bytes.is_empty() {
-            // Samples lie side by side: one patch is enough for a run of them.
+            // Adjacent samples need only one patch.
             if let Some(last) = self.found.last_mut().filter(|last| last.end() == range.start) {
                 last.zeros += zeros;
                 return;
@@ -67,7 +68,8 @@ impl Plan {
         }
     }
 
-    /// The plan in order, without what the file already is; and whether something stays that should go.
+    /// Returns the sorted patches, without those that change nothing, and whether something stays that should be
+    /// removed.
     pub(super) fn finish<R: Read + Seek>(
         mut self,
         source: &mut Meter<'_, R>,
@@ -77,7 +79,7 @@ impl Plan {
         let mut end = 0;
         for mut patch in self.found {
             if !trim(&mut patch, end) {
-                self.leaves |= patch.end() > end;
+                self.is_incomplete |= patch.end() > end;
                 continue;
             }
             end = patch.end();
@@ -86,11 +88,11 @@ impl Plan {
                 plan.push(patch);
             }
         }
-        Ok((plan, self.leaves || self.full))
+        Ok((plan, self.is_incomplete || self.full))
     }
 }
 
-/// Takes off what lies before `end`; false where nothing is left, or bytes would be torn.
+/// Drops what lies before `end`. Returns false if nothing is left or non-zero bytes would be split.
 fn trim(patch: &mut Patch, end: u64) -> bool {
     let over = end.saturating_sub(patch.offset);
     if over > 0 && !patch.bytes.is_empty() || over >= patch.end() - patch.offset {
@@ -109,13 +111,13 @@ fn holds_already(source: &mut (impl Read + Seek), patch: &Patch) -> io::Result<b
     Ok(first_other(source, zeros, &[0])?.is_none())
 }
 
-/// Where in `range` the first byte lies that isn't among `filler`.
+/// Finds the first byte in `range` that isn't in `filler`.
 pub(super) fn first_other(
     source: &mut (impl Read + Seek),
     mut range: Range<u64>,
     filler: &[u8],
 ) -> io::Result<Option<u64>> {
-    let mut block = 64; // most often the first bytes tell
+    let mut block = 64; // the first bytes usually decide
     while range.start < range.end {
         let bytes = read_up_to(source, range.clone(), block)?;
         if let Some(at) = bytes.iter().position(|byte| !filler.contains(byte)) {
@@ -127,7 +129,7 @@ pub(super) fn first_other(
     Ok(None)
 }
 
-/// The first bytes of `range`, `limit` at most.
+/// Reads the first bytes of `range`, at most `limit`.
 pub(super) fn read_up_to(
     source: &mut (impl Read + Seek),
     range: Range<u64>,
@@ -144,12 +146,12 @@ fn read_at(source: &mut (impl Read + Seek), offset: u64, length: usize) -> io::R
     Ok(bytes)
 }
 
-/// A source that can't be read for ever. Small reads are of a window, as headers lie close to each other.
+/// A reader with a budget. Small reads go through a buffer, because headers are close to each other.
 pub(super) struct Meter<'a, R> {
     source: &'a mut R,
     at: u64,
     window: Vec<u8>,
-    /// Where the window lies.
+    /// Offset of the buffer in the file.
     start: u64,
     reads: u32,
     bytes: u64,
@@ -169,7 +171,7 @@ impl<'a, R> Meter<'a, R> {
         }
     }
 
-    /// The result of reading; `None` where it failed because enough was read.
+    /// Returns the result of a read, or `None` if it failed because the budget was spent.
     pub(super) fn unless_spent<T>(&self, read: io::Result<T>) -> io::Result<Option<T>> {
         match read {
             Err(_) if self.spent => Ok(None),
@@ -191,7 +193,7 @@ impl<R: Read + Seek> Meter<'_, R> {
         Ok(read)
     }
 
-    /// What of the window lies at and behind the place to read.
+    /// The buffered bytes from the current position on.
     fn in_window(&self) -> &[u8] {
         let within =
             self.at.checked_sub(self.start).and_then(|within| usize::try_from(within).ok());
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_lies_behind_the_file() {
+    fn nothing_lies_after_the_file() {
         let mut plan = Plan::within(4);
         plan.write(2..9, b"abcdef");
         plan.zero(4..9);

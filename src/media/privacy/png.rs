@@ -1,9 +1,9 @@
-//! What to overwrite in a PNG or APNG (PNG specification, third edition, section 11).
+//! Plans for PNG and APNG files (PNG specification, third edition, section 11).
 //!
-//! Owns which chunks stay: critical ones and those that say how pixels look or follow each other. Of `eXIf` the
-//! orientation stays, of XMP what pictures need. Any other becomes [`VOID`], a private chunk of zeros that readers pass over, under a right
-//! CRC. What lies behind `IEND` no reader shows; it becomes zeros: badly cropped screenshots keep what was cut off
-//! there.
+//! Decides which chunks stay: critical chunks, and those that affect how pixels look or in which order frames play. Of
+//! `eXIf` the orientation stays, and of XMP what rendering needs. Any other chunk becomes [`VOID`], a private chunk of
+//! zeros with a valid CRC, which readers ignore. Bytes after `IEND`, which readers don't show, become zeros: some
+//! cropping tools leave the removed part of a screenshot there.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -14,13 +14,14 @@ use crate::media::boxes::read_at;
 use crate::media::orientation;
 
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1A\n";
-/// The name of chunks that say nothing: ancillary, private, safe to copy (section 5.4).
+/// The type of blanked chunks: ancillary, private, safe to copy (section 5.4).
 const VOID: [u8; 4] = *b"voId";
 
-/// How a text chunk begins that holds XMP: a keyword, not compressed, no language.
+/// The beginning of a text chunk that contains XMP: keyword, uncompressed, no language.
 const XMP: &[u8] = b"XML:com.adobe.xmp\0\0\0\0\0";
 
-/// Ancillary chunks that stay: transparency, colour, physical size, animation, and how viewers turn or stretch it.
+/// Ancillary chunks that stay: transparency, colour, physical size, animation, and how viewers rotate or stretch the
+/// image.
 const KEPT: [&[u8; 4]; 26] = [
     b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"mDCv",
     b"cLLi", b"bKGD", b"hIST", b"pHYs", b"sPLT", b"acTL", b"fcTL", b"fdAT", b"oFFs", b"sCAL",
@@ -41,7 +42,7 @@ pub(super) fn plan(
         let [a, b, c, d, kind @ ..] = read_at::<8>(source, at)?;
         let length = u32::from_be_bytes([a, b, c, d]);
         if length > i32::MAX.unsigned_abs() || !kind.iter().all(u8::is_ascii_alphabetic) {
-            plan.leave();
+            plan.mark_incomplete();
             break;
         }
         let data = at + 8..(at + 8 + u64::from(length)).min(file.end);
@@ -52,8 +53,8 @@ pub(super) fn plan(
             break;
         } else if ancillary && !KEPT.contains(&&kind) {
             let kept = match &kind {
-                b"eXIf" => turned(source, data.clone())?,
-                b"iTXt" => reduced(source, data.clone())?,
+                b"eXIf" => exif_replacement(source, data.clone())?,
+                b"iTXt" => xmp_replacement(source, data.clone())?,
                 _ => None,
             };
             match kept {
@@ -68,15 +69,21 @@ pub(super) fn plan(
     Ok(())
 }
 
-/// What an `eXIf` chunk becomes, if it holds an orientation and has room for it.
-fn turned(source: &mut (impl Read + Seek), data: Range<u64>) -> io::Result<Option<Vec<u8>>> {
+/// The replacement for an `eXIf` chunk, if it has an orientation and there is space for it.
+fn exif_replacement(
+    source: &mut (impl Read + Seek),
+    data: Range<u64>,
+) -> io::Result<Option<Vec<u8>>> {
     let head = read_up_to(source, data, orientation::HEAD)?;
     let fits = head.len() >= exif::MINIMAL;
     Ok(exif::reduced(&head).filter(|_| fits).map(Vec::from))
 }
 
-/// What a text chunk becomes, if it holds XMP of which something stays.
-fn reduced(source: &mut (impl Read + Seek), data: Range<u64>) -> io::Result<Option<Vec<u8>>> {
+/// The replacement for a text chunk, if it contains XMP that is kept in part.
+fn xmp_replacement(
+    source: &mut (impl Read + Seek),
+    data: Range<u64>,
+) -> io::Result<Option<Vec<u8>>> {
     let packet = data.start + XMP.len() as u64..data.end;
     if read_up_to(source, data, XMP.len())? != XMP {
         return Ok(None);
@@ -84,8 +91,8 @@ fn reduced(source: &mut (impl Read + Seek), data: Range<u64>) -> io::Result<Opti
     Ok(xmp::read(source, &packet)?.map(|packet| [XMP, &packet].concat()))
 }
 
-/// Whether a chunk's CRC, its last four bytes, is right. Some readers pass over chunks where it is not, others don't:
-/// a wrong one stays wrong.
+/// Whether a chunk's CRC, its last four bytes, is right. Some readers skip a chunk with a wrong CRC and others don't,
+/// so a wrong CRC stays wrong.
 fn is_right(source: &mut (impl Read + Seek), chunk: Range<u64>) -> io::Result<bool> {
     let Some(end) = chunk.end.checked_sub(4) else { return Ok(false) };
     let mut sum = crc32fast::Hasher::new();
@@ -98,7 +105,7 @@ fn is_right(source: &mut (impl Read + Seek), chunk: Range<u64>) -> io::Result<bo
     Ok(sum.finalize().to_be_bytes() == read_at(source, end)?)
 }
 
-/// The chunk with this data is to be of this kind and hold these bytes, then zeros.
+/// Replaces a chunk with this data by one of type `kind` that contains `bytes` and then zeros.
 fn replace(kind: [u8; 4], bytes: &[u8], data: Range<u64>, is_wrong: bool, plan: &mut Plan) {
     let crc = crc(kind, bytes, data.end - data.start - bytes.len() as u64);
     let crc = if is_wrong { !crc } else { crc };
@@ -106,12 +113,12 @@ fn replace(kind: [u8; 4], bytes: &[u8], data: Range<u64>, is_wrong: bool, plan: 
     plan.write(data.end..data.end + 4, &crc.to_be_bytes());
 }
 
-/// The CRC over a kind, bytes and a run of zeros, without going through the run.
+/// Computes the CRC over a type, bytes and a run of zeros, without reading the run.
 fn crc(kind: [u8; 4], bytes: &[u8], zeros: u64) -> u32 {
     let mut sum = crc32fast::Hasher::new();
     sum.update(&kind);
     sum.update(bytes);
-    // A run of 1, 2, 4, … zeros, of which those are joined that make up `zeros`.
+    // Combine the CRCs of runs of 1, 2, 4, … zeros that add up to `zeros`.
     let mut run = crc32fast::Hasher::new();
     run.update(&[0]);
     let mut left = zeros;

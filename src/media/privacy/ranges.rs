@@ -1,10 +1,8 @@
-//! Sets of bytes of a file.
-//!
-//! Owns the question whether a range lies in a set, or touches it.
+//! A set of byte ranges, with queries for containment and overlap.
 
 use std::ops::Range;
 
-/// Ranges in order that don't overlap.
+/// Sorted ranges that don't overlap.
 pub(super) struct Ranges(Vec<Range<u64>>);
 
 impl Ranges {
@@ -21,20 +19,20 @@ impl Ranges {
         Self(ranges)
     }
 
-    /// Whether all of `range` is in one piece of the set.
+    /// Whether a single range of the set contains all of `range`.
     pub(super) fn holds(&self, range: &Range<u64>) -> bool {
-        self.first_behind(range.start).is_some_and(|piece| {
+        self.first_ending_after(range.start).is_some_and(|piece| {
             piece.start <= range.start && range.start < range.end && range.end <= piece.end
         })
     }
 
     /// Whether any byte of `range` is in the set.
     pub(super) fn touches(&self, range: &Range<u64>) -> bool {
-        self.first_behind(range.start).is_some_and(|piece| piece.start < range.end)
+        self.first_ending_after(range.start).is_some_and(|piece| piece.start < range.end)
     }
 
-    /// The first piece that doesn't end before `at`.
-    fn first_behind(&self, at: u64) -> Option<&Range<u64>> {
+    /// The first range that ends after `at`.
+    fn first_ending_after(&self, at: u64) -> Option<&Range<u64>> {
         self.0.get(self.0.partition_point(|piece| piece.end <= at))
     }
 }

@@ -1,6 +1,6 @@
-//! Where a track's samples lie (ISO 14496-12 section 8.7: `stsz`, `stsc`, `stco`, `co64`).
+//! Locates a track's samples (ISO 14496-12 section 8.7: `stsz`, `stsc`, `stco`, `co64`).
 //!
-//! Owns the way from the tables to bytes. Refuses to know what samples are, and those of fragments.
+//! Reads the sample tables. Doesn't know what samples contain, and doesn't read fragments.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -9,11 +9,11 @@ use super::boxes::children;
 use super::plan::{Plan, read_up_to};
 use crate::media::boxes::{BoxHeader, read_at};
 
-/// So much of a table is read at a time, in bytes; every width divides it.
+/// Number of bytes of a table read at a time; a multiple of every entry width.
 const BLOCK: usize = 16 * 1024 / 24 * 24;
 
-/// Zeros for a track's samples, chunk by chunk, where `ours` allows it; whether that is everywhere. `mdia` are the
-/// boxes of its `mdia`.
+/// Plans zeros for a track's samples, chunk by chunk, where `ours` allows it. Returns whether it did everywhere. `mdia`
+/// lists the children of the track's `mdia`.
 pub(super) fn zero(
     source: &mut (impl Read + Seek),
     base: u64,
@@ -44,8 +44,8 @@ pub(super) fn zero(
     Ok(all)
 }
 
-/// Adds the first byte of each of a track's chunks, up to a limit of all.
-pub(super) fn starts(
+/// Adds the first byte of each of a track's chunks, up to `limit` entries in all.
+pub(super) fn chunk_starts(
     source: &mut (impl Read + Seek),
     base: u64,
     mdia: &[BoxHeader],
@@ -66,7 +66,7 @@ pub(super) fn starts(
     Ok(())
 }
 
-/// The boxes of `minf`'s `stbl`.
+/// The children of `stbl` in `minf`.
 fn tables(source: &mut (impl Read + Seek), mdia: &[BoxHeader]) -> io::Result<Vec<BoxHeader>> {
     let Some(minf) = mdia.iter().find(|header| header.kind == *b"minf") else {
         return Ok(Vec::new());
@@ -78,7 +78,7 @@ fn tables(source: &mut (impl Read + Seek), mdia: &[BoxHeader]) -> io::Result<Vec
     }
 }
 
-/// A table's entries, read in blocks.
+/// A table whose entries are read in blocks.
 struct Table {
     rest: Range<u64>,
     width: usize,
@@ -87,7 +87,7 @@ struct Table {
 }
 
 impl Table {
-    /// Entries of `width` bytes behind a count, which lies `count` bytes into the body.
+    /// Opens a table of entries of `width` bytes. Their number is stored `count` bytes into the body.
     fn open(
         source: &mut (impl Read + Seek),
         table: &BoxHeader,
@@ -104,7 +104,7 @@ impl Table {
         Ok(Some(Self { rest, width, block: Vec::new(), at: 0 }))
     }
 
-    /// Where chunks begin.
+    /// The table of chunk offsets.
     fn offsets(source: &mut (impl Read + Seek), boxes: &[BoxHeader]) -> io::Result<Option<Self>> {
         let of = |kind: &[u8; 4]| boxes.iter().find(|header| header.kind == *kind);
         match (of(b"stco"), of(b"co64")) {
@@ -114,7 +114,7 @@ impl Table {
         }
     }
 
-    /// The next entry: its first 8 bytes as a number.
+    /// Returns the first 8 bytes of the next entry as a number.
     fn next(&mut self, source: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
         if self.at + self.width > self.block.len() {
             self.block = read_up_to(source, self.rest.clone(), BLOCK)?;
@@ -129,7 +129,7 @@ impl Table {
     }
 }
 
-/// How long samples are.
+/// The sizes of samples.
 enum Sizes {
     Same(u64),
     Each(Table),
@@ -151,7 +151,7 @@ impl Sizes {
         }
     }
 
-    /// Lengths of 8 or 16 bits; those of 4, which nobody writes, aren't read.
+    /// Opens a table with sizes of 8 or 16 bits. Sizes of 4 bits are unused in practice and aren't supported.
     fn open_compact(source: &mut (impl Read + Seek), stz2: &BoxHeader) -> io::Result<Option<Self>> {
         if stz2.body.end - stz2.body.start < 12 {
             return Ok(None);
@@ -164,7 +164,7 @@ impl Sizes {
         }
     }
 
-    /// The length of the next `samples` samples together.
+    /// The total size of the next `samples` samples.
     fn sum(&mut self, source: &mut (impl Read + Seek), samples: u64) -> io::Result<u64> {
         let table = match self {
             Self::Same(size) => return Ok(size.saturating_mul(samples)),
@@ -181,11 +181,11 @@ impl Sizes {
     }
 }
 
-/// How many samples chunks have.
+/// The number of samples in each chunk.
 struct Runs {
     table: Option<Table>,
     samples: u64,
-    /// The first chunk that has another number of samples, and that number.
+    /// The first chunk with another number of samples, and that number.
     then: Option<(u64, u64)>,
 }
 
@@ -206,7 +206,7 @@ impl Runs {
         Ok(entry.map(|both| (both >> 32, both & u64::from(u32::MAX))))
     }
 
-    /// How many samples chunk `number` has, counted from 1; asked for in order.
+    /// The number of samples in chunk `number`, counted from 1. Must be called in ascending order.
     fn samples_of(&mut self, source: &mut (impl Read + Seek), number: u64) -> io::Result<u64> {
         while let Some((_, samples)) = self.then.filter(|(first, _)| *first <= number) {
             self.samples = samples;

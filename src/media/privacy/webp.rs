@@ -1,8 +1,8 @@
-//! What to overwrite in a `WebP` (RFC 9649).
+//! Plans for `WebP` files (RFC 9649).
 //!
-//! Owns which chunks stay: those that pixels, animation and colour need. Of `EXIF` the orientation stays, of `XMP `
-//! what pictures need; the rest, and what the format doesn't know, become `JUNK`, RIFF's own name for what says
-//! nothing, and `VP8X` no longer announces it. What lies behind the image's RIFF chunk no reader shows; it becomes zeros.
+//! Decides which chunks stay: those for pixels, animation and colour. Of `EXIF` the orientation stays, and of `XMP `
+//! what rendering needs. All others, including unknown chunks, become `JUNK`, RIFF's own type for padding, and `VP8X`
+//! no longer announces them. Bytes after the image's RIFF chunk, which readers don't show, become zeros.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -14,12 +14,12 @@ use crate::media::orientation;
 
 const JUNK: [u8; 4] = *b"JUNK";
 const KEPT: [&[u8; 4]; 5] = [b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ICCP"];
-/// Bits of the first byte of `VP8X` (section 2.7.1).
+/// Flags in the first byte of `VP8X` (section 2.7.1).
 const HAS_EXIF: u8 = 0x08;
 const HAS_XMP: u8 = 0x04;
-/// The length of `VP8X`.
+/// Length of `VP8X`.
 const FEATURES: u64 = 10;
-/// Where a frame's chunks begin in `ANMF`.
+/// Offset of the child chunks in `ANMF`.
 const FRAME: u64 = 16;
 
 /// Plans for the `WebP` in `file`.
@@ -43,15 +43,15 @@ pub(super) fn plan(
         image |= matches!(&kind, b"VP8 " | b"VP8L" | b"ANMF");
         match &kind {
             b"VP8X" if body.end - body.start != FEATURES => {
-                plan.leave(); // readers don't agree where the next chunk begins
+                plan.mark_incomplete(); // readers disagree on where the next chunk begins
                 return Ok(());
             }
             b"VP8X" => features = Some(body.start..body.start + 1),
             b"ANMF" => frame(source, body, plan)?,
-            b"EXIF" if turn(source, body.clone(), plan)? => kept |= HAS_EXIF,
-            b"XMP " if reduce(source, body.clone(), plan)? => kept |= HAS_XMP,
+            b"EXIF" if keep_orientation(source, body.clone(), plan)? => kept |= HAS_EXIF,
+            b"XMP " if keep_xmp(source, body.clone(), plan)? => kept |= HAS_XMP,
             needed if KEPT.contains(&needed) => {}
-            _ => forget(body, plan),
+            _ => junk(body, plan),
         }
     }
     if let Some(flags) = features {
@@ -61,12 +61,12 @@ pub(super) fn plan(
     if image {
         plan.zero(end..file.end);
     } else {
-        plan.leave();
+        plan.mark_incomplete();
     }
     Ok(())
 }
 
-/// Chunks side by side: each one's kind, and where its body lies.
+/// Iterates over sibling chunks: the type of each, and where its body lies.
 struct Chunks(Range<u64>);
 
 impl Chunks {
@@ -85,19 +85,23 @@ impl Chunks {
     }
 }
 
-/// A frame holds an image's chunks, and may hold others.
+/// Plans for a frame, which contains the chunks of an image and possibly others.
 fn frame(source: &mut (impl Read + Seek), body: Range<u64>, plan: &mut Plan) -> io::Result<()> {
     let mut chunks = Chunks(body.start + FRAME..body.end);
     while let Some((kind, body)) = chunks.next(source)? {
         if !KEPT.contains(&&kind) {
-            forget(body, plan);
+            junk(body, plan);
         }
     }
     Ok(())
 }
 
-/// Leaves of EXIF the orientation; whether there is one.
-fn turn(source: &mut (impl Read + Seek), body: Range<u64>, plan: &mut Plan) -> io::Result<bool> {
+/// Reduces EXIF to the orientation. Returns whether there is one.
+fn keep_orientation(
+    source: &mut (impl Read + Seek),
+    body: Range<u64>,
+    plan: &mut Plan,
+) -> io::Result<bool> {
     let head = read_up_to(source, body.clone(), orientation::HEAD)?;
     let fits = head.len() >= exif::MINIMAL;
     let kept = exif::reduced(&head).filter(|_| fits);
@@ -107,14 +111,18 @@ fn turn(source: &mut (impl Read + Seek), body: Range<u64>, plan: &mut Plan) -> i
     Ok(kept.is_some())
 }
 
-/// Leaves of XMP what pictures need; whether that is anything.
-fn reduce(source: &mut (impl Read + Seek), body: Range<u64>, plan: &mut Plan) -> io::Result<bool> {
+/// Reduces XMP to what rendering needs. Returns whether anything is left.
+fn keep_xmp(
+    source: &mut (impl Read + Seek),
+    body: Range<u64>,
+    plan: &mut Plan,
+) -> io::Result<bool> {
     let Some(packet) = xmp::read(source, &body)? else { return Ok(false) };
     plan.write(body, &packet);
     Ok(true)
 }
 
-fn forget(body: Range<u64>, plan: &mut Plan) {
+fn junk(body: Range<u64>, plan: &mut Plan) {
     plan.write(body.start - 8..body.start - 4, &JUNK);
     plan.zero(body);
 }

@@ -1,8 +1,8 @@
-//! What stays of an XMP packet (ISO 16684-1): how a gain map brightens a picture, and which way up it is.
+//! Reduces an XMP packet (ISO 16684-1) to gain maps and orientation.
 //!
-//! Owns the lists of properties and the rule that a packet keeps its length: everything else becomes spaces, so that
-//! what is left is a packet as before. Kept are Adobe's and Apple's descriptions of gain maps, Google's directory of
-//! the pictures in a file, and an orientation that turns. Their values are numbers and words of the formats' own;
+//! The packet keeps its length: what is removed becomes spaces, so that the result is a valid packet. Kept are Adobe's
+//! and Apple's descriptions of gain maps, Google's directory of the pictures in a file, and the orientation. Their
+//! values are numbers and fixed keywords; anything else is removed. Doesn't know where packets lie in files.
 //! one that looks otherwise goes too. Refuses to know where packets lie in files.
 
 use std::io::{self, Read, Seek};
@@ -13,9 +13,9 @@ mod tokens;
 use super::plan::read_up_to;
 use tokens::{Attribute, Token, tokens};
 
-/// No longer packet is looked into, in bytes.
+/// Maximum length in bytes of a packet that is examined.
 pub(super) const MAX: usize = 256 * 1024;
-/// A packet without any property.
+/// A packet without properties.
 pub(super) const EMPTY: &[u8] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>";
 
 const META: &[u8] = b"adobe:ns:meta/";
@@ -29,24 +29,24 @@ const APPLE_PIXELS: &[u8] = b"http://ns.apple.com/pixeldatainfo/1.0/";
 const NAMESPACES: [&[u8]; 8] =
     [META, RDF, TIFF, GAIN_MAP, CONTAINER, ITEM, APPLE_GAIN_MAP, APPLE_PIXELS];
 
-/// Elements nest no deeper than this.
+/// Maximum depth of nested elements.
 const MAX_DEPTH: usize = 64;
-/// Numbers and words are no longer.
+/// Maximum length of a value in bytes.
 const MAX_VALUE: usize = 64;
 
-/// What a name stands for.
+/// The role of an XML name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    /// Holds others.
+    /// Contains other elements.
     Frame,
-    /// A list, or an entry of one, of what it lies in.
+    /// A list, or an entry of one, with the role of the element around it.
     List,
-    /// A property worth a packet.
+    /// A property that makes the packet worth keeping.
     Property,
-    /// One that belongs to such a property.
+    /// A property that is kept only along with one of those.
     Detail,
     Orientation,
-    /// What goes.
+    /// Removed.
     Other,
 }
 
@@ -77,7 +77,7 @@ fn meaning(namespace: &[u8], name: &[u8]) -> Meaning {
     }
 }
 
-/// What stays of the packet that lies there; see [`reduced`]. Packets longer than [`MAX`] go.
+/// Reads the packet at this place, and reduces it as [`reduced`] does. Returns `None` for packets longer than [`MAX`].
 pub(super) fn read(
     source: &mut (impl Read + Seek),
     packet: &Range<u64>,
@@ -88,7 +88,8 @@ pub(super) fn read(
     Ok(reduced(&read_up_to(source, packet.clone(), MAX)?))
 }
 
-/// What stays of a packet, as long as it was. `None` where nothing is worth keeping, and for what isn't plain XML in UTF-8.
+/// Returns the reduced packet, of the same length. `None` if nothing is worth keeping or the packet isn't plain XML in
+/// UTF-8.
 pub(super) fn reduced(packet: &[u8]) -> Option<Vec<u8>> {
     let kept = vec![b' '; packet.len()];
     let mut reduction = Reduction { packet, kept, found: false };
@@ -102,11 +103,11 @@ struct Reduction<'a> {
     found: bool,
 }
 
-/// An element that is open.
+/// An open element.
 struct Open<'a> {
     name: &'a [u8],
     meaning: Meaning,
-    /// How many declarations held outside of it.
+    /// The number of namespace declarations in effect outside it.
     declared: usize,
 }
 
@@ -114,7 +115,7 @@ struct Open<'a> {
 type Declaration<'a> = (&'a [u8], &'a [u8]);
 
 impl<'a> Reduction<'a> {
-    /// `None` where elements aren't closed as they were opened.
+    /// Returns `None` if elements aren't properly nested.
     fn run(&mut self, tokens: &[Token]) -> Option<()> {
         let mut open: Vec<Open<'a>> = Vec::new();
         let mut declared: Vec<Declaration<'a>> = Vec::new();
@@ -164,7 +165,7 @@ impl<'a> Reduction<'a> {
             (Meaning::Other, _) => Meaning::Other,
             (around, Meaning::List) => around,
             (Meaning::Frame, meaning) => meaning,
-            _ => Meaning::Other, // a value of a value
+            _ => Meaning::Other, // a value within a value
         };
         if meaning == Meaning::Other {
             return meaning;
@@ -191,7 +192,7 @@ impl<'a> Reduction<'a> {
         meaning
     }
 
-    /// Keeps a value that looks like one; whether it does.
+    /// Keeps a value if it is a number or keyword. Returns whether it does.
     fn value(&mut self, at: &Range<usize>, meaning: Meaning) -> bool {
         let value = self.text(at).trim_ascii();
         let is_plain = (1..=MAX_VALUE).contains(&value.len())
@@ -208,7 +209,7 @@ impl<'a> Reduction<'a> {
         is_kept
     }
 
-    /// What an attribute declares, if it does.
+    /// The namespace declaration in an attribute, if it is one.
     fn declaration(&self, attribute: &Attribute) -> Option<Declaration<'a>> {
         let prefix = match self.text(&attribute.name) {
             b"xmlns" => &[],
@@ -236,7 +237,7 @@ impl<'a> Reduction<'a> {
     }
 }
 
-/// Whether this is what packets begin or end with, which is the same in all.
+/// Whether this is the header or trailer of a packet, which is the same in all packets.
 fn is_wrapper(instruction: &[u8]) -> bool {
     let unquoted: Vec<u8> =
         instruction.iter().map(|c| if *c == b'\'' { b'"' } else { *c }).collect();

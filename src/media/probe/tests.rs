@@ -203,7 +203,7 @@ fn files_of_the_field_say_type_length_and_size() {
 }
 
 #[test]
-fn sound_behind_a_tag_longer_than_the_head_is_told() {
+fn sound_after_a_tag_longer_than_the_head_is_told() {
     // Seven bits a byte: 0x80 * 0x80 bytes of tag.
     let tag = [&b"ID3\x04\0\0\0\x01\0\0"[..], &[0; 0x4000]].concat();
     for (name, media_type, seconds) in [

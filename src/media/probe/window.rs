@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_the_end_is_zeros() {
+    fn what_lies_after_the_end_is_zeros() {
         let mut file = Window::new(Cursor::new(b"abcdef"), 6);
         assert_eq!(file.peek(4).unwrap(), *b"ef\0\0");
         assert_eq!(file.peek(u64::MAX).unwrap(), [0; 2]);

@@ -252,7 +252,7 @@ fn a_profile_that_does_not_fit_is_dropped() {
 }
 
 #[test]
-fn metadata_stays_behind() {
+fn metadata_stays_after() {
     let secret = b"48.8584 N, 2.2945 E";
     let jpeg = jpeg_with(
         &fields(64, 64).into(),

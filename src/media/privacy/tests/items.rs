@@ -60,7 +60,7 @@ fn of_exif_the_orientation_stays() {
 }
 
 #[test]
-fn exif_may_lie_behind_its_name() {
+fn exif_may_lie_after_its_name() {
     let before = [b"\0\0\0\x06Exif\0\0", tiff(8).as_slice()].concat();
     let after = [vec![0; 4], turned(8), vec![0; 6]].concat();
     becomes(&[(b"Exif", &[(0, 44)])], &before, &after);

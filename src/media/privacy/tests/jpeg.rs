@@ -136,7 +136,7 @@ fn a_cut_segment_is_emptied_up_to_the_end() {
 }
 
 #[test]
-fn what_lies_behind_an_image_is_emptied() {
+fn what_lies_after_an_image_is_emptied() {
     let before = [image(&[]).as_slice(), b"\0\0trailer SEFT"].concat();
     let after = [image(&[]).as_slice(), &[0; 14]].concat();
     assert_eq!(cleaned(&before), after);
@@ -168,7 +168,7 @@ fn further_images_are_treated_as_the_first() {
 }
 
 #[test]
-fn a_clip_behind_an_image_is_treated_as_one() {
+fn a_clip_after_an_image_is_treated_as_one() {
     let clip = |name: &[u8], body: &[u8]| {
         let boxes = [b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x0C".as_slice(), name, body];
         [boxes.concat(), b"\0\0\0\x0Cmdatdata".to_vec()].concat()

@@ -61,7 +61,7 @@ fn chunks_of_colour_animation_and_criticals_stay() {
 }
 
 #[test]
-fn what_lies_behind_the_end_is_emptied() {
+fn what_lies_after_the_end_is_emptied() {
     let before = [file(&[]), b"cropped".to_vec()].concat();
     assert_eq!(patched(&before, "image/png"), [file(&[]), vec![0; 7]].concat());
 }

@@ -65,7 +65,7 @@ fn unknown_chunks_of_frames_become_junk() {
 }
 
 #[test]
-fn what_lies_behind_the_image_is_emptied() {
+fn what_lies_after_the_image_is_emptied() {
     let before = [file(0, &[]), b"trailer".to_vec()].concat();
     assert_eq!(patched(&before, "image/webp"), [file(0, &[]), vec![0; 7]].concat());
 }

@@ -1,16 +1,16 @@
-//! The pieces of an XML text and where they lie: as much of XML 1.0 as XMP is written in.
+//! A tokenizer for the subset of XML 1.0 that XMP uses.
 //!
-//! Refuses to know names and what they mean. Document types and CDATA make a text unreadable.
+//! Doesn't interpret names. A text with a document type or CDATA is refused.
 
 use std::ops::Range;
 
-/// A piece; places are in bytes.
+/// A token; ranges are in bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Token {
     Start {
         name: Range<usize>,
         attributes: Vec<Attribute>,
-        /// `>` or `/>`.
+        /// Position of `>` or `/>`.
         end: Range<usize>,
         is_empty: bool,
     },
@@ -26,12 +26,12 @@ pub(super) enum Token {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Attribute {
     pub(super) name: Range<usize>,
-    /// Without quotes.
+    /// Without the quotes.
     pub(super) value: Range<usize>,
     pub(super) all: Range<usize>,
 }
 
-/// The pieces of a text, or `None` where it isn't written as XMP is.
+/// Splits a text into tokens. Returns `None` if it isn't in the subset.
 pub(super) fn tokens(text: &[u8]) -> Option<Vec<Token>> {
     let mut reader = Reader { text, at: 0 };
     let mut tokens = Vec::new();
@@ -123,7 +123,7 @@ impl Reader<'_> {
         Some(start..self.at)
     }
 
-    /// Passes over white space; whether there was any.
+    /// Skips white space. Returns whether there was any.
     fn space(&mut self) -> bool {
         let start = self.at;
         while self.text.get(self.at).is_some_and(u8::is_ascii_whitespace) {

@@ -44,7 +44,7 @@ fn last(bytes: &[u8], needle: &[u8]) -> usize {
 }
 
 #[test]
-fn an_index_behind_gigabytes_is_found() {
+fn an_index_after_gigabytes_is_found() {
     let whole = fixture("index-last.mp4");
     let (data, index) = (last(&whole, b"mdat") - 4, last(&whole, b"moov") - 4);
     let mut front = whole[..data].to_vec();
