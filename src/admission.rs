@@ -1,49 +1,48 @@
-//! Who may go on at once, who waits, and who is told to come back later. Knows no HTTP and no time-out of
+//! Decides which requests are admitted at once, which wait, and which are refused. Knows no HTTP, and no time-outs of
 //! connections.
 //!
-//! Users are told apart by their id, everybody else by address. What a client pays for with bytes is limited by
-//! how much of it goes on at once, never by the second. A request over a limit waits for its turn, in order; only
-//! one that would wait too long is refused, because most clients never send a refused chunk again (protocol,
-//! section 7).
+//! Users are counted by their id, everybody else by address. What costs a client bytes is limited by concurrency, never
+//! by rate. A request over a limit waits, in order of arrival. It is refused only if it would wait too long, because
+//! most clients never repeat a refused chunk (protocol, section 7).
 
 mod address;
 mod rate;
-mod turns;
+mod permits;
 
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 pub use address::{Address, forwarded};
+pub use permits::{Permit, Permits, QueueFull};
 use rate::Rate;
-pub use turns::{Full, Turn, Turns};
 
 use crate::ids::UserId;
 
-/// So long a request waits for its turn: within what the vendor's client waits for an answer, 10 s.
+/// Maximum time that a request waits for a permit. Known clients wait 10 s for a reply.
 pub const PATIENCE: Duration = Duration::from_secs(8);
-/// Lookups of a user, and refusals to an address, that are answered each second without delay; twice as many in a
-/// burst.
-const UNPAID_A_SECOND: u32 = 200;
-/// Tokens with a wrong signature that an address may send at once, and a minute.
+/// Number of lookups of a user, and of errors to an address, that are answered per second without delay. A burst may
+/// have twice as many.
+const FREE_PER_SECOND: u32 = 200;
+/// Number of tokens with a wrong signature that an address may send at once, and per minute.
 const BAD_TOKENS: u32 = 20;
 
-/// What one user and one address may take of the server at once.
+/// Limits on what one user and one address may use at the same time.
 #[derive(Clone, Debug)]
 pub struct AdmissionLimits {
-    /// Requests of one user that are worked on at once; 0: no limit.
+    /// Maximum number of a user's requests that are handled at once; 0 means no limit.
     pub per_user: usize,
-    /// Connections of one address; 0: no limit.
+    /// Maximum number of connections per address; 0 means no limit.
     pub per_address: usize,
-    /// Networks whose addresses stand for many clients or for this machine: not counted.
+    /// Networks without limits, because an address there stands for many clients or for this machine.
     pub uncounted: Vec<IpNet>,
 }
 
-/// A request that would wait too long.
+/// The request would have to wait too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many requests at once; come back in {retry_secs} s")]
+#[error("too many requests at once; try again in {retry_secs} s")]
 pub struct TooMany {
-    /// Seconds after which it may succeed.
+    /// Number of seconds after which a retry may succeed.
     pub retry_secs: u32,
 }
 
@@ -54,49 +53,49 @@ impl TooMany {
     }
 }
 
-/// All limits of users and addresses, with what each has taken.
+/// The limits on users and addresses, and what each one uses.
 pub struct Admission {
     uncounted: Vec<IpNet>,
     lookups: Rate<UserId>,
     refusals: Rate<Address>,
     bad_tokens: Rate<Address>,
-    users: Turns<UserId>,
-    addresses: Turns<Address>,
+    users: Permits<UserId>,
+    addresses: Permits<Address>,
 }
 
 impl Admission {
-    /// Nobody has taken anything. Of `connections` altogether, the requests of one user, those that wait
-    /// included, take a quarter at most; so do those of one address that wait.
+    /// Creates limits for a server with this many connections in total. A user's requests, including waiting ones, take
+    /// at most a quarter of the connections; so do the waiting requests of an address.
     pub fn new(limits: &AdmissionLimits, connections: usize) -> Self {
         let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
         let waiting = connections / 4;
         Self {
             uncounted: limits.uncounted.clone(),
-            lookups: Rate::new(UNPAID_A_SECOND, second, 2 * UNPAID_A_SECOND),
-            refusals: Rate::new(UNPAID_A_SECOND, second, 2 * UNPAID_A_SECOND),
+            lookups: Rate::new(FREE_PER_SECOND, second, 2 * FREE_PER_SECOND),
+            refusals: Rate::new(FREE_PER_SECOND, second, 2 * FREE_PER_SECOND),
             bad_tokens: Rate::new(BAD_TOKENS, minute, BAD_TOKENS),
-            users: Turns::new(limits.per_user, waiting),
-            addresses: Turns::new(limits.per_address, limits.per_address.saturating_add(waiting)),
+            users: Permits::new(limits.per_user, waiting),
+            addresses: Permits::new(limits.per_address, limits.per_address.saturating_add(waiting)),
         }
     }
 
-    /// The address that an address counts as; `None` for those that are not counted.
+    /// Returns the address or IPv6 /64 that limits are counted by, or `None` if the address has no limits.
     pub fn counted(&self, ip: std::net::IpAddr) -> Option<Address> {
         let ip = ip.to_canonical();
         (!self.uncounted.iter().any(|net| net.contains(&ip))).then(|| Address::new(ip))
     }
 
-    /// The connections of each address; behind a trusted proxy, its requests.
-    pub fn addresses(&self) -> &Turns<Address> {
+    /// Limits the connections of each address; behind a trusted proxy, its requests.
+    pub fn addresses(&self) -> &Permits<Address> {
         &self.addresses
     }
 
-    /// A request of a user: waits for one of the user's turns. It counts until the turn is dropped.
-    pub async fn user(&self, user: UserId) -> Result<Turn<UserId>, TooMany> {
+    /// Admits a request of a user, and waits for a permit if necessary. The request counts until the permit is dropped.
+    pub async fn user(&self, user: UserId) -> Result<Permit<UserId>, TooMany> {
         in_time(self.users.enter(user)).await
     }
 
-    /// A request of a user that only asks for something: waits until the user's rate allows it.
+    /// Admits a lookup of a user, and waits until the user's rate allows it.
     pub async fn lookup(&self, user: UserId) -> Result<(), TooMany> {
         let wait = self.lookups.take(user, PATIENCE).map_err(TooMany::after)?;
         if !wait.is_zero() {
@@ -105,27 +104,27 @@ impl Admission {
         Ok(())
     }
 
-    /// How long to hold back a refusal that goes to this address; at most [`PATIENCE`].
+    /// Returns how long to delay an error to this address; at most [`PATIENCE`].
     pub fn refusal(&self, address: Address) -> Duration {
         self.refusals.take(address, PATIENCE).unwrap_or(PATIENCE)
     }
 
-    /// A request that a trusted proxy passed on from this address; counts like a connection.
-    pub async fn proxied(&self, address: Address) -> Result<Turn<Address>, TooMany> {
+    /// Admits a request that a trusted proxy forwarded from this address; it counts like a connection.
+    pub async fn proxied(&self, address: Address) -> Result<Permit<Address>, TooMany> {
         in_time(self.addresses.enter(address)).await
     }
 
-    /// A token with a wrong signature came from this address. An error when that happens too often; good tokens
-    /// of the same address are accepted all the same, for many users may share it.
+    /// Counts a token with a wrong signature from this address. Fails if there were too many. Valid tokens from the
+    /// same address are still accepted, because many users may share it.
     pub fn bad_token(&self, address: Address) -> Result<(), TooMany> {
         self.bad_tokens.take(address, Duration::ZERO).map(drop).map_err(TooMany::after)
     }
 }
 
-/// A turn, unless it takes too long to come.
-async fn in_time<T>(turn: impl Future<Output = Result<T, Full>>) -> Result<T, TooMany> {
-    match tokio::time::timeout(PATIENCE, turn).await {
-        Ok(Ok(turn)) => Ok(turn),
+/// Waits for a permit, but not for too long.
+async fn in_time<T>(permit: impl Future<Output = Result<T, QueueFull>>) -> Result<T, TooMany> {
+    match tokio::time::timeout(PATIENCE, permit).await {
+        Ok(Ok(permit)) => Ok(permit),
         _ => Err(TooMany::after(PATIENCE)),
     }
 }
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn by_default_a_users_uploads_wait_for_nothing_however_many_come_each_second() {
+    async fn by_default_a_users_uploads_never_wait_however_many_come_each_second() {
         let config = Config::new(Settings::default()).unwrap();
         let admission = Admission::new(&config.admission, config.max_connections);
         let begun = Instant::now();
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refusals_over_an_addresss_rate_are_held_back_but_never_for_long() {
+    async fn errors_over_an_addresss_rate_are_delayed_but_never_for_long() {
         let admission = admission(0);
         let held: Vec<_> = (0..3000).map(|_| admission.refusal(address("192.0.2.1"))).collect();
         assert_eq!(held[399], Duration::ZERO);
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_waits_for_the_users_others_to_end_but_not_for_ever() {
+    async fn a_request_waits_for_the_users_other_requests_but_not_for_ever() {
         let admission = admission(1);
         let first = admission.user(UserId::from(1)).await.unwrap();
         admission.user(UserId::from(2)).await.unwrap();
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_of_one_proxied_client_that_wait_take_a_quarter_of_all_connections_at_most() {
+    async fn waiting_requests_of_one_proxied_client_take_at_most_a_quarter_of_all_connections() {
         let admission = admission(0);
         let client = address("192.0.2.1");
         let _turn = admission.proxied(client).await.unwrap();

@@ -1,5 +1,5 @@
-//! Authentication: tokens that the application signs (protocol, section 8). Tokens are secrets and appear in no
-//! message, log or `Debug` here.
+//! Authentication with tokens signed by the application (protocol, section 8). Tokens are secrets: they appear in no
+//! message, log or `Debug` output here.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use crate::ids::UserId;
 
 /// Maximum length of a token. Longer ones are refused without being decoded.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// Valid tokens that are cached, and the maximum length of each.
+/// Maximum number of cached valid tokens, and the maximum length of each.
 const MAX_GOOD: usize = 4096;
 const MAX_GOOD_BYTES: usize = 1024;
 /// How far the clock that issued a token may be ahead of ours.
@@ -52,7 +52,7 @@ pub struct Auth {
     key: DecodingKey,
     only_signature: Validation,
     clock: Clock,
-    /// Cache of valid tokens, because a client sends its token with every chunk: who each is for, and when it expires
+    /// Cache of valid tokens, because a client sends its token with every chunk: the caller of each, and its expiry
     /// (unix seconds).
     good: Mutex<HashMap<Box<str>, (Caller, f64)>>,
 }
@@ -60,7 +60,7 @@ pub struct Auth {
 impl Auth {
     /// Accepts tokens signed with `secret`.
     pub fn new(secret: &[u8], clock: Clock) -> Self {
-        // Times are checked below, with our own clock and without leeway.
+        // We check times ourselves, with our own clock and without leeway.
         let mut only_signature = Validation::new(Algorithm::HS256);
         only_signature.required_spec_claims.clear();
         only_signature.validate_exp = false;
@@ -73,11 +73,11 @@ impl Auth {
         }
     }
 
-    /// Who the token in an `Authorization` header is for.
+    /// Returns the caller of the token in an `Authorization` header.
     pub fn authenticate(&self, header: Option<&str>) -> Result<Caller, AuthError> {
         let (scheme, token) =
             header.ok_or(AuthError::Missing)?.split_once(' ').ok_or(AuthError::Missing)?;
-        // The vendor's client sends `Token` at first.
+        // The original client first sends `Token`.
         if !["Bearer", "Token"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return Err(AuthError::Missing);
         }
@@ -92,7 +92,7 @@ impl Auth {
         Ok(caller)
     }
 
-    /// Who these claims are for.
+    /// Returns the caller in these claims.
     fn named(&self, claims: &Map<String, Value>) -> Result<Caller, AuthError> {
         let issued = claims.get("iat").and_then(Value::as_f64).ok_or(AuthError::Claim("iat"))?;
         if issued > self.now() + MAX_AHEAD_SECS {
@@ -115,7 +115,7 @@ impl Auth {
         }
     }
 
-    /// Checks signature and expiry only, as the protocol's `verify_token` does.
+    /// Checks only the signature and expiry, as the protocol's `verify_token` does.
     pub fn verify(&self, token: &str) -> Result<(), AuthError> {
         self.claims(token).map(drop)
     }
@@ -126,7 +126,7 @@ impl Auth {
         }
         let mut good = self.good();
         if good.len() >= MAX_GOOD {
-            good.clear(); // whoever still sends comes back
+            good.clear(); // active tokens are cached again
         }
         good.insert(token.into(), (caller, expires));
     }
@@ -135,7 +135,7 @@ impl Auth {
         self.good.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The claims of a token, and when it expires.
+    /// Returns the claims of a token, and its expiry.
     fn claims(&self, token: &str) -> Result<(Map<String, Value>, f64), AuthError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::Invalid);
@@ -159,8 +159,8 @@ impl Auth {
     }
 }
 
-/// Whether a token's header names critical extensions. A reader that doesn't support them must refuse the token
-/// (RFC 7515, section 4.1.11).
+/// Whether a token's header lists critical extensions. A reader that doesn't support them must refuse the token (RFC
+/// 7515, section 4.1.11).
 fn has_critical_extensions(token: &str) -> bool {
     let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
     let header = header.and_then(|json| serde_json::from_slice::<Map<String, Value>>(&json).ok());
@@ -179,11 +179,11 @@ pub fn sign(secret: &[u8], caller: Caller, now: u64, ttl_secs: u64) -> String {
         Caller::Service => claims["token_type"] = json!("service"),
     }
     encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
-        .unwrap_or_default() // plain JSON under HMAC: nothing in it can fail
+        .unwrap_or_default() // plain JSON and HMAC: this can't fail
 }
 
-/// Parses a user id: a number, or its decimal digits as text, which django-rest-framework-simplejwt writes since version
-/// 5.5. Each user has exactly one spelling.
+/// Parses a user id: a number, or its decimal digits as text, as django-rest-framework-simplejwt writes it since
+/// version 5.5. Each user has exactly one spelling.
 fn user_id(claim: &Value) -> Option<UserId> {
     let text = match claim {
         Value::Number(number) => return number.as_i64().map(UserId::from),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remembered_token_makes_no_other_one_good() {
+    fn a_cached_token_makes_no_other_token_valid() {
         let auth = Auth::new(SECRET, Clock::system());
         let good = header(7);
         assert_eq!(auth.authenticate(Some(&good)), Ok(Caller::User(UserId::from(7))));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_tokens_are_remembered() {
+    fn the_number_of_cached_tokens_is_limited() {
         let auth = Auth::new(SECRET, Clock::system());
         for user in 0..=i64::try_from(MAX_GOOD).unwrap() {
             assert_eq!(

@@ -1,4 +1,4 @@
-//! Upload protocols, one module each. A dialect parses its requests into calls of [`crate::uploads`], and turns results
-//! and refusals into its replies.
+//! Upload protocols, one module each. A dialect turns requests into calls of [`crate::uploads`], and results and
+//! refusals into replies.
 
 pub mod form;

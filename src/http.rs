@@ -1,5 +1,5 @@
-//! HTTP for every dialect: connections, bodies, ranges, links, and the routes that belong to no dialect.
-//! Knows no dialect.
+//! HTTP that dialects share: connections, bodies, ranges, links, and the routes that belong to no dialect. Knows no
+//! dialect.
 
 pub mod answer;
 pub mod body;

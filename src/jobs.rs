@@ -1,7 +1,7 @@
-//! Jobs at work: a worker takes them from the queue, holds their leases while they run, and puts their outcome on
-//! record. What each kind of job does stands here, or in a file of its own where it is more than a line.
+//! Background jobs. A worker takes them from the queue, holds their leases while they run, and records their outcome.
+//! What each kind of job does is here, or in a file of its own if it is more than a line.
 //!
-//! Knows no HTTP. Everything here may happen twice, and on several nodes at once: effects name their lease.
+//! Knows no HTTP. Everything here may happen twice, and on several nodes at once: every effect names its lease.
 
 mod budget;
 mod context;
@@ -22,9 +22,9 @@ use crate::uploads::Refusal;
 pub use context::Context;
 pub use worker::{Perform, Worker};
 
-/// Kinds of which there always is one job, which is done again and again.
+/// Kinds of which there is always exactly one job, which runs again and again.
 const PERIODIC_KINDS: [JobKind; 2] = [JobKind::Expire, JobKind::Collect];
-/// How often bytes that no record claims are looked for: that takes a glance at every file.
+/// How often to search for bytes that no record claims. A search lists every blob.
 const COLLECT_EVERY: Duration = Duration::from_hours(1);
 
 /// The server's jobs.
@@ -34,7 +34,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Jobs that work with these stores. Nothing runs yet.
+    /// Creates the jobs of these stores. Nothing runs yet.
     pub fn new(context: Context) -> Self {
         let stop = CancellationToken::new();
         let (signal, clock) = (Arc::clone(&context.signal), context.clock.clone());
@@ -42,10 +42,10 @@ impl Jobs {
         Self { worker: Worker::new(queue, context, signal, clock, stop.clone()), stop }
     }
 
-    /// Performs jobs until [`Jobs::stop`].
+    /// Runs jobs until [`Jobs::stop`].
     pub async fn run(self: Arc<Self>) {
         if let Err(error) = self.add_periodic().await {
-            tracing::error!(%error, "periodic jobs could not be put on record");
+            tracing::error!(%error, "can't record periodic jobs");
         }
         let lanes = TaskTracker::new();
         for _ in 0..thumbnails_at_once() {
@@ -60,12 +60,12 @@ impl Jobs {
         lanes.wait().await;
     }
 
-    /// Stops taking jobs, and gives back those that run. [`Jobs::run`] returns soon after.
+    /// Stops taking jobs, and gives back the running ones. [`Jobs::run`] returns soon after.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Performs everything there is to do now, what is done periodically included. Repeating it is harmless.
+    /// Runs everything there is to do now, including periodic jobs. Repeating it is harmless.
     pub async fn run_all(&self) -> Result<(), Refusal> {
         self.run_due().await?;
         expire::run(self.worker.context()).await?;
@@ -73,10 +73,11 @@ impl Jobs {
         expire::collect(self.worker.context()).await
     }
 
-    /// Performs what is due, what failed before included, and waits for what is under way, until neither is left.
+    /// Runs jobs that are due, including those that failed before, and waits for running ones, until there are none
+    /// left.
     pub async fn run_due(&self) -> Result<(), Refusal> {
         let context = self.worker.context();
-        let mut quiet = 0; // twice: what ended just after it was looked for may have led to more
+        let mut quiet = 0; // twice, because a job that ends after the check may have added others
         while quiet < 2 {
             self.worker.run_due(JobKind::ALL).await?;
             let mut waited = false;
@@ -91,8 +92,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Has jobs that failed or were set aside tried again at once: all of them, or the one of this id. Returns how
-    /// many there were.
+    /// Makes jobs due that failed or were set aside: all of them, or the one with this id. Returns their number.
     pub async fn retry(&self, id: Option<JobId>) -> Result<u64, metadata::Error> {
         let context = self.worker.context();
         let count = context.metadata.retry_jobs(id, context.clock.unix_secs()).await?;
@@ -108,14 +108,14 @@ impl Jobs {
     }
 }
 
-/// Jobs that are performed one after another, beside those of other lanes.
+/// A group of jobs that run one after another, in parallel with other lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
-    /// There are several of this one.
+    /// The only lane with several workers.
     Thumbnails,
-    /// What somebody may be waiting for.
+    /// Jobs that somebody may be waiting for.
     Files,
-    /// What takes long.
+    /// Jobs that take long.
     Upkeep,
 }
 
@@ -133,8 +133,8 @@ impl Lane {
     }
 }
 
-/// One for every two processors: requests come first. A picture in the making may take hundreds of megabytes, so
-/// never many.
+/// One worker for every two processors, because requests come first, and at most four, because drawing one may take
+/// hundreds of megabytes.
 fn thumbnails_at_once() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     (processors / 2).clamp(1, 4)

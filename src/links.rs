@@ -1,7 +1,7 @@
 //! Signed links: a `file_url` needs no header, and expires.
 //!
-//! A signature covers one file, one variant and one expiry. Keys are random, are kept in the database, and are
-//! unrelated to the secret for tokens. Signatures are secrets and never logged.
+//! A signature covers one file, one variant and one expiry. Keys are random, are stored in the database, and have
+//! nothing to do with the secret for tokens. Signatures are secrets and never logged.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -15,7 +15,7 @@ use crate::metadata::LinkKey;
 
 const DAY_SECS: u64 = 24 * 3600;
 
-/// What a link shows.
+/// What a link points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// The file itself.
@@ -25,7 +25,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// Its spelling in links.
+    /// Its name in links.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::File => "file",
@@ -33,7 +33,7 @@ impl Variant {
         }
     }
 
-    /// Parses the spelling in links.
+    /// Parses its name in links.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::File, Self::Thumbnail].into_iter().find(|variant| variant.as_str() == text)
     }
@@ -53,19 +53,19 @@ pub enum LinkError {
 /// The query of a link. Not `Debug`, because it contains a signature.
 #[derive(Clone)]
 pub struct LinkQuery {
-    /// When it expires (unix seconds).
+    /// Expiry (unix seconds).
     pub expires: u64,
-    /// The key that signed it.
+    /// The id of the key that signed the link.
     pub key: u64,
     /// The signature.
     pub signature: String,
-    /// Whether `download` was added: the file is to be saved, not shown.
+    /// Whether `download` was added: the file is saved, not shown.
     pub download: bool,
 }
 
 impl LinkQuery {
-    /// Parses a query written by [`Links::path`], in exactly that spelling. `&download` may be added, with or without
-    /// a value.
+    /// Parses a query written by [`Links::path`]. It must be spelled exactly like that, except that `&download` may
+    /// follow, with or without a value.
     pub fn parse(query: &str) -> Option<Self> {
         let (signed, added) = match query.split_once("&download") {
             Some((signed, added)) => (signed, Some(added)),
@@ -91,7 +91,7 @@ fn is_value(added: &str) -> bool {
     added.starts_with('=') && !added.contains('&')
 }
 
-/// The one spelling of a link's query.
+/// Writes a link's query. There is only this one spelling.
 fn written(expires: u64, key: u64, signature: &str) -> String {
     format!("expires={expires}&key={key}&signature={signature}")
 }
@@ -116,19 +116,19 @@ impl From<&LinkKey> for Key {
 }
 
 impl Links {
-    /// Signs with the newest of `keys`, the first, and accepts links signed with any of them until its date.
+    /// Signs with the first of `keys`, the newest, and accepts links signed with any of them until its date.
     pub fn new(keys: &[LinkKey], clock: Clock) -> Self {
         Self { keys: RwLock::new(keys.iter().map(Key::from).collect()), clock }
     }
 
-    /// Replaces the keys, as after a rotation.
+    /// Replaces the keys, after a rotation.
     pub fn set_keys(&self, keys: &[LinkKey]) {
         let keys = keys.iter().map(Key::from).collect();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
-    /// Path and query of a link that lives 24 to 48 hours. The link stays the same until midnight UTC, so that caches
-    /// can use what they have.
+    /// Returns the path and query of a link that is valid for 24 to 48 hours. The link stays the same until midnight
+    /// UTC, so that caches can reuse their content.
     pub fn path(&self, id: UploadId, variant: Variant) -> String {
         let expires = (self.clock.unix_secs() / DAY_SECS + 2) * DAY_SECS;
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
@@ -138,7 +138,7 @@ impl Links {
         format!("/media/{id}/{}?{}", variant.as_str(), written(expires, *key_id, &signature))
     }
 
-    /// Checks that this server signed a link to this variant of this file, and that it has not expired.
+    /// Checks that this server signed a link to this variant of this file, and that it hasn't expired.
     pub fn check(
         &self,
         id: UploadId,
@@ -148,7 +148,7 @@ impl Links {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let key = keys.iter().find(|key| key.id == query.key).ok_or(LinkError::Invalid)?;
         let tag = URL_SAFE_NO_PAD.decode(&query.signature).map_err(|_| LinkError::Invalid)?;
-        // Compares in constant time.
+        // The comparison takes constant time.
         hmac::verify(&key.hmac, &message(id, variant, query.expires), &tag)
             .map_err(|_| LinkError::Invalid)?;
         let ends = key.accepted_until.map_or(query.expires, |until| until.min(query.expires));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_lives_for_24_to_48_hours_and_is_the_same_all_day() {
+    fn a_link_is_valid_for_24_to_48_hours_and_stays_the_same_all_day() {
         let clock = Clock::system();
         let links = links(&clock);
         let id = UploadId::random();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_shows_nothing_but_what_it_was_signed_for() {
+    fn a_link_opens_only_what_it_was_signed_for() {
         let clock = Clock::system();
         let links = links(&clock);
         let id = UploadId::random();
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotated_keys_links_are_accepted_until_its_date() {
+    fn links_of_a_rotated_key_are_accepted_until_its_date() {
         let clock = Clock::system();
         let links = links(&clock);
         let id = UploadId::random();

@@ -1,5 +1,5 @@
-//! Micro-benchmarks of what every chunk goes through: `cargo bench -p haversack-bench`. For looking into a
-//! difference that `bench/run` shows, not for figures.
+//! Micro-benchmarks of what every chunk goes through: `cargo bench -p haversack-bench`. Use them to examine a
+//! difference that `bench/run` shows; they are not the published figures.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -69,7 +69,7 @@ fn place_the_next_of_parts(bencher: Bencher, stored: u32) {
         .bench_local(|| place(divan::black_box(&declared), &layout, Some(CHUNK)).expect("a place"));
 }
 
-/// One at a time: what a lone upload waits for. At `process`, so without the disk.
+/// One part at a time, which is what a single upload waits for. Durability is `process`, so the disk plays no role.
 #[divan::bench]
 fn record_a_part(bencher: Bencher) {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,10 +1,10 @@
-"""Figures of raw results: of one run, medians and ratios of several. Refuses to know what they are for."""
+"""Computes figures from raw results: of one run, and medians and ratios of several. Doesn't know what they are for."""
 
 from statistics import median
 
 
 class Figures:
-    """The runs of one file of raw results, asked for by work and variant."""
+    """The runs in one file of raw results, by workload and variant."""
 
     def __init__(self, results):
         self.results, self._runs = results, {}
@@ -15,7 +15,7 @@ class Figures:
         return list(dict.fromkeys(run["variant"] for run in self.results["runs"] if run["work"] == work))
 
     def all(self, work, variant, figure):
-        """A figure of each round; figures are functions of a run. Rounds without it are left out."""
+        """Returns a figure, which is a function of a run, for each round. Rounds without it are left out."""
         found = (figure(run) for run in self._runs.get((work, variant), {}).values())
         return [value for value in found if value is not None]
 
@@ -24,7 +24,7 @@ class Figures:
         return median(values) if values else None
 
     def ratio(self, work, variant, other, figure, other_work=None):
-        """The median of the ratios of each round; none unless both were measured."""
+        """Returns the median of the rounds' ratios, or None unless both variants were measured."""
         ours, theirs = self._runs.get((work, variant), {}), self._runs.get((other_work or work, other), {})
         ratios = [figure(ours[number]) / figure(theirs[number]) for number in ours.keys() & theirs.keys() if figure(theirs[number])]
         return median(ratios) if ratios else None
@@ -43,7 +43,7 @@ def peak(run):
 
 
 def timing(kind, which):
-    """A figure such as the p50 of chunks, ms."""
+    """A figure such as the p50 of chunks, in ms."""
     return lambda run: (run.get(kind) or {}).get(which)
 
 
@@ -52,7 +52,7 @@ def plain(key, scale=1.0):
 
 
 def number(value):
-    """Three digits, as far as there is something to say."""
+    """Formats with three significant digits; empty if there is no value."""
     if value is None:
         return ""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")

@@ -1,6 +1,6 @@
-"""The load generator as seen from here: a process on the core that is the load's, given one job.
+"""Runs the load generator: a process on its own core that carries out one job.
 
-Refuses to know servers.
+Knows no servers.
 """
 
 import json
@@ -11,7 +11,7 @@ from . import machine
 
 
 class Load:
-    """A job under way; used as a context, so that it ends with whoever gave it."""
+    """A running job; a context manager, so that the process never outlives its user."""
 
     def __init__(self, program, job, cores=machine.LOAD_CORE):
         command = ["taskset", "--cpu-list", cores, str(program)]
@@ -27,10 +27,10 @@ class Load:
         self.process.wait()
 
     def expect(self, word):
-        """Waits until the load has come so far; `go` lets it go on."""
+        """Waits until the load reports this step; `go` lets it continue."""
         line = self._read()
         if line != word:
-            raise RuntimeError(f"the load said {line!r} instead of {word!r}")
+            raise RuntimeError(f"the load reported {line!r} instead of {word!r}")
 
     def go(self):
         self._send("go")
@@ -45,13 +45,13 @@ class Load:
     def _read(self):
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError("the load gave up; its reason is above")
+            raise RuntimeError("the load failed; its error is above")
         return line.strip()
 
 
 def measured(program, job, server, cores=machine.LOAD_CORE):
-    """Carries out a job and adds what the server used for it. Work that the server puts off counts: its processor
-    time is read a moment after the last reply."""
+    """Carries out a job and adds what the server used for it. Deferred work counts: the server's processor time is
+    read a moment after the last reply."""
     with Load(program, job, cores) as load:
         load.expect("ready")
         processes = server.processes()

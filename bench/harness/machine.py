@@ -1,6 +1,6 @@
-"""What is read from the machine: who uses how much processor time and memory, and what machine it is.
+"""Reads processor time, memory and the description of the machine.
 
-Refuses to know servers and loads.
+Knows no servers or loads.
 """
 
 import os
@@ -14,14 +14,14 @@ SERVER_CORE, LOAD_CORE = "0", "1"
 
 
 def tree(root):
-    """A process and all its descendants."""
+    """Returns a process and all its descendants."""
     parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 stat = (entry / "stat").read_text()
             except OSError:
-                continue  # gone meanwhile
+                continue  # it has exited
             parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
     found = [root]
     for process in found:
@@ -30,19 +30,19 @@ def tree(root):
 
 
 def cpu_seconds(processes):
-    """User and system time of whole processes, ended threads included, in nanosecond steps (clock_getcpuclockid(3))."""
+    """User and system time of processes, including ended threads, with nanosecond resolution (clock_getcpuclockid(3))."""
     return sum(time.clock_gettime((~process << 3) | 2) for process in processes)
 
 
 def machine_cpu_seconds():
-    """What all cores have worked so far, the kernel's own threads included; in steps of 10 ms."""
+    """Processor time of all cores so far, including kernel threads, with a resolution of 10 ms."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     user, nice, system, _idle, _wait, irq, softirq, _steal = map(int, fields)
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def forget_peak(processes):
-    """From now on peak_bytes counts anew (proc(5), clear_refs)."""
+    """Resets what peak_bytes returns (proc(5), clear_refs)."""
     for process in processes:
         Path(f"/proc/{process}/clear_refs").write_text("5")
 
@@ -61,8 +61,8 @@ def _status(process, key):
 
 
 def emptied(folder):
-    """The folder, anew, with nothing of what was in it waiting to be written. What was in it gives back its bytes and
-    is put aside: for minutes, ext4 looks twice at inodes that were freed, and whoever makes files next would pay."""
+    """Empties the folder, and flushes everything. Old files are truncated and moved aside instead of deleted: for some
+    minutes, ext4 checks freed inodes twice, which would slow down the next program that creates files."""
     if folder.exists():
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink():
@@ -76,7 +76,7 @@ def emptied(folder):
 
 
 def touch_memory(folder, size):
-    """Fills the page cache once: a virtual machine's first touch of its memory costs several times as much."""
+    """Fills the page cache once, because the first use of memory in a virtual machine takes several times as long."""
     block = bytes(1 << 20)
     path = folder / "touched"
     with open(path, "wb", buffering=0) as file:
@@ -86,14 +86,14 @@ def touch_memory(folder, size):
 
 
 def busy_share():
-    """How much of all cores is used in a second in which we do nothing: measuring wants a quiet machine."""
+    """Returns the share of all cores that other programs use during a second."""
     before = machine_cpu_seconds()
     time.sleep(1)
     return (machine_cpu_seconds() - before) / os.cpu_count()
 
 
 def sync_ms(folder, times=40):
-    """How long this disk takes to make 4 KiB safe, at the median: no durable reply can be faster."""
+    """Returns the median time of syncing 4 KiB to this disk; no durable reply can be faster."""
     path, taken = folder / "synced", []
     with open(path, "wb", buffering=0) as file:
         for _ in range(times):
@@ -106,10 +106,10 @@ def sync_ms(folder, times=40):
 
 
 def describe(folder):
-    """The machine in a few words."""
+    """Describes the machine."""
     cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    # The mount that holds the folder is the one with the longest matching path; the last of equals hides the others.
+    # The folder is on the mount with the longest matching path; of several with the same path, the last one hides the others.
     holding = [mount for mount in mounts if folder.is_relative_to(mount[1])]
     return {
         "processor": cpu[1] if cpu else platform.machine(),

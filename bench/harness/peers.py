@@ -1,6 +1,6 @@
-"""Installs what Haversack is compared with into bench/.peers, from the public registries, in pinned versions.
+"""Installs the servers that Haversack is compared with into bench/.peers, from public registries, in pinned versions.
 
-A peer that can't be had is missing with a reason: never silently left out. Refuses to know how peers are measured.
+A peer that can't be installed is reported with the reason, never silently left out. Doesn't know how peers are measured.
 """
 
 import os
@@ -14,7 +14,7 @@ RUSTUS = "0.5.10"
 
 
 class Missing(Exception):
-    """Why a peer can't be had."""
+    """Why a peer can't be installed."""
 
 
 def rustus():
@@ -66,7 +66,7 @@ def tusd():
 
 
 def _refresh(name, folder):
-    """Copies our files for a peer next to what is installed for it; installs anew if they have changed."""
+    """Copies our files for a peer to its installation; has it reinstalled if its pinned versions have changed."""
     source = BENCH / "peers" / name
     pins = [path.name for path in source.iterdir() if path.name in ("package-lock.json", "requirements.txt")]
     if any(not (folder / pin).exists() or (folder / pin).read_bytes() != (source / pin).read_bytes() for pin in pins):

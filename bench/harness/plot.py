@@ -1,4 +1,4 @@
-"""Bars as SVG. Refuses to know what they mean."""
+"""Draws bar charts as SVG. Doesn't know what they mean."""
 
 from html import escape
 
@@ -8,7 +8,7 @@ OTHER = "#4a6fa5"
 
 
 def svg(figures, cpu, p50):
-    """CPU time per GB with small and large chunks, and the time of one chunk."""
+    """Draws CPU time per GB with small and large chunks, and the time per chunk."""
     panels = [
         ("CPU seconds per GB: 200 KiB chunks, 8 uploads at once", "small8", cpu),
         ("CPU seconds per GB: 5 MiB chunks, 2 uploads at once", "large2", cpu),

@@ -1,7 +1,7 @@
-"""A data folder with very many records: one finished and one unfinished upload made by the server, then multiplied
-in its database, column by column, whatever columns there are.
+"""Fills a data folder with very many records: the server makes one finished and one unfinished upload, which are then
+copied many times in its database, with all the columns that there are.
 
-The bytes of the multiplied files do not exist, which nobody looks at while chunks are sent.
+The copies have no bytes, which nothing reads while chunks are sent.
 """
 
 import http.client
@@ -13,12 +13,12 @@ BOUNDARY = "bench-boundary"
 
 
 def make_templates(server):
-    """A finished and an unfinished upload; gives their uuids."""
+    """Makes a finished and an unfinished upload, and returns their uuids."""
     return _upload(server, parts=3, send=3, finish=True), _upload(server, parts=52, send=10, finish=False)
 
 
 def multiply(database, templates, finished, unfinished):
-    """Makes many of each template in the database of a server that has stopped."""
+    """Copies each template many times in the database of a stopped server."""
     connection = sqlite3.connect(database, isolation_level=None)
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA cache_size = -1000000")

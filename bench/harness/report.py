@@ -1,4 +1,4 @@
-"""A run's raw results as tables for people. Refuses to know how they were measured."""
+"""Formats raw results as tables. Doesn't know how they were measured."""
 
 from . import plot
 from .figures import Figures, cpu, number, peak, plain, speed, timing
@@ -22,7 +22,7 @@ DONES = ["done p50 ms", "p99", "longest", "read MB", "written MB"]
 
 
 def brief(run):
-    """A run in a line, to watch the measuring go."""
+    """Formats a run as a line of progress."""
     if "held" in run:
         return f"{run['each'] / 1024:6.0f} KiB each over {run['base'] / 2**20:.1f} MiB"
     kind = "chunk_ms" if "chunk_ms" in run else "reply_ms"
@@ -33,7 +33,7 @@ def brief(run):
 
 
 def text(results):
-    """Everything as Markdown."""
+    """Formats everything as Markdown."""
     figures = Figures(results)
     versions = ", ".join(f"{name} {version}" for name, version in sorted(results["versions"].items()))
     about = results["machine"]
@@ -56,7 +56,7 @@ def text(results):
 
 
 def write(results, root):
-    """Puts tables and plot where BENCHMARKS.md has room for them."""
+    """Writes tables and plot into the marked part of BENCHMARKS.md."""
     path = root / "BENCHMARKS.md"
     before, _, rest = path.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -1,6 +1,6 @@
-"""Starts and stops each server that is measured, on the core that is the server's.
+"""Starts and stops each server, on its own core.
 
-Refuses to know what is measured.
+Doesn't know what is measured.
 """
 
 import base64
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import machine, peers
 
-# What the server that was started last has to say.
+# The standard error of the server that was started last.
 LOG = peers.PEERS / "server.log"
 FLOORS = {"floor": "threads", "floor-epoll": "epoll", "floor-sync": "sync"}
 SECRET = "a secret for measuring only, 32 bytes"
@@ -44,7 +44,7 @@ class Server:
     address: str
     dialect: str
     path: str
-    # From its start until it said that it is ready.
+    # Time from its start until it was ready.
     started_seconds: float
     tokens: list = field(default_factory=list)
 
@@ -52,7 +52,7 @@ class Server:
         return machine.tree(self.process.pid)
 
     def target(self):
-        """What the load has to know of it."""
+        """Returns what the load needs to know about the server."""
         return {"address": self.address, "dialect": self.dialect, "path": self.path, "tokens": self.tokens}
 
     def __enter__(self):
@@ -68,14 +68,14 @@ class Server:
 
 
 class Servers:
-    """The servers there are: names, versions, how to start them; and which are missing."""
+    """All servers: versions, how to start them, and which are missing."""
 
     def __init__(self, programs):
         self.programs = programs
         self.versions, self.missing, self._peers = {}, {}, {}
 
     def install(self, names):
-        """Gets those of the named servers ready that are not ours."""
+        """Installs the named servers, except our own."""
         peers.PEERS.mkdir(exist_ok=True)
         wanted = {"rustus": peers.rustus, "tusd": peers.tusd, "nginx": peers.nginx, "tus-node": peers.tus_node, "django": peers.django}
         for name in [name for name in wanted if name in names]:
@@ -92,7 +92,7 @@ class Servers:
         return getattr(self, "_" + name.replace("-", "_"))(self._peers[name], folder, cores)
 
     def _haversack(self, durability, folder, cores, clients, environment):
-        # All limits are the default ones.
+        # All limits have their defaults.
         command = [
             self.programs / "haversack", "serve", "--listen", "127.0.0.1:0", "--data-dir", folder / "data",
             "--durability", durability, "--page=false", "--log", "warn",
@@ -135,7 +135,7 @@ class Servers:
 
 
 def token(user):
-    """A token as the application's backend would make it (HS256)."""
+    """Makes a token as the application's backend would (HS256)."""
     now = int(time.time())
     claims = {"token_type": "access", "user_id": user, "iat": now, "exp": now + 86400, "jti": f"bench{user}"}
     signed = b".".join(_base64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
@@ -156,19 +156,19 @@ def _spawn(command, cores, environment, stdout, **options):
 
 
 def _announced(command, cores, environment, dialect, path):
-    """A server that prints its address when it is ready."""
+    """Starts a server that prints its address when it is ready."""
     begun = time.perf_counter()
     process = _spawn(command, cores, environment, stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     taken = time.perf_counter() - begun
     if not line.startswith("listening on http://"):
         process.kill()
-        raise RuntimeError(f"{Path(command[0]).name} does not say where it listens: {_last_words()}")
+        raise RuntimeError(f"{Path(command[0]).name} does not print its address: {_last_line()}")
     return Server(process, line.split("//")[1].strip(), dialect, path, taken)
 
 
 def _probed(command, cores, environment, port, dialect, path):
-    """A server that has to be asked whether it is there."""
+    """Starts a server that must be polled until it is ready."""
     begun = time.perf_counter()
     process = _spawn(command, cores, environment, stdout=subprocess.DEVNULL)
     while process.poll() is None and time.perf_counter() < begun + 30:
@@ -178,11 +178,11 @@ def _probed(command, cores, environment, port, dialect, path):
         except OSError:
             time.sleep(0.01)
     process.kill()
-    raise RuntimeError(f"{Path(command[0]).name} does not listen: {_last_words()}")
+    raise RuntimeError(f"{Path(command[0]).name} does not listen: {_last_line()}")
 
 
-def _last_words():
-    """What a server said last, without the folder it lies in: it may be published."""
+def _last_line():
+    """Returns the last line of a server's log, without the absolute folder, because it may be published."""
     last = (LOG.read_text(errors="replace").strip().splitlines() or ["no message"])[-1]
     return last.replace(str(peers.PEERS), "bench/.peers")
 

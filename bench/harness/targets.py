@@ -1,14 +1,14 @@
-"""What Haversack is to reach, beside what was measured. Ratios are medians of the rounds' own ratios."""
+"""Compares Haversack's targets with the measurements. Ratios are medians of the rounds' ratios."""
 
 from . import figures as of
 
 OURS = "haversack-finish"
-# Beside each target that compares a server which syncs files with a floor that does not.
+# Printed with each target that compares Haversack, which syncs files, with the floor, which doesn't.
 SYNCING = "x a floor that syncs files, too"
 
 
 def targets(figures):
-    """Rows: work, target, measured, whether it is met. What was not measured is said to be."""
+    """Returns rows: workload, target, measurement or "not measured", and whether the target is met."""
     p50, stall, done = (of.timing(*which) for which in (("chunk_ms", "p50"), ("chunk_ms", "max"), ("done_ms", "p50")))
     ratio = figures.ratio
     rows = [
@@ -38,7 +38,7 @@ def targets(figures):
 def _finishes(figures, done):
     small, large = (figures.median(work, OURS, done) for work in ("finish64", "finish1000"))
     apart = max(small, large) / min(small, large) if small and large else None
-    # A finish waits for the file, then for the records: below two syncs of the disk nothing durable can be.
+    # A finish syncs the file and then the records, so a durable one takes at least two syncs of the disk.
     limit = max(15.0, 3 * figures.results["machine"]["sync_ms"])
     moved = [figures.all(work, OURS, of.plain("done_written", 1e6)) for work in ("finish64", "finish1000")]
     return [

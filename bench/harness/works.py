@@ -1,6 +1,6 @@
-"""What is measured: each work, its variants, and one run of one variant.
+"""Defines the workloads and their variants, and runs one variant once.
 
-Refuses to know medians and tables.
+Knows no medians or tables.
 """
 
 import os
@@ -19,7 +19,7 @@ BOTH_CORES = f"{machine.SERVER_CORE},{machine.LOAD_CORE}"
 
 
 class Works:
-    """All works. `quick` makes each of them small: good for trying out, for no figure."""
+    """All workloads. `quick` makes each of them small, as a functional test."""
 
     def __init__(self, servers, load, folder, quick):
         self.servers, self.load, self.folder, self.quick = servers, load, folder, quick
@@ -38,11 +38,11 @@ class Works:
         }
 
     def largest_bytes(self, names):
-        """How much of the page cache the works fill at most."""
+        """Maximum number of bytes in the page cache during these workloads."""
         return (8 << 30) if {"sustained", "finish1000"} & set(names) and not self.quick else 3 * GB
 
     def run(self, work, variant):
-        """One run; gives what was measured."""
+        """Runs a variant once, and returns the measurements."""
         try:
             return self.all[work][1](variant)
         finally:
@@ -70,7 +70,7 @@ class Works:
         with self.servers.start(variant, self._folder(), clients=count) as server:
             cold = machine.resident_bytes(server.processes())
             job = {"kind": "crowd", "target": server.target(), "uploads": count, "chunk": SMALL, "chunks": 3}
-            with Load(self.load, job | {"uploads": 16}) as load:  # so that nothing is done for the first time below
+            with Load(self.load, job | {"uploads": 16}) as load:  # so that nothing happens for the first time below
                 self._held(load, server, job["chunks"])
             time.sleep(0.5)
             base = machine.resident_bytes(server.processes())
@@ -84,7 +84,7 @@ class Works:
 
     @staticmethod
     def _held(load, server, chunks):
-        """Resident memory, at most, while every upload is in the middle of a chunk."""
+        """Returns the maximum resident memory while every upload is in the middle of a chunk."""
         most = 0
         for _ in range(chunks):
             load.expect("held")
@@ -103,7 +103,7 @@ class Works:
             return measured(self.load, self._job(server, SMALL, 1, 80 * SMALL, GB), server) | {"started": started}
 
     def _filled(self):
-        """The folder with many records, made at its first use."""
+        """Returns the folder with many records; fills it on first use."""
         folder = self.folder / "filled"
         if not folder.exists():
             folder.mkdir(parents=True)

@@ -1,13 +1,13 @@
-//! Whose address counts: that of the peer, or what a trusted proxy says about where a request came from.
+//! Finds the address that counts: that of the peer, or the one that a trusted proxy states.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// An address as limits count it: IPv6 by its first 64 bits, which one customer has all of (RFC 6177).
+/// The address or IPv6 /64 that limits are counted by. One customer usually has a whole /64 (RFC 6177).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Address(IpAddr);
 
 impl Address {
-    /// Which one an address counts as.
+    /// Returns the address or IPv6 /64 that limits are counted by.
     pub fn new(ip: IpAddr) -> Self {
         Self(match ip.to_canonical() {
             IpAddr::V4(ip) => IpAddr::V4(ip),
@@ -16,10 +16,10 @@ impl Address {
     }
 }
 
-/// Where a request came from that a trusted `proxy` passed on: the last address of these `X-Forwarded-For`
-/// values that is not a trusted proxy's itself. Each proxy appends whom it heard from; what stands before that is
-/// the client's own word. When all are trusted, the first; when there is none, or an entry that is no address
-/// comes first, `proxy`.
+/// Returns the client of a request that a trusted `proxy` forwarded: the last address in these `X-Forwarded-For` values
+/// that isn't itself a trusted proxy. Each proxy appends the address that it received the request from; anything before
+/// that is only the client's claim. Returns the first address if all are trusted, and `proxy` if there is none or an
+/// invalid entry comes first.
 pub fn forwarded<'a>(
     proxy: IpAddr,
     values: impl DoubleEndedIterator<Item = &'a str>,
@@ -38,7 +38,7 @@ pub fn forwarded<'a>(
     nearest
 }
 
-/// An address, perhaps in brackets, perhaps with a port.
+/// Parses an address, which may have brackets and a port.
 fn parse(entry: &str) -> Option<IpAddr> {
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let ip = bare.parse().or_else(|_| entry.parse().map(|address: SocketAddr| address.ip()));
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_address_that_is_not_a_trusted_proxys_is_the_clients() {
+    fn the_last_address_that_is_no_trusted_proxy_is_the_client() {
         assert_eq!(client(&["192.0.2.1"]), "192.0.2.1");
         assert_eq!(client(&["198.51.100.9, 192.0.2.1, 10.0.0.2"]), "192.0.2.1");
         assert_eq!(client(&["198.51.100.9", "192.0.2.1", "10.0.0.2"]), "192.0.2.1");
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_leaves_the_proxys() {
+    fn an_invalid_entry_leaves_the_proxys_address() {
         for values in [&[][..], &[""], &["unknown"], &["192.0.2.1, _hidden"], &["192.0.2.1,"]] {
             assert_eq!(client(values), "10.0.0.1", "{values:?}");
         }

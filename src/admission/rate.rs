@@ -1,8 +1,7 @@
-//! So many requests in so much time, for each key: the generic cell rate algorithm (ITU-T I.371, A), with
-//! reservations.
+//! Rate limits per key: the generic cell rate algorithm (ITU-T I.371, annex A) with reservations.
 //!
-//! A request takes its place in the row at once and sleeps until it is due. So waiting is in order, costs one
-//! timer, and nobody who comes later goes first, which limiters can't promise that only tell when to ask again.
+//! A request reserves the next free time and sleeps until then. So requests wait in order, each with one timer, and
+//! later ones don't overtake them. Limiters that only say when to retry can't guarantee this.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,26 +10,26 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Keys are looked through when there are more than this, or twice as many as were left the last time.
+/// Keys are cleaned up when there are more than this, and more than twice the number left last time.
 const MANY_KEYS: usize = 1024;
 
-/// A rate for each key. Keys that have not used theirs up cost nothing.
+/// A rate limit per key. Keys with their full burst take no memory.
 pub(super) struct Rate<K> {
-    /// Between two requests.
+    /// Time between two requests.
     interval: Duration,
-    /// What a key may be ahead of its rate.
+    /// How far a key may be ahead of its rate.
     ahead: Duration,
     keys: Mutex<Keys<K>>,
 }
 
 struct Keys<K> {
-    /// When the key will have all of its burst again.
+    /// When the key will have its full burst again.
     full_at: HashMap<K, Instant>,
     look_through_at: usize,
 }
 
 impl<K: Eq + Hash> Rate<K> {
-    /// `count` requests in every `time`, `burst` of them at once.
+    /// Allows `count` requests in every `time`, of which `burst` may come at once.
     pub(super) fn new(count: u32, time: Duration, burst: u32) -> Self {
         let interval = time / count;
         let ahead = interval * burst;
@@ -38,8 +37,8 @@ impl<K: Eq + Hash> Rate<K> {
         Self { interval, ahead, keys: Mutex::new(keys) }
     }
 
-    /// Takes the next place in the key's row, if its turn comes within `patience`: how long that takes. Else
-    /// nothing is taken, and the error is how long it would have taken.
+    /// Reserves the next free time of the key, if it is within `patience`, and returns how long to wait. Otherwise
+    /// reserves nothing, and the error is how long the wait would have been.
     pub(super) fn take(&self, key: K, patience: Duration) -> Result<Duration, Duration> {
         let now = Instant::now();
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_refused_takes_nothing() {
+    async fn a_refused_request_reserves_nothing() {
         let rate = Rate::new(1, SECOND, 1);
         rate.take(1, SECOND).unwrap();
         rate.take(1, SECOND).unwrap();
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_key_has_a_rate_of_its_own() {
+    async fn every_key_has_its_own_rate() {
         let rate = Rate::new(1, SECOND, 1);
         for key in 0..10 {
             assert_eq!(rate.take(key, Duration::ZERO), Ok(Duration::ZERO));
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn keys_that_have_all_their_burst_again_are_forgotten() {
+    async fn keys_with_their_full_burst_are_forgotten() {
         let rate = Rate::new(10, SECOND, 1);
         for key in 0..100_000 {
             rate.take(key, SECOND).unwrap();

@@ -1,4 +1,4 @@
-//! What is done for every request before and after its route.
+//! Handles every request before and after its route.
 //!
 //! One function instead of middleware layers, because each layer costs a dozen allocations per request.
 
@@ -42,14 +42,15 @@ pub async fn answer(
     if response.status().is_client_error() {
         client.hold_back(&context).await;
     }
-    // No browser may guess another type: JSON contains names that clients chose, too.
+    // Browsers must not guess another type: even JSON contains names chosen by clients.
     let nosniff = HeaderValue::from_static("nosniff");
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
     Ok(response)
 }
 
-/// Prepares a request for its route: adds who sent it, wraps its body to enforce the pace and drain what is refused,
-/// takes the host from its target if there is one (RFC 9112, section 3.2.2), and removes double slashes from its path.
+/// Prepares a request for its route: adds the client, wraps the body so that it keeps pace and is drained if refused,
+/// takes the host from the request target if there is one (RFC 9112, section 3.2.2), and removes duplicate slashes from
+/// the path.
 fn prepare(
     request: Request<Incoming>,
     client: Client,
@@ -70,9 +71,9 @@ fn prepare(
     request
 }
 
-/// Why a head is ambiguous, if two readers could understand it differently (RFC 9112, sections 3.2, 6.1 and 11.2).
-/// hyper takes care of lengths: it refuses all but one number, and closes the connection after a request that has both
-/// a length and chunks.
+/// Explains why a head is ambiguous, if two readers could understand it differently (RFC 9112, sections 3.2, 6.1 and
+/// 11.2). hyper handles lengths: it refuses a length that isn't a single number, and closes the connection after a
+/// request with both a length and chunked encoding.
 fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     let count = |name: HeaderName| headers.get_all(name).iter().count();
     let is_chunked = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(b"chunked");
@@ -89,8 +90,8 @@ fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     }
 }
 
-/// The path without double slashes, which Fine Uploader's delete sends, and without one at its end; `None` if it has no
-/// double slashes.
+/// The path without duplicate slashes (Fine Uploader's delete sends some) and without one at the end. `None` if there
+/// are no duplicates.
 fn undoubled(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     if !path.contains("//") {
@@ -113,7 +114,7 @@ fn undoubled(uri: &Uri) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn doubled_slashes_make_no_difference() {
+    fn duplicate_slashes_make_no_difference() {
         let undoubled =
             |uri: &str| super::undoubled(&uri.parse().unwrap()).map(|uri| uri.to_string());
         assert_eq!(undoubled("/api/v2/pm//upload/?done"), Some("/api/v2/pm/upload?done".into()));

@@ -1,4 +1,4 @@
-//! Limits of request bodies.
+//! Limits on request bodies.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,23 +10,23 @@ use futures_util::{Stream, StreamExt};
 use super::pace::{Pace, PaceError};
 use crate::storage::BodyError;
 
-/// Maximum bytes of a form apart from its file.
+/// Maximum number of bytes in a form, not counting its file.
 pub const FORM_BYTES: u64 = 1 << 20;
 
-/// Limits of a request body.
+/// Limits on a request body.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
-    /// Maximum bytes of the whole body, including the form around the file.
+    /// Maximum number of bytes in the body, including the form around the file.
     pub max_bytes: u64,
-    /// How fast it must come.
+    /// How fast it must arrive.
     pub pace: Pace,
     /// Maximum number of fields in a form.
     pub max_fields: usize,
-    /// Maximum bytes of a field other than the file.
+    /// Maximum number of bytes in a field other than the file.
     pub max_field_bytes: usize,
 }
 
-/// A request body, within its limits.
+/// A request body with its limits enforced.
 pub struct LimitedBody {
     frames: BodyDataStream,
     max_bytes: u64,
@@ -43,7 +43,7 @@ impl LimitedBody {
     pub async fn collect(mut self, max: usize) -> Result<Vec<u8>, BodyError> {
         let limit = max as u64;
         if http_body::Body::size_hint(&self.frames).lower() > limit {
-            return Err(BodyError::TooLong { limit }); // nobody waits for what is refused anyway
+            return Err(BodyError::TooLong { limit }); // refuse at once, without waiting for the rest
         }
         let mut whole = Vec::new();
         while let Some(frame) = self.next().await.transpose()? {
@@ -75,7 +75,7 @@ impl Stream for LimitedBody {
     }
 }
 
-/// Why a body was cut off.
+/// The reason why a body was cut off.
 fn ended(error: axum::Error) -> BodyError {
     match error.into_inner().downcast::<PaceError>() {
         Ok(error) => match *error {

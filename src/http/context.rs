@@ -1,4 +1,4 @@
-//! What all requests share, in every dialect.
+//! What all requests share, whatever their dialect.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::uploads::Uploads;
 pub struct Context {
     /// Settings.
     pub options: Options,
-    /// How much users and addresses use of their limits.
+    /// Limits on users and addresses.
     pub admission: Arc<Admission>,
     /// Checks tokens.
     pub auth: Auth,

@@ -15,12 +15,12 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 pub struct Cors {
     /// Origins whose pages may use the server; `None` means every origin, without credentials.
     pub origins: Option<Vec<Origin>>,
-    /// Request headers that they may send in addition to those of known clients and tracing.
+    /// Additional request headers that they may send, besides those of known clients and of tracing.
     pub headers: Vec<CorsHeader>,
 }
 
-/// Headers that scripts on other origins may always send: those of known clients, and those that tracing adds to every
-/// request (W3C Trace Context and Baggage, Sentry).
+/// Headers that scripts on other origins may always send: those of known clients, and those that tracing tools add to
+/// every request (W3C Trace Context and Baggage, Sentry).
 const CORS_HEADERS: [HeaderName; 11] = [
     AUTHORIZATION,
     CONTENT_RANGE,
@@ -35,7 +35,8 @@ const CORS_HEADERS: [HeaderName; 11] = [
     HeaderName::from_static("sentry-trace"),
 ];
 
-/// The layer that adds CORS headers (protocol, section 9): every origin without credentials, or a reflected list.
+/// The layer that adds CORS headers (protocol, section 9). It allows either every origin, without credentials, or the
+/// listed ones.
 pub fn layer(options: &Cors) -> CorsLayer {
     let origins = match &options.origins {
         None => AllowOrigin::any(),
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_is_every_origin_and_none_is_no_other() {
+    fn a_star_means_every_origin_and_none_means_no_other() {
         let listed = |texts: &[&str]| {
             let list = texts.iter().map(|text| text.parse().unwrap());
             AllowedOrigin::listed(list.collect()).map(|origins| origins.len())

@@ -30,10 +30,10 @@ use crate::metadata::{Role, StoredFile};
 use crate::storage::Outgoing;
 use crate::uploads::Refusal;
 
-/// Tells nginx to send the file with this path, inside one of its locations, instead of the response's body.
+/// Tells nginx to send the file at this path, inside one of its locations, instead of the response body.
 const X_ACCEL_REDIRECT: &str = "x-accel-redirect";
 
-/// A file may show itself and nothing else: no script, no form, no other origin. Other pages may embed it.
+/// A file may display itself and nothing else: no scripts, no forms, no other origins. Other pages may embed it.
 const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; \
                        style-src 'unsafe-inline'";
 
@@ -50,18 +50,18 @@ pub async fn get(
     context.links.check(id, variant, &query)?;
     let (head, _) = request.into_parts();
     let shown = match show(&context, id, query.download, &head, &share).await {
-        // The thumbnail that was sent has just been replaced by one made of it.
+        // The uploaded thumbnail has just been replaced by the picture made from it.
         Err(error) if error.is_raced() => show(&context, id, query.download, &head, &share).await,
         shown => shown,
     };
     let (response, bytes) = shown?;
     let body = bytes.map_or_else(Body::empty, |bytes| {
-        Body::from_stream(bytes.inspect(move |_| _ = &stranger.turn)) // held to the end
+        Body::from_stream(bytes.inspect(move |_| _ = &stranger.permit)) // until the last byte is sent
     });
     respond(response, body)
 }
 
-/// The response to a link, and the bytes to send with it, if any.
+/// Returns the response to a link, and the bytes to send with it, if any.
 async fn show(
     context: &Context,
     id: UploadId,
@@ -108,7 +108,7 @@ async fn show(
     Ok((response, bytes))
 }
 
-/// What the path of a link names.
+/// Parses the path of a link.
 fn named(path: Result<Path<(String, String)>, PathRejection>) -> Option<(UploadId, Variant)> {
     let Path((uuid, variant)) = path.ok()?;
     Some((UploadId::parse(&uuid)?, Variant::parse(&variant)?))
@@ -120,16 +120,16 @@ fn accelerated(context: &Context, file: &StoredFile, extensions: &Extensions) ->
     Some(format!("{}{}", prefix.as_str(), context.files.hand_over(file)?))
 }
 
-/// What a link shows.
+/// What a link points to.
 struct Shown<'a> {
     file: &'a StoredFile,
     etag: &'a str,
-    /// Whether it is to be saved, whatever it is.
+    /// Whether to save it, whatever its type.
     download: bool,
 }
 
 impl Shown<'_> {
-    /// A response with the headers that describe the file and how it may be shown.
+    /// Starts a response with the headers that describe the file and how it may be displayed.
     fn described(&self, status: StatusCode) -> Builder {
         let Self { file, etag, download } = *self;
         let disposition = if file.facts.media_type.is_inline() && !download {
@@ -141,7 +141,7 @@ impl Shown<'_> {
             .status(status)
             .header(ETAG, etag)
             .header(ACCEPT_RANGES, "bytes")
-            // A thumbnail as it was sent is shown only until one has been made of it.
+            // An uploaded thumbnail is served only until a picture has been made from it.
             .header(
                 CACHE_CONTROL,
                 if file.role == Role::Thumbnail && file.undrawn {
@@ -155,7 +155,7 @@ impl Shown<'_> {
             .header(CONTENT_SECURITY_POLICY, SANDBOX)
             .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
             .header(REFERRER_POLICY, "no-referrer")
-            // Without this, cross-origin isolated pages could not embed links.
+            // Without this header, cross-origin isolated pages could not embed links.
             .header(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin")
     }
 }
@@ -165,7 +165,7 @@ fn respond(response: Builder, body: Body) -> Result<Response, ApiError> {
     Ok(response.into_response())
 }
 
-/// Why a file can't be served.
+/// Maps the reason why a file can't be served.
 fn unavailable(refusal: Refusal) -> ApiError {
     match refusal {
         Refusal::NotFound => ApiError::not_found(),

@@ -1,7 +1,7 @@
 //! The `Content-Disposition` header of a served file.
 //!
-//! Owns how a name is written into it (RFC 6266, RFC 8187). Refuses to know
-//! which types may be shown inline, and how names are cleaned.
+//! Encodes the name (RFC 6266, RFC 8187). Doesn't decide which types are shown inline, and doesn't
+//! clean names.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -16,7 +16,7 @@ pub enum Disposition {
     Attachment,
 }
 
-/// All but `attr-char` of RFC 8187 section 3.2.1.
+/// Everything but `attr-char` of RFC 8187, section 3.2.1.
 const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -31,11 +31,11 @@ const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// The header's value, in printable ASCII:
-/// `attachment; filename="r_sum_.pdf"; filename*=UTF-8''r%C3%A9sum%C3%A9.pdf`.
+/// Returns the header's value, in printable ASCII: `attachment; filename="r_sum_.pdf";
+/// filename*=UTF-8''r%C3%A9sum%C3%A9.pdf`.
 ///
-/// `filename*` is left out when the plain form says all. It comes second, as
-/// RFC 6266 section 5 shows it, for old readers that take the first they know.
+/// Leaves out `filename*` if the plain form contains the whole name. Otherwise `filename*` comes
+/// second, as in RFC 6266, section 5, because old readers take the first one they know.
 #[must_use]
 pub fn content_disposition(disposition: Disposition, name: &Filename) -> String {
     let kind = match disposition {
@@ -50,9 +50,9 @@ pub fn content_disposition(disposition: Disposition, name: &Filename) -> String 
     format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{exact}")
 }
 
-/// The name for those who read no `filename*`: ASCII without anything that
-/// needs an escape, since readers disagree on escapes (RFC 6266 appendix D).
-/// A stem with no letter or digit left is replaced, to spare people `___.pdf`.
+/// The name for readers that don't support `filename*`: ASCII without anything that needs an
+/// escape, because readers disagree on escapes (RFC 6266, appendix D). If no letter or digit is
+/// left of the stem, it is replaced by `file` instead of becoming `___`.
 fn fallback(name: &Filename) -> String {
     let whole = name.as_str();
     if plain(whole) == whole {
@@ -67,9 +67,8 @@ fn fallback(name: &Filename) -> String {
     }
 }
 
-/// Replaces what a quoted-string could not carry everywhere by `_`: quotes,
-/// backslashes, what is not printable ASCII, and a `%` that starts an escape,
-/// because some browsers decode it.
+/// Replaces by `_` what a quoted-string can't carry reliably: quotes, backslashes, anything but
+/// printable ASCII, and a `%` that starts an escape, which some browsers decode.
 fn plain(text: &str) -> String {
     let bytes = text.as_bytes();
     text.char_indices()
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn percent_escapes_are_not_left_to_guessing() {
+    fn percent_escapes_are_unambiguous() {
         assert_eq!(
             attachment("a%22b.txt"),
             "attachment; filename=\"a_22b.txt\"; filename*=UTF-8''a%2522b.txt"
@@ -125,8 +124,8 @@ mod tests {
         assert_eq!(attachment("100%.txt"), "attachment; filename=\"100%.txt\"");
     }
 
-    /// Reads the header as RFC 6266 says a client should, sharing no code with
-    /// the writer: parameters in order, quoted-string or token, `filename*` wins.
+    /// Parses the header as RFC 6266 tells clients to, without sharing code with the writer:
+    /// parameters in order, quoted-string or token, `filename*` takes precedence.
     fn decode(header: &str) -> (String, String) {
         let (kind, mut rest) = header.split_once(';').unwrap();
         let mut plain = None;
@@ -184,7 +183,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1000))]
 
         #[test]
-        fn names_come_back_from_the_header(
+        fn names_survive_encoding_and_decoding(
             raw in prop_oneof![".{1,40}", "[ -~]{1,40}", "(%[0-9a-f]{2}|é|a|\"|;|\\.){1,20}"],
             inline: bool,
         ) {

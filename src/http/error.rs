@@ -1,6 +1,6 @@
-//! Error replies. All have one shape (protocol, section 7), in which every client finds what it looks for. The errors
-//! here are the same in every dialect: tokens, links, limits and bodies. Each dialect maps the refusals of uploads
-//! itself. An internal failure is logged once ([`log_cause`]), and the client sees a plain 500.
+//! Error replies. All have the same shape (protocol, section 7), which contains what each known client looks for. The
+//! errors here are the same in every dialect: tokens, links, limits and bodies. Each dialect maps the refusals of
+//! uploads itself. An internal failure is logged once ([`log_cause`]), and the client gets a 500 without details.
 
 use std::collections::BTreeMap;
 use std::ops::Not;
@@ -19,9 +19,9 @@ use crate::storage::BodyError;
 use crate::telemetry::chain;
 use crate::words;
 
-/// A refused request, ready to be answered.
+/// A refused request, ready to be sent.
 #[derive(Debug)]
-pub struct ApiError(Box<Answer>); // boxed: every handler's result carries it
+pub struct ApiError(Box<Answer>); // boxed because every handler's result contains it
 
 #[derive(Debug)]
 struct Answer {
@@ -68,7 +68,7 @@ impl ApiError {
         Self::bad_request("malformed_request", message).header(CONNECTION, "close")
     }
 
-    /// There is no such thing, or it belongs to somebody else.
+    /// It doesn't exist, or belongs to somebody else.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such upload or file").never()
     }
@@ -80,7 +80,7 @@ impl ApiError {
         Self::new(StatusCode::GONE, "gone", message).never()
     }
 
-    /// Another request came between: the same one again may succeed.
+    /// Another request interfered; the same request may succeed if it is sent again.
     pub fn raced() -> Self {
         let message = "another request changed this upload in the meantime: repeat this request";
         Self::new(StatusCode::CONFLICT, "raced", message)
@@ -116,7 +116,7 @@ impl ApiError {
             .header(http::header::CONTENT_RANGE, content_range)
     }
 
-    /// An internal failure. It is logged, and not sent to the client.
+    /// An internal failure. It is logged, and the client gets no details.
     pub fn internal(error: &dyn std::error::Error) -> Self {
         let message = "something failed inside the server; it has been logged";
         let mut answer = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);
@@ -124,12 +124,12 @@ impl ApiError {
         answer
     }
 
-    /// Whether another request came between: the same one again may succeed.
+    /// Whether another request interfered, so that a retry may succeed.
     pub fn is_raced(&self) -> bool {
         self.0.code == "raced"
     }
 
-    /// Blames this field.
+    /// Attributes the error to this field.
     #[must_use]
     pub fn field(mut self, field: &'static str) -> Self {
         self.0.field = Some(field);
@@ -168,7 +168,7 @@ impl ApiError {
         self
     }
 
-    /// Adds why the token was refused, for the log.
+    /// Adds the reason why the token was refused, for the log.
     #[must_use]
     pub fn because_of(mut self, error: AuthError) -> Self {
         self.0.cause = Some(Cause::Token(error));
@@ -185,8 +185,8 @@ enum Cause {
     Token(AuthError),
 }
 
-/// Logs internal failures and refused tokens, once, with the request. The query is not logged, because it may contain
-/// a signature.
+/// Logs an internal failure or a refused token, once, with the request. Leaves out the query, because it may contain a
+/// signature.
 pub fn log_cause(method: &Method, path: &str, response: &Response) {
     match response.extensions().get() {
         Some(Cause::Failure(error)) => {
@@ -195,7 +195,7 @@ pub fn log_cause(method: &Method, path: &str, response: &Response) {
         Some(Cause::Token(reason)) => {
             let status = response.status().as_u16();
             let reason = match reason {
-                // Its message contains an example of the header, which would look like a token in the log.
+                // This error's message contains an example of the header, which would look like a token in the log.
                 AuthError::Missing => "no access token was sent".to_owned(),
                 other => other.to_string(),
             };
@@ -285,7 +285,7 @@ impl From<AuthError> for ApiError {
         let answer = Self::new(StatusCode::UNAUTHORIZED, "not_authenticated", error.to_string())
             .header(WWW_AUTHENTICATE, "Bearer")
             .because_of(error);
-        // With a fresh token, or later, the same request succeeds.
+        // The same request succeeds later, or with a new token.
         if matches!(error, AuthError::Expired | AuthError::NotYet) {
             answer
         } else {

@@ -1,7 +1,6 @@
-//! Owns the reading of multipart/form-data bodies (RFC 7578 over RFC 2046):
-//! from a stream of frames to parts and slices of their data, with a bound on
-//! everything. Knows no field by name, cleans no filename, keeps no data, and
-//! refuses to know HTTP: body limits, time-outs and replies are the caller's.
+//! Reads multipart/form-data bodies (RFC 7578, RFC 2046): turns a stream of frames into parts and
+//! slices of their data, with a limit on everything. Knows no fields, cleans no filenames, keeps no
+//! data, and doesn't know HTTP: the caller handles body limits, time-outs and replies.
 
 mod boundary;
 mod error;
@@ -19,23 +18,23 @@ pub use error::{MultipartError, ParseError};
 pub use head::PartHead;
 pub use parser::{Event, Parser};
 
-/// What a body may cost beside its parts' data, whose size the caller limits.
+/// Limits on everything but the data in the parts, whose size the caller limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Parts in a body.
+    /// Maximum number of parts in a body.
     pub max_parts: usize,
-    /// Bytes of one part's header lines, their line ends and the blank line
-    /// included. A parser keeps at most one line of them, and their values.
+    /// Maximum number of bytes in a part's header, including line ends and the blank line. A parser
+    /// keeps at most one line and the parsed values.
     pub max_header_bytes: usize,
-    /// Bytes before the first boundary.
+    /// Maximum number of bytes before the first boundary.
     pub max_preamble_bytes: usize,
-    /// Bytes after the closing boundary's line.
+    /// Maximum number of bytes after the line with the closing boundary.
     pub max_epilogue_bytes: usize,
 }
 
 impl Default for Limits {
-    /// Far above what form senders need: 64 parts, 8 KiB of headers each,
-    /// 4 KiB of preamble and of epilogue.
+    /// Far more than form senders need: 64 parts, 8 KiB of headers each, 4 KiB of preamble and 4
+    /// KiB of epilogue.
     fn default() -> Self {
         Self {
             max_parts: 64,
@@ -48,11 +47,10 @@ impl Default for Limits {
 
 /// A multipart/form-data body, read part by part as it arrives.
 ///
-/// Memory stays within a small multiple of [`Limits::max_header_bytes`], and no
-/// frame is kept when the next is polled: a caller that drops each slice in
-/// time lets the transport reuse its buffer. Dropping a future of either method
-/// loses nothing; after an error, no call of [`next_part`](Self::next_part)
-/// succeeds.
+/// Memory stays within a small multiple of [`Limits::max_header_bytes`]. No frame is kept when the
+/// next one is polled: if the caller drops each slice in time, the transport can reuse its buffer.
+/// Dropping a future of either method loses nothing. After an error, every call of
+/// [`next_part`](Self::next_part) fails.
 pub struct Multipart<S> {
     body: S,
     parser: Parser,
@@ -63,24 +61,22 @@ impl<S, E> Multipart<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    /// Nothing is polled yet.
+    /// Starts at the beginning of a body, without polling it.
     pub fn new(body: S, boundary: &Boundary, limits: Limits) -> Self {
         Self { body, parser: Parser::new(boundary, limits), in_part: false }
     }
 
-    /// Goes to the next part, over what is left of the current one. None once
-    /// the closing boundary was read and the body has ended; only then is the
-    /// form known to be whole. How much is skipped on the way is bounded by
-    /// the caller's limit on the body alone.
+    /// Skips the rest of the current part, and reads the head of the next one. Returns `None` once
+    /// the closing boundary has been read and the body has ended; only then is the form known to be
+    /// complete. The number of bytes skipped is limited only by the caller's limit on the body.
     ///
-    /// # Errors
-    /// [`MultipartError`]; further calls then fail too.
+    /// # Errors Fails with a [`MultipartError`]; further calls fail too.
     pub async fn next_part(&mut self) -> Result<Option<PartHead>, MultipartError<E>> {
         loop {
             match self.parser.next_event()? {
                 Event::NeedData => self.fill().await?,
                 Event::Data(_) => {}
-                // At once: this call may be dropped before the next head.
+                // At once, because this future may be dropped before the next head.
                 Event::PartEnd => self.in_part = false,
                 Event::Head(head) => {
                     self.in_part = true;
@@ -91,18 +87,18 @@ where
         }
     }
 
-    /// The next bytes of the current part's data, never empty: a slice of the
-    /// stream's frame (or of a constant, where a frame ended in what looked
-    /// like a boundary). None at the part's end, and when there is no part.
+    /// Returns the next bytes of the current part's data, which are never empty: a slice of the
+    /// stream's frame (or of a constant, if a frame ended in what looked like a boundary). Returns
+    /// `None` at the end of the part, and if there is no part.
     ///
-    /// # Errors
-    /// [`MultipartError`]; the part is then incomplete, and further calls fail.
+    /// # Errors Fails with a [`MultipartError`]; the part is then incomplete, and further calls
+    /// fail too.
     pub async fn data(&mut self) -> Result<Option<Bytes>, MultipartError<E>> {
         while self.in_part {
             match self.parser.next_event()? {
                 Event::NeedData => self.fill().await?,
                 Event::Data(slice) => return Ok(Some(slice)),
-                // Within a part, only its end can come.
+                // Within a part, only its end can follow.
                 Event::PartEnd | Event::Head(_) | Event::End => self.in_part = false,
             }
         }
@@ -114,7 +110,7 @@ where
             Some(Ok(frame)) => self.parser.feed(frame),
             None => self.parser.finish(),
             Some(Err(error)) => {
-                // A caller that goes on must not take the form for whole.
+                // If the caller continues, it must not take the form for complete.
                 self.parser.abort();
                 return Err(MultipartError::Body(error));
             }

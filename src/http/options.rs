@@ -10,25 +10,25 @@ use super::body::BodyLimits;
 /// Settings for answering requests.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Address that the server listens on, the first if there are several.
+    /// The address that the server listens on; the first one if there are several.
     pub listen: SocketAddr,
-    /// Address with which links begin; `None` means the one that the client used.
+    /// The address that links begin with; `None` means the one that the client used.
     pub public_url: Option<PublicUrl>,
     /// Networks whose `X-Forwarded-…` headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Path under which a trusted proxy finds the stored files.
+    /// The path under which a trusted proxy serves the stored files.
     pub accel_redirect: Option<AccelPath>,
-    /// Limits of request bodies.
+    /// Limits on request bodies.
     pub body: BodyLimits,
 }
 
-/// Scheme, authority and perhaps a path of links, without a slash at the end.
+/// The scheme, authority and optional path that links begin with, without a trailing slash.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicUrl(String);
 
 impl PublicUrl {
-    /// The beginning of links.
+    /// The beginning of links, without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -60,7 +60,7 @@ impl From<PublicUrl> for String {
     }
 }
 
-/// A path inside a proxy, with a slash at its end.
+/// A path on a proxy, with a trailing slash.
 #[derive(Clone, Debug)]
 pub struct AccelPath(String);
 

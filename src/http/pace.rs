@@ -1,7 +1,7 @@
-//! How fast a request body must come, and what happens to the rest of a refused one.
+//! How fast a request body must arrive, and what happens to the rest of a refused one.
 //!
-//! Only time spent waiting for the sender counts as slowness, not time in which the server is busy or makes the sender
-//! wait; that counts only towards the time for the whole body. Knows no forms and no size limits.
+//! Only time spent waiting for the sender counts as slowness. Time in which the server is busy or makes the sender wait
+//! counts only towards the limit for the whole body. Knows no forms and no size limits.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,18 +16,18 @@ use crate::words;
 
 /// The minimum speed of a sender.
 ///
-/// A sender has credit, which waiting for it uses up. It starts with `grace`, and each byte adds the time it takes at
-/// the minimum rate, up to `idle`. So a sender that is too slow is cut off soon, and one that was fast survives a pause
-/// of `idle`.
+/// A sender starts with a credit of `grace`. Waiting for it spends credit; each byte adds the time it takes at the
+/// minimum rate, up to `idle`. So a sender that is too slow is cut off soon, and one that was fast survives a pause of
+/// `idle`.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Maximum time from the head of the request to the end of its body.
     pub total: Duration,
-    /// Maximum time without a byte.
+    /// Maximum time without any bytes.
     pub idle: Duration,
-    /// Minimum bytes per second; 0 means none, and no `grace`.
+    /// Minimum rate in bytes per second; 0 means no minimum, and `grace` doesn't apply.
     pub min_rate: u64,
-    /// Credit at the start.
+    /// Initial credit.
     pub grace: Duration,
 }
 
@@ -37,7 +37,7 @@ impl Pace {
         if self.min_rate == 0 { self.idle } else { self.grace.min(self.idle) }
     }
 
-    /// The time that these bytes may take.
+    /// The time that these bytes take at the minimum rate.
     fn worth(&self, bytes: usize) -> Duration {
         let nanos = (bytes as u64).saturating_mul(1_000_000_000).checked_div(self.min_rate);
         nanos.map_or(self.idle, Duration::from_nanos)
@@ -47,26 +47,26 @@ impl Pace {
 /// Why a body was cut off.
 #[derive(Debug, thiserror::Error)]
 pub enum PaceError {
-    /// The sender went away.
+    /// The sender closed the connection.
     #[error("the body ended early")]
     Aborted,
-    /// What was too slow.
+    /// The sender was too slow, as the text explains.
     #[error("{0}")]
     TooSlow(String),
 }
 
-/// How many bytes of a refused body are read and dropped.
+/// Maximum number of bytes of a refused body that are read and discarded.
 const DRAIN_BYTES: u64 = 64 << 20;
-/// How long a refused body is read and dropped.
+/// Maximum time for which a refused body is read and discarded.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
 
-/// A request body that must come at a pace. If its handler drops it early, the rest is read and discarded, up to a
-/// limit: a browser that is still sending when the connection closes reports a network error instead of the reply
-/// (protocol, section 7). Nothing more is read from a sender that was too slow.
+/// A request body that must keep pace. If its handler drops it early, the rest is read and discarded, up to a limit: a
+/// browser that is still sending when the connection closes reports a network error instead of the reply (protocol,
+/// section 7). Nothing more is read from a sender that was too slow.
 pub struct PacedBody<B: Body<Data = Bytes> + Send + Unpin + 'static> {
     inner: Option<B>,
     clock: PaceClock,
-    /// The client waits for 100 Continue, which reading would send.
+    /// The client waits for 100 Continue, which reading the body would send.
     asks_first: bool,
 }
 
@@ -90,7 +90,7 @@ impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Body for PacedBody<B> {
             return Poll::Ready(None);
         };
         let frame = Pin::new(inner).poll_frame(cx);
-        this.asks_first = false; // asked for, the client sends
+        this.asks_first = false; // the client has been asked, so it sends
         let frame = match frame {
             Poll::Pending => Some(Err(ready!(this.clock.poll_wait(cx)))),
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(|_| PaceError::Aborted)),
@@ -124,7 +124,7 @@ impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Drop for PacedBody<B> {
     }
 }
 
-/// Reads and drops, at the body's pace.
+/// Reads and discards the rest, at the body's pace.
 async fn drain<B: Body<Data = Bytes> + Send + Unpin>(mut rest: B, mut clock: PaceClock) {
     let mut left = DRAIN_BYTES;
     let drain = async {
@@ -154,9 +154,9 @@ struct PaceClock {
     pace: Pace,
     deadline: Instant,
     credit: Duration,
-    /// Since when the server is waiting for the sender.
+    /// When the server started waiting for the sender.
     waiting: Option<Instant>,
-    /// Runs while the server waits. Most bodies are there before it is needed.
+    /// Runs while the server waits. Created only when it is needed, because most bodies arrive before that.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -166,7 +166,7 @@ impl PaceClock {
         Self { pace, deadline, credit: pace.first_credit(), waiting: None, timer: None }
     }
 
-    /// Waits for the sender; ready once that has taken too long.
+    /// Waits for the sender. Completes when that has taken too long.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<PaceError> {
         let since = self.waiting.unwrap_or_else(|| self.begin_to_wait());
         if let Some(timer) = &mut self.timer {
@@ -223,7 +223,7 @@ mod tests {
         Duration::from_secs(secs)
     }
 
-    /// A body that brings so many bytes after every pause.
+    /// A body that yields this many bytes after each pause.
     fn body(
         pace: Pace,
         pauses: impl IntoIterator<Item = (u64, usize), IntoIter: Send> + Send + 'static,
@@ -237,7 +237,7 @@ mod tests {
         PacedBody::new(Box::pin(StreamBody::new(frames)), pace, false)
     }
 
-    /// Reads to the end: how long that took, and what the error says.
+    /// Reads to the end. Returns how long that took, and the error's message.
     async fn read(pace: Pace, pauses: &[(u64, usize)]) -> (u64, Option<String>) {
         let begun = Instant::now();
         let mut body = body(pace, pauses.to_vec());
@@ -253,25 +253,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_of_one_byte_a_second_is_ended_after_the_grace() {
+    async fn a_body_of_one_byte_per_second_is_cut_off_after_the_grace() {
         let (took, error) = read(PACE, &[(1, 1); 100]).await;
         assert_eq!(took, 20);
         assert!(says(error.as_ref(), "less than 100 bytes per second"), "{error:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_never_begins_is_ended_after_the_grace() {
+    async fn a_body_that_never_begins_is_cut_off_after_the_grace() {
         assert_eq!(read(PACE, &[(1000, 1)]).await.0, 20);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_at_the_least_rate_is_read_to_its_end() {
+    async fn a_body_at_the_minimum_rate_is_read_to_its_end() {
         let (took, error) = read(PACE, &[(1, 100); 200]).await;
         assert_eq!((took, error), (200, None));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_becomes_slow_is_ended_after_the_idle_time() {
+    async fn a_body_that_becomes_slow_is_cut_off_after_the_idle_time() {
         let fast = [(1, 1000); 20];
         let slow = [(1, 1); 100];
         let (took, error) = read(PACE, &[fast.as_slice(), &slow].concat()).await;
@@ -280,20 +280,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_after_enough_bytes_is_ended_by_the_idle_limit() {
+    async fn silence_after_enough_bytes_is_cut_off_by_the_idle_limit() {
         let (took, error) = read(PACE, &[(1, 5000), (1000, 1)]).await;
         assert_eq!(took, 31);
         assert!(says(error.as_ref(), "nothing was received for 30 s"), "{error:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_within_the_idle_limit_does_no_harm_to_a_fast_body() {
+    async fn a_fast_body_survives_a_pause_within_the_idle_limit() {
         let (_, error) = read(PACE, &[(1, 5000), (29, 5000), (29, 5000), (1, 1)]).await;
         assert_eq!(error, None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_whole_body_has_a_limit_too() {
+    async fn the_time_for_the_whole_body_is_limited_too() {
         let pace = Pace { total: secs(50), ..PACE };
         let (took, error) = read(pace, &[(1, 1000); 100]).await;
         assert_eq!(took, 50);
@@ -301,13 +301,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_least_rate_a_byte_now_and_then_is_enough() {
+    async fn without_a_minimum_rate_an_occasional_byte_is_enough() {
         let pace = Pace { min_rate: 0, ..PACE };
         assert_eq!(read(pace, &[(25, 1); 100]).await, (2500, None));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_in_which_nobody_reads_is_not_the_senders() {
+    async fn time_in_which_nobody_reads_does_not_count_against_the_sender() {
         let mut body = body(PACE, [(1, 1), (1, 1), (1, 1)]);
         for _ in 0..3 {
             body.frame().await.unwrap().unwrap();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refused_rest_is_dropped_once_it_is_too_slow() {
+    async fn the_rest_of_a_refused_body_is_dropped_once_it_is_too_slow() {
         let (held, gone) = tokio::sync::oneshot::channel::<()>();
         let pauses = std::iter::repeat((1, 1)).inspect(move |_| _ = &held);
         let body = body(PACE, pauses);

@@ -1,4 +1,4 @@
-//! The page at `/`: files from `page/` that are compiled into the program. Knows their types and how browsers must treat
+//! The page at `/`: files from `page/` that are compiled into the binary. Knows their types and how browsers must treat
 //! them, not what they do.
 
 use std::sync::Arc;
@@ -86,7 +86,7 @@ fn respond(
     let headers = [
         (CONTENT_TYPE, media_type.to_owned()),
         (ETAG, etag),
-        (CACHE_CONTROL, "no-cache".to_owned()), // checked each time, so that files of two versions never mix
+        (CACHE_CONTROL, "no-cache".to_owned()), // revalidated each time, so that files of different versions are never mixed
         (CONTENT_SECURITY_POLICY, policy(options)),
         (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (REFERRER_POLICY, "no-referrer".to_owned()),
@@ -99,7 +99,7 @@ fn respond(
     }
 }
 
-/// Allows scripts and styles only from here; pictures and media also from where links point.
+/// Allows scripts and styles only from this origin, and images and media also from the origin of links.
 fn policy(options: &Options) -> String {
     let links = options.public_url.as_ref().and_then(|url| origin(url.as_str()));
     let links = links.map(|origin| format!(" {origin}")).unwrap_or_default();
@@ -110,7 +110,7 @@ fn policy(options: &Options) -> String {
     )
 }
 
-/// The scheme and authority of an address, unless they contain what could end a directive.
+/// The scheme and authority of an address. `None` if the authority contains characters that could end a directive.
 fn origin(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
     let authority = uri.authority()?.as_str();

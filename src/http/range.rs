@@ -1,16 +1,14 @@
-//! Which bytes of a stored file to send in reply to a GET or HEAD.
+//! Decides which bytes of a stored file to send in reply to a GET or HEAD.
 //!
-//! Owns the grammar of `Range`, `If-Range`, `If-None-Match` and `If-Match`
-//! (RFC 9110, sections 13 and 14). Refuses to know what a file is, where its
-//! bytes lie, and how a reply is built: it turns header text into a decision.
+//! Implements the grammar of `Range`, `If-Range`, `If-None-Match` and `If-Match` (RFC 9110, sections 13 and 14). Knows
+//! no files and builds no replies: it turns the text of headers into a decision.
 
 use std::ops::Range;
 
 /// A header with more ranges than this is ignored.
 ///
-/// RFC 9110 section 14.2 allows that for "a set of many small ranges". No
-/// client of ours asks for more than one; the few above it leave room to tell
-/// "all of them past the end" (416) from "several" (200).
+/// RFC 9110, section 14.2, allows that for "a set of many small ranges". Known clients ask for a single range. The
+/// limit is higher so that "all are outside the file" (416) can be told from "several" (200).
 const MAX_RANGES: usize = 8;
 
 /// What to send for a file of known size.
@@ -18,15 +16,14 @@ const MAX_RANGES: usize = 8;
 pub enum Served {
     /// Status 200 and all bytes: no range was requested, or the header is ignored.
     Whole,
-    /// Status 206 and these bytes: never empty, never past the size.
+    /// Status 206 and these bytes: never empty, never past the end.
     Partial(Range<u64>),
     /// Status 416 and no bytes of the file.
     Unsatisfiable,
 }
 
 impl Served {
-    /// The `Content-Range` value that goes with this answer, none for 200
-    /// (RFC 9110 section 14.4).
+    /// The `Content-Range` header for this result; `None` for status 200 (RFC 9110, section 14.4).
     #[must_use]
     pub fn content_range(&self, size: u64) -> Option<String> {
         match self {
@@ -39,12 +36,11 @@ impl Served {
     }
 }
 
-/// Decides what to send (RFC 9110 sections 13.1.5 and 14.2).
+/// Decides what to send (RFC 9110, sections 13.1.5 and 14.2).
 ///
-/// `etag` is the file's current entity tag, including quotes. A header that is
-/// malformed, of another unit, or whose `If-Range` is not exactly our strong
-/// tag counts as absent. Only single ranges are served: a list is answered
-/// whole, unless none of its members could be satisfied.
+/// `etag` is the file's current entity tag, including quotes. A header counts as absent if it is malformed, has another
+/// unit, or if its `If-Range` isn't exactly this strong tag. Only single ranges are served: the reply to a list is the
+/// whole file, unless none of its ranges could be satisfied.
 #[must_use]
 pub fn resolve(
     range_header: Option<&str>,
@@ -65,8 +61,8 @@ pub fn resolve(
     let mut first = None;
     let mut any_satisfiable = false;
     let mut count = 0_usize;
-    // A recipient has to accept empty list members (RFC 9110 section 5.6.1.2).
-    // They cost a comparison each, and the header's length is bounded before us.
+    // A recipient must accept empty list members (RFC 9110, section 5.6.1.2). Each costs one comparison, and the length
+    // of the header is already limited.
     for member in set.split(',').map(|m| m.trim_matches(OWS)) {
         if member.is_empty() {
             continue;
@@ -89,33 +85,30 @@ pub fn resolve(
     }
 }
 
-/// Whether `If-None-Match` lists the tag, by weak comparison, so that the
-/// answer is 304 (RFC 9110 section 13.1.2).
+/// Whether `If-None-Match` contains the tag, by weak comparison, so that the reply is 304 (RFC 9110, section 13.1.2).
 ///
-/// A malformed list counts up to the fault. Several header lines are passed
-/// joined by commas.
+/// A malformed list is read up to the error. Several header lines must be joined by commas.
 #[must_use]
 pub fn if_none_match(header: &str, etag: &str) -> bool {
     lists(header, |tag| opaque(tag).is_some() && opaque(tag) == opaque(etag))
 }
 
-/// Whether `If-Match` lists the tag, by strong comparison; if not, the answer
-/// is 412 (RFC 9110 section 13.1.1).
+/// Whether `If-Match` contains the tag, by strong comparison; if not, the reply is 412 (RFC 9110, section 13.1.1).
 #[must_use]
 pub fn if_match(header: &str, etag: &str) -> bool {
     lists(header, |tag| strong_match(tag, etag))
 }
 
-/// Optional whitespace of RFC 9110 section 5.6.3.
+/// Optional white space (RFC 9110, section 5.6.3).
 const OWS: [char; 2] = [' ', '\t'];
 
-/// The text behind `bytes=`; unit names ignore case (RFC 9110 section 14.1).
+/// The text after `bytes=`. Unit names are case-insensitive (RFC 9110, section 14.1).
 fn byte_range_set(header: &str) -> Option<&str> {
     let (unit, set) = header.trim_matches(OWS).split_once('=')?;
     unit.eq_ignore_ascii_case("bytes").then_some(set)
 }
 
-/// One range-spec of RFC 9110 section 14.1.1.
+/// A range-spec (RFC 9110, section 14.1.1).
 enum Spec {
     From { first: u64, last: Option<u64> },
     Suffix(u64),
@@ -151,8 +144,8 @@ impl Spec {
     }
 }
 
-/// Digits only, no sign, no space; what exceeds `u64` becomes its maximum,
-/// which lies past the end of every file.
+/// Parses digits, without sign or spaces. A number above `u64::MAX` becomes `u64::MAX`, which lies past the end of
+/// every file.
 fn saturating_decimal(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -164,14 +157,14 @@ fn strong_match(given: &str, etag: &str) -> bool {
     given == etag && given.starts_with('"') && opaque(given).is_some()
 }
 
-/// The quoted part of one entity-tag, weak or strong (RFC 9110 section 8.8.3).
+/// The quoted part of an entity tag, weak or strong (RFC 9110, section 8.8.3).
 fn opaque(tag: &str) -> Option<&str> {
     let quoted = tag.strip_prefix("W/").unwrap_or(tag);
     let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
     (!inner.contains('"')).then_some(inner)
 }
 
-/// Walks a list of entity-tags; commas inside quotes belong to the tag.
+/// Checks whether any tag in a list matches. Commas inside quotes belong to the tag.
 fn lists(header: &str, matches: impl Fn(&str) -> bool) -> bool {
     let mut rest = header.trim_matches(OWS);
     if rest == "*" {

@@ -1,5 +1,5 @@
-//! What routes read from the head of a request: who calls and whether they may go on, the address they used, and ids in
-//! paths.
+//! What routes read from the head of a request: the caller and whether they are admitted, the address that they used,
+//! and ids in paths.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,37 +10,37 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, StatusCode};
 
-use crate::admission::{Address, Turn, forwarded};
+use crate::admission::{Address, Permit, forwarded};
 use crate::auth::{AuthError, Caller};
 use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::ids::{UploadId, UserId};
 
-/// The chain of clients, nearest last: each proxy appends the address it received the request from.
+/// The chain of clients, nearest last: each proxy appends the address from which it received the request.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The text of a header, if it is present and is text.
+/// The value of a header, if it is present and is text.
 pub fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// An authenticated caller whose turn it is. Counts as one of their concurrent requests until dropped. Extracting it
-/// polls no body.
+/// An authenticated caller who has been admitted. Counts as one of their concurrent requests until dropped. Extracting
+/// it doesn't poll the body.
 pub struct Admitted {
     /// A user or the backend.
     pub caller: Caller,
-    _turns: (Option<Turn<Address>>, Option<Turn<UserId>>),
+    _permits: (Option<Permit<Address>>, Option<Permit<UserId>>),
 }
 
 impl Admitted {
-    /// The user, for a request that only asks for something: waits until their rate allows it.
+    /// Returns the user, for a lookup: waits until the user's rate allows it.
     pub async fn lookup(&self, context: &Context) -> Result<UserId, ApiError> {
         let user = self.user()?;
         context.admission.lookup(user.clone()).await?;
         Ok(user)
     }
 
-    /// The user; an error if it is the backend.
+    /// Returns the user. Fails if the caller is the backend.
     pub fn user(&self) -> Result<UserId, ApiError> {
         match &self.caller {
             Caller::User(user) => Ok(user.clone()),
@@ -59,28 +59,28 @@ impl FromRequestParts<Arc<Context>> for Admitted {
         context: &Arc<Context>,
     ) -> Result<Self, ApiError> {
         let client = Client::of(&head.extensions);
-        // Refuse two tokens: a proxy may have checked the other one.
+        // Refuse two tokens, because a proxy may have checked the other one.
         let is_one = head.headers.get_all(AUTHORIZATION).iter().count() == 1;
         let token = text(&head.headers, AUTHORIZATION).filter(|_| is_one);
         let caller = checked(context, client, context.auth.authenticate(token))?;
-        let proxied = client.turn(context).await?;
+        let proxied = client.permit(context).await?;
         let user = match &caller {
             Caller::User(user) => Some(context.admission.user(user.clone()).await?),
             Caller::Service => None,
         };
-        Ok(Self { caller, _turns: (proxied, user) })
+        Ok(Self { caller, _permits: (proxied, user) })
     }
 }
 
-/// A caller without a token whose turn it is. Behind a proxy, it waits for the turn of its address.
+/// A caller without a token who has been admitted. Behind a proxy, waits for a permit of its address.
 pub struct Stranger {
     client: Client,
-    /// Counts as one of the concurrent requests of the address until dropped.
-    pub turn: Option<Turn<Address>>,
+    /// Counts as one of the address's concurrent requests until dropped.
+    pub permit: Option<Permit<Address>>,
 }
 
 impl Stranger {
-    /// Counts the result of checking a token that is not the caller's own.
+    /// Counts the result of checking a token that isn't the caller's own.
     pub fn checked<T>(
         &self,
         context: &Context,
@@ -98,21 +98,21 @@ impl FromRequestParts<Arc<Context>> for Stranger {
         context: &Arc<Context>,
     ) -> Result<Self, ApiError> {
         let client = Client::of(&head.extensions);
-        Ok(Self { client, turn: client.turn(context).await? })
+        Ok(Self { client, permit: client.permit(context).await? })
     }
 }
 
-/// Where a request comes from, as an extension of every request.
+/// The client of a request; an extension of every request.
 #[derive(Clone, Copy, Default)]
 pub struct Client {
-    /// The address that limits apply to; `None` means no limits.
+    /// The address that limits are counted by; `None` means no limits.
     address: Option<Address>,
-    /// Whether a trusted proxy passed it on.
+    /// Whether a trusted proxy forwarded the request.
     proxied: bool,
 }
 
 impl Client {
-    /// The origin of a request with these headers on a connection from `peer`.
+    /// The client of a request with these headers, on a connection from `peer`.
     pub fn new(context: &Context, peer: IpAddr, headers: &HeaderMap) -> Self {
         let peer = peer.to_canonical();
         if !is_trusted(context, peer) {
@@ -128,18 +128,18 @@ impl Client {
         extensions.get().copied().unwrap_or_default()
     }
 
-    /// Delays an error reply if its address gets many of them, because causing them costs the sender nothing.
+    /// Delays an error reply if its address causes many errors, because that costs the sender nothing.
     pub async fn hold_back(self, context: &Context) {
         let Some(address) = self.address else { return };
         let wait = context.admission.refusal(address);
         if !wait.is_zero() {
-            let _turn = self.turn(context).await; // it goes on holding one of the proxy's connections
+            let _permit = self.permit(context).await; // meanwhile it holds one of the proxy's connections
             tokio::time::sleep(wait).await;
         }
     }
 
     /// Behind a proxy, requests are counted instead of connections.
-    async fn turn(self, context: &Context) -> Result<Option<Turn<Address>>, ApiError> {
+    async fn permit(self, context: &Context) -> Result<Option<Permit<Address>>, ApiError> {
         match self.address.filter(|_| self.proxied) {
             Some(address) => Ok(Some(context.admission.proxied(address).await?)),
             None => Ok(None),
@@ -147,8 +147,8 @@ impl Client {
     }
 }
 
-/// Counts the result of checking a token. Only a wrong signature counts against the address; other bad tokens come
-/// from clients that are late or have lost theirs, not from guessing.
+/// Counts the result of checking a token. Only a wrong signature counts against the address. Clients send other bad
+/// tokens by mistake or too late, not to guess.
 fn checked<T>(
     context: &Context,
     client: Client,
@@ -190,13 +190,13 @@ pub fn content_type(headers: &HeaderMap) -> String {
 /// The uuid in a path, as axum extracts it.
 pub type PathUuid = Result<Path<String>, PathRejection>;
 
-/// Parses the id in a path. What isn't an id is not found.
+/// Parses the id in a path. An invalid id is not found.
 pub fn id(path: PathUuid) -> Result<UploadId, ApiError> {
     let id = path.ok().and_then(|Path(text)| UploadId::parse(&text));
     id.ok_or_else(ApiError::not_found)
 }
 
-/// Whether a trusted proxy passed the request on.
+/// Whether a trusted proxy forwarded the request.
 pub fn is_proxied(extensions: &Extensions) -> bool {
     Client::of(extensions).proxied
 }
@@ -205,8 +205,8 @@ fn is_trusted(context: &Context, ip: IpAddr) -> bool {
     context.options.trusted_proxies.iter().any(|net| net.contains(&ip))
 }
 
-/// The scheme and authority of links in a reply, without a slash at the end: the configured ones, or else those that
-/// the client used. What a proxy says counts only if the proxy is trusted.
+/// The scheme and authority of links in a reply, without a trailing slash: the configured ones, or else those that the
+/// client used. Headers of a proxy count only if it is trusted.
 pub fn base(context: &Context, headers: &HeaderMap, extensions: &Extensions) -> String {
     if let Some(url) = &context.options.public_url {
         return url.as_str().to_owned();

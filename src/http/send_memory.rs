@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn hundreds_get_large_pieces_and_nobody_gets_none() {
+    fn hundreds_get_large_pieces_and_everybody_gets_some() {
         let memory = SendMemory::new(CONNECTIONS);
         let pieces = pieces(&shares(&memory, CONNECTIONS));
         assert!(pieces[..400].iter().all(|piece| *piece == LARGEST_PIECE));
@@ -118,20 +118,20 @@ mod tests {
     }
 
     #[test]
-    fn more_connections_than_the_memory_is_meant_for_get_small_pieces() {
+    fn more_connections_than_planned_for_get_small_pieces() {
         let memory = SendMemory::new(100_000);
         assert_eq!(memory.share().piece(), SMALLEST_PIECE);
     }
 
     #[test]
-    fn a_connection_that_sends_no_file_takes_nothing() {
+    fn a_connection_that_sends_no_file_uses_no_memory() {
         let memory = SendMemory::new(CONNECTIONS);
         let _idle = shares(&memory, CONNECTIONS - 1);
         assert_eq!(memory.share().piece(), LARGEST_PIECE);
     }
 
     #[test]
-    fn what_a_connection_had_is_there_for_the_next() {
+    fn memory_of_a_closed_connection_is_available_again() {
         let memory = SendMemory::new(CONNECTIONS);
         let all = shares(&memory, CONNECTIONS);
         pieces(&all);

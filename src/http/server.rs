@@ -1,4 +1,4 @@
-//! Connections: the accept loop, limits and time-outs, and the graceful stop. Serves any service.
+//! Connections: the accept loop, limits and time-outs, and graceful shutdown. Serves any service.
 
 mod listen;
 mod patience;
@@ -26,53 +26,54 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::send_memory::UNSENT_BYTES;
-use crate::admission::{self, Address, Admission, Turn};
+use crate::admission::{self, Address, Admission, Permit};
 use crate::words::counted;
 pub use listen::{BindError, Listen};
 pub use patience::ConnectionTimes;
 use patience::HeadTimer;
 use stream::PatientStream;
 
-/// Maximum bytes read from a connection at once, and the maximum size of a request's head. A connection has two such
-/// buffers: one is filled while the other is written to disk.
+/// Maximum number of bytes read from a connection at once, and maximum size of a request head. A connection has two
+/// buffers of this size: one is filled while the other is written to disk.
 const READ_BYTES: usize = 96 * 1024;
 /// The same for the first [`FEW`] connections: larger reads take less time per byte, but more memory.
 const READ_BYTES_OF_FEW: usize = 256 * 1024;
 const FEW: usize = 16;
-/// Pause after running out of descriptors, for connections that hold them to end.
+/// Pause after running out of descriptors, during which connections may end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Maximum number of connections parked because their address has too many. They hold only a descriptor.
+/// Maximum number of connections that are parked because their address has too many. A parked connection holds only a
+/// descriptor.
 const MAX_PARKED: usize = 256;
 /// Descriptors for everything but connections: databases, the log, listening sockets, thumbnails, commands.
 const OTHER_FILES: u64 = 128;
-/// Minimum number of descriptors: with fewer, there would be too few connections.
+/// Minimum number of descriptors; fewer would allow too few connections.
 pub const FEWEST_FILES: u64 = 256;
 
-/// Descriptors needed for this many connections: one for each, and one for the file that it reads or writes; and those
-/// of parked connections.
+/// Number of descriptors needed for this many connections: one for each, one for the file that each may read or write,
+/// and those of parked connections.
 pub fn files_of(connections: usize) -> u64 {
     let parked = connections.min(MAX_PARKED);
     OTHER_FILES.saturating_add((connections.saturating_mul(2) as u64).saturating_add(parked as u64))
 }
 
-/// How many connections this many descriptors allow.
+/// Number of connections that this many descriptors allow.
 pub fn connections_within(files: u64) -> usize {
     let spare = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
     (spare / 3).max(spare.saturating_sub(MAX_PARKED) / 2)
 }
 
-/// Limits of connections.
+/// Limits on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     /// Maximum number of connections.
     pub count: usize,
     /// Time-outs for heads, between requests, and for clients to read replies.
     pub times: ConnectionTimes,
-    /// How long the stop waits for requests in progress.
+    /// How long shutdown waits for requests in progress.
     pub shutdown: Duration,
 }
 
-/// Serves until `shutdown` completes. Then it accepts no new connections, and waits for requests in progress for the
+/// Serves until `shutdown` completes. Then it accepts no new connections and waits for requests in progress, for the
 /// configured time. `connected` returns the service for a connection from an address.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
@@ -86,7 +87,7 @@ pub async fn serve<S>(
 {
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
-    let doors = Doors {
+    let limiter = ConnectionLimiter {
         limits,
         admission,
         free: Arc::new(Semaphore::new(limits.count)),
@@ -96,7 +97,7 @@ pub async fn serve<S>(
     loop {
         // At the limit, new connections wait in the system's queue.
         let next = async {
-            let free = Arc::clone(&doors.free).acquire_owned().await;
+            let free = Arc::clone(&limiter.free).acquire_owned().await;
             (free, accept(&listeners).await)
         };
         let (free, accepted) = tokio::select! {
@@ -105,11 +106,12 @@ pub async fn serve<S>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (doors, stop, service) = (doors.clone(), stop.clone(), connected(peer.ip()));
+                let (limiter, stop, service) =
+                    (limiter.clone(), stop.clone(), connected(peer.ip()));
                 connections.spawn(async move {
-                    let place = stop.run_until_cancelled(doors.place(free.ok(), peer)).await;
-                    if let Some(Some(place)) = place {
-                        connection(stream, peer, service, place, stop).await;
+                    let permit = stop.run_until_cancelled(limiter.admit(free.ok(), peer)).await;
+                    if let Some(Some(permit)) = permit {
+                        connection(stream, peer, service, permit, stop).await;
                     }
                 });
             }
@@ -128,7 +130,7 @@ pub async fn serve<S>(
     }
 }
 
-/// Accepts the next connection from any of them.
+/// Accepts the next connection from any listener.
 async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
     poll_fn(|cx| {
         let ready = listeners.iter().map(|listener| listener.poll_accept(cx)).find(Poll::is_ready);
@@ -137,57 +139,61 @@ async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)
     .await
 }
 
-/// The limits on connections, in all and per address.
+/// Limits connections, in total and per address.
 #[derive(Clone)]
-struct Doors {
+struct ConnectionLimiter {
     limits: ConnectionLimits,
     admission: Arc<Admission>,
     free: Arc<Semaphore>,
     parked: Arc<Semaphore>,
 }
 
-/// A connection's place among all and among those of its address, until dropped.
-struct Place {
-    doors: Doors,
-    address: Option<Turn<Address>>,
+/// Counts a connection in the total and for its address, until dropped.
+struct ConnectionPermit {
+    limiter: ConnectionLimiter,
+    address: Option<Permit<Address>>,
     _free: OwnedSemaphorePermit,
 }
 
-impl Doors {
-    /// Takes a place for an accepted connection. If its address has too many connections, it gives back its place among
-    /// all and waits, and nothing is read from it. `None` if there is no room to wait: then the connection is closed
-    /// without a reply, which would get lost anyway because the request was not read.
-    async fn place(self, free: Option<OwnedSemaphorePermit>, peer: SocketAddr) -> Option<Place> {
+impl ConnectionLimiter {
+    /// Admits an accepted connection. If its address has too many connections, the connection stops counting in the
+    /// total and is parked: nothing is read from it until there is a permit. Returns `None` if too many are parked.
+    /// Then the connection is closed without a reply, which would be lost anyway because the request was not read.
+    async fn admit(
+        self,
+        free: Option<OwnedSemaphorePermit>,
+        peer: SocketAddr,
+    ) -> Option<ConnectionPermit> {
         let addresses = self.admission.addresses();
         let Some(address) = self.admission.counted(peer.ip()) else {
-            return Some(Place { _free: free?, address: None, doors: self });
+            return Some(ConnectionPermit { _free: free?, address: None, limiter: self });
         };
-        if let Some(turn) = addresses.try_enter(address) {
-            return Some(Place { _free: free?, address: Some(turn), doors: self });
+        if let Some(permit) = addresses.try_enter(address) {
+            return Some(ConnectionPermit { _free: free?, address: Some(permit), limiter: self });
         }
         drop(free);
-        let turn = {
+        let permit = {
             let _parked = self.parked.try_acquire().ok()?;
-            let turn = tokio::time::timeout(admission::PATIENCE, addresses.enter(address)).await;
-            turn.ok()?.ok()?
+            let permit = tokio::time::timeout(admission::PATIENCE, addresses.enter(address)).await;
+            permit.ok()?.ok()?
         };
         let free = Arc::clone(&self.free).acquire_owned().await.ok()?;
-        Some(Place { _free: free, address: Some(turn), doors: self })
+        Some(ConnectionPermit { _free: free, address: Some(permit), limiter: self })
     }
 }
 
-impl Place {
-    /// Maximum bytes to read from this connection at once.
+impl ConnectionPermit {
+    /// Maximum number of bytes to read from this connection at once.
     fn read_bytes(&self) -> usize {
-        let taken = self.doors.limits.count - self.doors.free.available_permits();
+        let taken = self.limiter.limits.count - self.limiter.free.available_permits();
         if taken <= FEW { READ_BYTES_OF_FEW } else { READ_BYTES }
     }
 
     /// Whether connections are scarce.
     fn is_scarce(&self) -> bool {
-        let few = self.doors.limits.count / 4;
-        self.doors.free.available_permits() < few
-            || self.address.as_ref().is_some_and(Turn::is_scarce)
+        let few = self.limiter.limits.count / 4;
+        self.limiter.free.available_permits() < few
+            || self.address.as_ref().is_some_and(Permit::is_scarce)
     }
 }
 
@@ -195,7 +201,7 @@ async fn connection<S>(
     stream: TcpStream,
     peer: SocketAddr,
     service: S,
-    place: Place,
+    permit: ConnectionPermit,
     stop: CancellationToken,
 ) where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
@@ -203,14 +209,14 @@ async fn connection<S>(
 {
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
-    let (waits, read_bytes) = (place.doors.limits.times, place.read_bytes());
+    let (waits, read_bytes) = (permit.limiter.limits.times, permit.read_bytes());
     let came = Arc::new(AtomicBool::new(false));
     let stream = PatientStream::new(stream, waits.send, Arc::clone(&came));
-    // The timer lives as long as the connection, and so does the place.
-    let head_timer = HeadTimer::new(waits, came, Arc::new(move || place.is_scarce()));
+    // The timer lives as long as the connection, and so does the permit.
+    let head_timer = HeadTimer::new(waits, came, Arc::new(move || permit.is_scarce()));
     let connection = http1::Builder::new()
         .timer(head_timer)
-        .half_close(true) // a client may close its side once it has sent its request
+        .half_close(true) // a client may close its side after sending its request
         .header_read_timeout(waits.head)
         .max_buf_size(read_bytes)
         .serve_connection(TokioIo::new(stream), service);

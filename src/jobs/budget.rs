@@ -1,4 +1,5 @@
-//! What jobs of one user may cost in a minute, so that nobody's crowd of files keeps everybody else's waiting.
+//! Limits the time that one user's jobs may take per minute, so that many files of one user don't hold up everybody
+//! else's.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,24 +12,24 @@ const WINDOW: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: Duration,
-    /// The minute since the server's start that `spent` is of.
+    /// The minute that `spent` refers to, counted from the server's start.
     window: u64,
     spent: HashMap<UserId, Duration>,
 }
 
 impl Budget {
-    /// At most `limit` in a minute, but for the job that goes over it.
+    /// Allows `limit` per minute. A job that exceeds it still runs to its end.
     pub(super) fn new(limit: Duration) -> Self {
         Self { limit, window: 0, spent: HashMap::new() }
     }
 
-    /// Counts a job's time.
+    /// Adds the time that a job took.
     pub(super) fn spend(&mut self, user: UserId, time: Duration, uptime: Duration) {
         self.begin_window(uptime);
         *self.spent.entry(user).or_default() += time;
     }
 
-    /// Users whose jobs have to wait for the next minute.
+    /// Users whose jobs must wait for the next minute.
     pub(super) fn exhausted(&mut self, uptime: Duration) -> Vec<UserId> {
         self.begin_window(uptime);
         let over = self.spent.iter().filter(|(_, spent)| **spent >= self.limit);
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_spent_the_budget_waits_for_the_next_minute() {
+    fn a_user_over_the_budget_waits_for_the_next_minute() {
         let mut budget = Budget::new(secs(20));
         budget.spend(ANNA.into(), secs(19), secs(5));
         budget.spend(BERT.into(), secs(3), secs(6));

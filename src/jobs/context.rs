@@ -1,4 +1,4 @@
-//! What jobs work with.
+//! What jobs need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::metadata::jobs::JobSignal;
 use crate::storage::BlobStore;
 use crate::uploads::Uploads;
 
-/// What jobs work with.
+/// What jobs need.
 pub struct Context {
     /// The uploads and files of all users.
     pub uploads: Arc<Uploads>,
@@ -17,12 +17,12 @@ pub struct Context {
     pub blobs: Arc<dyn BlobStore>,
     /// Records.
     pub metadata: Arc<dyn MetadataStore>,
-    /// What tasks tell each other about jobs.
+    /// Signals between tasks about jobs.
     pub signal: Arc<JobSignal>,
-    /// What time it is.
+    /// The current time.
     pub clock: Clock,
-    /// How long a File stays that no message shows.
+    /// How long a File stays that isn't attached to a message.
     pub unattached_ttl: Option<Duration>,
-    /// How long bytes stay that no record claims, after they were last written.
+    /// How long bytes stay, after their last write, if no record claims them.
     pub unclaimed_age: Duration,
 }

@@ -1,5 +1,4 @@
-//! What goes by itself when its time has come: idle uploads, Files that no message shows, bytes that no record
-//! claims.
+//! Removes what has expired: idle uploads, Files that no message shows, and bytes that no record claims.
 
 use std::time::Duration;
 
@@ -7,9 +6,9 @@ use super::context::Context;
 use crate::uploads::Refusal;
 use crate::words::counted;
 
-/// How often uploads and Files are looked at.
+/// How often to check uploads and Files.
 pub(super) const EVERY: Duration = Duration::from_mins(1);
-/// Nothing goes earlier after a start: clients that could not reach the server meanwhile get the chance to go on.
+/// Nothing expires earlier after a start, so that clients which couldn't reach the server can continue.
 const GRACE: Duration = Duration::from_hours(1);
 
 /// Expires idle uploads, and removes Files that no message shows.

@@ -1,6 +1,6 @@
-//! Making a thumbnail: a small picture of an image, off the requests' path.
+//! Makes a thumbnail of an image, outside of requests.
 //!
-//! What a picture is made of and looks like is [`thumbnail`]'s; which one a media shows, the records'.
+//! [`thumbnail`] decides what can be drawn and draws it; the records decide which picture a media shows.
 
 use std::io::{BufReader, ErrorKind};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::metadata::{NewPicture, Role, State, StoredFile};
 use crate::storage::{BodyError, Error, Extents, Target, WriteError};
 use crate::uploads::Refusal;
 
-/// Makes the thumbnail of the job's File, or ends the job without one where none is wanted or none can be made.
+/// Makes the thumbnail of the job's File. Ends the job without one if none is wanted or none can be made.
 pub(super) async fn run(context: &Context, job: &Job) -> Result<(), Refusal> {
     let id = UploadId::from_bytes(job.subject);
     let Some(file) = wanted(context, id).await? else {
@@ -31,14 +31,14 @@ pub(super) async fn run(context: &Context, job: &Job) -> Result<(), Refusal> {
             return Err(Error::from(error).into());
         }
         Err(error) => {
-            tracing::debug!(%id, %error, "no thumbnail can be made of this image");
+            tracing::debug!(%id, %error, "can't make a thumbnail of this image");
             None
         }
     };
     end(context, job, file.parent, picture).await
 }
 
-/// The File, if it still lacks a picture.
+/// The File, if it still lacks a thumbnail.
 async fn wanted(context: &Context, id: UploadId) -> Result<Option<StoredFile>, Refusal> {
     let state = context.metadata.load(id).await?.map(|record| record.state);
     Ok(match state {
@@ -62,7 +62,7 @@ async fn end(
         context.uploads.forget_cached(changed);
     }
     if parent.is_some() {
-        context.signal.job_added(); // what it replaced is to be deleted
+        context.signal.job_added(); // a job to delete the replaced picture
     }
     Ok(())
 }

@@ -15,19 +15,19 @@ use crate::metadata::Error;
 use crate::metadata::jobs::{FIRST_RETRY, Job, JobKind, JobQueue, JobSignal, LEASE, Outcome};
 use crate::words;
 
-/// How often a lease is renewed: twice more before it ends, should one renewal fail.
+/// How often to renew a lease. If a renewal fails, there is time for two more before the lease ends.
 const RENEW_EVERY: Duration = Duration::from_secs(20);
-/// How often the queue is asked when no signal came: for jobs that become due, and for those of other processes.
+/// How often to poll the queue without a signal: for jobs that become due, and for those added by other processes.
 const ASK_EVERY: Duration = Duration::from_secs(2);
-/// The longest pause between two tries.
+/// Maximum pause between two attempts.
 const LAST_RETRY: Duration = Duration::from_mins(10);
-/// What the jobs of one user may take of each minute.
+/// Maximum time that a user's jobs may take per minute.
 const USER_TIME_PER_MINUTE: Duration = Duration::from_secs(20);
 
-/// What a job does; one implementation knows all kinds.
+/// Runs jobs of all kinds.
 #[async_trait::async_trait]
 pub trait Perform: Send + Sync + 'static {
-    /// Does the job, which may have been done before, wholly or in part. Dropped when the server stops.
+    /// Runs the job, which may have run before, completely or in part. The future is dropped when the server stops.
     async fn perform(&self, job: &Job)
     -> Result<Outcome, Box<dyn std::error::Error + Send + Sync>>;
 }
@@ -39,13 +39,13 @@ pub struct Worker<P> {
     signal: Arc<JobSignal>,
     clock: Clock,
     budget: Mutex<Budget>,
-    /// Held for writing by a job during which the process has died before, so that no other job is blamed for it.
+    /// Locked for writing by a job during which the process died before, so that no other job is blamed for it.
     alone: RwLock<()>,
     stop: CancellationToken,
 }
 
 impl<P: Perform> Worker<P> {
-    /// A worker on this queue, until `stop`.
+    /// Creates a worker for this queue, which works until `stop`.
     pub fn new(
         queue: Arc<dyn JobQueue>,
         perform: P,
@@ -57,13 +57,13 @@ impl<P: Perform> Worker<P> {
         Self { queue, perform, signal, clock, budget, alone: RwLock::default(), stop }
     }
 
-    /// What performs the jobs.
+    /// What runs the jobs.
     pub fn context(&self) -> &P {
         &self.perform
     }
 
-    /// Performs jobs of these kinds one after another until the server stops. Call it as often as jobs of these
-    /// kinds may run side by side.
+    /// Runs jobs of these kinds, one after another, until the server stops. Call it as often as jobs of these kinds may
+    /// run in parallel.
     pub async fn run(&self, kinds: &[JobKind]) {
         let mut failures = 0;
         while !self.stop.is_cancelled() {
@@ -85,14 +85,14 @@ impl<P: Perform> Worker<P> {
                 Err(error) => {
                     let pause = retry_after(failures).min(LEASE);
                     failures += 1;
-                    tracing::error!(%error, retry_in = words::duration(pause), "no jobs can be taken");
+                    tracing::error!(%error, retry_in = words::duration(pause), "can't take jobs");
                     self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
             }
         }
     }
 
-    /// Performs all jobs of these kinds that are due now, those that failed among them, and those they lead to.
+    /// Runs all jobs of these kinds that are due, including those that failed before and those added meanwhile.
     pub async fn run_due(&self, kinds: &[JobKind]) -> Result<(), Error> {
         self.queue.retry_jobs(None, self.clock.unix_secs()).await?;
         while !self.stop.is_cancelled()
@@ -111,7 +111,7 @@ impl<P: Perform> Worker<P> {
         Ok(taken.pop())
     }
 
-    /// Performs a job while its lease is renewed, and puts its outcome on record.
+    /// Runs a job while renewing its lease, and records its outcome.
     async fn hold(&self, job: Job) {
         let outcome = tokio::select! {
             outcome = self.perform_in_turn(&job) => Some(self.outcome(&job, outcome)),
@@ -121,19 +121,19 @@ impl<P: Perform> Worker<P> {
         if let Some(outcome) = outcome {
             self.settle(&job, outcome).await;
         } else {
-            tracing::warn!(job = %job.id, kind = job.kind.name(), "a job's lease was lost");
+            tracing::warn!(job = %job.id, kind = job.kind.name(), "lost the lease of a job");
         }
         self.signal.job_settled(job.kind, job.subject);
     }
 
-    /// Puts a job's outcome on record, as soon as that can be done: an outcome that gets lost looks like a death.
+    /// Records a job's outcome as soon as possible, because a lost outcome looks as if the process had died.
     async fn settle(&self, job: &Job, outcome: Outcome) {
         let mut failures = 0;
         while let Err(error) = self.queue.settle_job(job.id, job.lease, outcome.clone()).await {
             let (id, pause) = (job.id, retry_after(failures).min(LEASE));
             failures += 1;
             let retry_in = words::duration(pause);
-            tracing::error!(job = %id, %error, retry_in, "a job's outcome can't be put on record");
+            tracing::error!(job = %id, %error, retry_in, "can't record the outcome of a job");
             let stopped = self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
             if stopped {
                 return;
@@ -153,7 +153,7 @@ impl<P: Perform> Worker<P> {
         self.perform_once(job).await
     }
 
-    /// Performs it, and counts what that takes. A panic is a failure of this job, not the end of the worker.
+    /// Runs a job and counts the time. A panic fails this job, and doesn't end the worker.
     async fn perform_once(
         &self,
         job: &Job,
@@ -177,22 +177,24 @@ impl<P: Perform> Worker<P> {
             let (id, kind) = (job.id, job.kind.name());
             let pause = retry_after(job.failures);
             let retry_in = words::duration(pause);
-            tracing::error!(job = %id, kind, %error, retry_in, "a job failed");
+            tracing::error!(job = %id, kind, %error, retry_in, "job failed");
             Outcome::Failed { error, retry_at: self.clock.unix_secs() + pause.as_secs() }
         })
     }
 
-    /// Renews the lease again and again; returns when it is lost.
+    /// Renews the lease repeatedly. Returns when it is lost.
     async fn renew(&self, job: &Job) {
         let mut ticks = tokio::time::interval(RENEW_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.tick().await; // the first comes at once
+        ticks.tick().await; // the first tick is immediate
         loop {
             ticks.tick().await;
             match self.queue.renew_job(job.id, job.lease, self.leased_until()).await {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(error) => tracing::warn!(job = %job.id, %error, "a lease was not renewed"),
+                Err(error) => {
+                    tracing::warn!(job = %job.id, %error, "can't renew the lease of a job")
+                }
             }
         }
     }
@@ -206,7 +208,7 @@ impl<P: Perform> Worker<P> {
     }
 }
 
-/// The pause before the next try of a job that has failed this often before.
+/// Returns the pause before the next attempt of a job with this many failures.
 fn retry_after(failures: u32) -> Duration {
     FIRST_RETRY.saturating_mul(1 << failures.min(16)).min(LAST_RETRY)
 }
@@ -216,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pause_between_tries_doubles_up_to_ten_minutes() {
+    fn the_pause_between_attempts_doubles_up_to_ten_minutes() {
         assert_eq!(retry_after(0), Duration::from_secs(5));
         assert_eq!(retry_after(3), Duration::from_secs(40));
         assert_eq!(retry_after(u32::MAX), Duration::from_mins(10));

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_may_be_of_64_bits_or_reach_to_the_end() {
+    fn sizes_may_have_64_bits_or_extend_to_the_end() {
         let bytes = b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x12ab\0\0\0\0moovcdef";
         assert_eq!(walk(bytes), [of(*b"mdat", 0..18, 16), of(*b"moov", 18..30, 8)]);
     }
@@ -153,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_ends_the_walk() {
+    fn an_invalid_header_ends_the_walk() {
         assert_eq!(walk(b"\0\0\0\x07free\0\0\0\x08free"), []);
         assert_eq!(walk(b"\0\0\0\x08fr"), []);
         assert_eq!(walk(b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x0F"), []);
     }
 
     #[test]
-    fn a_flood_of_boxes_is_cut() {
+    fn a_walk_stops_at_its_maximum_of_boxes() {
         let flood = b"\0\0\0\x08free".repeat(MAX_BOXES as usize + 1);
         assert_eq!(walk(&flood).len(), MAX_BOXES as usize);
     }

@@ -114,13 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_counts_is_taken() {
+    fn the_first_valid_entry_counts() {
         let two = b"MM\0*\0\0\0\x08\0\x02\x01\x12\0\x04\0\0\0\x01\0\0\0\x03\x01\x12\0\x03\0\0\0\x01\0\x06\0\0";
         assert_eq!(of_exif(two), 6);
     }
 
     #[test]
-    fn what_is_cut_or_impossible_is_upright() {
+    fn truncated_or_invalid_exif_is_upright() {
         let whole = exif(3, 1, [0, 6, 0, 0]);
         for end in 0..whole.len() {
             assert_eq!(of_exif(&whole[..end]), 1, "{end}");

@@ -7,7 +7,7 @@
 //! Features that depend on metadata are lost: interactive panoramas, motion photos referenced from XMP, resolution,
 //! captions and music tags.
 //!
-//! A plan is_incomplete out bytes that already have the right value, so planning for a cleaned file returns no patches. It
+//! A plan leaves out bytes that already have the right value, so planning for a cleaned file returns no patches. It
 //! also reports whether something remains that should have been removed. Limits protect against hostile files: 500,000
 //! reads, 256 MiB read, [`MAX_PATCHES`] patches and [`MAX_BYTES`] non-zero bytes. When one is reached, the plan
 //! contains what was found so far, and may include bytes that already have the right value.

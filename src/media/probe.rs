@@ -1,15 +1,14 @@
-//! What a finished file says of itself, beyond its first bytes: which kind of tracks it has, how long it plays,
-//! how large it is shown.
+//! Reads a finished file's duration, dimensions and kinds of tracks.
 //!
-//! Owns the choice of reader and what a caller may believe: anything unknown, cut, endless, implausible or too
-//! costly is left out, never an error and never a panic. A probe reads at most 16 MiB, in at most 20,000 reads and
-//! two seconds, and keeps less than 1 MiB in memory, whatever the file claims (`window`). Refuses to know storage,
-//! and how pictures and sound are decoded.
+//! Chooses the reader for a format, and drops what can't be trusted: anything unknown, truncated, endless, implausible
+//! or too expensive is left out. A probe never fails or panics. It reads at most 16 MiB in at most 20,000 reads and two
+//! seconds, and keeps less than 1 MiB in memory, whatever the file claims (`window`). Doesn't know storage, or how
+//! pictures and sound are decoded.
 //!
-//! The readers are small and our own. Of the libraries looked at, symphonia 0.6 tells no length of fragmented MP4,
-//! of `WebM` as browsers record it, of FLAC and WAV from a pipe, and guesses that of MP3 without an index from its
-//! first frames (2.9 s for 6 s); lofty 0.25 adds wrong or quadratic answers (70 GB read for 150 MB of ADTS); `image`
-//! reads all of a JPEG before it tells its size.
+//! The readers are our own because the libraries we tried fall short. symphonia 0.6 finds no duration in fragmented
+//! MP4, in `WebM` recorded by browsers, or in FLAC and WAV written to a pipe, and estimates that of MP3 without an
+//! index from the first frames (2.9 s for 6 s). lofty 0.25 also returns wrong values and takes quadratic time (it read
+//! 70 GB of a 150 MB ADTS file). `image` reads a whole JPEG before it returns the size.
 
 mod aiff;
 mod amr;
@@ -42,24 +41,24 @@ use super::MediaType;
 use found::{Found, LONGEST};
 use window::Window;
 
-/// What a file's own bytes say, beyond its first ones.
+/// What a file's content says about it, beyond what its first bytes reveal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The sniffed type, but `audio/*` where a container holds no video, and `video/*` where it does.
+    /// The sniffed type, changed to `audio/*` if a container holds no video, and to `video/*` if it does.
     ///
-    /// `QuickTime` stays `video/quicktime` in any case: it has no other registered type, and what plays `audio/mp4`
-    /// may not play it.
+    /// `QuickTime` always stays `video/quicktime`: it has no other registered type, and a player of `audio/mp4` may not
+    /// play it.
     pub media_type: MediaType,
-    /// How long it plays: seconds, rounded, at least one. `None` for pictures, and where the bytes don't tell or
-    /// the file is shorter than it says.
+    /// Duration in seconds, rounded, at least one. `None` for pictures, if the file doesn't say, and if the file is
+    /// shorter than it claims.
     pub duration_secs: Option<u64>,
-    /// Pixels from left to right, as shown: after rotation. Known only together with [`Self::height`].
+    /// Width in pixels as displayed, after rotation. Known only together with [`Self::height`].
     pub width: Option<u32>,
-    /// Pixels from top to bottom, as shown: after rotation.
+    /// Height in pixels as displayed, after rotation.
     pub height: Option<u32>,
 }
 
-/// A kind of file that is read the same way.
+/// Types that share a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Mp4,
@@ -67,7 +66,7 @@ enum Format {
     Ogg,
     Wav,
     Flac,
-    /// Bare frames, MP3 and ADTS.
+    /// MP3 and ADTS without a container.
     Frames,
     Heif,
     Jpeg,
@@ -120,22 +119,22 @@ impl Format {
     }
 }
 
-/// Whether [`probe`] can find anything in a file of this type.
+/// Whether [`probe`] can find anything in files of this type.
 #[must_use]
 pub fn is_probed(media_type: &MediaType) -> bool {
     Format::of(media_type).is_some()
 }
 
-/// Reads what a file of `size` bytes says of itself; `sniffed` is what [`super::sniff()`] told from its head.
+/// Reads the facts of a file of `size` bytes whose head [`super::sniff()`] found to be of type `sniffed`.
 ///
-/// Blocks for reading, two seconds at most beside the source's own last read. Never fails: what can't be read or
-/// believed is unknown.
+/// Blocks while reading, for at most two seconds plus the last read of the source. Never fails: what can't be read or
+/// trusted is left unknown.
 #[must_use]
 pub fn probe<R: Read + Seek>(source: R, size: u64, sniffed: &MediaType) -> Facts {
     let mut found = Found::default();
     if let Some(format) = Format::of(sniffed) {
         let mut file = Window::new(source, size);
-        // What was found before an error stays.
+        // Keep what was found before an error.
         let _ = read(format, &mut file, sniffed, &mut found);
     }
     let size = found.size.filter(|(width, height)| *width > 0 && *height > 0);
@@ -181,7 +180,7 @@ fn read<R: Read + Seek>(
     Ok(())
 }
 
-/// To the nearest second, but never to zero what can be heard.
+/// Rounds to the nearest second, but never down to zero.
 fn whole_seconds(length: Duration) -> Option<u64> {
     (Duration::ZERO < length && length <= LONGEST)
         .then(|| (length + Duration::from_millis(500)).as_secs().max(1))

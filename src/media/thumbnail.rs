@@ -1,8 +1,8 @@
-//! A small picture that stands for an image.
+//! Draws small previews of images.
 //!
-//! Owns which images are drawn, what drawing one may cost, and that nothing of the source but its look gets
-//! into the result. Refuses to know where pictures come from and where they are kept. How pixels are had of
-//! each format is `formats`', `jpeg`'s and `webp`'s, what becomes of them `draw`'s.
+//! Decides which images are drawn and what drawing one may cost, and makes sure that a preview contains nothing of the
+//! source but its appearance. Doesn't know where images come from or where previews are stored. `formats`, `jpeg` and
+//! `webp` decode images; `draw` scales, rotates and encodes them.
 
 use std::io::{BufRead, Seek, SeekFrom};
 
@@ -22,24 +22,23 @@ mod tests;
 mod vp8l;
 mod webp;
 
-/// The longest file that is drawn from, in bytes. Pixels within the limits take less; a flood of blocks to
-/// be skipped takes more.
+/// Maximum length in bytes of a source file. Files within the limit on pixels are shorter, unless they consist mostly
+/// of blocks to skip.
 const MAX_FILE: u64 = 256 << 20;
 
-/// Whether images of this type are drawn: JPEG, PNG, GIF and WebP, what browsers take and cameras and phones
-/// give. BMP is not: no client sends it, and each decoder is one more that meets hostile bytes.
+/// Whether images of this type are drawn: JPEG, PNG, GIF and WebP, which browsers support and cameras and phones
+/// produce. BMP isn't: clients don't send it, and every decoder is one more that has to handle hostile bytes.
 #[must_use]
 pub fn is_drawable(media_type: &MediaType) -> bool {
     matches!(media_type.essence(), "image/jpeg" | "image/png" | "image/gif" | "image/webp")
 }
 
-/// Draws `source`, a whole file of the type `media_type`.
+/// Draws a preview of `source`, a complete file of type `media_type`.
 ///
-/// The picture has at most [`MAX_SIDE`] pixels on its longest side and is never enlarged. It is upright by
-/// the EXIF orientation and has no metadata but the image's profile of colours. Of an animation the first
-/// frame is drawn, and further ones are not decoded. A file that was cut off is drawn as far as it goes, the
-/// rest gray, and so is a damaged one; it is an error where nothing is left to draw. Memory and time are bounded by the
-/// limits above.
+/// The preview has at most [`MAX_SIDE`] pixels on its longest side and is never enlarged. It is rotated by the EXIF
+/// orientation, and its only metadata is the image's colour profile. Of an animation, only the first frame is decoded.
+/// A truncated or damaged file is drawn as far as possible and the rest is gray; it is an error if nothing can be
+/// drawn. The limits above bound memory and time.
 pub fn thumbnail<R: BufRead + Seek>(
     mut source: R,
     media_type: &MediaType,

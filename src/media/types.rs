@@ -1,8 +1,6 @@
-//! Media types.
+//! Media types, and the list of those that browsers may show inline.
 //!
-//! Owns the media type as a value, and the short list of types that browsers
-//! may show in place. Refuses to know headers other than `Content-Type`, and
-//! how a type is told from bytes.
+//! Knows no headers other than `Content-Type`, and doesn't detect types.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,14 +13,12 @@ pub(super) const PPTX: &str =
 pub(super) const SVG: &str = "image/svg+xml";
 pub(super) const PDF: &str = "application/pdf";
 
-/// Types shown in place; everything else is saved.
+/// Types shown inline; everything else is saved.
 ///
-/// Here stands what every current browser (for `QuickTime`, at least Safari)
-/// decodes itself and what can't run script or load anything: raster images,
-/// audio, video, and plain text under a fixed charset. Not here, for good:
-/// HTML, XML and SVG (script), PDF (script, forms, and no viewer under a
-/// sandbox), anything unknown. Not here for want of use: HEIC, TIFF, JPEG XL,
-/// Matroska, AVI, 3GP, which most browsers would only save anyway.
+/// The list contains what every current browser (for `QuickTime`, at least Safari) decodes itself and what can't run
+/// scripts or load anything: raster images, audio, video, and plain text with a fixed charset. Never to be added: HTML,
+/// XML and SVG (scripts), PDF (scripts, forms, and no viewer in a sandbox), and unknown types. Left out because it
+/// would be of no use: HEIC, TIFF, JPEG XL, Matroska, AVI and 3GP, which most browsers would save anyway.
 const INLINE: [&str; 18] = [
     "audio/aac",
     "audio/flac",
@@ -44,7 +40,7 @@ const INLINE: [&str; 18] = [
     "video/webm",
 ];
 
-/// The usual extension of the types that files come without a name in.
+/// The usual extension of types whose files may come without a name.
 const EXTENSIONS: [(&str, &str); 43] = [
     ("application/epub+zip", "epub"),
     ("application/gzip", "gz"),
@@ -94,8 +90,8 @@ const EXTENSIONS: [(&str, &str); 43] = [
 pub(super) const UTF_16_LE: &str = "text/plain;charset=utf-16le";
 pub(super) const UTF_16_BE: &str = "text/plain;charset=utf-16be";
 
-/// Plain text in another encoding than UTF-8, as it is stored. All are encodings
-/// that browsers know (WHATWG Encoding Standard section 4.2).
+/// Plain text in an encoding other than UTF-8, in the form that is stored. Browsers support all of these encodings
+/// (WHATWG Encoding Standard section 4.2).
 pub(super) const OTHER_CHARSETS: [&str; 27] = [
     UTF_16_LE,
     UTF_16_BE,
@@ -126,21 +122,21 @@ pub(super) const OTHER_CHARSETS: [&str; 27] = [
     "text/plain;charset=windows-1258",
 ];
 
-/// A media type without parameters, such as `image/jpeg`; only plain text in
-/// another encoding than UTF-8 remembers its charset.
+/// A media type without parameters, such as `image/jpeg`. Only plain text in an encoding other than UTF-8 keeps its
+/// charset.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MediaType(Cow<'static, str>);
 
 impl MediaType {
-    /// What is known of bytes nothing is known of.
+    /// The type of unknown bytes.
     pub const OCTET_STREAM: Self = Self::known("application/octet-stream");
 
     pub(super) const fn known(text: &'static str) -> Self {
         Self(Cow::Borrowed(text))
     }
 
-    /// Reads a stored or declared type (RFC 6838 section 4.2), in lower case;
-    /// parameters are dropped, but for the charset that [`Self::as_str`] writes.
+    /// Parses a stored or declared type (RFC 6838 section 4.2) and converts it to lower case. Drops parameters, except
+    /// the charset that [`Self::as_str`] writes.
     #[must_use]
     pub fn parse(raw: &str) -> Option<Self> {
         let raw = raw.trim();
@@ -152,33 +148,32 @@ impl MediaType {
         (is_restricted_name(top) && is_restricted_name(sub)).then_some(Self(Cow::Owned(essence)))
     }
 
-    /// The form to store: [`Self::parse`] reads it back unchanged.
+    /// The form to store. [`Self::parse`] reads it back unchanged.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The bare type, for the wire's `mimetype`.
+    /// The type without parameters, for `mimetype` in replies.
     #[must_use]
     pub fn essence(&self) -> &str {
         self.0.split(';').next().unwrap_or_default()
     }
 
-    /// Whether this is a picture made of pixels: SVG, a document that may run
-    /// script, is none.
+    /// Whether this is a raster image. SVG isn't: it is a document that may run scripts.
     #[must_use]
     pub fn is_image(&self) -> bool {
         self.0.starts_with("image/") && self.essence() != SVG
     }
 
-    /// Whether a browser may show it in place.
+    /// Whether browsers may show it inline.
     #[must_use]
     pub fn is_inline(&self) -> bool {
         INLINE.contains(&self.essence())
     }
 
-    /// This type, or where the bytes say nothing, what the sender claims: never a type that bytes would
-    /// have shown, nor one that anything would run or open by itself.
+    /// Returns this type, or the type claimed by the sender if the bytes reveal nothing. A claim is never accepted for
+    /// a type that the bytes would have revealed, or for one that would be run or opened automatically.
     #[must_use]
     pub fn or_claimed(self, claimed: Option<&str>) -> Self {
         let claimed = claimed.and_then(Self::parse).filter(|_| self == Self::OCTET_STREAM);
@@ -195,7 +190,7 @@ impl MediaType {
             && self.extension().is_none()
     }
 
-    /// The extension a file of this type usually has, without the dot.
+    /// The usual extension of files of this type, without the dot.
     #[must_use]
     pub fn extension(&self) -> Option<&'static str> {
         EXTENSIONS
@@ -217,10 +212,9 @@ impl fmt::Display for MediaType {
     }
 }
 
-/// The `Content-Type` to serve a sniffed type with.
+/// The `Content-Type` for serving a sniffed type.
 ///
-/// Plain text names its charset: without one a browser guesses, and a guess
-/// can turn harmless bytes into something else.
+/// Plain text gets a charset: otherwise browsers guess, and a wrong guess can turn harmless bytes into something else.
 #[must_use]
 pub fn content_type_header(media: &MediaType) -> String {
     match media.as_str() {
@@ -260,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn svg_is_no_picture() {
+    fn svg_is_not_an_image() {
         assert!(!MediaType::parse("image/svg+xml").unwrap().is_image());
         assert!(MediaType::parse("image/heic").unwrap().is_image());
     }
@@ -273,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_type_is_refused() {
+    fn invalid_types_are_refused() {
         for raw in ["", "/", "image", "image/", "/png", "a/b/c", "a b/c", "é/x", "a/\r\nx: y"] {
             assert_eq!(MediaType::parse(raw), None, "{raw:?}");
         }
@@ -281,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_types_come_back() {
+    fn stored_types_are_read_back_unchanged() {
         for stored in INLINE.into_iter().chain(OTHER_CHARSETS) {
             let media = MediaType::parse(stored).unwrap();
             assert_eq!(media.as_str(), stored);
@@ -300,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wire_sees_no_parameters() {
+    fn replies_contain_no_parameters() {
         let media = MediaType::parse(UTF_16_BE).unwrap();
         assert_eq!(media.to_string(), "text/plain");
     }

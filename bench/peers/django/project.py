@@ -1,8 +1,8 @@
-"""django-fine-uploader as a Django project of one file, for gunicorn: `project:application`.
+"""django-fine-uploader as a Django project in one file, for gunicorn: `project:application`.
 
-MEDIA_ROOT comes from the environment. Everything that Django does not need for this is left out: no sessions, no
-database, no CSRF check; a real project pays for those, too. Of the uploader only the two lines that Python 3 refuses
-are replaced: the steps are its own.
+MEDIA_ROOT comes from the environment. Everything that isn't needed here is left out (sessions, database, CSRF check),
+although a real project pays for it too. In the uploader, only the two lines that Python 3 refuses are replaced; the
+steps are the same.
 """
 
 import os

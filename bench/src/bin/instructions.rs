@@ -1,12 +1,11 @@
-//! Parses one kind of form again and again and prints how many bytes of files and fields came out: `instructions
-//! KIND COUNT`. `bench/instructions` counts what that takes. The forms are the same in every run; this refuses to
-//! read a clock.
+//! Parses one kind of form repeatedly, and prints how many bytes of files and fields it contained: `instructions KIND
+//! COUNT`. `bench/instructions` counts the instructions. The forms are the same in every run; reads no clock.
 
 use bytes::Bytes;
 
 use http::multipart::{Boundary, Event, Limits, ParseError, Parser};
 
-// The parser alone: nothing else has to be built with optimisation, and nothing else can change the count.
+// Only the parser: nothing else has to be built with optimization, and nothing else can change the count.
 #[allow(
     dead_code,
     unused_imports,
@@ -19,7 +18,7 @@ mod http {
 }
 
 const BOUNDARY: &str = "----WebKitFormBoundary7MA4YWxkTrZu0gW";
-/// What a read from a connection brings.
+/// The size of one read from a connection.
 const FRAME_BYTES: usize = 96 * 1024;
 const CHUNK_BYTES: usize = 200 * 1024;
 
@@ -63,7 +62,7 @@ fn parse(body: &Bytes, boundary: &Boundary) -> Result<usize, ParseError> {
     }
 }
 
-/// A chunk as the vendor's client sends it.
+/// A chunk as clients send it.
 fn form(file: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, value) in [
@@ -89,7 +88,7 @@ fn form(file: &[u8]) -> Vec<u8> {
     body
 }
 
-/// A chunk of a compressed file: any byte as often as any other (xorshift).
+/// A chunk of a compressed file: all bytes are equally frequent (xorshift).
 fn noise() -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(CHUNK_BYTES);

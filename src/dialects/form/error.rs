@@ -16,7 +16,7 @@ use crate::storage::BodyError;
 use crate::uploads::Refusal;
 use crate::words::{self, bytes, counted};
 
-/// A refused request, ready to be answered.
+/// A refused request, ready to be sent.
 #[derive(Debug)]
 pub struct FormError(ApiError);
 
@@ -203,7 +203,7 @@ fn too_large(code: &'static str, message: String) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, code, message).field("file").never()
 }
 
-/// Why a chunk can't be placed where its request says.
+/// Explains why a chunk can't be placed where its request says.
 fn misplaced(error: &PlacementError) -> ApiError {
     let (field, code, message) = placed(error);
     let answer = ApiError::new(StatusCode::BAD_REQUEST, code, message).field(field);
@@ -214,7 +214,7 @@ fn misplaced(error: &PlacementError) -> ApiError {
     }
 }
 
-/// Field, code and message.
+/// Returns the field, code and message.
 fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
     match error {
         PlacementError::TotalPartsMissing => (
@@ -298,7 +298,7 @@ fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
     }
 }
 
-/// Where a value was given: the field, or the header.
+/// Where a value was given: in the field or in the header.
 fn said_by(field: &'static str, stated: Stated) -> &'static str {
     match stated {
         Stated::Alone => field,
@@ -306,7 +306,7 @@ fn said_by(field: &'static str, stated: Stated) -> &'static str {
     }
 }
 
-/// A range of bytes, or only its beginning if its size isn't known yet.
+/// Describes a range of bytes, or only its beginning if its size isn't known yet.
 fn bytes_in_words(range: &Range<u64>) -> String {
     if range.is_empty() {
         format!("begins at byte {}", range.start)
@@ -315,7 +315,7 @@ fn bytes_in_words(range: &Range<u64>) -> String {
     }
 }
 
-/// Indexes one by one, `[3, 4, 7]`; if there are many, as closed ranges, `[[3, 900]]`.
+/// Lists indexes one by one, `[3, 4, 7]`, or as closed ranges, `[[3, 900]]`, if there are many.
 fn missing(ranges: &[(PartIndex, PartIndex)]) -> Value {
     const ONE_BY_ONE: u64 = 100;
     let count: u64 = ranges.iter().map(|(first, last)| u64::from(last - first) + 1).sum();

@@ -1,7 +1,7 @@
-//! Fields under both of their names, and the request that they make up (protocol, sections 2 and 3).
+//! Fields, under both of their names, and the requests that they form (protocol, sections 2 and 3).
 //!
-//! Values stay text until a request is built from them, so that an error can blame the field. Doesn't know how a body is
-//! encoded, or who sends it.
+//! Values stay text until a request is built from them, so that an error can name the field. Doesn't know how a body is
+//! encoded or who sends it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,9 +38,9 @@ const FIELDS: [(&str, &str); 13] = [
 pub struct FieldError {
     /// The field's current name.
     pub field: &'static str,
-    /// The kind of mistake.
+    /// The error code.
     pub code: &'static str,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what would be right.
     pub message: String,
 }
 
@@ -53,7 +53,7 @@ pub struct Form {
     file_type: Option<String>,
 }
 
-/// The members of a JSON object, including those with equal names: neither value is silently dropped (RFC 8259,
+/// The members of a JSON object, including those with the same name, so that no value is silently dropped (RFC 8259,
 /// section 4, leaves open which one a reader sees).
 pub struct Members(Vec<(String, Value)>);
 
@@ -90,7 +90,7 @@ pub fn canonical(name: &str) -> Option<&'static str> {
 }
 
 impl Form {
-    /// An empty form whose request has this `Content-Range` header.
+    /// Creates an empty form for a request with this `Content-Range` header.
     pub fn new(header: Option<&str>) -> Result<Self, FieldError> {
         let parse = |value: &str| {
             content_range(value).ok_or_else(|| FieldError {
@@ -103,7 +103,7 @@ impl Form {
         Ok(Self { content_range, ..Self::default() })
     }
 
-    /// Adds a field. Unknown names are ignored. The same value twice is fine, also under both names.
+    /// Adds a field. Ignores unknown names. The same value may be sent twice, also under both names.
     pub fn set(&mut self, name: &str, value: String) -> Result<(), FieldError> {
         let Some(field) = canonical(name) else {
             return Ok(());
@@ -122,12 +122,12 @@ impl Form {
         }
     }
 
-    /// The number of fields that have arrived, each counted once.
+    /// Number of fields that have arrived, each counted once.
     pub fn count(&self) -> usize {
         self.values.len()
     }
 
-    /// Adds what a multipart part says about the file in it.
+    /// Adds what a multipart part says about its file.
     pub fn set_file(&mut self, name: Option<String>, media_type: Option<String>) {
         self.file_name = name;
         self.file_type = media_type;
@@ -139,7 +139,7 @@ impl Form {
             .try_for_each(|(name, value)| self.set(&name, value.into_owned()))
     }
 
-    /// Adds the fields of a JSON object. Numbers may be strings; null is like an absent field.
+    /// Adds the fields of a JSON object. Numbers may be strings, and null counts as absent.
     pub fn set_json(&mut self, Members(members): &Members) -> Result<(), FieldError> {
         for (name, value) in members {
             let text = match value {
@@ -156,23 +156,23 @@ impl Form {
         Ok(())
     }
 
-    /// Whether it is a DELETE sent as a POST, as Fine Uploader can.
+    /// Whether this is a DELETE sent as a POST, as Fine Uploader can.
     pub fn is_delete(&self) -> bool {
         self.values.get("_method").is_some_and(|method| method.eq_ignore_ascii_case("DELETE"))
     }
 
-    /// The upload it names.
+    /// The upload's uuid.
     pub fn uuid(&self) -> Result<Option<UploadId>, FieldError> {
         self.id("uuid")
     }
 
-    /// The file's size, if a field or `Content-Range` says it.
+    /// The file's size, if a field or `Content-Range` contains it.
     pub fn total_size(&self) -> Result<Option<u64>, FieldError> {
         let in_range = self.content_range.and_then(|range| range.total);
         Ok(self.number("totalfilesize")?.or(in_range))
     }
 
-    /// The chunk it describes, if it is one (protocol, section 3).
+    /// The chunk that the form describes, if it describes one (protocol, section 3).
     pub fn chunk(&self, user: &UserId) -> Result<Option<ChunkRequest>, FieldError> {
         let Some(index) = self.small_number("partindex")? else {
             return Ok(None);
@@ -187,10 +187,10 @@ impl Form {
         }))
     }
 
-    /// The single file or thumbnail it describes.
+    /// The single file or thumbnail that the form describes.
     pub fn single(&self, user: &UserId) -> Result<SingleRequest, FieldError> {
         let (id, parent) = (self.uuid()?, self.id("parentuuid")?);
-        // Fine Uploader's scaled copies carry a uuid of their own, and are ordinary files.
+        // Fine Uploader's scaled copies have their own uuid, and are ordinary files.
         let role = if parent.is_some() && id.is_none() { Role::Thumbnail } else { Role::Media };
         let declared = Declaration { total_parts: None, ..self.declaration(0)? };
         Ok(SingleRequest {
@@ -206,14 +206,14 @@ impl Form {
         })
     }
 
-    /// The done it describes.
+    /// The done request that the form describes.
     pub fn done(&self, user: &UserId) -> Result<DoneRequest, FieldError> {
         let id = self.uuid()?.ok_or_else(|| FieldError {
             field: "uuid",
             code: "required",
             message: "uuid is missing: send the file_uuid from the replies to the chunks".into(),
         })?;
-        self.number("totalparts")?; // must be valid, but the number of chunks counts
+        self.number("totalparts")?; // must be valid, but the actual number of chunks counts
         let total_size = self.number("totalfilesize")?;
         let filename = self.text("filename").and_then(Filename::parse);
         Ok(DoneRequest { user: user.clone(), id, filename, total_size, md5: self.md5()? })
@@ -278,7 +278,7 @@ impl Form {
         declared.and_then(MediaType::parse).map(|media_type| media_type.essence().to_owned())
     }
 
-    /// Browsers send `Infinity` for recordings, and `NaN`: unusable durations are ignored.
+    /// Parses the duration. Browsers send `Infinity` for recordings, and `NaN`; such values are ignored.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the range is checked
     fn duration(&self) -> Option<u64> {
         const LONGEST_SECS: f64 = 1e9;
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn both_dialects_may_be_mixed_field_by_field() {
+    fn both_names_may_be_mixed_field_by_field() {
         let chunk =
             form(&[("qqpartindex", "2"), ("totalparts", "3"), ("qquuid", UUID), ("uuid", UUID)]);
         let chunk = chunk.chunk(&USER.into()).unwrap().unwrap();
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn differing_values_in_two_dialects_are_refused() {
+    fn different_values_under_two_names_are_refused() {
         let mut form = form(&[("qqpartindex", "2")]);
         let error = form.set("partindex", "3".into()).unwrap_err();
         assert_eq!((error.field, error.code), ("partindex", "differs"));
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_mean_none_are_none() {
+    fn names_that_mean_no_name_are_ignored() {
         for none in ["blob", "undefined", "null", ""] {
             assert_eq!(
                 form(&[("filename", none)]).single(&USER.into()).unwrap().filename,
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn content_ranges_are_read_as_the_standard_writes_them() {
+    fn content_ranges_are_parsed_as_in_the_standard() {
         for (text, start, end, total) in [
             ("bytes 0-0/1", 0, 1, Some(1)),
             ("bytes 0-204799/10485760", 0, 204_800, Some(10_485_760)),

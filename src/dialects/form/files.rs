@@ -16,9 +16,9 @@ use crate::http::request::{Admitted, PathUuid, content_type, id};
 use crate::ids::{UploadId, UserId};
 use crate::metadata::StoredFile;
 
-/// Maximum number of files in a request.
+/// Maximum number of files per request.
 const MAX_FILES: usize = 1000;
-/// Maximum size of such a request.
+/// Maximum size of such a request in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
 /// `GET /api/v2/pm/upload/{uuid}/file/`: the File object of a finished upload.
@@ -74,7 +74,7 @@ pub async fn many(
         context.files.attach(files.iter().flatten().map(|file| file.id).collect()).await?;
         files = find(&context, &ids, wanted.user_id).await?;
         for file in &mut files {
-            file.take_if(|file| !file.attached); // it came or went in between
+            file.take_if(|file| !file.attached); // attached or detached meanwhile
         }
     }
     let replies = Replies::new(&context, &head.headers, &head.extensions);
@@ -82,7 +82,7 @@ pub async fn many(
     Ok(Json(results.collect()))
 }
 
-/// The Files with these ids, in order. `None` for unknown ids and for files of other users than `user`.
+/// Returns the Files with these ids, in order; `None` for unknown ids and for files of users other than `user`.
 async fn find(
     context: &Context,
     ids: &[Option<UploadId>],

@@ -12,7 +12,7 @@ use crate::http::multipart::{Boundary, Limits as MultipartLimits, Multipart, Mul
 use crate::storage::BodyError;
 use crate::words;
 
-/// A multipart form, read up to the file, through the file, and to its end.
+/// A multipart form, read up to the file, through the file, and to the end.
 pub struct FormReader {
     multipart: Multipart<LimitedBody>,
     limits: BodyLimits,
@@ -21,14 +21,14 @@ pub struct FormReader {
 }
 
 impl FormReader {
-    /// Makes a reader without polling the body.
+    /// Creates a reader without polling the body.
     pub fn new(body: Body, boundary: &Boundary, form: Form, limits: BodyLimits) -> Self {
         let parts = MultipartLimits { max_parts: limits.max_fields, ..MultipartLimits::default() };
         let multipart = Multipart::new(LimitedBody::new(body, limits), boundary, parts);
         Self { multipart, limits, form }
     }
 
-    /// Reads fields up to the file's first byte. Returns `false` if the form has no file, or no other one.
+    /// Reads fields up to the first byte of a file. Returns `false` if no file follows.
     pub async fn until_file(&mut self) -> Result<bool, FormError> {
         while let Some(head) = self.multipart.next_part().await? {
             if canonical(&head.name) == Some("file") {
@@ -41,7 +41,7 @@ impl FormReader {
         Ok(false)
     }
 
-    /// The file's bytes, after [`FormReader::until_file`] found one.
+    /// The bytes of the file that [`FormReader::until_file`] found.
     pub fn file(&mut self) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
         stream::unfold(&mut self.multipart, |multipart| async move {
             let frame = multipart.data().await.transpose()?;
@@ -53,7 +53,7 @@ impl FormReader {
         })
     }
 
-    /// Reads the fields after the file to the end of the body. Returns whether there were any.
+    /// Reads the fields after the file, to the end of the body. Returns whether there were any.
     pub async fn rest(&mut self) -> Result<bool, FormError> {
         let known = self.form.count();
         if self.until_file().await? {

@@ -16,17 +16,17 @@ use crate::uploads::{Erased, Uploads};
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Posted {
-    /// A chunk is on record.
+    /// A chunk was stored.
     Chunk(Chunk),
     /// A File.
     Finished(Box<Finished>),
     /// A thumbnail.
     Thumbnail(Thumbnail),
-    /// An upload or a File is gone.
+    /// An upload or a File was removed.
     Removed(Gone),
 }
 
-/// A chunk is on record.
+/// A chunk was stored.
 #[derive(Debug, Serialize)]
 pub struct Chunk {
     file_uuid: String,
@@ -52,7 +52,7 @@ pub struct Thumbnail {
     success: bool,
 }
 
-/// An upload or a File was removed, and what that was.
+/// An upload or a File was removed.
 #[derive(Debug, Serialize)]
 pub struct Gone {
     file_uuid: String,
@@ -80,9 +80,9 @@ pub struct File {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Status {
-    /// It is waiting for chunks.
+    /// Waiting for chunks.
     Unfinished {
-        /// When it expires (unix seconds).
+        /// Expiry (unix seconds).
         expires: u64,
         /// Its uuid.
         file_uuid: String,
@@ -90,7 +90,7 @@ pub enum Status {
         parts: Vec<(PartIndex, PartIndex)>,
         /// Bytes received.
         received: u64,
-        /// The size of the file, if declared.
+        /// The size of the file, if it was declared.
         totalfilesize: Option<u64>,
         /// The number of chunks of the file.
         totalparts: u32,
@@ -101,7 +101,7 @@ pub enum Status {
         file_uuid: String,
         /// `true`.
         finished: bool,
-        /// Bytes received: all of them.
+        /// Bytes received, which is the whole file.
         received: u64,
         /// The size of the file.
         totalfilesize: u64,
@@ -173,12 +173,13 @@ impl Status {
 /// Makes replies that contain links.
 pub struct Replies<'a> {
     links: &'a Links,
-    /// Scheme and authority, without a slash at the end.
+    /// Scheme and authority, without a trailing slash.
     base: String,
 }
 
 impl<'a> Replies<'a> {
-    /// For a request with this head: links begin with the address that its client used.
+    /// Creates replies to a request with this head: their links begin with the address that its
+    /// client used.
     pub fn new(context: &'a Context, headers: &HeaderMap, extensions: &Extensions) -> Self {
         Self { links: &context.links, base: base(context, headers, extensions) }
     }

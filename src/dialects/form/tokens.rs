@@ -19,7 +19,7 @@ struct Question {
     token: String,
 }
 
-/// The reply if the token is valid: an empty object.
+/// The reply for a valid token: an empty object.
 #[derive(Serialize)]
 pub struct Good {}
 
@@ -31,7 +31,7 @@ pub async fn verify(
 ) -> Result<Json<Good>, FormError> {
     let body =
         LimitedBody::new(request.into_body(), context.options.body).collect(MAX_BODY).await?;
-    // The parser's message could quote the token.
+    // The parser's message could contain the token.
     let Ok(question) = serde_json::from_slice::<Question>(&body) else {
         return Err(ApiError::bad_field("token", "required", r#"send {"token": "..."}"#).into());
     };

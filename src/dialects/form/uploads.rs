@@ -23,15 +23,15 @@ use crate::http::request::{Admitted, PathUuid, content_type, id, reads_json, tex
 use crate::ids::UserId;
 use crate::metadata::{Cursor, Role, State as RecordState};
 
-/// Maximum size of a body without a file, which is read as a whole.
+/// Maximum size in bytes of a body without a file, which is read as a whole.
 const MAX_SMALL_BODY: usize = 256 * 1024;
-/// Entries per page of the list.
+/// Number of entries per page of the list.
 const PAGE_ENTRIES: u32 = 50;
 
 const MULTIPART_PLEASE: &str =
     "send a file as multipart/form-data; only ?done accepts application/json or URL-encoded bodies";
 
-/// `POST /api/v2/pm/upload/`. The query and then the fields decide what it is (protocol, section 3).
+/// `POST /api/v2/pm/upload/`. The query and then the fields decide what kind of request it is (protocol, section 3).
 pub async fn post(
     State(context): State<Arc<Context>>,
     admitted: Admitted,
@@ -105,14 +105,14 @@ async fn done(
     Ok(Json(Replies::new(context, &head.headers, &head.extensions).finished(&file)))
 }
 
-/// Reads the fields of a done, in any encoding that clients use.
+/// Reads the fields of a done, in any of the encodings that clients use.
 async fn done_form(context: &Context, head: &Parts, body: Body) -> Result<Form, FormError> {
     let mut form = Form::default();
     match content_type(&head.headers).as_str() {
         "multipart/form-data" => {
             let boundary = boundary(&head.headers)?;
             let mut reader = FormReader::new(body, &boundary, form, context.options.body);
-            while reader.until_file().await? {} // a done touches no bytes
+            while reader.until_file().await? {} // a done stores no files
             form = reader.form;
         }
         "application/json" => {
@@ -140,7 +140,7 @@ async fn done_form(context: &Context, head: &Parts, body: Body) -> Result<Form, 
     Ok(form)
 }
 
-/// Fine Uploader's substitute for DELETE.
+/// Handles Fine Uploader's substitute for DELETE.
 async fn post_delete(
     context: &Context,
     user: UserId,
@@ -190,7 +190,7 @@ pub async fn list(
     Ok(Json(replies.page(&context.uploads, &entries, next)))
 }
 
-/// `DELETE /api/v2/pm/upload/{uuid}/`: cancels an upload or deletes a file.
+/// `DELETE /api/v2/pm/upload/{uuid}/`: cancels an upload or deletes a File.
 pub async fn delete(
     State(context): State<Arc<Context>>,
     admitted: Admitted,
@@ -205,7 +205,7 @@ pub async fn delete(
     Ok(Json(Gone::new(id, erased)))
 }
 
-/// The cursor in a query.
+/// Parses the cursor in a query.
 fn cursor(query: &str) -> Result<Option<Cursor>, ApiError> {
     let pairs = form_urlencoded::parse(query.as_bytes());
     let values: Vec<_> = pairs.filter(|(name, _)| name == "cursor").collect();
@@ -219,7 +219,7 @@ fn cursor(query: &str) -> Result<Option<Cursor>, ApiError> {
     cursor.map(Some).ok_or_else(|| ApiError::bad_field("cursor", "malformed", message))
 }
 
-/// Whether a query says done: `?done`, `?done=`, `?done/` or `?done=anything`, also with other parameters.
+/// Whether a query contains done: `?done`, `?done=`, `?done/` or `?done=anything`, possibly with other parameters.
 fn is_done(query: &str) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "done" || name == "done/")
 }

@@ -1,11 +1,10 @@
-//! Owns the errors of reading a body. [`ParseError`] is the format's and the
-//! limits', and all that the parser knows; [`MultipartError`] adds the failure
-//! of the stream itself. Neither knows a status code.
+//! Errors of reading a multipart body. [`ParseError`] covers the format and its limits;
+//! [`MultipartError`] adds failures of the stream. Neither knows status codes.
 
 use thiserror::Error;
 
-/// How a body breaks the format or a limit. The messages are fit for a
-/// client's eyes; parts are counted from 1.
+/// How a body violates the format or a limit. The messages are for the client; parts are counted
+/// from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ParseError {
     /// More bytes before the first boundary than allowed.
@@ -34,14 +33,13 @@ pub enum ParseError {
         /// In bytes.
         limit: usize,
     },
-    /// A boundary is followed, on its line, by something else than `--`,
-    /// spaces and tabs.
+    /// The line of a boundary contains something other than `--`, spaces and tabs after it.
     #[error("a multipart boundary must be followed by CR LF, or by -- at the end of the body")]
     GarbageAfterBoundary,
-    /// A boundary's or a header's line ends in LF alone.
+    /// A boundary or header line ends in LF alone.
     #[error("a multipart boundary or header line ends in LF alone, it must end in CR LF")]
     BareLineFeed,
-    /// A header line is not `name: value` on one line.
+    /// A header line isn't a single line of the form `name: value`.
     #[error(
         "a header line of multipart part {part} is not of the form `name: value`, \
          on one line, without CR or NUL"
@@ -50,7 +48,7 @@ pub enum ParseError {
         /// The part's number.
         part: usize,
     },
-    /// A header that may come once comes again.
+    /// A header that is allowed once occurs again.
     #[error("multipart part {part} has more than one {header} header")]
     DuplicateHeader {
         /// The part's number.
@@ -58,19 +56,19 @@ pub enum ParseError {
         /// The header's name.
         header: &'static str,
     },
-    /// A part has no Content-Disposition (RFC 7578 section 4.2 requires it).
+    /// A part has no Content-Disposition, which RFC 7578, section 4.2, requires.
     #[error("multipart part {part} has no Content-Disposition header")]
     MissingDisposition {
         /// The part's number.
         part: usize,
     },
-    /// A part's Content-Disposition is of another type.
+    /// A part's Content-Disposition isn't `form-data`.
     #[error("the Content-Disposition of multipart part {part} is not form-data")]
     NotFormData {
         /// The part's number.
         part: usize,
     },
-    /// A Content-Disposition's parameters are malformed, or one is repeated.
+    /// The parameters of a Content-Disposition are malformed or repeated.
     #[error(
         "the Content-Disposition of multipart part {part} has a malformed or repeated parameter"
     )]
@@ -84,7 +82,7 @@ pub enum ParseError {
         /// The part's number.
         part: usize,
     },
-    /// A part's data would have to be decoded.
+    /// A part's data is in an encoding that isn't supported.
     #[error("the Content-Transfer-Encoding of multipart part {part} is not 7bit, 8bit or binary")]
     UnsupportedTransferEncoding {
         /// The part's number.
@@ -96,7 +94,7 @@ pub enum ParseError {
 }
 
 impl ParseError {
-    /// Whether the body is too large in some respect, rather than malformed.
+    /// Whether the body exceeds a limit, rather than being malformed.
     #[must_use]
     pub fn is_limit(&self) -> bool {
         matches!(
@@ -109,13 +107,13 @@ impl ParseError {
     }
 }
 
-/// Why a [`Multipart`](super::Multipart) can't go on.
+/// Why a [`Multipart`](super::Multipart) can't continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum MultipartError<E> {
-    /// The body is not acceptable form data.
+    /// The body isn't valid form data.
     #[error(transparent)]
     Parse(#[from] ParseError),
-    /// The stream of frames failed; its error, untouched.
+    /// The stream of frames failed with this error.
     #[error("the request body could not be read")]
     Body(#[source] E),
 }

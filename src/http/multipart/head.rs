@@ -1,19 +1,19 @@
-//! Owns the meaning of one part's header lines: which are read, which are
-//! refused, and how names are decoded. Knows nothing of frames and line ends,
-//! and does not clean names: a filename may hold paths or control characters.
+//! Interprets the header lines of a part: which ones are read or refused, and how names are
+//! decoded. Knows no frames or line ends, and doesn't clean names: a filename may contain paths or
+//! control characters.
 
 use memchr::{memchr, memchr2};
 
 use super::ParseError;
 use super::params::{self, is_token};
 
-/// What a part's headers say about it.
+/// The content of a part's headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartHead {
     /// The field's name, never empty (RFC 7578 section 4.2).
     pub name: String,
-    /// The filename as sent: decoded, not cleaned. `Some("")` where a browser
-    /// sends a file input without a file.
+    /// The filename as sent: decoded, but not cleaned. `Some("")` if a browser sends a file input
+    /// without a file.
     pub filename: Option<String>,
     /// The declared media type (RFC 7578 section 4.4), not validated.
     pub content_type: Option<String>,
@@ -23,7 +23,7 @@ const DISPOSITION: &str = "Content-Disposition";
 const TYPE: &str = "Content-Type";
 const ENCODING: &str = "Content-Transfer-Encoding";
 
-/// Gathers one part's header lines, in any order.
+/// Collects the header lines of a part, in any order.
 #[derive(Debug, Default)]
 pub(super) struct HeadBuilder {
     part: usize,
@@ -39,13 +39,13 @@ struct Disposition {
 }
 
 impl HeadBuilder {
-    /// For the part with this number, counted from 1, which errors will name.
+    /// Starts the head of the part with this number, counted from 1, which errors contain.
     pub(super) fn new(part: usize) -> Self {
         Self { part, ..Self::default() }
     }
 
-    /// Takes one header line without its line end. Headers other than the
-    /// three of RFC 7578 are ignored, as its section 4.8 asks.
+    /// Adds a header line, without its line end. Headers other than the three of RFC 7578 are
+    /// ignored, as its section 4.8 requires.
     pub(super) fn line(&mut self, line: &[u8]) -> Result<(), ParseError> {
         let part = self.part;
         let malformed = ParseError::MalformedHeader { part };
@@ -63,7 +63,7 @@ impl HeadBuilder {
         }
     }
 
-    /// The head, once the blank line has come.
+    /// Returns the head, after the blank line.
     pub(super) fn finish(self) -> Result<PartHead, ParseError> {
         let part = self.part;
         let missing = ParseError::MissingDisposition { part };
@@ -75,8 +75,9 @@ impl HeadBuilder {
         })
     }
 
-    /// RFC 7578 section 4.7: deprecated, and never to be sent. The three
-    /// values that change no byte are let through; others would need decoding.
+    /// Checks the transfer encoding, which is deprecated and must not be sent (RFC 7578, section
+    /// 4.7). The three values that leave bytes unchanged are accepted; others would require
+    /// decoding.
     fn encoding(&mut self, value: &[u8]) -> Result<(), ParseError> {
         let part = self.part;
         if std::mem::replace(&mut self.encoding_seen, true) {
@@ -104,12 +105,12 @@ fn set_once<T>(
     }
 }
 
-/// Name and trimmed value. A folded line fails here, as a blank can't begin a
-/// name; so do a stray CR and NUL, on which readers are known to disagree.
+/// Splits a line into name and trimmed value. Refuses a folded line, because a name can't begin
+/// with white space, and a stray CR or NUL, on which readers disagree.
 fn split_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = line.split_at(memchr(b':', line)?);
     let value = value.strip_prefix(b":")?;
-    // Before trimming, which would take a CR for a blank.
+    // Before trimming, which would remove a CR as white space.
     let odd = memchr2(b'\r', 0, value).is_some();
     (is_token(name) && !odd).then_some((name, value.trim_ascii()))
 }
@@ -129,7 +130,7 @@ fn parse_disposition(value: &[u8], part: usize) -> Result<Disposition, ParseErro
             b"filename*" => &mut extended,
             _ => continue,
         };
-        // Two values for one name: which one counts differs between readers.
+        // Readers disagree on which of two values counts.
         if slot.replace(value).is_some() {
             return Err(malformed);
         }
@@ -142,8 +143,8 @@ fn parse_disposition(value: &[u8], part: usize) -> Result<Disposition, ParseErro
     })
 }
 
-/// Decodes what the WHATWG form-data encoder escapes in names (`"`, CR and
-/// LF), and nothing else: it sends every other `%` as it is.
+/// Decodes what the WHATWG form-data encoder escapes in names (`"`, CR and LF), and nothing else:
+/// it sends any other `%` unchanged.
 fn form_text(value: Vec<u8>) -> String {
     if memchr(b'%', &value).is_none() {
         return text(value);
@@ -163,9 +164,9 @@ fn form_text(value: Vec<u8>) -> String {
     text(decoded)
 }
 
-/// RFC 8187 `UTF-8'language'percent-encoded`. RFC 7578 forbids it in form
-/// data, yet libraries send it beside a mangled plain name; None if invalid,
-/// so that the plain name is used.
+/// Decodes RFC 8187 `UTF-8'language'percent-encoded`. RFC 7578 forbids it in form data, but some
+/// libraries send it beside a mangled plain name. Returns `None` if it is invalid, so that the
+/// plain name is used.
 fn extended_value(value: &[u8]) -> Option<String> {
     let mut fields = value.splitn(3, |byte| *byte == b'\'');
     let charset = fields.next()?;
@@ -188,8 +189,8 @@ fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16)?.try_into().ok()
 }
 
-/// UTF-8 as browsers send it; what isn't becomes U+FFFD rather than an error,
-/// since a name's encoding must not cost the user the file.
+/// Decodes UTF-8, as browsers send it. Invalid bytes become U+FFFD instead of an error, because
+/// users must not lose a file over the encoding of its name.
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|invalid| String::from_utf8_lossy(invalid.as_bytes()).into_owned())

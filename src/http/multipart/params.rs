@@ -1,11 +1,10 @@
-//! Owns the grammar that Content-Type and Content-Disposition share:
-//! `value; name=token; name="quoted"` (RFC 9110 section 5.6.6, with the
-//! deviations that form-data needs). Knows no parameter by name and does not
-//! decide which are required.
+//! Parses the grammar that Content-Type and Content-Disposition share: `value; name=token;
+//! name="quoted"` (RFC 9110, section 5.6.6, with the deviations that form data needs). Knows no
+//! parameters, and doesn't decide which are required.
 
 use memchr::{memchr, memchr2};
 
-/// The parameters do not follow the grammar.
+/// The parameters violate the grammar.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -14,7 +13,7 @@ pub(super) struct Params<'a> {
     rest: &'a [u8],
 }
 
-/// Splits a header value into its main value, trimmed, and its parameters.
+/// Splits a header value into its trimmed main value and its parameters.
 pub(super) fn split(value: &[u8]) -> (&[u8], Params<'_>) {
     let end = memchr(b';', value).unwrap_or(value.len());
     let (main, rest) = value.split_at(end);
@@ -41,8 +40,7 @@ impl<'a> Iterator for Params<'a> {
     }
 }
 
-/// Whether `name` is a token (RFC 9110 section 5.6.2): a valid header or
-/// parameter name.
+/// Whether `name` is a token (RFC 9110, section 5.6.2), that is, a valid header or parameter name.
 pub(super) fn is_token(name: &[u8]) -> bool {
     let is_allowed = |byte: &u8| {
         byte.is_ascii_alphanumeric()
@@ -71,9 +69,9 @@ fn parameter(text: &[u8]) -> Result<Parameter<'_>, Malformed> {
     }
 }
 
-/// More than a token, since boundaries come unquoted with `=`, `/` or `:` in
-/// them and names with bytes beyond ASCII; but never a quote or a space, where
-/// readers would disagree about the value's end.
+/// Parses an unquoted value. Allows more than a token, because boundaries come unquoted with `=`,
+/// `/` or `:`, and names with bytes beyond ASCII; but no quotes or spaces, because readers would
+/// disagree on the end of the value.
 fn unquoted(text: &[u8]) -> Result<(Vec<u8>, &[u8]), Malformed> {
     let end =
         text.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t')).unwrap_or(text.len());
@@ -84,9 +82,9 @@ fn unquoted(text: &[u8]) -> Result<(Vec<u8>, &[u8]), Malformed> {
     Ok((value.to_vec(), rest))
 }
 
-/// Only `\"` is an escape. Any other backslash stays, since old browsers send
-/// whole Windows paths unescaped; `\\` stays too, but as a pair, so that
-/// clients which do escape can end a value in a backslash.
+/// Parses a quoted value. Only `\"` is an escape. Any other backslash stays, because old browsers
+/// send whole Windows paths unescaped. `\\` also stays, but is read as a pair, so that clients that
+/// do escape can end a value with a backslash.
 fn quoted(text: &[u8]) -> Result<(Vec<u8>, &[u8]), Malformed> {
     let mut value = Vec::new();
     let mut rest = text;

@@ -1,7 +1,6 @@
-//! Owns the framing of a multipart body (RFC 2046 section 5.1): delimiters,
-//! header lines, part data, limits. It is given frames and answers events; it
-//! does no input or output, reads no clock, and never keeps a frame once it
-//! asks for the next.
+//! Parses the framing of a multipart body (RFC 2046, section 5.1): delimiters, header lines, part
+//! data, limits. It receives frames and returns events. It does no input or output, reads no clock,
+//! and never keeps a frame when it asks for the next one.
 
 use std::mem;
 
@@ -12,31 +11,31 @@ use memchr::{memchr, memrchr};
 use super::head::HeadBuilder;
 use super::{Boundary, Limits, ParseError, PartHead};
 
-/// Room for what follows a boundary on its line: `--`, the blanks that
-/// gateways may add (RFC 2046 sets no bound for these), CR LF.
+/// Maximum number of bytes after a boundary on its line: `--`, white space that gateways may add
+/// (RFC 2046 sets no limit), CR LF.
 const MAX_BOUNDARY_LINE: usize = 256;
 
-/// What [`Parser::next_event`] found.
+/// The result of [`Parser::next_event`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The frame is used up: feed the next one, or finish.
+    /// The frame is used up: call [`Parser::feed`] or [`Parser::finish`].
     NeedData,
     /// A part begins.
     Head(PartHead),
-    /// Data of the current part, never empty: a slice of the frame, or of the
-    /// delimiter's own bytes where an earlier frame ended in some of them.
+    /// Data of the current part, never empty: a slice of the frame, or of the delimiter if an
+    /// earlier frame ended with a part of it.
     Data(Bytes),
-    /// The current part is complete: the whole boundary line after it is there.
+    /// The current part is complete, and the whole boundary line after it has been read.
     PartEnd,
-    /// The closing boundary and the epilogue have been read, the body has
-    /// ended. Repeats.
+    /// The closing boundary and the epilogue have been read, and the body has ended. Further calls
+    /// return this again.
     End,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
     Preamble,
-    /// A delimiter was found, its line not yet read.
+    /// A delimiter was found; its line hasn't been read yet.
     BoundaryLine {
         ends_part: bool,
     },
@@ -48,16 +47,16 @@ enum State {
     Failed(ParseError),
 }
 
-/// Answer of a look for the delimiter.
+/// The result of searching for the delimiter.
 enum Scan {
-    /// Bytes that are certainly not the delimiter's.
+    /// Bytes that certainly don't belong to the delimiter.
     Chunk(Bytes),
     Delimiter,
     NeedData,
 }
 
-/// The parser without its stream: [`feed`](Self::feed) a frame, take events
-/// until [`Event::NeedData`], repeat; [`finish`](Self::finish) at the body's end.
+/// The parser without a stream: [`feed`](Self::feed) it a frame, take events until
+/// [`Event::NeedData`], and repeat; call [`finish`](Self::finish) at the end of the body.
 pub struct Parser {
     finder: Finder<'static>,
     /// CR LF `--` boundary.
@@ -66,17 +65,16 @@ pub struct Parser {
     state: State,
     frame: Bytes,
     finished: bool,
-    /// How many bytes, already taken off the stream, may be the delimiter's
-    /// beginning. The count is enough: they equal the delimiter's own bytes,
-    /// so if they turn out to be data, a slice of the delimiter stands for
-    /// them and no frame is kept.
+    /// Number of bytes, already removed from the stream, that may be the beginning of the
+    /// delimiter. The number is enough: these bytes equal those of the delimiter, so if they turn
+    /// out to be data, a slice of the delimiter replaces them and no frame is kept.
     held: usize,
-    /// How many of the held bytes were not in the stream, or belong to the
-    /// line before: they count for the delimiter, but are never data.
+    /// How many of the held bytes weren't in the stream, or belong to the line before. They count
+    /// for the delimiter, but are never data.
     imagined: usize,
-    /// A line's beginning, when a frame ended within the line.
+    /// The beginning of a line that continues in the next frame.
     partial: Vec<u8>,
-    /// Bytes that the lines of the current section may still take.
+    /// Number of bytes that the lines of the current section may still take.
     line_room: usize,
     preamble_room: usize,
     epilogue_room: usize,
@@ -87,7 +85,7 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// A parser at the beginning of a body.
+    /// Starts at the beginning of a body.
     #[must_use]
     pub fn new(boundary: &Boundary, limits: Limits) -> Self {
         let delimiter = Bytes::from(format!("\r\n--{}", boundary.as_str()));
@@ -113,20 +111,20 @@ impl Parser {
         parser
     }
 
-    /// Gives the next frame. Only after [`Event::NeedData`]: what is left of
-    /// an earlier frame would be lost.
+    /// Adds the next frame. Allowed only after [`Event::NeedData`], because the rest of an earlier
+    /// frame would be lost.
     pub fn feed(&mut self, frame: Bytes) {
         debug_assert!(self.frame.is_empty(), "fed before NeedData");
         self.frame = frame;
     }
 
-    /// Says that the body has ended; [`Event::NeedData`] will not come again.
+    /// Ends the body. [`Event::NeedData`] isn't returned again.
     pub fn finish(&mut self) {
         self.finished = true;
     }
 
-    /// Says that the body broke off: every event from now on is
-    /// [`ParseError::Truncated`], unless there was an error or the end before.
+    /// Records that the body broke off. From now on every call returns [`ParseError::Truncated`],
+    /// unless there was an error before or the body was complete.
     pub fn abort(&mut self) {
         self.frame = Bytes::new();
         if !matches!(self.state, State::Ended | State::Failed(_)) {
@@ -134,11 +132,10 @@ impl Parser {
         }
     }
 
-    /// The next event.
+    /// Returns the next event.
     ///
-    /// # Errors
-    /// A [`ParseError`] when the body breaks a rule or a limit. It repeats:
-    /// after an error no call succeeds.
+    /// # Errors Fails with a [`ParseError`] if the body violates the format or a limit. After an
+    /// error, every call returns it again.
     pub fn next_event(&mut self) -> Result<Event, ParseError> {
         loop {
             let step = match self.step() {
@@ -147,8 +144,8 @@ impl Parser {
             };
             match step {
                 Ok(Some(Event::NeedData)) => {
-                    // All of it is used, and even an empty slice would hold
-                    // on to the buffer that the transport wants back.
+                    // Everything is used, and even an empty slice would keep the buffer that the
+                    // transport wants to reuse.
                     self.frame = Bytes::new();
                     return Ok(Event::NeedData);
                 }
@@ -163,8 +160,8 @@ impl Parser {
         }
     }
 
-    /// One transition; None when it has nothing to report. Each takes bytes
-    /// off the frame or moves on to another state, so `next_event` ends.
+    /// Makes one transition. Returns `None` if there is nothing to report. Each transition consumes
+    /// bytes or changes the state, so `next_event` ends.
     fn step(&mut self) -> Result<Option<Event>, ParseError> {
         match self.state {
             State::Preamble => self.preamble(),
@@ -278,8 +275,8 @@ impl Parser {
         Ok(Some(Event::NeedData))
     }
 
-    /// The next line without its CR LF, or None when the frame ends first.
-    /// `too_long` is the error for a line that leaves the section's room.
+    /// Returns the next line without its CR LF, or `None` if the frame ends first. `too_long` is
+    /// the error if the line exceeds the section's limit.
     fn line(&mut self, too_long: ParseError) -> Result<Option<Bytes>, ParseError> {
         if self.frame.is_empty() {
             return Ok(None);
@@ -308,17 +305,16 @@ impl Parser {
         Ok(Some(line))
     }
 
-    /// A boundary may come at once: the first one opens most bodies, and
-    /// after an empty part's headers the blank line's CR LF may be the
-    /// delimiter's own (RFC 2046 section 5.1.1).
+    /// Allows a boundary to follow immediately. The first one begins most bodies, and after the
+    /// headers of an empty part the CR LF of the blank line may belong to the delimiter (RFC 2046,
+    /// section 5.1.1).
     fn begin_line(&mut self) {
         self.held = 2;
         self.imagined = 2;
     }
 
-    /// Looks for the delimiter. Linear in the body however it is split: every
-    /// call compares at most a delimiter's length, or searches bytes that it
-    /// then gives out.
+    /// Searches for the delimiter. Takes linear time however the body is split: every call compares
+    /// at most the length of a delimiter, or searches bytes that it then returns.
     fn scan(&mut self) -> Scan {
         if self.held > 0
             && let Some(scan) = self.scan_held()
@@ -331,13 +327,13 @@ impl Parser {
         let found = self.finder.find(&self.frame);
         self.count_work(found.unwrap_or(self.frame.len()));
         if let Some(at) = found {
-            // In bounds: a match lies within the frame, as does a tail below.
+            // In bounds: a match is within the frame, and so is a prefix at its end below.
             let chunk = self.frame.split_to(at);
             self.frame.advance(self.delimiter.len());
             if chunk.is_empty() {
                 return Scan::Delimiter;
             }
-            // The whole delimiter is held; the next call finds it so.
+            // The whole delimiter is held; the next call finds that it is complete.
             self.held = self.delimiter.len();
             return Scan::Chunk(chunk);
         }
@@ -350,9 +346,9 @@ impl Parser {
         Scan::Chunk(chunk)
     }
 
-    /// Goes on with a delimiter that an earlier frame began; None when it
-    /// breaks off with nothing to give out. No shorter beginning can then hide
-    /// among the held bytes, since a delimiter has its only CR in front.
+    /// Continues with a delimiter that an earlier frame began. Returns `None` if it turns out not
+    /// to be one and there is nothing to return. No shorter prefix can be among the held bytes,
+    /// because CR occurs in a delimiter only as its first byte.
     fn scan_held(&mut self) -> Option<Scan> {
         let rest = &self.delimiter[self.held..];
         let same = common_prefix(rest, &self.frame);
@@ -372,8 +368,8 @@ impl Parser {
         }
     }
 
-    /// Length of the frame's end that a delimiter may begin with. Only the
-    /// last CR can be its start, for the same reason as above.
+    /// Length of the end of the frame that may begin a delimiter. Only the last CR can be its
+    /// start, for the same reason as above.
     fn delimiter_prefix_at_end(&mut self) -> usize {
         let longest = self.delimiter.len() - 1;
         let window = &self.frame[self.frame.len().saturating_sub(longest)..];
@@ -390,7 +386,7 @@ impl Parser {
         self.partial.len()
     }
 
-    /// So that tests can hold the work against the body's length.
+    /// Lets tests compare the work with the length of the body.
     #[cfg(test)]
     fn count_work(&mut self, bytes: usize) {
         self.work += bytes;
@@ -405,12 +401,12 @@ fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| matches!(byte, b' ' | b'\t'))
 }
 
-/// Whether what follows a boundary on its line makes it the closing one.
+/// Whether the bytes after a boundary on its line make it the closing one.
 fn is_closing(line: &[u8]) -> bool {
     line.strip_prefix(b"--").is_some_and(is_blank)
 }
 
-/// The same at the body's end, which may have come within the CR LF.
+/// The same at the end of the body, which may lack the CR LF or a part of it.
 fn is_cut_closing(line: &[u8]) -> bool {
     is_closing(line.strip_suffix(b"\r").unwrap_or(line))
 }

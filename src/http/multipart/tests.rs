@@ -1,6 +1,5 @@
-//! Owns the parser's tests by example: framing, heads, limits, the stream's
-//! contract. Properties over generated bodies are in `properties`, the
-//! comparison with another parser in `oracle`.
+//! Example-based tests of the parser: framing, heads, limits, and the contract of the stream.
+//! `properties` tests generated bodies, and `oracle` compares with another parser.
 
 mod heads;
 mod oracle;
@@ -20,7 +19,7 @@ const HEAD: &str = "Content-Disposition: form-data; name=\"a\"\r\n\r\n";
 const LIMITS: Limits =
     Limits { max_parts: 8, max_header_bytes: 512, max_preamble_bytes: 64, max_epilogue_bytes: 64 };
 
-/// A part as read: its head, and its data put together.
+/// A part: its head, and all of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {
     head: PartHead,
@@ -31,7 +30,7 @@ fn boundary() -> Boundary {
     Boundary::from_content_type("multipart/form-data; boundary=bound").unwrap()
 }
 
-/// Cuts a body into frames of the given sizes, the last one repeating.
+/// Splits a body into frames of these sizes; the last size repeats.
 fn frames(body: &[u8], sizes: &[usize]) -> Vec<Bytes> {
     let mut rest = Bytes::copy_from_slice(body);
     let mut frames = Vec::new();
@@ -72,7 +71,7 @@ fn parse_split(body: &[u8], sizes: &[usize], limits: Limits) -> Result<Vec<Part>
     drive(&mut Parser::new(&boundary(), limits), frames(body, sizes))
 }
 
-/// Parses in one frame and byte by byte, which must agree.
+/// Parses in one frame and byte by byte, with the same result.
 fn parse(body: &[u8]) -> Result<Vec<Part>, ParseError> {
     let whole = parse_split(body, &[], LIMITS);
     assert_eq!(parse_split(body, &[1], LIMITS), whole);
@@ -83,13 +82,13 @@ fn error(body: &str) -> ParseError {
     parse(body.as_bytes()).unwrap_err()
 }
 
-/// The data of every part, the names aside.
+/// The data of every part.
 fn data(body: &str) -> Vec<Vec<u8>> {
     let parts = parse(body.as_bytes()).unwrap();
     parts.into_iter().map(|part| part.data).collect()
 }
 
-/// A stream that hands out the frames without ever waiting.
+/// A stream that yields the frames without ever pending.
 fn ready(frames: Vec<Bytes>) -> impl Stream<Item = Result<Bytes, Infallible>> + Unpin {
     stream::iter(frames.into_iter().map(Ok))
 }
@@ -128,7 +127,7 @@ fn preamble_and_epilogue_are_dropped() {
 }
 
 #[test]
-fn a_line_end_before_the_first_boundary_is_no_harm() {
+fn a_line_end_before_the_first_boundary_is_ignored() {
     assert_eq!(data(&format!("\r\n--bound\r\n{HEAD}x\r\n--bound--")), [b"x"]);
     assert_eq!(data(&format!("\r\n\r\n--bound\r\n{HEAD}x\r\n--bound--")), [b"x"]);
 }
@@ -141,13 +140,13 @@ fn the_first_boundary_must_begin_its_line() {
 }
 
 #[test]
-fn blanks_may_follow_a_boundary() {
+fn white_space_may_follow_a_boundary() {
     let body = format!("--bound \t\r\n{HEAD}x\r\n--bound\t\r\n{HEAD}y\r\n--bound-- \t \r\n");
     assert_eq!(data(&body), [b"x", b"y"]);
 }
 
 #[test]
-fn the_last_line_end_may_be_missing_or_cut() {
+fn the_last_line_end_may_be_missing_or_truncated() {
     for end in ["", " ", "\r", "\r\n"] {
         assert_eq!(data(&format!("--bound\r\n{HEAD}x\r\n--bound--{end}")), [b"x"]);
     }
@@ -203,7 +202,7 @@ fn garbage_after_a_boundary_is_refused() {
 }
 
 #[test]
-fn bare_line_feeds_are_refused_by_name() {
+fn bare_line_feeds_are_refused_with_their_own_error() {
     let disposition = "Content-Disposition: form-data; name=\"a\"";
     for body in [
         format!("--bound\n{disposition}\n\nx\n--bound--\n"),
@@ -323,7 +322,7 @@ fn an_endless_header_line_takes_bounded_memory() {
 }
 
 #[test]
-fn an_error_repeats() {
+fn an_error_is_returned_again() {
     let mut parser = Parser::new(&boundary(), LIMITS);
     parser.feed(Bytes::from_static(b"--bound?\r\n--bound--\r\n"));
     let first = parser.next_event();
@@ -334,16 +333,16 @@ fn an_error_repeats() {
 }
 
 #[test]
-fn the_end_repeats() {
+fn the_end_is_returned_again() {
     let mut parser = Parser::new(&boundary(), LIMITS);
     assert_eq!(drive(&mut parser, [Bytes::from("--bound--")]), Ok(vec![]));
     parser.abort();
     assert_eq!(parser.next_event(), Ok(Event::End));
 }
 
-/// The transport reads into the same buffer again only if nobody holds it.
+/// The transport reuses its buffer only if nobody keeps a slice of it.
 #[tokio::test]
-async fn no_frame_is_kept_when_the_next_is_polled() {
+async fn no_frame_is_kept_when_the_next_one_is_polled() {
     struct Frame(Bytes, #[expect(dead_code, reason = "counts who is alive")] Arc<()>);
     impl AsRef<[u8]> for Frame {
         fn as_ref(&self) -> &[u8] {
@@ -367,7 +366,7 @@ async fn no_frame_is_kept_when_the_next_is_polled() {
 }
 
 #[tokio::test]
-async fn next_part_skips_what_is_left_of_a_part() {
+async fn next_part_skips_the_rest_of_a_part() {
     let body = format!("--bound\r\n{HEAD}long data\r\n--bound\r\n{HEAD}y\r\n--bound--");
     let mut form = Multipart::new(ready(frames(body.as_bytes(), &[2])), &boundary(), LIMITS);
     assert!(form.next_part().await.unwrap().is_some());
@@ -390,7 +389,7 @@ async fn there_is_no_data_before_the_first_part() {
 }
 
 #[tokio::test]
-async fn the_streams_error_passes_and_the_form_is_never_whole_after_it() {
+async fn after_an_error_of_the_stream_the_form_is_never_complete() {
     let reset = MultipartError::Body("reset");
     let truncated = MultipartError::Parse(ParseError::Truncated);
     let whole = format!("--bound\r\n{HEAD}x\r\n--bound--\r\n");
@@ -424,7 +423,7 @@ fn a_dropped_call_loses_nothing() {
         }
     });
     let mut form = Multipart::new(stalling, &boundary(), LIMITS);
-    // Each None below is a future dropped while it waited.
+    // Each `None` below is a future that was dropped while pending.
     while form.next_part().now_or_never().is_none() {}
     let mut read = Vec::new();
     loop {
@@ -481,7 +480,7 @@ fn a_boundary_is_read_from_the_content_type() {
 }
 
 #[test]
-fn a_content_type_without_a_usable_boundary_says_why() {
+fn a_content_type_without_a_valid_boundary_is_explained() {
     use BoundaryError::{Duplicate, Invalid, Missing, NotMultipart};
     let too_long = format!("multipart/form-data; boundary={}", "x".repeat(MAX_BOUNDARY_BYTES + 1));
     for (value, expected) in [

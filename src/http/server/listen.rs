@@ -1,4 +1,4 @@
-//! Addresses to listen on: parsing and binding.
+//! Parses and binds addresses to listen on.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,17 +9,17 @@ use std::str::FromStr;
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
-/// Maximum number of connections waiting to be accepted, as in tokio.
+/// Maximum number of connections waiting to be accepted; the same as in tokio.
 const BACKLOG: i32 = 1024;
 
 /// The value of `--listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// This address: `192.0.2.7:8080`, `[::]:8080`.
+    /// This address, such as `192.0.2.7:8080` or `[::]:8080`.
     At(SocketAddr),
-    /// Both loopback addresses: `8080`, `:8080`.
+    /// Both loopback addresses, such as `8080` or `:8080`.
     Loopback(u16),
-    /// Every address that a name resolves to: `localhost:8080`.
+    /// Every address that a name resolves to, such as `localhost:8080`.
     #[allow(missing_docs)]
     Host { name: String, port: u16 },
 }
@@ -70,7 +70,8 @@ impl fmt::Display for Listen {
 }
 
 impl Listen {
-    /// Whether only programs on this machine can connect. The only such name is `localhost` (RFC 6761, section 6.3).
+    /// Whether only programs on this machine can connect. The only name that guarantees this is `localhost` (RFC 6761,
+    /// section 6.3).
     pub fn is_loopback(&self) -> bool {
         match self {
             Self::At(address) => address.ip().to_canonical().is_loopback(),
@@ -79,7 +80,7 @@ impl Listen {
         }
     }
 
-    /// The first address. A name is not resolved, but replaced by a loopback address.
+    /// The first address. A name isn't resolved; a loopback address stands for it.
     pub fn first(&self) -> SocketAddr {
         match self {
             Self::At(address) => *address,
@@ -87,7 +88,7 @@ impl Listen {
         }
     }
 
-    /// Every address, IPv4 first. Resolves a name, and blocks meanwhile.
+    /// Every address, IPv4 first. Resolves a name, which blocks.
     fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         match self {
             Self::At(address) => Ok(vec![*address]),
@@ -101,8 +102,8 @@ impl Listen {
         }
     }
 
-    /// Listens on every address. If there are several, those that this machine doesn't have are left out, as on a
-    /// machine without IPv6. With port 0, all get the same free port.
+    /// Listens on every address. If there are several, skips those that this machine doesn't have, as on a machine
+    /// without IPv6. With port 0, all get the same free port.
     pub fn bind(&self) -> Result<Vec<TcpListener>, BindError> {
         self.each(|socket| {
             socket.listen(BACKLOG)?;
@@ -110,7 +111,7 @@ impl Listen {
         })
     }
 
-    /// Checks that the server could listen there, without letting anyone connect.
+    /// Checks that the server could listen on these addresses, without accepting connections.
     pub fn try_bind(&self) -> Result<(), BindError> {
         self.each(Ok).map(|_sockets| ())
     }
@@ -146,7 +147,7 @@ impl Listen {
     }
 }
 
-/// An address at which the server can't listen.
+/// An address that the server can't listen on.
 #[derive(Debug, thiserror::Error)]
 #[error("can't listen on {place}: {error}")]
 pub struct BindError {
@@ -154,7 +155,7 @@ pub struct BindError {
     error: io::Error,
 }
 
-/// Binds like std and tokio: also an address that is still used by connections of an earlier process.
+/// Binds like std and tokio: also to an address that connections of an earlier process still use.
 fn bound_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -163,7 +164,7 @@ fn bound_socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Whether an address can't be bound because this machine doesn't have it.
+/// Whether binding failed because this machine doesn't have the address.
 fn is_missing(error: &io::Error) -> bool {
     let errno = error.raw_os_error();
     [Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT].iter().any(|code| errno == Some(code.raw_os_error()))
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_alone_is_this_machine_alone() {
+    fn a_port_alone_means_loopback_only() {
         for text in ["8080", ":8080"] {
             assert_eq!(parsed(text), Listen::Loopback(8080));
         }
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_every_address_that_it_stands_for() {
+    fn a_name_stands_for_all_its_addresses() {
         assert_eq!(parsed("localhost:80"), Listen::Host { name: "localhost".into(), port: 80 });
         let addresses = parsed("localhost:80").addresses().unwrap();
         assert!(addresses.contains(&"127.0.0.1:80".parse().unwrap()), "{addresses:?}");
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_went_wrong_are_refused() {
+    fn mistyped_addresses_are_refused() {
         for text in [
             "",
             "localhost",
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_taken_is_told_without_listening_on_it() {
+    fn a_port_in_use_is_reported_without_listening_on_it() {
         let listening = parsed("127.0.0.1:0").bind().unwrap();
         let taken = Listen::At(listening[0].local_addr().unwrap());
         assert!(taken.try_bind().unwrap_err().to_string().contains("in use"));

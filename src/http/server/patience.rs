@@ -1,4 +1,4 @@
-//! How long to wait for the head of a request, and between requests. Knows nothing of requests except when hyper starts
+//! Time-outs for the head of a request, and between requests. Knows nothing about requests except when hyper starts
 //! waiting for one.
 
 use std::pin::Pin;
@@ -17,21 +17,21 @@ pub struct ConnectionTimes {
     pub head: Duration,
     /// Between requests.
     pub idle: Duration,
-    /// Until the client reads some of a reply, if it was sent little.
+    /// Until the client reads some of a reply. Longer after much was sent; see `stream`.
     pub send: Duration,
 }
 
-/// Says whether connections are so scarce that idle ones must end.
+/// Tells whether connections are so scarce that idle ones must end.
 pub(super) type Scarce = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// hyper's timer for one connection. hyper has one time-out, from when it starts waiting for a request to the end of its
-/// head. This timer waits longer for the first byte than for the rest, so that a slow head is cut off soon while an
+/// hyper's timer for one connection. hyper has one time-out, from when it starts waiting for a request to the end of
+/// its head. This timer waits longer for the first byte than for the rest, so that a slow head is cut off soon while an
 /// idle connection stays open.
 pub(super) struct HeadTimer {
     times: ConnectionTimes,
     came: Arc<AtomicBool>,
     scarce: Scarce,
-    /// A timer for a new connection.
+    /// Whether this is the first head of the connection.
     first: AtomicBool,
 }
 
@@ -43,7 +43,7 @@ impl HeadTimer {
 
 impl Timer for HeadTimer {
     fn sleep(&self, _: Duration) -> Pin<Box<dyn Sleep>> {
-        // A new connection may not be idle.
+        // A new connection must not be idle.
         let first = self.first.swap(false, Ordering::Relaxed);
         self.came.store(first, Ordering::Relaxed);
         let now = tokio::time::Instant::now();
@@ -68,7 +68,7 @@ struct HeadSleep {
     idle_until: tokio::time::Instant,
     came: Arc<AtomicBool>,
     scarce: Scarce,
-    /// The head has started; `sleep` is its time-out.
+    /// Whether the head has started; then `sleep` is its time-out.
     begun: bool,
     sleep: Pin<Box<tokio::time::Sleep>>,
 }
@@ -91,7 +91,7 @@ impl Future for HeadSleep {
             if this.begun || now >= this.idle_until || (this.scarce)() {
                 return Poll::Ready(());
             }
-            // Check again now and then whether connections have become scarce.
+            // Check regularly whether connections have become scarce.
             this.sleep.as_mut().reset(this.idle_until.min(now + this.head));
         }
     }
@@ -113,7 +113,7 @@ mod tests {
         Duration::from_secs(secs)
     }
 
-    /// Seconds after which hyper would be told that its wait is over; something comes after `first_byte`.
+    /// Number of seconds after which hyper's wait would end. If `first_byte` is given, a byte arrives then.
     async fn waits(timer: &HeadTimer, first_byte: Option<u64>) -> u64 {
         let begun = Instant::now();
         let mut sleep = timer.sleep_until(begun.into_std());
@@ -131,26 +131,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_connection_has_the_time_of_a_head() {
+    async fn a_new_connection_has_the_time_out_of_a_head() {
         assert_eq!(waits(&timer(false), None).await, 15);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_between_requests_has_the_time_of_idle_ones() {
+    async fn a_connection_between_requests_has_the_idle_time_out() {
         let timer = timer(false);
         waits(&timer, None).await;
         assert_eq!(waits(&timer, None).await, 75);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_later_head_has_its_time_from_its_first_byte_on() {
+    async fn the_time_out_of_a_later_head_starts_at_its_first_byte() {
         let timer = timer(false);
         waits(&timer, None).await;
         assert_eq!(waits(&timer, Some(50)).await, 65);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn idle_connections_go_early_when_they_are_scarce() {
+    async fn idle_connections_are_closed_early_when_connections_are_scarce() {
         let timer = timer(true);
         waits(&timer, None).await;
         assert_eq!(waits(&timer, None).await, 15);

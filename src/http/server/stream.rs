@@ -1,5 +1,5 @@
-//! A connection's stream: gives the system only a little at a time for slow readers, and ends a connection whose client
-//! reads too little. Knows nothing of requests.
+//! The stream of a connection: for slow readers, writes only a little to the system at a time, and ends the connection
+//! of a client that reads too little. Knows nothing about requests.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,24 +13,25 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-/// Bytes written at once at first, and after the client was slow. It soon shows whether so few are read.
+/// Number of bytes written at once at first, and after the client was slow. It soon becomes clear if even these aren't
+/// read.
 const FIRST_BURST: usize = 16 * 1024;
-/// A client that makes the server wait longer is slow.
+/// A client that makes the server wait longer than this is slow.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// A stream that can tell when the system has sent most of what was written.
+/// A stream that can tell when the system has sent most of the bytes written to it.
 pub(super) trait Drains {
-    /// Waits until the system has sent most of it.
+    /// Waits until the system has sent most of them.
     fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
 impl Drains for TcpStream {
-    /// A successful write doesn't tell: it may fill up a packet, however much is unsent.
+    /// A successful write isn't enough: it may only fill up a packet, however much is unsent.
     fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let drained = || {
             let mut sockets = [PollFd::new(self, PollFlags::OUT)];
             match poll(&mut sockets, Some(&Timespec::default()))? {
-                0 => Err(io::ErrorKind::WouldBlock.into()), // and from now on its event is waited for
+                0 => Err(io::ErrorKind::WouldBlock.into()), // clears the readiness, so that the next event is waited for
                 _ => Ok(()),
             }
         };
@@ -44,26 +45,26 @@ impl Drains for TcpStream {
     }
 }
 
-/// A client that reads this many bytes in each send time-out is never cut off: 1 KiB per second for 60 s.
+/// A client that reads this many bytes per send time-out is never cut off: 1 KiB per second for 60 s.
 const LEAST_BYTES: u32 = 60 * 1024;
-/// Maximum number of send time-outs to wait for a client.
+/// Maximum number of send time-outs for which to wait for a client.
 const LONGEST_WAITS: u32 = 3;
 
-/// A connection's stream. A write fails if the client reads nothing for too long.
+/// The stream of a connection. A write fails if the client reads nothing for too long.
 ///
-/// The client's system may stay silent while the client reads 128 KiB and more from its buffer: TCP announces free room
-/// only when there is a lot. So written bytes earn credit, the time that reading them takes at the minimum rate, and
-/// waiting spends it. A client is cut off once the send time-out and its credit are used up.
+/// The client's system may acknowledge nothing while the client reads 128 KiB or more from its buffer, because TCP
+/// announces free space only when there is a lot of it. So written bytes earn credit: the time that reading them takes
+/// at the minimum rate. Waiting spends it. A client is cut off once both the send time-out and its credit are used up.
 pub(super) struct PatientStream<S> {
     stream: S,
-    /// Whether something was read; [`super::HeadTimer`] asks.
+    /// Whether anything was read, for [`super::HeadTimer`].
     came: Arc<AtomicBool>,
     send: Duration,
-    /// Bytes to write at once. Grows while the client reads fast.
+    /// Number of bytes to write at once. Grows while the client reads fast.
     burst: usize,
     /// The client's credit.
     credit: Duration,
-    /// Since when the server is waiting for the client, and until when.
+    /// When the server started waiting for the client, and until when it waits.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
@@ -73,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Drains + Unpin> PatientStream<S> {
         Self { stream, came, send, burst: FIRST_BURST, credit, waiting: None }
     }
 
-    /// Writes as soon as most of what was written before has been sent, if that is soon enough.
+    /// Writes as soon as most of the previous bytes have been sent. Fails if that takes too long.
     fn poll_patiently(
         &mut self,
         cx: &mut Context<'_>,
@@ -90,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Drains + Unpin> PatientStream<S> {
         Poll::Ready(written)
     }
 
-    /// Writes the first bytes of these slices, once the system has sent most of those before.
+    /// Writes the first bytes of these slices once the system has sent most of the previous ones.
     fn poll_write_first(
         &mut self,
         cx: &mut Context<'_>,
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_given_up() {
+    async fn a_client_that_reads_nothing_is_cut_off() {
         let (mut near, _far) = pipe(1000);
         let begun = Instant::now();
         let error = near.write_all(&[0; 5000]).await.unwrap_err();
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_something_now_and_then_gets_everything() {
+    async fn a_client_that_reads_occasionally_gets_everything() {
         let (mut near, mut far) = pipe(1000);
         let taking = async {
             let mut taken = [0; 5000];
@@ -227,8 +228,7 @@ mod tests {
         sent.unwrap();
     }
 
-    /// What becomes of a write to a client that takes all that its system keeps at once, whenever that has taken
-    /// it this long.
+    /// The result of writing to a client that reads everything in its system's buffer after each pause of this length.
     async fn taken_in_steps(step: usize, pause: Duration) -> io::Result<()> {
         let (mut near, mut far) = pipe(step);
         let file = vec![0; 10 * step];
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_1_kib_a_second_is_never_given_up() {
+    async fn a_client_that_reads_1_kib_per_second_is_never_cut_off() {
         for step in [1, 16, 60, 128, 160] {
             let sent = taken_in_steps(step << 10, Duration::from_secs(step as u64)).await;
             sent.unwrap_or_else(|error| panic!("{step} KiB at once: {error}"));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_half_of_that_is_given_up() {
+    async fn a_client_that_reads_half_of_that_is_cut_off() {
         for step in [60, 128, 160] {
             let sent = taken_in_steps(step << 10, Duration::from_secs(2 * step as u64 + 5)).await;
             assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::TimedOut, "{step} KiB at once");
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_is_waited_for_longer_than_three_times_however_much_they_took() {
+    async fn no_client_is_waited_for_longer_than_three_time_outs() {
         let (mut near, mut far) = pipe(1 << 20);
         let file = vec![0; 9 << 20];
         let taking = async { far.read_exact(&mut vec![0; 8 << 20]).await.unwrap() };
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_everything_at_once_is_handed_more_and_more() {
+    async fn a_client_that_reads_fast_gets_more_and_more_at_once() {
         let (mut near, _far) = pipe(10 << 20);
         let file = vec![0; 100_000];
         assert_eq!(near.write(&file).await.unwrap(), FIRST_BURST);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_became_slow_is_handed_little() {
+    async fn a_client_that_became_slow_gets_little_at_once() {
         let (mut near, mut far) = pipe(250_000);
         let file = vec![0; 100_000];
         while near.write(&file).await.unwrap() < file.len() {}
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_goes_out_together_with_what_fits_beside_it() {
+    fn a_head_is_written_together_with_what_fits_beside_it() {
         let slices = [b"".as_slice(), b"head", b"body"].map(IoSlice::new);
         let cut = |most| first(&slices, most).map(|slice| slice.to_vec());
         assert_eq!(cut(10), [b"head".to_vec(), b"body".to_vec()]);
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_is_noticed() {
+    async fn a_read_sets_the_flag() {
         let (mut near, mut far) = pipe(1000);
         far.write_all(b"GET").await.unwrap();
         near.read_u8().await.unwrap();

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn kind_and_count_of_numbers_stay() {
+    fn type_and_count_of_values_stay() {
         for (big, kind) in [(true, LONG), (false, LONG), (true, BYTE), (false, BYTE)] {
             for count in [0, 1, 33] {
                 let tiff = written(big, kind, count, 6);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tiff_may_come_after_its_name() {
+    fn a_tiff_may_follow_the_exif_prefix() {
         let tiff = written(true, SHORT, 1, 8);
         assert_eq!(reduced(&[b"Exif\0\0".as_slice(), &tiff].concat()), Some(tiff));
     }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_the_one_that_viewers_take_stays() {
+    fn the_entry_that_viewers_use_stays() {
         let after = |first: &[u8; 10]| {
             let second = b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
             [b"II*\0\x08\0\0\0\x02\0\x12\x01", first.as_slice(), second].concat()
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_points_outside_has_none() {
+    fn truncated_exif_has_no_orientation() {
         for end in 0..20 {
             assert_eq!(reduced(&written(true, SHORT, 1, 6)[..end]), None, "{end}");
         }

@@ -1,6 +1,6 @@
 //! A plan under construction, and a reader with a budget.
 //!
-//! Keeps the plan sorted and within the file and the limits, and is_incomplete out bytes that already have the right value.
+//! Keeps the plan sorted and within the file and the limits, and leaves out bytes that already have the right value.
 //! Doesn't know formats.
 
 use std::io::{self, Read, Seek, SeekFrom};
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn patches_come_in_order_and_side_by_side_ones_are_one() {
+    fn patches_are_sorted_and_adjacent_ones_merged() {
         let mut plan = Plan::within(9);
         plan.zero(6..7);
         plan.write(0..2, b"a");
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_lies_after_the_file() {
+    fn patches_end_with_the_file() {
         let mut plan = Plan::within(4);
         plan.write(2..9, b"abcdef");
         plan.zero(4..9);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_already_so_is_left_out() {
+    fn patches_that_change_nothing_are_left_out() {
         let mut plan = Plan::within(9);
         plan.write(0..3, b"ab");
         plan.zero(5..7);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_ends_where_it_is_full() {
+    fn a_full_plan_takes_no_more_patches() {
         let mut plan = Plan::within(u64::MAX);
         for at in 0..=MAX_PATCHES as u64 {
             plan.zero(2 * at..2 * at + 1);
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_ends_where_enough_was_read() {
+    fn reading_fails_when_the_budget_is_spent() {
         let bytes = [0; 8 + WINDOW];
         let mut file = Cursor::new(bytes.as_slice());
         let mut source = Meter::new(&mut file);

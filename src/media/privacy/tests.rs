@@ -1,4 +1,4 @@
-//! Small files made by hand, for what no real one shows.
+//! Small files built by hand, for cases that no real file shows.
 
 mod hostile;
 mod iso;
@@ -22,7 +22,7 @@ fn plan(bytes: &[u8], media_type: &str) -> Vec<Patch> {
     clean(bytes, media_type).patches
 }
 
-/// What becomes of the file's metadata.
+/// The state of the file's metadata after cleaning.
 fn outcome(bytes: &[u8], media_type: &str) -> EmbeddedMetadata {
     clean(bytes, media_type).metadata
 }
@@ -39,12 +39,12 @@ fn apply(bytes: &[u8], patches: &[Patch]) -> Vec<u8> {
     bytes
 }
 
-/// The file after its patches.
+/// The file with its patches applied.
 fn patched(bytes: &[u8], media_type: &str) -> Vec<u8> {
     apply(bytes, &plan(bytes, media_type))
 }
 
-/// A TIFF of an orientation, and something to hide behind it.
+/// A TIFF with an orientation, followed by a secret.
 fn tiff(orientation: u8) -> Vec<u8> {
     [minimal(orientation).as_slice(), b"a secret"].concat()
 }
@@ -60,7 +60,7 @@ fn minimal(orientation: u8) -> [u8; 26] {
     tiff
 }
 
-/// An XMP packet whose element describes nothing but this.
+/// An XMP packet whose element has only these properties.
 fn packet(attributes: &str, elements: &str) -> String {
     format!(
         "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\" x:xmptk=\"Adobe XMP Core 5.1.2\">\
@@ -69,7 +69,7 @@ fn packet(attributes: &str, elements: &str) -> String {
     )
 }
 
-/// An XMP packet that turns a picture, and what has to be left of it.
+/// An XMP packet with an orientation, and what must be left of it.
 fn turning_packet(secret: &str) -> (Vec<u8>, Vec<u8>) {
     let tiff = "xmlns:tiff=\"http://ns.adobe.com/tiff/1.0/\" tiff:Orientation=\"6\"";
     let with = |secret: &str, tool: &str| {
@@ -101,7 +101,7 @@ fn a_source_that_ends_early_is_an_error() {
 }
 
 #[test]
-fn what_becomes_of_metadata_is_told() {
+fn the_state_of_the_metadata_is_reported() {
     let comment = b"\xFF\xD8\xFF\xFE\0\x04me\xFF\xD9";
     assert_eq!(outcome(comment, "image/jpeg"), EmbeddedMetadata::Removed);
     let cleaned = patched(comment, "image/jpeg");
@@ -111,12 +111,12 @@ fn what_becomes_of_metadata_is_told() {
     assert_eq!(
         outcome(broken_chunk, "image/png"),
         EmbeddedMetadata::Kept,
-        "it isn't looked behind"
+        "what follows isn't examined"
     );
 }
 
 #[test]
-fn a_file_that_is_to_stay_as_it_is_keeps_what_it_has() {
+fn a_file_left_unchanged_keeps_its_metadata() {
     let omitted = |bytes: &[u8], media_type| {
         let omitted = clean(bytes, media_type).omitted();
         assert_eq!(omitted.patches, []);

@@ -1,7 +1,7 @@
-//! The length of AIFF and AIFF-C files (Apple's AIFF 1.3, AIFF-C draft of 1991).
+//! The duration of AIFF and AIFF-C files (Apple's AIFF 1.3, AIFF-C draft of 1991).
 //!
-//! symphonia 0.6 refuses AIFF-C with packed sound, and files whose head says a few bytes too few; lofty 0.25 counts a
-//! packet of 64 samples as one (31 ms for 2 s).
+//! symphonia 0.6 refuses compressed AIFF-C, and files whose header states a size a few bytes too small. lofty 0.25
+//! counts a packet of 64 samples as one (31 ms for 2 s).
 
 use std::io::{self, Read, Seek};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::found::length;
 use super::window::Window;
 
-/// How long the file plays, as its description says; `None` if its data is cut.
+/// Returns the duration in the file's header, or `None` if the data is truncated.
 pub(super) fn duration<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Option<Duration>> {
     let is_packed = file.peek(8)? == *b"AIFC";
     let (mut lasts, mut has_sound) = (None, false);
@@ -23,13 +23,13 @@ pub(super) fn duration<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Optio
             b"SSND" => has_sound = size <= file.size().saturating_sub(at),
             _ => {}
         }
-        // Chunks begin at even offsets.
+        // Chunks start at even offsets.
         at = at.saturating_add(size).saturating_add(size & 1);
     }
     Ok(lasts.filter(|_| has_sound))
 }
 
-/// What the chunk `COMM` says: channels, samples of each, bits, samples a second, and how they are packed.
+/// The duration in the `COMM` chunk: channels, sample frames, bits, sample rate and compression.
 fn described(body: &[u8; 22], is_packed: bool) -> Option<Duration> {
     let samples = u64::from(u32::from_be_bytes(*body[2..].first_chunk()?));
     let in_one = match &body[18..] {
@@ -41,10 +41,10 @@ fn described(body: &[u8; 22], is_packed: bool) -> Option<Duration> {
     length(samples.checked_mul(in_one)?.checked_mul(1 << shift)?, per_second)
 }
 
-/// Bits of fraction: more than any rate has.
+/// Number of fractional bits; no sample rate needs more.
 const FRACTION: u32 = 8;
 
-/// A number of 80 bits (IEEE 754 extended), as a whole number and the power of two that it has to be divided by.
+/// Converts an 80-bit IEEE 754 extended number to an integer and the power of two to divide it by.
 fn rate(bytes: [u8; 10]) -> Option<(u64, u32)> {
     let (exponent, mantissa) = bytes.split_first_chunk()?;
     let exponent = u32::from(u16::from_be_bytes(*exponent)).checked_sub(16_383)?;

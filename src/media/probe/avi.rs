@@ -1,6 +1,6 @@
-//! Length and picture size of AVI files (Microsoft's `AVI RIFF File Reference`, `OpenDML` 1.02).
+//! Duration and dimensions of AVI files (Microsoft's `AVI RIFF File Reference`, `OpenDML` 1.02).
 //!
-//! None of the libraries looked at (symphonia 0.6, lofty 0.25, imagesize 0.14) reads AVI.
+//! The libraries we tried (symphonia 0.6, lofty 0.25, imagesize 0.14) don't read AVI.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::found::{Found, length};
 use super::window::Window;
 
-/// Reads the list of headers: of each stream how long it is, of the first picture track how large.
+/// Reads the header list: the duration of each stream, and the dimensions of the first video stream.
 pub(super) fn read<R: Read + Seek>(file: &mut Window<R>, found: &mut Found) -> io::Result<()> {
     let said = u64::from(u32::from_le_bytes(file.peek(4)?));
     let mut headers = Chunks { rest: 12..file.size() };
@@ -32,14 +32,14 @@ pub(super) fn read<R: Read + Seek>(file: &mut Window<R>, found: &mut Found) -> i
         found.duration = found.duration.or(whole);
         break;
     }
-    // Its index comes last: what is shorter than it says lacks more than that.
+    // The index comes last. A file shorter than it claims lacks more than the index.
     if said.saturating_add(8) > file.size() {
         found.duration = None;
     }
     Ok(())
 }
 
-/// How long all is, by the frames of the first part of the file.
+/// The duration by the number of frames in the first part of the file.
 fn main_header<R: Read + Seek>(
     file: &mut Window<R>,
     body: &Range<u64>,
@@ -49,7 +49,7 @@ fn main_header<R: Read + Seek>(
     Ok(length(u64::from(micros) * u64::from(frames), 1_000_000).filter(|lasts| !lasts.is_zero()))
 }
 
-/// How long a stream plays.
+/// The duration of a stream.
 fn stream<R: Read + Seek>(
     file: &mut Window<R>,
     list: Range<u64>,
@@ -70,7 +70,7 @@ fn stream<R: Read + Seek>(
             }
             b"strf" if &kind_of_stream == b"vids" && found.size.is_none() => {
                 let width = i32::from_le_bytes(file.peek_in(&body, 4)?).unsigned_abs();
-                // Below zero where rows are stored from the top.
+                // Negative if rows are stored from the top.
                 let height = i32::from_le_bytes(file.peek_in(&body, 8)?).unsigned_abs();
                 found.size = Some((width, height));
             }
@@ -80,7 +80,7 @@ fn stream<R: Read + Seek>(
     Ok(lasts.filter(|_| matches!(&kind_of_stream, b"vids" | b"auds")))
 }
 
-/// Walks the chunks of a range, up to one that is cut.
+/// Iterates over the chunks in a range, up to a truncated one.
 struct Chunks {
     rest: Range<u64>,
 }

@@ -1,27 +1,27 @@
 //! Elements of EBML documents (RFC 8794): Matroska and `WebM`.
 //!
-//! Owns where elements begin and end, and numbers. Refuses to know what they mean.
+//! Finds where elements begin and end, and reads numbers. Doesn't interpret them.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 
 use super::window::Window;
 
-/// No identifier and size together are longer.
+/// Maximum length of an element's id and size together.
 const HEADER: usize = 12;
 
-/// An element: its identifier and where it lies.
+/// An element: its id, and where it lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Element {
-    /// With its marker bits, as documents write it.
+    /// Marker bits included, as in the document.
     pub(super) id: u32,
-    /// Cut off where the walk's range ends; up to there if its size is unknown.
+    /// Cut off at the end of the walk's range. Extends to that end if the size is unknown.
     pub(super) body: Range<u64>,
-    /// Whether it says it is longer than the range.
+    /// Whether the element claims to be longer than the range.
     pub(super) is_cut: bool,
 }
 
-/// Walks the elements that lie side by side in a range.
+/// Iterates over sibling elements in a range.
 #[derive(Clone, Debug)]
 pub(super) struct Elements {
     rest: Range<u64>,
@@ -32,7 +32,8 @@ impl Elements {
         Self { rest: range }
     }
 
-    /// The next element; `None` at the range's end and where no element is.
+    /// Returns the next element, or `None` at the end of the range or where no valid element
+    /// follows.
     pub(super) fn next<R: Read + Seek>(
         &mut self,
         file: &mut Window<R>,
@@ -55,7 +56,7 @@ impl Elements {
         Ok(Some(Element { id: header.id, body: body..end, is_cut }))
     }
 
-    /// The next element with this identifier, leaving out others.
+    /// Skips to the next element with this id.
     pub(super) fn find<R: Read + Seek>(
         &mut self,
         id: u32,
@@ -70,13 +71,13 @@ impl Elements {
     }
 }
 
-/// What stands before an element's body.
+/// The header of an element.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) id: u32,
-    /// `None` if unknown (RFC 8794 section 6.2).
+    /// `None` if the size is unknown (RFC 8794 section 6.2).
     pub(super) size: Option<u64>,
-    /// Of this header, in bytes.
+    /// Length of this header in bytes.
     pub(super) length: u64,
 }
 
@@ -94,13 +95,13 @@ impl Header {
     }
 }
 
-/// The length of a variable-size integer (RFC 8794 section 4), if all of it is there.
+/// Length of a variable-size integer (RFC 8794 section 4), if it is complete.
 fn vint_length(bytes: &[u8], longest: usize) -> Option<usize> {
     let length = bytes.first()?.leading_zeros() as usize + 1;
     (length <= longest && length <= bytes.len()).then_some(length)
 }
 
-/// An unsigned number; zero if it is longer than any.
+/// Reads an unsigned integer; zero if it is too long.
 pub(super) fn number<R: Read + Seek>(file: &mut Window<R>, element: &Element) -> io::Result<u64> {
     let bytes = file.peek::<8>(element.body.start)?;
     let length = element.body.end - element.body.start;
@@ -108,7 +109,7 @@ pub(super) fn number<R: Read + Seek>(file: &mut Window<R>, element: &Element) ->
     Ok(digits.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
 }
 
-/// A number with a fraction, of 4 or 8 bytes.
+/// Reads a floating-point number of 4 or 8 bytes.
 pub(super) fn float<R: Read + Seek>(file: &mut Window<R>, element: &Element) -> io::Result<f64> {
     Ok(match element.body.end - element.body.start {
         4 => f32::from_be_bytes(file.peek(element.body.start)?).into(),
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_of_nothing_but_ones_are_unknown() {
+    fn sizes_of_all_ones_are_unknown() {
         for bytes in [&[0xA3, 0xFF][..], &[0xA3, 0x01, 255, 255, 255, 255, 255, 255, 255]] {
             assert_eq!(Header::parse(bytes).unwrap().size, None);
         }
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_too_long_is_no_header() {
+    fn truncated_and_too_long_headers_are_refused() {
         for bytes in [&[][..], &[0], &[0x08, 0, 0, 0, 0, 0x81], &[0xA3], &[0xA3, 0x40], &[0xA3, 0]]
         {
             assert_eq!(Header::parse(bytes), None, "{bytes:?}");

@@ -1,9 +1,9 @@
-//! The picture size in the header of a coded film: MPEG-1 and 2 (ISO 13818-2 section 6.2.2), H.264 (ITU-T H.264 section
+//! The dimensions in video stream headers: MPEG-1 and 2 (ISO 13818-2 section 6.2.2), H.264 (ITU-T H.264 section
 //! 7.3.2.1), H.265 (ITU-T H.265 section 7.3.2.2).
 //!
-//! Owns the reading of headers as they stand in a stream; where streams come from is others'.
+//! Parses headers of elementary streams. Doesn't know which containers they come from.
 
-/// The size as shown that the first header in a stream says.
+/// Returns the displayed size stated in the first header of a stream.
 pub(super) fn size(stream: &[u8]) -> Option<(u32, u32)> {
     let units =
         || memchr::memmem::find_iter(stream, &[0, 0, 1]).filter_map(|at| stream.get(at + 3..));
@@ -13,20 +13,21 @@ pub(super) fn size(stream: &[u8]) -> Option<(u32, u32)> {
         [first, ..] if first & 0x9F == 7 => h264(unit),
         _ => None,
     };
-    // Slices of MPEG-1 and 2 begin like headers of the others, and may come first where a film is cut from a longer one.
+    // Slices in MPEG-1 and 2 look like the headers of the other formats, and come first if a video was cut out of a
+    // longer one.
     units().find_map(of_mpeg).or_else(|| units().find_map(of_others))
 }
 
-/// A sequence header; in MPEG-2 an extension follows it, and its aspect is that of the whole picture.
+/// Parses an MPEG sequence header. In MPEG-2, an extension follows, and its aspect ratio is that of the whole picture.
 fn mpeg(header: &[u8]) -> Option<(u32, u32)> {
     let [a, b, c, aspect, _, _, mark, ..] = *header else { return None };
-    // Numbers that aren't zero, and a bit that is set: MPEG-4 part 2 means something else by this start code.
+    // These fields aren't zero, and the marker bit is set. MPEG-4 part 2 uses this start code for something else.
     if aspect >> 4 == 0 || aspect << 4 == 0 || mark & 0x20 == 0 {
         return None;
     }
     let mut width = u32::from(a) << 4 | u32::from(b >> 4);
     let mut height = u32::from(b & 15) << 8 | u32::from(c);
-    // What follows the header tells; tables may come before it.
+    // What follows the header decides. Tables may come before it.
     let next = memchr::memmem::find(header, &[0, 0, 1])? + 3;
     let [0xB5, 0x10..=0x1F, second, third] = *header.get(next..next + 4)? else {
         return Some((width, height)); // MPEG-1
@@ -42,11 +43,11 @@ fn mpeg(header: &[u8]) -> Option<(u32, u32)> {
     Some(((height * across + down / 2) / down, height))
 }
 
-/// A sequence parameter set, from the byte on that says its kind.
+/// Parses an H.264 sequence parameter set, starting with the byte that contains its type.
 pub(super) fn h264(unit: &[u8]) -> Option<(u32, u32)> {
     let mut bits = Bits::new(unit.get(1..)?);
     let profile = bits.take(8)?;
-    bits.take(16)?; // constraints and level
+    bits.take(16)?; // constraint flags and level
     bits.number()?;
     let mut chroma = 1;
     if [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135].contains(&profile) {
@@ -105,7 +106,7 @@ fn skip_scaling(bits: &mut Bits<'_>, lists: u32) -> Option<()> {
         for _ in 0..if list < 6 { 16 } else { 64 } {
             if next != 0 {
                 let code = bits.number()?;
-                // Numbers with signs: 1, -1, 2, -2 and so on.
+                // Signed numbers are coded in the order 1, -1, 2, -2 and so on.
                 let delta = i64::from(code.div_ceil(2)) * if code % 2 == 1 { 1 } else { -1 };
                 next = (last + delta).rem_euclid(256);
             }
@@ -115,7 +116,7 @@ fn skip_scaling(bits: &mut Bits<'_>, lists: u32) -> Option<()> {
     Some(())
 }
 
-/// What is left when the four borders are cut off that a header says.
+/// Subtracts the four cropping offsets in a header.
 fn cropped(
     bits: &mut Bits<'_>,
     (width, height): (u32, u32),
@@ -131,7 +132,7 @@ fn cropped(
     Some((width.checked_sub(across)?, height.checked_sub(down)?))
 }
 
-/// The shape of a pixel (ITU-T H.264 table E-1): a square where nothing else is said.
+/// The sample aspect ratio (ITU-T H.264 table E-1); square if it isn't specified.
 fn sample_shape(bits: &mut Bits<'_>) -> Option<(u32, u32)> {
     const SHAPES: [(u32, u32); 17] = [
         (1, 1),
@@ -162,7 +163,7 @@ fn sample_shape(bits: &mut Bits<'_>) -> Option<(u32, u32)> {
     Some(if shape.0 == 0 || shape.1 == 0 { (1, 1) } else { shape })
 }
 
-/// A sequence parameter set, behind its two bytes of kind.
+/// Parses an H.265 sequence parameter set, after its two-byte header.
 fn h265(unit: &[u8]) -> Option<(u32, u32)> {
     let mut bits = Bits::new(unit);
     bits.take(4)?;
@@ -191,7 +192,7 @@ fn h265(unit: &[u8]) -> Option<(u32, u32)> {
     cropped(&mut bits, coded, unit)
 }
 
-/// Bits of a header, without the bytes that keep it from looking like a start code (ITU-T H.264 section 7.4.1).
+/// Reads the bits of a header, without emulation prevention bytes (ITU-T H.264 section 7.4.1).
 struct Bits<'a> {
     rest: &'a [u8],
     zeros: u8,
@@ -204,7 +205,7 @@ impl<'a> Bits<'a> {
         Self { rest: bytes, zeros: 0, held: 0, count: 0 }
     }
 
-    /// Up to 32 bits.
+    /// Reads up to 32 bits.
     fn take(&mut self, bits: u32) -> Option<u32> {
         while self.count < bits {
             let (byte, rest) = self.rest.split_first()?;
@@ -226,7 +227,7 @@ impl<'a> Bits<'a> {
         (0..bits).try_for_each(|_| self.take(1).map(drop))
     }
 
-    /// A number as long as the zeros before it (section 9.1, Exp-Golomb).
+    /// Reads an unsigned Exp-Golomb number (section 9.1).
     fn number(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while self.take(1)? == 0 {
@@ -244,7 +245,7 @@ mod tests {
     use super::{Bits, size};
 
     #[test]
-    fn numbers_are_as_long_as_their_zeros() {
+    fn numbers_are_exp_golomb_coded() {
         let mut bits = Bits::new(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
         let numbers: Vec<_> = (0..5).map(|_| bits.number().unwrap()).collect();
         assert_eq!(numbers, [0, 1, 2, 3, 4]);
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_cut_anywhere_say_nothing() {
+    fn truncated_headers_have_no_size() {
         let header = [0, 0, 1, 0x67, 66, 0, 10, 0xF8, 0x41, 0xA2];
         for end in 0..header.len() {
             let _ = size(&header[..end]);
@@ -268,12 +269,12 @@ mod tests {
     }
 
     #[test]
-    fn a_film_of_mpeg_that_begins_with_slices_has_the_size_of_its_header() {
+    fn an_mpeg_stream_that_begins_with_slices_has_the_size_in_its_header() {
         let slices =
             [b"\0\0\x01\x07".as_slice(), &[0x55; 40], b"\0\0\x01\xB5\x8F\xFF\xF7"].concat();
         let header = b"\0\0\x01\xB3\x16\x01\x20\x13\xFF\xFF\xE0\x18\0\0\x01\xB8\0\0\0";
         assert_eq!(size(&[&slices[..], header].concat()), Some((352, 288)));
-        // In MPEG-4 the time of a group of pictures.
+        // In MPEG-4, this is a group of pictures header.
         assert_eq!(size(b"\0\0\x01\xB3\x10\x21\x07\0\0\x01\xB6\x55\x55"), None);
     }
 }

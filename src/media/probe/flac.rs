@@ -1,6 +1,7 @@
-//! The length of FLAC streams (RFC 9639), bare or behind a tag.
+//! The duration of FLAC streams (RFC 9639), with or without a tag before them.
 //!
-//! The stream's head says it; encoders that write to a pipe leave it out, then the last frame's number does.
+//! The stream header contains it. Encoders that write to a pipe leave it out; then it follows from the number of the
+//! last frame.
 
 use std::io::{self, Read, Seek};
 use std::time::Duration;
@@ -8,12 +9,12 @@ use std::time::Duration;
 use super::found::length;
 use super::window::Window;
 
-/// How far from its end a file is searched for its last frame.
+/// Number of bytes at the end of a file that are searched for the last frame.
 const TAIL: u64 = 1 << 20;
-/// A frame's header with its checksum is no longer.
+/// Maximum length of a frame header, checksum included.
 const HEADER: usize = 16;
 
-/// What `STREAMINFO` says (RFC 9639 section 8.2).
+/// The content of `STREAMINFO` (RFC 9639 section 8.2).
 struct Stream {
     block: u64,
     rate: u32,
@@ -33,12 +34,12 @@ impl Stream {
     }
 }
 
-/// What `STREAMINFO`'s body, in an Ogg stream's first packet, says of the sampling rate.
+/// Returns the sample rate in the body of `STREAMINFO`, as in the first packet of an Ogg stream.
 pub(super) fn rate(info: &[u8; 18]) -> u32 {
     Stream::parse(info).rate
 }
 
-/// How long the stream that begins at `start` plays; a tag may stand there first.
+/// Returns the duration of the stream at `start`, which may begin with a tag.
 pub(super) fn duration<R: Read + Seek>(
     file: &mut Window<R>,
     start: u64,
@@ -61,7 +62,7 @@ pub(super) fn duration<R: Read + Seek>(
     Ok(last.and_then(|samples| length(samples, stream.rate.into())))
 }
 
-/// How many samples of the stream are over when the frame that begins here is (RFC 9639 section 9.1).
+/// Returns the number of samples up to the end of the frame that begins here (RFC 9639 section 9.1).
 fn samples_after(bytes: &[u8], stream: &Stream) -> Option<u64> {
     let [0xFF, 0xF8 | 0xF9, sizes, layout, ..] = *bytes else {
         return None;
@@ -88,7 +89,7 @@ fn samples_after(bytes: &[u8], stream: &Stream) -> Option<u64> {
         8..=10 => 2,
         _ => return None,
     };
-    // Five bits of sync less than two bytes are few: what else is known has to fit as well.
+    // The sync code alone is weak, so everything else that is known must match as well.
     if layout & 1 != 0 || channels != stream.channels || crc8(bytes.get(..at)?) != *bytes.get(at)? {
         return None;
     }
@@ -97,7 +98,7 @@ fn samples_after(bytes: &[u8], stream: &Stream) -> Option<u64> {
     before.checked_add(block)
 }
 
-/// A number in the manner of UTF-8, and its length in bytes (RFC 9639 section 9.1.5).
+/// Decodes a number coded like UTF-8 (RFC 9639 section 9.1.5). Returns it with its length in bytes.
 fn coded_number(bytes: &[u8]) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
     let length = match first.leading_ones() {
@@ -115,7 +116,7 @@ fn coded_number(bytes: &[u8]) -> Option<(u64, usize)> {
         .map(|number| (number, length))
 }
 
-/// The checksum of frame headers: polynomial x^8 + x^2 + x + 1.
+/// Checksum of frame headers, with polynomial x^8 + x^2 + x + 1.
 fn crc8(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |crc, byte| {
         (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 == 0 { crc << 1 } else { crc << 1 ^ 7 })
@@ -129,7 +130,7 @@ mod tests {
     const STREAM: Stream = Stream { block: 4096, rate: 8000, channels: 2, samples: 0 };
 
     #[test]
-    fn numbers_of_frames_are_coded_like_characters() {
+    fn frame_numbers_are_coded_like_utf_8() {
         assert_eq!(coded_number(&[0x7F]), Some((0x7F, 1)));
         assert_eq!(coded_number("\u{20AC}".as_bytes()), Some((0x20AC, 3)));
         let most = [0xFE, 0xBF, 0xBF, 0xBF, 0xBF, 0xBF, 0xBF];
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_checksum_is_no_frame() {
+    fn a_frame_with_a_wrong_checksum_is_ignored() {
         let header = [0xFF, 0xF8, 0xC9, 0xA8, 2];
         assert_eq!(samples_after(&[&header[..], &[!crc8(&header)]].concat(), &STREAM), None);
     }

@@ -1,7 +1,7 @@
-//! Length and picture size of Flash video (Adobe's `Flash Video File Format Specification` 10.1, annex E).
+//! Duration and dimensions of Flash video (Adobe's `Flash Video File Format Specification` 10.1, annex E).
 //!
-//! The metadata says both, where a recorder wrote any; otherwise the last tag's time and the stream's own header do.
-//! None of the libraries looked at (symphonia 0.6, lofty 0.25, imagesize 0.14) reads it.
+//! The metadata contains both if the recorder wrote any; otherwise they come from the time of the last tag and the
+//! header of the video stream. The libraries we tried (symphonia 0.6, lofty 0.25, imagesize 0.14) don't read FLV.
 
 use std::io::{self, Read, Seek};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use super::elementary;
 use super::found::{Found, LONGEST, length};
 use super::window::Window;
 
-/// Tags before the first pictures that are looked at.
+/// Maximum number of tags that are examined before the first video tag.
 const TAGS: u32 = 64;
-/// As much of metadata as is read.
+/// Maximum number of metadata bytes that are read.
 const METADATA: u64 = 64 << 10;
 
-/// A tag (section E.4.1): what it holds, and where.
+/// A tag (section E.4.1): what it contains, and where.
 struct Tag {
     kind: u8,
     /// In milliseconds.
@@ -25,7 +25,7 @@ struct Tag {
 }
 
 impl Tag {
-    /// The tag at this offset, if all of it is there.
+    /// Reads the tag at this offset, if it is complete.
     fn read<R: Read + Seek>(file: &mut Window<R>, at: u64) -> io::Result<Option<Self>> {
         let head = file.peek::<11>(at)?;
         if head[8..] != [0; 3] {
@@ -33,7 +33,7 @@ impl Tag {
         }
         let tag = Self {
             kind: head[0] & 0x1F,
-            // Its highest byte comes last.
+            // The highest byte comes last.
             time: u32::from_be_bytes([head[7], head[4], head[5], head[6]]),
             start: at.saturating_add(11),
             length: u32::from_be_bytes([0, head[1], head[2], head[3]]).into(),
@@ -42,13 +42,13 @@ impl Tag {
         Ok((is_whole && matches!(tag.kind, 8 | 9 | 18)).then_some(tag))
     }
 
-    /// Where the next tag begins, behind this one's length.
+    /// Where the next tag begins, after the length of this one.
     fn end(&self) -> u64 {
         self.start.saturating_add(self.length).saturating_add(4)
     }
 }
 
-/// Reads the first tags, and the last one.
+/// Reads the first tags and the last one.
 pub(super) fn read<R: Read + Seek>(file: &mut Window<R>, found: &mut Found) -> io::Result<()> {
     let mut at = u64::from(u32::from_be_bytes(file.peek(5)?)).saturating_add(4);
     let (mut first, mut metadata) = (None, Metadata::default());
@@ -66,14 +66,14 @@ pub(super) fn read<R: Read + Seek>(file: &mut Window<R>, found: &mut Found) -> i
         at = tag.end();
     }
     found.size = coded.or(metadata.size());
-    // What doesn't end with a whole tag is cut.
+    // A file that doesn't end with a complete tag is truncated.
     let Some(last) = last_time(file)? else { return Ok(()) };
     let played = u64::from(last.saturating_sub(first.unwrap_or(0)));
     found.duration = metadata.duration().or_else(|| length(played, 1000));
     Ok(())
 }
 
-/// The time of the last tag, whose length is the file's last number.
+/// The time of the last tag, whose length is in the last bytes of the file.
 fn last_time<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Option<u32>> {
     let Some(end) = file.size().checked_sub(4) else { return Ok(None) };
     let length = u32::from_be_bytes(file.peek(end)?);
@@ -82,17 +82,17 @@ fn last_time<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Option<u32>> {
     Ok(tag.map(|tag| tag.time))
 }
 
-/// The size in the header of an H.264 stream (ISO 14496-15 section 5.3.3), which comes in a tag of its own.
+/// The dimensions in the header of an H.264 stream (ISO 14496-15 section 5.3.3), which has its own tag.
 fn coded_size<R: Read + Seek>(file: &mut Window<R>, tag: &Tag) -> io::Result<Option<(u32, u32)>> {
     let bytes = file.peek_in::<256>(&(tag.start..tag.start.saturating_add(tag.length)), 0)?;
     let [codec, 0, _, _, _, configuration @ ..] = &bytes else { return Ok(None) };
-    // A version, a profile, sizes of sizes, and how many headers follow; the first one's length.
+    // Version, profile, field widths, number of headers, and the length of the first one.
     let [_, _, _, _, _, _, high, low, header @ ..] = configuration;
     let header = header.get(..u16::from_be_bytes([*high, *low]).into());
     Ok(header.filter(|_| codec & 15 == 7).and_then(elementary::h264))
 }
 
-/// What the tag `onMetaData` says.
+/// The content of the `onMetaData` tag.
 #[derive(Default)]
 struct Metadata {
     duration: f64,
@@ -101,7 +101,7 @@ struct Metadata {
 }
 
 impl Metadata {
-    /// Finds the numbers by their names (AMF 0): a length, the name, and the mark of a number.
+    /// Finds numbers by their names (AMF 0): a length, the name, and the marker of a number.
     fn read<R: Read + Seek>(&mut self, file: &mut Window<R>, tag: &Tag) -> io::Result<()> {
         let mut bytes = Vec::new();
         file.seek(io::SeekFrom::Start(tag.start))?;

@@ -1,22 +1,22 @@
-//! What readers find, and what of it can be believed.
+//! The facts that a reader found, and limits on what is plausible.
 
 use std::time::Duration;
 
 use crate::media::MediaType;
 
-/// What is longer than this is no message but a mistake or a lie: ten years.
+/// Longest plausible duration: ten years. Anything longer is an error or a lie.
 pub(super) const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 
-/// What a reader finds, as far as it gets.
+/// What a reader has found so far.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Another type than the sniffed one.
+    /// A type that differs from the sniffed one.
     pub(super) media_type: Option<MediaType>,
     pub(super) duration: Option<Duration>,
     pub(super) size: Option<(u32, u32)>,
 }
 
-/// The type of a container with these tracks: `audio/*` or `video/*`; `None` where nothing is to be changed.
+/// The type of a container with these tracks: `audio/*` or `video/*`. `None` if the type stays the same.
 pub(super) fn with_tracks(
     sniffed: &MediaType,
     has_sound: bool,
@@ -31,7 +31,7 @@ pub(super) fn with_tracks(
     (container != "quicktime").then(|| MediaType::parse(&format!("{kind}/{container}")))?
 }
 
-/// How long `units` are, of which `per_second` make a second; `None` where that is nothing to believe.
+/// Returns the duration of `units`, or `None` if it isn't plausible.
 pub(super) fn length(units: u64, per_second: u64) -> Option<Duration> {
     let nanos = (u128::from(units) * 1_000_000_000).checked_div(per_second.into())?;
     u64::try_from(nanos).ok().map(Duration::from_nanos).filter(|length| *length <= LONGEST)

@@ -1,6 +1,6 @@
-//! The size of HEIC and AVIF pictures as shown (ISO 23008-12): the primary item's, cropped and turned.
+//! The displayed size of HEIC and AVIF pictures (ISO 23008-12): that of the primary item, cropped and rotated.
 //!
-//! EXIF's orientation says nothing here: readers turn a picture by its properties only (section 6.5).
+//! Ignores the EXIF orientation, because readers rotate these pictures only by their properties (section 6.5).
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
@@ -9,10 +9,10 @@ use std::ops::Range;
 use super::super::boxes::{BoxHeader, Boxes};
 use super::window::Window;
 
-/// A version and flags stand before the content of many boxes.
+/// Length of the version and flags at the beginning of a full box.
 const FULL: u64 = 4;
 
-/// Width and height in pixels.
+/// Returns width and height in pixels.
 pub(super) fn size<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Option<(u32, u32)>> {
     let mut boxes = Boxes::within(0..file.size());
     let Some(meta) = boxes.find(b"meta", file)?.filter(|_| !boxes.is_cut()) else {
@@ -55,7 +55,7 @@ fn primary_item<R: Read + Seek>(file: &mut Window<R>, pitm: &BoxHeader) -> io::R
     })
 }
 
-/// The 1-based indexes of an item's properties (ISO 23008-12 section 9.3), in their order.
+/// Returns the 1-based indexes of an item's properties (ISO 23008-12 section 9.3), in order.
 fn associated<R: Read + Seek>(
     file: &mut Window<R>,
     ipma: &BoxHeader,
@@ -75,12 +75,12 @@ fn associated<R: Read + Seek>(
         let [count] = file.peek_in(&rest, id_size)?;
         let length = id_size + 1 + u64::from(count) * index_size;
         if rest.end.saturating_sub(rest.start) < length {
-            break; // cut off: what follows is another box's
+            break; // truncated: the following bytes belong to another box
         }
         if id == item {
             let indexes = (0..u64::from(count)).map(|n| {
                 let [a, b] = file.peek_in(&rest, id_size + 1 + n * index_size)?;
-                // The first bit says that readers have to know the property.
+                // The first bit marks a property as essential.
                 Ok(if index_size == 1 {
                     u16::from(a & 0x7F)
                 } else {
@@ -94,7 +94,7 @@ fn associated<R: Read + Seek>(
     Ok(None)
 }
 
-/// Applies the properties that change a size, in the item's order.
+/// Applies the properties that change the size, in the item's order.
 fn apply<R: Read + Seek>(
     file: &mut Window<R>,
     container: BoxHeader,

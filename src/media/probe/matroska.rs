@@ -1,7 +1,8 @@
-//! Length, tracks and picture size of Matroska and `WebM` (RFC 9559).
+//! Duration, tracks and dimensions of Matroska and `WebM` (RFC 9559).
 //!
-//! Recorders that can't go back to a file's head, browsers among them, leave out the duration and give segment and
-//! clusters no size. Then the last cluster is searched from the file's end, and its last block ends the film.
+//! Recorders that can't rewrite the beginning of a file, browsers among them, leave out the duration and the sizes of
+//! segment and clusters. In that case, the last cluster is found by searching from the end of the file, and its last
+//! block ends the recording.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -34,15 +35,15 @@ const SIMPLE_BLOCK: u32 = 0xA3;
 const BLOCK_GROUP: u32 = 0xA0;
 const BLOCK: u32 = 0xA1;
 
-/// How far from its end a file is searched for its last cluster: what half a minute of video may fill.
+/// Number of bytes at the end of a file that are searched for the last cluster: about half a minute of video.
 const TAIL: u64 = 12 << 20;
-/// How long a frame usually lasts, in nanoseconds; the last one's end is written nowhere.
+/// Usual duration of a frame in nanoseconds; that of the last frame isn't stored.
 const FRAME: u64 = 20_000_000;
 
-/// What stands before the clusters.
+/// What comes before the clusters.
 #[derive(Debug)]
 struct Head {
-    /// Nanoseconds to a tick.
+    /// Nanoseconds per tick.
     scale: u64,
     /// In ticks.
     duration: f64,
@@ -52,7 +53,7 @@ struct Head {
     clusters: Option<Range<u64>>,
 }
 
-/// Reads the first segment; others have never been seen.
+/// Reads the first segment. Files with several are unknown in practice.
 pub(super) fn read<R: Read + Seek>(
     file: &mut Window<R>,
     sniffed: &MediaType,
@@ -69,7 +70,7 @@ pub(super) fn read<R: Read + Seek>(
     }
     found.duration = match head.clusters {
         Some(clusters) if head.duration == 0.0 => played(file, clusters, head.scale)?,
-        _ => head.promised(),
+        _ => head.stated_duration(),
     };
     Ok(())
 }
@@ -77,7 +78,7 @@ pub(super) fn read<R: Read + Seek>(
 impl Head {
     fn read<R: Read + Seek>(file: &mut Window<R>, segment: Range<u64>) -> io::Result<Self> {
         let mut head = Self {
-            scale: 1_000_000, // RFC 9559 section 5.1.2.9
+            scale: 1_000_000, // default (RFC 9559 section 5.1.2.9)
             duration: 0.0,
             has_sound: false,
             has_film: false,
@@ -142,16 +143,17 @@ impl Head {
         Ok(())
     }
 
-    fn promised(&self) -> Option<Duration> {
+    fn stated_duration(&self) -> Option<Duration> {
         let scale = u32::try_from(self.scale).ok()?;
         let seconds = self.duration * f64::from(scale) / 1e9;
         Duration::try_from_secs_f64(seconds).ok().filter(|length| *length <= LONGEST)
     }
 }
 
-/// The size to show: in pixels, or where it has another unit (RFC 9559 section 5.1.4.1.28.14: centimetres, inches, a
-/// ratio), as high as the picture is and as wide as its shape says. A size smaller than the picture both ways is a
-/// shape, too: `DivX` wrote ratios without saying so, and players scale nothing down.
+/// Returns the display size. If its unit isn't pixels (RFC 9559 section 5.1.4.1.28.14: centimetres, inches, aspect
+/// ratio), only the aspect ratio counts, and the height is that of the picture. A display size smaller than the picture
+/// in both dimensions is also taken as an aspect ratio: `DivX` wrote ratios without the unit, and players never scale
+/// down.
 fn video_size<R: Read + Seek>(
     file: &mut Window<R>,
     video: Element,
@@ -174,7 +176,7 @@ fn video_size<R: Read + Seek>(
         (0, [across, down]) if across >= pixels[0] || down >= pixels[1] => display,
         (0..=3, [across, down]) => {
             let [width, height] = pixels;
-            // To the nearest pixel; a shape that needs more than 64 bits is none.
+            // Round to the nearest pixel; ignore an aspect ratio that overflows 64 bits.
             let shown = height.checked_mul(across).map(|wide| wide.saturating_add(down / 2) / down);
             [shown.unwrap_or(width), height]
         }
@@ -183,8 +185,8 @@ fn video_size<R: Read + Seek>(
     Ok(u32::try_from(width).ok().zip(u32::try_from(height).ok()))
 }
 
-/// How long the clusters play, from the first one's time to the end of the last block. `clusters` begins with the
-/// first one's body.
+/// The duration of the clusters, from the time of the first one to the end of the last block. `clusters` begins with
+/// the body of the first one.
 fn played<R: Read + Seek>(
     file: &mut Window<R>,
     clusters: Range<u64>,
@@ -204,12 +206,12 @@ fn played<R: Read + Seek>(
     Ok(length(nanos, 1_000_000_000))
 }
 
-/// Where the last cluster's body begins.
+/// Finds the body of the last cluster.
 fn last_cluster<R: Read + Seek>(
     file: &mut Window<R>,
     clusters: &Range<u64>,
 ) -> io::Result<Option<u64>> {
-    // A cluster begins with its time, or with a checksum: that tells it from the same bytes in a picture.
+    // A cluster starts with its timestamp or a checksum, which distinguishes it from the same bytes in a picture.
     const OVERLAP: u64 = 24;
     let found = file.backwards(clusters.start, TAIL, OVERLAP, |piece, offset| {
         memmem::rfind_iter(piece, &CLUSTER.to_be_bytes()).find_map(|at| {
@@ -220,12 +222,12 @@ fn last_cluster<R: Read + Seek>(
             (is_short && [TIMESTAMP, CHECKSUM].contains(&first.id)).then_some(offset + body as u64)
         })
     })?;
-    // A single cluster isn't found: its header begins before the range.
+    // A single cluster isn't found, because its header lies before the range.
     let was_all_searched = file.size().saturating_sub(clusters.start) <= TAIL;
     Ok(found.or_else(|| was_all_searched.then_some(clusters.start)))
 }
 
-/// The latest time in a cluster, in ticks. A block cut by the file's end doesn't count.
+/// The end of the last block in a cluster, in ticks. A truncated block doesn't count.
 fn end_of_cluster<R: Read + Seek>(
     file: &mut Window<R>,
     cluster: Range<u64>,
@@ -243,9 +245,9 @@ fn end_of_cluster<R: Read + Seek>(
                     latest = latest.max(block_time(file, &block)?);
                 }
             }
-            // Another one after the last? Then the last one wasn't found.
+            // Another cluster follows, so this wasn't the last one.
             CLUSTER => return Ok(None),
-            // What follows a cluster has a longer identifier than what is in it.
+            // Ids of elements that follow a cluster are longer than those within one.
             0x100_0000.. => break,
             _ => {}
         }
@@ -253,7 +255,7 @@ fn end_of_cluster<R: Read + Seek>(
     Ok(start.map(|start| start.saturating_add_signed(latest.into())))
 }
 
-/// A block's time, relative to its cluster (RFC 9559 section 10.1); tracks with two-byte numbers are read, too.
+/// A block's time relative to its cluster (RFC 9559 section 10.1). Also handles two-byte track numbers.
 fn block_time<R: Read + Seek>(file: &mut Window<R>, block: &Element) -> io::Result<i16> {
     let bytes = file.peek::<4>(block.body.start)?;
     let [high, low] =

@@ -1,6 +1,6 @@
-//! The length of MIDI files (`Standard MIDI Files` 1.0): notes last as long as the tempo makes them.
+//! The duration of MIDI files (`Standard MIDI Files` 1.0), computed from ticks and tempo changes.
 //!
-//! None of the libraries looked at (symphonia 0.6, lofty 0.25) reads MIDI.
+//! The libraries we tried (symphonia 0.6, lofty 0.25) don't read MIDI.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use super::found::length;
 use super::window::Window;
 
-/// More tracks, and more changes of tempo, than any piece has.
+/// Limits on tracks and tempo changes, higher than in any real file.
 const TRACKS: u16 = 1024;
 const TEMPOS: usize = 20_000;
 
-/// When the last event of the longest track comes.
+/// Returns the time of the last event of the longest track.
 pub(super) fn duration<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Option<Duration>> {
     let [b'M', b'T', b'h', b'd', a, b, c, d, _, _, high, low, division @ ..] =
         file.peek::<14>(0)?
@@ -28,7 +28,7 @@ pub(super) fn duration<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Optio
         let body = at.saturating_add(8);
         at = body.saturating_add(u32::from_be_bytes([a, b, c, d]).into());
         if at > file.size() {
-            return Ok(None); // cut
+            return Ok(None); // truncated
         }
         if &kind == b"MTrk" {
             end = end.max(track(file, body..at, &mut tempos)?);
@@ -36,7 +36,7 @@ pub(super) fn duration<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Optio
     }
     let [high, low] = division;
     if high >= 0x80 {
-        // Frames a second, below zero, and ticks in each.
+        // Frames per second, as a negative number, and ticks per frame.
         let frames = u64::from(high.cast_signed().unsigned_abs());
         return Ok(length(end, frames * u64::from(low)));
     }
@@ -44,7 +44,7 @@ pub(super) fn duration<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Optio
     Ok(timed(end, &tempos, u16::from_be_bytes(division)))
 }
 
-/// The tick of a track's last event; changes of tempo (microseconds for a quarter) are noted.
+/// Returns the tick of a track's last event, and collects tempo changes (microseconds per quarter note).
 fn track<R: Read + Seek>(
     file: &mut Window<R>,
     track: Range<u64>,
@@ -55,7 +55,7 @@ fn track<R: Read + Seek>(
     while events.at < events.end {
         tick = tick.saturating_add(events.number(file)?);
         let first = events.byte(file)?;
-        // An event without a status has the one before it.
+        // An event without a status byte has the previous status.
         let status = if first & 0x80 == 0 { running } else { first };
         let has_data = first & 0x80 == 0;
         match status {
@@ -78,7 +78,7 @@ fn track<R: Read + Seek>(
             }
             0xC0..=0xDF => events.skip(u64::from(!has_data)),
             0x80..=0xEF => events.skip(2 - u64::from(has_data)),
-            _ => break, // no event
+            _ => break, // invalid event
         }
         if status < 0xF0 {
             running = status;
@@ -99,7 +99,7 @@ impl Events {
         Ok(byte)
     }
 
-    /// A number of up to four bytes, seven bits in each.
+    /// Reads a number of up to four bytes with seven bits each.
     fn number<R: Read + Seek>(&mut self, file: &mut Window<R>) -> io::Result<u64> {
         let mut number = 0;
         for _ in 0..4 {
@@ -117,7 +117,7 @@ impl Events {
     }
 }
 
-/// How long `end` ticks last, so many of which make a quarter.
+/// Converts `end` ticks to a duration.
 fn timed(end: u64, tempos: &[(u64, u32)], per_quarter: u16) -> Option<Duration> {
     const USUAL: u32 = 500_000;
     let (mut from, mut tempo, mut sum) = (0, USUAL, 0_u128);

@@ -1,7 +1,7 @@
-//! Length, tracks and picture size of MP4, `QuickTime` and 3GP files (ISO 14496-12, `QuickTime` File Format).
+//! Duration, tracks and dimensions of MP4, `QuickTime` and 3GP files (ISO 14496-12, `QuickTime` File Format).
 //!
-//! Owns what the index (`moov`) says of the whole and of each track. Fragments, where they hold what plays, are
-//! `fragments`'s.
+//! Reads what the index (`moov`) says about the movie and each track. `fragments` reads fragments, if the media is in
+//! them.
 
 mod fragments;
 mod track;
@@ -16,10 +16,10 @@ use super::found::{Found, length, with_tracks};
 use super::window::Window;
 use track::{Clock, Track, read_duration};
 
-/// More tracks than any file has.
+/// Limit on the number of tracks, higher than in any real file.
 const TRACKS: usize = 64;
 
-/// Reads the file's own boxes; those in the index that matter; and every fragment.
+/// Reads the top-level boxes, the relevant boxes of the index, and every fragment.
 pub(super) fn read<R: Read + Seek>(
     file: &mut Window<R>,
     sniffed: &MediaType,
@@ -42,7 +42,7 @@ pub(super) fn read<R: Read + Seek>(
                 }
             }
             b"mdat" | b"moov" => {}
-            // What stands behind the last box need not be one.
+            // Bytes after the last box need not be a box.
             _ => continue,
         }
         is_cut |= boxes.is_cut();
@@ -51,11 +51,11 @@ pub(super) fn read<R: Read + Seek>(
     Ok(())
 }
 
-/// What the index says.
+/// The content of the index.
 #[derive(Debug, Default)]
 struct Movie {
     clock: Clock,
-    /// Whether fragments may follow, and how long they are together, if that is said.
+    /// Total duration of the fragments if fragments may follow; zero if it isn't stated.
     fragmented: Option<u64>,
     tracks: Vec<Track>,
 }
@@ -113,25 +113,25 @@ impl Movie {
 
     fn media_type(&self, sniffed: &MediaType) -> Option<MediaType> {
         let has_sound = self.tracks.iter().any(|track| track.handler == *b"soun");
-        with_tracks(sniffed, has_sound, self.tracks.iter().any(Track::is_film))
+        with_tracks(sniffed, has_sound, self.tracks.iter().any(Track::is_video))
     }
 
     fn size(&self) -> Option<(u32, u32)> {
-        let mut films = self.tracks.iter().filter(|track| track.is_film());
-        films.find(|track| track.size.0 > 0 && track.size.1 > 0).map(|track| track.size)
+        let mut videos = self.tracks.iter().filter(|track| track.is_video());
+        videos.find(|track| track.size.0 > 0 && track.size.1 > 0).map(|track| track.size)
     }
 
-    /// What the index says of the whole, else of its longest track; with fragments, up to the end of the last one.
+    /// The duration of the movie, or else of its longest track. With fragments, the end of the last one.
     fn duration(&self) -> Option<Duration> {
         let own = match self.clock.duration {
             0 => self.tracks.iter().filter_map(|track| track.clock.length()).max(),
             _ => self.clock.length(),
         };
-        let Some(promised) = self.fragmented else {
+        let Some(stated) = self.fragmented else {
             return own;
         };
-        if promised > 0 {
-            return length(promised, self.clock.scale.into());
+        if stated > 0 {
+            return length(stated, self.clock.scale.into());
         }
         let fragments = self.tracks.iter().filter_map(|track| {
             let range = track.fragments.as_ref()?;

@@ -1,7 +1,7 @@
-//! The length of bare frames: MP3 and ADTS AAC, also behind `ID3v2` tags.
+//! The duration of MP3 and ADTS AAC without a container, with or without `ID3v2` tags before them.
 //!
-//! An MP3 may begin with a frame that says how many follow (Xing's, LAME's or Fraunhofer's); otherwise frames are
-//! counted, in a very long file its first ones.
+//! An MP3 may begin with a frame that contains the number of frames (written by Xing, LAME or Fraunhofer encoders).
+//! Otherwise frames are counted; in a very long file, only the first ones.
 
 use std::io::{self, Read, Seek};
 use std::time::Duration;
@@ -12,12 +12,12 @@ use super::flac;
 use super::found::{Found, length};
 use super::window::Window;
 
-/// Frames are counted in so many bytes; what follows is taken to be like them.
+/// Number of bytes in which frames are counted. The rest of a longer file is assumed to be similar.
 const COUNTED: u64 = 8 << 20;
-/// So many bytes in which no frame begins end the sound: tags, mostly.
+/// Number of bytes without a frame, mostly tags, after which the audio has ended.
 const JUNK: u64 = 64 << 10;
 
-/// Reads the length; and behind a tag, where the head didn't tell, what kind of sound it is.
+/// Reads the duration and, for audio after a tag, the type that the head didn't reveal.
 pub(super) fn read<R: Read + Seek>(file: &mut Window<R>, found: &mut Found) -> io::Result<()> {
     let start = after_tags(file)?;
     let head = file.peek::<{ Frame::HEADER }>(start)?;
@@ -27,8 +27,8 @@ pub(super) fn read<R: Read + Seek>(file: &mut Window<R>, found: &mut Found) -> i
     } else if frames::adts(&head).is_some() {
         found.media_type = Some(MediaType::known("audio/aac"));
         found.duration = count(file, start, frames::adts)?;
-    } else if let Some(promised) = promised(file, start)? {
-        found.duration = promised.duration;
+    } else if let Some(index) = index(file, start)? {
+        found.duration = index.duration;
     } else {
         found.duration = count(file, start, frames::mpeg)?;
     }
@@ -43,14 +43,14 @@ fn after_tags<R: Read + Seek>(file: &mut Window<R>) -> io::Result<u64> {
     Ok(at)
 }
 
-/// What the first frame says of all; no duration if more than the file holds.
-struct Promise {
+/// The number of frames that the first one states; no duration if that is more than the file can hold.
+struct Index {
     duration: Option<Duration>,
 }
 
-/// The index in a first frame: "Xing" or "Info" behind the side information (whose size depends on version and
-/// channels), or "VBRI" at a fixed place.
-fn promised<R: Read + Seek>(file: &mut Window<R>, start: u64) -> io::Result<Option<Promise>> {
+/// Reads the index in the first frame: "Xing" or "Info" after the side information (whose size depends on version and
+/// channels), or "VBRI" at a fixed offset.
+fn index<R: Read + Seek>(file: &mut Window<R>, start: u64) -> io::Result<Option<Index>> {
     let head = file.peek::<64>(start)?;
     let Some(frame) = frames::mpeg(&head) else {
         return Ok(None);
@@ -79,10 +79,10 @@ fn promised<R: Read + Seek>(file: &mut Window<R>, start: u64) -> io::Result<Opti
     }
     let is_cut = u64::from(bytes) > file.size().saturating_sub(start);
     let samples = u64::from(count) * u64::from(frame.samples);
-    Ok(Some(Promise { duration: length(samples, frame.rate.into()).filter(|_| !is_cut) }))
+    Ok(Some(Index { duration: length(samples, frame.rate.into()).filter(|_| !is_cut) }))
 }
 
-/// Counts frames from `start` on; `None` if most of what is there are none.
+/// Counts frames from `start`. Returns `None` if most bytes there aren't in frames.
 fn count<R: Read + Seek>(
     file: &mut Window<R>,
     start: u64,
@@ -95,7 +95,7 @@ fn count<R: Read + Seek>(
         let frame = parse(&file.peek::<{ Frame::HEADER }>(at)?)
             .filter(|frame| first.is_none_or(|first| frame.continues(&first)))
             .filter(|frame| frame.length as u64 <= file.size().saturating_sub(at));
-        // Between frames any bytes may look like one: there a second one has to follow.
+        // Between frames, arbitrary bytes may look like a frame, so a second one must follow.
         let frame = match frame {
             Some(frame) if at > heard_until && !is_followed(file, at, frame, parse)? => None,
             other => other,
@@ -143,13 +143,13 @@ mod tests {
 
     use super::*;
 
-    /// The length that a file of one frame, with this index in it, promises.
-    fn promise(index: &[u8], size: usize) -> Option<Duration> {
+    /// The duration that a file promises which consists of one frame with this index.
+    fn stated_duration(index: &[u8], size: usize) -> Option<Duration> {
         let mut file = vec![0; size];
-        file[..4].copy_from_slice(&[0xFF, 0xFB, 0x90, 0]); // 44,100 samples a second, 1152 in a frame
+        file[..4].copy_from_slice(&[0xFF, 0xFB, 0x90, 0]); // 44,100 Hz, 1152 samples per frame
         file[36..36 + index.len()].copy_from_slice(index);
         let mut file = Window::new(Cursor::new(&file), size as u64);
-        promised(&mut file, 0).unwrap().unwrap().duration
+        super::index(&mut file, 0).unwrap().unwrap().duration
     }
 
     #[test]
@@ -157,12 +157,12 @@ mod tests {
         let xing = b"Xing\0\0\0\x03\0\0\0\x64\0\0\x03\xE8";
         let vbri = b"VBRI\0\x01\0\0\0\0\0\0\x03\xE8\0\0\0\x64";
         for index in [&xing[..], vbri] {
-            assert_eq!(promise(index, 1000), Some(Duration::from_nanos(2_612_244_897)));
+            assert_eq!(stated_duration(index, 1000), Some(Duration::from_nanos(2_612_244_897)));
         }
     }
 
     #[test]
-    fn an_index_of_more_than_there_is_says_nothing() {
-        assert_eq!(promise(b"Info\0\0\0\x03\0\0\0\x64\0\0\x03\xE8", 999), None);
+    fn an_index_of_a_longer_file_gives_no_duration() {
+        assert_eq!(stated_duration(b"Info\0\0\0\x03\0\0\0\x64\0\0\x03\xE8", 999), None);
     }
 }

@@ -1,7 +1,7 @@
-//! Length, tracks and picture size of Ogg files (RFC 3533): Opus, Vorbis, FLAC, Speex, Theora.
+//! Duration, tracks and dimensions of Ogg files (RFC 3533): Opus, Vorbis, FLAC, Speex, Theora.
 //!
-//! First pages name the streams; the granule position of a stream's last page says where it ends. A file may be a chain
-//! of links (RFC 3533 section 4), each with streams of its own: a voice message that was paused is one.
+//! The first pages identify the streams, and the granule position of a stream's last page says where it ends. A file
+//! may be a chain of links (RFC 3533 section 4), each with its own streams, as in a voice message that was paused.
 
 use std::io::{self, Read, Seek};
 use std::time::Duration;
@@ -13,23 +13,23 @@ use super::flac;
 use super::found::{Found, length};
 use super::window::Window;
 
-/// A page's header without its lacing values.
+/// Length of a page header without its lacing values.
 const HEADER: usize = 27;
-/// The most lacing values a page has.
+/// Maximum number of lacing values in a page.
 const LACING: usize = 255;
-/// How far from its end a file is searched for its last page with a position.
+/// Number of bytes at the end of a file that are searched for the last page with a granule position.
 const TAIL: u64 = 1 << 20;
-/// More streams than any file has.
+/// Limit on the number of streams, higher than in any real file.
 const STREAMS: usize = 32;
-/// Files up to this size are walked through page by page, because only that shows a chain for certain.
+/// Files up to this size are walked page by page, which is the only reliable way to find a chain.
 const WALKED: u64 = 16 << 20;
 
-/// How a stream counts its granules.
+/// How a stream's granule position is converted to time.
 #[derive(Clone, Copy, Debug)]
 enum Clock {
-    /// So many samples a second; so many first ones aren't played.
+    /// Sample rate in Hz, and the number of leading samples that players skip.
     Samples { rate: u32, skipped: u16 },
-    /// Frames: those up to the last key frame above `shift` bits, those since then below.
+    /// Frames: the number up to the last key frame in the bits above `shift`, and the number since then in those below.
     Frames { numerator: u32, denominator: u32, shift: u32 },
 }
 
@@ -48,11 +48,11 @@ impl Clock {
     }
 }
 
-/// Reads what streams there are, then how long they play.
+/// Reads which streams there are, and then their duration.
 pub(super) fn read<R: Read + Seek>(file: &mut Window<R>, found: &mut Found) -> io::Result<()> {
     let first = Link::read(file, 0)?;
-    if first.is_film || !first.clocks.is_empty() {
-        let kind = if first.is_film { "video/ogg" } else { "audio/ogg" };
+    if first.is_video || !first.clocks.is_empty() {
+        let kind = if first.is_video { "video/ogg" } else { "audio/ogg" };
         found.media_type = Some(MediaType::known(kind));
     }
     found.size = first.size;
@@ -65,25 +65,25 @@ pub(super) fn read<R: Read + Seek>(file: &mut Window<R>, found: &mut Found) -> i
     Ok(())
 }
 
-/// The streams that begin together.
+/// Streams that begin together.
 #[derive(Debug, Default)]
 struct Link {
     clocks: Vec<(u32, Clock)>,
-    is_film: bool,
+    is_video: bool,
     size: Option<(u32, u32)>,
-    /// Where its first pages end.
+    /// Offset after the first pages.
     body: u64,
 }
 
 impl Link {
-    /// Reads the first pages at `start`: all of them come before any other page.
+    /// Reads the first pages at `start`. All of them come before any other page.
     fn read<R: Read + Seek>(file: &mut Window<R>, start: u64) -> io::Result<Self> {
         let mut link = Self { body: start, ..Self::default() };
         for _ in 0..STREAMS {
             let page = Page::read(file, link.body)?.filter(|(page, _)| page.is_first);
             let Some((page, body)) = page else { break };
             let packet = file.peek::<64>(body.start)?;
-            link.is_film |=
+            link.is_video |=
                 [&b"\x80theora"[..], b"BBCD\0", b"OVP80"].iter().any(|id| packet.starts_with(id));
             if let Some(clock) = clock(&packet) {
                 link.clocks.push((page.serial, clock));
@@ -96,13 +96,13 @@ impl Link {
         Ok(link)
     }
 
-    /// When a page's last packet ends, if the page is of this link.
+    /// Returns the time at the end of a page, if the page belongs to this link.
     fn time(&self, page: &Page) -> Option<Duration> {
         let (_, clock) = self.clocks.iter().find(|(serial, _)| *serial == page.serial)?;
         clock.time(page.granule?)
     }
 
-    /// How long the last pages of the file say this link plays.
+    /// Returns this link's duration by the last pages of the file.
     fn duration_from_end<R: Read + Seek>(
         &self,
         file: &mut Window<R>,
@@ -116,8 +116,8 @@ impl Link {
     }
 }
 
-/// How long all links of a chain play, from the first one on. `None` where the file is none, or pages don't follow each
-/// other up to its end.
+/// Returns the total duration of the links in a chain, starting with `first`. `None` if the file isn't a chain, or the
+/// pages aren't contiguous up to its end.
 fn chain<R: Read + Seek>(file: &mut Window<R>, first: Link) -> io::Result<Option<Duration>> {
     let mut at = first.body;
     let mut link = first;
@@ -131,7 +131,7 @@ fn chain<R: Read + Seek>(file: &mut Window<R>, first: Link) -> io::Result<Option
             at = link.body;
             continue;
         }
-        // Of a page that is cut off, nothing is played.
+        // Players don't play a truncated page.
         if body.end <= file.size() {
             latest = latest.max(link.time(&page).unwrap_or_default());
         }
@@ -140,8 +140,8 @@ fn chain<R: Read + Seek>(file: &mut Window<R>, first: Link) -> io::Result<Option
     Ok(before.map(|before| before.saturating_add(latest)))
 }
 
-/// Where a page ends in its stream, if one of ours begins here and none of it is cut off by the file's end, `room`
-/// bytes on.
+/// Returns the end time of the page that begins here, if it belongs to this link and isn't truncated: `room` is the
+/// number of bytes up to the end of the file.
 fn end(bytes: &[u8], room: u64, link: &Link) -> Option<Duration> {
     let page = Page::parse(bytes.first_chunk()?)?;
     let lacing = bytes.get(HEADER..)?.get(..bytes[HEADER - 1].into())?;
@@ -151,11 +151,11 @@ fn end(bytes: &[u8], room: u64, link: &Link) -> Option<Duration> {
     link.time(&page)
 }
 
-/// A page's header (RFC 3533 section 6).
+/// A page header (RFC 3533 section 6).
 #[derive(Clone, Copy, Debug)]
 struct Page {
     is_first: bool,
-    /// `None` on a page where no packet ends.
+    /// `None` for a page on which no packet ends.
     granule: Option<u64>,
     serial: u32,
 }
@@ -166,12 +166,12 @@ impl Page {
         let (flags, rest) = rest.split_first()?;
         let granule = u64::from_le_bytes(*rest.first_chunk()?);
         let serial = u32::from_le_bytes(*rest[8..].first_chunk()?);
-        // Positions are signed; all that are below zero mean none.
+        // Positions are signed; negative ones mean none.
         let granule = (granule >> 63 == 0).then_some(granule);
         (flags & !7 == 0).then_some(Self { is_first: flags & 2 != 0, granule, serial })
     }
 
-    /// The page that begins at `at`, and where its payload lies.
+    /// Reads the page at `at`. Returns it with the range of its payload.
     fn read<R: Read + Seek>(
         file: &mut Window<R>,
         at: u64,
@@ -188,7 +188,7 @@ impl Page {
     }
 }
 
-/// The length of a whole page with these lacing values.
+/// Length of a page with these lacing values, header included.
 fn page_length(lacing: &[u8]) -> u64 {
     let payload: u64 = lacing.iter().map(|byte| u64::from(*byte)).sum();
     (HEADER + lacing.len()) as u64 + payload
@@ -199,16 +199,16 @@ fn clock(packet: &[u8; 64]) -> Option<Clock> {
     let le = |at: usize| packet[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
     let be = |at: usize| packet[at..].first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
     let rate = match packet {
-        // RFC 7845 section 5.1: 48,000 a second, whatever was recorded.
+        // RFC 7845 section 5.1: always 48,000 Hz, whatever the rate of the original.
         [b'O', b'p', b'u', b's', b'H', b'e', b'a', b'd', _, _, low, high, ..] => {
             let skipped = u16::from_le_bytes([*low, *high]);
             return Some(Clock::Samples { rate: 48_000, skipped });
         }
         [1, b'v', b'o', b'r', b'b', b'i', b's', ..] => le(12),
         [b'S', b'p', b'e', b'e', b'x', b' ', b' ', b' ', ..] => le(36),
-        // RFC 9639 section 10.1: a marker, the native one, a block's header, then the stream's.
+        // RFC 9639 section 10.1: a marker, the native marker, a block header, and then `STREAMINFO`.
         [0x7F, b'F', b'L', b'A', b'C', ..] => flac::rate(packet[17..].first_chunk()?),
-        // Theora's specification, section 6.2; its shift is six bits into the last of two bytes.
+        // Theora specification, section 6.2; the shift is in bits 5 to 9 of two bytes.
         [0x80, b't', b'h', b'e', b'o', b'r', b'a', ..] => {
             let shift = (u32::from(packet[40]) << 8 | u32::from(packet[41])) >> 5 & 31;
             return Some(Clock::Frames { numerator: be(22), denominator: be(26), shift });
@@ -218,7 +218,7 @@ fn clock(packet: &[u8; 64]) -> Option<Clock> {
     Some(Clock::Samples { rate, skipped: 0 })
 }
 
-/// The picture region's size, widened or narrowed by its pixels' shape (Theora's specification, section 6.2).
+/// The size of the picture region, corrected by the pixel aspect ratio (Theora specification, section 6.2).
 fn theora_size(packet: &[u8; 64]) -> (u32, u32) {
     let number = |at: usize| u32::from_be_bytes([0, packet[at], packet[at + 1], packet[at + 2]]);
     let (width, height) = (number(14), number(17));

@@ -1,9 +1,9 @@
-//! The size of pictures as shown: JPEG, PNG, GIF, `WebP`, BMP, icons, JPEG 2000.
+//! The displayed size of pictures: JPEG, PNG, GIF, `WebP`, BMP, icons, JPEG 2000.
 //!
-//! Reads headers only; a number that is cut off says nothing. EXIF's orientation turns a picture where browsers let it: in JPEG and PNG, before the pixels. A
-//! `WebP` is never turned.
+//! Reads only headers, and ignores truncated numbers. The EXIF orientation counts where browsers apply it: in JPEG and
+//! PNG, before the pixels, and never in `WebP`.
 //!
-//! imagesize 0.14 turns nothing, knows no JPEG 2000, and tells 256 of icons that are larger.
+//! imagesize 0.14 applies no orientation, doesn't know JPEG 2000, and returns 256 for larger icons.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -15,13 +15,13 @@ use super::window::Window;
 /// Width and height in pixels.
 type Size = Option<(u32, u32)>;
 
-/// Bytes between a JPEG's segments that are skipped, together. Browsers skip any number; cameras and editors leave a
-/// few.
+/// Maximum total number of bytes skipped between the segments of a JPEG. Browsers skip any number; cameras and editors
+/// leave only a few.
 const JPEG_GAPS: u64 = 64 << 10;
-/// The least length of a JPEG's frame header (T.81 section B.2.2): that of one without components.
+/// Minimum length of a JPEG frame header (T.81 section B.2.2), without components.
 const FRAME_HEADER: u64 = 8;
 
-/// A JPEG's frame header (T.81 section B.2.2), turned by the first EXIF before the pixels.
+/// Returns the size in a JPEG's frame header (T.81 section B.2.2), rotated by the first EXIF before the pixels.
 pub(super) fn jpeg<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     let mut at = 2_u64;
     let mut gaps_left = JPEG_GAPS;
@@ -31,17 +31,17 @@ pub(super) fn jpeg<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
         let body = at.saturating_add(4);
         let segment = u64::from(u16::from_be_bytes([high, low]));
         match (first, marker) {
-            (0xFF, 0xFF) => at += 1, // fill
+            (0xFF, 0xFF) => at += 1, // fill byte
             (0xFF, 0x01 | 0xD0..=0xD8) => at += 2,
             (0xFF, 0xD9 | 0xDA) => break,
             (0xFF, 1..) if segment < 2 => break,
             (0xFF, 1..) => {
                 let end = body.saturating_add(segment - 2);
                 match marker {
-                    // All frame headers but tables and what is reserved among them.
+                    // All frame headers; the three excluded codes are tables and reserved ones.
                     0xC0..=0xCF if ![0xC4, 0xC8, 0xCC].contains(&marker) && size.is_none() => {
                         if segment < FRAME_HEADER {
-                            break; // what follows is another segment's
+                            break; // the following bytes belong to another segment
                         }
                         let [_, a, b, c, d] = read_at(file, body)?;
                         let height = u16::from_be_bytes([a, b]).into();
@@ -54,7 +54,7 @@ pub(super) fn jpeg<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
                 }
                 at = end;
             }
-            // No segment begins here: browsers go on to where one does.
+            // Not a segment: like browsers, skip to where one begins.
             _ if gaps_left > 0 => {
                 gaps_left -= 1;
                 at += 1;
@@ -68,7 +68,7 @@ pub(super) fn jpeg<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     Ok(Some(turned(size, file, exif)?))
 }
 
-/// A PNG's `IHDR` (section 11.2.1), turned by an `eXIf` before the pixels.
+/// Returns the size in a PNG's `IHDR` (section 11.2.1), rotated by an `eXIf` before the pixels.
 pub(super) fn png<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     if file.peek::<4>(12)? != *b"IHDR" {
         return Ok(None);
@@ -82,19 +82,20 @@ pub(super) fn png<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
         match &kind {
             b"eXIf" => return turned(size, file, body..end).map(Some),
             b"IDAT" | b"IEND" => break,
-            _ => at = end.saturating_add(4), // a checksum
+            _ => at = end.saturating_add(4), // plus the CRC
         }
     }
     Ok(Some(size))
 }
 
-/// What the `IHDR` of a PNG says that begins at `start`.
+/// Returns the size in the `IHDR` of the PNG at `start`.
 fn png_size<R: Read + Seek>(file: &mut Window<R>, start: u64) -> io::Result<(u32, u32)> {
     let [width, height] = [16, 20].map(|at| read_at(file, start + at).map(u32::from_be_bytes));
     Ok((width?, height?))
 }
 
-/// A GIF's logical screen (`GIF89a` section 18), made larger by a first frame that reaches beyond it, as browsers do.
+/// Returns the size of a GIF's logical screen (`GIF89a` section 18), enlarged, as in browsers, if the first frame
+/// extends beyond it.
 pub(super) fn gif<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     let [a, b, c, d, flags] = read_at(file, 6)?;
     let mut width = u32::from(u16::from_le_bytes([a, b]));
@@ -126,12 +127,12 @@ pub(super) fn gif<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     Ok(Some((width, height)))
 }
 
-/// The length of the palette that these flags announce.
+/// Length of the colour table that these flags announce.
 fn gif_palette(flags: u8) -> u64 {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
-/// A BMP's size, in the header of any of its versions; heights below zero only turn rows over.
+/// Returns the size in a BMP's header, of any version. A negative height only reverses the order of rows.
 pub(super) fn bmp<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     if u32::from_le_bytes(file.peek(14)?) == 12 {
         let [a, b, c, d] = read_at(file, 18)?;
@@ -141,10 +142,10 @@ pub(super) fn bmp<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     Ok(u32::try_from(width).ok().map(|width| (width, height.unsigned_abs())))
 }
 
-/// The size of an icon's largest picture. Its directory has a byte for each side; what doesn't fit into one is a PNG,
-/// which says its size itself.
+/// Returns the size of an icon's largest picture. The directory has one byte per side; larger pictures are PNGs, whose
+/// header has the size.
 pub(super) fn ico<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
-    /// More pictures than any icon has.
+    /// Limit on the number of pictures, higher than in any real icon.
     const PICTURES: u16 = 256;
     let count = u16::from_le_bytes(file.peek(4)?).min(PICTURES);
     let mut largest = None;
@@ -161,7 +162,7 @@ pub(super) fn ico<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     Ok(largest)
 }
 
-/// The size in the header of a JPEG 2000 file (ISO 15444-1 annex I.5.3.1).
+/// Returns the size in a JPEG 2000 header (ISO 15444-1 annex I.5.3.1).
 pub(super) fn jpeg_2000<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     let Some(header) = Boxes::within(0..file.size()).find(b"jp2h", file)? else { return Ok(None) };
     let Some(image) = Boxes::within(header.body).find(b"ihdr", file)? else { return Ok(None) };
@@ -170,11 +171,11 @@ pub(super) fn jpeg_2000<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size
     Ok(Some((width?, height?)))
 }
 
-/// A `WebP`'s size in one of its three first chunks (RFC 9649 sections 2.5 to 2.7). Its EXIF turns nothing: browsers
-/// show it as it is stored.
+/// Returns the size in the first chunk of a `WebP`, which has one of three types (RFC 9649 sections 2.5 to 2.7).
+/// Ignores EXIF, as browsers do.
 pub(super) fn webp<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     let kind = file.peek::<4>(12)?;
-    // The shortest file of this kind has no more.
+    // The shortest file of this kind has no more bytes.
     let length = if &kind == b"VP8L" { 5 } else { 10 };
     if file.size() < 20 + length {
         return Ok(None);
@@ -197,7 +198,7 @@ pub(super) fn webp<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Size> {
     })
 }
 
-/// A size that EXIF's orientation turns by a quarter, or doesn't.
+/// Swaps width and height if the EXIF orientation rotates by 90°.
 fn turned<R: Read + Seek>(
     (width, height): (u32, u32),
     file: &mut Window<R>,

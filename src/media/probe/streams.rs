@@ -1,9 +1,9 @@
-//! Length and picture size of MPEG's streams (ISO 13818-1): transport streams, with packets of 188 bytes, or of 192 as
-//! camcorders write them; and program streams, as of DVDs.
+//! Duration and dimensions of MPEG streams (ISO 13818-1): transport streams with packets of 188 bytes, or 192 as
+//! camcorders write them, and program streams, as on DVDs.
 //!
-//! How long they are is written nowhere: times of presentation are, at the beginning and at the end. None of the
-//! libraries looked at reads either: symphonia 0.6 and lofty 0.25 take them for bare AAC or MP3 (6.7 s for a film of
-//! 3 s), imagesize 0.14 knows neither.
+//! The duration isn't stored; it is the difference between the presentation times at the beginning and at the end. The
+//! libraries we tried don't read these streams: symphonia 0.6 and lofty 0.25 take them for AAC or MP3 without a
+//! container (6.7 s for a 3 s video), and imagesize 0.14 doesn't know them.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::time::Duration;
@@ -12,15 +12,15 @@ use super::elementary;
 use super::found::{Found, length};
 use super::window::Window;
 
-/// How much of the beginning is read, and how much of the end at most.
+/// Number of bytes read at the beginning, and the maximum at the end.
 const HEAD: u64 = 512 << 10;
 const TAIL: u64 = 1 << 20;
-/// As much of a film as is kept for finding its header.
-const FILM: usize = 128 << 10;
-/// Times among which the earliest is looked for: pictures come in another order than they are shown.
+/// Number of video bytes kept to find the header.
+const VIDEO: usize = 128 << 10;
+/// Number of times among which the earliest is searched: pictures aren't stored in display order.
 const FIRST: usize = 16;
 
-/// Times are in 90,000ths of a second, and begin anew after 33 bits.
+/// Times are in units of 1/90,000 s and wrap after 33 bits.
 const CLOCK: u64 = 90_000;
 const WRAP: u64 = 1 << 33;
 
@@ -37,12 +37,12 @@ pub(super) fn transport<R: Read + Seek>(file: &mut Window<R>, found: &mut Found)
             && let Some(unit) = Unit::parse(payload)
         {
             times.extend(unit.time);
-            if unit.is_film && picture.is_none() {
+            if unit.is_video && picture.is_none() {
                 picture = Some((id, Vec::new()));
             }
         }
         if let Some((_, bytes)) =
-            picture.as_mut().filter(|(of, bytes)| *of == id && bytes.len() < FILM)
+            picture.as_mut().filter(|(of, bytes)| *of == id && bytes.len() < VIDEO)
         {
             let unit = Unit::parse(payload).filter(|_| packet[1] & 0x40 != 0);
             bytes.extend_from_slice(unit.map_or(payload, |unit| unit.content));
@@ -73,13 +73,13 @@ fn head<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The times of all units in a piece of a program stream.
+/// Presentation times in a piece of a program stream.
 fn times(piece: &[u8]) -> impl Iterator<Item = u64> {
     let units = memchr::memmem::find_iter(piece, &[0, 0, 1]);
     units.filter_map(|at| Unit::parse(&piece[at..])?.time)
 }
 
-/// The earliest of the first times; one that seems to come long after another came before it.
+/// Returns the earliest of the first times. A time that seems to be far after another one lies before it.
 fn earliest(mut times: impl Iterator<Item = u64>) -> Option<u64> {
     let first = times.next()?;
     let before = |time: &u64| (first + WRAP - *time) % WRAP;
@@ -87,19 +87,19 @@ fn earliest(mut times: impl Iterator<Item = u64>) -> Option<u64> {
     earlier.max_by_key(before).or(Some(first))
 }
 
-/// How long it is from the first time to the latest of these.
+/// Returns the duration from `first` to the latest of `times`.
 fn since(first: u64, times: impl Iterator<Item = u64>) -> Option<Duration> {
-    // Less than none: from a piece of something else.
+    // Negative: the piece belongs to something else.
     let after =
         times.map(|time| (time + WRAP - first) % WRAP).filter(|after| *after < WRAP - 10 * CLOCK);
     length(after.max()?, CLOCK)
 }
 
-/// How packets lie in a file.
+/// The layout of packets in a file.
 #[derive(Clone, Copy)]
 struct Packets {
     length: usize,
-    /// Where each one's first byte lies.
+    /// Offset of a sync byte in the layout.
     start: usize,
 }
 
@@ -115,7 +115,7 @@ impl Packets {
         kinds.into_iter().find(fits)
     }
 
-    /// The whole packets in a piece of the file that begins at this offset.
+    /// Iterates over complete packets in a piece of the file that begins at `offset`.
     fn within(self, piece: &[u8], offset: u64) -> impl Iterator<Item = &[u8; 188]> {
         let past = usize::try_from(offset % self.length as u64).unwrap_or(0);
         let first = (self.start + self.length - past) % self.length;
@@ -126,7 +126,7 @@ impl Packets {
     }
 }
 
-/// What a packet carries (section 2.4.3.3), behind a field for other purposes.
+/// The payload of a packet (section 2.4.3.3), after the adaptation field.
 fn payload(packet: &[u8; 188]) -> Option<&[u8]> {
     match packet[3] >> 4 & 3 {
         1 => packet.get(4..),
@@ -135,25 +135,25 @@ fn payload(packet: &[u8; 188]) -> Option<&[u8]> {
     }
 }
 
-/// A unit of a stream (section 2.4.3.7, `PES packet`).
+/// A PES packet (section 2.4.3.7).
 struct Unit<'a> {
-    is_film: bool,
-    /// When it is to be shown or heard.
+    is_video: bool,
+    /// Presentation time.
     time: Option<u64>,
     content: &'a [u8],
 }
 
 impl<'a> Unit<'a> {
-    /// The unit of a film or a sound that begins here.
+    /// Parses the audio or video packet that begins here.
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let [0, 0, 1, stream @ (0xBD | 0xC0..=0xEF), _, _, rest @ ..] = bytes else { return None };
-        let is_film = *stream >= 0xE0;
+        let is_video = *stream >= 0xE0;
         if let [0x80..=0xBF, has_time, length, fields @ ..] = rest {
             let content = fields.get(usize::from(*length)..)?;
             let time = if has_time & 0x80 == 0 { None } else { time(fields) };
-            return Some(Self { is_film, time, content });
+            return Some(Self { is_video, time, content });
         }
-        // As in MPEG-1: padding, the size of a buffer, then the time.
+        // As in MPEG-1: stuffing, buffer size, then the time.
         let padding = rest.iter().take(16).position(|byte| *byte != 0xFF)?;
         let rest = &rest[padding..];
         let rest = if rest.first()? & 0xC0 == 0x40 { rest.get(2..)? } else { rest };
@@ -163,11 +163,11 @@ impl<'a> Unit<'a> {
             _ => 1,
         };
         let time = if length > 1 { time(rest) } else { None };
-        Some(Self { is_film, time, content: rest.get(length..)? })
+        Some(Self { is_video, time, content: rest.get(length..)? })
     }
 }
 
-/// A time of 33 bits in five bytes, with marks between them.
+/// A 33-bit time in five bytes, with marker bits between.
 fn time(fields: &[u8]) -> Option<u64> {
     let field: &[u8; 5] = fields.first_chunk()?;
     let is_marked = matches!(field[0] >> 4, 2 | 3) && field[0] & field[2] & field[4] & 1 == 1;
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_begin_anew() {
+    fn clocks_wrap() {
         let first = WRAP - CLOCK;
         assert_eq!(since(first, [CLOCK, 0].into_iter()).unwrap().as_secs(), 2);
         assert_eq!(since(100, [90].into_iter()), None);

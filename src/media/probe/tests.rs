@@ -1,5 +1,5 @@
-//! Real files of `tests/media/durations` (made by `tests/media/make-durations.sh`), whole and damaged, and files that
-//! no one made in good faith.
+//! Real files in `tests/media/durations` (made by `tests/media/make-durations.sh`), whole and damaged, and hostile
+//! files.
 
 mod damaged;
 mod hostile;
@@ -97,7 +97,7 @@ const KNOWN: [Known; 74] = [
     ("live.flv", "video/x-flv", Some(3), Some((64, 48))),
 ];
 
-/// Files that real ones led to, of `tests/media/cases`.
+/// Files modelled on real ones, in `tests/media/cases`.
 const CASES: [Known; 17] = [
     ("jpeg-byte-between-segments.jpg", "image/jpeg", None, Some((613, 403))),
     ("jpeg-fill-before-first-marker.jpg", "image/jpeg", None, Some((613, 403))),
@@ -127,18 +127,18 @@ fn sniffed(bytes: &[u8]) -> MediaType {
     sniff(&bytes[..bytes.len().min(SNIFF_LEN)], None)
 }
 
-/// What a file in memory says.
+/// Probes a file in memory.
 fn facts(bytes: &[u8]) -> Facts {
     within_budget(Cursor::new(bytes), bytes.len() as u64, &sniffed(bytes)).0
 }
 
-/// What a file says, and how many bytes were read of it. Fails if the probe's budget is overrun.
+/// Probes a file. Returns the facts and the number of bytes read. Fails if the probe exceeds its budget.
 fn within_budget<R: Read + Seek>(source: R, size: u64, sniffed: &MediaType) -> (Facts, u64) {
     let mut source = Counted::new(source);
     let begun = used_by_this_thread();
     let facts = probe(&mut source, size, sniffed);
     assert!(source.reads <= READS && source.bytes <= BYTES, "{} reads", source.reads);
-    // The time a probe has, and as much again: of the processor's, so that a busy machine makes no difference.
+    // Twice the time limit of a probe, in processor time, so that a busy machine makes no difference.
     let used = used_by_this_thread().saturating_sub(begun);
     assert!(used < Duration::from_secs(4), "{used:?}");
     (facts, source.bytes)
@@ -148,7 +148,7 @@ fn used_by_this_thread() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().expect("it only ever grows from zero")
 }
 
-/// A source that counts what is read of it.
+/// A source that counts reads and bytes.
 struct Counted<R> {
     source: R,
     reads: u32,
@@ -186,14 +186,14 @@ fn expected((_, media_type, duration_secs, size): Known) -> Facts {
 }
 
 #[test]
-fn files_say_type_length_and_size() {
+fn fixtures_have_the_known_type_duration_and_size() {
     for known in KNOWN {
         assert_eq!(facts(&fixture(known.0)), expected(known), "{}", known.0);
     }
 }
 
 #[test]
-fn files_of_the_field_say_type_length_and_size() {
+fn files_modelled_on_real_ones_have_the_known_type_duration_and_size() {
     let wrong = CASES.map(|known| {
         let path = format!("{}/tests/media/cases/{}", env!("CARGO_MANIFEST_DIR"), known.0);
         let file = fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
@@ -203,8 +203,8 @@ fn files_of_the_field_say_type_length_and_size() {
 }
 
 #[test]
-fn sound_after_a_tag_longer_than_the_head_is_told() {
-    // Seven bits a byte: 0x80 * 0x80 bytes of tag.
+fn audio_after_a_tag_longer_than_the_head_is_detected() {
+    // Seven bits per byte: a tag of 0x80 * 0x80 bytes.
     let tag = [&b"ID3\x04\0\0\0\x01\0\0"[..], &[0; 0x4000]].concat();
     for (name, media_type, seconds) in [
         ("plain.flac", "audio/flac", 2),
@@ -228,7 +228,7 @@ fn an_mp4_of_unknown_brand_is_what_its_tracks_are() {
 }
 
 #[test]
-fn types_that_say_nothing_of_themselves_arent_read() {
+fn types_without_facts_are_not_read() {
     for other in ["text/plain", "image/svg+xml", "application/zip", "application/octet-stream"] {
         let media_type = MediaType::parse(other).unwrap();
         let mut source = Counted::new(Cursor::new(fixture("index-first.mp4")));

@@ -1,18 +1,18 @@
-//! The size of TIFF pictures as shown (TIFF 6.0 section 2, Adobe's technical note on `BigTIFF`): of the first that is
-//! no preview.
+//! The displayed size of TIFF pictures (TIFF 6.0 section 2, Adobe's technical note on `BigTIFF`): that of the first
+//! picture that isn't a preview.
 //!
-//! imagesize 0.14 tells the size of a preview that comes first, and doesn't turn.
+//! imagesize 0.14 returns the size of a preview that comes first, and ignores the orientation.
 
 use std::io::{self, Read, Seek};
 
 use super::window::Window;
 
-/// Directories that are looked at: a preview or two come first, if any.
+/// Maximum number of directories that are examined; at most a preview or two come first.
 const DIRECTORIES: u32 = 8;
-/// More entries than a directory has.
+/// Limit on the number of entries, higher than in any real directory.
 const ENTRIES: u64 = 1024;
 
-/// Width and height in pixels.
+/// Returns width and height in pixels.
 pub(super) fn size<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Option<(u32, u32)>> {
     let order = match &file.peek(0)? {
         b"II" => Order { is_big_endian: false },
@@ -51,17 +51,17 @@ impl Order {
     }
 }
 
-/// How wide numbers are: 32 bits, or 64 in a `BigTIFF`.
+/// Widths of fields: 32 bits, or 64 in a `BigTIFF`.
 struct Layout {
     order: Order,
-    /// Bytes of an offset, which also is where the first one lies.
+    /// Width of an offset in bytes, which is also where the first one lies.
     offset: u64,
     count: u64,
     entry: u64,
 }
 
 impl Layout {
-    /// A number of 2, 4 or 8 bytes; an error of the kind `UnexpectedEof` where the file has fewer.
+    /// Reads a number of 2, 4 or 8 bytes. Fails with `UnexpectedEof` if the file ends before.
     fn number<R: Read + Seek>(&self, file: &mut Window<R>, at: u64, bytes: u64) -> io::Result<u64> {
         if at.saturating_add(bytes) > file.size() {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -77,14 +77,14 @@ impl Layout {
     }
 }
 
-/// What a directory says of its picture.
+/// What a directory says about its picture.
 #[derive(Default)]
 struct Directory {
     width: u64,
     height: u64,
     is_turned: bool,
     is_preview: bool,
-    /// Where the offset of the next one stands.
+    /// Where the offset of the next directory is stored.
     end: u64,
 }
 

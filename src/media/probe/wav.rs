@@ -1,7 +1,7 @@
-//! The length of WAV files (Microsoft's Multimedia Programming Interface 1.0; with sizes of 64 bits EBU Tech 3306).
+//! The duration of WAV files (Microsoft's Multimedia Programming Interface 1.0; EBU Tech 3306 for 64-bit sizes).
 //!
-//! Of PCM the data at their byte rate. Of other codecs that rate is often wrong: there, what counts the samples goes
-//! first.
+//! For PCM, this is the size of the data divided by the byte rate. That rate is often wrong for other codecs, so the
+//! number of samples takes precedence there.
 
 use std::io::{self, Read, Seek};
 use std::time::Duration;
@@ -9,19 +9,19 @@ use std::time::Duration;
 use super::found::length;
 use super::window::Window;
 
-/// What writers to a pipe put where they can't know a size: zero, or nearly as much as the 31 or 32 bits hold.
+/// Whether a size is a placeholder, as written to a pipe: zero, or close to the maximum of 31 or 32 bits.
 fn is_unknown(size: u32) -> bool {
     size == 0 || (0x7FFF_0000..0x8000_0000).contains(&size) || size >= 0xFFFF_0000
 }
 
-/// What the chunk `fmt ` says.
+/// The content of the `fmt ` chunk.
 #[derive(Default)]
 struct Codec {
-    /// Whether a sample is a number of its own.
+    /// Whether samples are stored as plain numbers.
     is_pcm: bool,
     rate: u32,
     byte_rate: u32,
-    /// In bytes, and in samples; zero where that isn't said.
+    /// Block size in bytes and in samples; zero if it isn't stated.
     block: u16,
     samples_in_block: u16,
 }
@@ -30,7 +30,7 @@ impl Codec {
     fn parse(body: &[u8; 26], size: u32) -> Self {
         let short = |at: usize| u16::from_le_bytes([body[at], body[at + 1]]);
         let long = |at: usize| body[at..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
-        // An extensible format names its codec where others have none of its kind.
+        // In the extensible format, the codec is in an extra field.
         let (tag, is_adpcm) = match short(0) {
             0xFFFE => (short(24), false),
             tag => (tag, matches!(tag, 0x02 | 0x11)),
@@ -44,7 +44,7 @@ impl Codec {
         }
     }
 
-    /// How long `data` bytes play, of which `samples` says how many there are.
+    /// The duration of `data` bytes. `samples` is the number of samples, if the file states it.
     fn duration(&self, data: u64, samples: Option<u64>) -> Option<Duration> {
         let blocks = data.checked_div(self.block.into()).unwrap_or(0);
         let counted = samples.or(Some(blocks * u64::from(self.samples_in_block)));
@@ -55,7 +55,7 @@ impl Codec {
     }
 }
 
-/// How long the file plays; `None` if its data is cut.
+/// Returns the duration, or `None` if the data is truncated.
 pub(super) fn duration<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Option<Duration>> {
     let mut codec = Codec::default();
     let (mut samples, mut long_data) = (None, None);
@@ -70,7 +70,7 @@ pub(super) fn duration<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Optio
                 let count = u32::from_le_bytes(file.peek(at)?);
                 samples = samples.or(Some(u64::from(count)).filter(|_| !is_unknown(count)));
             }
-            // Sizes of the file, of its data, and the number of samples.
+            // The sizes of file and data, and the number of samples.
             b"ds64" => {
                 long_data = Some(u64::from_le_bytes(file.peek(at.saturating_add(8))?));
                 let count = u64::from_le_bytes(file.peek(at.saturating_add(16))?);
@@ -88,7 +88,7 @@ pub(super) fn duration<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Optio
             }
             _ => {}
         }
-        // Chunks begin at even offsets.
+        // Chunks start at even offsets.
         at = at.saturating_add(size.into()).saturating_add(u64::from(size & 1));
     }
     Ok(None)

@@ -1,22 +1,23 @@
-//! A file seen through a small window, under a budget.
+//! A buffered view of a file, with a budget.
 //!
-//! Owns how much of a file a probe may read and for how long; a spent budget is an error of reading like any
-//! other. Refuses to know what is read.
+//! Limits how much a probe may read and for how long. A spent budget is an ordinary read error. Doesn't know what is
+//! read.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// Reads of the source, and bytes read from it, that one probe may cost.
+/// The number of reads, and of bytes read, that one probe may cost.
 pub(super) const READS: u32 = 20_000;
 pub(super) const BYTES: u64 = 16 << 20;
 const TIME: Duration = Duration::from_secs(2);
 
-/// A jump reads little, since most jumps go from header to header; reading on reads more each time.
+/// After a jump little is read, since most jumps go from header to header. Sequential reading doubles the amount each
+/// time.
 const FIRST: usize = 1 << 10;
 const MOST: usize = 64 << 10;
 
-/// A reader that serves what lies near its last read from memory.
+/// A reader that serves what is close to the last read from memory.
 #[derive(Debug)]
 pub(super) struct Window<R> {
     source: R,
@@ -31,7 +32,7 @@ pub(super) struct Window<R> {
 }
 
 impl<R: Read + Seek> Window<R> {
-    /// A window onto `source`, a file of `size` bytes, with a whole budget.
+    /// Opens a source of `size` bytes with a full budget.
     pub(super) fn new(source: R, size: u64) -> Self {
         Self {
             source,
@@ -46,12 +47,12 @@ impl<R: Read + Seek> Window<R> {
         }
     }
 
-    /// The file's size in bytes; it shrinks when the source turns out to end before.
+    /// The file's size in bytes. It shrinks if the source turns out to end earlier.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// `N` bytes at `offset`, zeros where the file ends before.
+    /// Returns `N` bytes at `offset`, padded with zeros after the end of the file.
     pub(super) fn peek<const N: usize>(&mut self, offset: u64) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         self.at = offset;
@@ -65,7 +66,7 @@ impl<R: Read + Seek> Window<R> {
         Ok(bytes)
     }
 
-    /// `N` bytes at `offset` of a part of the file, zeros where the part ends before.
+    /// Returns `N` bytes at `offset` of a range of the file, padded with zeros after the end of the range.
     pub(super) fn peek_in<const N: usize>(
         &mut self,
         part: &Range<u64>,
@@ -78,8 +79,8 @@ impl<R: Read + Seek> Window<R> {
         Ok(bytes)
     }
 
-    /// The file backwards: shows `look` pieces from the end down to `from` until it finds something, with each
-    /// piece's offset. Pieces share `overlap` bytes. Gives up after `limit` bytes.
+    /// Searches the file backwards: calls `look` with pieces, and their offsets, from the end down to `from`, until it
+    /// returns something. Adjacent pieces overlap by `overlap` bytes. Gives up after `limit` bytes.
     pub(super) fn backwards<T>(
         &mut self,
         from: u64,
@@ -109,7 +110,7 @@ impl<R: Read + Seek> Window<R> {
         (offset < self.held.len()).then_some(offset)
     }
 
-    /// Moves the window to where reading goes on; it is empty where the source ends before its size.
+    /// Moves the buffer to the current position. It is empty if the source ends before its stated size.
     fn fill(&mut self) -> io::Result<()> {
         let reads_on = self.at == self.start.saturating_add(self.held.len() as u64);
         self.stride = if reads_on { (self.stride * 2).min(MOST) } else { FIRST };
@@ -125,7 +126,7 @@ impl<R: Read + Seek> Window<R> {
         self.held.truncate(*read.as_ref().unwrap_or(&0));
         self.bytes_left -= read? as u64;
         if self.held.is_empty() {
-            self.size = self.at; // where the source really ends
+            self.size = self.at; // the real end of the source
         }
         Ok(())
     }
@@ -140,7 +141,7 @@ impl<R: Read + Seek> Read for Window<R> {
         if out.is_empty() || self.at >= self.size {
             return Ok(0);
         }
-        // Also what is in memory can be read for too long.
+        // Reading from memory must not take for ever either.
         if Instant::now() >= self.deadline {
             return Err(spent());
         }
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_after_the_end_is_zeros() {
+    fn bytes_after_the_end_are_zeros() {
         let mut file = Window::new(Cursor::new(b"abcdef"), 6);
         assert_eq!(file.peek(4).unwrap(), *b"ef\0\0");
         assert_eq!(file.peek(u64::MAX).unwrap(), [0; 2]);
@@ -218,7 +219,7 @@ mod tests {
         let bytes = vec![7; 4 << 20];
         let mut file = Window::new(Cursor::new(&bytes), bytes.len() as u64);
         io::copy(&mut file, &mut io::sink()).unwrap();
-        // From 1 KiB to 32 KiB, then 64 KiB each time.
+        // 1 KiB doubling to 32 KiB, then 64 KiB each time.
         assert_eq!(READS - file.reads_left, 6 + 64);
     }
 
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_is_over_is_an_error() {
+    fn a_read_after_the_deadline_is_an_error() {
         let mut file = Window::new(Endless, u64::MAX);
         file.peek::<8>(0).unwrap();
         file.deadline = Instant::now();

@@ -1,7 +1,7 @@
-//! Documents inside archives.
+//! Detects documents in archives.
 //!
-//! Owns what a zip or an OLE2 file is beyond being one: by its first entries
-//! where they say so, else by its name. Never unpacks.
+//! Decides what kind of zip or OLE2 file a file is: by its first entries if they show it, otherwise
+//! by its name. Never decompresses anything.
 
 use super::bytes::{bytes_at, find};
 use crate::media::types::{DOCX, PPTX, XLSX};
@@ -14,7 +14,7 @@ const XLSM: &str = "application/vnd.ms-excel.sheet.macroenabled.12";
 const PPTM: &str = "application/vnd.ms-powerpoint.presentation.macroenabled.12";
 const LOCAL: &[u8] = b"PK\x03\x04";
 
-/// What a zip's first entry, stored and called `mimetype`, may say
+/// Types that a zip may declare in its first entry, uncompressed and named `mimetype`
 /// (`OpenDocument` 1.3 part 2 section 3.3; EPUB OCF 3.3 section 4.3).
 const DECLARED: &[&str] = &[
     "application/epub+zip",
@@ -30,7 +30,7 @@ const DECLARED: &[&str] = &[
     "image/openraster",
 ];
 
-/// What a name may make of a zip that says nothing itself.
+/// Types by extension, for a zip whose entries don't show its type.
 pub(super) const ZIP_BY_EXTENSION: &[(&str, &str)] = &[
     ("apk", APK),
     ("cbz", "application/vnd.comicbook+zip"),
@@ -52,8 +52,8 @@ pub(super) const ZIP_BY_EXTENSION: &[(&str, &str)] = &[
     ("xlsx", XLSX),
 ];
 
-/// What a name may make of an OLE2 file. Office's newer documents are one where a
-/// password protects them (MS-OFFCRYPTO section 2.3).
+/// Types by extension for OLE2 files. Newer Office documents are OLE2 files if they are protected
+/// by a password (MS-OFFCRYPTO section 2.3).
 pub(super) const OLE_BY_EXTENSION: &[(&str, &str)] = &[
     ("doc", "application/msword"),
     ("docm", DOCM),
@@ -73,9 +73,9 @@ pub(super) const OLE_BY_EXTENSION: &[(&str, &str)] = &[
     ("xlt", "application/vnd.ms-excel"),
 ];
 
-/// A zip, and what kind (PKWARE's APPNOTE 6.3 section 4.3.7).
+/// Detects a zip, and its type (PKWARE's APPNOTE 6.3 section 4.3.7).
 pub(super) fn zip(head: &[u8], extension: &str) -> Option<&'static str> {
-    // Archives cut into volumes start with a marker before the first entry.
+    // Archives that are split into volumes start with a marker before the first entry.
     let entries = head.strip_prefix(b"PK\x07\x08").unwrap_or(head);
     if entries.starts_with(b"PK\x05\x06") {
         return Some(ZIP);
@@ -97,8 +97,8 @@ pub(super) fn zip(head: &[u8], extension: &str) -> Option<&'static str> {
     seen.kind(extension).or(by_name).or(Some(ZIP))
 }
 
-/// An OLE2 compound file (MS-CFB section 2.2); its directory may lie anywhere,
-/// so the name has to say what it holds.
+/// Detects an OLE2 compound file (MS-CFB section 2.2). Its directory may lie anywhere, so the name
+/// decides on the type.
 pub(super) fn ole(head: &[u8], extension: &str) -> Option<&'static str> {
     head.starts_with(&[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1])
         .then(|| by_extension(OLE_BY_EXTENSION, extension).unwrap_or("application/x-ole-storage"))
@@ -111,7 +111,7 @@ fn by_extension(
     table.iter().find(|(known, _)| *known == extension).map(|(_, kind)| *kind)
 }
 
-/// What the names of a zip's entries give away.
+/// What the names of a zip's entries reveal.
 #[derive(Default)]
 struct Seen {
     office: bool,
@@ -134,7 +134,7 @@ impl Seen {
     }
 
     fn kind(&self, extension: &str) -> Option<&'static str> {
-        // A folder called `word` is only a document's beside a document's parts.
+        // A folder called `word` is part of a document only if there are other parts of a document.
         if let (true, Some(kind)) = (self.office, self.folder) {
             let with_macros = match (kind, extension) {
                 (DOCX, "docm") | (XLSX, "xlsm") | (PPTX, "pptm") => {
@@ -147,7 +147,7 @@ impl Seen {
         if self.android {
             return Some(APK);
         }
-        // Android packages carry Java's manifest too, some of them first.
+        // Android packages have a Java manifest too, sometimes as the first entry.
         (self.manifest && extension != "apk").then_some(JAR)
     }
 }
@@ -157,8 +157,8 @@ struct Entry<'a> {
     content: &'a [u8],
 }
 
-/// Walks the local headers in a head. Every step moves on by a header, so the
-/// walk ends.
+/// Iterates over the local headers in a head. Every step advances by at least a header, so the
+/// iteration ends.
 struct Entries<'a> {
     rest: &'a [u8],
 }
@@ -177,7 +177,7 @@ impl<'a> Iterator for Entries<'a> {
         let (name, body) = body.split_at_checked(word(26)?)?;
         let body = body.get(word(28)?..).unwrap_or_default();
 
-        // Streamed entries tell their size afterwards: look for the next header.
+        // The size of a streamed entry comes after it, so search for the next header.
         let is_streamed = word(6)? & 8 != 0 && packed == 0;
         let end = if is_streamed {
             find(body, b"PK").unwrap_or(body.len())

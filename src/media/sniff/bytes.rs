@@ -1,17 +1,17 @@
-//! Looking at the beginning of a file.
+//! Helpers for reading the head of a file.
 
-/// How many bytes of a file's beginning are looked at.
+/// Maximum number of bytes at the beginning of a file that are examined.
 ///
-/// Enough for an office document's first zip entries and an Ogg file's first
-/// pages; longer heads are cut, shorter ones are the whole file.
+/// Enough for the first zip entries of an office document and the first pages of an Ogg file.
+/// Longer heads are cut; a shorter head is the whole file.
 pub const SNIFF_LEN: usize = 8 * 1024;
 
-/// Where `needle` first lies in `bytes`.
+/// The first offset of `needle` in `bytes`.
 pub(super) fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).position(|w| w == needle)
 }
 
-/// `N` bytes at `at`, if the head holds them.
+/// The `N` bytes at `at`, if the head is long enough.
 pub(super) fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }

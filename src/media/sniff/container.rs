@@ -1,14 +1,12 @@
-//! Containers whose first boxes, pages or elements name their content.
+//! Detects containers by their first boxes, pages or elements: RIFF and IFF, ISO base media and
+//! `QuickTime`, EBML (Matroska, `WebM`), Ogg and MPEG transport streams.
 //!
-//! Owns RIFF and IFF, ISO base media and `QuickTime`, EBML (Matroska, `WebM`), Ogg
-//! and MPEG transport streams.
-//! Reads no further than what tells the type: lengths and tracks are not its
-//! business.
+//! Reads no further than necessary for the type; durations and tracks aren't read here.
 
 use super::bytes::{bytes_at, find};
 
-/// RIFF (Microsoft's Multimedia Programming Interface 1.0): WAV, `WebP`, AVI; and
-/// WAV with sizes of 64 bits (EBU Tech 3306, ITU-R BS.2088).
+/// Detects RIFF (Microsoft's Multimedia Programming Interface 1.0): WAV, `WebP` and AVI; and WAV
+/// with 64-bit sizes (EBU Tech 3306, ITU-R BS.2088).
 pub(super) fn riff(head: &[u8]) -> Option<&'static str> {
     let kind: [u8; 4] = bytes_at(head, 8)?;
     match &bytes_at::<4>(head, 0)? {
@@ -19,7 +17,7 @@ pub(super) fn riff(head: &[u8]) -> Option<&'static str> {
     match &kind {
         b"WAVE" => Some("audio/wav"),
         b"AVI " => Some("video/x-msvideo"),
-        // RFC 9649 section 2.4: the first chunk is one of three.
+        // RFC 9649 section 2.4: the first chunk has one of three types.
         b"WEBP" => {
             matches!(&bytes_at(head, 12)?, b"VP8 " | b"VP8L" | b"VP8X").then_some("image/webp")
         }
@@ -27,14 +25,14 @@ pub(super) fn riff(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// AIFF and AIFF-C, sound in an IFF file (Apple's AIFF 1.3 and AIFF-C).
+/// Detects AIFF and AIFF-C, audio in an IFF file (Apple's AIFF 1.3 and AIFF-C).
 pub(super) fn iff(head: &[u8]) -> Option<&'static str> {
     let kind: [u8; 4] = bytes_at(head, 8)?;
     (head.starts_with(b"FORM") && matches!(&kind, b"AIFF" | b"AIFC")).then_some("audio/aiff")
 }
 
-/// ISO base media files by their brands (ISO 14496-12 section 4.3), and
-/// `QuickTime` files older than brands.
+/// Detects ISO base media files by their brands (ISO 14496-12 section 4.3), and `QuickTime` files
+/// from before there were brands.
 pub(super) fn iso_bmff(head: &[u8]) -> Option<&'static str> {
     let size = u32::from_be_bytes(bytes_at(head, 0)?);
     let kind: [u8; 4] = bytes_at(head, 4)?;
@@ -43,7 +41,7 @@ pub(super) fn iso_bmff(head: &[u8]) -> Option<&'static str> {
     }
     let major: [u8; 4] = bytes_at(head, 8)?;
     let end = usize::try_from(size).unwrap_or(usize::MAX).min(head.len());
-    // A minimized HEIF names its codec where others have a version.
+    // A minimized HEIF has its codec where others have a version.
     let first = if &major == b"mif3" { 12 } else { 16 };
     let compatible = head.get(first..end).unwrap_or_default().as_chunks::<4>().0;
     let has = |brand: &[u8; 4]| compatible.contains(brand);
@@ -62,7 +60,7 @@ pub(super) fn iso_bmff(head: &[u8]) -> Option<&'static str> {
                 "image/heif"
             }
         }
-        // Of H.264 and of MPEG's later codecs, read like any other HEIF.
+        // H.264 and other MPEG codecs; these are read like any other HEIF.
         b"avci" | b"avcs" | b"vvic" | b"vvis" | b"evbi" | b"evbs" | b"jpeg" | b"jpgs" => {
             "image/heif"
         }
@@ -77,7 +75,7 @@ pub(super) fn iso_bmff(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Brands of files that an MP4 player plays (mp4ra.org).
+/// Brands of files that MP4 players support (mp4ra.org).
 fn is_mp4_brand(brand: [u8; 4]) -> bool {
     match &brand {
         [b'i', b's', b'o', b'm' | b'2'..=b'9' | b'a'..=b'c']
@@ -92,9 +90,8 @@ fn is_mp4_brand(brand: [u8; 4]) -> bool {
     }
 }
 
-/// Whether the whole index is in the head and names sound, and no picture.
-/// Recorders put it first for voice messages; elsewhere video is the guess
-/// that plays both.
+/// Whether the whole index is in the head and lists audio but no video. Recorders of voice messages
+/// put it first. For other files the guess is video, which plays both.
 fn only_sound(head: &[u8]) -> bool {
     let Some(index) = find(head, b"moov").and_then(|at| at.checked_sub(4)) else {
         return false;
@@ -106,18 +103,18 @@ fn only_sound(head: &[u8]) -> bool {
     let Some(index) = head.get(index..index.saturating_add(size)) else {
         return false;
     };
-    // `hdlr`: four bytes of version, four unused, then the handler's kind.
+    // `hdlr` starts with four bytes of version and flags, four unused bytes, and the handler type.
     let handles = |kind: &[u8; 4]| {
         index.windows(16).any(|w| w.starts_with(b"hdlr") && w[12..].starts_with(kind))
     };
     handles(b"soun") && !handles(b"vide")
 }
 
-/// A first box of the `QuickTime` File Format, and where its end is in sight a
-/// second one: four letters alone prove little.
+/// Detects a first box of the `QuickTime` File Format, followed by a second one if that is within
+/// the head: four letters alone prove little.
 fn old_quicktime(head: &[u8], size: u32, kind: [u8; 4]) -> Option<&'static str> {
     const TOP: [&[u8; 4]; 6] = [b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"];
-    // 0 and 1 stand for "to the end" and "64 bits follow", of the data only.
+    // 0 means "to the end" and 1 "64 bits follow". Only `mdat` uses them.
     if !TOP.contains(&&kind) || (size < 8 && &kind != b"mdat") {
         return None;
     }
@@ -126,7 +123,7 @@ fn old_quicktime(head: &[u8], size: u32, kind: [u8; 4]) -> Option<&'static str> 
         Some(second) if size >= 8 => TOP.contains(&&second),
         _ => match &kind {
             b"moov" => matches!(&bytes_at(head, 12)?, b"mvhd" | b"cmov" | b"rmra"),
-            // Room that a camera left for its index: what lies in it is nothing.
+            // A camera reserved space for its index; it contains only zeros.
             b"free" | b"skip" => head.len() > 64 && head[8..].iter().all(|byte| *byte == 0),
             other => other == b"mdat",
         },
@@ -134,7 +131,7 @@ fn old_quicktime(head: &[u8], size: u32, kind: [u8; 4]) -> Option<&'static str> 
     known.then_some("video/quicktime")
 }
 
-/// Matroska and `WebM` by their `DocType` (RFC 8794 section 11.2.6, RFC 9559).
+/// Detects Matroska and `WebM` by their `DocType` (RFC 8794 section 11.2.6, RFC 9559).
 pub(super) fn ebml(head: &[u8]) -> Option<&'static str> {
     const DOC_TYPE: [u8; 2] = [0x42, 0x82];
     let rest = head.strip_prefix(&[0x1A, 0x45, 0xDF, 0xA3])?;
@@ -170,8 +167,8 @@ fn id_length(first: u8) -> Option<usize> {
     (length <= 4).then_some(length)
 }
 
-/// A variable-size integer (RFC 8794 section 4) and what follows it. Sizes
-/// that don't fit, unknown ones among them, are as good as endless.
+/// Reads a variable-size integer (RFC 8794 section 4). Returns it with the bytes after it. Sizes
+/// that overflow or are unknown count as endless.
 fn vint(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let first = *bytes.first()?;
     let length = usize::try_from(first.leading_zeros()).ok()? + 1;
@@ -184,12 +181,12 @@ fn vint(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(value).unwrap_or(usize::MAX), rest))
 }
 
-/// Looks for a `CodecID` element: `V_VP9`, `A_OPUS` and so on.
+/// Searches for a `CodecID` element, such as `V_VP9` or `A_OPUS`.
 fn has_codec(head: &[u8], track: u8) -> bool {
     head.windows(4).any(|w| w[0] == 0x86 && w[1] & 0x80 != 0 && w[2] == track && w[3] == b'_')
 }
 
-/// Ogg by the streams that begin in it (RFC 3533, RFC 5334).
+/// Detects Ogg by the streams that begin in it (RFC 3533, RFC 5334).
 pub(super) fn ogg(head: &[u8]) -> Option<&'static str> {
     const VIDEO: [&[u8]; 3] = [b"\x80theora", b"BBCD\0", b"OVP80"];
     const AUDIO: [&[u8]; 4] = [b"\x01vorbis", b"OpusHead", b"Speex   ", b"\x7FFLAC"];
@@ -215,7 +212,7 @@ pub(super) fn ogg(head: &[u8]) -> Option<&'static str> {
     Some(kind)
 }
 
-/// A page's flags and payload, and what follows; a cut payload is enough.
+/// Returns a page's flags and payload, and the bytes after it. The payload may be cut off.
 fn ogg_page(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let header: [u8; 27] = bytes_at(bytes, 0)?;
     if !header.starts_with(b"OggS") {
@@ -228,8 +225,8 @@ fn ogg_page(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((header[5], payload, next))
 }
 
-/// An MPEG transport stream: a sync byte every 188 bytes (ISO 13818-1 section
-/// 2.4.3), or every 192 as camcorders write it, behind a time stamp.
+/// Detects an MPEG transport stream: a sync byte every 188 bytes (ISO 13818-1 section 2.4.3), or
+/// every 192 after a timestamp, as camcorders write it.
 pub(super) fn transport_stream(head: &[u8]) -> Option<&'static str> {
     let syncs =
         |first: usize, step: usize| (0..3).all(|n| head.get(first + n * step) == Some(&0x47));

@@ -1,14 +1,14 @@
-//! Raw photos of cameras, and the TIFF files most of them are.
+//! Detects raw photos, and the TIFF files that most of them are.
 //!
-//! Owns which camera format a TIFF is. Types without a registration follow the names that shared-mime-info gives
-//! them. Refuses to know what the picture looks like.
+//! Decides which camera's format a TIFF is. Types that aren't registered have the names used by shared-mime-info.
+//! Doesn't read dimensions.
 
 use super::bytes::bytes_at;
 
 const TIFF: &str = "image/tiff";
 const DNG: &str = "image/x-adobe-dng";
 
-/// Signatures of cameras that don't use TIFF's own.
+/// Signatures of camera formats that don't use TIFF's own.
 const CAMERAS: [(&[u8], &str); 7] = [
     (b"FUJIFILMCCD-RAW ", "image/x-fuji-raf"),
     (b"IIU\0", "image/x-panasonic-rw2"),
@@ -19,8 +19,7 @@ const CAMERAS: [(&[u8], &str); 7] = [
     (b"\0MRM", "image/x-minolta-mrw"),
 ];
 
-/// What a name may make of a TIFF: cameras write raw photos as one, and many of them say nothing else that would
-/// tell them from a scan.
+/// Types by extension for TIFF files. Many raw photos are TIFF files that nothing else distinguishes from a scan.
 pub(super) const TIFF_BY_EXTENSION: &[(&str, &str)] = &[
     ("3fr", "image/x-hasselblad-3fr"),
     ("arw", "image/x-sony-arw"),
@@ -36,11 +35,11 @@ pub(super) const TIFF_BY_EXTENSION: &[(&str, &str)] = &[
     ("srw", "image/x-samsung-srw"),
 ];
 
-/// Cameras whose raw photos keep the picture in a second directory (`SubIFDs`), beside a small one.
+/// Cameras whose raw photos keep the picture in a second directory (`SubIFDs`), beside a small preview.
 const BY_MAKE: [(&[u8], &str); 2] =
     [(b"NIKON", "image/x-nikon-nef"), (b"SONY", "image/x-sony-arw")];
 
-/// A raw photo or a TIFF (TIFF 6.0 section 2; Adobe's technical note on `BigTIFF`).
+/// Detects a raw photo or a TIFF (TIFF 6.0 section 2; Adobe's technical note on `BigTIFF`).
 pub(super) fn photo(head: &[u8], extension: &str) -> Option<&'static str> {
     if let Some((_, kind)) = CAMERAS.iter().find(|(signature, _)| head.starts_with(signature)) {
         return Some(kind);
@@ -49,7 +48,7 @@ pub(super) fn photo(head: &[u8], extension: &str) -> Option<&'static str> {
         b"II*\0" if head.get(8..10) == Some(b"CR") => Some("image/x-canon-cr2"),
         b"II*\0" => Some(tiff(&Directory::first(head, false), extension)),
         b"MM\0*" => Some(tiff(&Directory::first(head, true), extension)),
-        // Version 43, and offsets of eight bytes.
+        // Version 43, and 8-byte offsets.
         b"II+\0" => (head.get(4..8) == Some(b"\x08\0\0\0")).then_some(TIFF),
         b"MM\0+" => (head.get(4..8) == Some(b"\0\x08\0\0")).then_some(TIFF),
         _ => None,
@@ -70,7 +69,7 @@ fn tiff(directory: &Directory<'_>, extension: &str) -> &'static str {
     by_name.map(|(_, kind)| *kind).or(by_make.map(|(_, kind)| *kind)).unwrap_or(TIFF)
 }
 
-/// The first directory of a TIFF, as far as it lies in the head.
+/// The first directory of a TIFF, as far as it is within the head.
 struct Directory<'a> {
     head: &'a [u8],
     is_big_endian: bool,
@@ -90,7 +89,7 @@ impl<'a> Directory<'a> {
         directory
     }
 
-    /// What an entry's last four bytes say: where its value lies, if that is longer than four bytes.
+    /// The last four bytes of an entry: the offset of its value, if that is longer than four bytes.
     fn offset_of(&self, tag: u16) -> Option<usize> {
         let entry = self.entries.iter().find(|[a, b, ..]| self.short([*a, *b]) == tag)?;
         entry.last_chunk().map(|bytes| self.long(*bytes))

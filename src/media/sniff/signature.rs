@@ -1,17 +1,17 @@
-//! Kinds that a few bytes at a fixed place tell.
+//! Detects types by a few bytes at a fixed offset: still images, audio without a container, PDF, and the rules of
+//! `infer` that are reliable.
 //!
-//! Owns still images, bare audio streams, PDF, and the list of `infer`'s rules
-//! that are trusted. Looks only at heads that are no text.
+//! Expects heads that aren't text.
 
 use super::bytes::{bytes_at, find};
 use super::text;
 use crate::media::frames::{self, Frame};
 use crate::media::types::PDF;
 
-/// Pictures that are one stream.
+/// Detects images that consist of a single stream.
 ///
-/// JPEG (T.81 annex B; any number of fill bytes may stand before a marker, section B.1.1.2), PNG (section 5.2),
-/// GIF 87a and 89a, BMP.
+/// JPEG (T.81 annex B; any number of fill bytes may precede a marker, section B.1.1.2), PNG (section 5.2), GIF 87a and
+/// 89a, BMP.
 pub(super) fn image(head: &[u8]) -> Option<&'static str> {
     let (kind, signature) = match head {
         [0xFF, 0xD8, 0xFF, rest @ ..] => {
@@ -26,17 +26,17 @@ pub(super) fn image(head: &[u8]) -> Option<&'static str> {
         [b'B', b'M', ..] if is_bmp(head) => ("image/bmp", 2),
         _ => return None,
     };
-    // A page behind a borrowed signature; a real picture's next bytes are no text.
+    // A page disguised by the signature of an image: after a real signature, no text follows.
     let page = text::decode(&head[signature..]).and_then(|rest| rest.markup());
     page.or(Some(kind))
 }
 
-/// Segments that may come first: not the stand-alone markers and not padding.
+/// Markers of segments that may come first, which excludes stand-alone markers and fill bytes.
 fn is_jpeg_segment(marker: u8) -> bool {
     matches!(marker, 0xC0..=0xCF | 0xDA..=0xFE)
 }
 
-/// Reserved bytes zero, and a header size that some version of BMP has.
+/// Whether the reserved bytes are zero and the header has a size that some version of BMP uses.
 fn is_bmp(head: &[u8]) -> bool {
     bytes_at::<4>(head, 6) == Some([0; 4])
         && bytes_at(head, 14).is_some_and(|size| {
@@ -44,17 +44,16 @@ fn is_bmp(head: &[u8]) -> bool {
         })
 }
 
-/// Sound without a container: FLAC, MP3 and ADTS AAC, the latter two also
-/// behind an `ID3v2` tag.
+/// Detects audio without a container: FLAC, MP3 and ADTS AAC, the last two also after an `ID3v2` tag.
 pub(super) fn audio(head: &[u8]) -> Option<&'static str> {
     match frames::id3_length(head) {
-        // The tag's content is beyond us (a cover, mostly): MP3 is the rule.
+        // The tag (mostly a cover) is longer than the head: it is usually MP3.
         Some(length) => head.get(length..).and_then(stream).or(Some("audio/mpeg")),
         None => stream(head),
     }
 }
 
-/// The start of AMR files: narrow or wide band, one channel or several (RFC 4867 section 5).
+/// Signatures of AMR files: narrowband or wideband, one channel or several (RFC 4867 section 5).
 const AMR: [(&[u8], &str); 4] = [
     (b"#!AMR\n", "audio/amr"),
     (b"#!AMR_MC1.0\n", "audio/amr"),
@@ -79,8 +78,7 @@ fn stream(head: &[u8]) -> Option<&'static str> {
     is_frame_chain(head, frames::adts).then_some("audio/aac")
 }
 
-/// Sync bits are few, so a second frame has to follow where the first one
-/// ends, unless the head ends there too.
+/// Whether a second frame follows where the first one ends, or the head ends there. The sync bits alone are too weak.
 fn is_frame_chain(head: &[u8], parse: fn(&[u8]) -> Option<Frame>) -> bool {
     let Some(first) = parse(head) else {
         return false;
@@ -93,11 +91,13 @@ fn is_frame_chain(head: &[u8], parse: fn(&[u8]) -> Option<Frame>) -> bool {
     }
 }
 
-/// Bare sound that starts in the middle of a frame, as recordings of radio streams and files cut out of others do.
+/// Detects audio without a container that starts in the middle of a frame, such as recorded radio streams and files cut
+/// out of others.
 ///
-/// The first whole frame begins within the longest frame's length, and from there on frame follows frame.
+/// The first complete frame must begin within the length of the longest frame, and further frames must follow it
+/// without gaps.
 pub(super) fn audio_from_within(head: &[u8]) -> Option<&'static str> {
-    const LONGEST: usize = 2881; // MPEG audio of layer II at 384 kbit/s and 16 kHz, padded
+    const LONGEST: usize = 2881; // MPEG audio layer II at 384 kbit/s and 16 kHz, padded
     const FRAMES: usize = 3;
     let is_sound = |at: usize, parse: fn(&[u8]) -> Option<Frame>| {
         let mut rest = &head[at..];
@@ -121,14 +121,14 @@ pub(super) fn audio_from_within(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// A PDF, also behind junk: readers look for its header in the first 1024
-/// bytes (Adobe's PDF 1.7 reference, appendix H.3).
+/// Detects a PDF, also after junk: readers search for its header in the first 1024 bytes (Adobe's PDF 1.7 reference,
+/// appendix H.3).
 pub(super) fn pdf(head: &[u8]) -> Option<&'static str> {
     find(&head[..head.len().min(1024)], b"%PDF-").map(|_| PDF)
 }
 
-/// `infer`'s kinds that are taken over, by its extension (its types are not
-/// unique), under the registered name where there is one.
+/// The types that `infer` may detect, by its extension (its types aren't unique), with the registered name if there is
+/// one.
 pub(super) const RARE: &[(&str, &str)] = &[
     ("7z", "application/x-7z-compressed"),
     ("bz2", "application/x-bzip2"),
@@ -167,9 +167,9 @@ pub(super) const RARE: &[(&str, &str)] = &[
     ("zst", "application/zstd"),
 ];
 
-/// What `infer` says, where its rule is worth its word.
+/// Asks `infer`, and returns types for which its rule is reliable.
 pub(super) fn rare(head: &[u8]) -> Option<&'static str> {
-    // A script with a program behind it, such as an installer; `infer` takes the first two bytes for proof.
+    // A script followed by a program, such as an installer. `infer` accepts the first two bytes as proof.
     if head.starts_with(b"#!/") || head.starts_with(b"#! /") {
         return Some("text/x-shellscript");
     }

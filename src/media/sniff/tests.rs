@@ -84,7 +84,7 @@ fn zip(entries: &[(&str, &str)]) -> Vec<u8> {
     file
 }
 
-/// The same, as a writer to a pipe makes it: sizes after the content.
+/// The same as written to a pipe, with sizes after the content.
 fn streamed_zip(entries: &[(&str, &str)]) -> Vec<u8> {
     let mut file = Vec::new();
     for (name, content) in entries {
@@ -102,12 +102,12 @@ fn frames(header: &[u8], length: usize) -> Vec<u8> {
     frame.repeat(3)
 }
 
-/// MPEG 1 layer III, 128 kbit/s, 44.1 kHz: 417 bytes a frame.
+/// MPEG 1 layer III, 128 kbit/s, 44.1 kHz: frames of 417 bytes.
 fn mp3() -> Vec<u8> {
     frames(&[0xFF, 0xFB, 0x90, 0x00], 417)
 }
 
-/// ADTS AAC LC, 44.1 kHz, stereo, 100 bytes a frame.
+/// ADTS AAC LC, 44.1 kHz, stereo, frames of 100 bytes.
 fn adts() -> Vec<u8> {
     frames(&[0xFF, 0xF1, 0x50, 0x80, 0x0C, 0x9F, 0xFC], 100)
 }
@@ -146,7 +146,7 @@ fn check(table: &[(Vec<u8>, &str, &str)]) {
 }
 
 #[test]
-fn pictures_are_told_from_their_bytes() {
+fn images_are_detected_by_their_bytes() {
     check(&[
         (JPEG.to_vec(), "a.jpg", "image/jpeg"),
         (b"\xff\xd8\xff\xdb".to_vec(), "", "image/jpeg"),
@@ -172,7 +172,7 @@ fn pictures_are_told_from_their_bytes() {
 }
 
 #[test]
-fn films_and_sounds_are_told_from_their_containers() {
+fn video_and_audio_are_detected_by_their_containers() {
     check(&[
         (ftyp("isomisomiso2avc1mp41"), "a.mp4", "video/mp4"),
         (ftyp("mp42isom"), "a.mov", "video/mp4"),
@@ -294,7 +294,7 @@ fn programs_are_recognised_under_any_name() {
 }
 
 #[test]
-fn texts_are_told_by_content_and_then_by_name() {
+fn texts_are_detected_by_content_and_then_by_name() {
     check(&[
         (b"hello".to_vec(), "a.txt", "text/plain"),
         (b"hello".to_vec(), "", "text/plain"),
@@ -366,24 +366,24 @@ fn polyglots_get_a_type_that_runs_nothing() {
     let jpeg_page = join(&[JPEG, b"<html><script>alert(1)</script>"]);
     let gif_pdf = join(&[GIF, b"%PDF-1.4"]);
     check(&[
-        // Whole headers: pictures, and browsers told not to sniff agree.
+        // Complete headers are images, and browsers told not to sniff agree.
         (gif_script, "a.html", "image/gif"),
         (jpeg_page, "a.html", "image/jpeg"),
         (gif_pdf, "a.pdf", "image/gif"),
-        // A signature and nothing behind it: a page.
+        // A signature with nothing after it is a page.
         (b"GIF89a<script>alert(1)</script>".to_vec(), "a.gif", "text/html"),
         (b"GIF89a <svg onload=alert(1)>".to_vec(), "a.gif", SVG),
         (b"\xff\xd8\xff\xe0<html><script>".to_vec(), "a.jpg", "text/html"),
         (join(&[PNG, b"\n<!DOCTYPE html>"]), "a.png", "text/html"),
-        // A script that is also a picture's first letters: a text.
+        // A script that starts with the letters of an image signature is a text.
         (b"GIF89a=1;alert(1)//".to_vec(), "a.gif", "text/plain"),
         (b"GIF89a=1;alert(1)//".to_vec(), "a.js", "text/javascript"),
         (b"BM=1;/* */alert(1)".to_vec(), "a.bmp", "text/plain"),
-        // PDF behind junk, as lenient readers accept it.
+        // PDF after junk, as lenient readers accept it.
         (padded(b"\0\x01junk%PDF-1.4"), "a.jpg", "application/pdf"),
         (b"junk\n%PDF-1.4\n".to_vec(), "a.txt", "application/pdf"),
         (join(&[&[0; 1100], b"%PDF-1.4"]), "a.pdf", OCTETS),
-        // An archive behind a picture is a picture.
+        // An image followed by an archive is an image.
         (join(&[GIF, &zip(&[("a", "b")])]), "a.jar", "image/gif"),
         (join(&[b"<html>", PNG]), "a.png", "text/html"),
     ]);
@@ -395,7 +395,7 @@ fn certificates_are_not_offered_for_installation() {
 }
 
 #[test]
-fn only_the_head_is_looked_at() {
+fn only_the_head_is_examined() {
     let mut long = vec![b'a'; SNIFF_LEN];
     long.push(0);
     assert_eq!(told(&long, "a.txt"), "text/plain");
@@ -425,7 +425,7 @@ fn no_name_and_no_borrowed_rule_leads_to_the_inline_list() {
     }
 }
 
-/// Heads that come close to something.
+/// Heads that are almost those of some type.
 fn near_misses() -> impl Strategy<Value = Vec<u8>> {
     let seeds = vec![
         JPEG.to_vec(),

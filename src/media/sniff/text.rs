@@ -1,8 +1,7 @@
-//! Text, and what pretends to be no more than text.
+//! Detects text, and other types that are written as text.
 //!
-//! Owns what counts as text, and which text is really a page, a drawing or a
-//! script. Errs towards markup: a text taken for markup is only saved instead
-//! of shown.
+//! Decides what counts as text, and whether a text is a page, a drawing or a script. In doubt it chooses markup: a text
+//! mistaken for markup is only saved instead of shown.
 
 use std::borrow::Cow;
 
@@ -15,8 +14,8 @@ pub(super) const HTML: &str = "text/html";
 pub(super) const XHTML: &str = "application/xhtml+xml";
 pub(super) const XML: &str = "application/xml";
 
-/// Elements that make a text HTML. Longer than the list browsers sniff by
-/// (WHATWG MIME Sniffing section 7.1), since being on it costs little.
+/// Elements that make a text HTML. Longer than the list that browsers use (WHATWG MIME Sniffing section 7.1), because a
+/// false match costs little.
 const HTML_ELEMENTS: &str = "\
     a abbr address applet area article aside audio b base basefont bdo bgsound big blink \
     blockquote body br button canvas center cite code dd details dialog div dl dt em embed \
@@ -26,8 +25,8 @@ const HTML_ELEMENTS: &str = "\
     strong style sub summary sup table tbody td template textarea tfoot th thead title tr tt u \
     ul video xmp";
 
-/// Kinds of text that only a name tells apart. None is shown in place, so a
-/// name can take a text off the inline list, and never put it there.
+/// Kinds of text that only the name distinguishes. None is shown inline, so a name can take a text off the inline list
+/// but never put it there.
 pub(super) const BY_EXTENSION: &[(&str, &str)] = &[
     ("bat", "application/x-bat"),
     ("cmd", "application/x-bat"),
@@ -52,7 +51,7 @@ pub(super) const BY_EXTENSION: &[(&str, &str)] = &[
     ("xslt", XML),
 ];
 
-/// Kinds of text that say so in their first line.
+/// Kinds of text that the first line identifies.
 const BY_START: &[(&str, &str)] = &[
     ("{\\rtf", "application/rtf"),
     ("%!PS", "application/postscript"),
@@ -63,15 +62,14 @@ const BY_START: &[(&str, &str)] = &[
     ("WEBVTT", "text/vtt"),
 ];
 
-/// A head that is text, and what its bytes alone call it.
+/// A head that is text, and its type by the bytes alone.
 pub(super) struct Text<'a> {
     text: Cow<'a, str>,
     plain: &'static str,
 }
 
-/// Reads a head as text: valid UTF-8, or UTF-16 behind a byte order mark, but
-/// for a last character cut in two, and without the control characters that
-/// WHATWG MIME Sniffing (section 3) calls binary.
+/// Decodes a head as text: valid UTF-8, or UTF-16 after a byte order mark. The last character may be cut off. Control
+/// characters that WHATWG MIME Sniffing (section 3) counts as binary aren't allowed.
 pub(super) fn decode(head: &[u8]) -> Option<Text<'_>> {
     let text = match head {
         [] => return None,
@@ -86,10 +84,10 @@ pub(super) fn decode(head: &[u8]) -> Option<Text<'_>> {
     (!text.text.contains(is_binary)).then_some(text)
 }
 
-/// Reads a head as text in an encoding from before Unicode, or in UTF-16 without a byte order mark.
+/// Decodes a head as text in a legacy encoding, or in UTF-16 without a byte order mark.
 ///
-/// The encoding is the one browsers would guess. Bytes that it doesn't define, and control characters, make the
-/// head binary.
+/// The encoding is the one that browsers would guess. Bytes it doesn't define and control characters make the head
+/// binary.
 pub(super) fn decode_legacy(head: &[u8]) -> Option<Text<'_>> {
     if head.is_empty() || head.contains(&0) {
         return unmarked_utf16(head);
@@ -108,7 +106,8 @@ pub(super) fn decode_legacy(head: &[u8]) -> Option<Text<'_>> {
     is_text.then_some(Text { text: Cow::Owned(text), plain })
 }
 
-/// UTF-16 shows itself by the zeros between its Latin letters: on one side only, in three of four units at least.
+/// Detects UTF-16 by the zeros beside Latin letters: only in one half of the units, and in at least three of four
+/// units.
 fn unmarked_utf16(head: &[u8]) -> Option<Text<'_>> {
     let (pairs @ [_, ..], []) = head.as_chunks::<2>() else {
         return None;
@@ -146,20 +145,20 @@ fn is_binary(c: char) -> bool {
 }
 
 impl Text<'_> {
-    /// The kind of markup it starts with, if any.
+    /// The kind of markup that the text starts with, if any.
     pub(super) fn markup(&self) -> Option<&'static str> {
         markup(&self.text)
     }
 }
 
-/// Which kind of text it is; never none, the `Option` fits the caller's chain.
+/// Returns the kind of text. Never `None`; the `Option` suits the caller.
 pub(super) fn kind(text: &Text<'_>, extension: &str) -> Option<&'static str> {
     let body = unmarked(&text.text);
     if let Some(markup) = markup(body) {
         return Some(markup);
     }
     if text.plain == "text/plain" {
-        // Markup behind a picture's first letters is a page in disguise.
+        // Markup after the first letters of an image signature is a disguised page.
         let disguised =
             ["GIF87a", "GIF89a"].iter().find_map(|front| body.strip_prefix(front)).and_then(markup);
         if disguised.is_some() {
@@ -179,9 +178,8 @@ pub(super) fn kind(text: &Text<'_>, extension: &str) -> Option<&'static str> {
         .or(Some(text.plain))
 }
 
-/// Readers look for a PDF's header in the first 1024 bytes (Adobe's PDF 1.7
-/// reference, appendix H.3). In prose it counts only at the start of a line,
-/// or every text about PDF would be one.
+/// Whether the text is a PDF. Readers search for its header in the first 1024 bytes (Adobe's PDF 1.7 reference,
+/// appendix H.3). Here it counts only at the start of a line; otherwise every text about PDF would be one.
 fn is_pdf(text: &str) -> bool {
     let bytes = &text.as_bytes()[..text.len().min(1024)];
     let mut from = 0;
@@ -198,15 +196,15 @@ fn unmarked(text: &str) -> &str {
     text.trim_start_matches(|c: char| c == '\u{FEFF}' || c.is_whitespace())
 }
 
-/// The kind of markup a text starts with, past byte order marks, white space,
-/// comments, processing instructions and document types.
+/// Returns the kind of markup that a text starts with, after byte order marks, white space, comments, processing
+/// instructions and document types.
 pub(super) fn markup(text: &str) -> Option<&'static str> {
     let mut rest = unmarked(text);
-    // What the text is if nothing more is learnt.
+    // The kind of the text if nothing more specific follows.
     let mut so_far = None;
     loop {
         if let Some(comment) = rest.strip_prefix("<!--") {
-            // Browsers take a leading comment for HTML.
+            // Browsers take a leading comment as a sign of HTML.
             so_far = so_far.or(Some(HTML));
             let Some(end) = comment.find("-->") else {
                 return so_far;
@@ -231,7 +229,7 @@ pub(super) fn markup(text: &str) -> Option<&'static str> {
     }
 }
 
-/// `<!DOCTYPE html>` and its kin name the kind; other declarations are XML's.
+/// `<!DOCTYPE html>` and similar declarations name the kind; other declarations are XML.
 fn declared(declaration: &str, so_far: Option<&'static str>) -> Option<&'static str> {
     if !declaration.starts_with(|c: char| c.is_ascii_alphabetic() || c == '[') {
         return None;
@@ -264,7 +262,7 @@ fn element(tag: &str, so_far: Option<&'static str>) -> Option<&'static str> {
     if in_xml {
         return Some(if name == "html" { XHTML } else { XML });
     }
-    // `<me@example.org>` opens a letter, not a page.
+    // `<me@example.org>` begins a letter, not a page.
     let ends_as_tag =
         after.is_empty() || after.starts_with(['>', '/', ' ', '\t', '\n', '\r', '\u{C}']);
     if !ends_as_tag {

@@ -1,19 +1,19 @@
-//! Pixels before they come, and where they lie.
+//! Buffers of pixels before they are decoded, and frames on a canvas.
 
 use image::{DynamicImage, GenericImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
 use super::limits::{ThumbnailError, undecodable};
 
-/// What pixels are that never come, because the file is cut off or damaged before them.
+/// The value of pixels that are missing because the file is truncated or damaged.
 const GRAY: u8 = 128;
 
-/// Room for so many pixels of so many samples. It is made when the first row is there: a file that claims many pixels
-/// and has none costs nothing.
-pub(super) fn room((width, height): (u32, u32), samples: usize) -> Vec<u8> {
+/// Allocates a buffer of pixels with this number of samples. Call it when the first row has been decoded: then a file
+/// that claims many pixels and has none costs nothing.
+pub(super) fn allocate((width, height): (u32, u32), samples: usize) -> Vec<u8> {
     vec![0; width as usize * height as usize * samples]
 }
 
-/// Makes all rows from this one on gray. Of two samples and of four the last one is alpha.
+/// Makes all rows from this one on gray. With two or four samples, the last one is alpha.
 pub(super) fn gray_from(pixels: &mut [u8], row: u32, width: u32, samples: usize) {
     let start = row as usize * width as usize * samples;
     let missing = pixels.get_mut(start..).unwrap_or_default();
@@ -23,7 +23,7 @@ pub(super) fn gray_from(pixels: &mut [u8], row: u32, width: u32, samples: usize)
     }
 }
 
-/// Pixels as an image: gray or RGB, with or without alpha.
+/// Turns pixels into an image: gray or RGB, with or without alpha.
 pub(super) fn image(
     (width, height): (u32, u32),
     samples: usize,
@@ -38,13 +38,13 @@ pub(super) fn image(
     pixels.ok_or_else(|| undecodable("too few pixels"))
 }
 
-/// What [`lay`] holds beside the frame, in bytes.
+/// Number of bytes that [`place`] allocates besides the frame.
 pub(super) fn memory(canvas: (u32, u32), frame: (u32, u32)) -> u64 {
     if canvas == frame { 0 } else { 4 * u64::from(canvas.0) * u64::from(canvas.1) }
 }
 
-/// A frame at its place on a canvas on which there is nothing else.
-pub(super) fn lay(
+/// Places a frame on an empty canvas.
+pub(super) fn place(
     frame: DynamicImage,
     (left, top): (u32, u32),
     canvas: (u32, u32),

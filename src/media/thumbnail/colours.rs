@@ -1,7 +1,7 @@
-//! What the numbers of an image's pixels mean as colours.
+//! The colour space of an image.
 //!
-//! Owns what a PNG says of it, by the order of precedence of its chunks (PNG third edition, section 4.3): `cICP`, then
-//! `iCCP`, `sRGB`, `gAMA` with `cHRM`. A profile goes along with the thumbnail; other colours are made sRGB's.
+//! Reads that of a PNG in the order of precedence of its chunks (PNG third edition, section 4.3): `cICP`, then `iCCP`,
+//! `sRGB`, `gAMA` with `cHRM`. An ICC profile is copied into the thumbnail; other colours are converted to sRGB.
 
 use image::DynamicImage;
 use moxcms::{
@@ -9,17 +9,17 @@ use moxcms::{
     MatrixCoefficients, ToneReprCurve, TransferCharacteristics, TransformOptions, XyY,
 };
 
-/// How bright white paper is where numbers say absolute brightness, in nits (ITU-R BT.2408): brighter things become
+/// Luminance of diffuse white in nits, for encodings of absolute luminance (ITU-R BT.2408). Brighter pixels become
 /// white.
 const WHITE: f32 = 203.0;
 
-/// The colours of an image.
+/// The colour space of an image.
 pub(super) enum Colours {
-    /// Those of sRGB, and of images that say nothing.
+    /// sRGB, also for images that don't specify any.
     Srgb,
-    /// Those of an ICC profile.
+    /// That of an ICC profile.
     Profile(Vec<u8>),
-    /// Others, which no profile says.
+    /// Another one that isn't given as a profile.
     Other(Box<ColorProfile>),
 }
 
@@ -39,7 +39,7 @@ impl Colours {
                 if let Some(primaries) = primaries {
                     set_primaries(&mut profile, &primaries);
                 }
-                // Zero is none; the decoder doesn't pass it on.
+                // Zero means none; the decoder doesn't pass it on.
                 if let Some(gamma) = gamma {
                     set_curve(
                         &mut profile,
@@ -51,7 +51,7 @@ impl Colours {
         }
     }
 
-    /// Makes colours that no profile says those of sRGB.
+    /// Converts pixels in another colour space to sRGB.
     pub(super) fn apply(&self, pixels: &mut DynamicImage) {
         let Self::Other(profile) = self else { return };
         match pixels {
@@ -70,7 +70,7 @@ impl Colours {
     }
 }
 
-/// What code points say (ITU-T H.273); `None` where that is nothing known.
+/// The colour space for code points (ITU-T H.273), or `None` if they are unknown.
 fn coded(points: png::CodingIndependentCodePoints) -> Option<Colours> {
     let primaries = CicpColorPrimaries::try_from(points.color_primaries).ok()?;
     let transfer = TransferCharacteristics::try_from(points.transfer_function).ok()?;
@@ -79,7 +79,7 @@ fn coded(points: png::CodingIndependentCodePoints) -> Option<Colours> {
     }
     let mut profile = ColorProfile::new_srgb();
     profile.cicp = None;
-    // Its answer is always no; what it sets is telling.
+    // The function always returns false; what it sets shows whether it succeeded.
     profile.update_rgb_colorimetry_from_cicp(CicpProfile {
         color_primaries: primaries,
         transfer_characteristics: transfer,
@@ -107,7 +107,7 @@ fn set_primaries(profile: &mut ColorProfile, said: &png::SourceChromaticities) {
     let white = XyY { x: white_x.into_value().into(), y: white_y.into_value().into(), yb: 1.0 };
     let primaries =
         ColorPrimaries { red: point(said.red), green: point(said.green), blue: point(said.blue) };
-    // Points from which no colours can be mixed are a mistake.
+    // Primaries that span no area are a mistake.
     let area = (primaries.red.x - primaries.blue.x) * (primaries.green.y - primaries.blue.y)
         - (primaries.red.y - primaries.blue.y) * (primaries.green.x - primaries.blue.x);
     if white.y > 0.0 && area.abs() > 0.001 {
@@ -121,21 +121,21 @@ fn set_curve(profile: &mut ColorProfile, curve: &ToneReprCurve) {
     }
 }
 
-/// A table of a function from numbers to brightness, both from 0 to 1.
+/// Builds a tone curve from a function from values to luminance, both from 0 to 1.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within 0 to 65,535 by then
 fn curve(brightness: impl Fn(f32) -> f32) -> ToneReprCurve {
     let entry = |at: u16| (brightness(f32::from(at) / 1023.0).clamp(0.0, 1.0) * 65_535.0) as u16;
     ToneReprCurve::Lut((0..1024).map(entry).collect())
 }
 
-/// Brightness in nits by the perceptual quantizer (SMPTE ST 2084).
+/// Luminance in nits by the perceptual quantizer (SMPTE ST 2084).
 fn pq(value: f32) -> f32 {
     let value = value.powf(32.0 / 2523.0);
     let ratio = (value - 0.835_937_5).max(0.0) / (18.851_563 - 18.6875 * value);
     10_000.0 * ratio.powf(16_384.0 / 2610.0)
 }
 
-/// Brightness in nits by hybrid log-gamma, on a display of 1000 nits (ITU-R BT.2100).
+/// Luminance in nits by hybrid log-gamma, on a display of 1000 nits (ITU-R BT.2100).
 fn hlg(value: f32) -> f32 {
     let scene = if value <= 0.5 {
         value * value / 3.0
@@ -148,7 +148,7 @@ fn hlg(value: f32) -> f32 {
 fn convert(profile: &ColorProfile, layout: Layout, pixels: &mut [u8]) {
     let srgb = ColorProfile::new_srgb();
     let before = pixels.to_vec();
-    // Colours that can't be converted stay.
+    // Colours that can't be converted stay as they are.
     if let Ok(transform) =
         profile.create_transform_8bit(layout, &srgb, layout, TransformOptions::default())
         && transform.transform(&before, pixels).is_err()
@@ -157,7 +157,7 @@ fn convert(profile: &ColorProfile, layout: Layout, pixels: &mut [u8]) {
     }
 }
 
-/// What each shade of gray becomes.
+/// Maps each gray value to sRGB.
 fn shades(profile: &ColorProfile) -> [u8; 256] {
     let mut shades = [[0; 3]; 256];
     (0..=u8::MAX).zip(&mut shades).for_each(|(value, shade)| *shade = [value; 3]);
@@ -170,7 +170,7 @@ mod tests {
     use super::{hlg, pq};
 
     #[test]
-    fn white_paper_is_where_the_standards_say() {
+    fn diffuse_white_is_where_the_standards_say() {
         assert!((pq(0.58) - 203.0).abs() < 3.0, "{}", pq(0.58));
         assert!((hlg(0.75) - 203.0).abs() < 3.0, "{}", hlg(0.75));
         assert!((pq(1.0) - 10_000.0).abs() < 10.0 && pq(0.0) < 0.001);

@@ -1,7 +1,7 @@
-//! From an image's pixels to a picture.
+//! Turns a decoded image into a preview.
 //!
-//! Owns the scaling, the turning, what format a picture has, and which profiles of colours may stay.
-//! Refuses to know what the image was stored as.
+//! Scales and rotates, and decides on the output format and which colour profiles are kept. Doesn't know the source
+//! format.
 
 use fast_image_resize::{FilterType, MulDiv, ResizeAlg, ResizeOptions, Resizer};
 use image::codecs::jpeg::JpegEncoder;
@@ -13,12 +13,12 @@ use super::decoded::Decoded;
 use super::limits::{MAX_SIDE, ThumbnailError, undecodable};
 use crate::media::MediaType;
 
-/// A picture made by this server.
+/// A preview made by this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
-    /// `image/jpeg`, or `image/webp` where something shines through.
+    /// `image/jpeg`, or `image/webp` if it has transparency.
     pub media_type: MediaType,
-    /// The file, without any metadata but a profile of colours.
+    /// The file. Its only metadata is a colour profile.
     pub bytes: Vec<u8>,
     /// In pixels, 1 to [`MAX_SIDE`].
     pub width: u32,
@@ -26,14 +26,14 @@ pub struct Picture {
     pub height: u32,
 }
 
-/// Of JPEG: at this size, what is above can't be seen.
+/// JPEG quality: at this size, no difference to a higher one is visible.
 const QUALITY: u8 = 80;
 
-/// A picture with transparency larger than this, in bytes, is a photograph: white paper and JPEG suit it.
+/// A transparent picture whose file is larger than this, in bytes, is a photograph: it becomes a JPEG on white.
 const MAX_TRANSPARENT: usize = 400 << 10;
 
-/// The longest profile that stays, in bytes: those of RGB spaces have 0.5 to 4 KiB, those of printers, which
-/// would be larger than the picture, hundreds.
+/// Maximum length in bytes of a profile that is kept: profiles of RGB spaces have 0.5 to 4 KiB; those of printers have
+/// hundreds, more than the picture.
 const MAX_PROFILE: usize = 16 << 10;
 
 pub(super) fn draw(decoded: Decoded) -> Result<Picture, ThumbnailError> {
@@ -50,14 +50,14 @@ pub(super) fn draw(decoded: Decoded) -> Result<Picture, ThumbnailError> {
     Ok(Picture { media_type: MediaType::known(essence), bytes, width, height })
 }
 
-/// Scales down to [`MAX_SIDE`]. An image that is small enough keeps its pixels.
+/// Scales down to [`MAX_SIDE`]. A smaller image keeps its pixels.
 fn scale(mut pixels: DynamicImage) -> Result<DynamicImage, ThumbnailError> {
     let Some((width, height)) = scaled_size(pixels.width(), pixels.height()) else {
         return Ok(pixels);
     };
     let alpha = pixels.color().has_alpha();
     let mul_div = MulDiv::new();
-    // Colours count as much as they are seen. In place: the resizer would do it in a copy of the image.
+    // Weights colours by alpha, in place: the resizer would do this in a copy of the image.
     if alpha {
         mul_div.multiply_alpha_inplace(&mut pixels).map_err(undecodable)?;
     }
@@ -72,7 +72,7 @@ fn scale(mut pixels: DynamicImage) -> Result<DynamicImage, ThumbnailError> {
     Ok(small)
 }
 
-/// The size of the picture of an image, if it isn't the image's own. No side is less than a pixel.
+/// The scaled size, or `None` if the image is small enough. No side becomes less than one pixel.
 fn scaled_size(width: u32, height: u32) -> Option<(u32, u32)> {
     let longest = width.max(height);
     let scaled = |side: u32| {
@@ -83,7 +83,7 @@ fn scaled_size(width: u32, height: u32) -> Option<(u32, u32)> {
     (longest > MAX_SIDE).then(|| (scaled(width), scaled(height)))
 }
 
-/// Drops an alpha channel that hides nothing.
+/// Drops an alpha channel if all pixels are opaque.
 fn without_idle_alpha(pixels: DynamicImage) -> DynamicImage {
     match pixels {
         DynamicImage::ImageLumaA8(gray) if gray.pixels().all(|pixel| pixel.0[1] == u8::MAX) => {
@@ -96,9 +96,9 @@ fn without_idle_alpha(pixels: DynamicImage) -> DynamicImage {
     }
 }
 
-/// Whether a profile tells how these pixels look: it is of the colour space they are in (ICC.1 section 7.2),
-/// no longer than [`MAX_PROFILE`], and as long as it says. A profile of CMYK on pixels that were made RGB, or
-/// of gray on pixels that WebP stores as RGB, would be a lie.
+/// Whether a profile describes these pixels: it is for their colour space (ICC.1 section 7.2), no longer than
+/// [`MAX_PROFILE`], and as long as it claims. A CMYK profile for pixels converted to RGB, or a gray one for pixels that
+/// WebP stores as RGB, would be wrong.
 fn fits(profile: &[u8], pixels: &DynamicImage) -> bool {
     let space = match pixels {
         DynamicImage::ImageLuma8(_) => b"GRAY",
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_enough_is_not_scaled() {
+    fn images_within_the_maximum_are_not_scaled() {
         assert_eq!(scaled_size(512, 512), None);
         assert_eq!(scaled_size(1, 1), None);
     }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_clear_is_white_on_white() {
+    fn transparent_pixels_become_white() {
         let pixels = RgbaImage::from_raw(3, 1, vec![9, 9, 9, 0, 10, 20, 30, 255, 0, 0, 0, 128]);
         assert_eq!(
             on_white(&pixels.unwrap()).into_raw(),

@@ -1,8 +1,8 @@
-//! The pixels of PNG and GIF files.
+//! Decodes PNG and GIF files.
 //!
-//! Owns what each decoder is allowed to allocate, what it leaves out, and that rows count even where none follow.
-//! Refuses to know what becomes of the pixels. The decoders are used without `image`'s wrappers: those keep every text
-//! of a PNG, make 16-bit pixels of a 16-bit PNG, and give nothing of a file that was cut off.
+//! Limits what each decoder may allocate and which metadata it reads, and keeps the rows that were decoded before an
+//! error. Doesn't know what happens to the pixels. The decoders are used without the wrappers of `image`, which keep
+//! every text in a PNG, turn a 16-bit PNG into 16-bit pixels, and return nothing for a truncated file.
 
 use std::io::{self, BufRead, Seek};
 use std::num::NonZeroU64;
@@ -15,15 +15,15 @@ use super::colours::Colours;
 use super::decoded::{Decoded, orientation};
 use super::limits::{ThumbnailError, check_size, undecodable};
 
-/// What a decoder may keep of metadata, in bytes: more than profiles and EXIF have.
+/// Number of metadata bytes that a decoder may keep: more than profiles and EXIF need.
 const MAX_METADATA: usize = 4 << 20;
 
-/// PNG (third edition). Texts are skipped, 16 bits become 8 row by row. Of an animated one the first frame is taken,
-/// which need not be the image that others show (section 11.3.6).
+/// Decodes a PNG (third edition). Skips texts, and reduces 16 bits to 8 row by row. Of an animation, decodes the first
+/// frame, which may differ from the default image (section 11.3.6).
 pub(super) fn png<R: BufRead + Seek>(source: R) -> Result<Decoded, ThumbnailError> {
     let mut decoder = png::Decoder::new_with_limits(source, png::Limits { bytes: MAX_METADATA });
     decoder.set_ignore_text_chunk(true);
-    decoder.ignore_checksums(true); // damage shows, and browsers show what is there
+    decoder.ignore_checksums(true); // show damaged files, as browsers do
     let canvas = decoder.read_header_info().map_err(png_error)?.size();
     check_size(canvas, 0, 0)?;
     decoder.set_transformations(png::Transformations::normalize_to_color8());
@@ -42,14 +42,14 @@ pub(super) fn png<R: BufRead + Seek>(source: R) -> Result<Decoded, ThumbnailErro
     let frame = png_rows(&mut reader, size, samples)?;
     let info = reader.info();
     Ok(Decoded {
-        pixels: canvas::lay(frame, place, canvas)?,
+        pixels: canvas::place(frame, place, canvas)?,
         orientation: orientation(info.exif_metadata.as_deref()),
         colours: Colours::of_png(info),
     })
 }
 
-/// The rows of a frame up to where the file is cut off or damaged. Of an interlaced one, those that came stand for
-/// those that didn't.
+/// Decodes the rows of a frame up to where the file is truncated or damaged. In an interlaced image, rows that were
+/// decoded also fill the missing ones.
 fn png_rows<R: BufRead + Seek>(
     reader: &mut png::Reader<R>,
     size: (u32, u32),
@@ -62,12 +62,12 @@ fn png_rows<R: BufRead + Seek>(
         match reader.next_interlaced_row() {
             Ok(Some(row)) => {
                 if there == 0 {
-                    pixels = canvas::room(size, samples);
+                    pixels = canvas::allocate(size, samples);
                 }
                 if let png::InterlaceInfo::Adam7(pass) = row.interlace() {
                     let bits = u8::try_from(8 * samples).unwrap_or(u8::MAX);
                     png::splat_interlaced_row(&mut pixels, stride, row.data(), pass, bits);
-                    there += 8; // the first pass reaches all of them
+                    there += 8; // the first pass contains all columns of these rows
                 } else if let Some(to) = pixels.chunks_exact_mut(stride).nth(there as usize) {
                     to.copy_from_slice(row.data());
                     there += 1;
@@ -85,10 +85,10 @@ fn is_of_disk(error: &png::DecodingError) -> bool {
     matches!(error, png::DecodingError::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof)
 }
 
-/// GIF, version 89a. The first frame on its canvas; around it, and where the frame says so, nothing. A frame that
-/// reaches beyond the canvas makes it larger, as in browsers.
+/// Decodes the first frame of a GIF (version 89a) on its canvas, which is transparent elsewhere. Like browsers,
+/// enlarges the canvas if the frame extends beyond it.
 pub(super) fn gif<R: BufRead + Seek>(source: R) -> Result<Decoded, ThumbnailError> {
-    let mut options = gif::DecodeOptions::new(); // of pixels, it gives the palette's numbers
+    let mut options = gif::DecodeOptions::new(); // returns palette indexes instead of colours
     let limit = NonZeroU64::MIN.saturating_add(MAX_METADATA as u64);
     options.set_memory_limit(gif::MemoryLimit::Bytes(limit));
     let mut decoder = options.read_info(source).map_err(gif_error)?;
@@ -107,14 +107,14 @@ pub(super) fn gif<R: BufRead + Seek>(source: R) -> Result<Decoded, ThumbnailErro
     let palette = decoder.palette().map_err(gif_error)?.to_vec();
     let pixels = gif_rows(&mut decoder, &frame, &palette)?;
     Ok(Decoded {
-        pixels: canvas::lay(pixels, (frame.left.into(), frame.top.into()), canvas)?,
+        pixels: canvas::place(pixels, (frame.left.into(), frame.top.into()), canvas)?,
         orientation: Orientation::NoTransforms,
         colours: decoder.icc_profile().map_or(Colours::Srgb, |icc| Colours::Profile(icc.to_vec())),
     })
 }
 
-/// The rows of a frame up to where the file is cut off or damaged. Of an interlaced one, those that came stand for
-/// those that didn't.
+/// Decodes the rows of a frame up to where the file is truncated or damaged. In an interlaced image, rows that were
+/// decoded also fill the missing ones.
 fn gif_rows<R: io::Read>(
     decoder: &mut gif::Decoder<R>,
     frame: &gif::Frame<'_>,
@@ -136,7 +136,7 @@ fn gif_rows<R: io::Read>(
             Ok(false) | Err(_) => break,
         }
         if there == 0 {
-            pixels = canvas::room(size, 4);
+            pixels = canvas::allocate(size, 4);
         }
         let start = row * stride;
         let (colours, _) = pixels[start..start + stride].as_chunks_mut::<4>();
@@ -156,7 +156,7 @@ fn gif_rows<R: io::Read>(
     canvas::image(size, 4, pixels)
 }
 
-/// In which order rows come (`GIF89a` appendix E), and how many each one stands for until others come.
+/// The order in which rows are stored (`GIF89a` appendix E), and how many rows each one fills until others arrive.
 fn gif_order(frame: &gif::Frame<'_>) -> impl Iterator<Item = (usize, usize)> + use<> {
     let passes: &[(usize, usize, usize)] =
         if frame.interlaced { &[(0, 8, 8), (4, 8, 4), (2, 4, 2), (1, 2, 1)] } else { &[(0, 1, 1)] };

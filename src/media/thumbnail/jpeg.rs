@@ -1,12 +1,12 @@
-//! The pixels of JPEG files (ITU T.81), decoded at the fraction of their size that a thumbnail takes.
+//! Decodes JPEG files (ITU T.81) at the fraction of their size that a thumbnail needs.
 //!
-//! Owns the walk over a file's segments, and what of them is kept. Refuses to know what becomes of the pixels.
+//! Walks over the segments of a file and keeps what decoding needs. Doesn't know what happens to the pixels.
 //!
-//! The decoder is our own because what it leaves out is the point. Of the libraries looked at, zune-jpeg 0.5 decodes
-//! all pixels (three bytes each, 600 MB for 200 megapixels), and shows garbage where components with fewer samples
-//! come in scans of their own, or where colours have more samples than brightness has. jpeg-decoder 0.3 scales, but
-//! gives nothing of a file with a fault anywhere, noise where coded bits are missing before the end, garbage of some
-//! of those scans, too, and keeps all coefficients of a progressive file (600 MB for 200 megapixels).
+//! The decoder is our own because of what it leaves out. zune-jpeg 0.5 decodes all pixels (three bytes each, 600 MB for
+//! 200 megapixels), and returns garbage if subsampled components come in scans of their own, or if chroma has more
+//! samples than luma. jpeg-decoder 0.3 can scale, but returns nothing for a file with a fault anywhere, noise if coded
+//! bits are missing before the end, and garbage for some of the scans above, and it keeps all coefficients of a
+//! progressive file (600 MB for 200 megapixels).
 
 use std::io::{BufRead, Read, Seek, SeekFrom};
 
@@ -30,35 +30,37 @@ mod scan;
 mod standard;
 mod tables;
 
-/// The most pixels: what the largest sensors of phones and cameras have, 16,384 squared. They are not all decoded.
+/// Maximum number of pixels: that of the largest sensors in phones and cameras (16,384 squared). Not all of them are
+/// decoded.
 const MAX_PIXELS: u64 = 256 << 20;
 
-/// The most bytes of coded pixels that are read: 200 megapixels of the best quality have less.
+/// Maximum number of bytes of entropy-coded data that are read: 200 megapixels at the best quality have fewer.
 const MAX_CODED: usize = 160 << 20;
 
-/// The most bytes of tables before the pixels: there are eight, of 280 bytes at most.
+/// Maximum number of bytes of tables before the pixels: there are eight tables of at most 280 bytes.
 const MAX_TABLES: usize = 64 << 10;
 
-/// The most segments before the pixels. Long profiles and XMP have dozens.
+/// Maximum number of segments before the pixels. Long profiles and XMP have dozens.
 const MAX_SEGMENTS: u32 = 4096;
 
-/// The most bytes between segments before the pixels that are skipped, as all browsers do: cameras and editors leave a
-/// few.
+/// Maximum total number of bytes skipped between segments before the pixels. Browsers skip any number; cameras and
+/// editors leave only a few.
 const MAX_GAPS: u32 = 64 << 10;
 
-/// The most scans. A progressive file has about ten, and each is a walk over the whole image.
+/// Maximum number of scans. A progressive file has about ten, and each one covers the whole image.
 const MAX_SCANS: usize = 32;
 
-/// The most markers behind the first scan's: a few tables for each scan.
+/// Maximum number of markers after the first scan: a few tables for each scan.
 const MAX_MARKERS: usize = 256;
 
-/// The most pieces of a profile, each of 64 KiB at most.
+/// Maximum number of pieces of a profile, each of at most 64 KiB.
 const MAX_PROFILE_PIECES: usize = 64;
 
-/// What goes before the profile in an APP2 segment (ICC.1 annex B.4); then its number, then how many.
+/// Precedes the profile in an APP2 segment (ICC.1 annex B.4); then come the number of the piece and the number of
+/// pieces.
 const ICC: &[u8] = b"ICC_PROFILE\0";
 
-/// Decodes a file. What it lacks, or what is damaged beyond the next restart, is gray.
+/// Decodes a file. Missing pixels, and damaged ones up to the next restart marker, are gray.
 pub(super) fn decode<R: BufRead + Seek>(mut source: R) -> Result<Decoded, ThumbnailError> {
     let mut head = Head::read(&mut source)?;
     let frame = head.frame.ok_or_else(|| undecodable("no frame"))?;
@@ -81,13 +83,13 @@ pub(super) fn decode<R: BufRead + Seek>(mut source: R) -> Result<Decoded, Thumbn
     })
 }
 
-/// What decoding a frame with this marker and header holds in memory, in bytes.
+/// Number of bytes in memory while decoding a frame with this marker and header.
 #[cfg(test)]
 pub(super) fn memory(marker: u8, body: &[u8]) -> u64 {
     Frame::parse(marker == SOF2, body).unwrap().memory()
 }
 
-/// What is found before the pixels.
+/// What comes before the pixels.
 #[derive(Default)]
 struct Head {
     tables: Tables,
@@ -99,7 +101,7 @@ struct Head {
 }
 
 impl Head {
-    /// Reads up to the first scan's coded pixels.
+    /// Reads up to the entropy-coded data of the first scan.
     fn read(source: &mut (impl BufRead + Seek)) -> Result<Self, ThumbnailError> {
         if read_array(source)? != [0xFF, SOI] {
             return Err(undecodable("not a JPEG file"));
@@ -136,13 +138,14 @@ impl Head {
     }
 }
 
-/// Reads what follows the first scan's header: up to the end of the image, and somewhat more.
+/// Reads what follows the header of the first scan, to the end of the image and possibly a bit more.
 fn read_coded(source: &mut (impl BufRead + Seek)) -> Result<Vec<u8>, ThumbnailError> {
     const PIECE: u64 = 1 << 20;
     let start = source.stream_position()?;
     let rest = source.seek(SeekFrom::End(0))?.saturating_sub(start);
     source.seek(SeekFrom::Start(start))?;
-    // All at once: a vector that grows takes twice as much for a while. What isn't filled takes none.
+    // Reserve everything at once, because a growing vector temporarily takes twice as much. Unused pages take no
+    // memory.
     let mut coded =
         Vec::with_capacity(usize::try_from(rest).unwrap_or(MAX_CODED).min(MAX_CODED) + 1);
     loop {
@@ -157,7 +160,7 @@ fn read_coded(source: &mut (impl BufRead + Seek)) -> Result<Vec<u8>, ThumbnailEr
     }
 }
 
-/// Decodes the scan with this header, and further ones with what is between them.
+/// Decodes the scan with this header, and the scans and tables after it.
 fn decode_scans(
     frame: &Frame,
     tables: &mut Tables,
@@ -193,14 +196,14 @@ fn decode_scans(
     }
 }
 
-/// Where the next marker begins that is no restart, or the data ends. Among coded pixels, 0xFF begins a marker unless
-/// 0 follows it (T.81 section B.1.1.5) or another 0xFF.
+/// The offset of the next marker other than a restart marker, or the end of the data. In entropy-coded data, 0xFF
+/// begins a marker unless 0 (T.81 section B.1.1.5) or another 0xFF follows.
 fn next_marker(coded: &[u8]) -> usize {
     let is_marker = |at: &usize| !matches!(coded.get(at + 1), None | Some(0 | 0xFF | RST0..=RST7));
     memchr::memchr_iter(0xFF, coded).find(is_marker).unwrap_or(coded.len())
 }
 
-/// Puts the pieces of a profile together; nothing if one is missing.
+/// Joins the pieces of a profile. Returns `None` if one is missing.
 fn whole_profile(mut pieces: Vec<Vec<u8>>) -> Option<Vec<u8>> {
     pieces.retain(|piece| piece.len() > ICC.len() + 2);
     pieces.sort_by_key(|piece| piece[ICC.len()]);
@@ -211,14 +214,14 @@ fn whole_profile(mut pieces: Vec<Vec<u8>>) -> Option<Vec<u8>> {
         .then(|| pieces.iter().flat_map(|piece| &piece[ICC.len() + 2..]).copied().collect())
 }
 
-/// The next segment: its marker, and what follows its length. `None` if it is of no use.
+/// Reads the next segment: its marker, and its content after the length. `None` if it isn't needed.
 fn read_segment(
     source: &mut (impl BufRead + Seek),
     gaps_left: &mut u32,
 ) -> Result<Option<(u8, Vec<u8>)>, ThumbnailError> {
     let marker = read_marker(source, gaps_left)?;
     match marker {
-        0x01 | RST0..=SOI => return Ok(None), // stand alone
+        0x01 | RST0..=SOI => return Ok(None), // these have no content
         EOI => return Err(undecodable("no pixels")),
         _ => {}
     }
@@ -233,13 +236,12 @@ fn read_segment(
     Ok(Some((marker, body)))
 }
 
-/// What is read: what decoding takes, EXIF for the orientation, the profile of colours, and what tells the colour
-/// space.
+/// Whether a segment is needed: for decoding, for the orientation (EXIF), the colour profile or the colour space.
 fn is_of_use(marker: u8) -> bool {
     matches!(marker, SOF0 | SOF1 | SOF2 | DHT | SOS | DQT | DRI | APP0 | APP1 | APP2 | APP14)
 }
 
-/// The next marker. Before it may be any number of 0xFF, and some bytes that are no marker.
+/// Reads the next marker. Any number of 0xFF and a limited number of other bytes may come before it.
 fn read_marker(source: &mut impl BufRead, gaps_left: &mut u32) -> Result<u8, ThumbnailError> {
     loop {
         let [mut byte] = read_array(source)?;

@@ -1,43 +1,43 @@
-//! What drawing may cost, and why there is no picture.
+//! Limits on what drawing may cost, and the reasons for not drawing.
 
 use std::io;
 
 use crate::media::MediaType;
 
-/// The longest side of a picture, in pixels: sharp at the 256 px of a message's preview on a dense screen.
+/// The longest side of a preview in pixels: enough for 256 px in a message on a high-density screen.
 pub const MAX_SIDE: u32 = 512;
 
-/// The longest side of an image that is drawn: what the longest panoramas have. JPEG and GIF can say 65,535,
-/// PNG 2^31.
+/// The longest side of a source image, in pixels: that of the longest panoramas. JPEG and GIF allow 65,535, PNG 2^31.
 pub(super) const MAX_SOURCE_SIDE: u32 = 32_768;
 
-/// The most pixels of an image that is drawn in full, in a second; of JPEG, which isn't, more are taken.
+/// Maximum number of pixels of an image that is decoded in full, which takes a second. JPEG, which isn't, may have
+/// more.
 pub(super) const MAX_PIXELS: u64 = 64 * 1024 * 1024;
 
-/// What drawing may hold in memory at once, in bytes: all pixels of the image, what its decoder needs beside
-/// them, and its file where that is read as a whole. 64 megapixels of RGBA and 64 MiB besides; images that
-/// take more for each pixel have to be smaller.
+/// Maximum number of bytes in memory while drawing: all pixels of the image, what its decoder needs besides, and its
+/// file if that is read as a whole. Enough for 64 megapixels of RGBA plus 64 MiB; images with more bytes per pixel must
+/// be smaller.
 pub(super) const MAX_MEMORY: u64 = 320 << 20;
 
-/// Why there is no picture.
+/// Why there is no preview.
 #[derive(Debug, thiserror::Error)]
 pub enum ThumbnailError {
     /// See [`super::is_drawable`].
-    #[error("files of the type {0} are not drawn")]
+    #[error("files of type {0} get no thumbnail")]
     Unsupported(MediaType),
-    /// Drawing it would cost too much memory or time. The words tell what.
-    #[error("too large to be drawn: {0}")]
+    /// Drawing would take too much memory or time, as the text explains.
+    #[error("too large for a thumbnail: {0}")]
     TooLarge(String),
-    /// The file is damaged, cut off, of another type, or of a rare kind.
+    /// The file is damaged, truncated, of another type, or of a rare kind.
     #[error("can't be decoded: {0}")]
     Undecodable(String),
-    /// The source failed; another try may succeed.
+    /// The source failed; another attempt may succeed.
     #[error("the file can't be read")]
     Io(#[source] io::Error),
 }
 
 impl From<io::Error> for ThumbnailError {
-    /// A file that ends early, and what decoders complain of as input, is the file's fault.
+    /// A file that ends early, or that a decoder reports as invalid input, is itself at fault.
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof
@@ -48,8 +48,8 @@ impl From<io::Error> for ThumbnailError {
     }
 }
 
-/// Refuses what costs too much, before the pixels have memory: `eighths` of a byte for each pixel, and
-/// `beside` bytes. Returns how many bytes are left.
+/// Refuses an image that costs too much, before memory for the pixels is allocated: `eighths` of a byte per pixel, plus
+/// `beside` bytes. Returns how many bytes of the limit are left.
 pub(super) fn check_size(
     size: (u32, u32),
     eighths: u64,

@@ -1,4 +1,4 @@
-//! What pictures look like. The files are made here; `hostile` has those that mean harm.
+//! What previews look like. The files are built here; `hostile` has malicious ones.
 
 use std::io::{self, BufReader, Cursor, Read};
 
@@ -31,7 +31,7 @@ fn seen(picture: &Picture) -> DynamicImage {
     seen
 }
 
-/// Four fields: red, green; blue, white.
+/// Four quadrants: red, green; blue, white.
 fn fields(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         Rgb(match (x < width / 2, y < height / 2) {
@@ -47,7 +47,7 @@ fn field_png(width: u32, height: u32) -> Vec<u8> {
     png(width, height, png::ColorType::Rgb, png::BitDepth::Eight, &fields(width, height))
 }
 
-/// The colours in the middle of the four fields.
+/// The colours in the middle of the four quadrants.
 fn corners(picture: &Picture) -> [[u8; 3]; 4] {
     let seen = seen(picture).into_rgb8();
     let (x, y) = (picture.width / 4, picture.height / 4);
@@ -76,7 +76,7 @@ fn pictures_are_upright() {
 }
 
 #[test]
-fn the_orientation_of_a_webp_file_turns_nothing() {
+fn the_orientation_of_a_webp_file_is_ignored() {
     for skip in [0, 6] {
         let exif = (*b"EXIF", exif(6)[skip..].to_vec());
         let file = webp_chunks(&fields(96, 64).into(), &[exif]);
@@ -100,7 +100,7 @@ fn small_images_are_never_enlarged() {
 }
 
 #[test]
-fn a_thread_stays_a_pixel_wide() {
+fn a_very_narrow_image_stays_a_pixel_wide() {
     for (size, expected) in [((1, 32_768), (1, 512)), ((32_768, 1), (512, 1))] {
         let picture = drawn(&field_png(size.0, size.1), "png").unwrap();
         assert_eq!((picture.width, picture.height), expected);
@@ -127,15 +127,15 @@ fn transparency_stays() {
 }
 
 #[test]
-fn colours_that_are_not_seen_do_not_bleed() {
-    let pixels = half_clear(1022, 64); // the edge falls into a pixel
+fn invisible_colours_do_not_bleed() {
+    let pixels = half_clear(1022, 64); // the edge lies within a pixel
     let file = png(1022, 64, png::ColorType::Rgba, png::BitDepth::Eight, &pixels);
     let seen = seen(&drawn(&file, "png").unwrap()).into_rgba8();
     assert!(seen.pixels().all(|pixel| pixel.0[3] == 0 || pixel.0[1] == 0));
 }
 
 #[test]
-fn alpha_that_hides_nothing_is_dropped() {
+fn opaque_alpha_is_dropped() {
     let opaque = DynamicImage::from(fields(64, 64)).into_rgba8();
     let file = png(64, 64, png::ColorType::Rgba, png::BitDepth::Eight, &opaque);
     let picture = drawn(&file, "png").unwrap();
@@ -182,7 +182,7 @@ fn sixteen_bits_become_eight() {
 #[test]
 fn palettes_have_their_colours() {
     let picture = drawn(&files::palette_png(64), "png").unwrap();
-    assert_eq!(picture.media_type.as_str(), "image/webp"); // its last colour is clear
+    assert_eq!(picture.media_type.as_str(), "image/webp"); // the last colour of the palette is transparent
     assert_eq!(seen(&picture).into_rgba8().get_pixel(0, 0).0, [255, 0, 0, 255]);
 }
 
@@ -198,7 +198,7 @@ fn the_first_frame_of_a_gif_lies_on_its_canvas() {
     let picture = drawn(&file, "gif").unwrap();
     assert_eq!((picture.width, picture.height), (64, 32));
     let seen = seen(&picture).into_rgba8();
-    assert_eq!(seen.get_pixel(0, 0).0[3], 0); // beside the frame
+    assert_eq!(seen.get_pixel(0, 0).0[3], 0); // outside the frame
     assert_eq!(seen.get_pixel(16, 8).0, [255, 0, 0, 255]);
     assert_eq!(seen.get_pixel(17, 8).0[3], 0); // the frame's transparent colour
 }
@@ -226,7 +226,7 @@ fn cmyk_looks_right_and_loses_its_profile() {
 }
 
 #[test]
-fn a_profile_of_rgb_stays() {
+fn an_rgb_profile_is_kept() {
     let profile = files::profile(*b"RGB ", 3000);
     let (first, second) = profile.split_at(1000);
     let pieces = [(0xE2, files::icc_piece(2, 2, second)), (0xE2, files::icc_piece(1, 2, first))];
@@ -252,7 +252,7 @@ fn a_profile_that_does_not_fit_is_dropped() {
 }
 
 #[test]
-fn metadata_stays_after() {
+fn metadata_is_not_copied() {
     let secret = b"48.8584 N, 2.2945 E";
     let jpeg = jpeg_with(
         &fields(64, 64).into(),
@@ -289,7 +289,7 @@ fn lossy_webp_is_drawn() {
 }
 
 #[test]
-fn what_is_not_drawn_is_said() {
+fn unsupported_and_damaged_files_are_reported() {
     let bmp = MediaType::parse("image/bmp").unwrap();
     assert!(!is_drawable(&bmp));
     assert!(matches!(drawn(b"BM", "bmp"), Err(ThumbnailError::Unsupported(named)) if named == bmp));
@@ -301,7 +301,7 @@ fn what_is_not_drawn_is_said() {
 }
 
 #[test]
-fn a_failing_source_is_no_fault_of_the_file() {
+fn a_failing_source_is_not_reported_as_a_damaged_file() {
     struct Failing(Cursor<Vec<u8>>);
     impl Read for Failing {
         fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {

@@ -1,9 +1,9 @@
-//! Lossless WebP, and lossless alpha of lossy WebP (RFC 9649 section 3), row by row.
+//! Decodes lossless WebP, and the lossless alpha of lossy WebP (RFC 9649 section 3), row by row.
 //!
-//! Owns what decoding holds in memory: a window of pixels, a few rows, and codes as long as a budget lasts. The size of
-//! codes can't be told from that of a file, and image-webp 0.2, which decodes the rest of WebP here, neither limits
-//! them nor gives anything of a file that was cut off; it holds seven bytes for every pixel besides.
-//! Refuses to know containers, and what becomes of the rows.
+//! Limits memory: it keeps a window of pixels, a few rows, and codes within a budget. The memory that codes need can't
+//! be told from the size of a file. image-webp 0.2, which decodes the rest of WebP here, neither limits that memory nor
+//! returns anything for a truncated file, and needs seven bytes per pixel besides. Doesn't know containers, or what
+//! happens to the rows.
 
 use std::io::{self, BufRead};
 
@@ -14,26 +14,26 @@ use transform::Transform;
 mod codes;
 mod transform;
 
-/// The farthest that pixels are copied from is somewhat less (section 3.4 and 4.2.2: 40 prefix codes).
+/// Slightly more than the maximum distance that pixels are copied from (sections 3.4 and 4.2.2: 40 prefix codes).
 const WINDOW: usize = 1 << 20;
 
-/// Multiplied with a colour, its top bits are the colour's place in the cache (section 4.2.3).
+/// A colour's index in the cache is in the top bits of its product with this number (section 4.2.3).
 const CACHE_HASH: u32 = 0x1E35_A7BD;
 
-/// How many of the codes for green are lengths of copies.
+/// Number of length codes in the alphabet for green.
 const LENGTHS: u32 = 24;
 
-/// An image in the lossless format.
+/// A lossless image.
 pub(super) struct Lossless<R> {
     bits: Bits<R>,
     size: (u32, u32),
     has_alpha: bool,
-    /// Bytes that may still be allocated.
+    /// Number of bytes that may still be allocated.
     budget: u64,
 }
 
 impl<R: BufRead> Lossless<R> {
-    /// Reads the header (section 3.4), which says the size.
+    /// Reads the header (section 3.4), which contains the size.
     pub(super) fn open(source: R) -> Result<Self, ThumbnailError> {
         let mut bits = Bits::new(source);
         let signature = bits.take(8)?;
@@ -45,7 +45,7 @@ impl<R: BufRead> Lossless<R> {
         Ok(Self { bits, size: (width, height), has_alpha, budget: 0 })
     }
 
-    /// An image without a header, as alpha is stored: in the green channel.
+    /// An image without a header, such as alpha, which is stored in the green channel.
     pub(super) fn headless(source: R, size: (u32, u32)) -> Self {
         Self { bits: Bits::new(source), size, has_alpha: false, budget: 0 }
     }
@@ -58,8 +58,8 @@ impl<R: BufRead> Lossless<R> {
         self.has_alpha
     }
 
-    /// Decodes all rows that are there, from the top, and returns how many they were. Pixels are ARGB. Holds `budget`
-    /// bytes at most, or it is an error.
+    /// Decodes all rows that are present, from the top, and returns their number. Pixels are ARGB. Fails if it would
+    /// need more than `budget` bytes.
     pub(super) fn decode(
         mut self,
         budget: u64,
@@ -78,7 +78,8 @@ impl<R: BufRead> Lossless<R> {
         Ok(rows)
     }
 
-    /// Reads the transforms (section 4.1), in the order in which they were done. Returns the width of what is coded.
+    /// Reads the transforms (section 4.1), in the order in which they were applied. Returns the width of the coded
+    /// image.
     fn read_transforms(&mut self) -> Result<(Vec<Transform>, u32), ThumbnailError> {
         let (mut width, height) = self.size;
         let mut transforms: Vec<Transform> = Vec::new();
@@ -115,7 +116,7 @@ impl<R: BufRead> Lossless<R> {
         Ok((transforms, width))
     }
 
-    /// Reads an image that others need: all of it, or it is an error.
+    /// Reads an image that other data depends on. Fails if it is incomplete.
     fn read_image(&mut self, size: (u32, u32)) -> Result<Vec<u32>, ThumbnailError> {
         let count = u64::from(size.0) * u64::from(size.1);
         self.take_budget(4 * count)?;
@@ -128,7 +129,7 @@ impl<R: BufRead> Lossless<R> {
         }
     }
 
-    /// Reads the pixels of an image (section 5.2.3) as far as they go.
+    /// Reads the pixels of an image (section 5.2.3) up to where the data ends.
     fn read_pixels(
         &mut self,
         size: (u32, u32),
@@ -142,7 +143,7 @@ impl<R: BufRead> Lossless<R> {
         let cache_size = cache_bits.map_or(0, |bits| 1 << bits);
         let groups = self.read_groups(size, is_main, cache_size)?;
         let mut canvas = Canvas::new(size, cache_bits, row);
-        // Held as long as this image is read.
+        // Released after this image.
         let held = canvas.memory() + groups.memory;
         self.take_budget(held)?;
         while !canvas.is_full() {
@@ -174,7 +175,7 @@ impl<R: BufRead> Lossless<R> {
         Ok(())
     }
 
-    /// A number by its prefix and further bits (section 5.2.2).
+    /// Reads a number with this prefix (section 5.2.2).
     fn read_number(&mut self, prefix: u32) -> io::Result<u32> {
         if prefix < 4 {
             return Ok(prefix + 1);
@@ -183,7 +184,7 @@ impl<R: BufRead> Lossless<R> {
         Ok(((2 + (prefix & 1)) << more) + self.bits.take(more)? + 1)
     }
 
-    /// Reads the groups of codes and where each is used (section 5.2.2, "meta prefix codes").
+    /// Reads the groups of codes, and where each one applies (section 5.2.2, "meta prefix codes").
     fn read_groups(
         &mut self,
         size: (u32, u32),
@@ -196,7 +197,7 @@ impl<R: BufRead> Lossless<R> {
             groups.shift = self.bits.take(3)? + 2;
             groups.across = blocks(size.0, groups.shift);
             let image = self.read_image((groups.across, blocks(size.1, groups.shift)))?;
-            // Its number is in the red and green channels.
+            // The index of the group is in the red and green channels.
             groups.places = image
                 .iter()
                 .map(|pixel| pixel.to_be_bytes())
@@ -235,18 +236,18 @@ impl<R: BufRead> Lossless<R> {
     }
 }
 
-/// How many blocks of two to the power of `shift` a side has.
+/// Number of blocks of size `1 << shift` along a side.
 fn blocks(side: u32, shift: u32) -> u32 {
     side.div_ceil(1 << shift)
 }
 
-/// Which group of codes is used where.
+/// The groups of codes, and where each one applies.
 struct Groups {
     all: Vec<Group>,
     shift: u32,
     across: u32,
     places: Vec<u16>,
-    /// What they hold, in bytes.
+    /// Size of the codes in bytes.
     memory: u64,
 }
 
@@ -257,7 +258,7 @@ impl Groups {
     }
 }
 
-/// The pixels as far as they were decoded; of those before, the last ones.
+/// The pixels decoded so far; of the earlier ones, only the most recent.
 struct Canvas<'a> {
     row: &'a mut dyn FnMut(&[u32]),
     width: u32,
@@ -266,7 +267,7 @@ struct Canvas<'a> {
     y: u32,
     /// The row that is being decoded.
     current: Vec<u32>,
-    /// A ring; its length is a power of two.
+    /// A ring buffer; its length is a power of two.
     window: Vec<u32>,
     count: usize,
     cache: Vec<u32>,
@@ -338,7 +339,7 @@ impl<'a> Canvas<'a> {
     }
 }
 
-/// How far before a pixel another lies, by the code of their distance (section 5.2.2): small ones name a pixel nearby.
+/// Converts a distance code to a number of pixels (section 5.2.2). Small codes refer to a nearby pixel.
 fn distance_of(code: u32, width: u32) -> usize {
     match NEARBY.get(code as usize - 1) {
         Some((left, up)) => {
@@ -349,7 +350,7 @@ fn distance_of(code: u32, width: u32) -> usize {
     }
 }
 
-/// How far to the left and up.
+/// Offsets to the left and up.
 #[rustfmt::skip]
 const NEARBY: [(i8, i8); 120] = [
     (0, 1),  (1, 0),  (1, 1),  (-1, 1), (0, 2),  (2, 0),  (1, 2),  (-1, 2),

@@ -1,7 +1,7 @@
-//! The pixels of WebP files (RFC 9649).
+//! Decodes WebP files (RFC 9649).
 //!
-//! Owns the container: which image is shown, where it lies on the canvas, and its alpha. Lossless coding is `vp8l`'s,
-//! lossy coding that of image-webp, which gets nothing but the image itself.
+//! Reads the container: which image is shown, where it lies on the canvas, and its alpha. `vp8l` decodes lossless
+//! images, and image-webp lossy ones, of which it gets only the image itself.
 
 use std::io::{self, BufRead, Cursor, Read, Seek, Take};
 
@@ -14,19 +14,19 @@ use super::decoded::Decoded;
 use super::limits::{MAX_PIXELS, ThumbnailError, check_pixels, check_size, undecodable};
 use super::vp8l::Lossless;
 
-/// The most chunks before an image: there are five kinds that may come there.
+/// Maximum number of chunks before an image: five types may occur there.
 const MAX_CHUNKS: u32 = 64;
 
-/// The longest profile that is read, in bytes.
+/// Maximum length in bytes of a profile that is read.
 const MAX_PROFILE: u32 = 1 << 20;
 
-/// As much of a lossy image as says its size.
+/// Number of bytes of a lossy image that contain its size.
 const LOSSY_HEAD: u32 = 10;
 
-/// The most bytes of a lossy image or of alpha that are read. 64 megapixels of the best quality have less.
+/// Maximum number of bytes of a lossy image or its alpha that are read. 64 megapixels at the best quality have fewer.
 const MAX_CODED: u32 = 64 << 20;
 
-/// The first frame on its canvas, or the image. Its EXIF turns nothing: browsers show it as it is stored.
+/// Decodes the first frame on its canvas, or the image. Ignores the EXIF orientation, as browsers do.
 pub(super) fn decode<R: BufRead + Seek>(mut source: R) -> Result<Decoded, ThumbnailError> {
     let [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] = read_array(&mut source)?
     else {
@@ -43,7 +43,7 @@ pub(super) fn decode<R: BufRead + Seek>(mut source: R) -> Result<Decoded, Thumbn
 
 struct File<R> {
     source: R,
-    /// What the file says its size is.
+    /// The size that the file states.
     canvas: Option<(u32, u32)>,
     profile: Option<Vec<u8>>,
 }
@@ -80,7 +80,7 @@ impl<R: BufRead + Seek> File<R> {
         Err(ThumbnailError::TooLarge("its metadata".to_owned()))
     }
 
-    /// A frame of an animation (section 2.7.1.1), and around it nothing.
+    /// Decodes a frame of an animation (section 2.7.1.1) on an empty canvas.
     fn frame(&mut self, size: u32) -> Result<DynamicImage, ThumbnailError> {
         let canvas = self.canvas.ok_or_else(|| undecodable("a frame without a canvas"))?;
         let header: [u8; 16] = self.body(size.min(16))?;
@@ -98,7 +98,7 @@ impl<R: BufRead + Seek> File<R> {
                     if (pixels.width(), pixels.height()) != (width + 1, height + 1) {
                         return Err(undecodable("an image unlike its frame"));
                     }
-                    return canvas::lay(pixels, place, canvas);
+                    return canvas::place(pixels, place, canvas);
                 }
                 b"ANMF" => break,
                 _ => self.skip(size)?,
@@ -116,7 +116,7 @@ impl<R: BufRead + Seek> File<R> {
         if &kind == b"VP8L" {
             return lossless(self.source.by_ref().take(size.into()));
         }
-        // What is too large is not read.
+        // Don't read an image that is too large.
         let mut coded = Vec::new();
         self.source.by_ref().take(size.min(LOSSY_HEAD).into()).read_to_end(&mut coded)?;
         check_pixels(lossy_size(&coded)?, MAX_PIXELS)?;
@@ -124,7 +124,7 @@ impl<R: BufRead + Seek> File<R> {
         lossy(&coded, alpha)
     }
 
-    /// The kind and size of the next chunk.
+    /// Reads the type and size of the next chunk.
     fn chunk(&mut self) -> Result<([u8; 4], u32), ThumbnailError> {
         let [kind @ .., a, b, c, d] = read_array::<8>(&mut self.source)?;
         Ok((kind, u32::from_le_bytes([a, b, c, d])))
@@ -134,7 +134,7 @@ impl<R: BufRead + Seek> File<R> {
         self.source.seek_relative(i64::from(size) + i64::from(size & 1))
     }
 
-    /// The first bytes of a chunk; the rest is skipped.
+    /// Reads the first bytes of a chunk and skips the rest.
     fn body<const N: usize>(&mut self, size: u32) -> Result<[u8; N], ThumbnailError> {
         let bytes = read_array(&mut self.source)?;
         let rest = i64::from(size) + i64::from(size & 1) - i64::try_from(N).unwrap_or(0);
@@ -142,7 +142,7 @@ impl<R: BufRead + Seek> File<R> {
         Ok(bytes)
     }
 
-    /// A chunk's bytes, as far as they are there.
+    /// Reads a chunk, as far as it is present.
     fn bytes(&mut self, size: u32) -> Result<Vec<u8>, ThumbnailError> {
         if size > MAX_CODED {
             return Err(ThumbnailError::TooLarge(format!("a chunk of {size} bytes")));
@@ -165,7 +165,7 @@ fn lossless<R: BufRead>(source: Take<R>) -> Result<DynamicImage, ThumbnailError>
     let mut start = 0;
     let there = image.decode(budget, |row| {
         if start == 0 {
-            pixels = canvas::room(size, samples);
+            pixels = canvas::allocate(size, samples);
         }
         let to = pixels[start..].chunks_exact_mut(samples);
         start += row.len() * samples;
@@ -182,14 +182,14 @@ fn lossless<R: BufRead>(source: Take<R>) -> Result<DynamicImage, ThumbnailError>
     canvas::image(size, samples, pixels)
 }
 
-/// A lossy image with its alpha, as far as they go.
+/// Decodes a lossy image and its alpha, as far as they are present.
 fn lossy(coded: &[u8], alpha: Option<&[u8]>) -> Result<DynamicImage, ThumbnailError> {
     let size = lossy_size(coded)?;
     let samples = if alpha.is_some() { 4 } else { 3 };
-    // Beside the result, the decoder holds the samples of YUV, and twice the file.
+    // Besides the result, the decoder keeps the YUV samples and twice the file in memory.
     let beside = 3 * coded.len() as u64 + alpha.map_or(0, <[u8]>::len) as u64;
     let budget = check_size(size, samples as u64 * 8 + 12, beside)?;
-    let mut pixels = canvas::room(size, samples);
+    let mut pixels = canvas::allocate(size, samples);
     let count = size.0 as usize * size.1 as usize;
     let there = colours(coded, size, &mut pixels[..3 * count])?;
     if let Some(alpha) = alpha {
@@ -209,10 +209,10 @@ fn lossy_size(coded: &[u8]) -> Result<(u32, u32), ThumbnailError> {
     Ok((side([w0, w1]), side([h0, h1])))
 }
 
-/// Decodes the colours of a lossy image, and returns how many rows there were.
+/// Decodes the colours of a lossy image, and returns the number of rows.
 ///
-/// The decoder gives all of an image or nothing. Of one that is cut off, the most rows are searched that it gives: an
-/// image said to be lower needs less of the file.
+/// The decoder returns either the whole image or nothing. For a truncated image, this finds the maximum number of rows
+/// that it returns: an image with a smaller height in its header needs less of the file.
 fn colours(
     coded: &[u8],
     (width, height): (u32, u32),
@@ -232,7 +232,7 @@ fn colours(
     if good == 0 { Err(error) } else { Ok(good * BLOCK) }
 }
 
-/// Decodes the first rows of a lossy image, in a file of nothing else. Where it fails, `pixels` stay as they were.
+/// Decodes the first rows of a lossy image by wrapping it in a minimal file. If that fails, `pixels` don't change.
 fn colours_of_rows(coded: &[u8], height: u32, pixels: &mut [u8]) -> Result<(), ThumbnailError> {
     const HEIGHT: std::ops::Range<usize> = 8..10;
     let length = u32::try_from(coded.len()).map_err(undecodable)?;
@@ -249,7 +249,7 @@ fn colours_of_rows(coded: &[u8], height: u32, pixels: &mut [u8]) -> Result<(), T
     decoder.read_image(pixels).map_err(undecodable)
 }
 
-/// Makes room for alpha in pixels of three samples.
+/// Makes space for alpha in pixels of three samples.
 fn widen(pixels: &mut [u8], count: usize) {
     for at in (0..count).rev() {
         let [r, g, b] = [0, 1, 2].map(|sample| pixels[3 * at + sample]);
@@ -257,7 +257,7 @@ fn widen(pixels: &mut [u8], count: usize) {
     }
 }
 
-/// Puts alpha (section 2.7.1.2) into pixels, as far as it goes.
+/// Adds alpha (section 2.7.1.2) to pixels, as far as it is present.
 fn fill_alpha(
     pixels: &mut [u8],
     size: (u32, u32),
@@ -287,14 +287,14 @@ fn fill_alpha(
     Ok(())
 }
 
-/// Adds what each value was predicted to be: by the one to the left, above, or both and the one between them.
+/// Adds the prediction of each value: from the left, from above, or the gradient of both.
 fn unfiltered(filter: u8, row: &mut dyn Iterator<Item = u8>, before: &[u8]) -> Vec<u8> {
     let mut values: Vec<u8> = Vec::with_capacity(before.len());
     for (x, value) in row.enumerate() {
         let (left, top) = (values.last().copied(), before.get(x).copied());
         let predicted = match (filter, left, top) {
             (0, ..) | (_, None, None) => 0,
-            // The first column and row have but one neighbour.
+            // The first row and column have only one neighbour.
             (_, Some(only), None)
             | (_, None, Some(only))
             | (1, Some(only), _)

@@ -1,5 +1,4 @@
-//! One thread and one buffer for all connections: a read and a write for each that has something. It refuses to
-//! know heads.
+//! One thread and one buffer for all connections. Knows no heads.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
@@ -39,7 +38,7 @@ pub(crate) fn serve(listener: &TcpListener, folder: &Path) -> io::Result<()> {
                 if error.kind() != ErrorKind::UnexpectedEof {
                     eprintln!("{error}");
                 }
-                *slot = None; // closing takes it off the list of those waited for
+                *slot = None; // closing also removes it from epoll
             }
         }
     }
@@ -51,7 +50,7 @@ fn read_once(
     folder: &Path,
 ) -> io::Result<()> {
     let most = exchange.room().min(buffer.len());
-    let count = stream.read(&mut buffer[..most])?; // doesn't wait: there was something to read
+    let count = stream.read(&mut buffer[..most])?; // doesn't block, because there is something to read
     if count == 0 {
         return Err(ErrorKind::UnexpectedEof.into());
     }

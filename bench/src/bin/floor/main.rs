@@ -1,10 +1,10 @@
-//! The floor: what receiving a chunk and writing it at its offset costs when nothing else is done. It refuses to
-//! know forms, records, tokens and hostile clients: `bench/run` compares servers with it and nothing else should
-//! run it.
+//! The floor: the cost of receiving a chunk and writing it at its offset, and nothing else. It has no forms, records,
+//! tokens, or protection from hostile clients: `bench/run` compares servers with it, and it isn't meant for anything
+//! else.
 //!
-//! `floor FOLDER threads` has a thread for each connection, `floor FOLDER epoll` one for all; `floor FOLDER sync` has
-//! threads and syncs each file before the reply to its last byte. `PUT /NAME` with
-//! `Content-Length` and `Content-Range: bytes FIRST-LAST/TOTAL` writes the body into FOLDER/NAME at FIRST.
+//! `floor FOLDER threads` has one thread per connection, and `floor FOLDER epoll` one for all. `floor FOLDER sync` has
+//! threads, and syncs each file before the reply to its last byte. `PUT /NAME` with `Content-Length` and
+//! `Content-Range: bytes FIRST-LAST/TOTAL` writes the body into FOLDER/NAME at FIRST.
 
 mod epoll;
 mod request;

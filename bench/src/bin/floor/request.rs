@@ -1,4 +1,4 @@
-//! What is the same however connections are waited for: heads, files, the reply. It refuses to read from sockets.
+//! What both kinds of floor share: heads, files and replies. Doesn't read from sockets.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Error, ErrorKind, Write};
@@ -6,38 +6,38 @@ use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Of the buffer between socket and file.
+/// Size of the buffer between socket and file.
 pub(crate) const BUFFER_BYTES: usize = 256 * 1024;
 const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-/// More than any head of the load has.
+/// Longer than any head that the load generator sends.
 const MAX_HEAD_BYTES: usize = 4096;
 
-/// A connection's state: the file it wrote to last, and the request under way.
+/// The state of a connection: the file it wrote to last, and the current request.
 #[derive(Default)]
 pub(crate) struct Exchange {
     file: Option<(String, File)>,
-    /// What is still to come of the body, bytes; none between requests.
+    /// Remaining bytes of the body; `None` between requests.
     missing: Option<u64>,
-    /// Where the next byte goes.
+    /// Offset of the next byte.
     offset: u64,
-    /// Where the file ends.
+    /// Size of the file.
     end: u64,
-    /// Whether whole files are synced.
+    /// Whether files are synced once they are complete.
     syncs: bool,
 }
 
 impl Exchange {
-    /// `syncs`: whole files are synced before the reply to their last byte.
+    /// Creates an exchange. `syncs` means that a file is synced before the reply to its last byte.
     pub(crate) fn syncing(syncs: bool) -> Self {
         Self { syncs, ..Self::default() }
     }
 
-    /// How many bytes to read at most, so that nothing of a later request comes with them.
+    /// Maximum number of bytes to read, so that none of a later request are among them.
     pub(crate) fn room(&self) -> usize {
         self.missing.map_or(usize::MAX, |missing| usize::try_from(missing).unwrap_or(usize::MAX))
     }
 
-    /// Takes what was read, a whole head at least, and replies once the body is complete.
+    /// Takes the bytes that were read, at least a whole head at first, and replies once the body is complete.
     pub(crate) fn take(
         &mut self,
         read: &[u8],
@@ -61,7 +61,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Reads a head and opens its file; says where the body begins.
+    /// Reads a head and opens its file. Returns where the body begins.
     fn begin(&mut self, read: &[u8], folder: &Path) -> io::Result<usize> {
         let searched = &read[..read.len().min(MAX_HEAD_BYTES)];
         let end = searched
@@ -82,9 +82,9 @@ impl Exchange {
 struct Head<'a> {
     name: &'a str,
     offset: u64,
-    /// Of the file, bytes.
+    /// Size of the file in bytes.
     total: u64,
-    /// Of the body, bytes.
+    /// Size of the body in bytes.
     length: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A thread for each connection, which reads and writes and waits by itself. It refuses to know heads.
+//! One thread per connection, with blocking reads and writes. Knows no heads.
 
 use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};

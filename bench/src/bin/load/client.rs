@@ -1,17 +1,16 @@
-//! A kept-alive HTTP/1.1 connection that costs its own process as little as possible: heads are written, bodies
-//! are slices of buffers that exist already, everything goes out in one vectored call. It refuses to know what
-//! the requests mean.
+//! A kept-alive HTTP/1.1 connection that costs its own process as little as possible: bodies are slices of existing
+//! buffers, and everything is sent in one vectored call. Doesn't know what requests mean.
 
 use std::io::{self, Error, ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A server that says nothing for so long has failed.
+/// A server that sends nothing for this long has failed.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// How a body in chunks ends; good enough for replies of a few words.
+/// The end of a chunked body; good enough for replies of a few words.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// A reply, read to its end.
+/// A complete reply.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     /// The `Location` header.
@@ -21,7 +20,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// An error with the reply's text unless the status is in the two hundreds.
+    /// Fails with the reply's text unless the status is 2xx.
     pub(crate) fn accepted(self) -> io::Result<Self> {
         if (200..300).contains(&self.status) {
             return Ok(self);
@@ -31,11 +30,11 @@ impl Reply {
     }
 }
 
-/// A connection, opened anew whenever the server has closed it.
+/// A connection, reopened if the server closed it.
 pub(crate) struct Connection {
     address: SocketAddr,
     stream: TcpStream,
-    /// Of replies; kept from one to the next.
+    /// For replies; reused.
     buffer: Vec<u8>,
 }
 
@@ -44,7 +43,7 @@ impl Connection {
         Ok(Self { address, stream: connect(address)?, buffer: vec![0; 256 * 1024] })
     }
 
-    /// Sends the slices one after the other and reads the reply.
+    /// Sends the slices one after the other, and reads the reply.
     pub(crate) fn request(&mut self, slices: &[&[u8]]) -> io::Result<Reply> {
         self.send(slices)?;
         self.reply()
@@ -64,7 +63,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads the reply to what was sent.
+    /// Reads the reply.
     pub(crate) fn reply(&mut self) -> io::Result<Reply> {
         let (head, body) = self.head()?;
         let mut reply =
@@ -87,7 +86,7 @@ impl Connection {
         Ok(reply)
     }
 
-    /// Reads the reply to what was sent and forgets its body: its status and how many bytes the body had.
+    /// Reads the reply and discards its body. Returns the status and the size of the body.
     pub(crate) fn discard_reply(&mut self) -> io::Result<(u16, u64)> {
         let (head, early) = self.head()?;
         let length = head.length.ok_or_else(|| invalid("a file without a length"))?;
@@ -103,7 +102,7 @@ impl Connection {
         Ok((head.status, length))
     }
 
-    /// The head of a reply, and what came of its body with it.
+    /// Reads the head of a reply, and the part of its body that came with it.
     fn head(&mut self) -> io::Result<(Head, Vec<u8>)> {
         let mut filled = 0;
         loop {
@@ -122,7 +121,7 @@ impl Connection {
 
 struct Head {
     status: u16,
-    /// Of the body, bytes; none: it comes in chunks (RFC 9112, section 7.1).
+    /// Size of the body in bytes; `None` if it is chunked (RFC 9112, section 7.1).
     length: Option<u64>,
     location: Option<String>,
     closes: bool,

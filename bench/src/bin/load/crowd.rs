@@ -1,5 +1,5 @@
-//! Very many uploads at once, each held in the middle of a chunk while somebody looks at the server. It refuses to
-//! know what is looked at.
+//! Very many concurrent uploads, each held in the middle of a chunk while the harness examines the server. Doesn't know
+//! what is examined.
 
 use std::io;
 use std::time::Instant;
@@ -16,17 +16,17 @@ use crate::timings::{Summary, Timings};
 pub(crate) struct Job {
     target: Target,
     uploads: usize,
-    /// Bytes.
+    /// In bytes.
     chunk: usize,
-    /// Chunks of each upload.
+    /// Number of chunks per upload.
     chunks: u64,
 }
 
 #[derive(Serialize)]
 pub(crate) struct Outcome {
-    /// Uploads that went all the way.
+    /// Number of uploads that completed.
     completed: usize,
-    /// From the second half of a chunk to its reply, with all the others before it in the queue.
+    /// From the second half of a chunk to its reply, including the wait behind all the others.
     reply_ms: Option<Summary>,
 }
 
@@ -63,7 +63,7 @@ fn join(job: &Job, number: usize) -> io::Result<Member> {
     Ok(Member { speaker, connection, upload })
 }
 
-/// One chunk of everybody: half of it, a pause, the rest, the replies.
+/// One chunk of every upload: half of it, a pause, the rest, the replies.
 fn round(
     crowd: &mut [Member],
     index: u64,

@@ -1,5 +1,5 @@
-//! How each kind of server wants a file's chunks: heads and fields, and what of a reply the next request needs.
-//! It refuses to know clocks and schedules.
+//! How each kind of server expects the chunks of a file: heads and fields, and what the next request needs from a
+//! reply. Knows no clocks or schedules.
 
 use std::fmt::Write as _;
 use std::io::{self, Error};
@@ -10,25 +10,25 @@ use crate::client::Connection;
 
 const BOUNDARY: &str = "----formboundary7MA4YWxkTrZu0gW";
 
-/// What the server speaks.
+/// The protocol that the server speaks.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Dialect {
-    /// `PUT` with `Content-Range`, all chunks into one file.
+    /// `PUT` with `Content-Range`; all chunks go into one file.
     Floor,
-    /// The vendor's form: fields, then the bytes; the uuid comes with the first reply.
+    /// Haversack's form: fields, then the bytes. The uuid comes with the first reply.
     Haversack,
-    /// `PUT`, a file for every chunk: all that a plain web server can do.
+    /// `PUT` of one file per chunk, which is all that a plain web server can do.
     Put,
-    /// tus 1.0: `POST` makes the upload, `PATCH` appends.
+    /// tus 1.0: `POST` creates the upload, `PATCH` appends.
     Tus,
-    /// Fine Uploader's form as django-fine-uploader reads it.
+    /// Fine Uploader's form, as django-fine-uploader reads it.
     FineUploader,
 }
 
-/// A file on its way.
+/// A file that is being uploaded.
 pub(crate) struct Upload {
-    /// What the server or we call it.
+    /// The id, chosen by the server or by us.
     id: String,
     size: u64,
     chunk: u64,
@@ -39,26 +39,26 @@ impl Upload {
         self.size.div_ceil(self.chunk)
     }
 
-    /// First byte and length of a chunk.
+    /// The offset and length of a chunk.
     pub(crate) fn range(&self, index: u64) -> (u64, u64) {
         let offset = index * self.chunk;
         (offset, self.chunk.min(self.size - offset))
     }
 }
 
-/// What is the same in all requests of a client.
+/// What all requests of a client have in common.
 pub(crate) struct Speaker {
     pub(crate) dialect: Dialect,
-    /// As it stands in `Host`.
+    /// As in `Host`.
     pub(crate) host: String,
     /// Path of the server's upload endpoint.
     pub(crate) path: String,
-    /// Bearer token; empty: none.
+    /// Bearer token; empty for none.
     pub(crate) token: String,
 }
 
 impl Speaker {
-    /// Begins a file of `size` bytes that will come in chunks of `chunk`; `name` is never used again.
+    /// Begins a file of `size` bytes in chunks of `chunk` bytes; `name` must be new.
     pub(crate) fn begin(
         &self,
         connection: &mut Connection,
@@ -68,7 +68,7 @@ impl Speaker {
     ) -> io::Result<Upload> {
         let id = match self.dialect {
             Dialect::Floor | Dialect::Put | Dialect::FineUploader => name,
-            Dialect::Haversack => String::new(), // the first reply tells it
+            Dialect::Haversack => String::new(), // comes with the first reply
             Dialect::Tus => {
                 let extra = format!("Tus-Resumable: 1.0.0\r\nUpload-Length: {size}\r\n");
                 let head = self.head("POST", &self.path, &extra, 0);
@@ -80,7 +80,7 @@ impl Speaker {
         Ok(Upload { id, size, chunk })
     }
 
-    /// The bytes around a chunk's own in its request.
+    /// The bytes before and after a chunk in its request.
     pub(crate) fn around(&self, upload: &Upload, index: u64) -> (String, String) {
         let (offset, length) = upload.range(index);
         let range =
@@ -123,7 +123,7 @@ impl Speaker {
         }
     }
 
-    /// Takes from the reply to a chunk what later requests need.
+    /// Remembers what later requests need from the reply to a chunk.
     pub(crate) fn learn(&self, upload: &mut Upload, body: &[u8]) -> io::Result<()> {
         if self.dialect == Dialect::Haversack && upload.id.is_empty() {
             let reply: serde_json::Value = serde_json::from_slice(body)?;
@@ -133,7 +133,7 @@ impl Speaker {
         Ok(())
     }
 
-    /// The request that makes a file of the chunks; none where a server has no such step.
+    /// The request that turns the chunks into a file; `None` if the server has no such step.
     pub(crate) fn done(&self, upload: &Upload) -> Option<String> {
         let fields = match self.dialect {
             Dialect::Floor | Dialect::Put | Dialect::Tus => return None,
@@ -153,7 +153,7 @@ impl Speaker {
         Some(head + &tail)
     }
 
-    /// A multipart request: everything up to the file's bytes, and what follows them.
+    /// A multipart request: everything before the file's bytes, and everything after them.
     fn form(
         &self,
         path: &str,

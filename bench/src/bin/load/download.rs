@@ -1,5 +1,5 @@
-//! A file fetched again and again, whole or a range at a time, over kept-alive connections. It refuses to know who
-//! serves it, and looks at no byte of it.
+//! Fetches a file repeatedly over kept-alive connections, whole or range by range. Doesn't know the server, and ignores
+//! the content.
 
 use std::io::{self, Error};
 use std::net::SocketAddr;
@@ -17,12 +17,12 @@ pub(crate) struct Job {
     address: SocketAddr,
     /// Path and query of the file.
     link: String,
-    /// Size of the file, bytes.
+    /// Size of the file in bytes.
     size: u64,
-    /// Bytes of a range; none: the whole file.
+    /// Size of a range in bytes; `None` means the whole file.
     range: Option<u64>,
     clients: usize,
-    /// How long it is measured; as long again before.
+    /// Duration of the measurement; the warm-up takes as long.
     seconds: f64,
 }
 

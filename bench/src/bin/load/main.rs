@@ -1,6 +1,6 @@
-//! The load of `bench/run`: reads one job (JSON, a line on standard input), carries it out and prints the result
-//! (JSON). Between the steps of a job it prints a word and waits for a line, so that whoever gave the job can look
-//! at the server meanwhile. It refuses to know which server it loads, and measures nothing of it but time.
+//! The load generator of `bench/run`: reads one job (a line of JSON on standard input), carries it out and prints the
+//! result (JSON). Between the steps of a job it prints a word and waits for a line, so that the harness can examine the
+//! server meanwhile. Doesn't know which server it loads, and measures only time.
 
 mod client;
 mod crowd;
@@ -35,7 +35,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// Stays until it is told to go, so that its own use of the processor can be read.
+/// Stays until told to exit, so that its own processor time can be read.
 fn report(result: &impl Serialize) -> io::Result<()> {
     pause(&serde_json::to_string(result)?)
 }

@@ -1,8 +1,8 @@
-//! The talk with whoever gave the job.
+//! Synchronizes with the harness.
 
 use std::io::{self, Write};
 
-/// Says that a step is done and waits until the next may begin.
+/// Reports that a step is done, and waits until the next one may begin.
 pub(crate) fn pause(word: &str) -> io::Result<()> {
     say(word)?;
     io::stdin().read_line(&mut String::new())?;

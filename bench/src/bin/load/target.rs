@@ -1,4 +1,4 @@
-//! Where the load goes, and what it is made of.
+//! Where the load goes, and what it consists of.
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ pub(crate) struct Target {
     pub(crate) address: std::net::SocketAddr,
     pub(crate) dialect: Dialect,
     pub(crate) path: String,
-    /// One for each client, taken in turn; none: requests carry no token.
+    /// Tokens, used by the clients in turn; empty if requests carry none.
     pub(crate) tokens: Vec<String>,
 }
 
@@ -26,7 +26,7 @@ impl Target {
     }
 }
 
-/// Bytes that look like nothing and compress to nothing, the same in every run (xorshift).
+/// Bytes that look random and can't be compressed, the same in every run (xorshift).
 pub(crate) fn payload(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(length + 8);

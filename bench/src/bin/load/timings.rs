@@ -1,14 +1,14 @@
-//! Durations and what is said about them. It refuses to know what was timed.
+//! Durations and their summary. Doesn't know what was timed.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Durations of one kind, in the order they came.
+/// Durations of one kind, in order of arrival.
 #[derive(Default)]
 pub(crate) struct Timings(Vec<Duration>);
 
-/// What is reported of them, in milliseconds.
+/// The summary that is reported, in milliseconds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     count: usize,
@@ -26,7 +26,7 @@ impl Timings {
         self.0.extend(others.0);
     }
 
-    /// None of nothing.
+    /// `None` if there are no durations.
     pub(crate) fn summary(mut self) -> Option<Summary> {
         self.0.sort_unstable();
         let last = self.0.len().checked_sub(1)?;

@@ -1,5 +1,5 @@
-//! Files sent chunk by chunk, each client one file after the other and one request at a time, as the vendor's
-//! client does. It refuses to know how requests look.
+//! Sends files chunk by chunk. Each client sends one file after the other and one request at a time, as real clients
+//! do. Doesn't know what requests look like.
 
 use std::fs;
 use std::io;
@@ -19,17 +19,17 @@ use crate::timings::{Summary, Timings};
 #[derive(Deserialize)]
 pub(crate) struct Job {
     target: Target,
-    /// Clients at once.
+    /// Number of concurrent clients.
     clients: usize,
     chunk: usize,
     file: u64,
-    /// Sent before anything is measured.
+    /// Bytes to send before the measurement.
     warmup: u64,
-    /// To send while it is measured.
+    /// Bytes to send during the measurement.
     bytes: u64,
-    /// After so long no further file is begun.
+    /// After this time no new file is begun.
     seconds: f64,
-    /// The server's process, where it is of interest what it reads and writes during done.
+    /// The server's process, if its reads and writes during done are to be measured.
     watched: Option<u32>,
 }
 
@@ -40,9 +40,9 @@ pub(crate) struct Outcome {
     seconds: f64,
     chunk_ms: Option<Summary>,
     done_ms: Option<Summary>,
-    /// The most that the watched process handed to read calls during one done, bytes.
+    /// Maximum number of bytes that the watched process read during one done.
     done_read: Option<u64>,
-    /// The same of write calls.
+    /// Maximum number of bytes that it wrote during one done.
     done_written: Option<u64>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn run(job: &Job) -> io::Result<Outcome> {
     let mut clients = (0..job.clients)
         .map(|number| Client::new(job, number, &payload))
         .collect::<io::Result<Vec<_>>>()?;
-    // Every client sends at least one file, so that nothing is done for the first time afterwards.
+    // Every client sends at least one file, so that nothing happens for the first time later.
     let files = job.warmup.div_ceil(job.file).max(job.clients as u64);
     let deadline = Instant::now() + Duration::from_secs_f64(job.seconds);
     phase(&mut clients, &Budget { files: AtomicU64::new(files), deadline })?;
@@ -72,7 +72,7 @@ pub(crate) fn run(job: &Job) -> io::Result<Outcome> {
     })
 }
 
-/// What may still be begun, by all clients together.
+/// The number of files that all clients together may still begin.
 struct Budget {
     files: AtomicU64,
     deadline: Instant,
@@ -121,7 +121,7 @@ struct Client<'a> {
     speaker: Speaker,
     connection: Connection,
     payload: &'a [u8],
-    /// Files begun so far.
+    /// Number of files begun so far.
     begun: u64,
 }
 
@@ -171,7 +171,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Bytes that a process has handed to read and write calls so far (proc(5), `/proc/PID/io`).
+/// Number of bytes that a process has passed to read and write calls so far (proc(5), `/proc/PID/io`).
 fn traffic(process: u32) -> io::Result<(u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{process}/io"))?;
     let value = |key: &str| {

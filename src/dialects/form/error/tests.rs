@@ -1,9 +1,9 @@
-//! What refusals say: what was wrong, with the names of fields and the numbers.
+//! Messages of refusals: they name the mistake, the fields and the numbers.
 
 use super::*;
 
 #[test]
-fn each_misplaced_chunk_is_told_what_was_wrong_with_the_numbers() {
+fn errors_of_misplaced_chunks_contain_the_numbers() {
     let (header, field) = (Stated::InRange, Stated::Alone);
     let cases: [(PlacementError, &str, &[&str]); 15] = [
         (PlacementError::TotalPartsMissing, "totalparts", &["totalparts"]),

@@ -1,8 +1,8 @@
-//! Owns the tests of part heads: what real clients send, and what is refused.
+//! Tests of part heads: what real clients send, and what is refused.
 
 use super::*;
 
-/// The head of the only part, whose header lines are `lines`.
+/// The head of the only part, with these header lines.
 fn head_of(lines: &[u8]) -> Result<PartHead, ParseError> {
     let body = [b"--bound\r\n", lines, b"\r\n\r\nx\r\n--bound--\r\n"].concat();
     parse(&body).map(|mut parts| parts.remove(0).head)
@@ -18,7 +18,7 @@ fn filename(parameters: &str) -> String {
 }
 
 #[test]
-fn header_names_orders_and_blanks_are_free() {
+fn header_names_may_have_any_case_order_and_white_space() {
     let expected = PartHead {
         name: "a".to_owned(),
         filename: Some("b.txt".to_owned()),
@@ -69,7 +69,7 @@ fn a_valid_extended_filename_is_preferred() {
 }
 
 #[test]
-fn an_invalid_extended_filename_gives_way_to_the_plain_one() {
+fn an_invalid_extended_filename_is_replaced_by_the_plain_one() {
     for extended in [
         "UTF-8''",
         "UTF-8''%e2%82",
@@ -157,7 +157,7 @@ fn malformed_and_repeated_parameters_are_refused() {
 }
 
 #[test]
-fn the_headers_that_are_read_may_come_once() {
+fn known_headers_may_occur_once() {
     for (lines, header) in [
         (
             "Content-Disposition: form-data; name=a\r\n\

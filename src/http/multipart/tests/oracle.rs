@@ -1,17 +1,16 @@
-//! Owns the comparison with `multer`, an independent parser: the same parts
-//! from valid bodies, and where both accept a damaged body, the same content.
+//! Comparison with `multer`, an independent parser: it reads the same parts from valid bodies, and
+//! the same content from damaged bodies that both accept.
 //!
-//! Differences that are meant, and how the generators or `same` allow them:
-//! - multer does not undo the browsers' `%22`, knows no `filename*`, and gives
-//!   no name where the bytes are not UTF-8: names here are plain, and a name
-//!   multer can't read is not compared.
-//! - multer takes the last of repeated headers, needs no Content-Disposition
-//!   type, and finds `name=` anywhere in the value; we refuse these.
-//! - multer takes the first boundary anywhere in a line, and anything after
-//!   the closing one; we need it to begin its line and to end properly.
-//! - multer's headers may end in LF alone; ours not.
-//! - An empty part whose boundary follows the blank line at once: multer takes
-//!   that boundary for data (`shares_blank_line`).
+//! Intended differences, and how the generators or `same` allow for them:
+//! - multer doesn't decode the browsers' `%22`, doesn't know `filename*`, and returns no name if the
+//!   bytes aren't UTF-8. So names here are plain, and a name that multer can't read isn't compared.
+//! - multer takes the last of repeated headers, requires no Content-Disposition type, and finds
+//!   `name=` anywhere in the value. We refuse these.
+//! - multer takes the first boundary anywhere in a line, and ignores anything after the closing one.
+//!   We require a boundary to begin its line and to end properly.
+//! - multer accepts headers that end in LF alone; we don't.
+//! - If the boundary of an empty part follows the blank line at once, multer takes it for data
+//!   (`shares_blank_line`).
 
 use proptest::prelude::*;
 
@@ -20,7 +19,7 @@ use super::*;
 
 type Content = (Option<String>, Option<String>, Vec<u8>);
 
-/// What multer reads, None if it refuses (or waits for what can't come).
+/// What multer reads; `None` if it refuses the body, or waits for data that can't come.
 fn multer_reads(body: &[u8], sizes: &[usize]) -> Option<Vec<Content>> {
     let mut form = multer::Multipart::new(ready(frames(body, sizes)), BOUNDARY);
     let read = async {

@@ -1,5 +1,5 @@
-//! Owns what must hold for every body and every split of it, over generated
-//! bodies and over the fuzzer's corpus; and that the work stays linear.
+//! Properties that hold for every body and every split of it, over generated bodies and the
+//! fuzzer's corpus, and tests that the work stays linear.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use super::*;
 #[path = "../../../../fuzz/fuzz_targets/multipart/invariants.rs"]
 mod invariants;
 
-/// Encodes as browsers do (WHATWG HTML, multipart/form-data encoding).
+/// Encodes a form as browsers do (WHATWG HTML, multipart/form-data encoding).
 pub(super) fn encode(parts: &[Part]) -> Vec<u8> {
     let escape = |name: &str| name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
     let mut body = Vec::new();
@@ -33,7 +33,7 @@ pub(super) fn encode(parts: &[Part]) -> Vec<u8> {
     body
 }
 
-/// Any data that holds no delimiter, much of it nearly one.
+/// Data without a delimiter, but with many near misses.
 fn part_data() -> impl Strategy<Value = Vec<u8>> {
     let fragments = select(vec![
         "\r",
@@ -56,7 +56,7 @@ fn part_data() -> impl Strategy<Value = Vec<u8>> {
     vec(pieces, 0..30).prop_map(|pieces| without_delimiter(&pieces.concat()))
 }
 
-/// The blank line's end counts too, as a delimiter's beginning.
+/// The end of the blank line also counts as the beginning of a delimiter.
 fn without_delimiter(data: &[u8]) -> Vec<u8> {
     let mut data = [b"\r\n", data].concat();
     while let Some(at) = memchr::memmem::find(&data, b"\r\n--bound") {
@@ -65,8 +65,8 @@ fn without_delimiter(data: &[u8]) -> Vec<u8> {
     data.split_off(2)
 }
 
-/// `%` is left out, since the browsers' encoding is ambiguous there, and so is
-/// a last backslash, which would escape the closing quote.
+/// Leaves out `%`, which is ambiguous in the browsers' encoding, and a backslash at the end, which
+/// would escape the closing quote.
 fn encodable_name(least: usize) -> impl Strategy<Value = String> {
     vec(any::<char>(), least..12).prop_map(|characters| {
         let name = characters.into_iter().collect::<String>();
@@ -98,7 +98,7 @@ pub(super) fn sizes() -> impl Strategy<Value = Vec<usize>> {
 
 proptest! {
     #[test]
-    fn any_form_in_any_split_is_read_as_it_was_encoded(
+    fn any_form_in_any_split_is_read_as_encoded(
         parts in parts(encodable_name(1), encodable_name(0)),
         sizes in sizes(),
     ) {
@@ -106,13 +106,13 @@ proptest! {
     }
 
     #[test]
-    fn a_form_cut_anywhere_is_never_whole(
+    fn a_truncated_form_is_never_complete(
         parts in parts(encodable_name(1), encodable_name(0)),
         sizes in sizes(),
         cut in any::<proptest::sample::Index>(),
     ) {
         let body = encode(&parts);
-        // The closing CR LF alone may be missing.
+        // Only the closing CR LF may be missing.
         let body = &body[..cut.index(body.len() - 2)];
         prop_assert_eq!(
             parse_split(body, &sizes, LIMITS),
@@ -132,7 +132,7 @@ proptest! {
     }
 }
 
-/// Where (taken modulo the length), how many bytes to remove, what to insert.
+/// Offset (modulo the length), number of bytes to remove, and bytes to insert.
 pub(super) type Mutation = (usize, usize, &'static str);
 
 pub(super) fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
@@ -175,8 +175,8 @@ fn the_fuzzers_corpus_holds() {
     assert!(inputs > 0, "the corpus is missing");
 }
 
-/// Counts the bytes that the parser searches and compares, so that a second
-/// look at the same bytes shows at any machine's speed.
+/// Counts the bytes that the parser searches and compares, so that looking twice at the same bytes
+/// shows on any machine.
 #[test]
 fn work_is_linear_in_the_body_however_it_is_split() {
     const LENGTH: usize = 200_000;

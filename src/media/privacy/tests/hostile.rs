@@ -1,11 +1,11 @@
-//! Files that are cut or damaged anywhere: whatever is planned stays within them, and is done once.
+//! Truncated and damaged files: patches stay within them, and a second plan finds nothing.
 
 use std::path::Path;
 
 use super::{apply, plan};
 use crate::media::sniff;
 
-/// The files of `tests/media/make-gps.sh` with their types; those twice as long as others say nothing new.
+/// The files of `tests/media/make-gps.sh` with their types. Those twice as long as others would add nothing.
 fn fixtures() -> Vec<(String, String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/media/gps");
     let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
@@ -19,7 +19,7 @@ fn fixtures() -> Vec<(String, String, Vec<u8>)> {
     fixtures
 }
 
-/// A plan is in order and within the file, and patching twice is patching once.
+/// Patches are sorted and within the file, and a second cleaning changes nothing.
 fn check(name: &str, media_type: &str, bytes: &[u8]) {
     let first = plan(bytes, media_type);
     let mut end = 0;
@@ -35,7 +35,7 @@ fn check(name: &str, media_type: &str, bytes: &[u8]) {
 #[test]
 fn files_may_be_cut_anywhere() {
     for (name, media_type, bytes) in fixtures() {
-        // Every header, and samples of the rest.
+        // Every length within the headers, and a sample of the rest.
         let cuts = (0..bytes.len()).filter(|cut| *cut < 2500 || cut % 7 == 0);
         for cut in cuts {
             check(&format!("{name} cut at {cut}"), &media_type, &bytes[..cut]);
@@ -45,7 +45,7 @@ fn files_may_be_cut_anywhere() {
 
 #[test]
 fn files_may_be_damaged_anywhere() {
-    // Xorshift (Marsaglia 2003): the same damage each time.
+    // Xorshift (Marsaglia 2003): the same damage in every run.
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut random = |below: usize| {
         state ^= state << 13;

@@ -1,4 +1,4 @@
-//! Boxes of MP4 and its kin: which stay, and the samples of telemetry.
+//! Boxes of MP4 and related formats: which stay, and the samples of telemetry.
 
 use super::{EmbeddedMetadata, outcome, patched, plan};
 
@@ -15,20 +15,20 @@ fn becomes(before: &[u8], after: &[u8]) {
     assert_eq!(patched(before, "video/mp4"), after);
 }
 
-/// A table: a version, a count, entries.
+/// A table: version, count, entries.
 fn table(kind: &[u8], entries: &[u32]) -> Vec<u8> {
     let bytes = entries.iter().flat_map(|entry| entry.to_be_bytes());
     of(kind, &[0; 4].into_iter().chain(bytes).collect::<Vec<_>>())
 }
 
-/// A track of this handler with these tables.
+/// A track with this handler and these tables.
 fn track(handler: &[u8], tables: &[Vec<u8>]) -> Vec<u8> {
     let handler = of(b"hdlr", &[&[0; 8], handler, &[0; 13]].concat());
     let media = of(b"minf", &of(b"stbl", &tables.concat()));
     of(b"trak", &of(b"mdia", &[handler, media].concat()))
 }
 
-/// A `free` box as long as this one.
+/// A `free` box of the same length.
 fn freed(of: &[u8]) -> Vec<u8> {
     [&of[..4], b"free", &vec![0; of.len() - 8]].concat()
 }
@@ -64,7 +64,7 @@ fn boxes_that_players_need_stay() {
 }
 
 #[test]
-fn unknown_boxes_of_the_file_go_where_no_media_lie_in_them() {
+fn unknown_boxes_without_media_are_removed() {
     for kind in [b"wxyz", b"udat", b"IDIT", b"GPS ", b"prft"] {
         becomes(
             &[movie(&[]), of(kind, b"secret")].concat(),
@@ -79,7 +79,7 @@ fn unknown_boxes_of_the_file_go_where_no_media_lie_in_them() {
 }
 
 #[test]
-fn media_may_lie_in_boxes_that_are_said_to_be_free() {
+fn media_in_free_boxes_stays() {
     let tables = [table(b"stsz", &[4, 1]), table(b"stsc", &[1, 1, 1, 1]), table(b"stco", &[1, 24])];
     let track = track(b"vide", &tables);
     for kind in [b"free", b"skip"] {
@@ -89,20 +89,20 @@ fn media_may_lie_in_boxes_that_are_said_to_be_free() {
 }
 
 #[test]
-fn what_comes_after_padding_goes_too() {
+fn bytes_after_padding_are_removed_too() {
     let padded = |end: &[u8]| [movie(&[]), vec![0; 100_000], end.to_vec()].concat();
     becomes(&padded(b"secret"), &padded(&[0; 6]));
 }
 
 #[test]
-fn without_an_index_unknown_boxes_may_be_anything() {
+fn without_an_index_unknown_boxes_stay() {
     let file = [of(b"ftyp", b"isom\0\0\0\0"), of(b"wxyz", b"samples")].concat();
     becomes(&file, &file);
     assert_eq!(outcome(&file, "video/mp4"), EmbeddedMetadata::Kept);
 }
 
 #[test]
-fn what_comes_after_the_last_box_becomes_a_free_one() {
+fn bytes_after_the_last_box_become_a_free_box() {
     for trailer in
         [b"\x0A\x0BPLANTED-serial".as_slice(), b"\0\0\0\x07secret", b"\0\0\0\0secret", b"12345678"]
     {
@@ -116,7 +116,7 @@ fn what_comes_after_the_last_box_becomes_a_free_one() {
 }
 
 #[test]
-fn a_medium_that_is_cut_is_no_trailer() {
+fn truncated_media_data_is_not_a_trailer() {
     let file = [movie(&[]), b"\0\0\xFF\xFFmdatpictures".to_vec()].concat();
     becomes(&file, &file);
 }
@@ -128,7 +128,7 @@ fn many_boxes_hide_nothing() {
     becomes(&file(b"uuid", b"secret"), &file(b"free", &[0; 6]));
 }
 
-/// A handler's box, and what comes after its maker.
+/// A handler box. The name follows the manufacturer.
 fn handler(class: &[u8], kind: &[u8], maker: &[u8], name: &[u8]) -> Vec<u8> {
     of(b"hdlr", &[&[0; 4], class, kind, maker, &[0; 8], name].concat())
 }
@@ -149,7 +149,7 @@ fn handlers_get_their_usual_names() {
     becomes(&apple(b"ACME", b"\x04Jane"), &apple(&[0; 4], &[0; 5]));
 }
 
-/// A track of pictures whose sample entry has this compressor's name, and these boxes.
+/// A video track whose sample entry has this compressor name and these boxes.
 fn pictures(compressor: &[u8; 32], boxes: &[u8]) -> Vec<u8> {
     let entry = [&[1; 42], compressor.as_slice(), &[1; 4], boxes].concat();
     track(
@@ -159,7 +159,7 @@ fn pictures(compressor: &[u8; 32], boxes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn names_of_compressors_go_but_for_those_that_decoders_ask() {
+fn compressor_names_are_removed_unless_decoders_need_them() {
     let name = |text: &[u8]| {
         let mut name = [0; 32];
         name[0] = u8::try_from(text.len()).unwrap();
@@ -172,7 +172,7 @@ fn names_of_compressors_go_but_for_those_that_decoders_ask() {
 }
 
 #[test]
-fn a_buyers_name_goes_and_the_key_stays() {
+fn a_purchasers_name_is_removed_and_the_key_stays() {
     let protected = |name: &[u8]| {
         let scheme = of(b"schi", &[of(b"user", b"\0\0\0\x07"), of(b"name", name)].concat());
         let boxes = of(b"sinf", &[of(b"frma", b"mp4a"), scheme].concat());
@@ -184,7 +184,7 @@ fn a_buyers_name_goes_and_the_key_stays() {
 }
 
 #[test]
-fn paths_of_files_go_where_media_lie_in_this_one() {
+fn paths_are_removed_if_the_media_is_in_the_same_file() {
     let film = |flags: u8, path: &[u8]| {
         let reference = of(b"alis", &[&[0, 0, 0, flags], path].concat());
         let list = [[0, 0, 0, 0, 0, 0, 0, 1].as_slice(), &reference].concat();
@@ -196,7 +196,7 @@ fn paths_of_files_go_where_media_lie_in_this_one() {
     assert_eq!(outcome(&film(0, b"Macintosh HD:jane"), "video/quicktime"), EmbeddedMetadata::Kept);
 }
 
-/// An entry of Apple's list.
+/// An entry of Apple's metadata list.
 fn entry(name: &[u8], text: &[u8]) -> Vec<u8> {
     let parts = [
         of(b"mean", b"\0\0\0\0com.apple.iTunes"),
@@ -214,7 +214,7 @@ fn user_data(entries: &[&[u8]], more: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn of_music_tags_the_gaps_stay() {
+fn gapless_playback_information_stays_and_music_tags_are_removed() {
     let gaps = entry(b"iTunSMPB", b" 00000000 00000840 000001CA 0000000000006978");
     let title = of(b"\xA9nam", b"a song of mine");
     let rest = of(b"free", &[0; 14]);
@@ -223,7 +223,7 @@ fn of_music_tags_the_gaps_stay() {
 }
 
 #[test]
-fn what_only_calls_itself_gaps_goes() {
+fn other_data_named_like_gapless_playback_information_is_removed() {
     for other in [entry(b"iTunSMPB", b"by me"), entry(b"iTunNORM", b" 00000840")] {
         let before = user_data(&[&other], b"");
         let length = before.len() - 32;
@@ -232,21 +232,21 @@ fn what_only_calls_itself_gaps_goes() {
 }
 
 #[test]
-fn a_compressed_index_stays_and_is_told() {
+fn a_compressed_index_stays_and_is_reported() {
     let file = movie(&[of(b"cmov", b"compressed")]);
     becomes(&file, &file);
     assert_eq!(outcome(&file, "video/quicktime"), EmbeddedMetadata::Kept);
 }
 
 #[test]
-fn telemetry_in_fragments_stays_and_is_told() {
+fn telemetry_in_fragments_stays_and_is_reported() {
     let film = [movie(&[track(b"data", &[])]), of(b"moof", b"m"), of(b"mdat", b"GPS")].concat();
     becomes(&film, &film);
     assert_eq!(outcome(&film, "video/mp4"), EmbeddedMetadata::Kept);
 }
 
 #[test]
-fn only_boxes_of_users_that_players_need_stay() {
+fn only_uuid_boxes_that_players_need_stay() {
     let xmp =
         [b"\xBE\x7A\xCF\xCB\x97\xA9\x42\xE8\x9C\x71\x99\x94\x91\xE3\xAF\xAC", b"<x/>".as_slice()];
     let key =
@@ -259,7 +259,7 @@ fn only_boxes_of_users_that_players_need_stay() {
 }
 
 #[test]
-fn free_boxes_are_emptied() {
+fn free_boxes_are_zeroed() {
     becomes(
         &[of(b"skip", b"GPS data"), movie(&[of(b"free", b"more")])].concat(),
         &[of(b"skip", &[0; 8]), movie(&[of(b"free", &[0; 4])])].concat(),
@@ -273,7 +273,7 @@ fn long_sizes_stay() {
 }
 
 #[test]
-fn times_of_creation_become_0() {
+fn creation_times_become_0() {
     let index = |version: u8, times: &[u8]| {
         let header = [&[version, 0, 0, 0], times, b"rest"].concat();
         let media = of(b"mdia", &of(b"mdhd", &header));
@@ -286,7 +286,7 @@ fn times_of_creation_become_0() {
 }
 
 #[test]
-fn a_telemetry_track_and_its_samples_go() {
+fn a_telemetry_track_and_its_samples_are_removed() {
     // Chunks at 24 and 34: two samples, then one.
     let tables = [
         table(b"stsz", &[0, 3, 2, 3, 4]),
@@ -327,7 +327,7 @@ fn tracks_that_are_shown_heard_or_read_stay() {
 }
 
 #[test]
-fn lengths_of_samples_may_be_compact() {
+fn sample_sizes_may_be_compact() {
     let sizes = of(b"stz2", &[0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 2, 3, 2]);
     let tables = [sizes, table(b"stsc", &[1, 1, 2, 1]), table(b"stco", &[1, 25])];
     let track = track(b"data", &tables);
@@ -363,7 +363,7 @@ fn samples_of_other_tracks_are_left_alone() {
 }
 
 #[test]
-fn the_clip_in_a_picture_is_treated_as_one() {
+fn the_video_in_a_picture_is_treated_as_a_video() {
     let file = |kind: &[u8], body: &[u8]| {
         [of(b"ftyp", b"heic\0\0\0\0"), of(b"mpvd", &movie(&[of(kind, body)]))].concat()
     };
@@ -371,14 +371,14 @@ fn the_clip_in_a_picture_is_treated_as_one() {
 }
 
 #[test]
-fn clips_in_clips_are_not_looked_for() {
+fn videos_in_videos_are_not_searched_for() {
     let nested = (0..1000).fold(Vec::new(), |inner, _| of(b"mpvd", &inner));
     assert_eq!(plan(&nested, "image/heic"), []);
 }
 
 #[test]
 fn a_flood_of_telemetry_hides_nothing_else() {
-    let chunks = 40_000; // of one byte each, with one between: more than half of a plan, and twice that is too much
+    let chunks = 40_000; // of one byte each, with one between: more than half of a plan's limit, but not twice that
     let offsets: Vec<u32> = (0..chunks).map(|n| 24 + 2 * n).collect();
     let tables = |offsets: &[u32]| {
         let stco = [&[chunks], offsets].concat();

@@ -1,19 +1,19 @@
-//! Items of HEIF and AVIF: from their tables to bytes.
+//! Items of HEIF and AVIF.
 
 use super::iso::of;
 use super::{patched, plan, tiff, turned, turning_packet};
 
 const FTYP: &[u8] = b"\0\0\0\x10ftypheic\0\0\0\0";
-/// An XMP packet that says nothing.
+/// An XMP packet without properties.
 const XMP: &[u8] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>";
 
-/// A `meta` box of pictures.
+/// A picture's `meta` box.
 fn meta(boxes: &[Vec<u8>]) -> Vec<u8> {
     let handler = of(b"hdlr", &[&[0; 8], b"pict".as_slice(), &[0; 13]].concat());
     of(b"meta", &[vec![0; 4], handler, boxes.concat()].concat())
 }
 
-/// An item's kind, and the places of its bytes: offset in the data and length.
+/// An item's type, and its extents: offset in the data, and length.
 type Item<'a> = (&'a [u8], &'a [(usize, usize)]);
 
 fn entries(items: &[Item]) -> Vec<u8> {
@@ -26,7 +26,7 @@ fn entries(items: &[Item]) -> Vec<u8> {
     of(b"iinf", &[&[0, 0, 0, 0, 0, count], entries.as_slice()].concat())
 }
 
-/// Version 1, with offsets and lengths of 4 bytes that count from `base`.
+/// Version 1, with 4-byte offsets and lengths relative to `base`.
 fn places(items: &[Item], method: u8, base: usize) -> Vec<u8> {
     let count = u8::try_from(items.len()).unwrap();
     let mut body = vec![1, 0, 0, 0, 0x44, 0, 0, count];
@@ -53,7 +53,7 @@ fn becomes(items: &[Item], before: &[u8], after: &[u8]) {
 }
 
 #[test]
-fn of_exif_the_orientation_stays() {
+fn only_the_orientation_stays_of_exif() {
     let data = |distance: &[u8], tiff: &[u8]| [b"pixels", distance, tiff].concat();
     let items: [Item; 2] = [(b"hvc1", &[(0, 6)]), (b"Exif", &[(6, 38)])];
     becomes(&items, &data(&[0; 4], &tiff(6)), &data(&[0; 4], &turned(6)));
@@ -90,7 +90,7 @@ fn xmp_becomes_an_empty_packet() {
 }
 
 #[test]
-fn what_compressed_xmp_becomes_is_not_compressed() {
+fn the_replacement_for_compressed_xmp_is_not_compressed() {
     let compressed: [Item; 1] = [(b"mime\0application/rdf+xml\0deflate\0", &[(0, 50)])];
     let plain: [Item; 1] = [(b"mime\0application/rdf+xml\0\0\0\0\0\0\0\0\0", &[(0, 50)])];
     let after = [XMP, &[0; 13]].concat();
@@ -98,14 +98,14 @@ fn what_compressed_xmp_becomes_is_not_compressed() {
 }
 
 #[test]
-fn of_xmp_what_pictures_need_stays() {
+fn xmp_that_pictures_need_stays() {
     let (before, after) = turning_packet("a:b='secret'");
     let item: [Item; 1] = [(b"mime\0application/rdf+xml\0", &[(0, before.len())])];
     becomes(&item, &before, &after);
 }
 
 #[test]
-fn other_texts_go_and_pictures_stay() {
+fn other_texts_are_removed_and_pictures_stay() {
     becomes(&[(b"mime\0text/plain\0", &[(0, 6)])], b"secret", &[0; 6]);
     becomes(&[(b"uri \0urn:x\0", &[(0, 6)])], b"secret", &[0; 6]);
     becomes(&[(b"mime\0image/jpeg\0", &[(0, 6)])], b"pixels", b"pixels");
@@ -128,15 +128,15 @@ fn bytes_of_pictures_are_left_alone() {
 }
 
 #[test]
-fn items_of_other_files_are_not_ours() {
+fn items_in_other_files_are_left_alone() {
     let mut file = file(&[(b"Exif", &[(0, 10)])], b"is another");
     let table = file.windows(4).position(|four| four == b"iloc").unwrap() + 4;
-    file[table + 8 + 5] = 1; // behind the item's number and method
+    file[table + 8 + 5] = 1; // after the item's id and construction method
     assert_eq!(plan(&file, "image/heic"), []);
 }
 
 #[test]
-fn boxes_of_makers_go_and_the_handler_loses_its_name() {
+fn manufacturers_boxes_and_the_handlers_name_are_removed() {
     let file = |kind: &[u8], body: &[u8], name: &[u8]| {
         let handler = of(b"hdlr", &[&[0; 8], b"pict".as_slice(), &[0; 12], name].concat());
         let boxes = [vec![0; 4], handler, of(kind, body), of(b"pitm", b"\0\0\0\0\0\x01")];
@@ -156,7 +156,7 @@ fn bytes_outside_of_media_are_left_alone() {
 }
 
 #[test]
-fn times_and_descriptions_become_empty() {
+fn times_and_descriptions_are_zeroed() {
     let file = |time: &[u8]| {
         let property = |kind: &[u8]| of(kind, &[&[0; 4], time].concat());
         let list = [property(b"crtt"), property(b"udes"), of(b"irot", &[1])].concat();

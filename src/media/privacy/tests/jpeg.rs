@@ -1,4 +1,4 @@
-//! JPEG: segments, and what lies behind an image.
+//! JPEG segments, and bytes after an image.
 
 use super::{apply, patched, plan, tiff, turned, turning_packet};
 
@@ -10,7 +10,7 @@ fn segment(kind: u8, payload: &[u8]) -> Vec<u8> {
     [&[0xFF, kind], length.as_slice(), payload].concat()
 }
 
-/// An image of these segments.
+/// An image with these segments.
 fn image(segments: &[Vec<u8>]) -> Vec<u8> {
     [b"\xFF\xD8", segments.concat().as_slice(), SCAN, EOI].concat()
 }
@@ -28,11 +28,11 @@ fn exif(tiff: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn of_exif_the_orientation_stays() {
+fn only_the_orientation_stays_of_exif() {
     becomes(&[exif(&tiff(6))], &[exif(&turned(6))]);
 }
 
-/// EXIF that says nothing.
+/// EXIF without entries.
 fn silent() -> Vec<u8> {
     exif(&[b"MM\0*\0\0\0\x08".as_slice(), &[0; 26]].concat())
 }
@@ -51,19 +51,19 @@ fn the_first_exif_stays_the_first_and_the_last_to_turn_the_last() {
 }
 
 #[test]
-fn of_xmp_what_pictures_need_stays() {
+fn xmp_that_pictures_need_stays() {
     let (before, after) = turning_packet("a:b='secret'");
     let xmp = |packet: &[u8]| segment(0xE1, &[b"http://ns.adobe.com/xap/1.0/\0", packet].concat());
     becomes(&[exif(&tiff(0)), xmp(&before)], &[silent(), xmp(&after)]);
 }
 
 #[test]
-fn exif_without_room_for_an_orientation_is_emptied() {
+fn exif_too_short_for_an_orientation_is_zeroed() {
     becomes(&[exif(&tiff(6)[..24])], &[segment(0xE1, &[0; 30])]);
 }
 
 #[test]
-fn xmp_and_its_extension_are_emptied() {
+fn xmp_and_its_extension_are_zeroed() {
     let xmp = b"http://ns.adobe.com/xap/1.0/\0<x/>";
     let more = b"http://ns.adobe.com/xmp/extension/\0guid and so on";
     becomes(
@@ -73,7 +73,7 @@ fn xmp_and_its_extension_are_emptied() {
 }
 
 #[test]
-fn segments_of_makers_are_emptied() {
+fn manufacturers_segments_are_zeroed() {
     for kind in 0xE0..=0xEF {
         becomes(&[segment(kind, b"anything")], &[segment(kind, &[0; 8])]);
     }
@@ -97,7 +97,7 @@ fn what_colour_and_decoding_need_stays() {
 }
 
 #[test]
-fn thumbnails_of_jfif_are_emptied() {
+fn thumbnails_in_jfif_are_zeroed() {
     becomes(
         &[
             segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\x01\x01RGB"),
@@ -108,20 +108,20 @@ fn thumbnails_of_jfif_are_emptied() {
 }
 
 #[test]
-fn comments_are_emptied_and_renamed() {
+fn comments_are_zeroed_and_renamed() {
     becomes(&[segment(0xFE, b"by me")], &[segment(0xEF, &[0; 5])]);
     becomes(&[segment(0xFE, b"")], &[segment(0xEF, b"")]);
 }
 
 #[test]
-fn fill_bytes_and_stray_bytes_before_a_marker_are_passed_over() {
+fn fill_bytes_and_stray_bytes_before_a_marker_are_skipped() {
     let before = [b"\xFF\xD8stray\xFF\xFF".as_slice(), &segment(0xED, b"iptc"), SCAN, EOI].concat();
     let after = [b"\xFF\xD8stray\xFF\xFF".as_slice(), &segment(0xED, &[0; 4]), SCAN, EOI].concat();
     assert_eq!(cleaned(&before), after);
 }
 
 #[test]
-fn a_length_too_small_is_as_good_as_none() {
+fn a_length_below_two_counts_as_two() {
     for length in [0, 1] {
         let before =
             [b"\xFF\xD8\xFF\xE5\0".as_slice(), &[length], &segment(0xED, b"iptc")].concat();
@@ -131,12 +131,12 @@ fn a_length_too_small_is_as_good_as_none() {
 }
 
 #[test]
-fn a_cut_segment_is_emptied_up_to_the_end() {
+fn a_truncated_segment_is_zeroed_up_to_the_end() {
     assert_eq!(cleaned(b"\xFF\xD8\xFF\xEC\xFF\xFFsecret"), b"\xFF\xD8\xFF\xEC\xFF\xFF\0\0\0\0\0\0");
 }
 
 #[test]
-fn what_lies_after_an_image_is_emptied() {
+fn bytes_after_an_image_are_zeroed() {
     let before = [image(&[]).as_slice(), b"\0\0trailer SEFT"].concat();
     let after = [image(&[]).as_slice(), &[0; 14]].concat();
     assert_eq!(cleaned(&before), after);
@@ -168,7 +168,7 @@ fn further_images_are_treated_as_the_first() {
 }
 
 #[test]
-fn a_clip_after_an_image_is_treated_as_one() {
+fn a_video_after_an_image_is_treated_as_a_video() {
     let clip = |name: &[u8], body: &[u8]| {
         let boxes = [b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x0C".as_slice(), name, body];
         [boxes.concat(), b"\0\0\0\x0Cmdatdata".to_vec()].concat()
@@ -180,14 +180,14 @@ fn a_clip_after_an_image_is_treated_as_one() {
 }
 
 #[test]
-fn a_clip_that_is_none_is_emptied() {
+fn bytes_that_only_look_like_a_video_are_zeroed() {
     let before = [image(&[]).as_slice(), b"\0\0\0\x03ftypisom"].concat();
     let after = [image(&[]).as_slice(), &[0; 12]].concat();
     assert_eq!(cleaned(&before), after);
 }
 
 #[test]
-fn what_is_no_jpeg_is_left_alone() {
+fn other_files_are_left_alone() {
     for other in [b"".as_slice(), b"\xFF\xD8", b"\x89PNG\r\n\x1A\n", b"GIF89a\xFF\xFE\0\x08secret"]
     {
         assert_eq!(plan(other, "image/jpeg"), []);
@@ -195,7 +195,7 @@ fn what_is_no_jpeg_is_left_alone() {
 }
 
 #[test]
-fn patches_of_a_clean_image_are_none() {
+fn a_clean_image_needs_no_patches() {
     let clean = image(&[exif(&turned(6))]);
     let plan = plan(&clean, "image/jpeg");
     assert_eq!(apply(&clean, &plan), clean);

@@ -1,4 +1,4 @@
-//! PNG: chunks and their CRC.
+//! PNG chunks and their CRCs.
 
 use super::{patched, plan, tiff, turned, turning_packet};
 
@@ -19,7 +19,7 @@ fn becomes(before: &[Vec<u8>], after: &[Vec<u8>]) {
 }
 
 #[test]
-fn of_exif_the_orientation_stays() {
+fn only_the_orientation_stays_of_exif() {
     becomes(&[chunk(b"eXIf", &tiff(6))], &[chunk(b"eXIf", &turned(6))]);
 }
 
@@ -40,7 +40,7 @@ fn exif_without_orientation_becomes_void() {
 }
 
 #[test]
-fn of_xmp_what_pictures_need_stays() {
+fn xmp_that_pictures_need_stays() {
     let (before, after) = turning_packet("a:b='secret'");
     let text = |packet: &[u8]| [b"XML:com.adobe.xmp\0\0\0\0\0", packet].concat();
     becomes(&[chunk(b"iTXt", &text(&before))], &[chunk(b"iTXt", &text(&after))]);
@@ -54,20 +54,20 @@ fn texts_times_and_unknown_chunks_become_void() {
 }
 
 #[test]
-fn chunks_of_colour_animation_and_criticals_stay() {
+fn critical_colour_and_animation_chunks_stay() {
     for kind in [b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tRNS", b"fcTL", b"fdAT", b"PLTE"] {
         becomes(&[chunk(kind, b"any")], &[chunk(kind, b"any")]);
     }
 }
 
 #[test]
-fn what_lies_after_the_end_is_emptied() {
+fn bytes_after_the_end_are_zeroed() {
     let before = [file(&[]), b"cropped".to_vec()].concat();
     assert_eq!(patched(&before, "image/png"), [file(&[]), vec![0; 7]].concat());
 }
 
 #[test]
-fn a_cut_chunk_is_emptied_up_to_the_end() {
+fn a_truncated_chunk_is_zeroed_up_to_the_end() {
     let start = b"\x89PNG\r\n\x1A\n";
     let before = [start.as_slice(), b"\0\0\xFF\xFFtEXtsecret"].concat();
     let after = patched(&before, "image/png");
@@ -75,7 +75,7 @@ fn a_cut_chunk_is_emptied_up_to_the_end() {
 }
 
 #[test]
-fn what_is_no_chunk_ends_the_walk() {
+fn an_invalid_chunk_ends_the_plan() {
     for broken in [b"\0\0\0\x01t\0XtsCRCC", b"\x80\0\0\x01tEXtsCRCC"] {
         let before = [b"\x89PNG\r\n\x1A\n".as_slice(), broken, &chunk(b"tEXt", b"secret")].concat();
         assert_eq!(plan(&before, "image/png"), []);

@@ -1,4 +1,4 @@
-//! `WebP`: chunks, and what the first one announces.
+//! `WebP` chunks, and what the first one announces.
 
 use super::{patched, plan, tiff, turned, turning_packet};
 
@@ -20,7 +20,7 @@ fn becomes(before: (u8, &[Vec<u8>]), after: (u8, &[Vec<u8>])) {
 }
 
 #[test]
-fn of_exif_the_orientation_and_its_flag_stay() {
+fn the_orientation_in_exif_and_its_flag_stay() {
     becomes((0x3E, &[chunk(b"EXIF", &tiff(6))]), (0x3A, &[chunk(b"EXIF", &turned(6))]));
 }
 
@@ -37,7 +37,7 @@ fn exif_without_orientation_becomes_junk() {
 }
 
 #[test]
-fn of_xmp_what_pictures_need_stays_and_its_flag() {
+fn xmp_that_pictures_need_and_its_flag_stay() {
     let (before, after) = turning_packet("a:b='secret'");
     becomes((0x04, &[chunk(b"XMP ", &before)]), (0x04, &[chunk(b"XMP ", &after)]));
 }
@@ -65,19 +65,19 @@ fn unknown_chunks_of_frames_become_junk() {
 }
 
 #[test]
-fn what_lies_after_the_image_is_emptied() {
+fn bytes_after_the_image_are_zeroed() {
     let before = [file(0, &[]), b"trailer".to_vec()].concat();
     assert_eq!(patched(&before, "image/webp"), [file(0, &[]), vec![0; 7]].concat());
 }
 
 #[test]
-fn features_of_another_length_leave_the_rest_in_doubt() {
+fn a_features_chunk_of_another_length_ends_the_plan() {
     let chunks = [b"WEBP".to_vec(), chunk(b"VP8X", &[0; 2]), vec![0; 8], chunk(b"note", b"me!!")];
     assert_eq!(plan(&chunk(b"RIFF", &chunks.concat()), "image/webp"), []);
 }
 
 #[test]
-fn a_size_that_leaves_no_image_empties_nothing() {
+fn a_size_that_excludes_the_image_zeroes_nothing() {
     let mut wrong = file(0, &[]);
     wrong[4..8].fill(0);
     assert_eq!(plan(&wrong, "image/webp"), []);

@@ -1,9 +1,9 @@
-//! XMP: which properties stay of a packet, and that it stays one.
+//! Which properties of an XMP packet stay, and that it stays a valid packet.
 
 use super::super::xmp::reduced;
 use super::packet;
 
-/// What stays, without the spaces that the rest became.
+/// What stays, without the spaces that replace the rest.
 fn left(packet: &str) -> Option<String> {
     let reduced = reduced(packet.as_bytes())?;
     assert_eq!(reduced.len(), packet.len());
@@ -22,7 +22,7 @@ const NAMES: &str = "xmlns:hdrgm=\"http://ns.adobe.com/hdr-gain-map/1.0/\" \
     xmlns:Container=\"http://ns.google.com/photos/1.0/container/\" \
     xmlns:Item=\"http://ns.google.com/photos/1.0/container/item/\"";
 
-/// A packet as it is left: without its tool.
+/// The packet that is left, without the name of its tool.
 fn bare(attributes: &str, elements: &str) -> String {
     packet(attributes, elements).replace(" x:xmptk=\"Adobe XMP Core 5.1.2\"", "")
 }
@@ -57,7 +57,7 @@ fn apples_gain_map_stays() {
 }
 
 #[test]
-fn the_wrapper_stays_where_it_is_as_usual() {
+fn the_usual_wrapper_stays() {
     let wrap = |id: &str| {
         let inner = packet(NAMES, "<hdrgm:Version>1.0</hdrgm:Version>");
         format!("<?xpacket begin='\u{feff}' id='{id}'?>{inner}<?xpacket end='w'?>")
@@ -72,7 +72,7 @@ fn the_wrapper_stays_where_it_is_as_usual() {
 }
 
 #[test]
-fn an_orientation_stays_if_it_turns() {
+fn an_orientation_stays_unless_it_is_upright() {
     let tiff = |value: &str| {
         packet(
             &format!("xmlns:tiff=\"http://ns.adobe.com/tiff/1.0/\" tiff:Orientation=\"{value}\""),
@@ -88,14 +88,14 @@ fn an_orientation_stays_if_it_turns() {
 }
 
 #[test]
-fn nothing_stays_of_a_packet_without_any_of_this() {
+fn a_packet_without_any_of_these_is_removed() {
     assert_eq!(left(&packet("xmlns:me=\"urn:me\" me:a=\"b\"", "<me:c>d</me:c>")), None);
     let motion = "<Container:Directory><rdf:Seq><rdf:li><Container:Item Item:Semantic=\"MotionPhoto\"/></rdf:li></rdf:Seq></Container:Directory>";
     assert_eq!(left(&packet(NAMES, motion)), None, "a directory without a gain map");
 }
 
 #[test]
-fn values_that_look_otherwise_go() {
+fn invalid_values_are_removed() {
     for odd in ["by me", "me@example.org", "&#49;", &"1".repeat(65)] {
         let gain_map =
             format!("<hdrgm:Version>1.0</hdrgm:Version><hdrgm:Gamma>{odd}</hdrgm:Gamma>");
@@ -105,7 +105,7 @@ fn values_that_look_otherwise_go() {
 }
 
 #[test]
-fn names_are_told_by_namespace() {
+fn names_are_distinguished_by_namespace() {
     let other = "xmlns:hdrgm=\"http://me.example/\" hdrgm:Version=\"1.0\"";
     assert_eq!(left(&packet(other, "")), None);
     let own = "xmlns:g=\"http://ns.adobe.com/hdr-gain-map/1.0/\" g:Version=\"1.0\"";
@@ -113,7 +113,7 @@ fn names_are_told_by_namespace() {
 }
 
 #[test]
-fn what_is_no_plain_xml_goes() {
+fn anything_but_plain_xml_is_removed() {
     let whole = packet(NAMES, "<hdrgm:Version>1.0</hdrgm:Version>");
     assert!(left(&whole).is_some());
     for cut in 0..whole.len() {

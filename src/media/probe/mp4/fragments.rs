@@ -1,4 +1,4 @@
-//! How far a track's fragments reach (ISO 14496-12 section 8.8): their times, and how long their samples last.
+//! The time range of a track's fragments (ISO 14496-12 section 8.8): start times, and durations of samples.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -44,7 +44,7 @@ fn read_track<R: Read + Seek>(
         }
     }
     if let Some(track) = track {
-        // Where no time is said, a fragment follows the one before it.
+        // A fragment without a start time follows the previous one.
         let whole = track.fragments.get_or_insert(start.unwrap_or(0)..0);
         let start = start.unwrap_or(whole.end);
         whole.start = whole.start.min(start);
@@ -53,14 +53,14 @@ fn read_track<R: Read + Seek>(
     Ok(())
 }
 
-/// A track's identifier and its samples' usual duration, if `tfhd` says one.
+/// Returns the track's id, and its default sample duration if `tfhd` has one.
 fn fragment_header<R: Read + Seek>(
     file: &mut Window<R>,
     header: &BoxHeader,
 ) -> io::Result<(u32, Option<u32>)> {
     let [_, flags @ .., a, b, c, d] = file.peek_in::<8>(&header.body, 0)?;
     let flags = u32::from_be_bytes([0, flags[0], flags[1], flags[2]]);
-    // A data offset and a description's index may come before.
+    // A data offset and a description index may come before.
     let before = if flags & 1 == 0 { 0 } else { 8 } + if flags & 2 == 0 { 0 } else { 4 };
     let duration = u32::from_be_bytes(file.peek_in(&header.body, 8 + before)?);
     Ok((u32::from_be_bytes([a, b, c, d]), (flags & 8 != 0).then_some(duration)))
@@ -75,7 +75,7 @@ fn decode_time<R: Read + Seek>(file: &mut Window<R>, header: &BoxHeader) -> io::
     })
 }
 
-/// How long the samples of a `trun` last together.
+/// Returns the total duration of the samples in a `trun`.
 fn run<R: Read + Seek>(
     file: &mut Window<R>,
     header: &BoxHeader,
@@ -87,7 +87,7 @@ fn run<R: Read + Seek>(
     if flags & 0x100 == 0 {
         return Ok(u64::from(count) * u64::from(sample_duration));
     }
-    // A data offset and the first sample's flags may come before.
+    // A data offset and the flags of the first sample may come before.
     let before = u64::from((flags & 5).count_ones()) * 4;
     // Each sample has its duration first, then up to three more numbers.
     let step = u64::from((flags >> 8 & 15).count_ones()) * 4;

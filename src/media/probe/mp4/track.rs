@@ -1,4 +1,4 @@
-//! What the index says of a track (ISO 14496-12 section 8.3).
+//! What the index says about a track (ISO 14496-12 section 8.3).
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;
@@ -8,7 +8,7 @@ use crate::media::boxes::{BoxHeader, Boxes};
 use crate::media::probe::found::length;
 use crate::media::probe::window::Window;
 
-/// A time scale (units a second) and a duration in its units, zero where it is unknown.
+/// A time scale in units per second, and a duration in these units, zero if unknown.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Clock {
     pub(super) scale: u32,
@@ -20,7 +20,7 @@ impl Clock {
         length(self.duration, self.scale.into())
     }
 
-    /// Of `mvhd` and `mdhd`, which begin alike (ISO 14496-12 sections 8.2.2 and 8.4.2).
+    /// Reads `mvhd` or `mdhd`, which begin with the same fields (ISO 14496-12 sections 8.2.2 and 8.4.2).
     pub(super) fn read<R: Read + Seek>(
         file: &mut Window<R>,
         header: &BoxHeader,
@@ -33,8 +33,8 @@ impl Clock {
     }
 }
 
-/// A duration at `offset`, of 64 bits in version 1 of a box, else of 32. All ones mean that it is unknown
-/// (ISO 14496-12 section 8.2.2), like zero.
+/// Reads a duration at `offset`, with 64 bits in version 1 of a box and otherwise 32. A value of all ones means unknown
+/// (ISO 14496-12 section 8.2.2), as zero does.
 pub(super) fn read_duration<R: Read + Seek>(
     file: &mut Window<R>,
     body: &Range<u64>,
@@ -50,7 +50,7 @@ pub(super) fn read_duration<R: Read + Seek>(
     .unwrap_or(0))
 }
 
-/// What is known of a track.
+/// What is known about a track.
 #[derive(Debug, Default)]
 pub(super) struct Track {
     pub(super) id: u32,
@@ -58,18 +58,18 @@ pub(super) struct Track {
     pub(super) is_enabled: bool,
     pub(super) clock: Clock,
     pub(super) size: (u32, u32),
-    /// Whether its samples are pictures of their own, and how many there are.
+    /// Whether its samples are still pictures, and how many there are.
     pub(super) is_stills: bool,
     pub(super) samples: u32,
-    /// How long a sample of a fragment lasts where nothing else is said.
+    /// Default duration of a sample in fragments.
     pub(super) sample_duration: u32,
-    /// From where to where fragments reach, in the track's units.
+    /// The time range of the fragments, in the track's units.
     pub(super) fragments: Option<Range<u64>>,
 }
 
 impl Track {
-    /// A cover or chapters' pictures aren't what plays.
-    pub(super) fn is_film(&self) -> bool {
+    /// A cover, or pictures of chapters, don't count as video.
+    pub(super) fn is_video(&self) -> bool {
         let is_cover = self.is_stills && (self.samples == 1 || !self.is_enabled);
         self.handler == *b"vide" && !is_cover
     }
@@ -92,8 +92,8 @@ impl Track {
         Ok(())
     }
 
-    /// Reads `tkhd` (ISO 14496-12 section 8.3.2): its matrix turns the picture by a quarter where only what mixes
-    /// across and down is set.
+    /// Reads `tkhd` (ISO 14496-12 section 8.3.2). Its matrix rotates the picture by 90° if only the coefficients that
+    /// swap the axes are set.
     fn read_header<R: Read + Seek>(
         &mut self,
         file: &mut Window<R>,
@@ -108,7 +108,7 @@ impl Track {
         let (words, _) = matrix.as_chunks::<4>();
         let is_zero = |n: usize| words[n] == [0; 4];
         let is_turned = is_zero(0) && is_zero(4) && !is_zero(1) && !is_zero(3);
-        // 16 bits of pixels, 16 of their fractions.
+        // Fixed-point numbers with 16 fractional bits.
         let [width, height] = [9, 10].map(|n: usize| u32::from_be_bytes(words[n]) >> 16);
         self.size = if is_turned { (height, width) } else { (width, height) };
         Ok(())
@@ -160,7 +160,7 @@ impl Track {
     }
 }
 
-/// How long a track's samples last together (ISO 14496-12 section 8.6.1.2), where its header doesn't say.
+/// The total duration of a track's samples (ISO 14496-12 section 8.6.1.2), for a track whose header has none.
 fn samples_last<R: Read + Seek>(file: &mut Window<R>, stts: &Range<u64>) -> io::Result<u64> {
     let runs = u32::from_be_bytes(file.peek_in(stts, 4)?);
     let mut total = 0_u64;
@@ -179,7 +179,7 @@ fn samples_last<R: Read + Seek>(file: &mut Window<R>, stts: &Range<u64>) -> io::
 
 /// Whether a track's format (its entry in `stsd`) is JPEG or PNG, by name or by number (ISO 14496-1 section 7.2.6.6).
 fn is_stills<R: Read + Seek>(file: &mut Window<R>, entry: &BoxHeader) -> io::Result<bool> {
-    /// Of a picture track's entry, up to the boxes in it.
+    /// Length of a video sample entry before its child boxes.
     const ENTRY: u64 = 78;
     match &entry.kind {
         b"jpeg" | b"png " | b"mjpa" | b"mjpb" => return Ok(true),
@@ -190,7 +190,7 @@ fn is_stills<R: Read + Seek>(file: &mut Window<R>, entry: &BoxHeader) -> io::Res
     let Some(descriptor) = Boxes::within(boxes).find(b"esds", file)? else {
         return Ok(false);
     };
-    // A version; a tag, a length of up to four bytes, an identifier, flags; then what says the format.
+    // A version; a tag, a length of up to four bytes, an id and flags; then the format.
     let bytes = file.peek_in::<32>(&descriptor.body, 4)?;
     let after_length =
         |at: usize| bytes[at..].iter().position(|b| b & 0x80 == 0).map(|n| at + n + 1);

@@ -1,4 +1,4 @@
-//! Fixtures cut and with bytes changed.
+//! Truncated fixtures, and fixtures with changed bytes.
 
 use std::io::{Cursor, Seek, SeekFrom};
 
@@ -6,7 +6,7 @@ use super::{Counted, KNOWN, facts, fixture, sniffed, within_budget};
 use crate::media::MediaType;
 use crate::media::probe::probe;
 
-/// Numbers that look random and are the same in every run (Marsaglia's xorshift).
+/// Pseudo-random numbers, the same in every run (Marsaglia's xorshift).
 struct Dice(u64);
 
 impl Dice {
@@ -18,11 +18,11 @@ impl Dice {
     }
 }
 
-/// How many lengths each fixture is cut to, beside those within its first bytes.
+/// Number of lengths to which each fixture is truncated, besides those within its first bytes.
 const CUTS: usize = 300;
 
 #[test]
-fn a_cut_file_says_nothing_that_is_wrong() {
+fn a_truncated_file_gives_no_wrong_facts() {
     let mut wrong = Vec::new();
     for (name, _, seconds, size) in KNOWN {
         let whole = fixture(name);
@@ -32,7 +32,7 @@ fn a_cut_file_says_nothing_that_is_wrong() {
             let cut = &whole[..length];
             let (facts, _) = within_budget(Cursor::new(cut), length as u64, &media_type);
             let shown = facts.width.zip(facts.height);
-            // A PNG whose EXIF is missing isn't turned: so it is shown.
+            // A PNG whose EXIF is missing isn't rotated, which is right.
             let is_right = shown.is_none() || shown == size || name == "turned.png";
             if facts.duration_secs > seconds || !is_right {
                 wrong.push((name, length, facts.duration_secs, shown));
@@ -43,7 +43,7 @@ fn a_cut_file_says_nothing_that_is_wrong() {
 }
 
 #[test]
-fn a_number_that_is_cut_is_not_another_number() {
+fn a_truncated_number_is_ignored() {
     let size = Some((613, 403));
     let of_words = |head: &[u8], words: [u32; 2], order: fn(u32) -> [u8; 4]| {
         [head, &words.map(order).concat(), &[8; 40]].concat()
@@ -88,7 +88,7 @@ fn a_file_with_changed_bytes_is_read_like_any_other() {
         let media_type = sniffed(&whole);
         for _ in 0..200 {
             let mut changed = whole.clone();
-            // Heads and tails are what is read most.
+            // Probes read mostly heads and tails.
             let reach = [64, 1024, changed.len()][dice.below(3)].min(changed.len());
             let from = if dice.below(2) == 0 { 0 } else { changed.len() - reach };
             for _ in 0..=dice.below(8) {
@@ -101,7 +101,7 @@ fn a_file_with_changed_bytes_is_read_like_any_other() {
 }
 
 #[test]
-fn a_file_that_says_it_is_longer_than_it_is_has_no_length() {
+fn a_file_shorter_than_it_claims_has_no_duration() {
     for name in [
         "index-first.mp4",
         "fragmented.mp4",
@@ -116,7 +116,7 @@ fn a_file_that_says_it_is_longer_than_it_is_has_no_length() {
 }
 
 #[test]
-fn a_cut_recording_is_as_long_as_what_is_there() {
+fn a_truncated_recording_lasts_as_long_as_its_remaining_data() {
     for (name, seconds) in
         [("recorded-sound.webm", 2), ("opus.ogg", 1), ("bare.aac", 1), ("piped.wav", 1)]
     {
@@ -136,14 +136,14 @@ fn a_source_shorter_than_its_size_is_read_like_any_other() {
 }
 
 #[test]
-fn the_end_of_a_source_isnt_met_again_and_again() {
+fn the_end_of_a_source_is_not_read_repeatedly() {
     let mut source = Counted::new(Cursor::new(b"nothing"));
     let _ = probe(&mut source, u64::MAX, &MediaType::parse("audio/mpeg").unwrap());
     assert!(source.reads < 5, "{} reads", source.reads);
 }
 
 #[test]
-fn a_source_that_fails_tells_nothing() {
+fn a_failing_source_gives_no_facts() {
     struct Broken;
     impl std::io::Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {

@@ -1,4 +1,5 @@
-//! Files that lie: endless, nested, with impossible numbers. Each has the answer "unknown", within the budget.
+//! Files with false claims: endless, nested, or with impossible numbers. For each, the result is "unknown", within the
+//! budget.
 
 use super::{Counted, facts, fixture, sniffed, within_budget};
 use crate::media::MediaType;
@@ -13,7 +14,7 @@ fn brand() -> Vec<u8> {
     iso(b"ftyp", b"isom\0\0\0\0isommp41")
 }
 
-/// A movie header of version 1.
+/// A movie header, version 1.
 fn movie_header(scale: u32, duration: u64) -> Vec<u8> {
     let times = [&[1, 0, 0, 0][..], &[0; 16], &scale.to_be_bytes(), &duration.to_be_bytes()];
     iso(b"mvhd", &[&times.concat()[..], &[0; 80]].concat())
@@ -23,14 +24,14 @@ pub(super) fn mp4(index: &[u8]) -> Vec<u8> {
     [brand(), iso(b"moov", index)].concat()
 }
 
-/// An element with a size of eight bytes.
+/// An element with an eight-byte size.
 pub(super) fn element(id: u32, body: &[u8]) -> Vec<u8> {
     let id: Vec<u8> = id.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
     let size = (body.len() as u64 | 1 << 56).to_be_bytes();
     [&id, &size[..], body].concat()
 }
 
-/// A `WebM` file whose segment holds this.
+/// A `WebM` file whose segment has this content.
 pub(super) fn webm(content: &[u8]) -> Vec<u8> {
     let head = element(0x1A45_DFA3, &element(0x4282, b"webm"));
     [head, element(0x1853_8067, content)].concat()
@@ -41,7 +42,7 @@ fn info(scale: u64, duration: f64) -> Vec<u8> {
     element(0x1549_A966, &[scale, element(0x4489, &duration.to_be_bytes())].concat())
 }
 
-/// A page with these lacing values, and its payload.
+/// A page with its lacing values and this payload.
 pub(super) fn page(flags: u8, granule: u64, payload: &[u8]) -> Vec<u8> {
     let head = [b"OggS\0", &[flags][..], &granule.to_le_bytes(), &[7, 0, 0, 0], &[0; 8]].concat();
     [&head[..], &[1, u8::try_from(payload.len()).unwrap()], payload].concat()
@@ -73,7 +74,7 @@ fn the_files_built_here_are_read() {
 }
 
 #[test]
-fn impossible_lengths_of_mp4_are_unknown() {
+fn impossible_durations_in_mp4_are_ignored() {
     for (scale, duration) in [
         (0, 1),
         (1, u64::MAX),
@@ -88,7 +89,7 @@ fn impossible_lengths_of_mp4_are_unknown() {
 }
 
 #[test]
-fn impossible_lengths_of_webm_are_unknown() {
+fn impossible_durations_in_webm_are_ignored() {
     for (scale, duration) in [
         (1_000_000, f64::NAN),
         (1_000_000, f64::INFINITY),
@@ -118,7 +119,7 @@ fn impossible_times_of_clusters_are_unknown() {
 }
 
 #[test]
-fn impossible_lengths_of_sound_are_unknown() {
+fn impossible_durations_in_audio_are_ignored() {
     for file in [
         opus_until(u64::MAX),
         opus_until(u64::MAX >> 1),
@@ -154,7 +155,7 @@ fn impossible_fragments_are_unknown() {
 }
 
 #[test]
-fn endless_boxes_are_left() {
+fn reading_stops_in_endless_boxes() {
     for kind in [b"free", b"moof", b"moov", b"meta"] {
         let flood = [brand(), iso(kind, b"").repeat(3_000_000)].concat();
         assert_eq!(facts(&flood).duration_secs, None);
@@ -162,7 +163,7 @@ fn endless_boxes_are_left() {
 }
 
 #[test]
-fn endless_boxes_in_an_index_are_left() {
+fn reading_stops_in_an_index_of_endless_boxes() {
     for kind in [b"trak", b"mvex", b"mvhd"] {
         let file = mp4(&iso(kind, b"").repeat(1_000_000));
         assert_eq!(facts(&file).duration_secs, None);
@@ -170,7 +171,7 @@ fn endless_boxes_in_an_index_are_left() {
 }
 
 #[test]
-fn endless_nested_boxes_are_left() {
+fn reading_stops_in_endlessly_nested_boxes() {
     let mut nested = Vec::new();
     for kind in
         [b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"mp4v"].into_iter().cycle().take(2_000)
@@ -181,7 +182,7 @@ fn endless_nested_boxes_are_left() {
 }
 
 #[test]
-fn endless_samples_are_left() {
+fn reading_stops_in_endless_samples() {
     let runs = iso(b"trun", &[&[0, 0, 1, 0, 255, 255, 255, 255][..], &vec![1; 30 << 20]].concat());
     let file = [
         mp4(&[movie_header(1, 0), iso(b"mvex", b"")].concat()),
@@ -191,7 +192,7 @@ fn endless_samples_are_left() {
 }
 
 #[test]
-fn endless_elements_are_left() {
+fn reading_stops_in_endless_elements() {
     let tracks = element(0x1654_AE6B, &[0xAE, 0x80].repeat(10_000_000));
     for content in [[0xEC, 0x80].repeat(10_000_000), tracks] {
         assert_eq!(facts(&webm(&content)).duration_secs, None);
@@ -199,20 +200,20 @@ fn endless_elements_are_left() {
 }
 
 #[test]
-fn elements_of_unknown_size_are_no_recursion() {
+fn elements_of_unknown_size_cause_no_recursion() {
     let file = webm(&[0x1F, 0x43, 0xB6, 0x75, 0xFF].repeat(1_000_000));
     assert_eq!(facts(&file).duration_secs, None);
 }
 
 #[test]
-fn endless_first_pages_are_left() {
+fn reading_stops_in_endless_first_pages() {
     let flood = page(2, 0, b"OpusHead\x01\x01\0\0\x80\xBB\0\0\0\0\0").repeat(400_000);
     let facts = facts(&flood);
     assert_eq!((facts.media_type.as_str(), facts.duration_secs), ("audio/ogg", None));
 }
 
 #[test]
-fn endless_chunks_and_segments_are_left() {
+fn reading_stops_in_endless_chunks_and_segments() {
     let chunks = [b"RIFF\0\0\0\0WAVE".to_vec(), b"LIST\0\0\0\0".repeat(3_000_000)].concat();
     assert_eq!(facts(&chunks).duration_secs, None);
     let png = [
@@ -226,8 +227,8 @@ fn endless_chunks_and_segments_are_left() {
 }
 
 #[test]
-fn a_flood_of_half_frames_is_no_sound() {
-    // Each looks like a frame until the next one has to follow.
+fn a_flood_of_half_frames_is_not_audio() {
+    // Each looks like a frame, until the next one should follow.
     let flood = [&fixture("constant.mp3")[..500], &[0xFF, 0xF3, 0x20, 0xC4, 0].repeat(4_000_000)];
     let flood = flood.concat();
     let media_type = MediaType::parse("audio/mpeg").unwrap();
@@ -236,7 +237,7 @@ fn a_flood_of_half_frames_is_no_sound() {
 }
 
 #[test]
-fn properties_without_end_are_left() {
+fn reading_stops_in_endless_properties() {
     let map = [&[0, 0, 0, 0][..], &u32::MAX.to_be_bytes(), &vec![0; 20 << 20]].concat();
     let properties = [iso(b"ipco", b""), iso(b"ipma", &map)].concat();
     let primary = iso(b"pitm", &[0, 0, 0, 0, 0, 1]);
@@ -245,7 +246,7 @@ fn properties_without_end_are_left() {
     assert_eq!(facts(&file).width, None);
 }
 
-/// A picture of 64 x 48 pixels, cropped to 60 x 40 and turned: `ftyp` and `meta`.
+/// A picture of 64 x 48 pixels, cropped to 60 x 40 and rotated: `ftyp` and `meta`.
 fn cropped_and_turned() -> [Vec<u8>; 2] {
     let numbers =
         |numbers: &[u32]| numbers.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
@@ -265,7 +266,7 @@ fn a_picture_is_cropped_and_turned_by_its_properties() {
 }
 
 #[test]
-fn what_follows_a_box_that_is_cut_off_says_nothing_of_a_picture() {
+fn bytes_after_a_truncated_box_are_ignored() {
     let [kind, meta] = cropped_and_turned();
     for cut in 1..=16 {
         let mut short = meta.clone();
@@ -278,7 +279,7 @@ fn what_follows_a_box_that_is_cut_off_says_nothing_of_a_picture() {
 }
 
 #[test]
-fn what_follows_a_frame_header_that_is_cut_off_says_nothing_of_a_picture() {
+fn bytes_after_a_truncated_frame_header_are_ignored() {
     let width = |length: u8| {
         let header = b"\x08\0\x28\0\x3C\x01\x01\x11\0";
         facts(&[b"\xFF\xD8\xFF\xC0\0", &[length][..], header].concat()).width

@@ -1,11 +1,11 @@
-//! Hostile files of the older containers and of streams: cut anywhere, endless, with impossible numbers.
+//! Hostile files in older containers and streams: truncated, endless, or with impossible numbers.
 
 use std::io::Cursor;
 
 use super::{fixture, sniffed, within_budget};
 use crate::media::{Facts, MediaType};
 
-/// What a file says that is taken for this type.
+/// Probes a file as this type.
 fn facts_as(media_type: &str, file: &[u8]) -> Facts {
     let media_type = MediaType::parse(media_type).unwrap();
     within_budget(Cursor::new(file), file.len() as u64, &media_type).0
@@ -17,7 +17,7 @@ fn says_nothing(media_type: &str, file: &[u8]) {
 }
 
 #[test]
-fn what_is_shorter_than_it_says_has_no_length() {
+fn older_files_shorter_than_they_claim_have_no_duration() {
     for name in ["pcm.aiff", "film.avi", "film.wmv", "film.flv", "live.flv", "notes.mid"] {
         let whole = fixture(name);
         let facts = facts_as(sniffed(&whole).essence(), &whole[..whole.len() * 2 / 3]);
@@ -26,7 +26,7 @@ fn what_is_shorter_than_it_says_has_no_length() {
 }
 
 #[test]
-fn a_cut_stream_is_as_long_as_what_is_there() {
+fn a_truncated_stream_lasts_as_long_as_its_remaining_data() {
     for (name, least) in [("film.ts", 1), ("film.m2ts", 1), ("film.mpg", 1), ("narrow.amr", 1)] {
         let whole = fixture(name);
         let facts = facts_as(sniffed(&whole).essence(), &whole[..whole.len() / 2]);
@@ -35,8 +35,8 @@ fn a_cut_stream_is_as_long_as_what_is_there() {
 }
 
 #[test]
-fn frames_of_amr_without_end_are_left() {
-    let sound = [&b"#!AMR\n"[..], &vec![0x7C; 20 << 20]].concat(); // frames of nothing, a byte each
+fn reading_stops_in_endless_frames_of_amr() {
+    let sound = [&b"#!AMR\n"[..], &vec![0x7C; 20 << 20]].concat(); // frames without data, one byte each
     assert_eq!(facts_as("audio/amr", &sound).duration_secs, Some((20 << 20) / 50));
     says_nothing("audio/amr", b"#!AMR\n\xFF\xFF\xFF");
     says_nothing("audio/amr", b"#!AMR");
@@ -50,7 +50,7 @@ fn impossible_rates_of_aiff_are_unknown() {
         let sound = [&b"SSND\0\0\0\x08"[..], &[0; 8]].concat();
         [&b"FORM\0\0\0\0AIFFCOMM\0\0\0\x12"[..], &body, &sound].concat()
     };
-    // 2^n is written as 16,383 + n, and a first bit.
+    // 2^n is stored as 16,383 + n, and a leading 1 bit.
     let power = |n: u16| {
         let [high, low] = (16_383 + n).to_be_bytes();
         [high, low, 0x80, 0, 0, 0, 0, 0, 0, 0]
@@ -88,7 +88,7 @@ fn impossible_numbers_of_avi_are_unknown() {
     says_nothing("video/x-msvideo", &avi(&chunk(b"junk", b"").repeat(1_000_000)));
 }
 
-/// An ASF file with one object, of this size.
+/// An ASF file with one object of this size.
 fn asf(kind: &[u8], size: u64, body: &[u8]) -> Vec<u8> {
     let object = [kind, &size.to_le_bytes(), body].concat();
     let length = 30 + object.len() as u64;
@@ -116,7 +116,7 @@ fn impossible_numbers_of_asf_are_unknown() {
     says_nothing("video/x-ms-asf", &asf(&[0; 16], 24, &flood));
 }
 
-/// A tag of Flash video and its length.
+/// A tag of Flash video, and its length.
 fn tag(kind: u8, time: u32, body: &[u8]) -> Vec<u8> {
     let [high, low @ ..] = time.to_be_bytes();
     let size = &u32::try_from(body.len()).unwrap().to_be_bytes()[1..];
@@ -134,7 +134,7 @@ fn impossible_numbers_of_flv_are_unknown() {
     };
     let read = |file: &[u8]| facts_as("video/x-flv", file).duration_secs;
     assert_eq!(read(&said(2.0)), Some(2));
-    // Then the last tag counts.
+    // Otherwise the last tag counts.
     let times = [tag(8, 1000, b"a"), tag(8, 5000, b"b")].concat();
     assert_eq!(read(&file(&times)), Some(4));
     for number in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
@@ -158,11 +158,11 @@ fn impossible_numbers_of_midi_are_unknown() {
     let read = |file: &[u8]| facts_as("audio/midi", file).duration_secs;
     let end = b"\x83\x00\xFF\x2F\0"; // after 384 ticks
     assert_eq!(read(&piece([0, 96], 1, end)), Some(2));
-    assert_eq!(read(&piece([0xE7, 96], 1, end)), Some(1)); // 25 frames a second
+    assert_eq!(read(&piece([0xE7, 96], 1, end)), Some(1)); // 25 frames per second
     assert_eq!(read(&piece([0, 0], 1, end)), None);
     assert_eq!(read(&piece([0x80, 0], 1, end)), None);
     assert_eq!(read(&piece([0, 96], 0, end)), None);
-    // Tracks that aren't there, and events without end.
+    // Tracks that don't exist, and endless events.
     assert_eq!(read(&piece([0, 96], u16::MAX, end)), None);
     let events = b"\xFF\xFF\xFF\x7F\x90\x40\x40".repeat(300_000);
     assert_eq!(read(&piece([0, 1], 1, &events)), None);
@@ -171,14 +171,14 @@ fn impossible_numbers_of_midi_are_unknown() {
     assert_eq!(read(&piece([0, 96], 1, &[&tempos[..], end].concat())), None);
 }
 
-/// A packet of a transport stream that begins a unit with this content.
+/// A transport stream packet that begins a PES packet with this content.
 fn packet(content: &[u8]) -> Vec<u8> {
     let mut packet = [&[0x47, 0x41, 0, 0x10][..], content].concat();
     packet.resize(188, 0xFF);
     packet
 }
 
-/// The start of a unit of film, shown at this time.
+/// The beginning of a video PES packet with this presentation time.
 fn unit(time: u64) -> Vec<u8> {
     let bits = |shift: u64, mask: u64| u8::try_from(time >> shift & mask).unwrap();
     let time = [
@@ -199,12 +199,12 @@ fn streams_of_impossible_times_are_unknown() {
     };
     let read = |file: &[u8]| facts_as("video/mp2t", file).duration_secs;
     assert_eq!(read(&file(&[90_000, 270_000])), Some(2));
-    // The clock begins anew after 33 bits.
+    // The clock wraps after 33 bits.
     assert_eq!(read(&file(&[(1 << 33) - 90_000, 90_000])), Some(2));
     assert_eq!(read(&file(&[90_000])), None);
     assert_eq!(read(&packet(&[0; 9]).repeat(100_000)), None);
     assert_eq!(read(&vec![0x47; 100_000]), None);
-    // A field for other purposes that is longer than its packet.
+    // An adaptation field longer than its packet.
     assert_eq!(read(&[&[0x47, 0x41, 0, 0x30, 255][..], &[0; 183]].concat().repeat(50)), None);
     let program = |times: &[u64]| times.iter().flat_map(|time| unit(*time)).collect::<Vec<_>>();
     let read = |file: &[u8]| facts_as("video/mpeg", file).duration_secs;
@@ -225,7 +225,7 @@ fn impossible_sizes_of_streams_are_unknown() {
         Some((352, 288))
     );
     assert_eq!(size(b"\0\0\x01\xB3\0\0\0\x13\xFF\xFF\xE0\x18\0\0\x01\xB8\0\0\0"), None);
-    // Numbers of up to 32 bits, in a header of H.264 and one of H.265.
+    // Numbers of up to 32 bits, in headers of H.264 and H.265.
     for fill in [0x00, 0x01, 0x55, 0xFF] {
         let _ = size(&[&b"\0\0\x01\x67\x42\0\x0A"[..], &[fill; 200]].concat());
         let _ = size(&[&b"\0\0\x01\x67\x64\0\x0A"[..], &[fill; 200]].concat());
@@ -235,7 +235,7 @@ fn impossible_sizes_of_streams_are_unknown() {
 
 #[test]
 fn a_big_tiff_has_numbers_of_any_width_in_either_order() {
-    // Numbers of 2, 4 and 8 bytes stand at the beginning of their 8.
+    // Numbers of 2, 4 and 8 bytes are stored at the beginning of their 8 bytes.
     for (kind, width) in [(3_u16, 2), (4, 4), (16, 8)] {
         let big = |value: u64| [&value.to_be_bytes()[8 - width..], &[0; 8][width..]].concat();
         let entry = |tag: u16, value: u64| {
@@ -257,13 +257,13 @@ fn a_big_tiff_has_numbers_of_any_width_in_either_order() {
 }
 
 #[test]
-fn directories_without_end_are_left() {
+fn reading_stops_in_endless_directories() {
     let tiff = |entries: u16, next: u32| {
         let entry = b"\0\xFE\0\x04\0\0\0\x01\0\0\0\x01".repeat(entries.into());
         let count = entries.to_be_bytes();
         [&b"MM\0*\0\0\0\x08"[..], &count, &entry, &next.to_be_bytes()].concat()
     };
-    says_nothing("image/tiff", &tiff(1, 8)); // a preview that is followed by itself
+    says_nothing("image/tiff", &tiff(1, 8)); // a preview followed by itself
     says_nothing("image/tiff", &tiff(u16::MAX, 8));
     says_nothing("image/tiff", b"MM\0*\xFF\xFF\xFF\xFF");
     says_nothing(

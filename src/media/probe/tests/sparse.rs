@@ -1,4 +1,4 @@
-//! Files of gigabytes, most of them holes: what is read doesn't grow with the file.
+//! Files of gigabytes that consist mostly of holes: the amount read doesn't grow with the file.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -23,7 +23,7 @@ fn with_hole_of(size: u64, before: &[u8], after: &[u8]) -> File {
     file
 }
 
-/// Whether the file still says what the fixture says, for `most` bytes read.
+/// Asserts that the file has the same facts as the fixture, and that at most `most` bytes are read.
 fn assert_still_known(name: &str, file: &File, most: u64) {
     let whole = fixture(name);
     let (_, media_type, duration_secs, size) =
@@ -76,7 +76,7 @@ fn fragments_around_gigabytes_are_found() {
 fn the_last_cluster_of_gigabytes_is_found() {
     let whole = fixture("recorded-sound.webm");
     let cluster = last(&whole, &[0x1F, 0x43, 0xB6, 0x75]);
-    // Here it is the only one: the hole stands for others before it.
+    // This is the only one: the hole stands for the clusters before it.
     let others = [0x1F, 0x43, 0xB6, 0x75, 0x01, 255, 255, 255, 255, 255, 255, 255, 0xE7, 0x81, 0];
     let front = [&whole[..cluster], &others].concat();
     assert_still_known("recorded-sound.webm", &with_hole(&front, &whole[cluster..]), 256 << 10);
@@ -105,7 +105,7 @@ fn the_last_times_of_streams_of_gigabytes_are_found() {
     {
         let whole = fixture(name);
         let middle = whole.len() / 2 / unit * unit;
-        // Holes are as long as whole packets are.
+        // The length of a hole is a multiple of the packet length.
         let hole = HOLE / unit as u64 * unit as u64;
         let file = with_hole_of(hole, &whole[..middle], &whole[middle..]);
         assert_still_known(name, &file, 640 << 10);
@@ -113,7 +113,7 @@ fn the_last_times_of_streams_of_gigabytes_are_found() {
 }
 
 #[test]
-fn what_a_head_says_of_gigabytes_is_found() {
+fn the_head_of_a_file_of_gigabytes_is_enough() {
     for name in ["film.avi", "notes.mid", "pcm.aiff"] {
         assert_still_known(name, &with_hole(&fixture(name), &[]), 64 << 10);
     }
@@ -128,7 +128,7 @@ fn the_last_tag_of_gigabytes_is_found() {
 }
 
 #[test]
-fn sound_before_gigabytes_of_nothing_is_counted_to_its_end() {
+fn audio_before_gigabytes_of_nothing_is_counted_to_its_end() {
     for name in [
         "constant.mp3",
         "varying-bare.mp3",
@@ -142,7 +142,7 @@ fn sound_before_gigabytes_of_nothing_is_counted_to_its_end() {
 }
 
 #[test]
-fn pictures_before_gigabytes_of_nothing_are_as_large() {
+fn pictures_before_gigabytes_of_nothing_have_the_same_size() {
     for (name, media_type, ..) in KNOWN {
         if media_type.starts_with("image/") {
             assert_still_known(name, &with_hole(&fixture(name), &[]), 64 << 10);
@@ -161,7 +161,7 @@ fn a_cover_of_many_megabytes_isnt_read() {
 }
 
 #[test]
-fn what_isnt_counted_of_long_sound_is_taken_to_be_alike() {
+fn the_rest_of_long_audio_is_extrapolated() {
     let frames = fixture("constant.mp3");
     let long = frames.repeat(4_000); // 24 MB, 12,000 s
     let (facts, read) =

@@ -1,9 +1,9 @@
-//! Files like those of the field, made here: what other encoders and other versions of a format would write.
+//! Files like real ones, built here: variants written by other encoders and in other versions of a format.
 
 use super::hostile::{element, iso, mp4, page, webm};
 use super::{facts, fixture};
 
-/// `mvhd` or `mdhd` of a version, with a scale of 10 units a second.
+/// `mvhd` or `mdhd` of this version, with 10 units per second.
 fn clock(kind: &[u8], version: u8, duration: u64) -> Vec<u8> {
     let times = vec![0; if version == 1 { 16 } else { 8 }];
     let duration = duration.to_be_bytes();
@@ -21,7 +21,7 @@ fn track(version: u8, duration: u64) -> Vec<u8> {
 #[test]
 fn a_duration_of_all_ones_is_unknown_in_every_box() {
     for (version, unknown) in [(0, u64::from(u32::MAX)), (1, u64::MAX), (0, 0)] {
-        // Each box by itself: then the others tell, at last the samples.
+        // First each box has its turn alone; at the end, only the samples have a duration.
         let film = |movie: u64, track_says: u64| {
             facts(&mp4(&[clock(b"mvhd", version, movie), track(version, track_says)].concat()))
         };
@@ -43,7 +43,7 @@ fn matroska_of(video: &[(u32, u64)]) -> Vec<u8> {
 }
 
 #[test]
-fn a_display_size_that_is_not_in_pixels_is_a_shape() {
+fn a_display_size_that_is_not_in_pixels_is_an_aspect_ratio() {
     let pixels = [(0xB0, 720), (0xBA, 576)];
     for (unit, display, shown) in [
         (0, (1024, 576), (1024, 576)),
@@ -62,7 +62,7 @@ fn a_display_size_that_is_not_in_pixels_is_a_shape() {
     }
 }
 
-/// A WAV file of 8,000 samples a second and 1,000 bytes of data, in blocks of 100.
+/// A WAV file with 8,000 Hz and 1,000 bytes of data, in blocks of 100.
 fn wav(tag: u16, chunks: &[u8], data: u32) -> Vec<u8> {
     let format = [
         &tag.to_le_bytes()[..],
@@ -87,10 +87,10 @@ fn samples_count_where_a_codec_has_no_fixed_rate() {
     for (file, seconds) in [
         (wav(0x02, &fact(40_000), 1000), 5),
         (wav(0x55, &fact(40_000), 1000), 5),
-        (wav(0x11, &[], 1000), 2),      // ten blocks of 1,600
-        (wav(0x02, &fact(0), 1000), 2), // as writers to a pipe leave it
+        (wav(0x11, &[], 1000), 2),      // ten blocks of 1,600 samples
+        (wav(0x02, &fact(0), 1000), 2), // as written to a pipe
         (wav(0x55, &fact(u32::MAX), 1000), 10),
-        (wav(0x01, &fact(40_000), 1000), 10), // of PCM, the bytes count
+        (wav(0x01, &fact(40_000), 1000), 10), // for PCM, the bytes count
     ] {
         assert_eq!(facts(&file).duration_secs, Some(seconds), "{:?}", &file[..60]);
     }
@@ -104,7 +104,7 @@ fn sizes_of_64_bits_count_in_rf64() {
     };
     assert_eq!(facts(&wav(0x01, &sizes(1000, 0), u32::MAX)).duration_secs, Some(10));
     assert_eq!(facts(&wav(0x01, &sizes(500, 0), u32::MAX)).duration_secs, Some(5));
-    assert_eq!(facts(&wav(0x01, &sizes(1001, 0), u32::MAX)).duration_secs, None); // cut
+    assert_eq!(facts(&wav(0x01, &sizes(1001, 0), u32::MAX)).duration_secs, None); // truncated
     assert_eq!(facts(&wav(0x02, &sizes(1000, 40_000), u32::MAX)).duration_secs, Some(5));
 }
 
@@ -115,7 +115,7 @@ fn links_of_a_chain_count_even_under_the_same_serial() {
     assert_eq!(facts(&link(3)).duration_secs, Some(3));
     assert_eq!(facts(&[link(3), link(5)].concat()).duration_secs, Some(8));
     assert_eq!(facts(&[link(3), link(5), link(1)].concat()).duration_secs, Some(9));
-    // The last page is cut off.
+    // The last page is truncated.
     let whole = [link(3), link(5)].concat();
     assert_eq!(facts(&whole[..whole.len() - 1]).duration_secs, Some(3));
     let fixture = [fixture("opus.ogg"), fixture("vorbis.ogg"), fixture("opus.ogg")].concat();

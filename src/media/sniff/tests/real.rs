@@ -1,4 +1,4 @@
-//! What real files are: texts older than Unicode, raw photos, files that begin oddly.
+//! Properties of real files: legacy encodings, raw photos, unusual beginnings.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn texts_in_old_encodings_are_texts() {
         // Markup is markup in any encoding.
         (b"<p>caf\xe9</p>".to_vec(), "a.txt", "text/html"),
         (unmarked("<script>", u16::to_le_bytes), "a.txt", "text/html"),
-        // What no encoding has is no text.
+        // Bytes that aren't valid in any encoding aren't text.
         (b"caf\xe9\x01".to_vec(), "a.txt", OCTETS),
         (b"caf\xe9\xff\x7f".to_vec(), "a.csv", OCTETS),
         (b"a\0b\0c\0\x01\0".to_vec(), "a.txt", OCTETS),
@@ -40,7 +40,7 @@ fn a_letter_cut_in_two_by_the_heads_end_is_no_error() {
     }
 }
 
-/// A TIFF's first directory: tags whose value is a number, and texts.
+/// The first directory of a TIFF: tags with numbers, and a manufacturer.
 fn tiff(tags: &[(u16, u32)], make: &str) -> Vec<u8> {
     let count = u16::try_from(tags.len() + 1).unwrap();
     let end = u32::from(count) * 12 + 14;
@@ -72,7 +72,7 @@ fn raw_photos_have_their_own_types() {
 }
 
 #[test]
-fn files_of_the_field_are_what_they_are() {
+fn files_modelled_on_real_ones_are_detected() {
     let case = |name: &str| {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/media/cases/");
         std::fs::read(format!("{folder}{name}")).unwrap_or_else(|e| panic!("{name}: {e}"))
@@ -93,7 +93,7 @@ fn files_of_the_field_are_what_they_are() {
 }
 
 #[test]
-fn sound_may_start_within_a_frame() {
+fn audio_may_start_within_a_frame() {
     let within = |sound: &[u8]| join(&[&[0; 37], sound, sound]);
     check(&[
         (within(&mp3()), "a.mp3", "audio/mpeg"),

@@ -1,20 +1,20 @@
-//! Bands of coefficients, as progressive scans bring them (ITU T.81 section G.1.2).
+//! Bands of coefficients in progressive scans (ITU T.81 section G.1.2).
 
 use super::huffman::{Bits, Broken, Table};
-use super::plane::small;
+use super::plane::clamp;
 
-/// Which coefficients a scan brings of each block.
+/// The coefficients of each block that a scan contains.
 pub(super) struct Band {
-    /// The first and the last one.
+    /// The first and the last coefficient.
     pub(super) first: usize,
     pub(super) last: usize,
-    /// Whether others brought their higher bits.
+    /// Whether earlier scans contained the higher bits.
     pub(super) is_refinement: bool,
-    /// How many lower bits are still to come.
+    /// Number of low bits that later scans contain.
     pub(super) missing_bits: u32,
 }
 
-/// A band of coefficients, with all bits but the lowest ones (section G.1.2.2).
+/// Decodes the first scan of a band: all bits but the lowest ones (section G.1.2.2).
 pub(super) fn first(
     bits: &mut Bits,
     table: &Table,
@@ -38,7 +38,7 @@ pub(super) fn first(
             (zeros, size) => {
                 at += usize::from(zeros);
                 let value = bits.value(size.into()) << band.missing_bits;
-                *kept.get_mut(at).ok_or(Broken)? = small(value);
+                *kept.get_mut(at).ok_or(Broken)? = clamp(value);
                 at += 1;
             }
         }
@@ -46,12 +46,12 @@ pub(super) fn first(
     Ok(())
 }
 
-/// How many blocks have nothing more, this one included.
+/// Number of blocks without further coefficients, including this one.
 fn blocks(bits: &mut Bits, run: u8) -> u32 {
     (1 << run) + bits.take(run.into())
 }
 
-/// One more bit of each coefficient of a band (section G.1.2.3).
+/// Decodes one more bit of each coefficient of a band (section G.1.2.3).
 pub(super) fn refined(
     bits: &mut Bits,
     table: &Table,
@@ -73,7 +73,7 @@ pub(super) fn refined(
             }
             _ => return Err(Broken),
         };
-        // Past so many zeros, and past all that aren't zero, there is room for a new one.
+        // Skip this number of zeros, and all non-zero coefficients, to find the place of a new one.
         loop {
             match coefficients.next() {
                 None => return Ok(()),

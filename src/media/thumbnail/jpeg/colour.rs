@@ -1,6 +1,6 @@
-//! From the samples of a JPEG's components to pixels.
+//! Converts the components of a JPEG to pixels.
 //!
-//! Owns which colours components are (as libjpeg and browsers tell them), and how those with fewer samples are spread.
+//! Determines their colour space like libjpeg and browsers, and upsamples components with fewer samples.
 
 use image::{DynamicImage, GrayImage, RgbImage};
 
@@ -9,19 +9,19 @@ use super::frame::Frame;
 use super::scan::Part;
 use super::tables::Tables;
 
-/// What the components are.
+/// The colour space of the components.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Colours {
     Gray,
     Rgb,
     YCbCr,
     Cmyk,
-    /// CMYK whose first three are coded like Y, Cb and Cr.
+    /// CMYK whose first three components are coded like Y, Cb and Cr.
     Ycck,
 }
 
 impl Colours {
-    /// By the markers of JFIF and Adobe, else by the names of the components.
+    /// Determined by the JFIF and Adobe markers, or else by the component ids.
     fn of(frame: &Frame, tables: &Tables) -> Self {
         match (&*frame.components, tables.adobe_transform) {
             ([_], _) => Self::Gray,
@@ -35,7 +35,7 @@ impl Colours {
     }
 }
 
-/// Puts the components together.
+/// Combines the components.
 pub(super) fn pixels(
     frame: &Frame,
     tables: &Tables,
@@ -86,14 +86,14 @@ fn three(colours: Colours, row: &mut [u8], [a, b, c]: [&[u8]; 3]) {
     }
 }
 
-/// The colours of JFIF 1.02, in 16 bits of fractions.
+/// Converts as JFIF 1.02 specifies, with 16 fractional bits.
 fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let (y, cb, cr) = ((i32::from(y) << 16) + (1 << 15), i32::from(cb) - 128, i32::from(cr) - 128);
     let value = |sum: i32| u8::try_from((sum >> 16).clamp(0, 255)).unwrap_or(0);
     [value(y + 91_881 * cr), value(y - 22_554 * cb - 46_802 * cr), value(y + 116_130 * cb)]
 }
 
-/// Mixes black into colours. Like browsers this takes all CMYK for inverted: Adobe's is, and nobody else writes any.
+/// Applies black. Like browsers, takes all CMYK as inverted: Adobe's is, and hardly anybody else writes CMYK.
 fn darken(colours: Colours, row: &mut [u8], key: &[u8]) {
     for (pixel, key) in row.as_chunks_mut::<3>().0.iter_mut().zip(key) {
         for value in pixel {
@@ -104,7 +104,7 @@ fn darken(colours: Colours, row: &mut [u8], key: &[u8]) {
     }
 }
 
-/// How many samples there are for so many pixels.
+/// The number of samples for a number of pixels.
 #[derive(Clone, Copy)]
 struct Ratio {
     samples: u32,
@@ -116,8 +116,8 @@ impl Ratio {
         Self { samples, pixels }
     }
 
-    /// The two samples that a pixel lies between, and how near it is to the second one in 256ths. Samples lie in the
-    /// middle of their pixels (T.81 leaves that open, JFIF 1.02 says so).
+    /// Returns the two samples that a pixel lies between, and the weight of the second one in 256ths. A sample lies in
+    /// the middle of its pixels (as JFIF 1.02 says; T.81 leaves it open).
     fn place(self, pixel: u32, last: u32) -> (usize, usize, u16) {
         let middle = (2 * pixel + 1) * self.samples * 128 / self.pixels;
         let from_first = middle.saturating_sub(128);
@@ -127,16 +127,16 @@ impl Ratio {
     }
 }
 
-/// A component spread over all pixels, row by row.
+/// A component, upsampled row by row.
 struct Spread<'a> {
     part: &'a Part,
     down: Ratio,
-    /// The last row of samples that has pixels.
+    /// The last row of samples with pixels.
     last_row: u32,
-    /// Where the pixels of a row lie among the samples; `None` if each has its own.
+    /// Where the pixels of a row lie among the samples; `None` if each pixel has its own sample.
     places: Option<Vec<(usize, usize, u16)>>,
     row: Vec<u8>,
-    /// Two rows of samples made one.
+    /// A row interpolated from two rows of samples.
     mixed: Vec<u8>,
 }
 
@@ -155,7 +155,7 @@ impl<'a> Spread<'a> {
         }
     }
 
-    /// Makes `row` the one at `y`.
+    /// Fills `row` with the pixels at `y`.
     fn fill(&mut self, y: u32) {
         let (first, second, nearness) = self.down.place(y, self.last_row);
         let plane = &self.part.plane;
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mixture_stays_within_its_parts() {
+    fn an_interpolated_sample_lies_between_its_sources() {
         for (nearness, expected) in [(0, 0), (64, 64), (128, 128), (255, 254)] {
             assert_eq!(mix(0, 255, nearness), expected);
             assert_eq!(mix(200, 200, nearness), 200);

@@ -1,12 +1,12 @@
-//! The frame of a JPEG (ITU T.81 section B.2.2): its size, its components, and how they lie in each other.
+//! The frame header of a JPEG (ITU T.81 section B.2.2): size, components and subsampling.
 
 use super::super::limits::{MAX_SIDE, ThumbnailError, undecodable};
 
-/// The longest side of a decoded picture is this at least, or the picture's own: half as much again as a thumbnail
-/// has, so that the last step of scaling smooths what the first one left.
+/// The longest side of a decoded image has at least this many pixels, unless the source is smaller. This is 1.5 times
+/// the size of a thumbnail, so that the final scaling smooths out what the first one left.
 const ENOUGH: u32 = MAX_SIDE + MAX_SIDE / 2;
 
-/// The header of the frame.
+/// A frame header.
 pub(super) struct Frame {
     pub(super) is_progressive: bool,
     pub(super) size: (u32, u32),
@@ -14,7 +14,7 @@ pub(super) struct Frame {
     /// The largest sampling factors.
     pub(super) across: u32,
     pub(super) down: u32,
-    /// How many pixels across and down are decoded of each block of eight: 1, 2, 4 or 8.
+    /// Width and height, in pixels, at which a block of eight by eight is decoded: 1, 2, 4 or 8.
     pub(super) scale: u32,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Component {
 }
 
 impl Frame {
-    /// Reads a header; `is_progressive` as its marker says.
+    /// Parses a frame header. `is_progressive` follows from its marker.
     pub(super) fn parse(is_progressive: bool, body: &[u8]) -> Result<Self, ThumbnailError> {
         let [8, h1, h0, w1, w0, count, components @ ..] = body else {
             return Err(undecodable("a frame of unusual precision, or without size"));
@@ -42,7 +42,7 @@ impl Frame {
         if components.iter().any(|c| !(1..=4).contains(&c.across) || !(1..=4).contains(&c.down)) {
             return Err(undecodable("unusual sampling factors"));
         }
-        // A component by itself comes block by block, whatever its factors (section A.2.2).
+        // A single component is stored block by block, whatever its factors (section A.2.2).
         if let [only] = &mut *components {
             (only.across, only.down) = (1, 1);
         }
@@ -57,13 +57,13 @@ impl Frame {
         })
     }
 
-    /// How many groups of interleaved blocks (MCUs, section A.2.3) there are across and down.
+    /// Number of groups of interleaved blocks (MCUs, section A.2.3) across and down.
     pub(super) fn groups(&self) -> (u32, u32) {
         let (width, height) = self.size;
         (width.div_ceil(8 * self.across), height.div_ceil(8 * self.down))
     }
 
-    /// How many blocks of a component have pixels of the picture: those that come in a scan of its own.
+    /// Number of a component's blocks that contain pixels of the image: the blocks in a scan of its own.
     pub(super) fn blocks(&self, component: &Component) -> (u32, u32) {
         let (width, height) = self.size;
         let sampled =
@@ -71,13 +71,13 @@ impl Frame {
         (sampled(width, component.across, self.across), sampled(height, component.down, self.down))
     }
 
-    /// The size of what is decoded.
+    /// The size of the decoded image.
     pub(super) fn scaled_size(&self) -> (u32, u32) {
         let (width, height) = self.size;
         ((width * self.scale).div_ceil(8), (height * self.scale).div_ceil(8))
     }
 
-    /// How many coefficients of a block are kept until the last scan of a progressive picture.
+    /// Number of coefficients per block that are kept until the last scan of a progressive image.
     pub(super) fn kept(&self) -> usize {
         match (self.is_progressive, self.scale) {
             (false, _) => 0,
@@ -86,7 +86,7 @@ impl Frame {
         }
     }
 
-    /// What decoding holds in memory, in bytes: samples, coefficients of 16 bits, and the result.
+    /// Number of bytes in memory while decoding: samples, 16-bit coefficients, and the result.
     pub(super) fn memory(&self) -> u64 {
         let (across, down) = self.groups();
         let groups = u64::from(across) * u64::from(down);
@@ -117,7 +117,7 @@ mod tests {
     use super::{Frame, scale};
 
     #[test]
-    fn no_more_is_decoded_than_a_thumbnail_takes() {
+    fn no_more_is_decoded_than_a_thumbnail_needs() {
         for (longest, expected) in
             [(65_535, 1), (6144, 1), (6143, 2), (3072, 2), (3071, 4), (1536, 4), (1535, 8), (1, 8)]
         {

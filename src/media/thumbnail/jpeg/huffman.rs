@@ -1,27 +1,27 @@
-//! Entropy-coded bits (ITU T.81 annexes C and F.2.2) and the codes in them.
+//! A reader of entropy-coded bits (ITU T.81 annexes C and F.2.2), and Huffman codes.
 
 use super::standard;
 
-/// Bits that are looked up at once. Longer codes are rare and take a second look.
+/// Number of bits that are looked up at once. Longer codes are rare and take a second step.
 const FAST: u32 = 10;
 
-/// What is no code, or goes on beyond the end of the data.
+/// An invalid code, or a read beyond the end of the data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Broken;
 
 /// A Huffman code.
 pub(super) struct Table {
-    /// For every beginning of [`FAST`] bits, the length and symbol of the code it begins with; zero if that is longer.
+    /// For each prefix of [`FAST`] bits, the length and symbol of the code it begins with; zero if the code is longer.
     fast: Vec<u16>,
-    /// For every length, the first 16 bits that no code of this length or a shorter one begins with.
+    /// For each length, the first 16-bit value that no code of this or a shorter length is a prefix of.
     limits: [u32; 17],
-    /// For every length, what leads from a code to its symbol's place.
+    /// For each length, the difference between a code and the index of its symbol.
     offsets: [u32; 17],
     symbols: Vec<u8>,
 }
 
 impl Table {
-    /// Makes the code with so many symbols of each length, 1 to 16 bits; `None` if there is no such code.
+    /// Builds the code from the number of symbols of each length, 1 to 16 bits. `None` if there is no such code.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut table = Self {
             fast: vec![0; 1 << FAST],
@@ -53,7 +53,7 @@ impl Table {
         Some(table)
     }
 
-    /// The tables that a file without any means (T.81 annex K.3), by class (DC, AC) and number.
+    /// The tables for a file without any (T.81 annex K.3), by class (DC, AC) and number.
     pub(super) fn standard() -> [[Option<Self>; 4]; 2] {
         let table = |(counts, symbols): (&[u8; 16], &[u8])| Self::new(counts, symbols);
         [standard::DC.map(table), standard::AC.map(table)]
@@ -61,14 +61,14 @@ impl Table {
     }
 }
 
-/// A reader of bits. After the last one come zeros; whether any was used, [`Self::is_overrun`] tells.
+/// Reads bits. Zeros follow the last one; [`Self::is_overrun`] tells whether any of those were used.
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     at: usize,
-    /// The next bits, the first one on top.
+    /// The next bits, starting with the most significant one.
     held: u64,
     count: u32,
-    /// How many bits were appended after the data.
+    /// Number of bits that were appended after the data.
     appended: u32,
 }
 
@@ -77,7 +77,7 @@ impl<'a> Bits<'a> {
         Self { data, at: 0, held: 0, count: 0, appended: 0 }
     }
 
-    /// Where reading stopped: at the end, at a marker, or somewhat after the last bit used.
+    /// Where reading stopped: at the end, at a marker, or slightly after the last bit used.
     pub(super) fn position(&self) -> usize {
         self.at
     }
@@ -86,7 +86,7 @@ impl<'a> Bits<'a> {
         self.count < self.appended
     }
 
-    /// Makes sure of 32 bits, which a code and what follows it have at most.
+    /// Makes sure that 32 bits are available, the maximum for a code and the bits after it.
     #[inline]
     fn refill(&mut self) {
         if self.count >= 32 {
@@ -128,7 +128,7 @@ impl<'a> Bits<'a> {
         self.count -= bits;
     }
 
-    /// Up to 16 bits as a number.
+    /// Reads up to 16 bits as a number.
     #[inline]
     pub(super) fn take(&mut self, bits: u32) -> u32 {
         self.refill();
@@ -137,7 +137,7 @@ impl<'a> Bits<'a> {
         value
     }
 
-    /// The next symbol and its code's length, which is not consumed.
+    /// Returns the next symbol and the length of its code, without consuming it.
     #[inline]
     fn look_up(&mut self, table: &Table) -> Result<(u8, u32), Broken> {
         self.refill();
@@ -163,7 +163,7 @@ impl<'a> Bits<'a> {
         Ok(symbol)
     }
 
-    /// A symbol without the bits that its lower half says follow it.
+    /// Reads a symbol and skips the bits after it, whose number is in the lower half of the symbol.
     #[inline]
     pub(super) fn skip_value(&mut self, table: &Table) -> Result<u8, Broken> {
         let (symbol, length) = self.look_up(table)?;
@@ -171,7 +171,7 @@ impl<'a> Bits<'a> {
         Ok(symbol)
     }
 
-    /// A signed number of so many bits (T.81 section F.2.2.1, `EXTEND`).
+    /// Reads a signed number of `bits` bits (T.81 section F.2.2.1, `EXTEND`).
     #[inline]
     pub(super) fn value(&mut self, bits: u32) -> i32 {
         if bits == 0 {
@@ -182,7 +182,7 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// Whether a byte is 0xFF, which has to be looked at by itself: whether a byte of the opposite is zero.
+/// Whether a byte is 0xFF, which needs special treatment: it is if a byte of the complement is zero.
 fn has_marker_byte(word: u64) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     (!word).wrapping_sub(ONES) & word & (ONES << 7) != 0
@@ -216,12 +216,12 @@ mod tests {
 
     #[test]
     fn codes_of_all_lengths_are_read() {
-        // One code of each length, 0, 10, 110, and so on.
+        // One code of each length: 0, 10, 110, and so on.
         let table = Table::new(&[1; 16], &(0..16).collect::<Vec<u8>>()).unwrap();
         for length in 1_u32..=16 {
             let code = (0xFFFF_u32 << (17 - length)) & 0xFFFF;
             let [.., a, b] = code.to_be_bytes();
-            let data = [a, b, 0, 0].map(|byte| [byte, 0]); // each 0xFF is stuffed; others take a zero more
+            let data = [a, b, 0, 0].map(|byte| [byte, 0]); // each 0xFF is stuffed; other bytes get an extra zero
             let stuffed: Vec<u8> = data
                 .into_iter()
                 .flat_map(|[byte, zero]| if byte == 0xFF { vec![byte, zero] } else { vec![byte] })
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_that_cannot_be_are_refused() {
+    fn impossible_codes_are_refused() {
         let mut counts = [0; 16];
         counts[0] = 3;
         assert!(Table::new(&counts, &[1, 2, 3]).is_none());

@@ -1,4 +1,4 @@
-//! Markers of segments (T.81 table B.1).
+//! Segment markers (T.81 table B.1).
 
 pub(super) const SOF0: u8 = 0xC0;
 pub(super) const SOF1: u8 = 0xC1;

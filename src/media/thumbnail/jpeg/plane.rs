@@ -1,8 +1,8 @@
 //! The samples of one component, decoded at a fraction of their size.
 //!
-//! Owns the inverse transform (ITU T.81 section A.3.3) of as many frequencies as that fraction has.
+//! Implements the inverse transform (ITU T.81 section A.3.3) for as many frequencies as that fraction needs.
 
-/// The order in which coefficients are coded (T.81 figure 5): the place of each in a block, row by row.
+/// The order in which coefficients are coded (T.81 figure 5): the index of each one in a block, row by row.
 #[rustfmt::skip]
 pub(super) const ZIGZAG: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
@@ -11,13 +11,13 @@ pub(super) const ZIGZAG: [u8; 64] = [
     58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
-/// What samples are that never came: gray.
+/// The value of missing samples.
 const GRAY: u8 = 128;
 
-/// A block's coefficients, dequantized, row by row.
+/// A block's dequantized coefficients, row by row.
 pub(super) type Block = [f32; 64];
 
-/// Samples in rows, as many as whole blocks have.
+/// Rows of samples, in whole blocks.
 pub(super) struct Plane {
     pub(super) samples: Vec<u8>,
     pub(super) stride: usize,
@@ -25,14 +25,14 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    /// A gray plane of so many blocks, of which `scale` samples across and down are decoded.
+    /// A gray plane of this number of blocks, of which `scale` samples across and down are decoded.
     pub(super) fn new((across, down): (u32, u32), scale: u32) -> Self {
         let stride = across as usize * scale as usize;
         let samples = vec![GRAY; stride * down as usize * scale as usize];
         Self { samples, stride, transform: Transform::new(scale) }
     }
 
-    /// Puts a block's lowest frequency in its place, in a plane of one sample for each block.
+    /// Stores a block's mean, in a plane with one sample per block.
     pub(super) fn put_mean(&mut self, (x, y): (u32, u32), lowest: f32) {
         let at = y as usize * self.stride + x as usize;
         if let Some(mean) = self.samples.get_mut(at) {
@@ -40,7 +40,7 @@ impl Plane {
         }
     }
 
-    /// Puts a block in its place.
+    /// Decodes a block into the plane.
     pub(super) fn put(&mut self, (x, y): (u32, u32), block: &Block) {
         let scale = self.transform.scale();
         let start = y as usize * scale * self.stride + x as usize * scale;
@@ -54,7 +54,7 @@ impl Plane {
     }
 }
 
-/// How a block becomes samples: what each frequency, the first index, adds to each sample, the second.
+/// The transform of a block: how much each frequency (first index) adds to each sample (second index).
 enum Transform {
     /// The lowest frequency is the mean.
     Mean,
@@ -83,7 +83,7 @@ impl Transform {
     }
 }
 
-/// The cosines of `N` samples, in the size they have among eight.
+/// The cosines of `N` samples, scaled like those of eight.
 #[allow(clippy::cast_precision_loss)] // of numbers below 16
 fn basis<const N: usize>() -> [[f32; N]; N] {
     std::array::from_fn(|frequency| {
@@ -95,7 +95,7 @@ fn basis<const N: usize>() -> [[f32; N]; N] {
     })
 }
 
-/// Down the columns, then along the rows.
+/// Transforms the columns and then the rows.
 fn transform<const N: usize>(
     basis: &[[f32; N]; N],
     block: &Block,
@@ -127,14 +127,14 @@ fn transform<const N: usize>(
     }
 }
 
-/// A sample of a value around zero.
+/// Converts a value around zero to a sample.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within 0 to 255 by then
 fn sample(value: f32) -> u8 {
     (value + 128.5).clamp(0.0, 255.0) as u8
 }
 
-/// Coefficients have 12 bits and somewhat more; those of hostile files are cut.
-pub(super) fn small(value: i32) -> i16 {
+/// Clamps a coefficient. Valid ones have slightly more than 12 bits.
+pub(super) fn clamp(value: i32) -> i16 {
     i16::try_from(value).unwrap_or(if value < 0 { i16::MIN } else { i16::MAX })
 }
 
@@ -143,11 +143,11 @@ mod tests {
     use super::{Plane, ZIGZAG};
 
     #[test]
-    fn the_order_goes_to_and_fro() {
+    fn the_order_is_a_zigzag() {
         let mut places = ZIGZAG;
         places.sort_unstable();
         assert!(places.iter().copied().eq(0..64));
-        // Neighbours in the order are neighbours in the block, in each direction.
+        // Neighbours in this order are neighbours in the block, in each direction.
         for pair in ZIGZAG.windows(2) {
             let [from, to] = [pair[0], pair[1]].map(|at| (i16::from(at / 8), i16::from(at % 8)));
             assert!((from.0 - to.0).abs() <= 1 && (from.1 - to.1).abs() <= 1, "{pair:?}");
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_slope_falls_at_every_scale() {
         let mut block = [0.0; 64];
-        block[1] = 300.0; // the first cosine across
+        block[1] = 300.0; // the first horizontal cosine
         for scale in [2, 4, 8] {
             let mut plane = Plane::new((1, 1), scale);
             plane.put((0, 0), &block);

@@ -1,24 +1,24 @@
 //! The scans of a JPEG (ITU T.81 sections B.2.3 and E.2, annexes F and G).
 //!
-//! Owns what becomes of damage: a scan is decoded up to where it breaks off, and goes on at the next restart marker if
-//! there is one. What didn't come stays gray.
+//! Decodes a damaged scan up to the damage, and continues at the next restart marker, if there is one. Missing samples
+//! stay gray.
 
 use super::band::{self, Band};
 use super::frame::Frame;
 use super::huffman::{Bits, Broken, Table};
-use super::plane::{Block, Plane, ZIGZAG, small};
+use super::plane::{Block, Plane, ZIGZAG, clamp};
 use super::tables::Tables;
 
-/// What is decoded of a component.
+/// The decoded data of a component.
 pub(super) struct Part {
     pub(super) plane: Plane,
-    /// Whether no block came so far.
+    /// Whether no block has been decoded yet.
     pub(super) is_empty: bool,
-    /// The size of the plane in blocks, where other components are interleaved with it.
+    /// Size of the plane in blocks, as in scans that interleave other components.
     size: (u32, u32),
-    /// Of a progressive picture, [`Frame::kept`] for each block, in the order they are coded.
+    /// For a progressive image, [`Frame::kept`] coefficients per block, in coding order.
     coefficients: Vec<i16>,
-    /// As its first scan found it (section B.2.4.1).
+    /// As of its first scan (section B.2.4.1).
     quantization: Option<[u16; 64]>,
 }
 
@@ -44,7 +44,7 @@ impl Part {
         self.coefficients.get_mut(start..start + kept).ok_or(Broken)
     }
 
-    /// Makes samples of what the scans of a progressive picture brought.
+    /// Turns the coefficients of a progressive image into samples.
     pub(super) fn finish(&mut self, frame: &Frame) {
         let (kept, Some(quantization)) = (frame.kept(), self.quantization) else { return };
         if kept == 0 {
@@ -61,9 +61,9 @@ impl Part {
     }
 }
 
-/// The header of a scan (section B.2.3).
+/// A scan header (section B.2.3).
 struct Scan {
-    /// The number of a component, and those of its tables for DC and AC.
+    /// The index of each component, and those of its DC and AC tables.
     components: Vec<(usize, usize, usize)>,
     band: Band,
 }
@@ -83,7 +83,7 @@ impl Scan {
         let [first, last] = if frame.is_progressive { [first, last] } else { [0, 63] };
         let bits = if frame.is_progressive { bits } else { 0 };
         let is_possible = first <= last && last < 64 && bits & 15 < 14 && !components.is_empty();
-        // Only the lowest frequency comes interleaved, and by itself.
+        // Only the lowest frequency may be interleaved, and only by itself.
         let is_possible = is_possible
             && (!frame.is_progressive
                 || (first == 0 && last == 0)
@@ -100,8 +100,8 @@ impl Scan {
     }
 }
 
-/// Decodes a scan with this header. `data` is what is coded after it, up to the next marker that is no restart.
-/// A scan without its tables, or that can't be, is left out.
+/// Decodes the scan with this header. `data` is its entropy-coded data, up to the next marker other than a restart
+/// marker. A scan that is invalid or lacks its tables is skipped.
 pub(super) fn decode(frame: &Frame, tables: &Tables, parts: &mut [Part], body: &[u8], data: &[u8]) {
     let Some(scan) = Scan::parse(frame, body) else { return };
     for (at, ..) in &scan.components {
@@ -112,7 +112,7 @@ pub(super) fn decode(frame: &Frame, tables: &Tables, parts: &mut [Part], body: &
             return;
         }
     }
-    // Of the other frequencies nothing would be kept.
+    // None of the other frequencies would be kept.
     if scan.band.first >= frame.kept() && frame.is_progressive {
         return;
     }
@@ -122,7 +122,7 @@ pub(super) fn decode(frame: &Frame, tables: &Tables, parts: &mut [Part], body: &
     };
     let mut decoder =
         Decoder { frame, tables, scan: &scan, across, parts, before: [0; 4], skipped_blocks: 0 };
-    // A broken scan is one that ends early.
+    // A damaged scan counts as one that ends early.
     let _ = decoder.run(data, across * down);
 }
 
@@ -130,17 +130,17 @@ struct Decoder<'a> {
     frame: &'a Frame,
     tables: &'a Tables,
     scan: &'a Scan,
-    /// Groups in a row: of the blocks of all components, or single blocks of the only one.
+    /// Number of groups in a row: of the blocks of all components, or of single blocks if there is only one component.
     across: u32,
     parts: &'a mut [Part],
-    /// The lowest frequency of each component's block before.
+    /// The lowest frequency of each component's previous block.
     before: [i32; 4],
-    /// How many further blocks have nothing of this band (section G.1.2.2).
+    /// Number of further blocks without coefficients in this band (section G.1.2.2).
     skipped_blocks: u32,
 }
 
 impl Decoder<'_> {
-    /// Decodes so many groups, one interval between restarts after the other.
+    /// Decodes this number of groups, one restart interval after the other.
     fn run(&mut self, mut data: &[u8], groups: u32) -> Result<(), Broken> {
         let interval = match self.tables.restart_interval {
             0 => groups,
@@ -179,7 +179,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// Decodes the block at a place of a component, `number` being the component's in the scan.
+    /// Decodes a block of a component. `number` is the component's index in the scan.
     fn block(
         &mut self,
         bits: &mut Bits,
@@ -205,12 +205,12 @@ impl Decoder<'_> {
                 let value = before.wrapping_add(difference(bits, dc()?)?);
                 unless_overrun(bits)?;
                 *before = value;
-                kept[0] = small(value << band.missing_bits);
+                kept[0] = clamp(value << band.missing_bits);
             }
             (0, true) => {
                 let bit = bits.take(1);
                 unless_overrun(bits)?;
-                kept[0] |= small((bit << band.missing_bits).cast_signed());
+                kept[0] |= clamp((bit << band.missing_bits).cast_signed());
             }
             (_, false) => band::first(bits, ac()?, band, &mut self.skipped_blocks, kept)?,
             (_, true) => band::refined(bits, ac()?, band, &mut self.skipped_blocks, kept)?,
@@ -221,7 +221,7 @@ impl Decoder<'_> {
     }
 }
 
-/// A block of a sequential picture (section F.2.2).
+/// Decodes a block of a sequential image (section F.2.2).
 fn sequential(
     bits: &mut Bits,
     dc: &Table,
@@ -233,7 +233,7 @@ fn sequential(
     let steps = part.quantization.as_ref().ok_or(Broken)?;
     let lowest = before.wrapping_add(difference(bits, dc)?);
     let mut block: Block = [0.0; 64];
-    block[0] = f32::from(small(lowest)) * f32::from(steps[0]);
+    block[0] = f32::from(clamp(lowest)) * f32::from(steps[0]);
     let mut at = 1;
     while at < 64 {
         let symbol = bits.symbol(ac)?;
@@ -242,21 +242,21 @@ fn sequential(
             (_, 0) => break,
             (zeros, size) => {
                 at += usize::from(zeros);
-                let value = small(bits.value(size.into()));
+                let value = clamp(bits.value(size.into()));
                 let (place, step) = ZIGZAG.get(at).zip(steps.get(at)).ok_or(Broken)?;
                 block[usize::from(*place)] = f32::from(value) * f32::from(*step);
                 at += 1;
             }
         }
     }
-    // What is made of bits that aren't there isn't shown.
+    // Samples that come from bits after the end of the data aren't shown.
     unless_overrun(bits)?;
     *before = lowest;
     part.plane.put(place, &block);
     Ok(())
 }
 
-/// The same where the mean is all that is wanted: other frequencies are passed over.
+/// Decodes only the mean of a block; other frequencies are skipped.
 fn sequential_mean(
     bits: &mut Bits,
     dc: &Table,
@@ -281,7 +281,7 @@ fn sequential_mean(
     unless_overrun(bits)?;
     *before = lowest;
     let step = part.quantization.ok_or(Broken)?[0];
-    part.plane.put_mean(place, f32::from(small(lowest)) * f32::from(step));
+    part.plane.put_mean(place, f32::from(clamp(lowest)) * f32::from(step));
     Ok(())
 }
 
@@ -296,8 +296,8 @@ fn unless_overrun(bits: &Bits) -> Result<(), Broken> {
     if bits.is_overrun() { Err(Broken) } else { Ok(()) }
 }
 
-/// What follows the next restart marker, and how many of them are missing before it: up to three, by their numbers
-/// (section E.2.4). Markers that are out of order are passed over.
+/// Returns the data after the next restart marker, and how many restart markers are missing before it: up to three, by
+/// their numbers (section E.2.4). Markers out of order are skipped.
 fn next_restart(data: &[u8], restarts: u32) -> Option<(u32, &[u8])> {
     let markers = memchr::memchr_iter(0xFF, data).filter_map(|at| {
         let marker = *data.get(at + 1)?;

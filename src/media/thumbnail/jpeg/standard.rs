@@ -1,15 +1,15 @@
-//! The Huffman codes of files that bring none, as frames of Motion JPEG do (ITU T.81 annex K.3).
+//! Default Huffman codes for files without any, such as frames of Motion JPEG (ITU T.81 annex K.3).
 
-/// How many codes have each length, 1 to 16 bits, and their symbols.
+/// The number of codes of each length, 1 to 16 bits, and their symbols.
 type Code = (&'static [u8; 16], &'static [u8]);
 
-/// Of DC differences, for luminance and chrominance.
+/// For DC differences, of luminance and chrominance.
 pub(super) const DC: [Code; 2] = [
     (&[0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0], &DIFFERENCES),
     (&[0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0], &DIFFERENCES),
 ];
 
-/// Of AC coefficients, for luminance and chrominance.
+/// For AC coefficients, of luminance and chrominance.
 pub(super) const AC: [Code; 2] = [
     (&[0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125], &LUMINANCE),
     (&[0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 119], &CHROMINANCE),

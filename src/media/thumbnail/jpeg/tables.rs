@@ -1,9 +1,9 @@
-//! Tables that come before coded pixels, and between them.
+//! Tables before and between entropy-coded data.
 
 use super::huffman::Table;
 use super::markers::{APP0, APP14, DHT, DQT, DRI};
 
-/// What scans need beside their coded pixels, as of the place in the file that was reached.
+/// What scans need besides entropy-coded data, as of the current position in the file.
 pub(super) struct Tables {
     pub(super) quantization: [Option<[u16; 64]>; 4],
     pub(super) dc: [Option<Table>; 4],
@@ -11,7 +11,7 @@ pub(super) struct Tables {
     /// In groups of blocks; zero for none.
     pub(super) restart_interval: u32,
     pub(super) is_jfif: bool,
-    /// Adobe's word on the colours.
+    /// The colour transform in Adobe's marker.
     pub(super) adobe_transform: Option<u8>,
 }
 
@@ -30,7 +30,7 @@ impl Default for Tables {
 }
 
 impl Tables {
-    /// Takes what a segment says; what is damaged in it stays as it was.
+    /// Reads a segment. Damaged parts of it change nothing.
     pub(super) fn read(&mut self, marker: u8, body: &[u8]) {
         match marker {
             DQT => drop(self.read_quantization(body)),

@@ -1,4 +1,4 @@
-//! Files that real ones led to (`tests/media/cases`): they look as browsers show them.
+//! Files modelled on real ones (`tests/media/cases`): they look as in browsers.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ fn case(name: &str) -> Picture {
     drawn(&file, subtype).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-/// The mean difference of two pictures' samples.
+/// The mean difference between the samples of two pictures.
 fn difference(one: &Picture, other: &Picture) -> f64 {
     let [one, other] = [one, other].map(|picture| seen(picture).into_rgb8());
     assert_eq!(one.dimensions(), other.dimensions());
@@ -24,7 +24,7 @@ fn difference(one: &Picture, other: &Picture) -> f64 {
 
 #[test]
 fn jpeg_files_with_oddities_look_like_those_without() {
-    // All show the same picture; the first is one that every decoder takes.
+    // All show the same picture. Every decoder can read the first one.
     let plain = case("jpeg-second-exif-has-orientation.jpg");
     assert_eq!((plain.width, plain.height), (512, 337));
     for name in [
@@ -35,14 +35,14 @@ fn jpeg_files_with_oddities_look_like_those_without() {
     ] {
         assert!(difference(&plain, &case(name)) < 0.5, "{name}");
     }
-    // The same picture once more, in other formats.
+    // The same picture in other formats.
     assert!(difference(&plain, &case("webp-exif-orientation-6.webp")) < 4.0);
     assert!(difference(&plain, &case("gif-screen-1x1-frame-613x403.gif")) < 9.0);
 }
 
 #[test]
 fn components_in_scans_of_their_own_have_their_colours() {
-    // Its mean, as libjpeg decodes it.
+    // The mean colour, as libjpeg decodes it.
     let picture = seen(&case("jpeg-noninterleaved-420.jpg")).into_rgb8();
     let mean = [0, 1, 2].map(|channel| {
         let sum: u32 = picture.pixels().map(|pixel| u32::from(pixel.0[channel])).sum();
@@ -56,7 +56,7 @@ fn components_in_scans_of_their_own_have_their_colours() {
 }
 
 #[test]
-fn the_gamma_of_a_png_counts() {
+fn the_gamma_of_a_png_is_applied() {
     let file = field_png(16, 16);
     let shade = |gamma: u32| {
         let gray = png(8, 8, png::ColorType::Rgb, png::BitDepth::Eight, &[64; 192]);
@@ -68,7 +68,7 @@ fn the_gamma_of_a_png_counts() {
         assert!(shade(gamma).abs_diff(expected) < 4, "{gamma}: {}", shade(gamma));
     }
     assert_eq!(corners(&drawn(&file, "png").unwrap()), [RED, GREEN, BLUE, WHITE]);
-    // A file of the field: linear light, mostly bright.
+    // Modelled on a real file: linear light, mostly bright.
     let picture = seen(&case("png-gama-1.0.png")).into_luma8();
     let mean = picture.iter().map(|value| u32::from(*value)).sum::<u32>() / 512 / 337;
     let plain = seen(&case("jpeg-orientation-as-long.jpg")).into_luma8();
@@ -77,7 +77,7 @@ fn the_gamma_of_a_png_counts() {
 }
 
 #[test]
-fn what_a_png_says_of_its_colours_counts_in_its_order() {
+fn colour_chunks_of_a_png_apply_in_order_of_precedence() {
     let shade = |chunks: &[(&[u8; 4], &[u8])]| {
         let mut file = png(8, 8, png::ColorType::Rgb, png::BitDepth::Eight, &[64; 192]);
         for (kind, body) in chunks.iter().rev() {
@@ -97,7 +97,7 @@ fn what_a_png_says_of_its_colours_counts_in_its_order() {
         (&[coded_srgb, linear], 64),
         (&[coded_linear, srgb], 137),
         (&[unknown, linear], 137),
-        // (64 / 255) by the perceptual quantizer is 5.4 nits of 203.
+        // 64 / 255 by the perceptual quantizer is 5.4 nits of 203.
         (&[bright], 43),
     ] {
         let shade = shade(chunks);
@@ -106,8 +106,8 @@ fn what_a_png_says_of_its_colours_counts_in_its_order() {
 }
 
 #[test]
-fn primaries_of_a_png_count() {
-    // Those of Display P3, in which sRGB's green is no longer pure.
+fn primaries_of_a_png_are_applied() {
+    // The primaries of Display P3, in which sRGB's green is no longer pure.
     let primaries: Vec<u8> = [31_270, 32_900, 68_000, 32_000, 26_500, 69_000, 15_000, 6_000]
         .into_iter()
         .flat_map(u32::to_be_bytes)

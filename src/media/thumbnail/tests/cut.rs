@@ -1,8 +1,8 @@
-//! Files that are cut off or damaged: what is there is drawn, and gray below.
+//! Truncated and damaged files: the available rows are drawn, and the rest is gray.
 
 use super::*;
 
-/// Fields and noise, so that half of a file is about half of its rows.
+/// Colours with noise, so that half of a file contains about half of its rows.
 fn noisy(width: u32, height: u32) -> RgbImage {
     let mut noise = files::noise();
     let mut fields = fields(width, height);
@@ -12,7 +12,7 @@ fn noisy(width: u32, height: u32) -> RgbImage {
     fields
 }
 
-/// Rows of the same colours, as many as are needed until gray begins.
+/// The number of rows with the expected colours before the gray ones.
 fn rows_there(file: &[u8], subtype: &str) -> u32 {
     let picture = drawn(file, subtype).unwrap_or_else(|e| panic!("{subtype}: {e}"));
     let seen = seen(&picture).into_rgb8();
@@ -54,7 +54,7 @@ fn gif_of(pixels: &RgbImage, interlaced: bool) -> Vec<u8> {
     file
 }
 
-/// The same picture in all formats, 200 x 200, which are coded row by row.
+/// The same picture, 200 x 200, in all formats that are coded row by row.
 fn all() -> Vec<(Vec<u8>, &'static str)> {
     let pixels = noisy(200, 200);
     let mut rgba = DynamicImage::from(pixels.clone()).into_rgba8();
@@ -69,7 +69,7 @@ fn all() -> Vec<(Vec<u8>, &'static str)> {
 }
 
 #[test]
-fn of_a_cut_file_the_rows_that_are_there_are_drawn() {
+fn the_remaining_rows_of_a_truncated_file_are_drawn() {
     for (file, subtype) in all() {
         assert_eq!(rows_there(&file, subtype), 200, "{subtype}");
         let mut before = 0;
@@ -82,8 +82,8 @@ fn of_a_cut_file_the_rows_that_are_there_are_drawn() {
 }
 
 #[test]
-fn of_a_cut_lossy_webp_the_rows_that_are_there_are_drawn() {
-    // Fields of 320 x 320 with noise, made by cwebp.
+fn the_remaining_rows_of_a_truncated_lossy_webp_are_drawn() {
+    // Colours with noise, 320 x 320, encoded by cwebp.
     let file = include_bytes!("../../../../tests/media/pictures/noisy.webp");
     assert_eq!(rows_there(file, "webp"), 320);
     let mut before = 0;
@@ -95,7 +95,7 @@ fn of_a_cut_lossy_webp_the_rows_that_are_there_are_drawn() {
 }
 
 #[test]
-fn nothing_is_drawn_where_no_row_is_there() {
+fn a_file_without_rows_is_not_drawn() {
     for (file, subtype) in all() {
         let start = match subtype {
             "jpeg" => memchr::memmem::find(&file, &[0xFF, 0xDA]).unwrap() + 14,
@@ -108,7 +108,7 @@ fn nothing_is_drawn_where_no_row_is_there() {
 }
 
 #[test]
-fn a_file_that_lacks_but_its_end_is_whole() {
+fn a_file_that_lacks_only_its_end_is_drawn_in_full() {
     for (file, subtype) in all() {
         let end = match subtype {
             "jpeg" => 2,
@@ -121,13 +121,13 @@ fn a_file_that_lacks_but_its_end_is_whole() {
 }
 
 #[test]
-fn wrong_checksums_of_a_png_count_nothing() {
+fn wrong_checksums_in_a_png_are_ignored() {
     let pixels = noisy(64, 64);
     let file = png(64, 64, png::ColorType::Rgb, png::BitDepth::Eight, &pixels);
     let data = memchr::memmem::find(&file, b"IDAT").unwrap();
     let end = memchr::memmem::find(&file, b"IEND").unwrap() - 4;
     for at in [29, end - 1, end - 5] {
-        // Of the header, of the data, and of what is compressed in it.
+        // Of the header, of the data, and of the compressed data.
         let mut wrong = file.clone();
         wrong[at] ^= 0xFF;
         assert!(data > 29);
@@ -141,7 +141,7 @@ fn damage_in_the_middle_leaves_what_comes_before_it() {
         let mut damaged = file.clone();
         let middle = file.len() * 6 / 10;
         damaged[middle..middle + 40].fill(0xFF);
-        // What follows may be anything, but the beginning is right.
+        // The rest may be anything, but the beginning is right.
         let picture = drawn(&damaged, subtype).unwrap_or_else(|e| panic!("{subtype}: {e}"));
         let seen = seen(&picture).into_rgb8();
         let [left, right] = [50, 150].map(|x| seen.get_pixel(x, 30).0);
@@ -169,14 +169,14 @@ fn a_cut_progressive_jpeg_is_whole_but_coarse() {
 }
 
 #[test]
-fn a_jpeg_goes_on_after_the_next_restart() {
+fn a_damaged_jpeg_continues_at_the_next_restart_marker() {
     let file = include_bytes!("../../../../tests/media/pictures/restarts-1x1-1x1-1x1.jpg");
     let whole = seen(&drawn(file, "jpeg").unwrap()).into_rgb8();
     let restarts: Vec<_> = memchr::memchr_iter(0xFF, file)
         .filter(|at| (0xD0..=0xD7).contains(&file[at + 1]))
         .collect();
     assert_eq!(restarts.len(), 6);
-    // Between the second and the third: broken, and gone with its marker.
+    // Damaged between the second and the third marker, and with a missing marker.
     let mut broken = file.to_vec();
     broken[restarts[1] + 3..restarts[2]].fill(0xFE);
     let gone = [&file[..restarts[1]], &file[restarts[2]..]].concat();

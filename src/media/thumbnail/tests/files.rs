@@ -1,4 +1,4 @@
-//! Files for tests, right ones and parts to build wrong ones of.
+//! Test files, and parts to build invalid files from.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
@@ -50,7 +50,7 @@ pub(super) fn png_with_profile(pixels: &RgbImage, profile: &[u8]) -> Vec<u8> {
     file
 }
 
-/// Puts a chunk behind the header.
+/// Inserts a chunk after the header.
 pub(super) fn png_with_chunk(file: &[u8], kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     let (head, rest) = file.split_at(33);
     [head, &png_chunk(kind, body), rest].concat()
@@ -62,7 +62,7 @@ pub(super) fn png_chunk(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     [&len.to_be_bytes(), checked.as_slice(), &crc32fast::hash(&checked).to_be_bytes()].concat()
 }
 
-/// A PNG file of the given header and compressed data.
+/// A PNG file with this header and compressed data.
 pub(super) fn raw_png(width: u32, height: u32, kind: [u8; 5], data: &[u8]) -> Vec<u8> {
     let header = [&width.to_be_bytes(), &height.to_be_bytes(), kind.as_slice()].concat();
     let chunks = [(*b"IHDR", header.as_slice()), (*b"IDAT", data), (*b"IEND", b"")];
@@ -122,7 +122,7 @@ pub(super) fn segment(file: &mut Vec<u8>, marker: u8, body: &[u8]) {
     file.extend(body);
 }
 
-/// A JPEG file with segments before its others.
+/// A JPEG file with these segments first.
 pub(super) fn jpeg_with(pixels: &DynamicImage, segments: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let mut plain = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut plain, 90);
@@ -136,13 +136,13 @@ pub(super) fn jpeg_with(pixels: &DynamicImage, segments: &[(u8, Vec<u8>)]) -> Ve
     file
 }
 
-/// EXIF with an orientation and nothing else, under the name it has in JPEG.
+/// EXIF with only an orientation, and with the prefix it has in JPEG.
 pub(super) fn exif(orientation: u8) -> Vec<u8> {
     let entry = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0];
     [b"Exif\0\0MM\0*\0\0\0\x08\0\x01".as_slice(), &entry, &[0; 4]].concat()
 }
 
-/// As much of a profile as is looked at.
+/// The parts of a profile that are checked.
 pub(super) fn profile(space: [u8; 4], len: u32) -> Vec<u8> {
     let mut noise = noise();
     let mut profile: Vec<u8> = (0..len).map(|_| noise()).collect();
@@ -178,7 +178,7 @@ pub(super) fn vp8l(pixels: &DynamicImage) -> Vec<u8> {
     file.split_off(20)
 }
 
-/// The body of a `VP8X` chunk: flags, the canvas.
+/// The body of a `VP8X` chunk: flags and canvas size.
 pub(super) fn vp8x(flags: u8, (width, height): (u32, u32)) -> Vec<u8> {
     let mut body = vec![flags, 0, 0, 0];
     body.extend(&(width - 1).to_le_bytes()[..3]);
@@ -186,7 +186,7 @@ pub(super) fn vp8x(flags: u8, (width, height): (u32, u32)) -> Vec<u8> {
     body
 }
 
-/// A lossless WebP file with chunks of metadata: the profile before the image, others after it.
+/// A lossless WebP file with metadata chunks: the profile before the image, others after it.
 pub(super) fn webp_chunks(pixels: &DynamicImage, metadata: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
     let header = vp8x(0b0011_1100, (pixels.width(), pixels.height()));
     let image = vp8l(pixels);
@@ -218,7 +218,7 @@ fn webp_frame(pixels: &DynamicImage) -> Vec<u8> {
     body
 }
 
-/// Frames of red and clear pixels by turns: canvas, place and size of each, how many.
+/// Frames that alternate between red and transparent pixels: canvas, position and size of the frames, and their number.
 pub(super) fn gif(canvas: (u16, u16), place: (u16, u16, u16, u16), frames: u32) -> Vec<u8> {
     let mut file = Vec::new();
     let palette = [RED, GREEN].concat();

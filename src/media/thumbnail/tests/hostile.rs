@@ -1,4 +1,4 @@
-//! Files that mean harm: an error or a picture, soon, and memory as promised.
+//! Malicious files: each gives an error or a picture, quickly and within the memory limit.
 
 use super::files::*;
 use super::*;
@@ -11,7 +11,7 @@ fn is_undecodable(file: &[u8], subtype: &str) -> bool {
     matches!(drawn(file, subtype), Err(ThumbnailError::Undecodable(_)))
 }
 
-/// A JPEG file that says another size than it has.
+/// A JPEG file that claims another size.
 fn jpeg_of_size(width: u16, height: u16) -> Vec<u8> {
     let mut file = jpeg_with(&fields(16, 16).into(), &[]);
     let frame = memchr::memmem::find(&file, &[0xFF, 0xC0]).unwrap();
@@ -71,7 +71,7 @@ fn a_frame_larger_than_its_canvas_counts() {
 }
 
 #[test]
-fn of_many_frames_the_first_is_read() {
+fn only_the_first_of_many_frames_is_read() {
     let file = gif((16, 16), (0, 0, 16, 16), 100_000);
     let mut source = Cursor::new(file);
     let picture = thumbnail(&mut source, &MediaType::parse("image/gif").unwrap()).unwrap();
@@ -113,7 +113,7 @@ fn a_flood_of_texts_is_skipped() {
 }
 
 #[test]
-fn pixels_that_inflate_to_more_than_the_image_are_left() {
+fn pixels_that_inflate_to_more_than_the_image_are_ignored() {
     let file = raw_png(16, 16, [8, 2, 0, 0, 0], &deflated_zeros(1_000_000));
     assert_eq!(drawn(&file, "png").unwrap().width, 16);
 }
@@ -127,7 +127,7 @@ fn pixels_that_inflate_to_less_than_a_row_are_an_error() {
 }
 
 #[test]
-fn metadata_too_long_to_be_any_is_refused() {
+fn too_long_metadata_is_refused() {
     let file = png_with_chunk(&field_png(16, 16), *b"eXIf", &vec![0; 5 << 20]);
     assert!(is_too_large(&file, "png"));
 }
@@ -163,13 +163,13 @@ fn a_flood_of_scans_is_refused() {
 }
 
 #[test]
-fn what_follows_a_jpeg_image_is_left() {
+fn bytes_after_a_jpeg_image_are_ignored() {
     let mut file = jpeg_with(&fields(16, 16).into(), &[]);
     file.extend([0xFF, 0xDA].repeat(1000));
     assert_eq!(drawn(&file, "jpeg").unwrap().width, 16);
 }
 
-/// Bits from the lowest one of each byte on.
+/// Writes bits, starting with the lowest one of each byte.
 #[derive(Default)]
 struct Bits(Vec<bool>);
 
@@ -178,7 +178,7 @@ impl Bits {
         self.0.extend((0..count).map(|at| value >> at & 1 == 1));
     }
 
-    /// A code of `VP8L` with one symbol of up to 8 bits, which takes no bits where it is used.
+    /// A `VP8L` code with one symbol of up to 8 bits; using it takes no bits.
     fn put_symbol(&mut self, symbol: u32) {
         self.put(0b101, 3);
         self.put(symbol, 8);
@@ -191,21 +191,21 @@ impl Bits {
 }
 
 #[test]
-fn lossless_webp_holds_no_more_codes_than_there_is_room_for() {
+fn the_memory_for_codes_of_lossless_webp_is_limited() {
     let mut file = Bits::default();
     file.put(0x2F, 8);
     file.put(15 | 15 << 14, 32); // 16 x 16 pixels
     file.put(0b0, 1); // no transform
-    file.put(0b10, 2); // no cache; groups of codes, and where each is used
+    file.put(0b10, 2); // no cache; groups of codes, and where each one applies
     file.put(7, 3); // all in one block
     file.put(0, 1); // its image has no cache
     for symbol in [255, 255, 0, 0, 0] {
-        file.put_symbol(symbol); // the group is number 65,535
+        file.put_symbol(symbol); // the group has number 65,535
     }
     for _ in 0..65_536 {
         file.put_symbol(0);
         for _ in 0..3 {
-            // 256 symbols of eight bits: all lengths are the only one there is.
+            // 256 symbols of eight bits: all lengths are the same.
             file.put(0b0, 1);
             file.put(15 - 4, 4);
             for symbol in 0..15 {
@@ -224,7 +224,7 @@ fn lossless_webp_holds_no_more_codes_than_there_is_room_for() {
 }
 
 #[test]
-fn an_image_after_the_first_is_left() {
+fn an_image_after_the_first_is_ignored() {
     let image = vp8l(&fields(16, 16).into());
     let lossy = include_bytes!("../../../../tests/media/images/lossy.webp");
     let header = vp8x(0, (48, 32));
@@ -236,7 +236,7 @@ fn an_image_after_the_first_is_left() {
 }
 
 #[test]
-fn a_canvas_that_lies_is_an_error() {
+fn a_canvas_of_the_wrong_size_is_an_error() {
     let image = vp8l(&fields(16, 16).into());
     let header = vp8x(0b0001_0000, (4000, 4000));
     assert!(is_undecodable(&riff(&[(*b"VP8X", &header), (*b"VP8L", &image)]), "webp"));
@@ -245,14 +245,14 @@ fn a_canvas_that_lies_is_an_error() {
 }
 
 #[test]
-fn a_chunk_that_claims_gigabytes_gets_none() {
+fn a_chunk_that_claims_gigabytes_is_allocated_none() {
     let mut file = webp_chunks(&fields(16, 16).into(), &[(*b"EXIF", exif(1))]);
     let exif = memchr::memmem::find(&file, b"EXIF").unwrap();
     file[exif + 4..exif + 8].copy_from_slice(&[0xFE, 0xFF, 0xFF, 0xFF]);
     assert!(!matches!(drawn(&file, "webp"), Err(ThumbnailError::Io(_))));
 }
 
-/// One small file of each format, with all that is read.
+/// One small file of each format, with everything that is read.
 fn samples() -> Vec<(Vec<u8>, &'static str)> {
     let pieces = [(0xE1, exif(6)), (0xE2, icc_piece(1, 1, &profile(*b"RGB ", 200)))];
     let metadata = [(*b"ICCP", profile(*b"RGB ", 200)), (*b"EXIF", exif(6))];
@@ -280,7 +280,7 @@ fn samples() -> Vec<(Vec<u8>, &'static str)> {
 }
 
 #[test]
-fn files_cut_anywhere_end_in_an_answer() {
+fn truncated_files_give_a_picture_or_an_error() {
     for (file, subtype) in samples() {
         assert!(drawn(&file, subtype).is_ok(), "{subtype}");
         for end in 0..file.len() {
@@ -291,7 +291,7 @@ fn files_cut_anywhere_end_in_an_answer() {
 }
 
 #[test]
-fn files_with_changed_bytes_end_in_an_answer() {
+fn damaged_files_give_a_picture_or_an_error() {
     let mut noise = noise();
     for (file, subtype) in samples() {
         for _ in 0..300 {

@@ -1,4 +1,4 @@
-//! What is decoded, against decoders that are known to be right.
+//! Compares decoded pixels with decoders that are known to be right.
 
 use std::fs;
 
@@ -62,12 +62,12 @@ fn every_sampling_has_the_picture_s_colours() {
 
 #[test]
 fn pixels_are_those_of_other_decoders() {
-    // Where that one is right: usual sampling, in one scan.
+    // Where the other decoder is right: usual subsampling, in one scan.
     for sampling in ["1x1-1x1-1x1", "2x1-1x1-1x1", "2x2-1x1-1x1"] {
         let (name, file) = pictures(&format!("together-{sampling}")).remove(0);
         let ours = decoded(&file).into_rgb8();
         let others = image::load_from_memory(&file).unwrap().into_rgb8();
-        // Inside the fields; at their edges, colours are spread in more than one way.
+        // Within the areas of one colour: decoders upsample differently at their edges.
         for (x, y, pixel) in ours.enumerate_pixels().filter(|(x, y, _)| x % 37 > 9 && y % 27 > 9) {
             let other = others.get_pixel(x, y).0;
             let is_near = pixel.0.iter().zip(other).all(|(is, was)| is.abs_diff(was) < 8);
@@ -78,7 +78,7 @@ fn pixels_are_those_of_other_decoders() {
 
 #[test]
 fn pictures_are_the_same_at_every_scale() {
-    // A row of blocks of 300 to 24,000 pixels: decoded in full, by halves, quarters and eighths.
+    // A row of blocks of 300 to 24,000 pixels: decoded in full, and at a half, a quarter and an eighth.
     for width in [760, 1600, 3200, 6400] {
         let picture = drawn(&jpeg_with(&fields(width, 48).into(), &[]), "jpeg").unwrap();
         assert_eq!(picture.width, 512);
@@ -86,7 +86,7 @@ fn pictures_are_the_same_at_every_scale() {
     }
 }
 
-/// A JPEG of one component and this size, whose coded pixels these are.
+/// A JPEG with one component, this size, and this entropy-coded data.
 fn gray_jpeg(frame: u8, (width, height): (u16, u16), scan: [u8; 3], coded: &[u8]) -> Vec<u8> {
     let mut file = b"\xFF\xD8".to_vec();
     files::segment(&mut file, 0xDB, &[[0].as_slice(), &[16; 64]].concat());
@@ -98,7 +98,7 @@ fn gray_jpeg(frame: u8, (width, height): (u16, u16), scan: [u8; 3], coded: &[u8]
 
 #[test]
 fn two_hundred_megapixels_are_drawn() {
-    // Blocks that are like the one before: two bits for that, four for "nothing more".
+    // Blocks equal to the previous one: two bits for that, and four for "no more coefficients".
     let blocks = 2040 * 1530 / 4;
     let sequential = gray_jpeg(0xC0, (16_320, 12_240), [0, 63, 0], &b"\x28\xA2\x8A".repeat(blocks));
     let progressive = gray_jpeg(0xC2, (16_320, 12_240), [0, 0, 0], &vec![0; blocks]);
@@ -113,7 +113,7 @@ fn two_hundred_megapixels_are_drawn() {
 fn every_picture_within_the_limits_of_size_fits_into_memory() {
     for kind in [0xC0, 0xC2] {
         for side in [1, 1535, 1536, 3071, 3072, 6143, 6144, 16_384_u16] {
-            // Four components that all have as many samples as pixels.
+            // Four components without subsampling.
             let body = [&[8][..], &side.to_be_bytes(), &side.to_be_bytes(), &[4]].concat();
             let components = (1..=4).flat_map(|id| [id, 0x11, 0]);
             let body: Vec<u8> = body.into_iter().chain(components).collect();
@@ -135,7 +135,7 @@ fn webp_is_decoded_to_the_last_bit() {
 
 #[test]
 fn lossless_webp_of_a_size_that_no_file_length_tells_is_drawn() {
-    // A megabyte of noise, for which nothing had memory before.
+    // A megabyte of noise, which used to exceed the memory limit.
     let mut noise = files::noise();
     let pixels = RgbImage::from_fn(700, 600, |_, _| Rgb([noise(), noise(), noise()]));
     let file = webp_chunks(&pixels.into(), &[]);

@@ -2,25 +2,25 @@
 
 use std::io::{self, BufRead};
 
-/// Bits that are looked up at once.
+/// Number of bits that are looked up at once.
 const FAST: u32 = 8;
-/// The longest code.
+/// Maximum length of a code in bits.
 const LONGEST: u32 = 15;
 
-/// Codes for green and lengths, red, blue, alpha, distances.
+/// The codes for green and lengths, red, blue, alpha, and distances.
 pub(super) type Group = [Code; 5];
 
 /// A prefix code.
 #[derive(Default)]
 pub(super) struct Code {
-    /// For every beginning of [`FAST`] bits, symbol and length of the code it begins with; length zero if that is
-    /// longer. Empty where there is but one symbol, which takes no bits.
+    /// For each prefix of [`FAST`] bits, the symbol and length of the code it begins with; length zero if the code is
+    /// longer. Empty if there is only one symbol, which takes no bits.
     fast: Vec<u16>,
-    /// For every length, what no code of it or a shorter one reaches, in [`LONGEST`] bits.
+    /// For each length, the first value of [`LONGEST`] bits that no code of this or a shorter length is a prefix of.
     limits: [u16; 16],
-    /// For every length, what leads from a code to its symbol's place.
+    /// For each length, the difference between a code and the index of its symbol.
     offsets: [u16; 16],
-    /// By their codes.
+    /// Sorted by code.
     symbols: Vec<u16>,
 }
 
@@ -29,7 +29,7 @@ impl Code {
         Self { symbols: vec![symbol], ..Self::default() }
     }
 
-    /// The code in which each symbol's has this length, zero for none; `None` if there is no such code.
+    /// Builds the code from the length of each symbol's code, zero for unused symbols. `None` if there is no such code.
     fn new(lengths: &[u8]) -> Option<Self> {
         let mut counts = [0_u16; 16];
         for length in lengths {
@@ -64,22 +64,22 @@ impl Code {
             }
             code.limits[at] = u16::try_from(next << (LONGEST - length)).ok()?;
         }
-        // Every sequence of bits has to mean something.
+        // Every sequence of bits must be decodable.
         (next == 1 << LONGEST).then_some(code)
     }
 
-    /// What it holds, in bytes.
+    /// Size in bytes.
     pub(super) fn memory(&self) -> u64 {
         (size_of::<Self>() + 2 * (self.fast.capacity() + self.symbols.capacity())) as u64
     }
 }
 
-/// A reader of bits, the lowest one of each byte first. After the last one come zeros.
+/// Reads bits, starting with the lowest one of each byte. Zeros follow the last one.
 pub(super) struct Bits<R> {
     source: R,
     held: u64,
     count: u32,
-    /// How many bits were appended after the data.
+    /// Number of bits that were appended after the data.
     appended: u32,
 }
 
@@ -88,12 +88,12 @@ impl<R: BufRead> Bits<R> {
         Self { source, held: 0, count: 0, appended: 0 }
     }
 
-    /// Whether bits were used that aren't there.
+    /// Whether bits after the end of the data were used.
     pub(super) fn is_overrun(&self) -> bool {
         self.count < self.appended
     }
 
-    /// Makes sure of 32 bits.
+    /// Makes sure that 32 bits are available.
     #[inline]
     fn refill(&mut self) -> io::Result<()> {
         if self.count >= 32 {
@@ -122,7 +122,7 @@ impl<R: BufRead> Bits<R> {
         self.count -= bits;
     }
 
-    /// Up to 24 bits as a number.
+    /// Reads up to 24 bits as a number.
     #[inline]
     pub(super) fn take(&mut self, bits: u32) -> io::Result<u32> {
         self.refill()?;
@@ -145,7 +145,7 @@ impl<R: BufRead> Bits<R> {
         }
         let [first, second, ..] = next.to_le_bytes();
         let next = u16::from_le_bytes([first, second]).reverse_bits() >> (16 - LONGEST);
-        // A code is complete: one of them fits.
+        // A code is complete, so one of these lengths fits.
         let length = (FAST + 1..LONGEST)
             .find(|length| next < code.limits[*length as usize])
             .unwrap_or(LONGEST);
@@ -154,7 +154,7 @@ impl<R: BufRead> Bits<R> {
         Ok(code.symbols.get(usize::from(place)).copied().unwrap_or(0).into())
     }
 
-    /// Reads a code for so many symbols (section 6.2.1); `None` if it is none.
+    /// Reads a code for this number of symbols (section 6.2.1). `None` if it is invalid.
     pub(super) fn read_code(&mut self, symbols: usize) -> io::Result<Option<Code>> {
         let mut lengths = vec![0_u8; symbols];
         if self.take(1)? == 1 {
@@ -193,7 +193,7 @@ impl<R: BufRead> Bits<R> {
         Ok(Code::new(&lengths))
     }
 
-    /// The code that the lengths of another's codes are written in.
+    /// Reads the code in which the lengths of other codes are written.
     fn read_code_of_lengths(&mut self) -> io::Result<Option<Code>> {
         const ORDER: [u8; 19] = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
         let mut lengths = [0; 19];
@@ -205,7 +205,7 @@ impl<R: BufRead> Bits<R> {
     }
 }
 
-/// The lower half.
+/// The lower 32 bits.
 fn low(bits: u64) -> u32 {
     let [a, b, c, d, ..] = bits.to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
@@ -221,7 +221,7 @@ mod tests {
         let lengths: Vec<u8> = (1..=15).chain([15]).collect();
         let code = Code::new(&lengths).unwrap();
         for symbol in 0_u32..16 {
-            let ones = ((1_u64 << symbol.min(15)) - 1).to_le_bytes(); // the first bit is the lowest one
+            let ones = ((1_u64 << symbol.min(15)) - 1).to_le_bytes(); // the lowest bit comes first
             let mut bits = Bits::new(&ones[..]);
             assert_eq!(bits.symbol(&code).unwrap(), symbol);
             assert_eq!(bits.take(1).unwrap(), 0);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_says_something_for_all_bits_and_nothing_twice() {
+    fn incomplete_and_ambiguous_codes_are_refused() {
         assert!(Code::new(&[1, 1]).is_some());
         assert!(Code::new(&[1, 2]).is_none());
         assert!(Code::new(&[1, 1, 1]).is_none());
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_zeros_and_told() {
+    fn missing_bits_are_zeros_and_are_reported() {
         let mut bits = Bits::new(&b"\x05\x80"[..]);
         assert_eq!((bits.take(3).unwrap(), bits.take(13).unwrap()), (5, 0x1000));
         assert!(!bits.is_overrun());

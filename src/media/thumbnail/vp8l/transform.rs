@@ -1,6 +1,6 @@
-//! Transforms that made the pixels of a lossless WebP easier to code (RFC 9649 section 4), undone row by row.
+//! Reverses the transforms of lossless WebP (RFC 9649 section 4), row by row.
 
-/// One of the transforms; what it holds of rows is its own.
+/// A transform, with the rows it needs.
 pub(super) enum Transform {
     Predictor { modes: Blocks, before: Vec<u32>, row: Vec<u32>, is_first: bool },
     Colours { factors: Blocks, row: Vec<u32> },
@@ -8,7 +8,7 @@ pub(super) enum Transform {
     Palette { colours: Vec<u32>, shift: u32, row: Vec<u32> },
 }
 
-/// A pixel for each block of pixels.
+/// One pixel per block of pixels.
 pub(super) struct Blocks {
     shift: u32,
     across: u32,
@@ -17,7 +17,7 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// The pixels of the blocks of the next row.
+    /// The pixels of the blocks in the next row.
     fn next_row(&mut self) -> &[u32] {
         let start = ((self.y >> self.shift) * self.across) as usize;
         self.y += 1;
@@ -26,13 +26,13 @@ impl Blocks {
 }
 
 impl Transform {
-    /// Each pixel was predicted from its neighbours; how, is said for each block of two to the power of `shift`.
+    /// Each pixel was predicted from its neighbours. The mode is given per block of size `1 << shift`.
     pub(super) fn predictor(shift: u32, across: u32, pixels: Vec<u32>, width: u32) -> Self {
         let modes = Blocks { shift, across, pixels, y: 0 };
         Self::Predictor { modes, before: vec![0; width as usize], row: Vec::new(), is_first: true }
     }
 
-    /// Red and blue were made less by what green and red say.
+    /// Multiples of green and red were subtracted from red and blue.
     pub(super) fn colours(shift: u32, across: u32, pixels: Vec<u32>) -> Self {
         Self::Colours { factors: Blocks { shift, across, pixels, y: 0 }, row: Vec::new() }
     }
@@ -41,7 +41,7 @@ impl Transform {
         Self::SubtractGreen { row: Vec::new() }
     }
 
-    /// Pixels, `width` in a row, are numbers of colours, several in one where there are few.
+    /// Pixels, `width` in a row, are colour indexes. Small palettes pack several indexes into one pixel.
     pub(super) fn palette(mut colours: Vec<u32>, width: u32) -> Self {
         for at in 1..colours.len() {
             colours[at] = add(colours[at], colours[at - 1]);
@@ -55,12 +55,12 @@ impl Transform {
         Self::Palette { colours, shift, row: vec![0; width as usize] }
     }
 
-    /// How many pixels are in one, as a power of two.
+    /// Base-2 logarithm of the number of indexes per pixel.
     pub(super) fn packed_shift(&self) -> u32 {
         if let Self::Palette { shift, .. } = self { *shift } else { 0 }
     }
 
-    /// Undoes it for the next row.
+    /// Reverses the transform for the next row.
     pub(super) fn undo<'a>(&'a mut self, pixels: &'a [u32]) -> &'a [u32] {
         match self {
             Self::Predictor { modes, before, row, is_first } => {
@@ -70,7 +70,7 @@ impl Transform {
                 let shift = modes.shift;
                 let modes = modes.next_row();
                 if *is_first {
-                    // The row before is of a single colour, and the first pixel is predicted from it.
+                    // The row before counts as a single colour, from which the first pixel is predicted.
                     *is_first = false;
                     let mut left = OPAQUE;
                     for pixel in row.iter_mut() {
@@ -122,14 +122,14 @@ fn add(a: u32, b: u32) -> u32 {
     even << 8 | odd
 }
 
-/// Undoes the predictions of a row (section 4.1) that has another before it.
+/// Reverses the prediction (section 4.1) of a row that has a row before it.
 fn predict(row: &mut [u32], before: &[u32], shift: u32, modes: &[u32]) {
     let Some(first) = row.first_mut() else { return };
     *first = add(*first, before[0]);
     let mut left = *first;
     for x in 1..row.len() {
         let (top_left, top) = (before[x - 1], before[x]);
-        // Beyond the right end comes the row itself.
+        // At the right end, the first pixel of the row itself is used.
         let top_right = before.get(x + 1).copied().unwrap_or(row[0]);
         let mode = modes.get(x >> shift).map_or(0, |pixel| pixel >> 8 & 15);
         let predicted = match mode {
@@ -159,17 +159,17 @@ fn predict(row: &mut [u32], before: &[u32], shift: u32, modes: &[u32]) {
     }
 }
 
-/// Half the sum of each channel, rounded down.
+/// The average of each channel, rounded down.
 fn average(a: u32, b: u32) -> u32 {
     (a & b).wrapping_add((a ^ b) >> 1 & 0x7F7F_7F7F)
 }
 
-/// Of two neighbours the one that is nearer to where both of them and the one between them point.
+/// Selects the neighbour that is closer to left + top − top-left.
 fn select(left: u32, top: u32, top_left: u32) -> u32 {
     let distance = |other: u32| -> i32 {
         (0..4).map(|n| (channel(other, n) - channel(top_left, n)).abs()).sum()
     };
-    // Left is as far from the sum as top is from the corner.
+    // The distance of left from that estimate equals that of top from top-left.
     if distance(top) < distance(left) { left } else { top }
 }
 
@@ -185,7 +185,7 @@ fn each(value: impl Fn(u32) -> u32) -> u32 {
     (0..4).map(|n| value(n) << (8 * n)).sum()
 }
 
-/// Undoes the transform of colours (section 4.2) for a pixel.
+/// Reverses the colour transform (section 4.2) for a pixel.
 fn with_colours(pixel: u32, factors: u32) -> u32 {
     let signed =
         |number: u32, shift: usize| i32::from(number.to_le_bytes()[shift / 8].cast_signed());
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn colours_are_signed() {
-        // Green of -2: red gets (16 * -2) >> 5, blue nothing of it, and (32 * -1) >> 5 of red.
+        // Green is -2: red gets (16 * -2) >> 5; blue gets nothing from green, and (32 * -1) >> 5 from red.
         assert_eq!(with_colours(0xFF00_FE00, 0x0020_0010), 0xFFFF_FEFF);
     }
 }
