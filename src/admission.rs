@@ -173,7 +173,7 @@ mod tests {
         let took = begun.elapsed().as_millis();
         assert!((500..510).contains(&took), "400 at once, 100 more in half a second: {took} ms");
         admission.lookup(UserId::from(2)).await.unwrap();
-        assert_eq!(begun.elapsed().as_millis(), took, "another user waits for nobody");
+        assert_eq!(begun.elapsed().as_millis(), took, "another user does not wait");
     }
 
     #[tokio::test(start_paused = true)]
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(held[2999], PATIENCE);
         assert_eq!(admission.refusal(address("192.0.2.2")), Duration::ZERO);
         tokio::time::advance(PATIENCE + Duration::from_secs(2)).await;
-        assert_eq!(admission.refusal(address("192.0.2.1")), Duration::ZERO, "it is over");
+        assert_eq!(admission.refusal(address("192.0.2.1")), Duration::ZERO, "the rate has recovered");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,12 +1,12 @@
-//! What time it is: one source for the whole server, so that tests can move it.
+//! The server's only source of time, so that tests can move it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A system's clock that is moved by less than this was not set: it is kept in step.
+/// A change of the system's clock by less than this counts as drift, not as being set.
 const IN_STEP_SECS: u64 = 60;
-/// So many settings are remembered apart.
+/// Maximum number of settings that are kept apart.
 const MAX_SETTINGS: usize = 64;
 
 /// The server's clock. Clones share it.
@@ -22,27 +22,27 @@ struct Inner {
     set_forward_secs: AtomicU64,
     /// `zero` of the newest setting.
     zero: AtomicU64,
-    /// How the system's clock was set from the start on, the newest last; never empty.
+    /// How the system's clock has been set since the start, the newest setting last; never empty.
     settings: Mutex<Vec<Setting>>,
 }
 
-/// One way in which the system's clock was set.
+/// A setting of the system's clock.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
-    /// Uptime at which it was noticed, seconds.
+    /// Uptime in seconds when it was noticed.
     since: u64,
-    /// What the clock showed when this one started, by this setting; unix seconds.
+    /// What the clock would have shown at the server's start by this setting (unix seconds).
     zero: u64,
 }
 
-/// A reading of both clocks at once, seconds.
+/// A reading of both clocks, in seconds.
 struct Reading {
     unix: u64,
     uptime: u64,
 }
 
 impl Clock {
-    /// The system's clock; its uptime begins now.
+    /// Creates a clock that follows the system's. Its uptime begins now.
     pub fn system() -> Self {
         let zero = system_unix_secs();
         Self(Arc::new(Inner {
@@ -59,9 +59,9 @@ impl Clock {
         self.read().unix
     }
 
-    /// What the system's clock showed `age` ago, unix seconds: what it stamped earlier is older than `age`, however
-    /// it was set since. Where it was set within that time, the earliest of what it may have shown; for the time
-    /// before the start, what fits the start.
+    /// Returns what the system's clock showed `age` ago (unix seconds). A timestamp before that is older than `age`,
+    /// however the clock has been set since. If the clock was set within that time, returns the earliest time that it
+    /// may have shown. Times before the start are computed by the setting at the start.
     pub fn unix_secs_ago(&self, age: Duration) -> u64 {
         let uptime = self.read().uptime;
         let settings = self.0.settings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,12 +72,12 @@ impl Clock {
         (zero + uptime).saturating_sub(age.as_secs())
     }
 
-    /// Time since this clock was made; steps of the system's clock don't touch it.
+    /// Returns the time since this clock was created. Setting the system's clock doesn't change it.
     pub fn uptime(&self) -> Duration {
         self.0.started.elapsed() + Duration::from_secs(self.0.skipped_secs.load(Ordering::Relaxed))
     }
 
-    /// Moves all readings forward; what tests do instead of sleeping.
+    /// Moves all readings forward. Tests do this instead of sleeping.
     pub fn skip(&self, by: Duration) {
         self.0.skipped_secs.fetch_add(by.as_secs(), Ordering::Relaxed);
     }
@@ -87,7 +87,8 @@ impl Clock {
         self.0.set_forward_secs.fetch_add(by.as_secs(), Ordering::Relaxed);
     }
 
-    /// Reads both clocks, and notices when the system's was set: whatever is stamped later, is stamped after that.
+    /// Reads both clocks, and records if the system's clock was set, so that later timestamps belong to the new
+    /// setting.
     fn read(&self) -> Reading {
         let inner = &*self.0;
         let skipped = inner.skipped_secs.load(Ordering::Relaxed);
@@ -125,12 +126,12 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
     const MONTH: Duration = Duration::from_hours(30 * 24);
 
-    /// Whether something stamped then is older than an hour by this clock.
+    /// Whether a thing with this timestamp is older than an hour by this clock.
     fn is_old(clock: &Clock, stamp: u64) -> bool {
         stamp < clock.unix_secs_ago(HOUR)
     }
 
-    /// After how many minutes something that is stamped now is older than an hour.
+    /// Number of minutes until a thing stamped now is older than an hour.
     fn minutes_until_old(clock: &Clock) -> u64 {
         let stamp = clock.unix_secs();
         let mut minutes = 0;

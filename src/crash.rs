@@ -1,10 +1,10 @@
-//! Points of the write path at which a test lets the process die, as kill -9 lets it.
+//! Points on the write path at which a test can kill the process, as kill -9 would.
 //!
-//! Without `debug_assertions` all that is left of this are names. Knows nothing of what happens at its points.
+//! Without `debug_assertions`, only the names are left. Knows nothing about what happens at its points.
 
 macro_rules! points {
     ($($(#[$meaning:meta])* $name:ident,)*) => {
-        /// Where the process may die. Each is passed right after (or before) what its name says.
+        /// A point at which the process can be killed, right after (or before) what its name says.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Point {
             $($(#[$meaning])* $name,)*
@@ -18,107 +18,107 @@ macro_rules! points {
 }
 
 points! {
-    /// First start: the tokens' secret is in its file.
+    /// First start: the secret for tokens has been written to its file.
     SecretMade,
-    /// First start: records and bytes know each other.
+    /// First start: the records contain the id of the byte store.
     StoreIntroduced,
-    /// Start: what an earlier boot of the machine left is suspect.
+    /// Start: whatever an earlier boot of the machine left is marked as suspect.
     BootBegun,
-    /// Start: a suspect upload's parts were compared, and the outcome committed.
+    /// Start: a suspect upload's parts were compared, and the result committed.
     PartsCompared,
-    /// Before an upload is begun.
+    /// Before an upload begins.
     UploadUnbegun,
-    /// An upload is committed, none of its bytes is there.
+    /// An upload was committed, before any of its bytes was written.
     UploadBegun,
-    /// An idle upload expired to make room; its bytes are still there.
+    /// An idle upload expired to make room; its bytes still exist.
     RoomMade,
-    /// A blob is opened to be written to, and may be new.
+    /// A blob, possibly a new one, was opened for writing.
     BlobOpened,
-    /// A frame of a body is written, the first or any other.
+    /// A frame of a body was written, the first or any other.
     FrameWritten,
-    /// All bytes of a part are written.
+    /// All bytes of a part were written.
     PartWritten,
-    /// All bytes of a spool are written.
+    /// All bytes of a spool were written.
     SpoolFilled,
-    /// A spool is about to become an upload's blob.
+    /// Before a spool becomes an upload's blob.
     SpoolKept,
-    /// It has; its bytes are no part yet.
+    /// A spool became an upload's blob; its bytes are not a part yet.
     SpoolAdopted,
-    /// A spool's bytes were copied to where they belong.
+    /// A spool's bytes were copied to their place.
     SpoolCopied,
     /// Before a part is put on record.
     PartUnrecorded,
-    /// A part is on record, its sender not yet answered.
+    /// A part is on record; no reply has been sent.
     PartRecorded,
-    /// A single file was looked at.
+    /// A single file was examined.
     SingleExamined,
-    /// Its metadata are overwritten.
+    /// A single file's metadata was overwritten.
     SinglePatched,
-    /// It is on the disk and not on record.
+    /// A single file is on disk, but not on record.
     SingleSealed,
-    /// It is on record, its sender not yet answered.
+    /// A single file is on record; no reply has been sent.
     SingleStored,
-    /// Done: the parts make up the file, and what it is to become is known.
+    /// Done: the parts form the file, and what it becomes is known.
     DoneExamined,
-    /// Done: what is to be overwritten is on record.
+    /// Done: what will be overwritten is on record.
     FinalizingRecorded,
-    /// One of the patches is written.
+    /// A patch was written.
     PatchWritten,
-    /// Done: all is overwritten.
+    /// Done: all metadata was overwritten.
     MetadataOverwritten,
-    /// Overwriting that a crash interrupted is taken up.
+    /// Overwriting that a crash interrupted continues.
     FinalizingResumed,
-    /// Before a blob is cut to its size and synced.
+    /// Before a blob is truncated to its size and synced.
     SealBegun,
-    /// A blob was longer and is cut.
+    /// A blob that was too long was truncated.
     BlobCut,
-    /// A blob's bytes are synced, its name may not be.
+    /// A blob's bytes are synced; its name may not be.
     BlobSynced,
-    /// A blob's name is synced, too.
+    /// A blob's name is synced too.
     NameSynced,
-    /// Of an erased user's records the uuids are left; the database's files still hold the rest.
+    /// Only the uuids are left of an erased user's records; the database's files still contain the rest.
     UserForgotten,
-    /// Bytes were not durable: their upload begins again, and they are still there.
+    /// Bytes were not durable: the upload begins again, and the old bytes still exist.
     UploadRestarted,
-    /// An upload is a File, its sender not yet answered.
+    /// An upload became a File; no reply has been sent.
     FileFinished,
-    /// A single file has the name of its first done.
+    /// A single file got its name from its first done.
     FileNamed,
     /// An attempt to make a thumbnail was counted.
     DrawingBegun,
-    /// A thumbnail's bytes are on the disk and not on record.
+    /// A thumbnail's bytes are on disk, but not on record.
     PictureSealed,
-    /// A thumbnail is on record; what it replaces is still there.
+    /// A thumbnail is on record; what it replaces still exists.
     PictureShown,
-    /// An upload or File is removed; its bytes are still there.
+    /// An upload or File was removed; its bytes still exist.
     RecordRemoved,
-    /// Before the next one of a person's is removed.
+    /// Before the next item of a user is erased.
     EraseGoesOn,
-    /// An upload expired; its bytes are still there.
+    /// An upload expired; its bytes still exist.
     UploadExpired,
     /// An expired upload's owner was told, and its uuid is free.
     ExpiredForgotten,
-    /// Forgotten bytes are deleted, more of them may follow.
+    /// Forgotten bytes were deleted; more may follow.
     BytesDeleted,
-    /// Bytes that no record claims are found.
+    /// Bytes that no record claims were found.
     UnclaimedFound,
-    /// Group commit: before its transaction begins.
+    /// Group commit: before the transaction begins.
     CommitUnbegun,
-    /// Group commit: all steps are taken, nothing is committed.
+    /// Group commit: all steps were made, but not committed.
     CommitPrepared,
-    /// Group commit: committed, nobody is told.
+    /// Group commit: committed, but no task has been told.
     CommitMade,
-    /// A doubted log is written anew, and synced.
+    /// A log that may be damaged was rewritten and synced.
     LogRewritten,
     /// Before the log is copied into the database.
     CheckpointUnbegun,
-    /// The log is copied into the database.
+    /// The log was copied into the database.
     CheckpointMade,
-    /// Stop: the log is emptied.
+    /// Shutdown: the log was emptied.
     LogEmptied,
 }
 
-/// Passes a point: the end of the process, if it is armed for this time.
+/// Passes a point. Ends the process if the point is armed for this hit.
 #[inline]
 pub fn point(point: Point) {
     #[cfg(debug_assertions)]
@@ -141,14 +141,14 @@ mod armed {
 
     static ARMED: OnceLock<(Point, AtomicU64)> = OnceLock::new();
 
-    /// Lets the process die when it passes a point for the n-th time: `name:n`. An error when there is no such
-    /// point, or n is no number from 1 on.
+    /// Makes the process die on the n-th hit of a point: `name:n`. Fails if there is no such point, or n isn't a number
+    /// above 0.
     pub fn arm(order: &str) -> Result<(), String> {
         let armed = order.split_once(':').and_then(|(name, nth)| {
             let point = Point::ALL.iter().find(|point| format!("{point:?}") == name)?;
             Some((*point, AtomicU64::new(nth.parse().ok().filter(|nth| *nth > 0)?)))
         });
-        let _ = ARMED.set(armed.ok_or_else(|| format!("\"{order}\" is no point and number"))?);
+        let _ = ARMED.set(armed.ok_or_else(|| format!("\"{order}\" is not a crash point and a number, as name:n"))?);
         Ok(())
     }
 
@@ -159,7 +159,7 @@ mod armed {
         {
             let _ = kill_process(getpid(), Signal::KILL);
             loop {
-                std::thread::park(); // the signal may come a moment later, and nothing must happen until then
+                std::thread::park(); // the signal may arrive a moment later, and nothing may happen until then
             }
         }
     }

@@ -1,43 +1,42 @@
-//! A file's name as the receiver of a message will see it.
+//! A file's name, as the receiver of a message sees it.
 //!
-//! Owns the cleaning of names that clients send. Refuses to know paths and
-//! storage (a name never becomes a path here), media types, and how a name is
-//! written into a header.
+//! Cleans the names that clients send. Doesn't know paths and storage (a name never becomes a path
+//! here), media types, or how names are written into headers.
 //!
-//! Names are not normalised (NFC): a name should come back as its sender wrote
-//! it, browsers and file systems compare composed and decomposed forms
-//! themselves, and nothing here looks a file up by name.
+//! Names are not normalized (NFC): a name should come back as its sender wrote it, browsers and
+//! file systems compare composed and decomposed forms themselves, and nothing here looks up files
+//! by name.
 
 use std::fmt;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Longest name in bytes of UTF-8: what common file systems hold.
+/// Maximum length of a name in bytes of UTF-8, as in common file systems.
 pub const MAX_BYTES: usize = 255;
 
-/// Longest extension, in bytes and without its dot, that survives a cut.
+/// Maximum length in bytes of an extension that is kept when a name is shortened, without its dot.
 pub const MAX_EXTENSION_BYTES: usize = 16;
 
-/// What a client's code writes when it has no name: `blob` is what browsers
-/// make of a nameless `Blob`, the others are JavaScript values turned to text.
+/// What client code sends if it has no name: `blob` comes from browsers for a nameless `Blob`, and
+/// the others are JavaScript values converted to text.
 const NO_NAME: [&str; 3] = ["blob", "null", "undefined"];
 
-/// The name given to a file that came without one.
+/// The name of a file that came without one.
 const MADE_UP: &str = "file";
 
-/// A cleaned file name: not empty, one line, without anything hidden in it, at
-/// most [`MAX_BYTES`] long. What a system can't have in a name (`who?.jpg`,
-/// `CON.txt`) stays: the browser that saves the file replaces it.
+/// A cleaned file name: not empty, a single line without hidden characters, at most [`MAX_BYTES`]
+/// long. Characters and names that some systems don't allow (`who?.jpg`, `CON.txt`) stay: the
+/// browser that saves the file replaces them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Filename(String);
 
 impl Filename {
-    /// Cleans a name; none if nothing that names a file is left.
+    /// Cleans a name. Returns `None` if nothing is left that names a file.
     ///
-    /// Only the last component of a `/` or `\` path counts. Control characters,
-    /// bidirectional controls, invisible characters and outer white space are
-    /// dropped; long names are cut before their extension. All else stays as it
-    /// was sent. Cleaning a cleaned name changes nothing.
+    /// Only the last component of a path with `/` or `\` counts. Control characters, bidirectional
+    /// controls, invisible characters and surrounding white space are removed, and long names are
+    /// shortened before their extension. Everything else stays as it was sent. Cleaning a cleaned
+    /// name changes nothing.
     #[must_use]
     pub fn parse(raw: &str) -> Option<Self> {
         let component = raw.rsplit(['/', '\\']).next()?;
@@ -46,21 +45,21 @@ impl Filename {
         if name.len() > MAX_BYTES {
             name = cut(&name);
         }
-        let names_nothing = name.chars().all(|c| c == '.'); // `.` and `..` are parts of paths
+        let names_nothing = name.chars().all(|c| c == '.'); // `.` and `..` are path components
         if names_nothing || NO_NAME.contains(&name.as_str()) {
             return None;
         }
         Some(Self(name))
     }
 
-    /// A name for a file that has none: `file.jpg` for `jpg`, else `file`.
+    /// Returns a name for a file that has none: `file.jpg` for `jpg`, otherwise `file`.
     #[must_use]
     pub fn made_up(extension: Option<&str>) -> Self {
         Self(MADE_UP.to_owned()).with_extension(extension)
     }
 
-    /// Adds the extension if the name has none; an existing one stays, even if
-    /// it contradicts, because it is the sender's.
+    /// Adds the extension if the name has none. An existing one is kept even if it contradicts,
+    /// because the sender chose it.
     #[must_use]
     pub fn with_extension(self, extension: Option<&str>) -> Self {
         match extension {
@@ -71,20 +70,20 @@ impl Filename {
         }
     }
 
-    /// What follows the last dot, in the sender's letter case: at most
-    /// [`MAX_EXTENSION_BYTES`] and without white space (`Mr. Smith` has none).
+    /// Returns the part after the last dot, in the sender's letter case: at most
+    /// [`MAX_EXTENSION_BYTES`] long, and without white space (`Mr. Smith` has no extension).
     #[must_use]
     pub fn extension(&self) -> Option<&str> {
         split_extension(&self.0).map(|(_, extension)| extension)
     }
 
-    /// The name before its extension; the whole name if there is none.
+    /// Returns the name before its extension, or the whole name if there is none.
     #[must_use]
     pub fn stem(&self) -> &str {
         split_extension(&self.0).map_or(self.as_str(), |(stem, _)| stem)
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -106,7 +105,7 @@ fn is_extension(text: &str) -> bool {
     (1..=MAX_EXTENSION_BYTES).contains(&text.len()) && !text.contains(char::is_whitespace)
 }
 
-/// Keeps what can be seen, and the invisible signs that writing needs.
+/// Removes invisible characters, except those that writing systems need.
 fn visible(component: &str) -> String {
     let mut out = String::with_capacity(component.len().min(2 * MAX_BYTES));
     let mut before = None;
@@ -120,26 +119,26 @@ fn visible(component: &str) -> String {
     out
 }
 
-/// Characters that no name needs: they hide, reorder or end the line.
+/// Whether a character has no place in names: it hides, reorders or ends the text.
 fn is_dropped(c: char) -> bool {
-    // C0, DEL, C1.
+    // C0, DEL and C1.
     c.is_control()
         || matches!(c,
-            // Marks, embeddings, overrides, isolates: they reverse `gpj.exe`.
+            // Marks, embeddings, overrides and isolates, which can reverse `gpj.exe`.
             '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}'
             | '\u{2066}'..='\u{2069}'
             // Line and paragraph separators.
             | '\u{2028}' | '\u{2029}'
-            // Soft hyphen, grapheme joiner, zero-width space, word joiner,
-            // invisible operators, deprecated format characters, byte order mark.
+            // Soft hyphen, grapheme joiner, zero-width space, word joiner, invisible operators,
+            // deprecated format characters, byte order mark.
             | '\u{AD}' | '\u{34F}' | '\u{200B}' | '\u{2060}'..='\u{2065}'
             | '\u{206A}'..='\u{206F}' | '\u{FEFF}'
-            // Hangul fillers: letters that show nothing.
+            // Hangul fillers: letters that are invisible.
             | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}'
             // Annotation, shorthand and musical format controls.
             | '\u{FFF9}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
             | '\u{1D173}'..='\u{1D17A}'
-            // The language tag; the other tags are judged by their place.
+            // The language tag; other tags are allowed in some places.
             | '\u{E0001}')
         || is_noncharacter(c)
 }
@@ -161,11 +160,11 @@ fn is_tag(c: char) -> bool {
     matches!(c, '\u{E0020}'..='\u{E007F}')
 }
 
-/// Whether a character may follow the one before it.
+/// Whether a character is allowed after the one before it.
 ///
-/// Joiners shape Arabic, Indic and emoji sequences, selectors choose a glyph,
-/// tags make the flags of England, Scotland and Wales. Elsewhere, or in a row,
-/// they only carry hidden text.
+/// Joiners shape Arabic, Indic and emoji sequences, variation selectors choose a glyph, and tags
+/// form the flags of England, Scotland and Wales. In other places, or in a row, they only carry
+/// hidden text.
 fn has_its_place(c: char, before: Option<char>) -> bool {
     let Some(before) = before else {
         return !(c.is_whitespace() || is_joiner(c) || is_variation_selector(c) || is_tag(c));
@@ -184,13 +183,13 @@ fn has_its_place(c: char, before: Option<char>) -> bool {
     }
 }
 
-/// White space shows nothing at the end, and a joiner joins nothing there.
+/// Trims white space, and joiners, which join nothing at the end.
 fn trim_end(name: &mut String) {
     let kept = name.trim_end_matches(|c: char| c.is_whitespace() || is_joiner(c));
     name.truncate(kept.len());
 }
 
-/// Cuts a name to [`MAX_BYTES`], keeping its extension.
+/// Shortens a name to [`MAX_BYTES`], and keeps its extension.
 fn cut(name: &str) -> String {
     if let Some((stem, extension)) = split_extension(name) {
         let stem = shorten(stem, MAX_BYTES - 1 - extension.len());
@@ -201,8 +200,8 @@ fn cut(name: &str) -> String {
     short
 }
 
-/// The longest start of `text` that fits and ends between two graphemes; if
-/// the first grapheme alone is longer, it is cut between two characters.
+/// Returns the longest prefix of `text` that fits and ends between graphemes. If the first grapheme
+/// is too long, it is split between characters.
 fn shorten(text: &str, max_bytes: usize) -> &str {
     let end = text
         .grapheme_indices(true)

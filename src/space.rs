@@ -1,25 +1,25 @@
-//! How much of a disk is free.
+//! Free disk space.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-/// With less than this, a disk is full: SQLite needs some of it to open and to record anything.
+/// A disk with less free space than this is full: SQLite needs some to open the database and to record anything.
 pub const LEAST: u64 = 1 << 20;
 
-/// Bytes that this process may still write to the disk of an open file or folder (statvfs(3)).
+/// Returns the number of bytes that this process may still write to the disk of an open file or folder (statvfs(3)).
 pub fn free_around(file: impl AsFd) -> io::Result<u64> {
     let disk = rustix::fs::fstatvfs(file)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// [`free_around`] the file or folder of this path.
+/// Returns [`free_around`] of the file or folder at this path.
 pub fn free(path: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(path)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Bytes in words, in whole MiB.
+/// Formats a number of bytes in whole MiB.
 pub fn in_words(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }

@@ -1,20 +1,20 @@
-//! Numbers in words, for messages and the log.
+//! Formats numbers for messages and the log.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-/// A count: `1 file`, `2 files`. `thing` is a singular whose plural ends in `s`.
+/// Formats a count: `1 file`, `2 files`. `thing` is a singular whose plural ends in `s`.
 pub fn counted<N: fmt::Display + Copy + PartialEq + From<u8>>(number: N, thing: &str) -> String {
     let s = if number == N::from(1) { "" } else { "s" };
     format!("{number} {thing}{s}")
 }
 
-/// A number of bytes: `1 byte`, `204800 bytes`.
+/// Formats a number of bytes: `1 byte`, `204800 bytes`.
 pub fn bytes(number: u64) -> String {
     counted(number, "byte")
 }
 
-/// A duration to the second: `1 min 30 s`. Days are used from three days on: `48 h`, but `8 d`.
+/// Formats a duration to the second: `1 min 30 s`. Days are used from three days on: `48 h`, but `8 d`.
 pub fn duration(length: Duration) -> String {
     const DAY: u64 = 24 * 3600;
     let mut left = length.as_secs();
@@ -29,7 +29,7 @@ pub fn duration(length: Duration) -> String {
     if text.is_empty() { "0 s".to_owned() } else { text.trim_end().to_owned() }
 }
 
-/// Closed ranges of numbers, `0, 3-7, 12`. Of very many, only the first.
+/// Formats closed ranges of numbers: `0, 3-7, 12`. If there are very many, only the first ones.
 pub fn ranges(ranges: &[(u32, u32)]) -> String {
     const SHOWN: usize = 20;
     let one = |(first, last): &(u32, u32)| {

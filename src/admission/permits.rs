@@ -123,7 +123,7 @@ mod tests {
         assert!(second.as_mut().now_or_never().is_none());
         assert!(third.as_mut().now_or_never().is_none());
         drop(first);
-        assert!(permits.try_enter('a').is_none(), "it belongs to the second");
+        assert!(permits.try_enter('a').is_none(), "it belongs to the second request");
         assert!(third.as_mut().now_or_never().is_none());
         drop(second.await);
         assert!(third.now_or_never().is_some());
@@ -156,7 +156,7 @@ mod tests {
         drop(first);
         drop(second);
         assert!(lock(&permits.keys).is_empty());
-        assert!(permits.try_enter('a').is_some(), "a permit that was given and not taken is free");
+        assert!(permits.try_enter('a').is_some(), "a permit that was given but never used is free");
     }
 
     #[test]

@@ -1,41 +1,42 @@
-//! Memory for files being sent to clients that may not read them: how much of it each connection may use, including the
-//! system's buffers. Knows no sockets and no files.
+//! Memory for files that are being sent to clients that may not read them: how much each connection may use, including
+//! the system's buffers. Knows no sockets or files.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Maximum bytes for all connections together, as long as there are no more than 14,336 of them. With what thousands of
-/// connections use anyway, some 20 KiB each, this makes 256 MiB.
+/// Maximum number of bytes for all connections together, as long as there are at most 14,336. Thousands of connections
+/// use some 20 KiB each for other things; together, this makes 256 MiB.
 const TOTAL: usize = 224 << 20;
-/// Maximum bytes read from a file at once for one client. Larger pieces are no cheaper per byte.
+/// Maximum number of bytes read from a file at once for one client. Larger pieces are no cheaper per byte.
 const LARGEST_PIECE: usize = 72 * 1024;
 /// The minimum, which every connection gets, however many there are.
 const SMALLEST_PIECE: usize = 4 * 1024;
-/// The part of what is left that one connection may take, so that pieces shrink gradually as connections come.
+/// One connection may take this fraction (1/128) of the free memory, so that pieces shrink gradually as connections are
+/// added.
 const FRACTION: usize = 128;
 
 /// More is written to a connection once the system holds less than half of this unsent (tcp(7), `TCP_NOTSENT_LOWAT`).
 pub const UNSENT_BYTES: u32 = 16 * 1024;
 
-/// Memory shared by connections.
+/// Memory that connections share.
 #[derive(Debug)]
 pub struct SendMemory {
-    /// Bytes not in use, apart from everybody's minimum.
+    /// Number of unused bytes, not counting every connection's minimum.
     free: Mutex<usize>,
 }
 
 impl SendMemory {
-    /// The memory of a server with at most this many connections.
+    /// Creates the memory of a server with at most this many connections.
     pub fn new(max_connections: usize) -> Arc<Self> {
         let least = max_connections.saturating_mul(cost(SMALLEST_PIECE));
         Arc::new(Self { free: Mutex::new(TOTAL.saturating_sub(least)) })
     }
 
-    /// The share of a new connection, which uses nothing yet.
+    /// Returns the share of a new connection, which uses nothing yet.
     pub fn share(self: &Arc<Self>) -> Arc<Share> {
         Arc::new(Share { memory: Arc::clone(self), piece: OnceLock::new() })
     }
 
-    /// Reserves what a piece of up to this many bytes costs beyond the minimum. Returns the size of the piece.
+    /// Reserves what the next piece costs beyond the minimum. Returns the size of the piece.
     fn take(&self) -> usize {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let piece = (SMALLEST_PIECE + *free / FRACTION).min(LARGEST_PIECE);
@@ -49,8 +50,8 @@ impl SendMemory {
     }
 }
 
-/// The most that a connection holds with pieces of this size: the one being sent, and what the system has not yet sent
-/// of those before.
+/// Maximum number of bytes that a connection uses with pieces of this size: the piece being sent, and what the system
+/// hasn't sent yet of earlier ones.
 const fn cost(piece: usize) -> usize {
     2 * piece + UNSENT_BYTES as usize / 2
 }
@@ -59,7 +60,8 @@ const fn extra(piece: usize) -> usize {
     cost(piece) - cost(SMALLEST_PIECE)
 }
 
-/// A connection's share, from its first file until it ends: only then has the system surely freed its buffers.
+/// A connection's share, kept from its first file until it ends, because only then has the system surely freed its
+/// buffers.
 #[derive(Debug)]
 pub struct Share {
     memory: Arc<SendMemory>,
@@ -67,7 +69,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// How many bytes of a file may be read at once for this connection.
+    /// Number of bytes of a file that may be read at once for this connection.
     pub fn piece(&self) -> usize {
         *self.piece.get_or_init(|| self.memory.take())
     }

@@ -140,7 +140,7 @@ impl Listen {
         match missing {
             Some(error) if bound.is_empty() => Err(error),
             _ if bound.is_empty() => {
-                Err(failed(self, io::Error::other("this name has no address")))
+                Err(failed(self, io::Error::other("the name resolves to no address")))
             }
             _ => Ok(bound),
         }

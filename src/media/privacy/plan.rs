@@ -184,7 +184,7 @@ impl<R: Read + Seek> Meter<'_, R> {
     fn read_source(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.reads == 0 || self.bytes == 0 {
             self.spent = true;
-            return Err(io::Error::other("enough was read"));
+            return Err(io::Error::other("the read budget is spent"));
         }
         self.source.seek(SeekFrom::Start(self.at))?;
         let read = self.source.read(buffer)?;

@@ -3,7 +3,6 @@
 //! The packet keeps its length: what is removed becomes spaces, so that the result is a valid packet. Kept are Adobe's
 //! and Apple's descriptions of gain maps, Google's directory of the pictures in a file, and the orientation. Their
 //! values are numbers and fixed keywords; anything else is removed. Doesn't know where packets lie in files.
-//! one that looks otherwise goes too. Refuses to know where packets lie in files.
 
 use std::io::{self, Read, Seek};
 use std::ops::Range;

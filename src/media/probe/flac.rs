@@ -143,15 +143,15 @@ mod tests {
     #[test]
     fn frames_say_where_they_end() {
         let end = |header: &[u8]| samples_after(&[header, &[crc8(header)]].concat(), &STREAM);
-        assert_eq!(end(&[0xFF, 0xF8, 0xC9, 0xA8, 2]), Some(3 * 4096), "of a fixed size");
+        assert_eq!(end(&[0xFF, 0xF8, 0xC9, 0xA8, 2]), Some(3 * 4096), "fixed block size");
         assert_eq!(
             end(&[0xFF, 0xF8, 0x69, 0x18, 2, 99]),
             Some(2 * 4096 + 100),
             "a shorter last one"
         );
         let variable = [0xFF, 0xF9, 0x7D, 0x18, 0xC4, 0x80, 1, 0, 0, 0];
-        assert_eq!(end(&variable), Some(256 + 257), "of any size");
-        assert_eq!(end(&[0xFF, 0xF8, 0xC9, 0x08, 2]), None, "of other channels");
+        assert_eq!(end(&variable), Some(256 + 257), "variable block size");
+        assert_eq!(end(&[0xFF, 0xF8, 0xC9, 0x08, 2]), None, "another number of channels");
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl<R: Read + Seek> Window<R> {
 }
 
 fn spent() -> io::Error {
-    io::Error::new(io::ErrorKind::QuotaExceeded, "the file takes too much reading")
+    io::Error::new(io::ErrorKind::QuotaExceeded, "the read budget is spent")
 }
 
 impl<R: Read + Seek> Read for Window<R> {

@@ -40,7 +40,7 @@ pub(super) fn draw(decoded: Decoded) -> Result<Picture, ThumbnailError> {
     let mut pixels = scale(decoded.pixels)?;
     decoded.colours.apply(&mut pixels);
     pixels.apply_orientation(decoded.orientation);
-    let pixels = without_idle_alpha(pixels);
+    let pixels = without_opaque_alpha(pixels);
     let profile = match decoded.colours {
         Colours::Profile(profile) => Some(profile).filter(|profile| fits(profile, &pixels)),
         Colours::Srgb | Colours::Other(_) => None,
@@ -84,7 +84,7 @@ fn scaled_size(width: u32, height: u32) -> Option<(u32, u32)> {
 }
 
 /// Drops an alpha channel if all pixels are opaque.
-fn without_idle_alpha(pixels: DynamicImage) -> DynamicImage {
+fn without_opaque_alpha(pixels: DynamicImage) -> DynamicImage {
     match pixels {
         DynamicImage::ImageLumaA8(gray) if gray.pixels().all(|pixel| pixel.0[1] == u8::MAX) => {
             DynamicImage::ImageLumaA8(gray).into_luma8().into()

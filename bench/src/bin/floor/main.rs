@@ -16,13 +16,13 @@ use std::path::PathBuf;
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let folder = PathBuf::from(arguments.next().ok_or_else(|| io::Error::other("which folder?"))?);
+    let folder = PathBuf::from(arguments.next().ok_or_else(|| io::Error::other("no folder given"))?);
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("listening on http://{}", listener.local_addr()?);
     match arguments.next().as_deref() {
         Some("threads") => threads::serve(&listener, &folder, false),
         Some("sync") => threads::serve(&listener, &folder, true),
         Some("epoll") => epoll::serve(&listener, &folder),
-        _ => Err(io::Error::other("threads, epoll or sync?")),
+        _ => Err(io::Error::other("the mode must be threads, epoll or sync")),
     }
 }
