@@ -195,7 +195,11 @@ mod tests {
         assert_eq!(held[2999], PATIENCE);
         assert_eq!(admission.refusal(address("192.0.2.2")), Duration::ZERO);
         tokio::time::advance(PATIENCE + Duration::from_secs(2)).await;
-        assert_eq!(admission.refusal(address("192.0.2.1")), Duration::ZERO, "the rate has recovered");
+        assert_eq!(
+            admission.refusal(address("192.0.2.1")),
+            Duration::ZERO,
+            "the rate has recovered"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -148,7 +148,10 @@ mod armed {
             let point = Point::ALL.iter().find(|point| format!("{point:?}") == name)?;
             Some((*point, AtomicU64::new(nth.parse().ok().filter(|nth| *nth > 0)?)))
         });
-        let _ = ARMED.set(armed.ok_or_else(|| format!("\"{order}\" is not a crash point and a number, as name:n"))?);
+        let _ =
+            ARMED.set(armed.ok_or_else(|| {
+                format!("\"{order}\" is not a crash point and a number, as name:n")
+            })?);
         Ok(())
     }
 

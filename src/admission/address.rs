@@ -72,7 +72,11 @@ mod tests {
             assert_eq!(client(values), "10.0.0.1", "{values:?}");
         }
         assert_eq!(client(&["x, 10.0.0.2"]), "10.0.0.1");
-        assert_eq!(client(&["<script>, 192.0.2.1"]), "192.0.2.1", "entries further left are not read");
+        assert_eq!(
+            client(&["<script>, 192.0.2.1"]),
+            "192.0.2.1",
+            "entries further left are not read"
+        );
     }
 
     #[test]

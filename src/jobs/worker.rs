@@ -192,9 +192,7 @@ impl<P: Perform> Worker<P> {
             match self.queue.renew_job(job.id, job.lease, self.leased_until()).await {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(error) => {
-                    tracing::warn!(job = %job.id, %error, "can't renew the lease of a job")
-                }
+                Err(error) => tracing::warn!(job = %job.id, %error, "can't renew the lease"),
             }
         }
     }

@@ -16,7 +16,8 @@ use std::path::PathBuf;
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let folder = PathBuf::from(arguments.next().ok_or_else(|| io::Error::other("no folder given"))?);
+    let folder =
+        PathBuf::from(arguments.next().ok_or_else(|| io::Error::other("no folder given"))?);
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("listening on http://{}", listener.local_addr()?);
     match arguments.next().as_deref() {

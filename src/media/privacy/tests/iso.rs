@@ -346,7 +346,11 @@ fn samples_outside_of_media_are_left_alone() {
         [of(b"ftyp", b"isom\0\0\0\0"), of(b"mdat", b"media"), of(b"moov", index)].concat()
     };
     becomes(&file(&track), &file(&track));
-    assert_eq!(outcome(&file(&track), "video/mp4"), EmbeddedMetadata::Kept, "not all samples were removed");
+    assert_eq!(
+        outcome(&file(&track), "video/mp4"),
+        EmbeddedMetadata::Kept,
+        "not all samples were removed"
+    );
 }
 
 #[test]
