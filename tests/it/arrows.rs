@@ -1,4 +1,4 @@
-//! The table *Arrows* of ARCHITECTURE.md, kept true: which rooms use which, and that nothing goes round in circles.
+//! Checks the table *Arrows* in ARCHITECTURE.md: which rooms use which, and that there are no cycles.
 
 mod python;
 mod rust;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rust::Crate;
 use table::Table;
 
-/// A module by the names on the way to it from the crate's root.
+/// A module, as the path of names from the crate's root.
 type Module = Vec<String>;
 type Arrows = BTreeSet<(Module, Module)>;
 
@@ -26,7 +26,7 @@ fn server() -> Crate {
     Crate::read("haversack", &root().join("src/lib.rs"), &root().join("src"))
 }
 
-/// The programs of bench/ in Rust: each root, and the folder of its modules.
+/// The Rust programs of bench/: each root, and the folder of its modules.
 fn programs() -> Vec<(PathBuf, PathBuf)> {
     let bins = root().join("bench/src/bin");
     let folders = ["floor", "load"].map(|name| (bins.join(name).join("main.rs"), bins.join(name)));
@@ -39,7 +39,7 @@ fn rooms_use_only_those_that_the_table_allows() {
     let mut wrong = BTreeSet::new();
     for (from, to) in server().arrows() {
         let room = |module: &Module| table.room_of(module).map(str::to_owned);
-        // `main`, and modules that only hold others, are no rooms.
+        // `main`, and modules that only contain others, are not rooms.
         let (Some(room), Some(other)) = (room(&from), room(&to)) else {
             assert!(
                 from == ["main"] || to.is_empty(),
@@ -83,7 +83,7 @@ fn no_modules_go_round_in_circles() {
     assert!(found.is_empty(), "circles: {found:#?}");
 }
 
-/// Modules that use each other, directly or over others; each group in one line.
+/// Groups of modules that use each other, directly or through others; one line per group.
 fn circles(arrows: &Arrows) -> Vec<String> {
     let mut next: BTreeMap<&Module, Vec<&Module>> = BTreeMap::new();
     for (from, to) in arrows {
@@ -103,7 +103,7 @@ fn circles(arrows: &Arrows) -> Vec<String> {
     groups.into_iter().collect()
 }
 
-/// The modules that this one uses, directly or over others.
+/// The modules that a module uses, directly or through others.
 fn reached<'a>(next: &BTreeMap<&Module, Vec<&'a Module>>, module: &Module) -> BTreeSet<&'a Module> {
     let mut seen = BTreeSet::new();
     let mut todo = next.get(module).cloned().unwrap_or_default();

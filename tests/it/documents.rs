@@ -1,4 +1,4 @@
-//! Documents that name files of the project: what they name is there.
+//! Checks that the files which documents name exist.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every document of the project, from its root, with its text.
+/// All documents of the project: their paths from its root, and their texts.
 fn documents() -> Vec<(PathBuf, String)> {
     let folders = ["", "docs", "clients", ".github"];
     let listed = folders.iter().flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap());
@@ -15,7 +15,7 @@ fn documents() -> Vec<(PathBuf, String)> {
     documents.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
 }
 
-/// Where a document's links lead, but for the web.
+/// The targets of a document's links, except web addresses.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     targets.filter(|target| !target.contains("://"))

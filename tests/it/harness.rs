@@ -1,7 +1,7 @@
-//! A server in this process and clients that reach it over real sockets.
+//! A server in this process, and clients that reach it over real sockets.
 //!
-//! Each test has a server, a data directory and a clock of its own, so tests run side by side. Time is moved
-//! with the clock; nothing sleeps for a guess.
+//! Each test has its own server, data directory and clock, so tests run in parallel. Tests move time with the clock and
+//! never sleep for a guessed time.
 
 mod client;
 mod form;
@@ -20,10 +20,10 @@ pub(crate) use server::{SECRET, Server};
 
 use std::time::{Duration, Instant};
 
-/// So long a test waits for what must come at once; only a failing one ever waits that long.
+/// Maximum time that a test waits for something that must happen at once. Only a failing test waits that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Seconds of a day.
+/// Seconds per day.
 pub(crate) const DAY: u64 = 24 * 3600;
 
 /// A uuid as a client makes one.
@@ -31,7 +31,7 @@ pub(crate) fn new_uuid() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-/// Waits until something that another task brings about is so.
+/// Waits until a condition holds that another task brings about.
 pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !so().await {

@@ -1,4 +1,4 @@
-//! What strangers send who mean harm: each file owns one kind of it, and what it must be answered with.
+//! Attacks by strangers: one file per kind, and the replies they must get.
 
 pub(crate) mod corpora;
 mod floods;

@@ -1,4 +1,4 @@
-//! The worker over a real queue: what becomes of jobs that fail, panic, end the process or are many.
+//! The worker with a real queue: jobs that fail, panic, end the process, or are many.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the test's jobs do: each notes its number when it begins, and ends once the test lets it.
+/// What the tests' jobs do: each records its number when it begins, and ends once the test allows it.
 #[derive(Clone)]
 struct Noting {
     begun: Arc<Mutex<Vec<u8>>>,
@@ -44,7 +44,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// A worker whose jobs all end at once when `may_end` is large.
+    /// A worker whose jobs all end at once if `may_end` is large.
     fn new(may_end: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(dir.path()).unwrap());
@@ -75,7 +75,7 @@ impl Rig {
         }
     }
 
-    /// Runs `lanes` jobs side by side until the test stops it.
+    /// Runs `lanes` jobs in parallel until the test stops it.
     fn run(&self, lanes: usize) -> Vec<tokio::task::JoinHandle<()>> {
         let lane = || {
             let worker = Arc::clone(&self.worker);
@@ -107,7 +107,7 @@ async fn whoever_comes_after_a_crowd_of_one_users_jobs_is_served_next() {
     }
 }
 
-/// A job whose user is known from its subject, and which takes five seconds by the test's clock.
+/// A job whose user follows from its subject, and which takes five seconds of the test's clock.
 struct Slow {
     begun: Arc<Mutex<Vec<u8>>>,
     clock: Clock,
@@ -188,7 +188,7 @@ async fn a_job_during_which_the_process_died_runs_alone() {
     let rig = Rig::new(0);
     rig.add(1, 1).await;
     rig.add(2, 2).await;
-    // The process dies while it holds the first.
+    // The process dies while it holds the first one.
     let now = rig.clock.unix_secs();
     rig.store.take_jobs(&[JobKind::Thumbnail], &[], 1, now, now).await.unwrap();
     let lanes = rig.run(2);

@@ -1,4 +1,4 @@
-//! The one integration binary: the server over real sockets.
+//! The only integration-test binary: the server over real sockets.
 
 #![allow(clippy::unwrap_used, clippy::pedantic)] // in a test a panic is the report, and small casts are safe
 

@@ -1,21 +1,21 @@
-//! Limits of time, measured so that whatever else runs on the machine doesn't decide: in rounds, each with a control
-//! beside it. Other load only ever makes something slower, so a limit is broken if it is in every round; and how
-//! much slower, a control tells that does the same without what is being tried.
+//! Time limits that don't depend on what else runs on the machine. They are measured in rounds, each with a control.
+//! Other load only ever slows things down, so a limit is broken only if every round breaks it. The control, which does
+//! the same without what is being tested, shows how much slower the machine is.
 
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A limit that isn't kept in one of so many rounds is broken.
+/// A limit is broken if none of this many rounds keeps it.
 const ROUNDS: usize = 5;
 
-/// A number from the environment, by which `ci/trials` asks for a trial of another size.
+/// A number from the environment, with which `ci/trials` changes the size of a trial.
 pub(crate) fn setting<N: FromStr>(name: &str) -> Option<N> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
 }
 
-/// Says what was measured, where `ci/trials` looks for it.
+/// Prints measurements where `ci/trials` finds them.
 pub(crate) fn figures(what: impl Display) {
     eprintln!("figures: {what}");
 }
@@ -31,8 +31,8 @@ impl Limit {
         Self { what, rounds: Vec::new() }
     }
 
-    /// Takes what a round took, and what it might have taken by its control. Whether the limit is kept; fails in the
-    /// last round if it never was.
+    /// Takes how long a round took, and how long it was allowed to take according to its control. Returns whether the
+    /// limit was kept. Fails in the last round if it never was.
     pub(crate) fn is_kept(&mut self, took: Duration, limit: Duration) -> bool {
         let round = format!("{took:.0?} of {limit:.0?}");
         figures(format_args!("{}: {round}", self.what));

@@ -1,4 +1,4 @@
-//! What is done with the bytes of media, judged by the tools that read them.
+//! Tests of media processing, judged by tools that read the files.
 
 mod decoders;
 mod delivered;
@@ -13,18 +13,18 @@ use haversack::media::Patch;
 use haversack::media::privacy::{Cleaning, cleaning};
 use haversack::media::sniff;
 
-/// What is to be overwritten in a file, and what becomes of its metadata.
+/// The patches for a file, and the state of its metadata.
 fn clean(bytes: &[u8]) -> Cleaning {
     let media_type = sniff(bytes, None);
     cleaning(&mut Cursor::new(bytes), bytes.len() as u64, &media_type).unwrap()
 }
 
-/// What is to be overwritten in a file.
+/// The patches for a file.
 pub(crate) fn plan(bytes: &[u8]) -> Vec<Patch> {
     clean(bytes).patches
 }
 
-/// Fails where a patch lies outside of the file.
+/// Applies patches. Fails if one lies outside the file.
 fn apply(bytes: &[u8], patches: &[Patch]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for patch in patches {
@@ -36,7 +36,7 @@ fn apply(bytes: &[u8], patches: &[Patch]) -> Vec<u8> {
     bytes
 }
 
-/// A file as it is delivered: the same, but for what it says of where, when and by whom it was made.
+/// A file as it is delivered: the same, but without what says where, when and by whom it was made.
 pub(crate) fn without_metadata(bytes: &[u8]) -> Vec<u8> {
     apply(bytes, &plan(bytes))
 }

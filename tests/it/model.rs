@@ -1,15 +1,15 @@
-//! Random sequences of requests against an executable model of the protocol: right, wrong, repeated, out of
-//! order, at once, cut off, unheard, over expiry, restarts and crashes.
+//! Random sequences of requests compared with an executable model of the protocol: valid, invalid, repeated, out of
+//! order, concurrent, cut off, and with lost replies, across expiry, restarts and crashes.
 //!
-//! `world` and `placing` are the model: what is on record after each request, and every answer that
-//! `docs/protocol.md` allows. Where it leaves freedom, or nobody knows what became of a request, there are
-//! several worlds: requests sent at once are explained in every order, one whose answer was lost both as
-//! taken and as not taken. All worlds that explain the answers so far are kept; later answers tell them
-//! apart. No world left is a divergence: the test fails with the shortest sequence that shows it.
+//! `world` and `placing` are the model: what is on record after each request, and every reply that `docs/protocol.md`
+//! allows. If the protocol leaves a choice, or it is unknown whether a request took effect, there are several worlds:
+//! concurrent requests are explained in every order, and a request whose reply was lost both as processed and as not
+//! processed. All worlds that explain the replies so far are kept, and later replies rule some out. If no world is
+//! left, the server diverges: the test fails with the shortest sequence that shows it.
 //!
 //! `HAVERSACK_TEST_SEQUENCES` sets the number of sequences, `HAVERSACK_TEST_SEED` repeats a trial.
 
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test has the names of its subject
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test uses the names of its subject
 
 mod case;
 mod placing;
@@ -30,13 +30,13 @@ use trial::{Figures, Trial};
 
 const SEQUENCES: u64 = 300;
 
-/// Sequences on one server; then its records and bytes are compared, and the next one starts empty.
+/// Number of sequences on one server. Then its records and bytes are compared, and the next server starts empty.
 const PER_SERVER: usize = 100;
 
-/// Trials side by side, each with a server of its own.
+/// Number of parallel trials, each with its own server.
 const WORKERS: u64 = 2;
 
-/// What is wrong on purpose, to see that it is noticed.
+/// A deliberate fault, to check that it is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Model(Mistake),
@@ -44,7 +44,7 @@ enum Fault {
     FlipsBytes,
 }
 
-/// A rule of the model that isn't the protocol's.
+/// A rule of the model that differs from the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mistake {
     TakesOtherBytes,
@@ -52,7 +52,7 @@ enum Mistake {
     RenamesFiles,
 }
 
-/// Runs sequences until one can't be explained; gives that one, shortened at most so often.
+/// Runs sequences until one can't be explained. Returns that one, after at most `shrinks` attempts to shorten it.
 fn run(sequences: u64, seed: u64, fault: Option<Fault>, shrinks: u32) -> Result<Figures, String> {
     let config = Config {
         cases: u32::try_from(sequences).expect("not that many"),
@@ -73,7 +73,7 @@ fn run(sequences: u64, seed: u64, fault: Option<Fault>, shrinks: u32) -> Result<
     }
 }
 
-/// A server for some sequences, and what was seen so far.
+/// A server for some sequences, and what has been counted so far.
 struct Bench {
     server: Server,
     figures: Figures,
@@ -95,7 +95,7 @@ impl Bench {
     }
 }
 
-/// Changes a bit of every stored file.
+/// Changes a bit in every stored file.
 fn flip_bytes(blobs: &Path) {
     let entries = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
     for blob in entries(blobs).flat_map(|shard| entries(&shard.path()).collect::<Vec<_>>()) {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Module;
 
-/// Every pair of modules in this folder of which the first imports the second, or something of it.
+/// All pairs of modules in this folder in which the first imports the second, or something in it.
 pub(super) fn arrows(folder: &Path) -> BTreeSet<(Module, Module)> {
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     let scripts = files.iter().filter(|path| path.extension().is_some_and(|end| end == "py"));
@@ -20,7 +20,7 @@ pub(super) fn arrows(folder: &Path) -> BTreeSet<(Module, Module)> {
     arrows
 }
 
-/// The modules beside this one that a line imports.
+/// The modules in the same folder that a line imports.
 fn imported(line: &str) -> Vec<String> {
     let Some((from, names)) =
         line.trim().strip_prefix("from .").and_then(|rest| rest.split_once(" import "))

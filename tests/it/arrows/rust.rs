@@ -1,5 +1,5 @@
-//! Which modules of a crate name which others, read from its files: `use` lines and paths inside of code. What only
-//! tests use doesn't count.
+//! Which modules of a crate use which others, read from its files: `use` lines and paths in code. What only tests use
+//! doesn't count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,12 +9,12 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::Module;
 
-/// A name that a module takes from elsewhere: the whole path, from the crate's root.
+/// A name that a module takes from elsewhere: its whole path from the crate's root.
 struct Name {
     path: Vec<String>,
-    /// What it is called here.
+    /// Its local name.
     alias: String,
-    /// Passed on to others (`pub use`) rather than used.
+    /// Whether it is re-exported (`pub use`) rather than used.
     passed_on: bool,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Crate {
 }
 
 impl Crate {
-    /// Reads the crate whose root is this file; its modules are in `folder`. Other crates call it `name`.
+    /// Reads the crate with this root file and its modules in `folder`. Other crates call it `name`.
     pub(super) fn read(name: &str, root: &Path, folder: &Path) -> Self {
         let mut files = vec![(Module::new(), root.to_owned())];
         find(folder, &Module::new(), &mut files);
@@ -44,13 +44,13 @@ impl Crate {
         Self { modules: modules.collect() }
     }
 
-    /// Every pair of modules of which the first uses something of the second.
+    /// All pairs of modules in which the first uses something in the second.
     pub(super) fn arrows(&self) -> BTreeSet<(Module, Module)> {
         let mut arrows = BTreeSet::new();
         for (module, names) in &self.modules {
             for name in names {
                 let target = self.home(&name.path);
-                // Names of its own children that a module passes on are the children's.
+                // If a module re-exports names of its children, the names belong to the children.
                 if target != *module && !(name.passed_on && target.starts_with(module)) {
                     arrows.insert((module.clone(), target));
                 }
@@ -59,7 +59,7 @@ impl Crate {
         arrows
     }
 
-    /// The module in which the thing at this path is defined.
+    /// The module that defines the thing at this path.
     fn home(&self, path: &[String]) -> Module {
         let mut module = Module::new();
         for (depth, name) in path.iter().enumerate() {
@@ -79,7 +79,7 @@ impl Crate {
     }
 }
 
-/// Every file of modules below a folder, but those of tests.
+/// Finds the files of all modules in a folder, except tests.
 fn find(folder: &Path, module: &Module, files: &mut Vec<(Module, std::path::PathBuf)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -100,7 +100,7 @@ struct Reader<'a> {
     name: &'a str,
     module: &'a Module,
     modules: &'a BTreeSet<Module>,
-    /// How many inline modules are open.
+    /// Number of open inline modules.
     inner: usize,
     names: Vec<Name>,
 }
@@ -160,7 +160,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The names of a `use` line.
+    /// Reads the names in a `use` line.
     fn tree(&mut self, before: &[String], tokens: &[TokenTree], passed_on: bool) {
         let mut path = before.to_vec();
         let mut at = 0;
@@ -184,7 +184,7 @@ impl Reader<'_> {
         }
         let alias = match &tokens[tokens.len() - 1] {
             TokenTree::Ident(word) => word.to_string(),
-            _ => String::new(), // all of them
+            _ => String::new(), // a glob
         };
         if path.last().is_some_and(|name| name == "self") && path.len() > 1 {
             path.pop();
@@ -192,7 +192,7 @@ impl Reader<'_> {
         self.take(&path, alias, passed_on);
     }
 
-    /// Takes a path as it is written here, if it leads to a module of this crate.
+    /// Records a path written here, if it leads to a module of this crate.
     fn take(&mut self, path: &[String], alias: String, passed_on: bool) {
         let mut module: Vec<String> = match path[0].as_str() {
             "crate" => Vec::new(),
@@ -249,7 +249,7 @@ fn is_for_tests(attribute: Option<&TokenTree>) -> bool {
     attribute.is_some_and(|token| token.to_string().replace(' ', "") == "[cfg(test)]")
 }
 
-/// Where the item ends that begins here: behind its braces or its semicolon.
+/// Where the item that begins here ends: after its braces or its semicolon.
 fn end_of_item(tokens: &[TokenTree], from: usize) -> usize {
     let ends = |token: &TokenTree| is_punct(token, ';') || is_group(Some(token), Delimiter::Brace);
     (from..tokens.len()).find(|at| ends(&tokens[*at])).map_or(tokens.len(), |at| at + 1)

@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md's table of rooms: which may use which.
+//! ARCHITECTURE.md's table of which rooms may use which.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ pub(super) struct Room {
     uses: BTreeSet<String>,
 }
 
-/// The rooms, from top to bottom.
+/// The rooms in the order of the table.
 pub(super) struct Table {
     pub(super) rooms: Vec<Room>,
-    /// What every room may use.
+    /// The rooms that every room may use.
     tools: BTreeSet<String>,
 }
 
@@ -33,7 +33,7 @@ impl Table {
         Self { rooms: rooms.collect(), tools: quoted(tools).into_iter().collect() }
     }
 
-    /// The room in which a module lies: the one with the longest name that its path begins with.
+    /// The room that a module belongs to: the one with the longest name that is a prefix of its path.
     pub(super) fn room_of(&self, module: &Module) -> Option<&str> {
         let path = module.join("::");
         let within = |name: &str| path == name || path.starts_with(&format!("{name}::"));
@@ -54,7 +54,7 @@ impl Table {
             || self.rooms.iter().find(|row| row.name == room).is_some_and(allowed)
     }
 
-    /// Every arrow that a row allows.
+    /// All arrows that the rows allow.
     pub(super) fn arrows(&self) -> Vec<(String, String)> {
         let of = |room: &Room| {
             let name = room.name.clone();
@@ -63,7 +63,7 @@ impl Table {
         self.rooms.iter().flat_map(of).collect()
     }
 
-    /// Rooms that a row names though they stand above it, or nowhere.
+    /// Rooms that a row names although they come earlier in the table, or don't exist.
     pub(super) fn upward(&self) -> Vec<String> {
         let mut below: BTreeSet<&str> = BTreeSet::new();
         let mut wrong = Vec::new();
@@ -76,7 +76,7 @@ impl Table {
     }
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

@@ -1,4 +1,4 @@
-//! The judge: starts the server on what a power cut left, and compares with the ledgers.
+//! Starts the server on the disk that a power cut left, and compares it with the ledgers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -8,13 +8,13 @@ use super::rig::{data_dir, serving};
 use crate::process::http::Request;
 use crate::process::program::Server;
 
-/// Logged where bytes of an unfinished upload went with the power: they are asked for again.
+/// Logged when bytes of an unfinished upload were lost in a power cut and must be sent again.
 const EXPECTED: [&str; 1] = ["an upload's bytes could not be made durable; it begins again"];
 
-/// What the server on this disk has not kept of what the ledgers said at that moment.
+/// What the server on this disk has lost of what the ledgers contained at that moment.
 pub(crate) fn check(disk: &Path, uploads: &[Upload], by: u64, level: Level) -> Broken {
     let mut broken = Broken::default();
-    // A server that does not even start, or answers nonsense, has lost everything.
+    // A server that doesn't start, or replies with nonsense, has lost everything.
     let checked = catch_unwind(AssertUnwindSafe(|| ask(disk, uploads, by, level, &mut broken)));
     if let Err(panic) = checked {
         let text = panic.downcast_ref::<String>().cloned();

@@ -1,7 +1,7 @@
-//! The journal that `power.c` writes, and the disk that a power cut leaves at any place of it.
+//! The journal that `power.c` writes, and the disk that a power cut leaves at any point in it.
 //!
-//! A cruel disk: of a file it has what was there when the file was last synced, of a folder the names that
-//! were there when the folder was last synced; of what came later nothing, or what a test chooses.
+//! This is the worst possible disk. A file contains what it had at its last sync, and a folder the names it had at its
+//! last sync. Of anything later, nothing is kept, or what a test chooses.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -9,23 +9,23 @@ use std::path::Path;
 
 /// The unit in which a disk keeps or loses bytes.
 const SECTOR: usize = 512;
-/// Bytes in front of each entry.
+/// Length of each entry's header in bytes.
 const HEAD: usize = 32;
 
-/// What files are for; numbered as in `power.c`.
+/// The purpose of a file; numbered as in `power.c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Class {
     Blob = 1,
     /// A folder of blobs.
     Shard,
-    /// The folder of these folders.
+    /// The folder that contains these folders.
     Blobs,
     Marker,
     Database,
     Log,
     DataDir,
-    /// Where the data directory is.
+    /// The folder that contains the data directory.
     Parent,
     Secret,
     Other,
@@ -46,7 +46,7 @@ impl Class {
     ];
 }
 
-/// One thing that was done to the disk.
+/// One change to the disk.
 #[derive(Clone, Debug)]
 struct Entry {
     kind: u8,
@@ -57,7 +57,7 @@ struct Entry {
     data: Range<usize>,
 }
 
-/// All that was done to a disk.
+/// All changes to a disk.
 pub(crate) struct Journal {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
@@ -90,18 +90,18 @@ impl Journal {
         Self { bytes, entries }
     }
 
-    /// Where it ends, bytes.
+    /// Length of the journal in bytes.
     pub(crate) fn end(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    /// The last moments before each sync, and the end: between two of them a disk keeps nothing new.
+    /// The last moment before each sync, and the end. Between two of them, a disk keeps nothing new.
     pub(crate) fn boundaries(&self) -> Vec<u64> {
         let syncs = self.entries.iter().filter(|entry| matches!(entry.kind, b'S' | b's'));
         syncs.map(|entry| (entry.path.start - HEAD) as u64).chain([self.end()]).collect()
     }
 
-    /// How many writes there were to files of this class, before the journal had so many bytes.
+    /// Number of writes to files of this class within the first `before` bytes of the journal.
     pub(crate) fn writes(&self, class: Class, before: u64) -> usize {
         let writes = self.entries.iter().filter(|entry| entry.kind == b'W' && entry.class == class);
         writes.take_while(|entry| (entry.path.start as u64) < before).count()
@@ -137,22 +137,22 @@ struct Folder {
     pending: Vec<(String, Option<Node>)>,
 }
 
-/// Something that was not synced when the power went.
+/// Something that was not synced when the power failed.
 pub(crate) enum Unsynced {
-    /// A new name or one less; those of a folder come in order, and the first that is lost takes along the
-    /// rest.
+    /// A new name, or a removed one. The names in a folder are in order, and the first one that is lost takes the rest
+    /// with it.
     Name,
-    /// A sector, by its file's class and by where in the file it begins.
+    /// A sector, by the class of its file and its offset.
     Bytes(Class, usize),
     /// A new length.
     Length,
 }
 
-/// A disk on the way through a journal.
+/// A disk at some point in a journal.
 pub(crate) struct Disk<'a> {
     journal: &'a Journal,
     next: usize,
-    /// Syncs of these do nothing.
+    /// Syncs of files of this class do nothing.
     deaf: Option<Class>,
     folders: HashMap<String, Folder>,
     files: Vec<FileState>,
@@ -165,7 +165,7 @@ impl<'a> Disk<'a> {
         Self { journal, next: 0, deaf, folders, files, by_inode }
     }
 
-    /// Goes on to the moment at which the journal had so many bytes.
+    /// Advances to the moment at which the journal had this many bytes.
     pub(crate) fn advance(&mut self, to: u64) {
         while let Some(entry) = self.journal.entries.get(self.next) {
             if entry.data.end as u64 > to {
@@ -212,7 +212,7 @@ impl<'a> Disk<'a> {
                     put(&mut folder.durable, name, node);
                 }
             }
-            // What the sync was to keep is given up, and no later one brings it back.
+            // What the sync should have kept is lost, and no later sync brings it back.
             b'F' => self.file(entry).pending.clear(),
             b'f' => self.folders.entry(path.to_owned()).or_default().pending.clear(),
             b'S' | b's' => {}
@@ -238,7 +238,7 @@ impl<'a> Disk<'a> {
         found.expect("a name that is there")
     }
 
-    /// Writes the disk as it is found when the power is back: what was synced, and of the rest what is kept.
+    /// Writes the disk as it is after the power returns: what was synced, and what `keep` chooses of the rest.
     pub(crate) fn leave(&self, at: &Path, mut keep: impl FnMut(Unsynced) -> bool) {
         std::fs::create_dir(at).expect("made");
         self.leave_folder("", at, &mut keep);
@@ -295,7 +295,7 @@ fn put(names: &mut BTreeMap<String, Node>, name: String, node: Option<Node>) {
     }
 }
 
-/// Makes a change of which only some sectors may be kept.
+/// Applies a change of which only some sectors may be kept.
 fn apply(
     file: &mut Vec<u8>,
     journal: &[u8],

@@ -1,7 +1,7 @@
-//! Power that is cut at every sync, and between them, with a disk that keeps only what was synced.
+//! Power cuts at every sync, and between syncs, with a disk that keeps only what was synced.
 //!
-//! `HAVERSACK_TEST_CUTS` sets how many cuts with random remains there are, and makes the load larger;
-//! `HAVERSACK_TEST_SEED` repeats a trial.
+//! `HAVERSACK_TEST_CUTS` sets the number of cuts with random leftovers, and increases the load; `HAVERSACK_TEST_SEED`
+//! repeats a trial.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,16 +19,16 @@ use crate::measured::figures;
 use crate::measured::setting;
 use crate::process::ledger::Random;
 
-/// Random cuts of a quick run.
+/// Number of random cuts in a quick run.
 const CUTS: u64 = 60;
-/// Checkers at once.
+/// Number of concurrent checkers.
 const JUDGES: usize = 2;
 
-/// A server's life: what it did to its disk, and what it promised.
+/// A run of the server: what it did to its disk, and what it promised.
 struct Life {
     journal: Journal,
     uploads: Vec<Upload>,
-    /// The journal's length before it was stopped in order, bytes.
+    /// Length of the journal in bytes before the orderly stop.
     before_stop: u64,
     /// The same after the next start.
     after_start: u64,
@@ -37,12 +37,12 @@ struct Life {
 const ENDS: [End; 5] =
     [End::Finished, End::Deleted, End::Illustrated, End::Unfinished(2), End::Renamed];
 
-/// Lets clients work one after the other, then at once, then after another start.
+/// Lets clients work one after the other, then concurrently, and then after another start.
 fn live(rig: &Rig, random: &mut Random, rounds: usize) -> Life {
     let ends: Vec<End> = (0..rounds).flat_map(|_| ENDS).collect();
     let server = rig.start();
     let mut uploads = new_uploads(random, rig, 1, &ends);
-    // So many small chunks that the log is copied into the database while others go on.
+    // Enough small chunks that the log is copied into the database while others continue.
     let chunks = if rounds > 1 { 3000 } else { 0 };
     let mut many = Upload::of(random.bytes(60_000), 900, Some(20), End::Unfinished(chunks));
     many.sign_in(&rig.data_dir());
@@ -89,15 +89,15 @@ fn drive_at_once(rig: &Rig, host: &str, uploads: &mut [Upload]) {
     });
 }
 
-/// One cut, and what the disk keeps of what was not synced.
+/// A cut, and what the disk keeps of what was not synced.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     at: u64,
-    /// Seed of what is kept at random; none: nothing is.
+    /// Seed of what is kept at random; `None` means that nothing is kept.
     remains: Option<u64>,
 }
 
-/// Cuts the power at each of these and answers what was broken, with the cut that did it.
+/// Cuts the power at each of these moments. Returns what was broken, with the cut that broke it.
 fn cut_all(life: &Life, cuts: &[Cut], deaf: Option<Class>, level: Level) -> Vec<(Cut, Broken)> {
     let (next, broken) = (AtomicUsize::new(0), Mutex::default());
     std::thread::scope(|scope| {
@@ -126,8 +126,8 @@ fn cut_once(life: &Life, cut: Cut, deaf: Option<Class>, level: Level) -> Broken 
     })
 }
 
-/// Lets the server find that the machine was booted since: the kernel's word for it can't be had in a test. Before
-/// the first records there is nothing to be found.
+/// Makes the server believe that the machine has rebooted, because tests can't change the kernel's boot id. Does
+/// nothing before the first records.
 fn boot_anew(data_dir: &Path) {
     let Ok(database) = Connection::open_with_flags(
         data_dir.join("haversack.db"),
@@ -135,13 +135,13 @@ fn boot_anew(data_dir: &Path) {
     ) else {
         return;
     };
-    // The log is the server's to be read after the cut.
+    // After the cut, the server itself must read the log.
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
     let changed = database.execute("UPDATE store SET boot = 'the one before the cut'", ());
     assert!(changed.is_ok() || database.prepare("SELECT 1 FROM store").is_err(), "{changed:?}");
 }
 
-/// Leaves the disk in a folder and looks at it there.
+/// Writes the disk to a folder and examines it there.
 fn found_on<T>(
     disk: &Disk<'_>,
     keep: impl FnMut(Unsynced) -> bool,
@@ -162,7 +162,7 @@ fn report(broken: &[(Cut, Broken)]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Nothing kept, before every sync; and what chance keeps, at random moments.
+/// Cuts before every sync that keep nothing, and cuts at random moments that keep something at random.
 fn cuts(life: &Life, random: &mut Random, at_random: u64) -> Vec<Cut> {
     let synced = life.journal.boundaries().into_iter().map(|at| Cut { at, remains: None });
     let end = life.journal.end();
@@ -171,7 +171,7 @@ fn cuts(life: &Life, random: &mut Random, at_random: u64) -> Vec<Cut> {
     synced.chain(others).collect()
 }
 
-/// The life that the quick tests share.
+/// The run that the quick tests share.
 fn shared() -> &'static Life {
     static LIFE: OnceLock<Life> = OnceLock::new();
     LIFE.get_or_init(|| {
@@ -208,7 +208,7 @@ fn without_any_one_of_its_syncs_something_is_lost() {
     let life = shared();
     let end = life.journal.end();
     for class in Class::ALL.into_iter().filter(|class| *class != Class::Other) {
-        // The database itself counts only once its log has begun anew.
+        // The database itself counts only once its log has been restarted.
         let moments = [end, life.after_start, life.before_stop];
         let lost = moments.into_iter().any(|at| {
             let cut = Cut { at, remains: None };
@@ -223,14 +223,14 @@ fn an_unfinished_upload_that_lost_bytes_with_the_power_never_becomes_a_file_of_o
     let rig = Rig::new(Level::Finish);
     let mut random = Random(seed());
     let server = rig.start();
-    let ends = [End::Unfinished(2), End::Finished]; // which syncs the log, and so the parts on record
+    let ends = [End::Unfinished(2), End::Finished]; // which syncs the log, and so the recorded parts
     let mut uploads = new_uploads(&mut random, &rig, 1, &ends);
     drive_in_turn(&rig, &server.host, &mut uploads);
     server.kill();
     let journal = Journal::read(&rig.journal_path());
     let mut disk = Disk::new(&journal, None);
     disk.advance(journal.end());
-    // All is there but the first sector of the first chunk.
+    // Everything is present except the first sector of the first chunk.
     let keep = |unsynced| !matches!(unsynced, Unsynced::Bytes(Class::Blob, 0));
     let broken = found_on(&disk, keep, |at| {
         boot_anew(&data_dir(at));

@@ -1,5 +1,5 @@
-//! The machine was booted anew, and bytes that were not synced are gone: what is lost is missing again, and
-//! nothing wrong is ever made a File or served.
+//! After a reboot that lost unsynced bytes: lost chunks are missing again, and no wrong bytes are ever made a File or
+//! served.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, Form, Server, new_uuid};
 
-/// The only blob that there is.
+/// The only blob.
 fn blob(server: &Server) -> PathBuf {
     let entries = |path: &Path| std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
     let shards = entries(&server.blobs()).filter(|path| path.is_dir());
@@ -19,7 +19,7 @@ fn blob(server: &Server) -> PathBuf {
     blobs[0].clone()
 }
 
-/// Stops the server, lets the machine lose something, and starts the server in another boot.
+/// Stops the server, makes the machine lose something, and starts the server in another boot.
 async fn reboot(server: Server, lose: impl FnOnce(&Path)) -> Server {
     let (path, data) = (blob(&server), server.blobs().parent().unwrap().to_owned());
     server
@@ -31,7 +31,7 @@ async fn reboot(server: Server, lose: impl FnOnce(&Path)) -> Server {
         .await
 }
 
-/// Zeroes a range, as blocks that were never written read.
+/// Zeroes a range, as blocks read that were never written.
 fn zero(path: &Path, range: std::ops::Range<usize>) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[range].fill(0);
@@ -47,7 +47,7 @@ async fn chunk(user: &Client, uuid: &str, index: u32) {
     user.upload(Form::chunk(index, 4, bytes).uuid(uuid)).await.ok();
 }
 
-/// An upload of four chunks, of which the last is not sent yet.
+/// An upload of four chunks, the last of which has not been sent.
 async fn begun() -> (Server, String) {
     let server = Server::start().await;
     let uuid = new_uuid();
@@ -122,7 +122,7 @@ async fn in_the_same_boot_everything_is_believed() {
     let (server, uuid) = begun().await;
     let path = blob(&server);
     let server = server.restart().await;
-    zero(&path, 0..1); // as only a broken disk does: found by fsck, not by every start
+    zero(&path, 0..1); // as only a broken disk would do; found by fsck, not at every start
     assert_eq!(present(&server.user(1), &uuid).await, json!([[0, 2]]));
 }
 
@@ -136,7 +136,7 @@ async fn a_file_that_was_never_synced_is_given_up_when_it_is_gone() {
         server.sweep().await;
         let reply = server.user(1).file(&uuid).await;
         if served {
-            reply.ok(); // it was synced: only a broken disk takes it
+            reply.ok(); // it was synced, so only a broken disk could lose it
         } else {
             reply.refused(410, "gone");
         }

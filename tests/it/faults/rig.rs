@@ -1,5 +1,5 @@
-//! The binary with the library of `power.c` in it: compiling that, starting the one with the other, and the
-//! block by which failures are ordered.
+//! The binary with the library of `power.c`: compiles the library, starts the binary with it, and orders failures
+//! through a control block.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -13,7 +13,7 @@ use super::journal::Class;
 use super::promises::Level;
 use crate::process::program::{Server, serve};
 
-/// Kinds of calls, as `power.c` numbers them.
+/// Kinds of calls, numbered as in `power.c`.
 pub(crate) const OPEN: u32 = 1;
 pub(crate) const READ: u32 = 2;
 pub(crate) const WRITE: u32 = 4;
@@ -21,21 +21,21 @@ pub(crate) const SYNC: u32 = 8;
 pub(crate) const TRUNCATE: u32 = 16;
 pub(crate) const UNLINK: u32 = 64;
 
-/// Bytes of the control block.
+/// Size of the control block in bytes.
 const BLOCK: usize = 64;
 
-/// What is to fail, once `after` such calls have succeeded.
+/// Which calls fail, once `after` of them have succeeded.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) operations: u32,
     pub(crate) classes: Vec<Class>,
-    /// errno; 0: a write that is cut short.
+    /// errno; 0 means that a write is cut short.
     pub(crate) error: u32,
     pub(crate) forever: bool,
     pub(crate) after: u64,
 }
 
-/// A disk of its own for one server, whose every change is written down.
+/// A separate disk for one server, on which every change is recorded.
 pub(crate) struct Rig {
     level: Level,
     /// KiB that the server leaves free.
@@ -67,7 +67,7 @@ fn library() -> &'static Path {
         let output = output.expect("these trials need a C compiler, as cc");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let library = folder.join("power.so");
-        std::fs::rename(&made, &library).expect("renamed"); // whole at once: others may be using it
+        std::fs::rename(&made, &library).expect("renamed"); // atomically, because other tests may be using it
         library
     })
 }
@@ -82,7 +82,7 @@ impl Rig {
         Self { level, min_free: 0, mounted: false, root, control: control.expect("opened") }
     }
 
-    /// With a disk of so many KiB. Takes root.
+    /// On a volume of this many KiB. Requires root.
     pub(crate) fn on_volume(size: u64, min_free: u64) -> Self {
         let mut rig = Self::new(Level::Finish);
         rig.min_free = min_free;
@@ -92,12 +92,12 @@ impl Rig {
         rig
     }
 
-    /// Makes room on its volume.
+    /// Frees space on the volume.
     pub(crate) fn grow(&self) {
         mount(&["-o", "remount,size=64m"], &self.disk());
     }
 
-    /// Where the server keeps everything.
+    /// The server's data directory.
     pub(crate) fn data_dir(&self) -> PathBuf {
         data_dir(&self.disk())
     }
@@ -110,12 +110,12 @@ impl Rig {
         self.root.path().join("journal")
     }
 
-    /// How far the journal has come, bytes.
+    /// Length of the journal so far in bytes.
     pub(crate) fn now(&self) -> u64 {
         self.journal_path().metadata().expect("there").len()
     }
 
-    /// The server on this disk, to be started.
+    /// A command that starts the server on this disk.
     pub(crate) fn command(&self) -> Command {
         let mut command = serving(&self.data_dir());
         command
@@ -134,7 +134,7 @@ impl Rig {
         Server::start(&mut self.command())
     }
 
-    /// Orders a failure, instead of an earlier one.
+    /// Orders a failure, which replaces an earlier one.
     pub(crate) fn fail(&self, failure: &Failure) {
         self.heal();
         let classes = failure.classes.iter().fold(0_u32, |bits, class| bits | 1 << *class as u8);
@@ -145,7 +145,7 @@ impl Rig {
         self.control.write_all_at(&failure.operations.to_le_bytes(), 0).expect("written");
     }
 
-    /// Nothing fails any more. Answers how many calls have.
+    /// Ends all failures. Returns the number of calls that have failed.
     pub(crate) fn heal(&self) -> u64 {
         self.control.write_all_at(&[0; 4], 0).expect("written");
         let mut failed = [0; 8];
@@ -171,7 +171,7 @@ fn mount(arguments: &[&str], at: &Path) {
     );
 }
 
-/// A folder for a while, in memory where that is to be had: thousands of small files come and go.
+/// A temporary folder, in memory if possible, because thousands of small files are created and deleted.
 pub(crate) fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -183,7 +183,7 @@ pub(crate) fn data_dir(disk: &Path) -> PathBuf {
     disk.join("data")
 }
 
-/// The server on this data directory, with a secret that it makes itself and has to keep.
+/// The server on this data directory, with a secret that it makes itself and must keep.
 pub(crate) fn serving(data_dir: &Path) -> Command {
     let mut command = serve(data_dir);
     command.env_remove("HAVERSACK_JWT_SECRET");

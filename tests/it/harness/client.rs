@@ -1,4 +1,4 @@
-//! A client with one method per form of request.
+//! A client with one method per kind of request.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Form, Reply};
 
-/// The path that uploads go to.
+/// The path of uploads.
 pub(crate) const UPLOAD: &str = "/api/v2/pm/upload/";
 
 /// Sends requests with its headers to one server.
@@ -25,7 +25,7 @@ impl Client {
         Self { http, base, headers: HeaderMap::new() }
     }
 
-    /// The same client with one more header on every request, instead of an earlier one of that name.
+    /// Returns the same client with another header on every request, which replaces one of the same name.
     pub(crate) fn with(&self, name: &str, value: &str) -> Self {
         let mut changed = self.clone();
         let name = name.parse::<HeaderName>().unwrap();
@@ -33,7 +33,7 @@ impl Client {
         changed
     }
 
-    /// Its headers, as they stand in a request.
+    /// Its headers, as in a request.
     pub(super) fn head_lines(&self) -> String {
         let line = |(name, value): (&HeaderName, &http::HeaderValue)| {
             format!("{name}: {}\r\n", value.to_str().unwrap())
@@ -41,13 +41,13 @@ impl Client {
         self.headers.iter().map(line).collect()
     }
 
-    /// A request to a path of the server, or to a whole address.
+    /// Starts a request to a path of the server, or to a whole address.
     pub(crate) fn request(&self, method: Method, to: &str) -> RequestBuilder {
         let url = if to.starts_with('/') { format!("{}{to}", self.base) } else { to.to_owned() };
         self.http.request(method, url).headers(self.headers.clone())
     }
 
-    /// Sends it and reads the answer to its end.
+    /// Sends a request and reads the reply to its end.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Reply {
         let response = request.send().await.unwrap();
         Reply {
@@ -72,12 +72,12 @@ impl Client {
         self.post_form(UPLOAD, &form).await
     }
 
-    /// Done, urlencoded, with nothing but the uuid.
+    /// Done, URL-encoded, with only the uuid.
     pub(crate) async fn done(&self, uuid: &str) -> Reply {
         self.done_urlencoded(&[("uuid", uuid)]).await
     }
 
-    /// Done, urlencoded.
+    /// Done, URL-encoded.
     pub(crate) async fn done_urlencoded(&self, fields: &[(&str, &str)]) -> Reply {
         let request = self.request(Method::POST, "/api/v2/pm/upload/?done");
         self.send(request.form(fields)).await
@@ -115,26 +115,26 @@ impl Client {
         self.send(request.json(body)).await
     }
 
-    /// Cancels or deletes.
+    /// Cancels an upload or deletes a file.
     pub(crate) async fn delete(&self, uuid: &str) -> Reply {
         let request = self.request(Method::DELETE, &format!("{UPLOAD}{uuid}/"));
         self.send(request).await
     }
 
-    /// Cancels or deletes as Fine Uploader does where DELETE isn't to be had.
+    /// Cancels or deletes as Fine Uploader does where DELETE isn't available.
     pub(crate) async fn post_delete(&self, uuid: &str) -> Reply {
         let request = self.request(Method::POST, UPLOAD);
         let fields = [("_method", "DELETE"), ("qquuid", uuid)];
         self.send(request.form(&fields)).await
     }
 
-    /// Asks whether a token is good.
+    /// Asks whether a token is valid.
     pub(crate) async fn verify_token(&self, token: &str) -> Reply {
         let request = self.request(Method::POST, "/api/v2/jwt/verify_token/");
         self.send(request.json(&serde_json::json!({"token": token}))).await
     }
 
-    /// GET of a path or a link.
+    /// GETs a path or a link.
     pub(crate) async fn get(&self, to: &str) -> Reply {
         self.send(self.request(Method::GET, to)).await
     }
@@ -144,18 +144,18 @@ impl Client {
         self.send(self.request(Method::HEAD, to)).await
     }
 
-    /// Begins an upload of `total` chunks with chunk 0 and answers its uuid.
+    /// Begins an upload of `total` chunks with chunk 0. Returns its uuid.
     pub(crate) async fn begin(&self, total: u32, first: &str) -> String {
         let reply = self.upload(Form::chunk(0, total, first)).await.ok();
         reply["file_uuid"].as_str().unwrap().to_owned()
     }
 
-    /// Stores a single file and answers its File.
+    /// Stores a single file. Returns its File.
     pub(crate) async fn store(&self, name: &str, bytes: impl AsRef<[u8]>) -> Value {
         self.upload(Form::single(bytes).named(name)).await.ok()
     }
 
-    /// The File of this uuid once it shows a thumbnail, for which a reply waits only a moment.
+    /// Returns this File once it shows a thumbnail, for which a reply waits only a moment.
     pub(crate) async fn illustrated(&self, uuid: &str) -> Value {
         super::eventually("the file shows a thumbnail", async || {
             self.file(uuid).await.ok()["thumbnail"].is_string()
@@ -164,26 +164,26 @@ impl Client {
         self.file(uuid).await.ok()
     }
 
-    /// Stores a picture and answers its File once it shows its thumbnail.
+    /// Stores a picture. Returns its File once it shows its thumbnail.
     pub(crate) async fn store_picture(&self, name: &str, bytes: impl AsRef<[u8]>) -> Value {
         let file = self.store(name, bytes).await;
         self.illustrated(file["uuid"].as_str().unwrap()).await
     }
 
-    /// Stores a single file and answers its uuid.
+    /// Stores a single file. Returns its uuid.
     pub(crate) async fn store_any(&self) -> String {
         let file = self.store("note.txt", "some bytes").await;
         file["uuid"].as_str().unwrap().to_owned()
     }
 
-    /// The bytes behind a File's link.
+    /// The bytes at a File's link.
     pub(crate) async fn contents(&self, file: &Value) -> String {
         let reply = self.get(file["url"].as_str().unwrap()).await;
         assert_eq!(reply.status, 200);
         String::from_utf8(reply.body.to_vec()).unwrap()
     }
 
-    /// Finishes an upload and answers the bytes it was made of.
+    /// Finishes an upload. Returns the bytes of the resulting file.
     pub(crate) async fn finish(&self, uuid: &str) -> String {
         let file = self.done(uuid).await.ok();
         self.contents(&file).await

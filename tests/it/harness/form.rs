@@ -1,4 +1,4 @@
-//! A multipart form with any fields in any order, as it goes over the wire.
+//! A multipart form with any fields in any order, as it is sent.
 #![allow(clippy::needless_pass_by_value)] // `field("partindex", 0)` reads better than `&0`
 
 const BOUNDARY: &str = "----haversack-test-boundary";
@@ -20,12 +20,12 @@ struct File {
 }
 
 impl Form {
-    /// Without anything.
+    /// An empty form.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// A chunk: `partindex`, `totalparts` and the bytes, under the name that browsers give to blobs.
+    /// A chunk: `partindex`, `totalparts` and the bytes, with the name that browsers give to blobs.
     pub(crate) fn chunk(index: u32, total: u32, bytes: impl AsRef<[u8]>) -> Self {
         Self::single(bytes).field("partindex", index).field("totalparts", total)
     }
@@ -35,7 +35,7 @@ impl Form {
         Self::new().file("file", Some("blob"), bytes)
     }
 
-    /// A thumbnail, in the order that the vendor's client sends: the file comes first.
+    /// A thumbnail, in the order in which the original client sends it: the file first.
     pub(crate) fn thumbnail(parent: &str, bytes: impl AsRef<[u8]>) -> Self {
         Self::single(bytes).after("parentuuid", parent)
     }
@@ -46,13 +46,13 @@ impl Form {
         self
     }
 
-    /// Adds a field behind the file.
+    /// Adds a field after the file.
     pub(crate) fn after(mut self, name: &str, value: impl ToString) -> Self {
         self.after.push((name.to_owned(), value.to_string()));
         self
     }
 
-    /// Says which upload it belongs to, before the file.
+    /// Names the upload it belongs to, before the file.
     pub(crate) fn uuid(self, uuid: &str) -> Self {
         self.field("uuid", uuid)
     }
@@ -72,25 +72,25 @@ impl Form {
         self
     }
 
-    /// Names the file in its part's head.
+    /// Sets the file's name in the head of its part.
     pub(crate) fn named(mut self, name: &str) -> Self {
         self.file.as_mut().unwrap().name = Some(name.to_owned());
         self
     }
 
-    /// Sends a `Content-Range` header along.
+    /// Adds a `Content-Range` header.
     pub(crate) fn content_range(mut self, value: &str) -> Self {
         self.content_range = Some(value.to_owned());
         self
     }
 
-    /// Moves all fields behind the file.
+    /// Moves all fields after the file.
     pub(crate) fn file_first(mut self) -> Self {
         self.after.append(&mut self.before);
         self
     }
 
-    /// Renames every field as the seed document does.
+    /// Renames every field to its Fine Uploader name.
     pub(crate) fn in_seed_dialect(mut self) -> Self {
         for (name, _) in self.before.iter_mut().chain(&mut self.after) {
             name.insert_str(0, "qq");

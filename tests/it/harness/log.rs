@@ -1,5 +1,5 @@
-//! All that servers in this process log, at every level, is read here, and no secret may be in it: the first that
-//! is ends the process, whichever test it was.
+//! Reads everything that servers in this process log, at every level, and checks that it contains no secret. The first
+//! secret ends the process, whichever test caused it.
 
 use std::io::{self, Write};
 use std::sync::Once;
@@ -8,11 +8,11 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::SECRET;
 
-/// What no line may hold: the tokens' secret, the beginning of every token and of every header that carries one,
-/// and signatures of links.
+/// What no line may contain: the secret for tokens, the beginning of every token and of every header with a token, and
+/// signatures of links.
 const SECRETS: [&str; 5] = [SECRET, "eyJ", "Bearer ", "signature=", "token="];
 
-/// Begins to read along; further calls change nothing.
+/// Starts reading; further calls do nothing.
 pub(super) fn read_along() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -26,7 +26,7 @@ struct Reader;
 impl Write for Reader {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(secret) = SECRETS.iter().find(|secret| holds(line, secret.as_bytes())) {
-            // A panic would end no more than the task that logged.
+            // A panic would end only the task that logged.
             eprintln!("{secret:?} was logged: {}", String::from_utf8_lossy(line));
             std::process::abort();
         }

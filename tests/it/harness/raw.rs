@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{Client, Form, PATIENCE, Reply, Server};
 
-/// A connection on which bytes are sent as they are.
+/// A connection that sends bytes as they are.
 pub(crate) struct Raw {
     stream: TcpStream,
     received: Vec<u8>,
@@ -29,7 +29,7 @@ impl Raw {
         Self { stream: socket.connect(server.address).await.unwrap(), received: Vec::new() }
     }
 
-    /// Connects and sends a form up to `missing` bytes before its end.
+    /// Connects, and sends a form up to `missing` bytes before its end.
     pub(crate) async fn half_sent(
         server: &Server,
         client: &Client,
@@ -42,7 +42,7 @@ impl Raw {
         raw
     }
 
-    /// The bytes of a whole request with this form.
+    /// The bytes of a complete request with this form.
     pub(crate) fn form(client: &Client, form: &Form) -> Vec<u8> {
         let body = form.encode();
         let range = form.content_range.as_ref();
@@ -56,7 +56,7 @@ impl Raw {
         [head.into_bytes(), body].concat()
     }
 
-    /// The head of a request: method and path, the client's headers, these lines.
+    /// The head of a request: method and path, the client's headers, and these lines.
     pub(crate) fn head(what: &str, client: &Client, lines: &str) -> String {
         let own = client.head_lines();
         format!("{what} HTTP/1.1\r\nHost: localhost\r\n{own}{lines}\r\n")
@@ -67,13 +67,13 @@ impl Raw {
         timeout(PATIENCE, self.write(bytes)).await.expect("the server reads").unwrap();
     }
 
-    /// Sends to a server that may have closed; whether all went out.
+    /// Sends to a server that may have closed the connection. Returns whether everything was sent.
     pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
         timeout(PATIENCE, self.write(bytes)).await.is_ok_and(|sent| sent.is_ok())
     }
 
-    /// Sends these bytes over and over, one at a time with a pause in between, until the server answers or
-    /// closes; what it answered.
+    /// Sends these bytes repeatedly, one at a time with a pause in between, until the server replies or closes the
+    /// connection. Returns the reply.
     pub(crate) async fn drip(&mut self, bytes: &[u8], pause: Duration) -> Option<Reply> {
         let mut pauses = tokio::time::interval(pause);
         let mut bytes = bytes.iter().cycle();
@@ -94,7 +94,7 @@ impl Raw {
         None
     }
 
-    /// Waits until the server closes the connection, of which nothing more is to come.
+    /// Waits until the server closes the connection without sending anything more.
     pub(crate) async fn closed(&mut self) {
         let end = timeout(PATIENCE, self.read()).await.expect("the server closes");
         assert!(matches!(end, Ok(0) | Err(_)), "the server answers: {self:?}");
@@ -127,7 +127,7 @@ impl Raw {
         }
     }
 
-    /// Reads one answer with a declared length.
+    /// Reads one reply with a declared length.
     pub(crate) async fn reply(&mut self) -> Reply {
         timeout(PATIENCE, self.read_reply()).await.expect("the server answers")
     }

@@ -1,10 +1,10 @@
-//! What the server answered, and what every refusal must look like.
+//! A server's reply, and what every refusal must look like.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-/// An answer, read to its end.
+/// A complete reply.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -12,7 +12,7 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
 }
 
-/// A refusal in the one shape of the protocol's section 7.
+/// A refusal in the shape of section 7 of the protocol.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) headers: HeaderMap,
@@ -20,12 +20,12 @@ pub(crate) struct Refused {
     pub(crate) message: String,
     pub(crate) prevent_retry: bool,
     pub(crate) reset: bool,
-    /// The whole of it.
+    /// The whole body.
     pub(crate) json: Value,
 }
 
 impl Reply {
-    /// A header's text; empty when it isn't there.
+    /// The value of a header; empty if it is absent.
     pub(crate) fn header(&self, name: &str) -> &str {
         text(&self.headers, name)
     }
@@ -39,7 +39,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The refusal, which has this status and code, and the shape that all clients can read.
+    /// The refusal, which must have this status and code, and the shape that all clients can read.
     #[track_caller]
     pub(crate) fn refused(self, status: u16, code: &str) -> Refused {
         let shown = String::from_utf8_lossy(&self.body).into_owned();
@@ -76,19 +76,19 @@ impl Reply {
 }
 
 impl Refused {
-    /// A header's text; empty when it isn't there.
+    /// The value of a header; empty if it is absent.
     pub(crate) fn header(&self, name: &str) -> &str {
         text(&self.headers, name)
     }
 
-    /// Asserts that it blames this field.
+    /// Asserts that it names this field.
     #[track_caller]
     pub(crate) fn of_field(self, field: &str) -> Self {
         assert_eq!(self.field.as_deref(), Some(field), "{}", self.message);
         self
     }
 
-    /// Asserts that the message says all of this.
+    /// Asserts that the message contains all of these words.
     #[track_caller]
     pub(crate) fn saying(self, words: &[&str]) -> Self {
         for word in words {

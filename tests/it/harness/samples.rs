@@ -1,4 +1,4 @@
-//! Files of many kinds: small pictures, and of others as much as telling their type takes.
+//! Files of many kinds: small pictures, and the beginnings of others, long enough to detect their types.
 
 /// A picture, 24 pixels wide and 16 high.
 pub(crate) fn jpeg() -> Vec<u8> {
@@ -10,16 +10,16 @@ pub(crate) fn png() -> Vec<u8> {
     include_bytes!("../../media/samples/picture.png").to_vec()
 }
 
-/// Bytes that begin like a picture and are none.
+/// Bytes that begin like a picture but aren't one.
 pub(crate) const BROKEN_GIF: &[u8] = b"GIF89a\x01\0\x01\0\0\0\0;";
 
-/// Width and height of a picture that can be decoded.
+/// Width and height of a decodable picture.
 pub(crate) fn dimensions(picture: &[u8]) -> (u32, u32) {
     let decoded = image::load_from_memory(picture).unwrap();
     (decoded.width(), decoded.height())
 }
 
-/// A film.
+/// A video.
 pub(crate) fn mp4() -> Vec<u8> {
     padded(b"\0\0\0\x18ftypisom\0\0\x02\0isommp42\0\0\0\x08free")
 }

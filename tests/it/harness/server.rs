@@ -1,4 +1,4 @@
-//! The server under test, as the program runs it.
+//! The server under test, run like the real program.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 use super::Client;
 use crate::stores::{MemoryStore, store_of_bytes};
 
-/// What the tests' tokens are signed with.
+/// The secret for tokens in tests.
 pub(crate) const SECRET: &str = "a secret of the tests that is longer than 32 bytes";
 
-/// A running server. Its data directory goes with it.
+/// A running server. Its data directory is deleted with it.
 pub(crate) struct Server {
     pub(crate) app: Arc<App>,
     pub(crate) clock: Clock,
@@ -36,7 +36,7 @@ pub(crate) struct Server {
     serving: JoinHandle<io::Result<()>>,
     http: reqwest::Client,
     data: TempDir,
-    /// Where bytes are kept if not in the data directory.
+    /// Where bytes are kept, if not in the data directory.
     memory: Option<MemoryStore>,
 }
 
@@ -46,12 +46,12 @@ impl Server {
         Self::with(Settings::default()).await
     }
 
-    /// With these settings; address, data directory and secret are ours.
+    /// With these settings, except that the tests choose address, data directory and secret.
     pub(crate) async fn with(settings: Settings) -> Self {
         Self::adjusted(settings, |_| {}).await
     }
 
-    /// With these settings, and what no setting can bring about.
+    /// With these settings, and with changes that no setting can make.
     pub(crate) async fn adjusted(settings: Settings, adjust: fn(&mut Config)) -> Self {
         Self::on(tempfile::tempdir().unwrap(), store_of_bytes(), settings, adjust).await
     }
@@ -94,17 +94,17 @@ impl Server {
         }
     }
 
-    /// Stops it in order and starts it again on the same data directory, at another address and with a new
-    /// clock: clients have to be made anew.
+    /// Stops it in order, and starts it again on the same data directory, with another address and a new clock, so
+    /// clients must be created again.
     pub(crate) async fn restart(self) -> Self {
         self.restart_after(|| {}).await
     }
 
-    /// The same; `meanwhile` happens while it is stopped.
+    /// The same, and `meanwhile` runs while it is stopped.
     pub(crate) async fn restart_after(self, meanwhile: impl FnOnce()) -> Self {
         self.stop.cancel();
         self.serving.await.unwrap().unwrap();
-        drop(self.app); // and with it the data directory's lock
+        drop(self.app); // and releases the lock on the data directory
         meanwhile();
         Self::on(self.data, self.memory, self.settings, self.adjust).await
     }
@@ -114,7 +114,7 @@ impl Server {
         self.clock.skip(Duration::from_secs(secs));
     }
 
-    /// Waits until no bytes are to be deleted and no thumbnail is to be made any more.
+    /// Waits until there are no bytes to delete and no thumbnails to make.
     pub(crate) async fn settled(&self) {
         let (records, _) = self.app.stores();
         loop {
@@ -127,7 +127,7 @@ impl Server {
         }
     }
 
-    /// What the server does by itself once a minute.
+    /// Does what the server does once a minute.
     pub(crate) async fn sweep(&self) {
         self.app.jobs.run_all().await.unwrap();
     }
@@ -143,7 +143,7 @@ impl Server {
     }
 
     fn caller(&self, caller: Caller) -> Client {
-        let year = 365 * super::DAY; // outlives every skip of a test
+        let year = 365 * super::DAY; // longer than a test ever skips
         let token = sign(SECRET.as_bytes(), caller, self.clock.unix_secs(), year);
         self.anonymous().with("authorization", &format!("Bearer {token}"))
     }
@@ -158,13 +158,13 @@ impl Server {
         self.data.path().join("blobs")
     }
 
-    /// Bytes that have come into the store, those of unfinished writes included.
+    /// Number of bytes received into the store, including unfinished writes.
     pub(crate) fn written(&self) -> u64 {
         let stored: u64 = self.stored().iter().sum();
         stored + self.memory.as_ref().map_or(0, MemoryStore::coming)
     }
 
-    /// The lengths of all stored blobs, in no order.
+    /// The lengths of all stored blobs, in any order.
     pub(crate) fn stored(&self) -> Vec<u64> {
         if let Some(memory) = &self.memory {
             return memory.lengths();
@@ -173,12 +173,12 @@ impl Server {
         entries(&self.blobs())
             .filter(|shard| shard.path().is_dir())
             .flat_map(|shard| entries(&shard.path()).collect::<Vec<_>>())
-            .filter_map(|blob| Some(blob.metadata().ok()?.len())) // gone since it was listed
+            .filter_map(|blob| Some(blob.metadata().ok()?.len())) // may be deleted meanwhile
             .collect()
     }
 }
 
-/// Keeps the server from doing by itself what tests ask for with [`Server::sweep`]: their clocks jump.
+/// Keeps the server from doing by itself what tests request with [`Server::sweep`], because their clocks jump.
 async fn hold_periodic_jobs(app: &App) {
     let (records, _) = app.stores();
     let kinds = [JobKind::Expire, JobKind::Collect];

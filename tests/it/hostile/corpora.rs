@@ -1,4 +1,4 @@
-//! What the fuzzers found of interest, played again in every run of the tests.
+//! Replays what the fuzzers found, in every run of the tests.
 
 use crate::measured::setting;
 use std::path::Path;
@@ -18,7 +18,7 @@ mod sniffing;
 #[path = "../../../fuzz/fuzz_targets/thumbnails/invariants.rs"]
 mod thumbnails;
 
-/// Checks every input as it is, and changed at random: eight times each, or as often as `HAVERSACK_TEST_MUTATIONS`
+/// Checks every input as it is, and with random changes: eight times each, or as often as `HAVERSACK_TEST_MUTATIONS`
 /// says.
 fn replay(target: &str, check: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -41,7 +41,7 @@ fn assert_holds(check: fn(&[u8]), input: &[u8]) {
     assert!(checked.is_ok(), "of {}", input.escape_ascii());
 }
 
-/// Numbers without a pattern, the same in every run (Marsaglia's xorshift).
+/// Pseudo-random numbers, the same in every run (Marsaglia's xorshift).
 struct Random(u64);
 
 impl Random {
@@ -52,7 +52,7 @@ impl Random {
         (self.0 % end.max(1) as u64) as usize
     }
 
-    /// The input with a few bytes changed, left out, doubled, or taken from another one.
+    /// The input with a few bytes changed, removed, duplicated, or taken from another input.
     fn changed(&mut self, input: &[u8], other: &[u8]) -> Vec<u8> {
         let mut bytes = input.to_vec();
         for _ in 0..=self.below(4) {

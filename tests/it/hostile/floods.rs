@@ -1,4 +1,4 @@
-//! Multipart bodies that are made to cost: refused, with bounded memory and time of the processor.
+//! Multipart bodies designed to be expensive: refused within limits on memory and processor time.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::harness::{self, Form, Refused};
 use crate::measured::figures;
 use crate::process::program::{Server, serve, token};
 
-/// What a flood may add to the memory of a server that has answered before.
+/// How much a flood may add to the memory of a server that has already handled requests.
 const MEMORY: u64 = 4 << 20;
-/// What a flood of 64 MiB may cost the processor, in a debug build.
+/// Processor time that a flood of 64 MiB may take, in a debug build.
 const CPU: Duration = Duration::from_secs(10);
 
 fn head(content_type: &str, length: u64) -> String {
@@ -20,7 +20,7 @@ fn head(content_type: &str, length: u64) -> String {
     )
 }
 
-/// Sends `start` and then `piece` over and over, a gigabyte at most.
+/// Sends `start`, and then `piece` repeatedly, at most one gigabyte.
 fn flooded(server: &Server, start: &str, piece: &[u8]) -> u64 {
     let head = head("multipart/form-data; boundary=b", 1 << 30) + start;
     let (said, sent) = flood(&server.host, head.as_bytes(), piece, 1 << 30);
@@ -53,7 +53,7 @@ fn floods_are_refused_with_bounded_memory_and_time() {
         ("an epilogue", "--b--\r\n", vec![b'a'; 64 << 10]),
         ("parts within parts", "", nested.repeat(1000).into_bytes()),
     ];
-    flooded(&server, "", &vec![b'a'; 64 << 10]); // once, to have its buffers
+    flooded(&server, "", &vec![b'a'; 64 << 10]); // once, to allocate its buffers
     let (mut grew, mut took) = (0, Duration::ZERO);
     for (what, start, piece) in floods {
         let (before, mut sent) = (server.cpu_time(), 0);
@@ -67,7 +67,7 @@ fn floods_are_refused_with_bounded_memory_and_time() {
     figures(format_args!("floods take at most {} KiB and {took:?} of the processor", grew >> 10));
 }
 
-/// A done's form may have files in it, which are skipped.
+/// The form of a done may contain files, which are skipped.
 #[test]
 fn what_a_done_carries_is_skipped_in_bounded_memory() {
     let data = tempfile::tempdir().unwrap();
@@ -97,7 +97,7 @@ fn a_form_cut_anywhere_leaves_no_file() {
     for end in 0..form.len() {
         let said = sent(form.len(), &form[..end]); // the connection breaks
         assert!(matches!(said.statuses[..], [] | [400]), "{end}: {said:?}");
-        let said = sent(end, &form[..end]); // the sender believes that this is all
+        let said = sent(end, &form[..end]); // the client sends no more
         assert_eq!(said.statuses, [400], "{end}: {said:?}");
     }
     let list = format!(
@@ -109,7 +109,7 @@ fn a_form_cut_anywhere_leaves_no_file() {
     assert_eq!(sent(form.len(), form).statuses, [200], "whole, it is good");
 }
 
-/// What this body is refused with, and that nothing of it was stored.
+/// The refusal of this body, after checking that nothing of it was stored.
 async fn refusal(content_type: &str, body: &[u8]) -> Refused {
     let server = harness::Server::start().await;
     let user = server.user(1);
@@ -178,7 +178,7 @@ async fn boundaries_that_two_readers_would_read_in_two_ways_are_refused() {
     refusal(&format!("multipart/form-data; boundary={long}"), body(&long).as_bytes()).await;
 }
 
-/// A part whose bytes hold what looks like the end of the form, with another boundary, is whole.
+/// A part whose bytes contain what looks like the end of the form, with another boundary, is complete.
 #[tokio::test]
 async fn bytes_that_look_like_a_boundary_are_bytes() {
     let server = harness::Server::start().await;

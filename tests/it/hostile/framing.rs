@@ -1,15 +1,15 @@
-//! Where one request ends and the next begins: what leaves that open is refused or answered alone, and nothing
-//! behind it is taken for a request (RFC 9112, sections 6 and 11.2).
+//! Where one request ends and the next begins: ambiguous requests are refused or answered alone, and nothing after them
+//! is taken for a request (RFC 9112, sections 6 and 11.2).
 
 use super::wire::{Said, flood, said, said_to_all};
 use crate::process::program::{Server, serve, token};
 
-/// What a smuggler wants to have answered. Its own answer is known by its status.
+/// The request that a smuggler wants to have answered. Its reply is recognised by its status.
 const SECOND: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 struct Trial {
     server: Server,
-    /// A request that needs its body to be read: whether this token is good.
+    /// A request whose body must be read: whether this token is valid.
     verify: String,
     body: String,
     _data: tempfile::TempDir,
@@ -24,7 +24,7 @@ impl Trial {
         Self { server, verify, body, _data: data }
     }
 
-    /// What is said to the verification with these header lines and this body, and a second request.
+    /// The replies to a token check with these header lines and this body, followed by a second request.
     fn asked(&self, lines: &str, body: &str) -> Said {
         said(&self.server.host, self.request(lines, body).as_bytes())
     }
@@ -90,8 +90,8 @@ fn two_different_lengths_are_refused() {
     }
 }
 
-/// RFC 9112 section 6.1: it may be answered by its chunks alone, and the connection must end. In no case does the
-/// length count.
+/// RFC 9112, section 6.1: the request may be handled by its chunks alone, and the connection must end. The length never
+/// counts.
 #[test]
 fn with_a_length_beside_its_chunks_a_request_is_the_last() {
     let trial = Trial::new();
@@ -149,8 +149,8 @@ fn header_lines_that_others_read_otherwise_are_refused() {
     }
 }
 
-/// RFC 9112 section 2.2 lets a recipient take LF alone for a line's end; whoever stands before this server must
-/// see one request too, since the next begins where the length says.
+/// RFC 9112, section 2.2, allows LF alone as a line end. A proxy in front of this server must also see one request,
+/// because the next one begins where the length says.
 #[test]
 fn a_head_whose_lines_end_in_lf_alone_is_one_request() {
     let trial = Trial::new();
@@ -184,7 +184,7 @@ fn chunks_that_are_not_framed_as_they_should_be_are_refused() {
         let request = trial.request("Transfer-Encoding: chunked\r\n", &chunks);
         let said = said_to_all(&trial.server.host, request.as_bytes());
         let shown = &chunks[..chunks.len().min(100)];
-        // What is wrong behind the body's bytes may be met when they are answered already.
+        // An error after the body's bytes may be found when the reply has already been sent.
         assert!(matches!(said.statuses[..], [] | [200 | 400]), "{shown:?}: {said:?}");
     }
 }
@@ -203,7 +203,7 @@ fn extensions_and_trailers_of_chunks_mean_nothing() {
     }
 }
 
-/// RFC 9112 section 3.2. Links may be made of it, and whoever stands before this server may have looked at another.
+/// RFC 9112, section 3.2. Links may contain the host, and a proxy may have read another one.
 #[test]
 fn a_request_without_exactly_one_host_is_refused() {
     let trial = Trial::new();

@@ -1,5 +1,5 @@
-//! Links that were not made here. Altered ones are tried in `protocol::delivery`, those of old keys in
-//! `process::rotation`.
+//! Links that this server didn't make. `protocol::delivery` tests altered links, and `process::rotation` those of old
+//! keys.
 
 use crate::harness::{Client, Server, jpeg};
 
@@ -29,7 +29,7 @@ async fn no_other_spelling_of_a_signature_is_taken() {
         format!("{path}?expires={expires}&key={key}&signature={signature}")
     };
     assert_eq!(nobody.get(&with(&expires, &key, &signature)).await.status, 200);
-    // The last of 43 digits has two bits to spare, which must be zero.
+    // The last of 43 digits has two unused bits, which must be zero.
     let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let last = digits.iter().position(|d| signature.as_bytes()[42] == *d).unwrap();
     let padded = |bits: usize| format!("{}{}", &signature[..42], digits[last + bits] as char);
@@ -136,7 +136,7 @@ async fn a_signature_is_good_for_nothing_but_its_own_file_and_variant() {
     }
 }
 
-/// Whether there is such a file must not show.
+/// The reply must not reveal whether the file exists.
 #[tokio::test]
 async fn a_bad_link_is_the_same_of_any_file() {
     let server = Server::start().await;

@@ -1,5 +1,5 @@
-//! Pictures and containers that are made to cost, given to the program itself: what they take of its memory and of
-//! the processor's time. What they are answered with is tried in `media::hostile`.
+//! Pictures and containers designed to be expensive, sent to the binary: the memory and processor time they take.
+//! `media::hostile` tests the replies.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,16 +11,16 @@ use crate::media::hostile::{endless_sound, gif_of_frames, huge_jpeg, nested_boxe
 use crate::process::http::{Multipart, Request};
 use crate::process::program::{Server, serve, token};
 
-/// What a file that is refused by its head may take beside what is in the system's cache.
+/// Memory that a file may take which is refused by its head, besides the system's cache.
 const LITTLE: u64 = 32 << 20;
-/// What drawing a picture may take: the thumbnails' own limit, and room for the request.
+/// Memory that drawing a picture may take: the limit for thumbnails, plus the request.
 const DRAWING: u64 = (320 << 20) + LITTLE;
-/// No thumbnail takes longer, however busy the machine is.
+/// No thumbnail takes longer than this, however busy the machine is.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// The processor's time that any may take: five times what a release build is given.
+/// Processor time that any file may take: five times what a release build may take.
 const LONGEST: Duration = Duration::from_secs(25);
 
-/// A PNG of one colour, which deflates a thousandfold.
+/// A PNG of one colour, which compresses by a factor of a thousand.
 fn plain_png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
@@ -42,7 +42,7 @@ fn resized(mut png: Vec<u8>, width: u32, height: u32) -> Vec<u8> {
     png
 }
 
-/// A small PNG whose comment, or colour profile, is the stream of another one's pixels.
+/// A small PNG whose comment or colour profile is the stream of another one's pixels.
 fn png_with_bomb(kind: [u8; 4], zeros: &[u8]) -> Vec<u8> {
     let png = plain_png(8, 8);
     let data = memchr::memmem::find(zeros, b"IDAT").unwrap();
@@ -58,7 +58,7 @@ fn png_with_bomb(kind: [u8; 4], zeros: &[u8]) -> Vec<u8> {
     [&png[..33], &chunk, &png[33..]].concat()
 }
 
-/// A GIF that says its canvas, and its frame, have 65,535 x 65,535 pixels.
+/// A GIF that claims a canvas and a frame of 65,535 x 65,535 pixels.
 fn huge_gif() -> Vec<u8> {
     let mut bytes = gif_of_frames(1);
     bytes[6..10].fill(0xFF);
@@ -66,16 +66,16 @@ fn huge_gif() -> Vec<u8> {
     bytes
 }
 
-/// A lossless WebP that says it has 16,384 x 16,384 pixels.
+/// A lossless WebP that claims 16,384 x 16,384 pixels.
 fn huge_webp() -> Vec<u8> {
     let mut bytes = include_bytes!("../../media/durations/lossless.webp").to_vec();
     let head = memchr::memmem::find(&bytes, b"VP8L").unwrap() + 9;
     bytes[head..head + 3].fill(0xFF);
-    bytes[head + 3] |= 0x0F; // 14 bits of width and 14 of height
+    bytes[head + 3] |= 0x0F; // 14 bits each for width and height
     bytes
 }
 
-/// The beginning of an MP4, and then this.
+/// The beginning of an MP4, followed by these boxes.
 fn mp4_of(boxes: &[u8]) -> Vec<u8> {
     [&crate::harness::mp4()[..24], boxes].concat()
 }
@@ -86,7 +86,7 @@ fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     [&size, &kind[..], body].concat()
 }
 
-/// A table of very many entries, of which there are none.
+/// A table that claims very many entries and has none.
 fn endless_table() -> Vec<u8> {
     let stts = boxed(b"stts", &[0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF]);
     let table = boxed(b"stbl", &stts);
@@ -94,14 +94,14 @@ fn endless_table() -> Vec<u8> {
     mp4_of(&boxed(b"moov", &boxed(b"trak", &media)))
 }
 
-/// Elements within elements, each of which says that it reaches to the end.
+/// Nested elements, each of which claims to extend to the end.
 fn nested_ebml() -> Vec<u8> {
     let film = include_bytes!("../../media/durations/film.webm");
     let master = [0x18, 0x53, 0x80, 0x67, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
     [&film[..40], &master.repeat(200_000)].concat()
 }
 
-/// Pages of an Ogg stream that never ends, of no packets.
+/// Endless pages of an Ogg stream without packets.
 fn endless_ogg() -> Vec<u8> {
     let page = b"OggS\0\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01\0\0\0\0\0\0\0\0\0\0\0\0";
     [&include_bytes!("../../media/durations/opus.ogg")[..200], &page.repeat(100_000)].concat()
@@ -123,10 +123,10 @@ fn files_that_are_made_to_cost_take_bounded_memory_and_time() {
     let zeros = plain_png(16_384, 32_768);
     let mut users = 1..;
     let mut store = |bytes: &[u8]| {
-        store(&server, users.next().unwrap(), bytes); // one's thumbnails would have to wait
+        store(&server, users.next().unwrap(), bytes); // another user, because one user's thumbnails would have to wait
         wait_until_drawn(data.path());
     };
-    store(&crate::harness::jpeg()); // once, to have its buffers
+    store(&crate::harness::jpeg()); // once, to allocate its buffers
     let (mut little, mut longest) = (0, Duration::ZERO);
     for (what, bytes, most) in [
         ("a PNG of 65,535 pixels a side", resized(plain_png(8, 8), 65_535, 65_535), LITTLE),
@@ -179,7 +179,7 @@ fn store(server: &Server, user: i64, bytes: &[u8]) {
     Request::upload(form).token(&token(user)).send(&server.host).expect("a reply").ok();
 }
 
-/// The reply doesn't wait for a thumbnail that takes long; what that costs counts, and counts here.
+/// The reply doesn't wait for a slow thumbnail, whose cost must be counted here.
 fn wait_until_drawn(data: &Path) {
     let database = Connection::open(data.join("haversack.db")).unwrap();
     let undrawn = "SELECT count(*) FROM jobs WHERE kind = 'thumbnail'";

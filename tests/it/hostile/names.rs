@@ -1,4 +1,4 @@
-//! Names that lie, hide or break lines: wherever they come from, receivers see one clean name.
+//! Names that deceive, hide text or contain line breaks: wherever they come from, receivers see one clean name.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ fn long_names() -> Vec<String> {
         .into()
 }
 
-/// The name that receivers of this File see; in JSON, in the list and in the link's header it is the same.
+/// The name that receivers of this File see. It is the same in JSON, in the list and in the link's header.
 async fn shown(client: &Client, file: &Value) -> String {
     let name = file["filename"].as_str().unwrap().to_owned();
     assert_clean(&name);
@@ -75,7 +75,7 @@ async fn shown(client: &Client, file: &Value) -> String {
     name
 }
 
-/// No header holds anything but visible ASCII, no JSON a raw control character.
+/// No header contains anything but visible ASCII, and no JSON a raw control character.
 fn all_visible(reply: &Reply) {
     for (name, value) in &reply.headers {
         assert!(value.as_bytes().iter().all(|b| (b' '..=b'~').contains(b)), "{name}: {value:?}");
@@ -110,7 +110,7 @@ async fn every_name_that_a_field_can_hold_is_cleaned() {
     }
 }
 
-/// A form whose part has this, byte for byte, behind `name="file"`.
+/// A form whose part has exactly these bytes after `name="file"`.
 async fn with_part(client: &Client, parameters: &[u8]) -> Reply {
     let head = b"--b\r\nContent-Disposition: form-data; name=\"file\"";
     let body = [&head[..], parameters, b"\r\n\r\nabc\r\n--b--\r\n"].concat();
@@ -175,7 +175,7 @@ async fn a_name_longer_than_any_field_is_refused() {
     user.done_json(&json!({"uuid": uuid, "filename": long})).await.refused(404, "not_found");
 }
 
-/// A name never shows where the bytes lie, nor what they are.
+/// A name never reveals where the bytes are stored, nor what they are.
 #[tokio::test]
 async fn no_name_becomes_a_path_or_a_type() {
     let server = Server::start().await;

@@ -1,10 +1,10 @@
-//! Numbers that are none, or that no counter holds. What fields' numbers are is tried in `protocol::fields`.
+//! Invalid numbers, and numbers that no counter can hold. `protocol::fields` tests valid numbers in fields.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Form, Reply, Server, new_uuid};
 
-/// None of these is a number of the protocol (section 2).
+/// None of these is a number in the protocol (section 2).
 const WRONG: [&str; 22] = [
     "-1",
     "-0",

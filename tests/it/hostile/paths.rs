@@ -1,5 +1,5 @@
-//! Names that would lead out of the data directory, in every place that takes one; and which files the program
-//! opens meanwhile, as the system saw it.
+//! Names that would lead out of the data directory, in every place that takes a name, and the files that the binary
+//! opens meanwhile, as the system saw them.
 
 use std::path::{Component, Path};
 
@@ -11,7 +11,7 @@ use crate::harness::{self, Form, new_uuid};
 use crate::process::http::{Multipart, Request};
 use crate::process::program::{Server, serve, token, under_strace};
 
-/// Ways out, as they stand in a path of a request.
+/// Ways out, as in the path of a request.
 const WAYS: [&str; 24] = [
     "..",
     "../..",
@@ -63,7 +63,7 @@ fn paths(way: &str, uuid: &str) -> Vec<String> {
     ]
 }
 
-/// Asks as it stands here: no client straightens such paths out.
+/// Requests exactly this path; clients would normalise it.
 fn get(host: &str, method: &str, path: &str) -> (u16, String) {
     let head =
         format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n", token(1));
@@ -71,18 +71,18 @@ fn get(host: &str, method: &str, path: &str) -> (u16, String) {
     (*said.statuses.first().unwrap_or_else(|| panic!("{path}: {said:?}")), said.text)
 }
 
-/// What strace wrote of files that were opened, made, renamed or removed.
+/// The files that were opened, created, renamed or removed, according to strace.
 fn opened(log: &str) -> Vec<String> {
     let calls = log.lines().filter(|line| !line.contains("resumed>"));
     let quoted = calls.flat_map(|line| line.split('"').skip(1).step_by(2));
     quoted.map(ToOwned::to_owned).collect()
 }
 
-/// Whether the program has any business there.
+/// Whether the program may access this path.
 fn is_its_own(path: &Path, data: &Path) -> bool {
     let leaves = path.components().any(|part| part == Component::ParentDir);
     let system = ["/proc", "/sys", "/etc", "/dev", "/lib", "/lib64", "/usr/lib"];
-    // The data directory's own name is made durable by syncing its parent, once.
+    // The data directory's own name is made durable by syncing its parent once.
     (path.is_absolute()
         && !leaves
         && (path.starts_with(data) || system.iter().any(|dir| path.starts_with(dir))))

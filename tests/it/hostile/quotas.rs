@@ -1,4 +1,4 @@
-//! Quotas under races: exact at the limit, and nothing of what is refused stays.
+//! Quotas in races: exact at the limit, and nothing that is refused is kept.
 
 use haversack::config::{OrNone, Settings};
 use haversack::ids::UserId;
@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use crate::harness::{Form, Reply, Server, eventually, new_uuid};
 
-/// Each race is run once, or as often as `HAVERSACK_TEST_ROUNDS` says.
+/// Number of rounds of each race: one, or as many as `HAVERSACK_TEST_ROUNDS` says.
 fn rounds() -> u64 {
     crate::measured::setting("HAVERSACK_TEST_ROUNDS").unwrap_or(1)
 }

@@ -1,4 +1,4 @@
-//! Ranges and conditions that no player sends. What players send is tried in `protocol::delivery`.
+//! Ranges and conditions that no player sends. `protocol::delivery` tests those that players send.
 
 use crate::harness::{Client, Server};
 

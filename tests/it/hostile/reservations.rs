@@ -1,4 +1,4 @@
-//! Disk that is set aside for bytes to come: never more than the bytes that are there.
+//! Disk space reserved for bytes to come: never more than the bytes that have been stored.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -6,7 +6,7 @@ use crate::harness::{Form, Server, new_uuid};
 
 const MIB: u64 = 1 << 20;
 
-/// Bytes of the disk that all stored blobs take, what is reserved for them included.
+/// Disk space in bytes that all stored blobs take, including reserved space.
 fn taken(server: &Server) -> u64 {
     let entries = |path: &std::path::Path| std::fs::read_dir(path).unwrap().map(Result::unwrap);
     let shards = entries(&server.blobs()).filter(|shard| shard.path().is_dir());

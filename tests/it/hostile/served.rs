@@ -1,4 +1,4 @@
-//! Files that a browser might run: whatever they are called and however they are asked for, no reply lets it.
+//! Files that a browser might run: whatever they are called and however they are requested, no reply allows it.
 
 use haversack::config::Settings;
 use http::Method;
@@ -9,7 +9,7 @@ const SCRIPT: &str = "<script>parent.postMessage(1, '*')</script>";
 const SANDBOX: &str =
     "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'";
 
-/// What browsers show in place without running it.
+/// What browsers show inline without running it.
 const SHOWN: [&str; 4] = ["image/", "audio/", "video/", "text/plain"];
 
 fn gif_and_script() -> Vec<u8> {
@@ -89,7 +89,7 @@ fn files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     named
 }
 
-/// Fails where a browser could take the reply for a page.
+/// Fails if a browser could take the reply for a page.
 #[track_caller]
 fn harmless(what: &str, reply: &Reply) {
     assert_eq!(reply.header("x-content-type-options"), "nosniff", "{what}");
@@ -98,7 +98,7 @@ fn harmless(what: &str, reply: &Reply) {
     assert!(!reply.headers.contains_key("content-encoding"), "{what}");
     let content_type = reply.header("content-type");
     if content_type == "application/json" && reply.status.as_u16() >= 400 {
-        return; // a refusal; nothing of the file is in it
+        return; // a refusal, which contains nothing of the file
     }
     assert_eq!(reply.header("content-security-policy"), SANDBOX, "{what}");
     assert_eq!(reply.headers.get_all("content-security-policy").iter().count(), 1, "{what}");
@@ -179,7 +179,7 @@ async fn what_asks_for_a_thumbnail_with_a_page_gets_none() {
     }
 }
 
-/// Where a proxy sends the bytes by itself, the headers are this server's all the same.
+/// The headers come from this server even if a proxy sends the bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_proxy_sends_can_not_run_either() {
     let settings = Settings {

@@ -1,4 +1,4 @@
-//! Tokens that lie about themselves. What section 8 of the protocol says of claims is tried in `protocol::auth`.
+//! Tokens with false claims about themselves. `protocol::auth` tests the claims in section 8 of the protocol.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, Raw, SECRET, Server};
 
-/// Claims that are right in every respect, of user 1.
+/// Claims of user 1 that are valid in every respect.
 fn claims(server: &Server) -> Value {
     let now = server.clock.unix_secs();
     json!({"user_id": 1, "token_type": "access", "iat": now, "exp": now + 3600, "jti": "an id"})
@@ -22,7 +22,7 @@ fn bearing(server: &Server, token: &str) -> Client {
     server.anonymous().with("authorization", &format!("Bearer {token}"))
 }
 
-/// A token with this head and payload, whatever they are, rightly signed.
+/// A token with this header and payload, whatever they are, with a valid signature.
 fn signed(head: &str, payload: &str) -> String {
     let message = format!("{}.{}", BASE64.encode(head), BASE64.encode(payload));
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key(), Algorithm::HS256);
@@ -53,7 +53,7 @@ async fn every_algorithm_but_hs256_is_refused_under_our_signature() {
     }
 }
 
-/// None is fetched and none is believed: under our secret such a token is good, under another it is not.
+/// Keys are neither fetched nor trusted: with our secret such a token is valid, and with another it isn't.
 #[tokio::test]
 async fn keys_that_a_token_brings_along_are_not_used() {
     let server = Server::start().await;
@@ -79,7 +79,7 @@ async fn keys_that_a_token_brings_along_are_not_used() {
     .await;
 }
 
-/// RFC 7515, section 4.1.11: what a token says must be understood, and isn't, makes it invalid.
+/// RFC 7515, section 4.1.11: a token with an extension that must be understood, and isn't, is invalid.
 #[tokio::test]
 async fn a_token_that_must_be_understood_otherwise_is_refused() {
     let server = Server::start().await;
@@ -201,7 +201,7 @@ async fn of_two_tokens_neither_counts() {
     }
 }
 
-/// Neither in the query nor in a cookie, where it would be logged or sent by itself.
+/// Neither in the query nor in a cookie, where it would be logged or sent automatically.
 #[tokio::test]
 async fn a_token_elsewhere_than_in_its_header_does_not_count() {
     let server = Server::start().await;

@@ -1,5 +1,5 @@
-//! Every request for a uuid in every state, of its owner's and of others: what it is answered with, and that
-//! others can't tell someone's from nobody's.
+//! Every request for a uuid in every state, by its owner and by others: the replies, and that others can't tell an
+//! existing uuid from an unknown one.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::{Client, DAY, Form, Reply, Server, jpeg, new_uuid};
 
-/// How a uuid came to be what it is.
+/// The states of a uuid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Unknown,
@@ -33,7 +33,7 @@ const STATES: [State; 9] = [
     State::Replaced,
 ];
 
-/// Brings about an upload of user 1's.
+/// Creates an upload of user 1 in this state.
 async fn bring_about(server: &Server, state: State) -> String {
     let user = server.user(1);
     let uuid_of = |json: serde_json::Value| json["file_uuid"].as_str().unwrap().to_owned();
@@ -73,7 +73,7 @@ async fn bring_about(server: &Server, state: State) -> String {
     }
 }
 
-/// Every request that names an upload; reading ones before those that change it.
+/// Every request that names an upload; those that only read come first.
 const VERBS: [&str; 11] = [
     "status",
     "file",
@@ -105,7 +105,7 @@ async fn send(client: &Client, service: &Client, verb: &str, uuid: &str) -> Repl
     }
 }
 
-/// An answer as far as it can be compared: without the time, and without the uuid that was asked for.
+/// A reply as far as it can be compared: without the time and the requested uuid.
 fn comparable(reply: &Reply, uuid: &str) -> (StatusCode, HeaderMap, Bytes) {
     let mut headers = reply.headers.clone();
     headers.remove("date");
@@ -123,8 +123,8 @@ async fn to_others_every_state_looks_like_none() {
             let reply = send(&other, &service, verb, &uuid).await;
             let mut nothing = send(&other, &service, verb, &unknown).await;
             if ["chunk", "chunk, file first", "single file"].contains(&verb) {
-                // Here a new uuid is whose sends it first, so that one is taken shows; by whom, and what became
-                // of it, does not.
+                // A new uuid here belongs to the first sender, so the reply may show that it is taken, but not by whom
+                // or what became of it.
                 assert_eq!(nothing.status, 200, "{verb}");
                 if state == State::Unknown {
                     continue;
@@ -140,7 +140,7 @@ async fn to_others_every_state_looks_like_none() {
     }
 }
 
-/// What the owner is told (protocol, sections 4 to 7).
+/// What the owner gets (protocol, sections 4 to 7).
 fn expected(verb: &str, state: State) -> u16 {
     use State::{Attached, Cancelled, Deleted, Expired, Replaced, Unfinished, Unknown};
     let sends = ["chunk", "chunk, file first", "single file"].contains(&verb);

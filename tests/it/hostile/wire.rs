@@ -1,29 +1,29 @@
-//! A connection on which bytes go out as they are, and everything is read that comes back, to its end.
+//! A connection that sends bytes as they are, and reads everything that comes back, to its end.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-/// So long a test waits for the end of a connection; only a failing one ever waits that long.
+/// Maximum time that a test waits for the end of a connection. Only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a server said on one connection until it closed it.
+/// What a server sent on one connection before it closed it.
 #[derive(Debug)]
 pub(super) struct Said {
-    /// The statuses of its answers, in order.
+    /// The statuses of its replies, in order.
     pub(super) statuses: Vec<u16>,
-    /// All of it.
+    /// All bytes.
     pub(super) text: String,
 }
 
-/// Sends this and reads until the server closes. What it doesn't read any more is not an error.
+/// Sends these bytes and reads until the server closes the connection. Bytes that it no longer reads are not an error.
 pub(super) fn said(host: &str, bytes: &[u8]) -> Said {
     let mut stream = connect(host);
     let _ = stream.write_all(bytes);
     read(stream)
 }
 
-/// The same, and nothing will follow.
+/// The same, and closes the sending side.
 pub(super) fn said_to_all(host: &str, bytes: &[u8]) -> Said {
     let mut stream = connect(host);
     let _ = stream.write_all(bytes);
@@ -31,7 +31,8 @@ pub(super) fn said_to_all(host: &str, bytes: &[u8]) -> Said {
     read(stream)
 }
 
-/// Sends `head`, then `piece` over and over until the server reads no more or `most` bytes are sent; how many were.
+/// Sends `head`, and then `piece` repeatedly, until the server stops reading or `most` bytes have been sent. Returns
+/// the number of bytes.
 pub(super) fn flood(host: &str, head: &[u8], piece: &[u8], most: u64) -> (Said, u64) {
     let mut stream = connect(host);
     let mut reader = stream.try_clone().expect("cloned");

@@ -1,4 +1,4 @@
-//! Fixtures before and after their metadata was removed, decoded by today's decoders: `ci/decoders/compare.py`.
+//! Decodes fixtures with current decoders, before and after their metadata was removed: `ci/decoders/compare.py`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::without_metadata;
 
-/// All fixtures that cleaning changes, those made for other tests too: their bytes before and after.
+/// All fixtures that cleaning changes, including those for other tests: their bytes before and after.
 fn cleaned() -> Vec<(PathBuf, [Vec<u8>; 2])> {
     let media = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/media");
     let entries = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

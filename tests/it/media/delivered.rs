@@ -1,4 +1,4 @@
-//! What a receiver gets of a file that says where it was made, and what the File tells of media.
+//! What a receiver gets of a file that says where it was made, and what the File says about media.
 
 use haversack::config::Settings;
 use haversack::media;
@@ -10,7 +10,7 @@ use crate::harness::{Client, Form, Server};
 const PHOTO: &[u8] = include_bytes!("../../media/gps/everything.jpg");
 const CLIP: &[u8] = include_bytes!("../../media/gps/clip.mp4");
 
-/// Every file of `tests/media/gps` with its name.
+/// All files in `tests/media/gps` with their names.
 fn tagged() -> Vec<(String, Vec<u8>)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/media/gps");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| {
@@ -20,7 +20,7 @@ fn tagged() -> Vec<(String, Vec<u8>)> {
     files.collect()
 }
 
-/// Sends a file in chunks of 1000 bytes, not yet its done.
+/// Sends a file in chunks of 1000 bytes, without done.
 async fn send(user: &Client, bytes: &[u8]) -> String {
     let uuid = crate::harness::new_uuid();
     let count = bytes.chunks(1000).len() as u32;
@@ -36,7 +36,7 @@ async fn served(server: &Server, file: &Value) -> Vec<u8> {
     reply.body.to_vec()
 }
 
-/// Whether the checksum on record is that of the bytes.
+/// Whether the recorded checksum is that of the bytes.
 async fn recorded(server: &Server, file: &Value, bytes: &[u8]) -> bool {
     let id = haversack::ids::UploadId::parse(file["uuid"].as_str().unwrap()).unwrap();
     let found = server.app.http.files.find_many(vec![id]).await.unwrap();

@@ -1,18 +1,18 @@
-//! Pictures and containers that mean harm: the original is delivered, without a thumbnail or a duration. What they
-//! cost is tried in `hostile::memory`.
+//! Malicious pictures and containers: the original is delivered, without a thumbnail or a duration. `hostile::memory`
+//! tests their cost.
 
 use serde_json::Value;
 
 use crate::harness::Server;
 
-/// A GIF of one pixel and very many frames.
+/// A GIF with one pixel and very many frames.
 pub(crate) fn gif_of_frames(count: usize) -> Vec<u8> {
     let head = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xFF\xFF\xFF";
     let frame = b",\0\0\0\0\x01\0\x01\0\0\x02\x02\x4C\x01\0";
     [head.as_slice(), &frame.repeat(count), b";"].concat()
 }
 
-/// A JPEG that says it has 65,535 x 65,535 pixels.
+/// A JPEG that claims 65,535 x 65,535 pixels.
 pub(crate) fn huge_jpeg() -> Vec<u8> {
     let mut bytes = crate::harness::jpeg();
     let frame = memchr::memmem::find(&bytes, &[0xFF, 0xC0]).unwrap();
@@ -20,7 +20,7 @@ pub(crate) fn huge_jpeg() -> Vec<u8> {
     bytes
 }
 
-/// A PNG that says so.
+/// A PNG that claims the same.
 fn huge_png() -> Vec<u8> {
     let mut bytes = crate::harness::png();
     bytes[16..24].copy_from_slice(&[0, 0, 0xFF, 0xFF, 0, 0, 0xFF, 0xFF]);
@@ -29,7 +29,7 @@ fn huge_png() -> Vec<u8> {
     bytes
 }
 
-/// A film of nothing but empty boxes.
+/// A video that consists of empty boxes.
 fn endless_boxes() -> Vec<u8> {
     let mut bytes = crate::harness::mp4();
     bytes.truncate(24);
@@ -37,7 +37,7 @@ fn endless_boxes() -> Vec<u8> {
     bytes
 }
 
-/// Boxes within boxes within boxes.
+/// Nested boxes.
 pub(crate) fn nested_boxes() -> Vec<u8> {
     let mut bytes = crate::harness::mp4();
     bytes.truncate(24);
@@ -50,7 +50,7 @@ pub(crate) fn nested_boxes() -> Vec<u8> {
     bytes
 }
 
-/// A sound that says it lasts for 2^64 - 1 units.
+/// An audio file that claims a duration of 2^64 - 1 units.
 pub(crate) fn endless_sound() -> Vec<u8> {
     let mvhd =
         [&[1, 0, 0, 0], &[0; 16][..], &1_u32.to_be_bytes(), &u64::MAX.to_be_bytes(), &[0; 80]]

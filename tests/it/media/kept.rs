@@ -1,5 +1,5 @@
-//! What has to stay of metadata, or a file looks or sounds different. The files are `tests/media/make-kept.sh`'s and,
-//! in `tests/media/real`, such as real ones led to.
+//! Metadata that must stay, because otherwise a file looks or sounds different. The files are made by
+//! `tests/media/make-kept.sh` or, in `tests/media/real`, modelled on real ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn fixtures(folder: &str) -> Vec<PathBuf> {
     fs::read_dir(fixture(folder)).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-/// What exiftool says of one of the files, before and after.
+/// What exiftool prints for a file, before and after.
 fn tags(name: &str, arguments: &[&str]) -> [String; 2] {
     let before = fixture(name);
     let folder = TempDir::new().unwrap();

@@ -1,5 +1,5 @@
-//! Files that say where, when, by whom and with what they were made, patched: judged by exiftool, ffmpeg, libheif and
-//! webpmux of Debian. The files are `tests/media/make-gps.sh`'s.
+//! Files that say where, when, by whom and with what they were made, after cleaning: judged by exiftool, ffmpeg,
+//! libheif and webpmux of Debian. `tests/media/make-gps.sh` makes the files.
 
 use std::fs;
 use std::io::Cursor;
@@ -12,13 +12,13 @@ use tempfile::TempDir;
 
 use super::{apply, plan};
 
-/// The files, as they were made and patched, in a folder each.
+/// The files as they were made, and cleaned, in one folder each.
 struct Fixtures {
     all: Vec<Fixture>,
     folder: TempDir,
 }
 
-/// One of the files, and what the plan makes of it.
+/// A file, and its cleaned version.
 struct Fixture {
     name: String,
     before: Vec<u8>,
@@ -45,7 +45,7 @@ impl Fixtures {
         self.all.iter().find(|fixture| fixture.name == name).unwrap()
     }
 
-    /// What exiftool finds, unknown tags and those of embedded files included.
+    /// What exiftool finds, including unknown tags and those of embedded files.
     fn tags(&self, when: &str) -> Vec<(&Fixture, Vec<Tag>)> {
         let folder = self.folder.path().join(when);
         let found = exiftool(&["-a", "-G1", "-s", "-ee", "-u"], &folder);
@@ -58,7 +58,7 @@ impl Fixtures {
         self.all.iter().map(|fixture| (fixture, of(fixture))).collect()
     }
 
-    /// Those tags of the files for which this is so.
+    /// The tags of the files for which `is` returns true.
     fn tags_that(&self, when: &str, is: fn(&Tag) -> bool) -> Vec<(&str, Vec<Tag>)> {
         let found = self.tags(when).into_iter();
         found.map(|(f, tags)| (&*f.name, tags.into_iter().filter(is).collect())).collect()
@@ -83,7 +83,7 @@ impl Fixture {
         endings.iter().any(|ending| self.name.ends_with(ending))
     }
 
-    /// Digests of all that is decoded, with times.
+    /// Digests of everything that is decoded, with times.
     fn decoded(&self, when: &str) -> String {
         let path = self.path(when);
         if self.ends_in(&[".heic", ".avif"]) {
@@ -92,7 +92,7 @@ impl Fixture {
             return frames(&out);
         }
         if self.name == "animated.webp" {
-            // ffmpeg of Debian 12 decodes single frames only.
+            // ffmpeg in Debian 12 decodes only single frames.
             let get = |number: &str| {
                 let out = self.folder.join(format!("{when}-{number}.webp"));
                 let (path, out_name) = (path.to_str().unwrap(), out.to_str().unwrap());
@@ -105,7 +105,7 @@ impl Fixture {
     }
 }
 
-/// What a tool prints; a test without its tool fails.
+/// The output of a tool. The test fails if the tool is missing.
 fn run(tool: &str, package: &str, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(tool).args(arguments).output();
     let output = output.unwrap_or_else(|e| panic!("{tool}, of Debian's {package}: {e}"));
@@ -141,7 +141,7 @@ impl Tag {
         let (group, rest) = line.strip_prefix('[')?.split_once(']')?;
         let (name, value) = rest.split_once(':')?;
         let [group, name, value] = [group, name, value].map(|text| text.trim().to_owned());
-        // What of the tool and the file system is in between; a profile's own dates stay with it.
+        // Leaves out the tool's own tags and those of the file system; the dates of a profile stay with it.
         let foreign = group == "System" || name == "ExifToolVersion";
         (!foreign && !group.starts_with("ICC")).then_some(Self { group, name, value })
     }
@@ -154,7 +154,7 @@ impl Tag {
         ["Orientation", "Rotation"].contains(&&*self.name)
     }
 
-    /// But for those that name an empty segment as unknown.
+    /// Except those that report an empty segment as unknown.
     fn is_warning(&self) -> bool {
         ["Warning", "Error"].contains(&&*self.name)
             && !self.value.starts_with("[minor] Unknown APP")

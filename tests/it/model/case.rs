@@ -1,7 +1,7 @@
-//! What proptest varies: sequences of steps over a few files, and how each request is told.
+//! What proptest varies: sequences of steps over a few files, and how each request is written.
 //!
-//! A step says what it is about by small numbers, so that a shortened sequence still means something; they
-//! become requests only when the sequence runs.
+//! A step refers to things by small numbers, so that a shortened sequence still makes sense. They become requests only
+//! when the sequence runs.
 
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -12,10 +12,10 @@ use super::wire::{Name, Names};
 use crate::harness::{BROKEN_GIF, jpeg, png};
 use crate::properties::{Cut, Plan, RangeTotal, explicit, md5_of, plan};
 
-/// Uuids that a sequence's clients make; the server makes further ones.
+/// Number of uuids that a sequence's clients make; the server makes others.
 const OWN_UUIDS: usize = 3;
 
-/// A sequence and the files it is about.
+/// A sequence, and the files it is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) files: Vec<Cut>,
@@ -25,17 +25,17 @@ pub(crate) struct Case {
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     One(Act),
-    /// All chunks of a file, and maybe done.
+    /// All chunks of a file, and possibly done.
     Through {
         on: u8,
         plan: Plan,
         done: bool,
     },
-    /// At once; each may hang in the middle until another is answered.
+    /// Concurrent requests. Each may pause in the middle until another one is answered.
     Together(Vec<(Act, Option<u16>)>),
-    /// The connection ends so far into the request, in thousandths.
+    /// The connection ends when this many thousandths of the request have been sent.
     Cut(Act, u16),
-    /// All of it is sent, and nobody waits for the answer.
+    /// The whole request is sent, and the reply is ignored.
     Unheard(Act),
     Skip {
         days: u64,
@@ -43,14 +43,14 @@ pub(crate) enum Step {
     Restart,
     /// The operator erases one of the users.
     Erase(usize),
-    /// The server is dropped so soon after these were sent.
+    /// The server is dropped this soon after these were sent.
     Kill {
         acts: Vec<Act>,
         after_micros: u64,
     },
 }
 
-/// A request to be: `on` picks the uuid, `stranger` the user whose it isn't.
+/// A future request: `on` selects the uuid, and `stranger` a user who doesn't own it.
 #[derive(Clone, Debug)]
 pub(crate) struct Act {
     on: u8,
@@ -99,7 +99,7 @@ enum What {
     Link(Option<(u8, u8)>),
 }
 
-/// Whether something is said, and whether it is right.
+/// Whether something is stated, and whether it is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
     Nothing,
@@ -187,10 +187,10 @@ fn act() -> impl Strategy<Value = Act> {
     parts.prop_map(|(on, stranger, what, plan)| Act { on, stranger, what, plan })
 }
 
-/// Requests that concern one upload, most of the time.
+/// Requests that mostly concern the same upload.
 fn rivals(most: usize) -> impl Strategy<Value = Vec<Act>> {
     let same = proptest::bool::weighted(0.9);
-    // The same request twice is the case that matters most.
+    // The same request twice is the most important case.
     let twice = proptest::bool::weighted(0.3);
     (vec(act(), 2..=most), same, twice).prop_map(|(mut acts, same, twice)| {
         let first = acts[0].clone();
@@ -226,7 +226,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Small files, so that chunks which are a little wrong get into each other's way.
+/// Small files, so that chunks which are slightly wrong affect each other.
 fn file() -> impl Strategy<Value = Cut> {
     let size = || prop_oneof![6 => 1..12_usize, 1 => 1..3000_usize];
     let even = (size(), 0..5_usize, size()).prop_map(|(size, count, last)| {
@@ -257,7 +257,7 @@ impl Case {
         Names((0..OWN_UUIDS).map(name).collect())
     }
 
-    /// The acts of sending a file whole.
+    /// The acts that send a whole file.
     pub(crate) fn through(&self, on: u8, plan: &Plan, done: bool, names: &Names) -> Vec<Act> {
         let count = self.files[names.0[usize::from(on) % names.0.len()].file].count();
         let act = |what| Act { on, stranger: false, what, plan: plan.clone() };
@@ -276,7 +276,7 @@ impl Case {
 }
 
 impl Act {
-    /// Looking at everything once more, at the end.
+    /// Looks at everything once more, at the end.
     pub(crate) fn look(key: Key, at: u8) -> Self {
         let what = [What::Status, What::File, What::Link(None), What::List];
         let what = what[usize::from(at)].clone();
@@ -288,7 +288,7 @@ impl Act {
         names.0[usize::from(self.on) % names.0.len()].file
     }
 
-    /// The request that this is by now.
+    /// The request that this has become.
     pub(crate) fn request(&self, files: &[Cut], names: &Names) -> Request {
         let key = usize::from(self.on) % names.0.len();
         let name = &names.0[key];
@@ -387,7 +387,7 @@ fn content_range(
     by: usize,
 ) -> ContentRange {
     let size = size + if twist == Twist::RangeLie { by } else { 0 };
-    // A range past its own total would be no range at all.
+    // A range past its own total would not be a valid range.
     let total = total.max(start + size);
     let total = matches!(says, RangeTotal::Told).then_some(total);
     ContentRange { first: start, last: start + size - 1, total }
@@ -413,7 +413,7 @@ fn thumbnail(parent: Key, picture: u8, md5: Said) -> Thumbnail {
     Thumbnail { parent, is_image, decodes, md5: told_md5(md5, &bytes), bytes }
 }
 
-/// A link once there is one, else the File that has it.
+/// A link once there is one, otherwise the File that contains it.
 fn link(user: User, key: Key, name: &Name, range: Option<(u8, u8)>) -> Request {
     if name.link.is_none() {
         return Request::File(user, key);

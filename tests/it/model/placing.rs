@@ -1,6 +1,6 @@
-//! Which chunks an upload takes and where they go: section 4 of the protocol, Place and Consistency.
+//! Which chunks an upload accepts and where they go: section 4 of the protocol, Place and Consistency.
 //!
-//! Of a request that is wrong in several ways any of its mistakes may be named: all of them are collected.
+//! If a request is wrong in several ways, the reply may name any of its mistakes, so all of them are collected.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ impl Part {
     }
 }
 
-/// What chunks have said of an upload, and what is there of it.
+/// What chunks have stated about an upload, and what has been stored of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) count: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Layout {
 /// Where a chunk goes.
 struct Place {
     start: usize,
-    /// The length that its place takes for granted of all chunks but the last.
+    /// The length that its place assumes for all chunks but the last.
     even: Option<usize>,
 }
 
@@ -58,13 +58,13 @@ impl Layout {
         (0..self.count).filter(|index| !self.parts.contains_key(index)).collect()
     }
 
-    /// Whether the parts lie end to end.
+    /// Whether the parts are contiguous.
     pub(crate) fn is_contiguous(&self) -> bool {
         let mut end = 0;
         self.parts.values().all(|part| std::mem::replace(&mut end, part.range().end) == part.start)
     }
 
-    /// What a request that says this much contradicts, whichever chunk it brings.
+    /// What a request with these statements contradicts, whichever chunk it contains.
     pub(crate) fn contradictions(&self, chunk: &Chunk) -> Codes {
         let mut codes = own_contradictions(chunk);
         if chunk.parts.is_some_and(|parts| parts != self.count) {
@@ -87,14 +87,14 @@ impl Layout {
         codes
     }
 
-    /// The upload with this chunk, which isn't there yet; else everything that is wrong with it.
+    /// The upload with this new chunk, or everything that is wrong with it.
     pub(crate) fn with(&self, chunk: &Chunk) -> Result<Self, Codes> {
         let mut codes = self.contradictions(chunk);
         let mut bytes_of_file = self.total.into_iter().chain(totals(chunk)).chain(declared(chunk));
         if chunk.bytes.is_empty() && bytes_of_file.any(|bytes| bytes > 0) {
             codes.push("empty_chunk");
         }
-        // A wrong length may be found out by what it would lead to.
+        // A wrong length may be noticed by its consequences.
         let announced = [chunk.size, chunk.range.map(|range| range.size())];
         let sizes = [Some(chunk.bytes.len())].into_iter().chain(announced).flatten();
         for size in sizes {
@@ -134,7 +134,7 @@ impl Layout {
         if self.parts.values().any(shares) {
             codes.push("overlap");
         }
-        // In the order of their indexes, else they could never lie end to end.
+        // In the order of their indexes, because otherwise they could never be contiguous.
         let in_order = |(index, part): (&usize, &Part)| match index.cmp(&chunk.index) {
             Ordering::Less => part.range().end <= range.start,
             Ordering::Equal => true,
@@ -146,7 +146,7 @@ impl Layout {
         codes
     }
 
-    /// The rules in their order.
+    /// Applies the rules in order.
     fn place(&self, chunk: &Chunk, size: usize) -> Result<Place, Codes> {
         if let Some(start) = declared(chunk) {
             return Ok(Place { start, even: self.even });
@@ -175,7 +175,7 @@ impl Layout {
     }
 }
 
-/// What a request contradicts by itself.
+/// How a request contradicts itself.
 pub(crate) fn own_contradictions(chunk: &Chunk) -> Codes {
     let mut codes = Codes::new();
     let announced = [chunk.size, chunk.range.map(|range| range.size())];
@@ -202,7 +202,7 @@ pub(crate) fn declared(chunk: &Chunk) -> Option<usize> {
     chunk.range.map(|range| range.first).or(chunk.offset)
 }
 
-/// What a request says of the whole file's size.
+/// What a request says about the size of the whole file.
 fn totals(chunk: &Chunk) -> impl Iterator<Item = usize> {
     let in_range = chunk.range.and_then(|range| range.total);
     [chunk.total, in_range].into_iter().flatten()

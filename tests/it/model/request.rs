@@ -1,13 +1,13 @@
-//! What a request says and what an answer tells, in the words of the protocol: all that the model and the
-//! server are compared by. Knows neither HTTP nor how a field is spelled.
+//! The content of a request and of a reply, in the terms of the protocol: everything by which the model and the server
+//! are compared. Knows neither HTTP nor how a field is spelled.
 
-/// A uuid, by the number under which a sequence knows it.
+/// A uuid, by its number in a sequence.
 pub(crate) type Key = usize;
 
-/// One of a sequence's two users.
+/// One of the two users in a sequence.
 pub(crate) type User = usize;
 
-/// A request of a user's, or of the application's backend.
+/// A request by a user, or by the application's backend.
 #[derive(Clone, Debug)]
 pub(crate) enum Request {
     Chunk(User, Chunk),
@@ -17,7 +17,7 @@ pub(crate) enum Request {
     Status(User, Key),
     File(User, Key),
     List(User),
-    /// `None`: by the application's backend.
+    /// `None` means the application's backend.
     Delete(Option<User>, Key),
     /// `POST files/`: whether to attach, and whose files are meant.
     Files {
@@ -25,7 +25,7 @@ pub(crate) enum Request {
         attach: bool,
         of: Option<User>,
     },
-    /// GET of a link that was answered before; first and last byte of a range.
+    /// GET of a link from an earlier reply; first and last byte of a range.
     Link(Key, Option<(usize, usize)>),
 }
 
@@ -43,7 +43,7 @@ impl ContentRange {
     }
 }
 
-/// A chunk and what its request declares.
+/// A chunk, and what its request declares.
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) key: Option<Key>,
@@ -57,11 +57,11 @@ pub(crate) struct Chunk {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A file in one request and what that declares.
+/// A single file, and what its request declares.
 #[derive(Clone, Debug)]
 pub(crate) struct Single {
     pub(crate) key: Option<Key>,
-    /// Only recorded, beside a uuid; without one it would be a thumbnail.
+    /// Only recorded, with a uuid; without one it would be a thumbnail.
     pub(crate) parent: Option<Key>,
     pub(crate) size: Option<usize>,
     pub(crate) total: Option<usize>,
@@ -71,7 +71,7 @@ pub(crate) struct Single {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A thumbnail and what its request declares.
+/// A thumbnail, and what its request declares.
 #[derive(Clone, Debug)]
 pub(crate) struct Thumbnail {
     pub(crate) parent: Key,
@@ -92,7 +92,7 @@ pub(crate) struct Done {
 }
 
 impl Request {
-    /// Whether the server makes the uuid: it is known only from the answer.
+    /// Whether the server makes the uuid, which only the reply reveals.
     pub(crate) fn makes_uuid(&self) -> bool {
         match self {
             Self::Chunk(_, chunk) => chunk.key.is_none(),
@@ -115,16 +115,16 @@ impl Request {
     }
 }
 
-/// What is promised of an answer.
+/// What the protocol promises about a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// By its code; `missing` of `chunks_missing`.
+    /// A refusal, by its code; `missing` belongs to `chunks_missing`.
     Refused {
         code: &'static str,
         missing: Vec<usize>,
     },
     Chunk(Key),
-    /// Of done, of a single file, and of `file/`.
+    /// The reply to a done, a single file, or `file/`.
     File(File),
     Thumbnail {
         key: Key,
@@ -147,15 +147,15 @@ pub(crate) enum Answer {
         status: u16,
         bytes: Vec<u8>,
     },
-    /// Some picture made of a thumbnail; how it is encoded is the server's affair.
+    /// A picture made from a thumbnail; its encoding is up to the server.
     Picture,
 }
 
-/// A File, without its links: what those show is asked for by itself.
+/// A File without its links, which are requested separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct File {
     pub(crate) key: Key,
-    /// `None`: the server made one up.
+    /// `None` means that the server made one up.
     pub(crate) name: Option<String>,
     pub(crate) size: usize,
     pub(crate) thumbnail: bool,
@@ -188,7 +188,7 @@ impl Answer {
         Self::Refused { code, missing: Vec::new() }
     }
 
-    /// The uuid that this answer made known.
+    /// The uuid that this reply revealed.
     pub(crate) fn made(&self) -> Option<Key> {
         match self {
             Self::Chunk(key) | Self::Thumbnail { key, .. } | Self::File(File { key, .. }) => {

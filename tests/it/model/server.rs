@@ -1,5 +1,5 @@
-//! A server in this process that can be stopped, or dropped in the middle of everything, and started again
-//! over the same data directory. Its clock goes on meanwhile.
+//! A server in this process that can be stopped, or dropped at any moment, and started again on the same data
+//! directory. Its clock continues.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::process::program::SECRET;
 use crate::stores::{MemoryStore, store_of_bytes};
 
-/// Longer than anything takes that must come to an end.
+/// Longer than anything takes that must end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const DAY_SECS: u64 = 24 * 3600;
@@ -31,7 +31,7 @@ pub(crate) struct Server {
     clock: Clock,
     running: Option<Running>,
     dir: TempDir,
-    /// Where bytes are kept if not in the data directory.
+    /// Where bytes are kept, if not in the data directory.
     memory: Option<MemoryStore>,
 }
 
@@ -43,8 +43,7 @@ struct Running {
     serving: JoinHandle<std::io::Result<()>>,
 }
 
-/// Opens the data directory. Processes that other tests start hold its lock for a moment, between their fork
-/// and their exec.
+/// Opens the data directory. Processes that other tests start hold its lock for a moment, between fork and exec.
 async fn open(config: Config, clock: &Clock, memory: Option<&MemoryStore>) -> Arc<App> {
     let begun = Instant::now();
     loop {
@@ -63,7 +62,7 @@ impl Server {
         let mut server =
             Self { clock: Clock::system(), running: None, dir, memory: store_of_bytes() };
         server.run();
-        // The first hour after a start, in which nothing expires, is tested elsewhere.
+        // Other tests cover the first hour after a start, in which nothing expires.
         server.clock.skip(Duration::from_hours(1));
         server
     }
@@ -89,7 +88,7 @@ impl Server {
         self.running = Some(Running { runtime, app, host, stop, serving });
     }
 
-    /// Whether it could be started again, the last time.
+    /// Whether the last restart succeeded.
     pub(crate) fn is_running(&self) -> bool {
         self.running.is_some()
     }
@@ -103,26 +102,26 @@ impl Server {
         &self.running().host
     }
 
-    /// A token for a user, or for the application's backend, that outlives every sequence.
+    /// A token for a user or for the application's backend, valid longer than any sequence.
     pub(crate) fn token(&self, user: Option<i64>) -> String {
         let caller = user.map_or(Caller::Service, |user| Caller::User(UserId::from(user)));
         sign(SECRET.as_bytes(), caller, self.clock.unix_secs(), 3650 * DAY_SECS)
     }
 
-    /// Days go by, and a minute, and the server looks what is old.
+    /// Skips days and a minute, and has the server check what has expired.
     pub(crate) fn skip(&self, days: u64) {
         self.clock.skip(Duration::from_secs(days * DAY_SECS + 60));
         let Running { runtime, app, .. } = self.running();
         runtime.block_on(app.jobs.run_all()).expect("swept");
     }
 
-    /// As `haversack erase` has it done.
+    /// Erases a user as `haversack erase` does.
     pub(crate) fn erase(&self, user: i64) {
         let Running { runtime, app, .. } = self.running();
         runtime.block_on(app.uploads.erase(&UserId::from(user))).expect("erased");
     }
 
-    /// Waits until nothing is at work on uploads any more.
+    /// Waits until nothing works on uploads any more.
     pub(crate) fn settle(&self) {
         let begun = Instant::now();
         let Running { runtime, app, .. } = self.running();
@@ -133,7 +132,7 @@ impl Server {
         runtime.block_on(app.jobs.run_due()).expect("nothing is left to be done");
     }
 
-    /// Stops in order and starts again. `meanwhile`: what becomes of the stored bytes in between.
+    /// Stops in order and starts again. `meanwhile` receives the stored bytes in between.
     pub(crate) fn restart(&mut self, meanwhile: impl FnOnce(&Path)) {
         let Running { runtime, app, stop, serving, .. } = self.running.take().expect("it runs");
         stop.cancel();
@@ -144,7 +143,7 @@ impl Server {
         self.run();
     }
 
-    /// Drops everything that is under way, wherever it is, and starts again.
+    /// Drops everything in progress, wherever it is, and starts again.
     pub(crate) fn kill(&mut self) {
         let Running { runtime, app, .. } = self.running.take().expect("it runs");
         drop(app);
@@ -152,7 +151,7 @@ impl Server {
         self.run();
     }
 
-    /// What the server's own check of records and bytes finds, once it has swept.
+    /// The result of the server's own check of records and bytes, after a sweep.
     pub(crate) fn findings(&self) -> Vec<fsck::Finding> {
         self.skip(1);
         let Running { runtime, app, .. } = self.running();

@@ -1,4 +1,4 @@
-//! Runs a sequence against the server and keeps every world that could explain what it answered.
+//! Runs a sequence against the server, and keeps every world that can explain its replies.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -13,10 +13,10 @@ use super::wire::{Names, Spelling, answer};
 use super::world::World;
 use crate::process::http::{self, Reply, connect};
 
-/// A sender that hangs goes on after so long, whatever the others do: they may be waiting for it.
+/// A paused sender continues after this time, whatever the others do, because they may be waiting for it.
 const STALL: Duration = Duration::from_millis(10);
 
-/// Steps that were taken and worlds that were possible at once: what the figures of a trial are made of.
+/// Number of steps, and of simultaneous possible worlds: the figures of a trial.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) sequences: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Figures {
     pub(crate) most_worlds: usize,
 }
 
-/// A sequence under way.
+/// A running sequence.
 pub(crate) struct Trial<'a> {
     server: &'a mut Server,
     case: &'a Case,
@@ -32,7 +32,7 @@ pub(crate) struct Trial<'a> {
     /// Tokens of both users.
     tokens: [String; 2],
     service: String,
-    /// The users' numbers.
+    /// The numbers of the users.
     users: [i64; 2],
     names: Names,
     worlds: Vec<World>,
@@ -40,12 +40,12 @@ pub(crate) struct Trial<'a> {
     figures: &'a mut Figures,
 }
 
-/// A request and what came of it.
+/// A request and its result.
 struct Call {
     request: Request,
-    /// `None`: nobody knows.
+    /// `None` means that the result is unknown.
     answer: Option<Answer>,
-    /// In words, if it was refused; for the log.
+    /// The message, if it was refused; for the log.
     said: String,
 }
 
@@ -53,7 +53,7 @@ struct Call {
 pub(crate) type Divergence = String;
 
 impl<'a> Trial<'a> {
-    /// With two users who have nothing yet, the first of this number.
+    /// Starts with two users who have nothing yet; `first` is the number of the first one.
     pub(crate) fn new(
         server: &'a mut Server,
         case: &'a Case,
@@ -80,7 +80,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// All steps, and at the end a look at everything.
+    /// Runs all steps, and looks at everything at the end.
     pub(crate) fn run(mut self) -> Result<(), Divergence> {
         self.figures.sequences += 1;
         for step in &self.case.steps {
@@ -137,7 +137,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// What an act is by now, and the request to send.
+    /// What an act has become, and the request to send.
     fn resolve(&self, act: &Act) -> (Request, http::Request) {
         let request = act.request(&self.case.files, &self.names);
         let spelling = Spelling { names: &self.names, plan: &act.plan };
@@ -177,12 +177,12 @@ impl<'a> Trial<'a> {
         let said = reply.as_ref().map_or(String::new(), Reply::message);
         let answer = reply.map(|reply| answer(&request, &reply, &mut self.names));
         if let (true, Some(key)) = (request.makes_uuid(), answer.as_ref().and_then(Answer::made)) {
-            self.names.0[key].file = file; // go on with the one that it was begun with
+            self.names.0[key].file = file; // continue with the file that it began with
         }
         Call { request, answer, said }
     }
 
-    /// Several at once, each on a connection and a thread of its own.
+    /// Sends several at once, each on its own connection and thread.
     fn together(&mut self, acts: &[(Act, Option<u16>)]) -> Result<(), Divergence> {
         let resolved: Vec<_> = acts.iter().map(|(act, _)| self.resolve(act)).collect();
         let host = self.server.host();
@@ -197,7 +197,7 @@ impl<'a> Trial<'a> {
                     scope.spawn(move || {
                         let reply = send_hanging(http, host, *stall, &other);
                         for other in &answered {
-                            let _: Result<(), _> = other.send(()); // it may be through
+                            let _: Result<(), _> = other.send(()); // it may have finished
                         }
                         reply.expect("a reply")
                     })
@@ -206,7 +206,7 @@ impl<'a> Trial<'a> {
             senders.into_iter().map(|sender| sender.join().expect("no panic")).collect()
         });
         let mut calls: Vec<_> = acts.iter().zip(resolved).zip(replies).collect();
-        // Others may tell of the uuids that were made.
+        // Other replies may reveal the uuids that were made.
         calls.sort_by_key(|((_, (request, _)), _)| !request.makes_uuid());
         let calls: Vec<_> = calls
             .into_iter()
@@ -215,11 +215,11 @@ impl<'a> Trial<'a> {
         self.judge(&calls)
     }
 
-    /// Sends so many bytes of a request, hangs up, and waits until the server is done with it.
+    /// Sends this many bytes of a request, hangs up, and waits until the server has finished with it.
     fn unheard(&mut self, act: &Act, length: impl Fn(&[u8]) -> usize, whole: bool) {
         let (request, http) = self.resolve(act);
         if whole && request.makes_uuid() {
-            return; // only the answer tells which uuid to ask for
+            return; // only the reply reveals which uuid to ask for
         }
         let bytes = http.bytes(self.server.host());
         let mut stream = connect(self.server.host()).expect("connected");
@@ -232,7 +232,7 @@ impl<'a> Trial<'a> {
         self.worlds = distinct(worlds);
     }
 
-    /// Drops the server while these are under way.
+    /// Drops the server during these requests.
     fn kill(&mut self, acts: &[Act], after_micros: u64) -> Result<(), Divergence> {
         let resolved = acts.iter().map(|act| (act, self.resolve(act)));
         let resolved: Vec<_> = resolved.filter(|(_, (request, _))| !request.makes_uuid()).collect();
@@ -243,7 +243,7 @@ impl<'a> Trial<'a> {
                 .iter()
                 .map(|(_, (_, http))| scope.spawn(move || http.send(host).ok()))
                 .collect();
-            std::thread::sleep(Duration::from_micros(after_micros)); // into the middle of them
+            std::thread::sleep(Duration::from_micros(after_micros)); // in the middle of them
             self.server.kill();
             senders.into_iter().map(|sender| sender.join().expect("no panic")).collect()
         });
@@ -259,7 +259,7 @@ impl<'a> Trial<'a> {
         self.judge(&calls)
     }
 
-    /// Keeps the worlds in which these calls, in whichever order, were answered so.
+    /// Keeps the worlds in which these calls, in some order, have these replies.
     fn judge(&mut self, calls: &[Call]) -> Result<(), Divergence> {
         for Call { request, answer, said } in calls {
             let together = if calls.len() > 1 { "at once: " } else { "" };
@@ -267,7 +267,7 @@ impl<'a> Trial<'a> {
         }
         self.figures.requests += calls.len();
         let mut worlds = explain(&self.worlds, calls, &vec![false; calls.len()]);
-        worlds.iter_mut().for_each(World::settle); // who sent a thumbnail has waited for its picture
+        worlds.iter_mut().for_each(World::settle); // the sender of a thumbnail has waited for its picture
         let worlds = distinct(worlds);
         if worlds.is_empty() {
             return Err(self.divergence(calls));
@@ -300,14 +300,14 @@ fn made(call: &Call) -> Key {
     call.answer.as_ref().and_then(Answer::made).unwrap_or(Key::MAX)
 }
 
-/// The worlds in which all calls that aren't taken yet were answered as they were, in any order.
+/// The worlds in which all remaining calls get their replies, in any order.
 fn explain(worlds: &[World], calls: &[Call], taken: &[bool]) -> Vec<World> {
     if taken.iter().all(|taken| *taken) {
         return worlds.to_vec();
     }
     let mut worlds = worlds.to_vec();
     if calls.len() > 1 {
-        // A first chunk begins its upload before it counts; others may see it in between.
+        // A first chunk begins its upload before it counts; other requests may see it in between.
         let begun = calls.iter().zip(taken).filter(|(_, taken)| !**taken).flat_map(|(call, _)| {
             worlds.iter().flat_map(|world| match &call.request {
                 Request::Chunk(user, chunk) => world.only_begun(*user, chunk),
@@ -329,7 +329,7 @@ fn explain(worlds: &[World], calls: &[Call], taken: &[bool]) -> Vec<World> {
     distinct(explained)
 }
 
-/// The worlds that this call may have left, given its answer.
+/// The worlds that this call may have left, given its reply.
 fn after(world: &World, calls: &[Call], at: usize, call: &Call) -> Vec<World> {
     let Some(answer) = &call.answer else {
         return world.unheard(&call.request, true);
@@ -339,7 +339,7 @@ fn after(world: &World, calls: &[Call], at: usize, call: &Call) -> Vec<World> {
         outcomes.extend(world.outcomes(&request, made(call)));
     }
     let allowed = outcomes.into_iter().filter(|(allowed, _)| match (allowed, answer) {
-        // What it was may be counted a moment before it goes.
+        // What it was may be counted a moment before it is removed.
         (Answer::Removed(_), Answer::Removed(_)) if calls.len() > 1 => true,
         _ => allowed == answer,
     });
@@ -347,7 +347,7 @@ fn after(world: &World, calls: &[Call], at: usize, call: &Call) -> Vec<World> {
     allowed.chain(may_yield(calls, at, answer).then(|| world.clone())).collect()
 }
 
-/// A thumbnail of a thumbnail's: whose that is may be looked up a moment before that one goes.
+/// A thumbnail of a thumbnail: its parent may be looked up a moment before the first one is removed.
 fn seen_before(call: &Call, answer: &Answer) -> Option<Request> {
     match (&call.request, answer) {
         (Request::Thumbnail(user, sent), Answer::Thumbnail { parent, .. }) => {
@@ -357,7 +357,7 @@ fn seen_before(call: &Call, answer: &Answer) -> Option<Request> {
     }
 }
 
-/// Whether it may be refused, and nothing else happen, because of another of these requests.
+/// Whether it may be refused without any effect because of another of these requests.
 fn may_yield(calls: &[Call], at: usize, answer: &Answer) -> bool {
     let Answer::Refused { code, .. } = answer else {
         return false;
@@ -369,7 +369,7 @@ fn may_yield(calls: &[Call], at: usize, answer: &Answer) -> bool {
             a.key == b.key && a.index == b.index
         }
         _ if own.changes().is_none() || own.changes() != request.changes() => false,
-        // All who come at the same moment are told.
+        // All requests that arrive at the same moment are told.
         _ => *code == "raced" || (*code == "expired" && told.as_ref() == Some(answer)),
     })
 }
@@ -384,7 +384,7 @@ fn distinct(worlds: impl IntoIterator<Item = World>) -> Vec<World> {
     distinct
 }
 
-/// Sends a request that may hang so far into it, in thousandths, until another is answered.
+/// Sends a request that may pause after this many thousandths of it, until another one is answered.
 fn send_hanging(
     http: &http::Request,
     host: &str,
@@ -398,12 +398,12 @@ fn send_hanging(
     if stall.is_some() {
         let _ = others.recv_timeout(STALL);
     }
-    // One that was refused meanwhile may find the connection closed; its answer is there all the same.
+    // A request that was refused meanwhile may find the connection closed; its reply has still arrived.
     let _ = stream.write_all(&bytes[first..]);
     http::receive(stream)
 }
 
-/// Sends, says that no more is to come, and waits until the server has closed too.
+/// Sends, closes the sending side, and waits until the server closes too.
 fn hang_up(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes)?;
     stream.shutdown(Shutdown::Write)?;

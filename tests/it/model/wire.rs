@@ -1,4 +1,4 @@
-//! Requests of the model as HTTP, in either dialect and any order of fields, and replies as answers.
+//! Converts the model's requests to HTTP, with either name and any order of fields, and HTTP replies to answers.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::harness::BROKEN_GIF;
 use crate::process::http::{self, Multipart, Reply};
 use crate::properties::Plan;
 
-/// What section 7 says of each refusal that a sequence can meet: status, `preventRetry`, `reset`.
+/// What section 7 says about each refusal that a sequence can meet: status, `preventRetry`, `reset`.
 const REFUSALS: [(&str, u16, bool, bool); 26] = [
     ("required", 400, true, false),
     ("out_of_range", 400, true, false),
@@ -38,10 +38,10 @@ const REFUSALS: [(&str, u16, bool, bool); 26] = [
     ("expired", 410, false, true),
     ("not_an_image", 415, true, false),
     ("range_not_satisfiable", 416, false, false),
-    ("internal", 500, false, false), // allowed where the server is being dropped
+    ("internal", 500, false, false), // allowed while the server is being dropped
 ];
 
-/// What a sequence knows of one uuid.
+/// What a sequence knows about a uuid.
 #[derive(Clone, Debug)]
 pub(crate) struct Name {
     pub(crate) uuid: String,
@@ -49,7 +49,7 @@ pub(crate) struct Name {
     pub(crate) user: usize,
     /// Which of the sequence's files is sent under it.
     pub(crate) file: usize,
-    /// The link that was last answered.
+    /// The latest link.
     pub(crate) link: Option<String>,
     pub(crate) is_thumbnail: bool,
 }
@@ -64,7 +64,7 @@ impl Names {
         known.unwrap_or_else(|| panic!("{uuid} is no uuid of this sequence"))
     }
 
-    /// The uuid's number, a new one if the request was sent without.
+    /// The number of a uuid, or a new one if the request was sent without a uuid.
     fn key_or_new(&mut self, uuid: &Value, request: &Request) -> Key {
         let user = match request {
             Request::Chunk(user, _) | Request::Single(user, _) | Request::Thumbnail(user, _) => {
@@ -82,7 +82,7 @@ impl Names {
     }
 }
 
-/// What may vary about a request that says the same.
+/// What may vary between requests with the same content.
 pub(crate) struct Spelling<'a> {
     pub(crate) names: &'a Names,
     pub(crate) plan: &'a Plan,
@@ -138,7 +138,7 @@ impl Spelling<'_> {
         }
     }
 
-    /// `POST files/`, where a user is meant by number.
+    /// `POST files/`, in which users are numbers.
     pub(crate) fn files(&self, key: Key, attach: bool, of: Option<i64>) -> http::Request {
         let mut body = json!({"uuids": [self.uuid(key)], "attach": attach});
         if let Some(user) = of {
@@ -220,7 +220,7 @@ fn add(fields: &mut Fields, name: &'static str, value: Option<impl ToString>) {
     fields.extend(value.map(|value| (name, value.to_string())));
 }
 
-/// What a reply tells. Fails the test if it hasn't the shape that the protocol promises.
+/// Parses a reply. Fails the test if it doesn't have the promised shape.
 pub(crate) fn answer(request: &Request, reply: &Reply, names: &mut Names) -> Answer {
     if reply.status >= 400 {
         return refusal(reply);
@@ -304,7 +304,7 @@ fn file(body: &Value, key: Key, names: &mut Names) -> File {
     let name = text(&body["filename"]);
     File {
         key,
-        name: (!name.starts_with("file")).then_some(name), // what the server calls those without
+        name: (!name.starts_with("file")).then_some(name), // what the server calls files without a name
         size: number(&body["filesize"]),
         thumbnail: body["thumbnail"].is_string(),
     }
@@ -324,7 +324,7 @@ fn entry(body: &Value, names: &mut Names) -> Entry {
     }
 }
 
-/// Closed ranges, one by one.
+/// The indexes in closed ranges, one by one.
 fn indexes(ranges: &Value) -> Vec<usize> {
     let ranges = ranges.as_array().expect("ranges").iter();
     ranges.flat_map(|range| number(&range[0])..=number(&range[1])).collect()

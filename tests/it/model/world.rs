@@ -1,7 +1,7 @@
-//! The executable model: what the server has on record, and what it may answer.
+//! The executable model: what the server has on record, and how it may reply.
 //!
-//! Written from `docs/protocol.md` alone, one request at a time, each as if nobody else sent any.
-//! [`World::outcomes`] lists every answer that the protocol allows with the world that it leaves behind.
+//! Written from `docs/protocol.md` alone, one request at a time, each as if there were no others. [`World::outcomes`]
+//! lists every reply that the protocol allows, with the world that it leaves behind.
 
 mod asking;
 mod sending;
@@ -13,7 +13,7 @@ use super::placing::{Codes, Layout, Part};
 use super::request::{Answer, File, Key, Request, User};
 use crate::properties::md5_of;
 
-/// Days that an unfinished upload lives after its last stored chunk.
+/// Number of days for which an unfinished upload lives after its last stored chunk.
 pub(crate) const TTL_DAYS: u64 = 8;
 
 /// Everything on record.
@@ -21,13 +21,13 @@ pub(crate) const TTL_DAYS: u64 = 8;
 pub(crate) struct World {
     day: u64,
     items: BTreeMap<Key, Item>,
-    /// Orders the list.
+    /// Determines the order of the list.
     begun: u64,
     /// A rule that is wrong on purpose.
     mistake: Option<Mistake>,
 }
 
-/// What one uuid stands for.
+/// What a uuid stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Item {
     owner: User,
@@ -45,7 +45,7 @@ enum State {
     },
     Removed,
     Expired,
-    /// Its owner was erased: it is nobody's.
+    /// Its owner was erased, so it belongs to nobody.
     Erased,
 }
 
@@ -53,9 +53,9 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sent {
     parent: Key,
-    /// Bytes that are kept as they were sent, because no picture can be made of them; else 0.
+    /// Number of bytes kept as they were sent, because no picture can be made of them; otherwise 0.
     kept: usize,
-    /// Nobody has tried yet to make a picture of it.
+    /// No attempt has been made yet to make a picture of it.
     waits: bool,
 }
 
@@ -71,7 +71,7 @@ struct Upload {
 struct Media {
     parts: Vec<Part>,
     name: Option<String>,
-    /// Whether a done's name would come too late.
+    /// Whether a name in a done would come too late.
     named: bool,
     attached: bool,
     thumbnail: Option<Key>,
@@ -83,16 +83,16 @@ impl Media {
     }
 }
 
-/// Answers that the protocol allows, each with what it leaves behind.
+/// Replies that the protocol allows, each with the world that it leaves behind.
 pub(crate) type Outcomes = Vec<(Answer, World)>;
 
 impl World {
-    /// Nothing on record; maybe with a rule that is wrong on purpose.
+    /// Starts with nothing on record, possibly with a rule that is wrong on purpose.
     pub(crate) fn new(mistake: Option<Mistake>) -> Self {
         Self { mistake, ..Self::default() }
     }
 
-    /// What may come of a request. `made`: the uuid that the server makes for it, if it makes one.
+    /// The possible outcomes of a request. `made` is the uuid that the server makes, if it makes one.
     pub(crate) fn outcomes(&self, request: &Request, made: Key) -> Outcomes {
         match request {
             Request::Chunk(user, chunk) => self.chunk(*user, chunk, made),
@@ -108,10 +108,10 @@ impl World {
         }
     }
 
-    /// What may be left of a request whose answer nobody saw. `whole`: all of it was sent.
+    /// The possible outcomes of a request whose reply nobody saw. `whole` means that all of it was sent.
     pub(crate) fn unheard(&self, request: &Request, whole: bool) -> Vec<World> {
         let outcomes = self.outcomes(request, Key::MAX).into_iter();
-        // Of a request that broke off no byte counts, but it may have been refused.
+        // No byte of an interrupted request counts, but it may have been refused.
         let possible =
             outcomes.filter(|(answer, _)| whole || matches!(answer, Answer::Refused { .. }));
         let mut worlds = vec![self.clone()];
@@ -122,7 +122,7 @@ impl World {
         worlds
     }
 
-    /// Days go by, and the server looks what has expired.
+    /// Skips days, and removes what has expired.
     pub(crate) fn skip(&mut self, days: u64) {
         self.day += days;
         let idle: Vec<Key> = self
@@ -143,12 +143,12 @@ impl World {
         vec![(answer, self.clone())]
     }
 
-    /// Any of these refusals, each of which changes nothing.
+    /// Any of these refusals, none of which changes anything.
     fn refused(&self, codes: Codes) -> Outcomes {
         codes.into_iter().map(|code| (Answer::refused(code), self.clone())).collect()
     }
 
-    /// The refusal that an expired upload gives once, or others that came before it.
+    /// The refusal that an expired upload gives once, or others that take precedence.
     fn told_expired(&self, key: Key, codes: Codes) -> Outcomes {
         let mut outcomes = self.refused(codes);
         let mut free = self.clone();
@@ -172,18 +172,18 @@ impl World {
         world
     }
 
-    /// Whatever this user may know of the uuid; someone else's counts as unknown.
+    /// What this user may know about the uuid; somebody else's counts as unknown.
     fn state(&self, user: Option<User>, key: Key) -> Option<&State> {
         let item = self.items.get(&key).filter(|item| item.state != State::Erased)?;
         user.is_none_or(|user| user == item.owner).then_some(&item.state)
     }
 
-    /// Whether this uuid is nobody's any more, and used up.
+    /// Whether this uuid belongs to nobody any more and can't be used.
     fn is_erased(&self, key: Key) -> bool {
         self.items.get(&key).is_some_and(|item| item.state == State::Erased)
     }
 
-    /// Whether this uuid is someone else's, which chunks and single files can't take.
+    /// Whether this uuid belongs to somebody else, so that chunks and single files can't use it.
     fn is_taken(&self, user: User, key: Key) -> bool {
         self.items.get(&key).is_some_and(|item| item.owner != user)
     }
@@ -213,7 +213,7 @@ impl World {
         })
     }
 
-    /// What a media shows, and whether a message shows that.
+    /// What a media shows, and whether a message shows it.
     fn shown(&mut self, media: Key) -> Option<(&mut Option<Key>, bool)> {
         match &mut self.items.get_mut(&media)?.state {
             State::Receiving(Upload { thumbnail, .. }) => Some((thumbnail, false)),
@@ -222,7 +222,7 @@ impl World {
         }
     }
 
-    /// Of every thumbnail it is known by now whether a picture can be made of it.
+    /// From now on it is known of every thumbnail whether a picture can be made of it.
     pub(crate) fn settle(&mut self) {
         let waiting: Vec<_> = self
             .items
@@ -236,7 +236,7 @@ impl World {
             let Some((shown, attached)) = self.shown(parent) else { continue };
             let tombstone = State::Replaced { parent };
             if attached && shown.is_some() {
-                *self = self.with(key, tombstone); // a message shows another
+                *self = self.with(key, tombstone); // a message shows another one
                 continue;
             }
             *shown = (kept == 0).then_some(key);
@@ -249,7 +249,7 @@ impl World {
         }
     }
 
-    /// Forgets an upload or File with its thumbnails, or a thumbnail alone.
+    /// Removes an upload or File with its thumbnails, or a thumbnail alone.
     fn remove(&mut self, key: Key, tombstone: State) {
         for item in self.items.values_mut() {
             match &mut item.state {

@@ -1,4 +1,4 @@
-//! Done (section 5 of the protocol), what can be asked, and removing.
+//! Done (section 5 of the protocol), queries, and removals.
 
 use super::super::Mistake;
 use super::super::placing::Codes;
@@ -31,7 +31,7 @@ impl World {
             Some(State::Thumbnail(_) | State::Replaced { .. }) => {
                 let mut outcomes = self.same(self.file_of(user, done.key));
                 if done.total.is_some() || done.md5.is_some() {
-                    // They may be meant of the thumbnail or of its parent.
+                    // They may refer to the thumbnail or to its parent.
                     outcomes.extend(self.refused(vec!["size_mismatch", "md5_mismatch"]));
                 }
                 outcomes
@@ -71,7 +71,7 @@ impl World {
     }
 }
 
-/// What can be asked, and removing.
+/// Queries and removals.
 impl World {
     pub(super) fn status(&self, user: User, key: Key) -> Answer {
         match self.stands_for(Some(user), key) {
@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    /// A link shows a uuid's own bytes.
+    /// A link shows the uuid's own bytes.
     pub(super) fn link(&self, key: Key, range: Option<(usize, usize)>) -> Answer {
         let media = match self.state(None, key) {
             Some(State::Finished(media)) => media,
@@ -182,7 +182,7 @@ impl World {
     }
 }
 
-/// Why there is nothing to be had.
+/// Why there is nothing to return.
 fn nothing(state: Option<&State>) -> Answer {
     Answer::refused(match state {
         Some(State::Removed | State::Replaced { .. }) => "gone",

@@ -44,7 +44,7 @@ impl World {
         }
     }
 
-    /// A chunk of an upload that isn't on record yet. One that is refused may have begun it.
+    /// A chunk of an upload that isn't on record yet. A refused one may have begun it.
     fn first_chunk(&self, user: User, chunk: &Chunk, key: Key) -> Outcomes {
         let Some(count) = chunk.parts else {
             return self.refused([own_contradictions(chunk), vec!["required"]].concat());
@@ -68,7 +68,7 @@ impl World {
         State::Receiving(Upload { layout, name, thumbnail: None, touched_day: self.day })
     }
 
-    /// What a chunk may leave that doesn't count itself: an upload that is begun, or named.
+    /// What a chunk may leave that doesn't count itself: an upload that has begun, or has got a name.
     pub(crate) fn only_begun(&self, user: User, chunk: &Chunk) -> Vec<World> {
         let Some(key) = chunk.key else {
             return Vec::new();
@@ -93,7 +93,7 @@ impl World {
     fn next_chunk(&self, user: User, chunk: &Chunk, key: Key, upload: &Upload) -> Outcomes {
         if let Some(part) = upload.layout.parts.get(&chunk.index) {
             let mut codes = upload.layout.contradictions(chunk);
-            // Nothing is written; but it may bring a name where there was none.
+            // Nothing is written, but it may supply a missing name.
             let either = [vec![self.clone()], self.only_begun(user, chunk)].concat().into_iter();
             if !is_same(chunk, part) && self.mistake != Some(Mistake::TakesOtherBytes) {
                 codes.push("chunk_conflict");
@@ -188,7 +188,7 @@ impl World {
         if !codes.is_empty() {
             return self.refused(codes);
         }
-        // Those that no message can show go at once, the one that is shown when there is another picture.
+        // Those that no message can show are removed at once; the one that is shown, when there is another picture.
         for (hidden, _) in self.thumbnails(parent).filter(|(key, _)| Some(*key) != shown) {
             world = world.with(hidden, State::Replaced { parent });
         }
@@ -201,12 +201,12 @@ impl World {
     }
 }
 
-/// The first name that a chunk gives.
+/// The first name in a chunk.
 fn name_of(upload: &Upload, chunk: &Chunk) -> Option<String> {
     upload.name.clone().or_else(|| chunk.name.clone())
 }
 
-/// Whether a chunk is the one on record.
+/// Whether a chunk equals the recorded one.
 fn is_same(chunk: &Chunk, part: &Part) -> bool {
     chunk.bytes == part.bytes && declared(chunk).is_none_or(|start| start == part.start)
 }
