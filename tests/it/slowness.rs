@@ -1,4 +1,4 @@
-//! Clients that are slow, silent or too many: they are ended soon or made to wait, and nobody else notices.
+//! Clients that are slow, silent or too many: they are cut off soon or have to wait, and nobody else notices.
 
 mod crowds;
 mod downloads;

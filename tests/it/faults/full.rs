@@ -1,7 +1,7 @@
-//! A disk that fills up, at many places: what needs room is refused with a 507, all else goes on, and when
-//! there is room again so does what was refused.
+//! Disks that fill up at many points: what needs space is refused with 507, everything else continues, and what was
+//! refused works once there is space again.
 //!
-//! Mounts small volumes, which takes root. `HAVERSACK_TEST_VOLUMES` sets how many.
+//! Mounts small volumes, which requires root. `HAVERSACK_TEST_VOLUMES` sets their number.
 
 use std::io::Write;
 use std::path::Path;
@@ -18,15 +18,15 @@ use crate::process::killing::sweep_and_look_for_leftovers;
 use crate::process::ledger::Random;
 use crate::process::program::{SECRET, Server, haversack, run, token};
 
-/// Volumes of a quick run.
+/// Number of volumes in a quick run.
 const VOLUMES: u64 = 8;
-/// KiB of the smallest one.
+/// Size of the smallest one in KiB.
 const SMALLEST: u64 = 1200;
-/// How much larger the next one is, KiB: so that no two fill up at the same step.
+/// How much larger each next one is in KiB, so that no two fill up at the same step.
 const STEP: u64 = 36;
 /// KiB that the server leaves free.
 const MIN_FREE: u64 = 300;
-/// Bytes of a file that fits on none of them.
+/// Size in bytes of a file that fits on none of them.
 const TOO_MUCH: usize = 4 << 20;
 
 fn refused_for_room(stopped: &Stopped) -> bool {
@@ -34,7 +34,7 @@ fn refused_for_room(stopped: &Stopped) -> bool {
         if body["errors"][0]["code"] == "storage_full" && body["preventRetry"] == false)
 }
 
-/// `size`, `min_free`: KiB. Where some stay free, a file can be deleted from the full disk.
+/// `size` and `min_free` are in KiB. If some space stays free, a file can be deleted from the full disk.
 fn fill_up(random: &mut Random, size: u64, chunk_size: Option<usize>, min_free: u64) {
     let rig = Rig::on_volume(size + min_free, min_free);
     let server = rig.start();
@@ -90,10 +90,10 @@ fn a_delete_makes_room_on_a_disk_that_was_left_some() {
     }
 }
 
-/// KiB of a volume with room for what the server keeps for removals.
+/// Size in KiB of a volume with space for what the server reserves for removals.
 const ROOMY: u64 = 24 << 10;
 
-/// A volume that somebody else fills up, and a server on it.
+/// A volume that another program fills up, and a server on it.
 struct Shared {
     rig: Rig,
     server: Server,
@@ -139,7 +139,7 @@ impl Shared {
         self.rig.data_dir().with_file_name("others")
     }
 
-    /// Lets others take the last byte.
+    /// Fills the rest of the volume.
     fn fill(&self) {
         fill(&self.path_of_others());
     }
@@ -160,14 +160,14 @@ impl Shared {
     }
 }
 
-/// Takes the last byte of a file's disk.
+/// Fills the rest of the disk that this file is on.
 fn fill(path: &Path) {
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.append(true).create(true).open(path).expect("opened");
     while file.write_all(&[0; 4096]).is_ok() {}
 }
 
-/// Starts it; gives what it said where it doesn't come up.
+/// Starts the server. Returns its message if it doesn't start.
 fn start(rig: &Rig) -> Result<Server, String> {
     let started = Server::try_start(rig.command().env("HAVERSACK_JWT_SECRET", SECRET));
     started.map_err(|ended| ended.stderr)
@@ -190,7 +190,7 @@ fn files_on_a_disk_that_others_filled_are_read_deleted_and_erased() {
 
 #[test]
 fn a_stop_on_a_disk_that_others_filled_is_in_order_and_loses_nothing() {
-    let (shared, files) = Shared::with_files(60); // their records make the database grow
+    let (shared, files) = Shared::with_files(60); // whose records make the database grow
     shared.fill();
     let shared = shared.restart(|shared| {
         let ended = shared.server.stop();
@@ -230,7 +230,7 @@ fn a_start_for_which_nothing_is_left_says_that_the_disk_is_full() {
         let rig = shared.rig;
         shared.server.stop();
         for name in ["haversack.reserve", "haversack.db-shm"] {
-            let _ = std::fs::remove_file(rig.data_dir().join(name)); // the database's index is made anew
+            let _ = std::fs::remove_file(rig.data_dir().join(name)); // the database's index is rebuilt
         }
         fill(&others);
         let said = start(&rig).err().expect("there is no room at all");

@@ -1,8 +1,8 @@
-//! kill -9 at every named point of the write path: whoever was acknowledged loses nothing, everybody can go on,
-//! and nothing is left over.
+//! kill -9 at every named point of the write path: nothing acknowledged is lost, everybody can continue, and nothing is
+//! left over.
 //!
-//! `HAVERSACK_TEST_CRASHES` sets how often at each point, `HAVERSACK_TEST_POINT` names the only one,
-//! `HAVERSACK_TEST_SEED` repeats a trial.
+//! `HAVERSACK_TEST_CRASHES` sets the number of crashes at each point, `HAVERSACK_TEST_POINT` selects a single point,
+//! and `HAVERSACK_TEST_SEED` repeats a trial.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -27,23 +27,23 @@ use crate::process::killing::sweep_and_look_for_leftovers;
 use crate::process::ledger::Random;
 use crate::process::program::{Ended, Server, haversack};
 
-/// Deaths at each point in a quick run.
+/// Number of crashes at each point in a quick run.
 const CRASHES: u64 = 2;
-/// Trials at once.
+/// Number of concurrent trials.
 const WORKERS: usize = 2;
-/// So often clients come until the point must have been passed.
+/// Number of rounds of clients after which the point must have been passed.
 const ROUNDS: usize = 40;
-/// So often a client tries again.
+/// Number of times that a client retries.
 const PATIENCE: usize = 6;
-/// A user without a ledger, of whom nothing may be left in the end.
+/// A user without a ledger, of whom nothing may be left at the end.
 const NOBODY: i64 = 9000;
-/// errno of what a disk fails with.
+/// errno of a failing disk.
 const EIO: u32 = 5;
 
-/// How a server is brought to pass a point.
+/// How to make a server pass a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Clients come, until it has.
+    /// Clients send until it has.
     Load,
     /// It starts for the first time.
     FirstStart,
@@ -51,15 +51,15 @@ enum Way {
     Boot,
     /// It starts with a file whose finishing was interrupted.
     Resuming,
-    /// It starts long after uploads were begun.
+    /// It starts long after uploads began.
     Expiry,
-    /// Somebody is at the limit of unfinished uploads, and one of them is idle.
+    /// A user is at the limit of unfinished uploads, and one of them is idle.
     Room,
-    /// A disk fails to sync.
+    /// A sync fails.
     FailedSync,
-    /// Much is written beside the clients.
+    /// Much is written besides what clients send.
     LongLog,
-    /// Somebody is erased.
+    /// A user is erased.
     Erasure,
     /// It is told to stop.
     Stop,
@@ -76,11 +76,11 @@ fn way(point: Point) -> Way {
         Point::CheckpointUnbegun | Point::CheckpointMade => Way::LongLog,
         Point::EraseGoesOn | Point::UserForgotten => Way::Erasure,
         Point::LogEmptied => Way::Stop,
-        _ => Way::Load, // a new point is passed by clients, unless it says otherwise here
+        _ => Way::Load, // a new point is passed by clients, unless this function says otherwise
     }
 }
 
-/// How often a server passes such a point in one life, at least.
+/// How often, at least, a server passes such a point in one run.
 fn times(point: Point) -> u64 {
     match way(point) {
         Way::Load => 5,
@@ -120,28 +120,28 @@ impl Trial {
         upload
     }
 
-    /// A token of [`NOBODY`]'s.
+    /// A token for [`NOBODY`].
     fn token(&self) -> String {
         let secret = std::fs::read_to_string(self.data_dir().join("jwt-secret")).expect("made");
         let caller = Caller::User(UserId::from(NOBODY));
         sign(secret.trim_end().as_bytes(), caller, Clock::system().unix_secs(), 24 * 3600)
     }
 
-    /// The first of two chunks of NOBODY's; the status, or `None` where the server died of it.
+    /// Sends the first of two chunks for NOBODY. Returns the status, or `None` if the server died.
     fn begin(&self, host: &str, id: UploadId) -> Option<u16> {
         let form = Multipart::default().field("uuid", id).field("partindex", 0);
         let form = form.field("totalparts", 2).file("file", b"some bytes");
         Some(Request::upload(form).token(&self.token()).send(host).ok()?.status)
     }
 
-    /// The server with orders to die.
+    /// A command for a server that is to die at this point.
     fn armed(&self, point: Point, nth: u64) -> Command {
         let mut command = self.rig.command();
         command.env("HAVERSACK_CRASH_AT", format!("{point:?}:{nth}"));
         command
     }
 
-    /// What there is before the life in which the server dies.
+    /// Prepares the data before the run in which the server dies.
     fn prepare(&mut self) {
         match way(self.point) {
             Way::FirstStart => {}
@@ -160,7 +160,7 @@ impl Trial {
                 changed.expect("changed");
             }
             Way::Resuming => {
-                drop(self.rig.start()); // makes the secret
+                drop(self.rig.start()); // creates the secret
                 let mut server = Server::start(&mut self.armed(Point::FinalizingRecorded, 1));
                 self.come_and_go(&mut server);
             }
@@ -178,7 +178,7 @@ impl Trial {
         }
     }
 
-    /// Lets the server die, and answers what it said.
+    /// Makes the server die. Returns how it ended.
     fn die(&mut self, nth: u64) -> Ended {
         let mut command = self.armed(self.point, nth);
         match way(self.point) {
@@ -221,9 +221,9 @@ impl Trial {
             }
             Way::LongLog => {
                 let database = self.database();
-                database.pragma_update(None, "wal_autocheckpoint", 0).expect("set"); // the server's to do
+                database.pragma_update(None, "wal_autocheckpoint", 0).expect("set"); // only the server may do it
                 for _ in 0..1100 {
-                    // A page each, more than 4 MiB in all; it may die before the last.
+                    // A page each, more than 4 MiB in all; the server may die before the last one.
                     let _ =
                         database.execute("UPDATE link_keys SET created_at = created_at + 1", ());
                 }
@@ -239,7 +239,7 @@ impl Trial {
         server.wait()
     }
 
-    /// Clients of every kind, until the server has died.
+    /// Clients of every kind send, until the server has died.
     fn come_and_go(&mut self, server: &mut Server) {
         const ENDS: [End; 5] =
             [End::Finished, End::Deleted, End::Illustrated, End::Unfinished(2), End::Renamed];
@@ -269,10 +269,10 @@ impl Trial {
                 return;
             }
         }
-        server.terminate(); // it should be dead by now: whoever waits for it finds that it stopped in order
+        server.terminate(); // it should be dead by now; if it isn't, the test finds that it stopped in order
     }
 
-    /// Asks for an upload that the first sweep lets expire, until the server dies of telling so.
+    /// Queries an upload that the first sweep expires, until the server dies while replying.
     fn ask_for_what_expired(&self, host: &str) {
         let ids: Vec<UploadId> = {
             let database = self.database();
@@ -287,7 +287,7 @@ impl Trial {
         }
     }
 
-    /// Starts the server again; everybody goes on to the end, and looks.
+    /// Starts the server again. All clients continue to the end, and check.
     fn recover(mut self) {
         let server = self.rig.start();
         let mut broken = Broken::default();
@@ -315,13 +315,13 @@ impl Trial {
     }
 }
 
-/// Erases [`NOBODY`], beside the server.
+/// Erases [`NOBODY`], beside the running server.
 fn erase(data_dir: &Path) {
     let mut command = haversack(&["erase", "--user-id", &NOBODY.to_string()]);
     let _ = command.env("HAVERSACK_DATA_DIR", data_dir).output().expect("it runs");
 }
 
-/// Lets the server die at that point, and start again.
+/// Makes the server die at this point, and starts it again.
 fn crash(point: Point, nth: u64, seed: u64) {
     let mut trial = Trial::new(point, seed);
     trial.prepare();
@@ -343,7 +343,7 @@ fn nothing_is_lost_wherever_on_the_write_path_the_process_dies() {
     let trials: Vec<(Point, u64, u64)> = points
         .flat_map(|point| (0..crashes).map(move |number| (*point, number)))
         .map(|(point, number)| {
-            // The first time always, then any.
+            // The first hit always, then random ones.
             let nth = if number == 0 { 1 } else { 1 + random.below(times(point)) };
             (point, nth, random.next())
         })

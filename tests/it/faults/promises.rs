@@ -1,7 +1,7 @@
-//! A client and its ledger: one file of one user, what was asked for, what was acknowledged, and how far the
-//! journal had come at each.
+//! A client with a ledger: one file of one user, what was requested, what was acknowledged, and the length of the
+//! journal at each event.
 //!
-//! It goes on from wherever it was refused or cut off, as the protocol says clients do.
+//! It continues from wherever it was refused or cut off, as the protocol says clients do.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -21,28 +21,28 @@ const PHOTO: &[u8] = include_bytes!("../../media/gps/exif.jpg");
 const LARGE_PHOTO: &[u8] = include_bytes!("../../media/gps/everything.jpg");
 const PICTURE: &[u8] = include_bytes!("../../media/samples/picture.png");
 
-/// What became of a request, or that it was sent.
+/// The result of a request, or that it was sent.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Begun,
     Chunk(usize),
     DoneSent,
-    /// A File, and its thumbnail's bytes if it had one.
+    /// A File, and the bytes of its thumbnail if it had one.
     File(Value, Option<Vec<u8>>),
     RenameSent,
     ThumbnailSent,
     DeleteSent,
     Deleted,
-    /// The server said that all chunks have to be sent again.
+    /// The server said that all chunks must be sent again.
     Reset,
 }
 
-/// Why a client came no further.
+/// Why a client got no further.
 #[derive(Debug)]
 pub(crate) enum Stopped {
     /// The connection was cut or refused.
     Cut(#[expect(dead_code, reason = "shown when a trial fails")] io::Error),
-    /// Not a 2xx.
+    /// The status was not 2xx.
     Refused { status: u16, body: Value },
     /// A promise was broken.
     Broken(String),
@@ -57,12 +57,12 @@ impl From<io::Error> for Stopped {
 /// What a client does in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Stops when it has sent so many chunks.
+    /// Stops after sending this many chunks.
     Unfinished(usize),
     Finished,
-    /// Finished, and given another name.
+    /// Finishes, and gives the file another name.
     Renamed,
-    /// Finished, and given another thumbnail.
+    /// Finishes, and gives the file another thumbnail.
     Illustrated,
     Deleted,
 }
@@ -75,18 +75,18 @@ pub(crate) struct Upload {
     sent: Vec<u8>,
     /// What is served of it.
     served: Vec<u8>,
-    /// `None`: all in one request.
+    /// Sizes of the chunks; `None` means a single request.
     chunk_size: Option<usize>,
     end: End,
     id: Option<String>,
     own_id: bool,
-    /// Whether the fields that place a chunk come behind it.
+    /// Whether the fields that place a chunk come after the file.
     file_first: bool,
-    /// Each with the length of the journal, bytes: before a request was sent, after a reply was received.
+    /// Events, each with the length of the journal in bytes: before a request was sent, or after a reply was received.
     events: Vec<(u64, Event)>,
 }
 
-/// What a client may count on at some moment.
+/// What a client may rely on at some moment.
 #[derive(Default)]
 struct Promised<'a> {
     chunks: Vec<usize>,
@@ -104,16 +104,16 @@ struct Promised<'a> {
 pub(crate) enum Level {
     /// Finished files.
     Finish,
-    /// Chunks, too.
+    /// Also chunks.
     Chunk,
 }
 
 /// What a server did not keep.
 #[derive(Debug, Default)]
 pub(crate) struct Broken {
-    /// Acknowledged and gone, or changed.
+    /// Acknowledged, and lost or changed.
     pub(crate) lost: Vec<String>,
-    /// Never acknowledged, but made a File of with bytes that nobody sent.
+    /// Never acknowledged, but turned into a File with bytes that nobody sent.
     pub(crate) spoiled: Vec<String>,
 }
 
@@ -125,14 +125,14 @@ fn body_of(reply: &Reply) -> Value {
     serde_json::from_slice(&reply.body).unwrap_or(Value::Null)
 }
 
-/// What of a File never changes but by request.
+/// The parts of a File that change only on request.
 fn identity(file: &Value) -> Value {
     let keys = ["uuid", "filesize", "mimetype", "duration", "width", "height"];
     keys.iter().map(|key| file[*key].clone()).collect()
 }
 
 impl Upload {
-    /// A file of the user's; `end` and the random numbers say which, and how it is sent.
+    /// A file of this user; `end` and the random numbers decide which, and how it is sent.
     pub(crate) fn new(random: &mut Random, user: i64, end: End) -> Self {
         let photo = match random.below(3) {
             0 => Some(PHOTO),
@@ -159,7 +159,7 @@ impl Upload {
         upload
     }
 
-    /// These bytes of the user's, in chunks of this size or all in one request, under a uuid of its own.
+    /// These bytes, in chunks of this size or in one request, with a uuid chosen by the client.
     pub(crate) fn of(sent: Vec<u8>, user: i64, chunk_size: Option<usize>, end: End) -> Self {
         let served = crate::media::without_metadata(&sent);
         Self {
@@ -176,7 +176,7 @@ impl Upload {
         }
     }
 
-    /// Takes a token signed with the secret of the server on this data directory.
+    /// Makes a token signed with the secret of the server on this data directory.
     pub(crate) fn sign_in(&mut self, data_dir: &Path) {
         let secret =
             std::fs::read_to_string(data_dir.join("jwt-secret")).expect("made at the start");
@@ -185,12 +185,12 @@ impl Upload {
         self.token = sign(secret.trim_end().as_bytes(), caller, now, 24 * 3600);
     }
 
-    /// What was to stay unfinished is finished after all.
+    /// Finishes what was supposed to stay unfinished.
     pub(crate) fn finishes(&mut self) {
         self.end = End::Finished;
     }
 
-    /// What was to stay is deleted after all.
+    /// Deletes what was supposed to stay.
     pub(crate) fn deletes(&mut self) {
         self.end = End::Deleted;
     }
@@ -207,7 +207,7 @@ impl Upload {
         Err(Stopped::Refused { status: reply.status, body: body_of(&reply) })
     }
 
-    /// Goes on to its end. Whoever calls it again after it stopped lets it go on.
+    /// Continues to the end. If it stopped, calling it again makes it continue.
     pub(crate) fn drive(&mut self, rig: &Rig, host: &str) -> Result<(), Stopped> {
         let result = self.advance(rig, host);
         if let Err(Stopped::Refused { body, .. }) = &result
@@ -259,7 +259,7 @@ impl Upload {
         Ok(self.send(host, request)?.json())
     }
 
-    /// Sends what is missing, and done. `None` where it was not to be finished.
+    /// Sends what is missing, and done. `None` if it isn't to be finished.
     fn chunks(&mut self, rig: &Rig, host: &str) -> Result<Option<Value>, Stopped> {
         let mut missing = self.missing(host)?;
         if let End::Unfinished(count) = self.end {
@@ -303,8 +303,8 @@ impl Upload {
         Request::upload(form)
     }
 
-    /// Begins to send more than belongs there in the place of the last chunk, and hangs up: the real one comes
-    /// later. Only with a uuid of its own.
+    /// Starts to send more bytes than fit in place of the last chunk, and hangs up; the real chunk comes later. Only
+    /// with a uuid chosen by the client.
     pub(crate) fn overshoot(&self, host: &str) -> io::Result<()> {
         let (true, Some(id), Some(size)) = (self.own_id, &self.id, self.chunk_size) else {
             return Ok(());
@@ -320,11 +320,11 @@ impl Upload {
         let mut stream = connect(host)?;
         stream.write_all(&bytes[..bytes.len() - size])?;
         stream.shutdown(Shutdown::Write)?;
-        let _ = stream.read(&mut [0]); // its end, or a refusal: all of it was read
+        let _ = stream.read(&mut [0]); // the end or a refusal, so everything was read
         Ok(())
     }
 
-    /// Its bytes could not be kept, and the word of it may have been cut off.
+    /// Its bytes could not be kept, and the reply that says so may have been cut off.
     pub(crate) fn may_begin_again(&mut self, rig: &Rig) {
         let promised = self.promised(u64::MAX);
         if promised.done_sent && promised.file.is_none() {
@@ -336,7 +336,7 @@ impl Upload {
         self.sent.len().div_ceil(self.chunk_size.unwrap_or(self.sent.len()))
     }
 
-    /// What the server lacks, by its own word.
+    /// What the server lacks, as it says itself.
     fn missing(&self, host: &str) -> Result<Vec<usize>, Stopped> {
         let Some(status) = self.status(host)? else {
             return Ok((0..self.count()).collect());
@@ -349,7 +349,7 @@ impl Upload {
         Ok((0..self.count()).filter(|index| !present[*index]).collect())
     }
 
-    /// The state of the upload; `None` where there is none.
+    /// The state of the upload; `None` if there is none.
     fn status(&self, host: &str) -> Result<Option<Value>, Stopped> {
         let Some(id) = &self.id else {
             return Ok(None);
@@ -383,7 +383,7 @@ impl Upload {
         let shown = file["thumbnail"].as_str().is_some_and(|link| link.contains(sent));
         self.keep(rig, host, file)?;
         if !shown {
-            self.note(rig, Event::ThumbnailSent); // its picture, still in the making, may take the place of this one
+            self.note(rig, Event::ThumbnailSent); // its picture may still be in progress, and may replace this one
         }
         Ok(())
     }
@@ -401,7 +401,7 @@ impl Upload {
         Ok(())
     }
 
-    /// What was promised by the time the journal had so many bytes.
+    /// What had been promised by the time the journal had this many bytes.
     fn promised(&self, by: u64) -> Promised<'_> {
         let mut promised = Promised::default();
         for (_, event) in self.events.iter().filter(|(at, _)| *at <= by) {
@@ -425,8 +425,8 @@ impl Upload {
         promised
     }
 
-    /// Compares what was promised by then with what the server at `host` has now; and what was not finished
-    /// is finished, as its client would.
+    /// Compares what had been promised by then with what the server at `host` has now, and finishes what was
+    /// unfinished, as its client would.
     pub(crate) fn check(&self, host: &str, by: u64, level: Level, broken: &mut Broken) {
         let promised = self.promised(by);
         if !self.events.iter().any(|(at, _)| *at <= by) {
@@ -451,7 +451,7 @@ impl Upload {
                 Ok(()) => {}
                 Err(what) => lost(what),
             }
-            // A uuid that was never answered is nobody's.
+            // A uuid that was never in a reply belongs to nobody.
             if self.own_id || promised.chunks.contains(&0) {
                 match self.resume(host) {
                     Ok(()) => {}
@@ -462,12 +462,12 @@ impl Upload {
         }
     }
 
-    /// Compares what was promised for ever with what there is now, and changes nothing.
+    /// Compares permanent promises with what there is now, and changes nothing.
     pub(crate) fn check_kept(&self, host: &str, broken: &mut Broken) {
         let promised = self.promised(u64::MAX);
         let kept = match promised.file {
             _ if promised.deleted => self.check_gone(host),
-            _ if promised.delete_sent && self.check_gone(host).is_ok() => Ok(()), // unanswered
+            _ if promised.delete_sent && self.check_gone(host).is_ok() => Ok(()), // there was no reply
             Some(file) => self.check_file(host, file, &promised),
             None => Ok(()),
         };
@@ -500,7 +500,7 @@ impl Upload {
         if file["filename"] != known["filename"] && !renamed {
             return Err(format!("it has its old name: {file}"));
         }
-        // Both the link that was given out then and one made now.
+        // Both the link from that time and a new one.
         for link in [&known["url"], &file["url"]] {
             let served = download(host, link.as_str().unwrap_or("http://host/none"));
             let served = served.map_err(|error| error.to_string())?;
@@ -516,7 +516,7 @@ impl Upload {
         let same = shown.body == thumbnail || promised.thumbnail_sent;
         match shown.status {
             200 if same => Ok(()),
-            // One that was sent is only now made, and has taken the place of the one that the File showed.
+            // A picture made only now from a thumbnail that was sent has replaced the one that the File showed.
             410 if promised.thumbnail_sent && !self.shows(host, link)? => {
                 self.check_file(host, known, promised)
             }
@@ -524,7 +524,7 @@ impl Upload {
         }
     }
 
-    /// Whether this is still the link to its thumbnail.
+    /// Whether the link still shows its thumbnail.
     fn shows(&self, host: &str, link: &str) -> Result<bool, String> {
         let file = body_of(&self.ask(host, &format!("{}file/", self.path()))?);
         Ok(file["thumbnail"] == link)
@@ -547,7 +547,7 @@ impl Upload {
         }
     }
 
-    /// Every File on the user's list has the right bytes, acknowledged or not.
+    /// Checks that every File on the user's list has the right bytes, acknowledged or not.
     fn check_list(&self, host: &str) -> Result<(), String> {
         let reply = self.ask(host, &format!("{UPLOAD}?cursor="))?;
         if reply.status != 200 {
@@ -565,8 +565,8 @@ impl Upload {
         Ok(())
     }
 
-    /// Finishes the upload as its client would: sends what the server says is missing, and done; from the
-    /// beginning where the server says so.
+    /// Finishes the upload as its client would: sends what the server says is missing, and done; from the beginning if
+    /// the server says so.
     fn resume(&self, host: &str) -> Result<(), Unresumed> {
         const ATTEMPTS: usize = 3;
         let stuck = |what: &dyn std::fmt::Debug| Unresumed::Stuck(format!("{self}: {what:?}"));
@@ -601,7 +601,7 @@ enum Unresumed {
     Stuck(String),
 }
 
-/// Which chunks a status says are there.
+/// Which chunks are present according to a status.
 fn present(status: &Value, count: usize) -> Vec<bool> {
     let mut present = vec![status["finished"] == true; count];
     for run in status["parts"].as_array().into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! What is left in the data directory of what was erased or deleted: every byte of every file is looked at.
+//! What is left in the data directory of erased or deleted things: checks every byte of every file.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::http::{Multipart, Request};
 use super::program::{Server, haversack, run, serve, service_token, token};
 
-/// A user whose number is known from any other eight bytes.
+/// A user whose number differs from any other eight bytes.
 const ANNA: i64 = 7_234_567_890_123_456_789;
 const BERT: i64 = 6_876_543_210_987_654_321;
 /// A picture that the server can't decode.
@@ -17,7 +17,7 @@ const PHOTO: &[u8] = include_bytes!("../../media/samples/picture.jpg");
 /// Longer than emptying the log takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Every file below a folder, sockets apart.
+/// Every file in a folder, except sockets.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("listed") {
@@ -32,17 +32,17 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Where these bytes are: in the names of files, or in them.
+/// The files that contain these bytes, in their names or their content.
 fn traces(data: &Path, of: &[u8]) -> Vec<PathBuf> {
     let holds = |bytes: &[u8]| memchr::memmem::find(bytes, of).is_some();
     let found = files(data).into_iter().filter(|path| {
-        let bytes = std::fs::read(path).unwrap_or_default(); // gone since it was listed
+        let bytes = std::fs::read(path).unwrap_or_default(); // may be deleted meanwhile
         holds(path.as_os_str().as_encoded_bytes()) || holds(&bytes)
     });
     found.collect()
 }
 
-/// A user's number in bytes, either way round, and in digits, as it is stored.
+/// A user's number in bytes, in both byte orders, and in digits, as it is stored.
 fn number(user: i64) -> [Vec<u8>; 3] {
     [user.to_be_bytes().to_vec(), user.to_le_bytes().to_vec(), user.to_string().into_bytes()]
 }
@@ -64,7 +64,7 @@ fn delete(server: &Server, user: i64, uuid: &str) {
     request.token(&token(user)).send(&server.host).expect("a reply").ok();
 }
 
-/// Some of everything that a user can leave; the last of it is a file that a message shows.
+/// Leaves some of everything that a user can leave; the last of it is a file that a message shows.
 fn leave(server: &Server, user: i64, who: &str) -> String {
     for number in 0..20 {
         let (name, bytes) = (format!("{who}-file-{number}.txt"), format!("{who} wrote {number}"));

@@ -1,6 +1,6 @@
-//! A small blocking HTTP client: one connection a request, and the test decides how its bytes are cut.
+//! A small blocking HTTP client: one connection per request, and the test decides how its bytes are split.
 //!
-//! Also tells a cut connection from a refusal, which is what tests that kill servers need.
+//! It distinguishes a cut connection from a refusal, as tests that kill servers need.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -16,18 +16,18 @@ const BOUNDARY: &str = "----haversack-test-7MA4YWxkTrZu0gW";
 pub(crate) struct Request {
     head: String,
     body: Vec<u8>,
-    /// Sizes of the body's chunks, used over and over; none: sent with its length.
+    /// Sizes of the body's chunks, repeated; empty to send it with its length.
     chunked: Vec<usize>,
 }
 
-/// What came back.
+/// A reply.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
 }
 
-/// A multipart form in the making: fields and one file, in the order in which they were added.
+/// A multipart form under construction: fields and one file, in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct Multipart(Vec<u8>);
 
@@ -71,7 +71,7 @@ impl Request {
         Self::new("POST", "/api/v2/pm/upload/").form(form)
     }
 
-    /// A done of these fields, as JSON.
+    /// A done with these fields, as JSON.
     pub(crate) fn done(fields: &Value) -> Self {
         Self::new("POST", "/api/v2/pm/upload/?done")
             .header("Content-Type", "application/json")
@@ -97,13 +97,13 @@ impl Request {
         self
     }
 
-    /// Sends the body in chunks (RFC 9112, section 7.1) of these sizes instead of announcing its length.
+    /// Sends the body in chunks (RFC 9112, section 7.1) of these sizes, instead of declaring its length.
     pub(crate) fn chunked(mut self, sizes: Vec<usize>) -> Self {
         self.chunked = sizes;
         self
     }
 
-    /// Head and body, as they go over the wire to `host`.
+    /// Head and body, as they are sent to `host`.
     pub(crate) fn bytes(&self, host: &str) -> Vec<u8> {
         let mut bytes = format!("{}Host: {host}\r\n", self.head).into_bytes();
         if self.chunked.is_empty() {
@@ -130,7 +130,7 @@ impl Request {
         self.send_split(host, &[])
     }
 
-    /// The same in writes of these sizes; what they leave over goes at once.
+    /// The same, in writes of these sizes, followed by the rest in one.
     pub(crate) fn send_split(&self, host: &str, sizes: &[usize]) -> io::Result<Reply> {
         let bytes = self.bytes(host);
         let mut stream = connect(host)?;
@@ -152,19 +152,19 @@ impl Reply {
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 
-    /// The body of a 200; anything else fails the test.
+    /// The body of a 200; fails the test otherwise.
     pub(crate) fn ok(&self) -> Value {
         assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
         self.json()
     }
 
-    /// What a refusal says; empty if it is none.
+    /// The message of a refusal; empty if it isn't one.
     pub(crate) fn message(&self) -> String {
         let body = serde_json::from_slice::<Value>(&self.body).unwrap_or_default();
         body["error"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The code of a refusal, after checking that it has the one shape (protocol, section 7).
+    /// The code of a refusal, after checking its shape (protocol, section 7).
     pub(crate) fn refusal(&self) -> String {
         let body = self.json();
         assert!((400..600).contains(&self.status), "{} {body}", self.status);
@@ -191,7 +191,7 @@ pub(crate) fn connect(host: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Reads one reply. A connection that ends before the whole of it is an error.
+/// Reads one reply. Fails if the connection ends before the reply is complete.
 pub(crate) fn receive(stream: TcpStream) -> io::Result<Reply> {
     let mut stream = BufReader::new(stream);
     let (mut status, mut length) = (0, None);
@@ -225,7 +225,7 @@ pub(crate) fn receive(stream: TcpStream) -> io::Result<Reply> {
     Ok(Reply { status, body })
 }
 
-/// The bytes behind a `file_url`; links of a server's earlier life are asked of the one at `host`.
+/// The bytes at a `file_url`. Links from an earlier run are requested from the server at `host`.
 pub(crate) fn download(host: &str, url: &str) -> io::Result<Reply> {
     let path = url.splitn(4, '/').nth(3).expect("an absolute link");
     Request::new("GET", &format!("/{path}")).send(host)

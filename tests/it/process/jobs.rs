@@ -10,7 +10,7 @@ use super::program::{Server, haversack, run, serve, token};
 
 const PICTURE: &[u8] = include_bytes!("../../media/samples/picture.jpg");
 
-/// What `haversack jobs` prints with these arguments.
+/// The output of `haversack jobs` with these arguments.
 fn jobs(data: &Path, arguments: &[&str]) -> String {
     let mut command = haversack(&[&["jobs"], arguments].concat());
     let ended = run(command.env("HAVERSACK_DATA_DIR", data));
@@ -40,7 +40,7 @@ fn a_picture_that_ends_the_process_three_times_is_set_aside_until_the_operator_s
     dying.env("HAVERSACK_CRASH_AT", "DrawingBegun:1");
     let mut server = Server::start(&mut dying);
     let form = Multipart::default().file("file", PICTURE);
-    // The server dies before it answers, or right after.
+    // The server dies before it replies, or right after.
     let _ = Request::upload(form).token(&token(1)).send(&server.host);
     wait_for("the server dies of the picture", || !server.is_running());
     for _ in 2..=3 {

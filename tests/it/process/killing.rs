@@ -1,5 +1,5 @@
-//! kill -9 at random moments under load: nothing acknowledged is lost, everything can be resumed, and
-//! nothing is left over.
+//! kill -9 at random moments under load: nothing acknowledged is lost, everything can be resumed, and nothing is left
+//! over.
 //!
 //! `HAVERSACK_TEST_KILLS` sets the number of kills, `HAVERSACK_TEST_SEED` repeats a trial.
 
@@ -24,8 +24,8 @@ use crate::stores::blobs::blobs_older_than;
 const KILLS: u64 = 12;
 const CLIENTS: u64 = 6;
 
-/// Lets all clients go on at once and kills the server after so many acknowledged requests, or when all
-/// are through.
+/// Runs all clients concurrently, and kills the server after this many acknowledged requests, or when all clients have
+/// finished.
 fn drive_and_kill(data_dir: &Path, clients: &mut [Client], random: &mut Random, requests: u64) {
     let server = Server::start(&mut serve(data_dir));
     let host = server.host.clone();
@@ -38,7 +38,7 @@ fn drive_and_kill(data_dir: &Path, clients: &mut [Client], random: &mut Random, 
                 break;
             }
         }
-        std::thread::sleep(pause); // into the middle of a request, not of the tests' own thread
+        std::thread::sleep(pause); // in the middle of a request, and not in step with the tests' thread
         server.kill();
     });
 }
@@ -61,7 +61,7 @@ fn drive_to_the_end(server: &Server, clients: &mut [Client]) {
     });
 }
 
-/// Starts every client; what they send is counted until they are through or cut off.
+/// Starts every client. Their requests are counted until they finish or are cut off.
 fn start<'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
     clients: &'scope mut [Client],
@@ -104,7 +104,7 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
         }
         let server = Server::start(&mut serve(dir.path()));
         drive_to_the_end(&server, &mut clients);
-        drive_to_the_end(&server, &mut clients); // everything again: all of it is repeatable
+        drive_to_the_end(&server, &mut clients); // everything again, because everything can be repeated
         server.kill();
         finished.extend(clients);
     }
@@ -116,7 +116,7 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed() {
     sweep_and_look_for_leftovers(dir.path(), users.map(UserId::from));
 }
 
-/// Sweeps as the server does long after: no bytes may be left that no record claims.
+/// Sweeps as the server does much later: no bytes may be left that no record claims.
 #[tokio::main]
 pub(crate) async fn sweep_and_look_for_leftovers(
     data_dir: &Path,
@@ -133,7 +133,7 @@ pub(crate) async fn sweep_and_look_for_leftovers(
     let records = SqliteStore::open(data_dir).expect("it opens");
     let left = blobs_older_than(&blobs, long_after).await;
     assert_eq!(records.unclaimed(left).await.expect("looked up"), [], "left over");
-    // Uploads whose uuid no client ever learned expire; then every blob is a File's.
+    // Uploads whose uuid no client ever learned expire; then every blob belongs to a File.
     clock.skip(Duration::from_hours(9 * 24));
     app.jobs.run_all().await.expect("swept");
     let mut claimed = 0;

@@ -1,4 +1,4 @@
-//! A file larger than 31 bits can count. Its size in MiB is 3, or what `HAVERSACK_TEST_FILE_MIB` says.
+//! A file whose size exceeds 31 bits. `HAVERSACK_TEST_FILE_MIB` sets its size in MiB; the default is 3.
 
 use haversack::ids::UploadId;
 use serde_json::json;
@@ -7,10 +7,10 @@ use super::http::{Multipart, Request, download};
 use super::program::{Server, serve, token};
 use crate::measured::setting;
 
-/// Bytes of a chunk.
+/// Size of a chunk in bytes.
 const CHUNK: u64 = 32 << 20;
 
-/// The byte at this offset: it has no period that a wrong offset could hide behind.
+/// The byte at this offset. The sequence has no period that could hide a wrong offset.
 fn byte(offset: u64) -> u8 {
     let page = offset >> 12;
     (page ^ page >> 8 ^ page >> 16 ^ offset) as u8

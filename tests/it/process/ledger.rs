@@ -1,6 +1,6 @@
 //! A client that keeps a ledger of what the server acknowledged, and resumes whenever it is cut off.
 //!
-//! Every claim it makes is one of the protocol: what was answered with a 2xx stays.
+//! Everything it checks is promised by the protocol: what got a 2xx stays.
 
 use std::io;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::http::{Multipart, Reply, Request, download};
 use super::program::token;
 
-/// A small random number generator (`SplitMix64`, Steele et al. 2014): the same seed, the same trial.
+/// A small random number generator (`SplitMix64`, Steele et al. 2014): the same seed gives the same trial.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -25,7 +25,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// A number below `bound`, which must not be 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
@@ -53,44 +53,44 @@ enum Way {
     Single,
     /// One chunk after the other.
     Series,
-    /// Several chunks at once, in any order.
+    /// Several chunks concurrently, in any order.
     Parallel,
 }
 
-/// One file of one user, and what the server said of it.
+/// One file of one user, and what the server said about it.
 #[derive(Debug)]
 pub(crate) struct Client {
     token: String,
     bytes: Vec<u8>,
-    /// What is served of them: other bytes only where a photo says where it was made.
+    /// What is served of them. The bytes differ only if a photo says where it was made.
     served: Vec<u8>,
     chunk_size: usize,
     way: Way,
-    /// Whether each chunk says where it begins; else that follows from the even cut.
+    /// Whether each chunk states its offset; otherwise it follows from the chunks' equal size.
     says_offset: bool,
-    /// The file's uuid: the client's own, or the server's once it has answered.
+    /// The file's uuid: chosen by the client, or by the server in its first reply.
     id: Option<String>,
     own_id: bool,
     acknowledged: Mutex<Vec<bool>>,
     done_sent: bool,
-    /// Whether it deletes its file in the end, and how far that has come.
+    /// Whether it deletes its file in the end, and how far that has got.
     deletes: bool,
     delete_sent: bool,
     delete_acknowledged: bool,
     /// The File, once it was acknowledged.
     file: Option<Value>,
-    /// Why its links may be compared: same bytes, same name, same type, whenever asked.
+    /// Its links may be compared: the same bytes, name and type, at any time.
     seed: u64,
 }
 
-/// A server that acknowledges to the trial, which kills it by that count.
+/// A connection to a server; acknowledged requests are counted for the trial, which kills the server by that count.
 pub(crate) struct Line<'a> {
     pub(crate) host: &'a str,
     pub(crate) acknowledged: Sender<()>,
 }
 
 impl Line<'_> {
-    /// Sends and counts. An error is a connection that was cut or refused: nothing is known of the request.
+    /// Sends and counts. An error means that the connection was cut or refused, and nothing is known about the request.
     fn send(&self, request: &Request) -> io::Result<Reply> {
         let reply = request.send(self.host)?;
         if reply.status < 300 {
@@ -108,7 +108,7 @@ fn photo() -> (Vec<u8>, Vec<u8>) {
     (sent, served)
 }
 
-/// Bytes that mean nothing, in about so many chunks.
+/// Arbitrary bytes, in about this many chunks.
 fn anything(random: &mut Random, chunks: usize) -> (Vec<u8>, Vec<u8>) {
     let chunk_size = 1 + random.below(32 * 1024);
     let length = (chunks as u64 - 1) * chunk_size + 1 + random.below(chunk_size);
@@ -153,12 +153,12 @@ impl Client {
         }
     }
 
-    /// How many requests it takes when nothing goes wrong.
+    /// Number of requests if nothing goes wrong.
     pub(crate) fn requests(&self) -> u64 {
         self.bytes.len().div_ceil(self.chunk_size) as u64 + 1
     }
 
-    /// Goes on from wherever it was cut off. An error is another cut; a broken promise fails the test.
+    /// Continues from wherever it was cut off. An error is another cut; a broken promise fails the test.
     pub(crate) fn drive(&mut self, line: &Line<'_>) -> io::Result<()> {
         if !self.delete_sent {
             match self.way {
@@ -170,7 +170,7 @@ impl Client {
         if self.deletes { self.delete(line) } else { Ok(()) }
     }
 
-    /// Deletes the file; once that was acknowledged, it is gone for ever.
+    /// Deletes the file. Once that was acknowledged, it is gone for ever.
     fn delete(&mut self, line: &Line<'_>) -> io::Result<()> {
         let path = format!("/api/v2/pm/upload/{}/", self.id.as_deref().expect("answered"));
         let request = Request::new("DELETE", &path).token(&self.token);
@@ -187,7 +187,7 @@ impl Client {
 
     fn single(&mut self, line: &Line<'_>) -> io::Result<()> {
         if self.file.is_some() && !self.own_id {
-            return Ok(()); // again without a uuid would be another file
+            return Ok(()); // without a uuid, sending it again would make another file
         }
         let mut form = Multipart::default();
         if let (true, Some(id)) = (self.own_id, &self.id) {
@@ -212,7 +212,7 @@ impl Client {
         self.seed = random.next();
         let mut sent: Vec<usize> = missing.clone();
         if self.file.is_none() {
-            // Acknowledged ones are sent again now and then, as clients do whose reply was lost.
+            // Sends acknowledged ones again from time to time, as clients do if a reply is lost.
             let known = (0..self.count()).filter(|index| !missing.contains(index));
             sent.extend(known.filter(|_| random.below(4) == 0));
         }
@@ -233,7 +233,7 @@ impl Client {
         Ok(())
     }
 
-    /// What the server lacks, by its own word; it must have all that it acknowledged.
+    /// What the server says is missing; it must have everything that it acknowledged.
     fn missing(&self, line: &Line<'_>) -> io::Result<Vec<usize>> {
         let all = (0..self.count()).collect();
         let Some(id) = &self.id else {
@@ -300,7 +300,7 @@ impl Client {
         Request::upload(form.file("file", &self.bytes[begin..end])).token(&self.token)
     }
 
-    /// The File is the one it always was, and so are its bytes.
+    /// Checks that the File and its bytes are the same as ever.
     fn check_file(&self, line: &Line<'_>) -> io::Result<()> {
         let id = self.id.as_deref().expect("answered");
         let path = format!("/api/v2/pm/upload/{id}/file/");

@@ -1,7 +1,7 @@
-//! Very many unfinished uploads on record: the program is ready soon all the same, and when nobody goes on with
-//! them, one sweep removes them all.
+//! Very many unfinished uploads on record: the program still becomes ready soon, and if nobody continues them, one
+//! sweep removes them all.
 //!
-//! `HAVERSACK_TEST_RECORDS` sets how many.
+//! `HAVERSACK_TEST_RECORDS` sets their number.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,15 +23,15 @@ use crate::measured::{Limit, setting};
 use crate::stores::blobs::blobs_older_than;
 
 const RECORDS: u64 = 5000;
-/// From its start to its first word that it is ready, or as many times longer than one over few records.
+/// Maximum time from the start to the first sign of being ready, or this many times longer than with few records.
 const READY: Duration = Duration::from_secs(2);
 const READY_TIMES: u32 = 10;
-/// One sweep over all that was abandoned, or as many times longer than one over a tenth of them.
+/// Maximum time of a sweep over everything that was abandoned, or this many times longer than over a tenth of it.
 const SWEPT: Duration = Duration::from_mins(1);
 const SWEPT_TIMES: u32 = 20;
-/// Of so many uploads, where some are gone on with, one is.
+/// If some are continued, one in this many.
 const LIVELY: u64 = 2;
-/// Of so many users they are.
+/// Number of users who own them.
 const USERS: u64 = 1000;
 /// Their first chunk.
 const FIRST: &[u8] = b"the first of two chunks, ";
@@ -50,8 +50,8 @@ async fn open(data_dir: &Path, clock: &Clock) -> Arc<App> {
     App::open(config, clock.clone()).await.expect("it opens")
 }
 
-/// A data directory with so many uploads of two chunks, the first of which is there. One in [`LIVELY`] was begun
-/// as long ago as the others, but gone on with `later` (seconds).
+/// A data directory with this many uploads of two chunks, of which the first is present. One in [`LIVELY`] began at the
+/// same time as the others, but was continued `later` seconds later.
 struct Many {
     dir: TempDir,
     ids: Vec<UploadId>,
@@ -75,7 +75,7 @@ impl Many {
         Connection::open(self.dir.path().join("haversack.db")).expect("opened")
     }
 
-    /// Leaves all of them in the database's log, as a process does that is killed.
+    /// Leaves all of them in the database's log, like a process that was killed.
     fn fill(&self, later: u64) {
         let mut database = self.database();
         database.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
@@ -106,7 +106,7 @@ impl Many {
         tx.commit().expect("committed");
     }
 
-    /// Starts the server and waits until it says that it is ready; how long that took.
+    /// Starts the server and waits until it is ready. Returns how long that took.
     fn ready(&self) -> (Server, Duration) {
         let begun = Instant::now();
         let server = Server::start(&mut serve(self.dir.path()));
@@ -133,13 +133,13 @@ impl Many {
     }
 }
 
-/// The longest that a start over so many records, or going on with one of them, took, in this boot and another.
+/// The longest time that a start with this many records, or continuing one of them, took, in this boot and another.
 fn longest_start(records: u64) -> Duration {
     let many = Many::new(records, 0);
     let mut longest = Duration::ZERO;
     for (number, boot) in ["the same", "another", "the same"].into_iter().enumerate() {
         if boot == "another" {
-            // Now none of them is to be believed before it was compared.
+            // Now each of them must be compared before it is trusted.
             let sql = "UPDATE store SET boot = 'an earlier one'";
             many.database().execute(sql, ()).expect("changed");
         }
@@ -172,7 +172,7 @@ fn the_server_is_ready_soon_however_many_uploads_are_on_record() {
 
 const TTL: u64 = 8 * 24 * 3600;
 
-/// Uploads of which all but one in [`LIVELY`] are abandoned, once they were swept, and how long that took.
+/// Uploads of which all but one in [`LIVELY`] are abandoned, after a sweep, and how long it took.
 async fn swept(count: u64) -> (Many, Arc<App>, Duration) {
     let many = tokio::task::spawn_blocking(move || Many::new(count, TTL)).await.expect("made");
     let clock = Clock::system();
@@ -187,7 +187,7 @@ async fn swept(count: u64) -> (Many, Arc<App>, Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_sweep_removes_all_uploads_that_were_abandoned_and_no_other() {
-    let count = records() * LIVELY; // as many are abandoned, at least, as were asked for
+    let count = records() * LIVELY; // so that at least the requested number are abandoned
     let control = async || {
         let (_, app, took) = swept(count / 10).await;
         app.uploads.close().await.expect("closed");

@@ -1,5 +1,4 @@
-//! Outputs that nobody reads: pipes whose reader is gone, and pipes that are full. Neither harms a server or a
-//! command.
+//! Outputs that nobody reads: pipes whose reader is gone, and full pipes. Neither harms a server or a command.
 
 use std::io::{self, PipeReader, Write};
 use std::path::Path;
@@ -9,7 +8,7 @@ use super::http::{Multipart, Request};
 use super::program::{Server, haversack, run, serve, token};
 use super::stopping::{HalfSent, wait_until_refusing};
 
-/// A pipe that is full, and stays so until its reader reads or is dropped.
+/// A pipe that is full, and stays full until its reader reads or is dropped.
 fn full_pipe() -> (PipeReader, io::PipeWriter) {
     let (reader, writer) = io::pipe().expect("a pipe");
     let mut filler = writer.try_clone().expect("cloned");
@@ -31,7 +30,7 @@ fn use_it(server: &Server) {
     Request::new("GET", "/health/ready").send(&server.host).expect("a reply").ok();
 }
 
-/// Asks a server with a chunk in flight to stop: the chunk is acknowledged, and the stop is an orderly one.
+/// Stops a server with a chunk in progress: the chunk is acknowledged, and the stop is an orderly one.
 fn stops_in_order(server: Server) {
     let chunk = HalfSent::to(&server);
     server.terminate();
@@ -88,7 +87,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-/// Runs a command into a pipe that nobody reads: its exit code, and what it says on standard error.
+/// Runs a command with a pipe that nobody reads as output. Returns its exit code and standard error.
 fn unread(dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let ended = run(command(dir, arguments).stdout(deaf_pipe()));
     (ended.status.code(), ended.stderr)

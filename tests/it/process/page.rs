@@ -1,4 +1,4 @@
-//! Links to the page: what `page-link` prints, what `serve` shows and to whom.
+//! Links to the page: what `page-link` prints, and what `serve` shows to whom.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -13,7 +13,7 @@ fn page_link(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Address and token of the link that is printed.
+/// Address and token of the printed link.
 fn printed(command: &mut Command) -> (String, String) {
     let ended = run(command);
     assert!(ended.status.success(), "{}", ended.stderr);
@@ -28,7 +28,7 @@ fn split(link: &str) -> (String, String) {
     (address.to_owned(), token.to_owned())
 }
 
-/// Status of the list that this token opens.
+/// Status of the list with this token.
 fn list(host: &str, token: &str) -> u16 {
     let request = Request::new("GET", "/api/v2/pm/upload/").token(token);
     request.send(host).expect("a reply").status
@@ -41,7 +41,7 @@ fn page(host: &str) -> u16 {
 #[test]
 fn a_printed_link_opens_the_page_and_the_list() {
     let dir = tempfile::tempdir().expect("a folder");
-    // Its port, and the secret that only it knows, are what the running server says.
+    // Its port, and the secret that only it knows, come from the running server.
     let server = Server::start(&mut serve(dir.path()));
     let (address, token) = printed(&mut page_link(dir.path(), &[]));
     assert_eq!(address, format!("http://{}", server.host));
@@ -74,7 +74,7 @@ fn a_link_to_a_server_that_listens_everywhere_opens_on_other_machines() {
         let (address, token) = printed(&mut page_link(dir.path(), &[]));
         let host = address.strip_prefix("http://").expect("a web address");
         let ip = host.parse::<SocketAddr>().expect("address and port").ip();
-        // Without any network there are no other machines.
+        // Without a network there are no other machines.
         assert!(addresses.contains(&ip) || addresses.is_empty() && ip.is_loopback(), "{address}");
         assert_eq!(page(host), 200);
         assert_eq!(list(host, &token), 200);
@@ -142,7 +142,7 @@ fn without_a_terminal_no_link_and_no_token_is_shown() {
     }
 }
 
-/// The program under a terminal of its own, both outputs on it.
+/// The program under its own terminal, which receives both outputs.
 fn under_a_terminal(data_dir: &Path) -> Command {
     let plain = serve(data_dir);
     let program = plain.get_program().to_str().expect("UTF-8");

@@ -1,4 +1,4 @@
-//! What README.md tells a reader to type, typed. The clients' snippets are run in `clients/test/readme.test.mjs`.
+//! Runs what README.md tells a reader to type. `clients/test/readme.test.mjs` runs the snippets for clients.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -35,7 +35,7 @@ fn checkout() -> tempfile::TempDir {
     dir
 }
 
-/// A command, with what this folder's `cargo` runs and without variables of ours.
+/// A command that runs this folder's `cargo`, without our variables.
 fn at(checkout: &Path, mut command: Command) -> Command {
     let path = std::env::var("PATH").expect("a path");
     command.env("PATH", format!("{}:{path}", checkout.join("bin").display()));
@@ -43,7 +43,7 @@ fn at(checkout: &Path, mut command: Command) -> Command {
     command
 }
 
-/// This snippet, as somebody in that folder types it.
+/// This snippet, as typed in that folder.
 fn typed(checkout: &Path, code: &str) -> Command {
     at(checkout, in_shell(code, &Command::new("true")))
 }
@@ -57,7 +57,7 @@ fn every_snippet_of_the_readme_is_one_that_a_test_runs() {
     assert_eq!(outside.collect::<Vec<_>>().into_iter().find(is_code), None, "not fenced");
 }
 
-/// That this File has the members of the one in the README, and the values of those that don't differ by upload.
+/// Asserts that this File has the members of the one in the README, and its values where they don't differ by upload.
 fn assert_is_as_shown(file: &Value) {
     let shown = snippets().into_iter().find(|(language, _)| *language == "json").expect("a File");
     let shown: Value = serde_json::from_str(shown.1).expect("JSON");
@@ -75,11 +75,11 @@ fn the_first_commands_of_the_readme_store_a_picture_that_its_link_and_the_page_s
     let shells: Vec<_> = snippets().into_iter().filter(|(language, _)| *language == "sh").collect();
     let (_, start) = shells[0];
     let mut command = at(dir.path(), in_shell("set -e", &Command::new("sh")));
-    // Where it listens is the one thing that a test can't leave as it is.
+    // The address is the only thing that a test must change.
     command.args(["-c", &format!("exec {}", start.trim())]).env("HAVERSACK_LISTEN", "127.0.0.1:0");
     let server = Server::start(&mut command);
 
-    // The second snippet goes on in the terminal of the first.
+    // The second snippet continues in the terminal of the first one.
     let session = [shells[1].1, shells[2].1].join("\n").replace("127.0.0.1:8080", &server.host);
     let ended = run(&mut typed(dir.path(), &session));
     assert_eq!(ended.stderr, "", "{}", ended.stdout);

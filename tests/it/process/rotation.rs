@@ -12,7 +12,7 @@ fn rotate(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Stores a file; its link's path.
+/// Stores a file. Returns the path of its link.
 fn store(server: &Server) -> String {
     let form = Multipart::default().file("file", b"some bytes");
     let reply = Request::upload(form).token(&token(1)).send(&server.host).expect("a reply");

@@ -1,4 +1,4 @@
-//! What `dist/haversack.service` lets the server ask of the system, and what it asks for in a whole session.
+//! Compares the system calls that `dist/haversack.service` allows with those that the server makes in a whole session.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::service::values;
 
 const PHOTO: &[u8] = include_bytes!("../../media/gps/exif.jpg");
 
-/// The system calls of this name, or of the group if it is one's, as systemd knows them.
+/// The system call of this name, or those of the group, as systemd defines them.
 fn calls(name: &str) -> BTreeSet<String> {
     if !name.starts_with('@') {
         return BTreeSet::from([name.to_owned()]);
@@ -23,7 +23,7 @@ fn calls(name: &str) -> BTreeSet<String> {
     members.filter(|line| !line.starts_with('#')).flat_map(calls).collect()
 }
 
-/// What the lines of `SystemCallFilter=` leave, in their order (systemd.exec(5)).
+/// What the lines of `SystemCallFilter=` allow, in their order (systemd.exec(5)).
 fn allowed() -> BTreeSet<String> {
     let mut allowed = BTreeSet::new();
     for line in values("SystemCallFilter") {
@@ -39,7 +39,7 @@ fn allowed() -> BTreeSet<String> {
     allowed
 }
 
-/// Does what the server is there for, and what its operator can ask it for.
+/// Uses everything that the server offers to clients and operators.
 fn use_everything(server: &Server, data: &Path) {
     let send = |request: Request| request.token(&token(1)).send(&server.host).expect("a reply");
     let mut uuid = Value::Null;
@@ -59,7 +59,7 @@ fn use_everything(server: &Server, data: &Path) {
         let reply = download(&server.host, link.as_str().expect("a link")).expect("a reply");
         assert_eq!(reply.status, 200);
     }
-    // Enough for blocks to be reserved and for bytes to be synced along the way.
+    // Enough that blocks are reserved and bytes are synced on the way.
     let large = Multipart::default().file("file", &vec![b'x'; 20 << 20]);
     send(Request::upload(large)).ok();
     send(Request::new("GET", "/api/v2/pm/upload/")).ok();
@@ -93,7 +93,7 @@ fn the_unit_allows_whatever_the_server_asks_of_the_system() {
     let mut made = BTreeSet::new();
     let families: Vec<_> = values("RestrictAddressFamilies")[0].split_whitespace().collect();
     for line in log.lines() {
-        // The number of a thread, and a call; the rest of one, a signal and an exit begin otherwise.
+        // The id of a thread, and a call; the end of an interrupted call, a signal and an exit begin differently.
         let call = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
         let Some((name, arguments)) = call.split_once('(') else { continue };
         if name.starts_with(['<', '-', '+']) {

@@ -1,7 +1,7 @@
-//! One user's uploads of very many parts with a gap after each: what statuses, lists, a check after a boot, `fsck` and
-//! `erase` of them cost the server's memory, and how long another user's chunk takes beside them.
+//! Uploads of one user with very many parts and a gap after each: how much memory of the server their statuses and
+//! lists, a check after a boot, `fsck` and `erase` take, and how long another user's chunk takes meanwhile.
 //!
-//! `HAVERSACK_TEST_SCATTERED` sets how many uploads.
+//! `HAVERSACK_TEST_SCATTERED` sets the number of uploads.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +18,10 @@ use crate::measured::{Limit, figures, setting};
 
 /// With the gaps, as many as an upload may have by default.
 const PARTS: u64 = 25_000;
-/// What any of it may take beside what the server takes anyway.
+/// Memory that any of these may take in addition to what the server uses anyway.
 const MEMORY: u64 = 64 << 20;
-/// 99 of 100 chunks of another user are answered in this time; in a build without optimizations, beside other tests,
-/// in so many times it.
+/// Time within which 99 of 100 chunks of another user must be answered; this many times as long in a build without
+/// optimization, beside other tests.
 const CHUNK: Duration = Duration::from_millis(50);
 const ROOM: u32 = 5;
 
@@ -31,12 +31,12 @@ fn uploads() -> usize {
     setting("HAVERSACK_TEST_SCATTERED").unwrap_or(UPLOADS)
 }
 
-/// Requests at once: as many as a user may have, or half of them.
+/// Number of concurrent requests: as many as a user may have, or half of them.
 fn at_once() -> usize {
     if uploads() > UPLOADS { 64 } else { 32 }
 }
 
-/// Puts uploads of the first user on record, each with a byte at every second place.
+/// Records uploads of the first user, each with a byte at every second position.
 fn fill(data_dir: &Path) -> Vec<UploadId> {
     let mut database = Connection::open(data_dir.join("haversack.db")).expect("opened");
     let tx = database.transaction().expect("begun");
@@ -72,7 +72,7 @@ fn filled() -> (tempfile::TempDir, Vec<UploadId>) {
     (dir, ids)
 }
 
-/// The time within which 99 of 100 first chunks of another user are answered while `others` goes on.
+/// The time within which 99 of 100 first chunks of another user are answered while `others` runs.
 fn chunk_beside(server: &Server, others: impl Fn() + Sync) -> Duration {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,5 +1,5 @@
-//! That what is secret shows nowhere: the program is driven through every form of request, right and wrong, and all
-//! that it logged at the lowest level is searched.
+//! Secrets appear nowhere: sends every form of request, valid and invalid, and searches everything that the program
+//! logged at the lowest level.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -19,7 +19,7 @@ const UPLOAD: &str = "/api/v2/pm/upload/";
 const NAME: &str = "salary-2031.jpg";
 const PICTURE: &[u8] = include_bytes!("../../media/samples/picture.jpg");
 
-/// A server that logs all it can, and what it must not have logged.
+/// A server that logs everything it can, and what it must not log.
 struct Trial {
     server: Server,
     secrets: Vec<String>,
@@ -34,7 +34,7 @@ impl Trial {
         Self { server, secrets, data }
     }
 
-    /// Sends it, and takes note of the links in the answer, if there is a whole one.
+    /// Sends it, and remembers the links in a complete reply.
     fn send(&mut self, request: &Request) -> Vec<u8> {
         let body = request.send(&self.server.host).map_or(Vec::new(), |reply| reply.body);
         let text = String::from_utf8_lossy(&body);
@@ -45,7 +45,7 @@ impl Trial {
         body
     }
 
-    /// Every request that needs a token, with this one.
+    /// Sends every request that needs a token, with this one.
     fn everything_as(&mut self, token: &str) {
         self.secrets
             .extend(token.split('.').skip(1).filter(|part| part.len() > 8).map(ToOwned::to_owned));
@@ -103,7 +103,7 @@ impl Trial {
         for request in requests {
             self.send(&request.token(token));
         }
-        // What breaks off, and what is no HTTP, is logged by the connection.
+        // The connection logs interrupted requests, and bytes that aren't HTTP.
         for start in [
             format!(
                 "POST {UPLOAD} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 9\r\n\r\n"
@@ -118,7 +118,7 @@ impl Trial {
         }
     }
 
-    /// The keys that sign links, in all the ways that code might have shown them.
+    /// The keys that sign links, in all the forms in which code might show them.
     fn note_link_keys(&mut self) {
         let database =
             rusqlite::Connection::open(self.data.path().join("haversack.db")).expect("opened");
@@ -203,14 +203,14 @@ fn what_holds_a_secret_does_not_show_it() {
     assert!(!refusal_of(file.path()).contains("hunter2"));
 }
 
-/// What a server says that is given this file of settings.
+/// The server's message about this file of settings.
 fn refusal_of(settings: &Path) -> String {
     let ended = run(haversack(&["serve", "--config"]).arg(settings));
     assert!(!ended.status.success());
     ended.stderr
 }
 
-/// A type that could be shown fails to compile here: both traits would fit.
+/// A type with `Debug` or `Display` fails to compile here, because both traits would fit.
 trait Unless<Marker> {
     const SHOWN: bool = false;
 }

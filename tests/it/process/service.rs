@@ -1,6 +1,6 @@
-//! `dist/haversack.service` and `docs/nginx.conf` together, as real processes under the users, groups and modes that
-//! they name. systemd is not the first process here: what it would do before it starts the program is done by hand, in
-//! a mount namespace with users and folders of its own, so that nothing of this machine changes.
+//! `dist/haversack.service` and `docs/nginx.conf` together, as real processes with the users, groups and modes that
+//! they name. systemd doesn't run here: what it would do before it starts the program is done by hand, in a mount
+//! namespace with its own users and folders, so that nothing on this machine changes.
 
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -16,7 +16,7 @@ use super::program::{self, Server, haversack, run};
 const UNIT: &str = include_str!("../../../dist/haversack.service");
 const NGINX: &str = include_str!("../../../docs/nginx.conf");
 
-/// The values of this key of the unit, in order.
+/// The values of this key in the unit, in order.
 pub(super) fn values(key: &str) -> Vec<&'static str> {
     let lines = UNIT.lines().filter_map(|line| line.split_once('='));
     lines.filter(|(name, _)| *name == key).map(|(_, value)| value).collect()
@@ -28,7 +28,7 @@ fn value(key: &str) -> &'static str {
     values[0]
 }
 
-/// The lines that a comment of `docs/nginx.conf` tells an operator to write or type, and that begin so.
+/// The lines with this beginning that a comment in `docs/nginx.conf` tells an operator to write or type.
 fn told(start: &str) -> Vec<&'static str> {
     let lines = NGINX.lines().filter_map(|line| line.strip_prefix("#   "));
     lines.filter(|line| line.starts_with(start)).collect()
@@ -71,7 +71,7 @@ impl Machine {
         succeed(Command::new("usermod").arg("--prefix").arg(self.dir.path()).args(words));
     }
 
-    /// A shell's command on this machine, as root.
+    /// A shell command on this machine, as root.
     fn shell(&self, command: &str) -> Command {
         let here = self.dir.path().display();
         let mounts: String = ["passwd", "group"]
@@ -86,7 +86,7 @@ impl Machine {
         shell
     }
 
-    /// The same as a user with all of their groups.
+    /// The same as a user, with all of their groups.
     fn as_user(&self, user: &str, command: &str) -> Command {
         self.shell(&format!(
             "exec setpriv --reuid={user} --regid={user} --init-groups --no-new-privs \
@@ -94,7 +94,7 @@ impl Machine {
         ))
     }
 
-    /// What systemd does for the unit: its folder, user, mask, environment and command.
+    /// What systemd does for the unit: its folder, user, umask, environment and command.
     fn service(&self, environment: &[&str]) -> Command {
         let (user, group) = (value("User"), value("Group"));
         assert_eq!(user, group, "as_user takes one for the other");
@@ -122,7 +122,7 @@ fn succeed(command: &mut Command) -> String {
     format!("{}{text}", String::from_utf8_lossy(&output.stdout))
 }
 
-/// nginx with `docs/nginx.conf`, on that machine.
+/// nginx with `docs/nginx.conf` on that machine.
 struct Nginx {
     child: Child,
     host: String,
@@ -209,7 +209,7 @@ fn nginx_serves_what_the_service_stores_and_can_read_nothing_else_of_it() {
     let direct = Request::new("GET", path).send(&server.host).expect("a reply");
     assert_eq!(direct.body, b"", "it was not the server that sent the bytes");
 
-    // Whatever a worker tries to open or to list but the blobs, it may not.
+    // A worker may open or list nothing but the blobs.
     let find = "find /var/lib/haversack -mindepth 1";
     let everything = succeed(&mut machine.shell(find));
     let mut readable = Vec::new();

@@ -1,4 +1,4 @@
-//! Starting: what the program says where, what it needs, and the tokens it prints.
+//! Starting: the program's outputs, its requirements, and the tokens that it prints.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::http::{Multipart, Request};
 use super::program::{SECRET, Server, haversack, in_shell, run, serve, token};
 
-/// The one line that a command which can't start leaves on standard error.
+/// The only line on standard error of a command that can't start.
 fn refusal(command: &mut Command) -> String {
     let ended = run(command);
     assert!(!ended.status.success(), "it started");

@@ -1,4 +1,4 @@
-//! Stopping: SIGTERM lets requests in flight finish, within the time that it has.
+//! Stopping: after SIGTERM, requests in progress finish, within the time limit.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use haversack::ids::UploadId;
 use super::http::{Multipart, Request, connect, receive};
 use super::program::{Server, hearing_hangups, in_shell, serve, token};
 
-/// A chunk of which the server has the first half.
+/// A chunk whose first half the server has received.
 pub(super) struct HalfSent {
     id: String,
     stream: TcpStream,
@@ -30,7 +30,7 @@ impl HalfSent {
         let rest = bytes.split_off(bytes.len() - 50_000);
         let mut stream = connect(&server.host).expect("connected");
         stream.write_all(&bytes).expect("sent");
-        // The upload is on record from its chunk's first byte on.
+        // The upload is on record from its chunk's first byte.
         while status(&server.host, &id).is_none() {
             std::thread::yield_now();
         }
@@ -45,14 +45,14 @@ impl HalfSent {
     }
 }
 
-/// The indexes received, or none when the upload is unknown.
+/// The indexes received, or `None` if the upload is unknown.
 fn status(host: &str, id: &str) -> Option<serde_json::Value> {
     let request = Request::new("GET", &format!("/api/v2/pm/upload/{id}/"));
     let reply = request.token(&token(1)).send(host).expect("a reply");
     (reply.status == 200).then(|| reply.json()["parts"].clone())
 }
 
-/// Waits until the server takes no more connections.
+/// Waits until the server accepts no more connections.
 pub(super) fn wait_until_refusing(host: &str) {
     while TcpStream::connect(host).is_ok() {
         std::thread::yield_now();
@@ -140,7 +140,7 @@ fn a_hangup_stops_it_in_order_too() {
     server.signal("HUP");
     server.wait_for_log("stopping");
     wait_until_refusing(&server.host);
-    server.signal("HUP"); // as from the shell of a terminal that goes away, and from the system
+    server.signal("HUP"); // sent when a terminal is closed, and by the system
     chunk.finish();
     let ended = server.wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);

@@ -1,7 +1,7 @@
-//! Data of earlier releases: what they left opens with this one, uploads in flight go on, and nothing that was
-//! promised then is broken.
+//! Data of earlier releases: this release opens it, uploads in progress continue, and everything that was promised then
+//! still holds.
 //!
-//! Old data is made as those releases made it: the tables by their migrations alone, rows by statements of here.
+//! Old data is made as those releases made it: the tables by their migrations, and the rows by statements here.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ mod migrations {
 const TEXT: &[u8] = b"a text that was sent in two chunks";
 const PHOTO: &[u8] = include_bytes!("../../media/gps/exif.jpg");
 const PICTURE: &[u8] = include_bytes!("../../media/samples/picture.png");
-/// Bytes of each chunk of what is in flight.
+/// Size in bytes of each chunk of the upload in progress.
 const CHUNK: usize = 300;
 const OWNER: i64 = 7;
 /// No thumbnail takes longer.
@@ -42,17 +42,17 @@ struct Old {
     links: Links,
     /// A File that a message shows.
     text: UploadId,
-    /// One with a thumbnail that was sent along, and the one that this replaced.
+    /// One with a thumbnail that was sent, and the thumbnail that it replaced.
     photo: UploadId,
     thumbnail: UploadId,
     replaced: UploadId,
-    /// Of its chunks, the second is missing.
+    /// Its second chunk is missing.
     in_flight: UploadId,
     removed: UploadId,
     expired: UploadId,
 }
 
-/// Sizes and checksums of parts, as they are kept of Files.
+/// Sizes and checksums of parts, as they are stored for Files.
 fn received(parts: &[&[u8]]) -> Vec<u8> {
     let each = parts.iter().map(|part| {
         [&(part.len() as u64).to_le_bytes()[..], &crc32fast::hash(part).to_le_bytes()].concat()
@@ -60,7 +60,7 @@ fn received(parts: &[&[u8]]) -> Vec<u8> {
     each.collect::<Vec<_>>().concat()
 }
 
-/// Patches, as they are kept of uploads that are being finished.
+/// Patches, as they are stored for uploads that are being finished.
 fn packed(patches: &[Patch]) -> Vec<u8> {
     let each = patches.iter().map(|patch| {
         let numbers = [patch.offset, patch.bytes.len() as u64, patch.zeros];
@@ -71,7 +71,7 @@ fn packed(patches: &[Patch]) -> Vec<u8> {
 }
 
 impl Old {
-    /// What the release whose newest migration that was has left.
+    /// What the release with this newest migration left.
     fn of(version: i32) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         DiskStore::open(dir.path()).expect("made");
@@ -127,7 +127,7 @@ impl Old {
         old
     }
 
-    /// An upload of so many parts, and its blob.
+    /// An upload with this many parts, and its blob.
     fn row(&self, id: UploadId, parts: usize) -> BlobId {
         let (blob, now) = (BlobId::random(), Clock::system().unix_secs() - 60);
         let sql = "INSERT INTO uploads (id, user_id, state, role, blob, total_parts, created_at, changed_at)
@@ -158,7 +158,7 @@ impl Old {
             .expect("finished");
     }
 
-    /// The photo in chunks, of which these are there.
+    /// The photo in chunks, of which these are present.
     fn begin(&self, id: UploadId, there: &[usize]) -> BlobId {
         let chunks: Vec<&[u8]> = PHOTO.chunks(CHUNK).collect();
         let blob = self.row(id, chunks.len());
@@ -176,7 +176,7 @@ impl Old {
         blob
     }
 
-    /// A photo whose finishing was cut off in the middle of overwriting its metadata (from the second release on).
+    /// A photo whose finishing was interrupted while its metadata was being overwritten (from the second release on).
     fn begin_to_finish(&self) -> UploadId {
         let id = UploadId::random();
         let all: Vec<usize> = (0..PHOTO.chunks(CHUNK).count()).collect();
@@ -194,7 +194,7 @@ impl Old {
         id
     }
 
-    /// Waits until all thumbnails are made that are to be made.
+    /// Waits until all thumbnails have been made.
     fn wait_for_pictures(&self) {
         let sql = "SELECT count(*) FROM jobs WHERE kind = 'thumbnail'";
         let begun = Instant::now();
@@ -204,7 +204,7 @@ impl Old {
         }
     }
 
-    /// A link as it was given out then.
+    /// A link as it was made then.
     fn link(&self, id: UploadId, variant: Variant) -> String {
         self.links.path(id, variant)
     }
@@ -259,7 +259,7 @@ fn thumbnails_are_shown(server: &Server, old: &Old) {
         assert_eq!(file["uuid"], old.photo.to_string(), "it stands for its media");
         let link = file["thumbnail"].as_str().expect("a thumbnail");
         let picture = download(&server.host, link).expect("a reply").body;
-        // As it was sent, until one was made of it here.
+        // As it was sent, until a picture is made of it here.
         assert!(picture == PICTURE || image::load_from_memory(&picture).is_ok());
     }
     assert_eq!(shown(server, &old.link(old.thumbnail, Variant::Thumbnail)).status, 200);
@@ -283,12 +283,12 @@ fn what_is_in_flight_goes_on(server: &Server, old: &Old) {
     assert!(served(server, &done(server, old.in_flight)) == without_metadata(PHOTO));
 }
 
-/// Starts this release on it, twice: the second time nothing is old any more.
+/// Starts this release on it twice; the second time, nothing is old any more.
 fn upgraded(old: &Old, look: impl Fn(&Server, bool)) {
     for first in [true, false] {
         let server = Server::start(&mut serve(old.dir.path()));
         look(&server, first);
-        old.wait_for_pictures(); // one that a stop interrupts leaves bytes to the next sweep
+        old.wait_for_pictures(); // an interrupted one leaves bytes for the next sweep
         let log = server.stop().stderr;
         assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
     }
@@ -334,7 +334,7 @@ fn of_thumbnails_that_an_earlier_release_kept_one_is_left() {
     server.stop();
 }
 
-/// The tables are written anew: what counts, what is to be done and the order of the list stay.
+/// The tables are rewritten: quotas, jobs and the order of the list stay.
 #[test]
 fn sums_jobs_and_order_of_an_earlier_release_stay() {
     let old = Old::of(7);
@@ -375,7 +375,7 @@ fn sums_jobs_and_order_of_an_earlier_release_stay() {
     assert_eq!(all(kinds), [[rusqlite::types::Value::Text("text".into())]]);
 }
 
-/// No done would ever make a file of it.
+/// No done would ever turn it into a file.
 #[tokio::test]
 async fn an_upload_whose_chunks_lie_in_another_order_than_their_indexes_is_due_to_expire() {
     let old = Old::of(7);

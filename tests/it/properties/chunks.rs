@@ -12,23 +12,23 @@ use super::plan::{Cut, Finish, MOST, Plan, cut, explicit, finish, plan};
 use super::server::Server;
 use crate::process::http::{Multipart, Reply, Request, download};
 
-/// One upload on its way.
+/// An upload in progress.
 struct Upload<'a> {
     server: &'a Server,
     token: &'a str,
     cut: &'a Cut,
     bytes: &'a [u8],
     id: String,
-    /// Whether every chunk has one right place, however little it says: no refusal is in order but that of
-    /// a last chunk which nothing places.
+    /// Whether every chunk has exactly one right place, however little it states. Then no refusal is allowed except
+    /// that of a last chunk which nothing places.
     placed: bool,
 }
 
-/// What became of a chunk.
+/// The result of sending a chunk.
 #[derive(Debug, PartialEq, Eq)]
 enum Sent {
     Taken,
-    /// The cut and what was said of it don't fit together: the upload has to begin again.
+    /// The chunks' sizes don't fit what was stated about them: the upload must begin again.
     BeginAgain,
 }
 
@@ -41,7 +41,7 @@ impl Upload<'_> {
         reply.expect("a reply")
     }
 
-    /// Sends a chunk. `crowded`: another sender may come later with the same one, and is believed.
+    /// Sends a chunk. `crowded` means that another sender may come later with the same chunk, and takes precedence.
     fn send_until_heard(&self, index: usize, plan: &Plan, crowded: bool) -> Reply {
         loop {
             let reply = self.send(index, plan, &self.bytes[self.cut.range(index)]);
@@ -51,7 +51,7 @@ impl Upload<'_> {
         }
     }
 
-    /// Sends a chunk and, where the refusal says what would help, that.
+    /// Sends a chunk, and whatever the refusal says would help.
     fn deliver(&self, index: usize, plan: &Plan, crowded: bool) -> Sent {
         let reply = self.send_until_heard(index, plan, crowded);
         if reply.status == 200 {
@@ -88,7 +88,7 @@ impl Upload<'_> {
         request.send(&self.server.host).expect("a reply").ok()
     }
 
-    /// The File is the file that was cut, and stays it whatever is sent again.
+    /// Checks that the File is the file that was split, and stays the same whatever is sent again.
     fn assert_finished(&self, finish: Finish, repeat: usize, plan: &Plan) {
         let file = self.finish(finish);
         assert_eq!(file["filesize"], self.bytes.len());
@@ -112,7 +112,7 @@ impl Upload<'_> {
 struct Case {
     cut: Cut,
     plans: Vec<Plan>,
-    /// The chunks that are sent, repetitions included; those left out follow.
+    /// The chunks that are sent, including repetitions; those left out follow.
     picks: Vec<Index>,
     senders: usize,
     own_id: bool,
@@ -144,7 +144,7 @@ impl Case {
             first.assert_finished(self.finish, 0, &explicit());
             return;
         }
-        // What a refused client is told: begin again, and say where each chunk goes.
+        // A refused client is told to begin again and to state where each chunk goes.
         let again = upload(UploadId::random().to_string());
         for index in self.order() {
             let sent = again.deliver(index, &explicit(), false);
@@ -153,7 +153,7 @@ impl Case {
         again.assert_finished(self.finish, 0, &explicit());
     }
 
-    /// Sends the first chunk without a uuid; gives the one that the server made.
+    /// Sends the first chunk without a uuid. Returns the one that the server made.
     fn begin(&self, server: &Server, token: &str, bytes: &[u8]) -> String {
         let plan = &self.plans[0];
         let fields = plan.fields(&self.cut, 0);
@@ -170,8 +170,8 @@ impl Case {
         picked.chain(0..count).collect()
     }
 
-    /// Sends the chunks in their order from several senders at once. Uneven chunks that don't say where
-    /// they go are sent one by one: which of them is refused depends on their order.
+    /// Sends the chunks in this order from several concurrent senders. Uneven chunks that don't state where they go are
+    /// sent one by one, because their order determines which of them is refused.
     fn deliver_all(&self, upload: &Upload<'_>) -> Sent {
         let order = self.order();
         let senders = if upload.placed { self.senders } else { 1 };
@@ -195,7 +195,7 @@ impl Case {
         })
     }
 
-    /// Other bytes for a chunk that is there change nothing.
+    /// Checks that other bytes for a stored chunk change nothing.
     fn assert_conflict(&self, upload: &Upload<'_>) {
         let index = self.order()[0];
         let mut other = upload.bytes[self.cut.range(index)].to_vec();

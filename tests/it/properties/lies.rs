@@ -1,4 +1,4 @@
-//! Requests that contradict themselves or the upload: refused by name, and the upload goes on.
+//! Requests that contradict themselves or the upload: refused with the name of a field, and the upload continues.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use super::plan::{Cut, Plan, cut, explicit, md5_of, plan};
 use super::server::Server;
 use crate::process::http::{Reply, Request, download};
 
-/// One contradiction.
+/// A contradiction.
 #[derive(Clone, Copy, Debug)]
 enum Lie {
     ChunkSize,
@@ -39,7 +39,7 @@ fn lie() -> impl Strategy<Value = Lie> {
     ]
 }
 
-/// The fields with one of them set to another value.
+/// The fields, with one of them set to another value.
 fn with(
     mut fields: Vec<(&'static str, String)>,
     field: &'static str,
@@ -76,7 +76,7 @@ impl Upload<'_> {
         request.send(&self.server.host).expect("a reply")
     }
 
-    /// The fields that may be named for a chunk that covers these bytes.
+    /// The fields that a refusal may name for a chunk that covers these bytes.
     fn misplaced(&self, index: usize, covered: &Range<usize>) -> Vec<&'static str> {
         let others = (0..self.cut.count()).filter(|other| *other != index);
         let shares = |other: Range<usize>| other.start < covered.end && covered.start < other.end;
@@ -86,8 +86,8 @@ impl Upload<'_> {
         named.into_iter().filter(|(is, _)| *is).map(|(_, field)| field).collect()
     }
 
-    /// Tells the lie of this chunk; gives the reply and the fields of which it must name one. A lie about a
-    /// chunk's place or size may put it past the file's end and over others, too.
+    /// Sends this contradiction. Returns the reply, and the fields of which it must name one. A wrong place or size may
+    /// also put the chunk past the file's end or over others.
     fn tell(&self, lie: Lie, index: usize, by: usize, plan: &Plan) -> (Reply, Vec<&'static str>) {
         let (range, total) = (self.cut.range(index), self.bytes.len());
         let honest = explicit().fields(self.cut, index);
@@ -128,7 +128,7 @@ impl Upload<'_> {
     }
 }
 
-/// Sends an upload with this lie about one of its chunks in it.
+/// Sends an upload with this contradiction in one of its chunks.
 fn refuses(
     server: &Server,
     cut: &Cut,
@@ -145,12 +145,12 @@ fn refuses(
     };
     let (plain, last) = (explicit(), cut.count() - 1);
     let of_done = matches!(lie, Lie::DoneSize | Lie::DoneMd5);
-    // Some chunk of the upload is there, or a total could not be contradicted; a done needs all.
+    // Some chunk must be present, because otherwise a total could not be contradicted; a done needs all.
     for index in (0..=last).filter(|index| of_done || *index != liar) {
         upload.send(index, &plain, plain.fields(cut, index)).ok();
     }
     if last == 0 && matches!(lie, Lie::TotalSize | Lie::TotalParts) {
-        return Ok(()); // nothing was said before
+        return Ok(()); // nothing was stated before
     }
     let (reply, named) = upload.tell(lie, liar, by, plan);
     prop_assert_eq!(reply.status, 400, "{}", reply.json());
@@ -176,7 +176,7 @@ fn a_contradiction_is_refused_by_the_name_of_its_field_and_the_upload_goes_on() 
     });
 }
 
-/// Its place is known to be taken before its size is known to be too large for what is left of the file.
+/// It is known that its place is taken before it is known that its size is too large for the rest of the file.
 #[test]
 fn of_two_mistakes_the_one_that_is_known_before_the_file_may_be_named() {
     let cut = Cut { sizes: vec![1555, 1555, 1555, 2], seed: 0 };

@@ -1,4 +1,4 @@
-//! How a file is cut and how each of its chunks is described and sent: what proptest varies.
+//! How a file is split, and how each of its chunks is described and sent: what proptest varies.
 
 use std::io::Write as _;
 use std::ops::Range;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::process::http::{Multipart, Request};
 use crate::process::ledger::Random;
 
-/// No file is cut into more chunks here.
+/// Maximum number of chunks of a file here.
 pub(crate) const MOST: usize = 8;
 
-/// A file and its cut.
+/// A file, and how it is split.
 #[derive(Clone, Debug)]
 pub(crate) struct Cut {
     pub(crate) sizes: Vec<usize>,
@@ -35,7 +35,7 @@ impl Cut {
         start..start + self.sizes[index]
     }
 
-    /// Whether all chunks but the last are alike.
+    /// Whether all chunks but the last have the same size.
     pub(crate) fn is_even(&self) -> bool {
         let (_, others) = self.sizes.split_last().expect("not empty");
         others.windows(2).all(|pair| pair[0] == pair[1])
@@ -53,7 +53,7 @@ pub(crate) fn cut() -> impl Strategy<Value = Cut> {
         .prop_map(|(sizes, seed)| Cut { sizes, seed })
 }
 
-/// How one chunk is described and sent.
+/// How a chunk is described and sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// The fields that may be left out.
@@ -61,10 +61,10 @@ pub(crate) struct Plan {
     pub(crate) size: bool,
     pub(crate) total: bool,
     pub(crate) content_range: Option<RangeTotal>,
-    /// One bit a field: whether it comes behind the file, and which dialect names it.
+    /// One bit per field: whether it comes after the file, and which name it has.
     pub(crate) behind: u8,
     pub(crate) seed_names: u8,
-    /// Sizes of the body's chunks; none: sent with its length.
+    /// Sizes of the body's chunks; empty to send it with its length.
     pub(crate) framing: Vec<usize>,
     /// Sizes of the writes to the socket.
     pub(crate) writes: Vec<usize>,
@@ -99,7 +99,7 @@ pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     )
 }
 
-/// A plan that leaves nothing to be derived.
+/// A plan that states everything.
 pub(crate) fn explicit() -> Plan {
     Plan {
         offset: true,
@@ -118,7 +118,7 @@ impl Plan {
         self.offset || self.content_range.is_some()
     }
 
-    /// The fields of a chunk, as this plan tells them.
+    /// The fields of a chunk according to this plan.
     pub(crate) fn fields(&self, cut: &Cut, index: usize) -> Vec<(&'static str, String)> {
         let range = cut.range(index);
         let mut fields =
@@ -136,7 +136,7 @@ impl Plan {
         fields
     }
 
-    /// The request that carries these fields and the chunk's bytes.
+    /// The request with these fields and the chunk's bytes.
     pub(crate) fn request(
         &self,
         cut: &Cut,
@@ -159,7 +159,7 @@ impl Plan {
         request.chunked(self.framing.clone())
     }
 
-    /// A form of these fields, before and behind the file, in both dialects.
+    /// A form with these fields, before and after the file, with both names.
     pub(crate) fn form(&self, fields: &[(&'static str, String)], bytes: &[u8]) -> Multipart {
         let bit = |bits: u8, at: usize| bits >> (at % 8) & 1 == 1;
         let add = |form: Multipart, wanted: bool| {

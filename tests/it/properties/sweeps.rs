@@ -1,7 +1,7 @@
-//! Sweeps while old uploads are finished, gone on with and deleted: what was answered stays, and nothing is left
-//! of the rest.
+//! Sweeps while old uploads are finished, continued and deleted: what was acknowledged stays, and nothing is left of
+//! the rest.
 //!
-//! `HAVERSACK_TEST_RACES` sets how many uploads there are.
+//! `HAVERSACK_TEST_RACES` sets the number of uploads.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,30 +19,30 @@ use crate::harness::{Client, DAY, Form, Server, new_uuid};
 use crate::measured::{figures, setting};
 use crate::process::ledger::Random;
 
-/// Uploads of a quick run.
+/// Number of uploads in a quick run.
 const RACES: usize = 300;
-/// So many are old at the same time,
+/// Number of uploads that are old at the same time,
 const ROUND: usize = 50;
-/// and so many of them are acted on at once.
+/// and number of those that are used concurrently.
 const AT_ONCE: usize = 8;
 const USERS: i64 = 5;
 
-/// What a client does with its upload when all its chunks, or all but one, are there.
+/// What a client does with its upload when all of its chunks, or all but one, are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
     Done,
-    /// Two at once.
+    /// Two concurrently.
     Dones,
-    /// The chunk that is missing, then done.
+    /// The missing chunk, then done.
     GoOn,
     Delete,
-    /// Both at once: one of them may win, or the sweep.
+    /// Both concurrently: one of them may win, or the sweep.
     DoneAndDelete,
 }
 
 const ACTS: [Act; 5] = [Act::Done, Act::Dones, Act::GoOn, Act::Delete, Act::DoneAndDelete];
 
-/// What became of an upload, as its client was told.
+/// What the client was told about its upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Told {
     File,
@@ -80,7 +80,7 @@ impl Upload {
         let reply = self.user.done(&self.uuid).await;
         match reply.status.as_u16() {
             200 => Told::File,
-            404 => Told::Expired, // and the other of two was told so
+            404 => Told::Expired, // and the other of the two was told
             _ if String::from_utf8_lossy(&reply.body).contains("\"expired\"") => Told::Expired,
             _ => {
                 reply.refused(410, "gone");
@@ -147,7 +147,7 @@ impl std::fmt::Debug for Upload {
     }
 }
 
-/// Makes all unfinished uploads as old as those that a sweep removes.
+/// Makes all unfinished uploads old enough to expire.
 fn make_old(data: &Path) {
     let database = Connection::open(data.join("haversack.db")).unwrap();
     database.busy_timeout(Duration::from_secs(10)).unwrap();
@@ -159,7 +159,7 @@ fn make_old(data: &Path) {
     }
 }
 
-/// Lets old uploads race with sweeps; what their clients were told.
+/// Lets old uploads race with sweeps. Returns what their clients were told.
 async fn race(server: &Server, random: &mut Random) -> Vec<(Upload, Told)> {
     let uploads: Vec<Upload> = (0..ROUND)
         .map(|number| Upload {
@@ -175,11 +175,11 @@ async fn race(server: &Server, random: &mut Random) -> Vec<(Upload, Told)> {
     let sweeping = tokio::spawn({
         let (app, over) = (Arc::clone(&server.app), over.clone());
         let told = Arc::clone(&told);
-        let first = random.below(ROUND as u64) as u32; // so many are in time
+        let first = random.below(ROUND as u64) as u32; // this many are in time
         async move {
             let _told = told.acquire_many(first).await.unwrap();
             while !over.is_cancelled() {
-                // By itself first: all jobs together wait for those that the clients keep making.
+                // Alone first: a run of all jobs waits for those that the clients keep adding.
                 app.uploads.expire_idle().await.unwrap();
                 app.jobs.run_all().await.unwrap();
             }

@@ -1,16 +1,16 @@
-//! Section 1: what a message shows stays as it is.
+//! Section 1: what a message shows doesn't change.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Form, Server, eventually, jpeg, png};
 
-/// Tells the server that a message shows this file; gives the File as the message shows it.
+/// Tells the server that a message shows this file. Returns the File as the message shows it.
 async fn attach(server: &Server, uuid: &str) -> Value {
     let attach = json!({"uuids": [uuid], "attach": true});
     server.service().files(&attach).await.ok()[0].clone()
 }
 
-/// Nothing that receivers see of the file has changed.
+/// Checks that nothing of the file that receivers see has changed.
 async fn stays(user: &Client, shown: &Value) {
     let uuid = shown["uuid"].as_str().unwrap();
     assert_eq!(user.file(uuid).await.ok(), *shown);
@@ -66,7 +66,7 @@ async fn an_attached_file_is_not_renamed() {
     let refused = user.done_json(&done).await.refused(409, "attached");
     assert!(refused.prevent_retry);
     stays(&user, &shown).await;
-    // What changes nothing is answered as ever.
+    // What changes nothing gets the usual reply.
     user.upload(Form::single("some bytes").named("third.txt").uuid(uuid)).await.ok();
     assert_eq!(user.done(uuid).await.ok()["filename"], "first.txt");
     let same = json!({"uuid": uuid, "filename": "first.txt"});

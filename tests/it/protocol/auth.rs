@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, Form, SECRET, Server, new_uuid};
 
-/// Claims that are right in every respect, of user 1.
+/// Claims of user 1 that are valid in every respect.
 fn claims(server: &Server) -> Value {
     let now = server.clock.unix_secs();
     json!({
@@ -20,7 +20,7 @@ fn claims(server: &Server) -> Value {
     })
 }
 
-/// The same with one claim changed, or without it.
+/// The same with one claim changed or removed.
 fn changed(server: &Server, claim: &str, value: Option<Value>) -> Value {
     let mut claims = claims(server);
     match value {
@@ -44,7 +44,7 @@ fn bearing(server: &Server, token: &str) -> Client {
     server.anonymous().with("authorization", &header)
 }
 
-/// Asserts that nothing can be done with this token, and that the answer does not repeat it.
+/// Asserts that this token allows nothing, and that the reply does not repeat it.
 async fn refused(server: &Server, token: &str) {
     let client = bearing(server, token);
     for reply in [client.list("").await, client.upload(Form::chunk(0, 1, "abc")).await] {

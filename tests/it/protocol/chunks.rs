@@ -1,4 +1,4 @@
-//! Section 4: chunks, from the first to the tombstone. Where they go is in `placement`.
+//! Section 4: chunks, from the first one to the tombstone. `placement` tests where they go.
 
 use futures_util::future::join_all;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Section 9: pages of other origins.
+//! Section 9: pages on other origins.
 
 use haversack::config::Settings;
 use http::Method;
@@ -7,7 +7,7 @@ use crate::harness::{Client, Form, Reply, Server};
 
 const ORIGIN: &str = "https://chat.example.org";
 
-/// What a browser asks before it sends a request of this method.
+/// What a browser asks before it sends a request with this method.
 async fn preflight(page: &Client, path: &str, method: &str) -> Reply {
     let request = page
         .request(Method::OPTIONS, path)

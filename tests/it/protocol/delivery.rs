@@ -1,4 +1,4 @@
-//! Sections 1, 5 and 7: the bytes behind a link.
+//! Sections 1, 5 and 7: the bytes at a link.
 
 use serde_json::Value;
 

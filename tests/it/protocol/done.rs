@@ -184,7 +184,8 @@ async fn a_done_completes_although_its_caller_hangs_up() {
         total_size: None,
         md5: None,
     };
-    // As a connection does that ends while its request is served: begun, then dropped.
+    // Like a connection that ends while its request is handled: the future is polled and then
+    // dropped.
     let done = server.app.uploads.done(request);
     let ended = tokio::time::timeout(Duration::ZERO, done).await;
     assert!(ended.is_err(), "it was dropped in the middle");

@@ -1,10 +1,10 @@
-//! Section 7: what the head of a request already decides is answered before its body comes.
+//! Section 7: what the head of a request decides is answered before its body arrives.
 
 use haversack::config::Settings;
 
 use crate::harness::{Client, Form, Raw, Reply, Server};
 
-/// The answer to a head that announces a body of which nothing is sent.
+/// The reply to a head that announces a body of which nothing is sent.
 async fn answer(server: &Server, what: &str, client: &Client, lines: &str) -> Reply {
     let mut raw = Raw::connect(server).await;
     let head = Raw::head(what, client, lines);

@@ -1,4 +1,4 @@
-//! Section 4: a uuid whose owner was erased is nobody's, and used up.
+//! Section 4: a uuid whose owner was erased belongs to nobody and can't be used again.
 
 use haversack::ids::UserId;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Section 2: the fields of both dialects.
+//! Section 2: the fields, under both of their names.
 
 use serde_json::json;
 
@@ -119,7 +119,7 @@ async fn differing_values_are_refused_in_every_encoding_of_done() {
     }
 }
 
-/// Whoever reads the first one sees another request than whoever reads the last.
+/// Readers that use the first one see another request than those that use the last.
 #[tokio::test]
 async fn a_key_of_a_json_done_that_comes_twice_is_a_field_that_does() {
     let server = Server::start().await;
@@ -229,7 +229,7 @@ async fn names_that_mean_none_are_none_wherever_they_come_from() {
     }
 }
 
-/// Names that some system or other can't have. The browser that saves such a file replaces what its own can't.
+/// Names that some system doesn't allow. The browser that saves such a file replaces what its own system doesn't allow.
 const NAMES: [&str; 12] = [
     "who?.jpg",
     "a<b>.txt",
@@ -256,7 +256,7 @@ async fn names_are_shown_as_they_were_sent_wherever_a_file_is_shown() {
             (&unfinished["file_uuid"], &unfinished["filename"]),
             (&begun["file_uuid"], &json!(name))
         );
-        // A browser writes a name into the part's head like this (WHATWG HTML, multipart/form-data).
+        // A browser writes a name into the head of a part like this (WHATWG HTML, multipart/form-data).
         let file = user.store(&name.replace('"', "%22"), jpeg()).await;
         let uuid = file["uuid"].as_str().unwrap();
         let found = server.service().files(&json!({"uuids": [uuid]})).await.ok();

@@ -1,4 +1,4 @@
-//! Section 3: which form a request is.
+//! Section 3: what kind of request a form is.
 
 use http::Method;
 use serde_json::{Value, json};

@@ -1,27 +1,27 @@
-//! Section 4: a sender that stalls in the middle of its chunk, as on a connection that a phone has left behind,
-//! while the same chunk is sent over a new one. Nothing that the ghost sends later is ever seen.
+//! Section 4: a sender stalls in the middle of its chunk, as on a connection that a phone has abandoned, while the same
+//! chunk is sent over a new one. Nothing that the stalled sender sends later is ever seen.
 
 use tokio::time::timeout;
 
 use crate::harness::{Client, Form, PATIENCE, Raw, Server, eventually, mp4, new_uuid};
 
-/// Bytes of a chunk: some reads of the server's.
+/// Size of a chunk in bytes: several reads of the server.
 const SIZE: usize = 300_000;
 /// How a form ends.
 const END: usize = "\r\n------haversack-test-boundary--\r\n".len();
 
-/// The fields that place a chunk.
+/// Where the fields are that place a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fields {
-    /// Before it, with its length.
+    /// Before the file, and the file's length is declared.
     Sized,
-    /// Before it, without.
+    /// Before the file, without its length.
     Unsized,
-    /// Behind it.
+    /// After the file.
     Behind,
 }
 
-/// Of three chunks the middle one, consisting of this byte.
+/// The middle one of three chunks, filled with this byte.
 fn chunk(uuid: &str, byte: u8, fields: Fields) -> Form {
     let form = Form::chunk(1, 3, vec![byte; SIZE]).uuid(uuid).field("partbyteoffset", SIZE);
     match fields {
@@ -31,19 +31,19 @@ fn chunk(uuid: &str, byte: u8, fields: Fields) -> Form {
     }
 }
 
-/// The first chunk or the last.
+/// The first or last chunk.
 async fn other(user: &Client, uuid: &str, index: u32) {
     let form = Form::chunk(index, 3, vec![b'a' + index as u8; SIZE]).uuid(uuid);
     let form = form.field("partbyteoffset", SIZE * index as usize).field("chunksize", SIZE);
     user.upload(form).await.ok();
 }
 
-/// A new sender gets its turn long before the server loses its patience with a stalled one.
+/// A new sender is admitted long before a stalled one is timed out.
 async fn at_once(user: &Client, form: Form) {
     timeout(PATIENCE, user.upload(form)).await.expect("it has its turn").ok();
 }
 
-/// The whole file, as the new sender's chunk makes it.
+/// The whole file with the new sender's chunk.
 fn whole(byte: u8) -> Vec<u8> {
     [vec![b'a'; SIZE], vec![byte; SIZE], vec![b'c'; SIZE]].concat()
 }
@@ -53,36 +53,37 @@ async fn served(user: &Client, uuid: &str) -> Vec<u8> {
     user.get(file["url"].as_str().unwrap()).await.body.to_vec()
 }
 
-/// A connection over which a request came up to some byte.
+/// A connection that has sent a part of a request.
 struct Ghost {
     raw: Raw,
     rest: Vec<u8>,
 }
 
 impl Ghost {
-    /// Stalls `missing` bytes before the end, once the server has some of its file.
+    /// Stalls `missing` bytes before the end, once the server has received some of the file.
     async fn of(server: &Server, user: &Client, form: &Form, missing: usize) -> Self {
         let before = server.written();
         let mut request = Raw::form(user, form);
         let rest = request.split_off(request.len() - missing);
         let mut raw = Raw::connect(server).await;
         raw.send(&request).await;
-        // Bytes on the disk mean that it was here first.
+        // Bytes on the disk show that it was first.
         eventually("its first bytes are written", async || server.written() > before).await;
         Self { raw, rest }
     }
 
-    /// Goes on as if nothing had happened, with other bytes or its own; the server may have closed.
+    /// Continues, with other bytes or its own; the server may have closed the connection.
     async fn go_on(&mut self, others: bool) {
         let end = memchr::memmem::find(&self.rest, b"\r\n------haversack-test-boundary");
         if others {
-            self.rest[..end.unwrap_or(0)].fill(b'x'); // what is left of its file
+            self.rest[..end.unwrap_or(0)].fill(b'x'); // the rest of its file
         }
         self.raw.try_send(&self.rest).await;
     }
 }
 
-/// Where it stalls: bytes missing at the end of the request. Fewer of the file could be the beginning of its end.
+/// Where it stalls: number of bytes missing at the end of the request. With fewer missing, all of the file may already
+/// have been sent.
 fn stalls(fields: Fields) -> Vec<usize> {
     let behind = if fields == Fields::Behind { 400 } else { 0 }; // the fields, about
     let before_the_file = END + behind + SIZE;

@@ -1,21 +1,21 @@
-//! Sections 4 and 7: senders that hang, hang up, or send too little; bodies that nobody wants.
+//! Sections 4 and 7: senders that stall, hang up, or send too little, and bodies that are refused.
 
 use haversack::config::Settings;
 use serde_json::json;
 
 use crate::harness::{Client, Form, Raw, Server, eventually, new_uuid};
 
-/// A form with a file of 100 bytes whose sender hangs 10 bytes before its end.
+/// A form with a file of 100 bytes whose sender stalls 10 bytes before its end.
 async fn hanging(server: &Server, user: &Client, form: Form) -> Raw {
     let before = server.written();
     let tail = 10 + "\r\n------haversack-test-boundary--\r\n".len();
     let raw = Raw::half_sent(server, user, &form, tail).await;
-    // Bytes on the disk mean that the sender has claimed its range.
+    // Bytes on the disk show that the sender has claimed its range.
     eventually("the first bytes are written", async || server.written() > before).await;
     raw
 }
 
-/// The end of what [`hanging`] left out.
+/// Sends the bytes that [`hanging`] left out.
 async fn complete(raw: &mut Raw, byte: &str) {
     let end = "\r\n------haversack-test-boundary--\r\n";
     raw.send(format!("{}{end}", byte.repeat(10)).as_bytes()).await;

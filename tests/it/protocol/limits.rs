@@ -1,10 +1,10 @@
-//! What one request and one user may cost; every refusal names its limit.
+//! Limits on what one request and one user may use; every refusal names its limit.
 
 use haversack::config::Settings;
 
 use crate::harness::{Form, Server, new_uuid};
 
-/// At most so many bytes a file and a chunk.
+/// With these maximum sizes of a file and a chunk in bytes.
 async fn sized(file: u64, chunk: u64) -> Server {
     let settings = Settings {
         max_file_size: file.to_string().parse().unwrap(),
@@ -14,7 +14,7 @@ async fn sized(file: u64, chunk: u64) -> Server {
     Server::with(settings).await
 }
 
-/// At most so many unfinished uploads a user.
+/// With this maximum number of unfinished uploads per user.
 async fn capped(max: u32) -> Server {
     let settings = Settings { max_unfinished: max, ..Settings::default() };
     Server::with(settings).await
@@ -152,7 +152,7 @@ async fn a_form_may_have_as_many_fields_as_the_limit() {
     let server = Server::with(settings).await;
     let user = server.user(1);
     let form = Form::chunk(0, 1, "abc").field("a", 1).after("b", 2);
-    user.upload(form.clone()).await.ok(); // the file included
+    user.upload(form.clone()).await.ok(); // including the file
     for form in [form.clone().field("c", 3), form.after("c", 3)] {
         let reply = user.upload(form).await;
         assert!([400, 413].contains(&reply.status.as_u16()));

@@ -4,7 +4,7 @@ use haversack::config::Settings;
 
 use crate::harness::{Client, Raw, Server};
 
-/// What the links of this client's replies begin with, up to the path.
+/// What the links in this client's replies begin with, up to the path.
 async fn base(client: &Client) -> String {
     let file = client.store("a.txt", "abc").await;
     let url = file["file_url"].as_str().unwrap();

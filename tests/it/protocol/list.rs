@@ -1,10 +1,10 @@
-//! Section 1: the list of one's unfinished uploads and Files.
+//! Section 1: the list of the caller's unfinished uploads and Files.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Form, Server, png};
 
-/// A page's uuids, under whichever name an entry has them.
+/// The uuids on a page, under whichever name an entry has them.
 fn uuids(page: &Value) -> Vec<&str> {
     let uuid = |entry: &Value| entry.get("uuid").or(entry.get("file_uuid")).cloned();
     let results = page["results"].as_array().unwrap();

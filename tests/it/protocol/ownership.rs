@@ -1,10 +1,10 @@
-//! Sections 4, 7 and 8: what is someone else's does not exist.
+//! Sections 4, 7 and 8: what belongs to somebody else doesn't exist.
 
 use serde_json::json;
 
 use crate::harness::{Form, Reply, Server, new_uuid, png};
 
-/// What every request that names this uuid is answered with, for user 2.
+/// The replies to every request that names this uuid, for user 2.
 async fn every_request(server: &Server, uuid: &str) -> Vec<Reply> {
     let other = server.user(2);
     let chunk = Form::chunk(0, 2, "abc").uuid(uuid);

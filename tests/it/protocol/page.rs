@@ -1,16 +1,16 @@
-//! The page at `/`: how browsers are told to treat it, and where there is none.
+//! The page at `/`: how browsers are told to treat it, and when it is off.
 
 use haversack::config::{Config, Settings, Switch};
 use http::Method;
 
 use crate::harness::{Reply, Server};
 
-/// A server whose settings for the page are these.
+/// A server with this setting for the page.
 async fn with_page(page: Switch) -> Server {
     Server::with(Settings { page, ..Settings::default() }).await
 }
 
-/// The names of files that a page asks for.
+/// The names of files that a page loads.
 fn named(text: &str) -> Vec<String> {
     let after = text.split("page/").skip(1);
     let names = after.map(|rest| rest.split(['"', '#']).next().unwrap().to_owned());

@@ -1,10 +1,10 @@
-//! Section 4: where a chunk goes, each rule alone and the order between them.
+//! Section 4: where a chunk goes; each rule alone, and their order.
 
 use serde_json::json;
 
 use crate::harness::{Client, Form, Server, new_uuid};
 
-/// Sends forms in order, each of which must be taken, and answers the file they make.
+/// Sends forms in order, each of which must be accepted. Returns the content of the resulting file.
 async fn made_of(user: &Client, uuid: &str, forms: impl IntoIterator<Item = Form>) -> String {
     for form in forms {
         user.upload(form.uuid(uuid)).await.ok();

@@ -1,4 +1,4 @@
-//! Section 8: what a user and the server have room for. Nothing of what is refused is kept.
+//! Section 8: how much users and the server may store. Nothing that is refused is kept.
 
 use haversack::config::{OrNone, Settings};
 use haversack::ids::UserId;
@@ -16,7 +16,7 @@ fn over(reply: Reply, words: &[&str]) -> Refused {
     refused.saying(words)
 }
 
-/// Begins an upload that declares a file of so many bytes.
+/// Begins an upload that declares a file of this many bytes.
 async fn declare(user: &Client, total: u64) -> Reply {
     user.upload(Form::chunk(0, 9, "abc").field("totalfilesize", total)).await
 }
@@ -36,17 +36,16 @@ async fn a_quota_can_be_used_to_its_last_byte() {
     eventually("nothing else is kept", async || server.written() == 6).await;
     user.store("b.txt", "0123").await;
     over(user.upload(Form::single("0")).await, &["0 bytes", "10"]);
-    server.user(2).store("c.txt", "0123456789").await; // has one of his own
+    server.user(2).store("c.txt", "0123456789").await; // has a quota of their own
 }
 
-/// What a form is answered with of which only a head that tells its length, and the fields before its file, have
-/// come.
+/// The reply to a form of which only the head, which states its length, and the fields before its file have been sent.
 async fn answer_to_head(server: &Server, form: &Form) -> Reply {
     let mut raw = Raw::half_sent(server, &server.user(1), form, LARGE).await;
     raw.reply().await
 }
 
-/// What a form without a length is answered with of which so many bytes have come.
+/// The reply to a form without a length, of which this many bytes have been sent.
 async fn answer_to_first(server: &Server, form: &Form, bytes: usize) -> Reply {
     let type_line = format!("Content-Type: {}\r\n", Form::content_type());
     let lines = format!("{type_line}Transfer-Encoding: chunked\r\n");
@@ -57,7 +56,7 @@ async fn answer_to_first(server: &Server, form: &Form, bytes: usize) -> Reply {
     raw.reply().await
 }
 
-/// More than any of these users may have, with what a form may have around its file.
+/// More than any of these users may have, including what a form may have around its file.
 const LARGE: usize = 4 << 20;
 
 #[tokio::test]
@@ -105,7 +104,7 @@ async fn what_an_upload_has_reserved_is_room_for_its_chunks_wherever_their_field
     let settings = Settings { user_max_files: OrNone(Some(1)), ..bytes(9) };
     let server = Server::with(settings).await;
     let user = server.user(1);
-    let uuid = user.begin(3, "abc").await; // takes all there is
+    let uuid = user.begin(3, "abc").await; // takes everything
     user.upload(Form::chunk(2, 3, "ghi").uuid(&uuid).file_first()).await.ok();
     user.upload(Form::chunk(1, 3, "def").after("uuid", &uuid)).await.ok();
     assert_eq!(user.finish(&uuid).await, "abcdefghi");
@@ -141,7 +140,7 @@ async fn an_upload_that_declares_nothing_reserves_as_many_parts_as_its_first_is_
     }
     assert_eq!(usage(&server).await, (20, 1));
     assert_eq!(user.finish(&uuid).await, "0123456789abcdef");
-    assert_eq!(usage(&server).await, (16, 1)); // the rest is given back
+    assert_eq!(usage(&server).await, (16, 1)); // the rest is released
     user.store("b.txt", "0123").await;
 }
 
@@ -227,7 +226,7 @@ async fn a_thumbnail_takes_room_only_until_its_picture_is_made() {
     let user = server.user(1);
     let file = user.store("a.txt", "0123456789").await["uuid"].as_str().unwrap().to_owned();
     user.upload(Form::thumbnail(&file, png())).await.ok();
-    server.sweep().await; // makes those that are still to be made
+    server.sweep().await; // makes those that are missing
     assert_eq!(usage(&server).await, (10, 1));
 }
 

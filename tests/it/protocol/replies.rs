@@ -1,10 +1,10 @@
-//! Section 6: what each form is answered with, field by field.
+//! Section 6: the reply to each form, field by field.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Form, Reply, Server, jpeg, new_uuid, png};
 
-/// The field names of a JSON object, in order of the alphabet.
+/// The field names of a JSON object, in alphabetical order.
 fn fields(object: &Value) -> Vec<&str> {
     let mut names: Vec<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();

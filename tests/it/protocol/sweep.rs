@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::harness::{DAY, Form, Server, png};
 use crate::stores::blobs::fresh;
 
-/// A server that has removed an upload of user 1's which was never finished, and the upload's uuid.
+/// A server that has removed an unfinished upload of user 1, and the upload's uuid.
 async fn expired() -> (Server, String) {
     let server = Server::start().await;
     let uuid = server.user(1).begin(2, "abc").await;
@@ -158,7 +158,7 @@ async fn an_orphaned_thumbnail_is_collected() {
     let parent = user.begin(2, "abc").await;
     user.upload(Form::thumbnail(&parent, png())).await.ok();
     for _ in 0..2 {
-        server.skip(9 * DAY); // its upload expires, then it has been alone for as long
+        server.skip(9 * DAY); // its upload expires, and then it has been orphaned for just as long
         server.sweep().await;
     }
     assert!(server.stored().is_empty());

@@ -12,7 +12,7 @@ use crate::harness::{
     Client, Form, HTML, PDF, SVG, Server, dimensions, eventually, jpeg, mp4, new_uuid, png,
 };
 
-/// Sends a thumbnail and answers its uuid.
+/// Sends a thumbnail. Returns its uuid.
 async fn thumbnail(user: &Client, parent: &str, bytes: impl AsRef<[u8]>) -> String {
     let reply = user.upload(Form::thumbnail(parent, bytes)).await.ok();
     reply["file_uuid"].as_str().unwrap().to_owned()
@@ -29,7 +29,7 @@ async fn shown(user: &Client, file: &Value) -> (u32, u32) {
     dimensions(&reply.body)
 }
 
-/// The two pictures, told apart.
+/// The sizes by which the two pictures are told apart.
 const PNG: (u32, u32) = (12, 20);
 const JPEG: (u32, u32) = (24, 16);
 
@@ -81,7 +81,7 @@ async fn a_reply_waits_for_no_thumbnail_while_many_of_its_users_are_to_be_made()
     let uuid = chunk["file_uuid"].as_str().unwrap();
     let file = user.done(uuid).await.ok();
     assert_eq!(file["thumbnail"], Value::Null, "it did not wait");
-    user.illustrated(uuid).await; // which comes as soon as with others
+    user.illustrated(uuid).await; // which takes no longer than with others
 }
 
 #[tokio::test]

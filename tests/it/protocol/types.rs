@@ -1,9 +1,9 @@
-//! Section 6: `mimetype` comes from the bytes; what the sender declares counts only where these say nothing,
-//! and never makes a browser show or run what it would not by the bytes.
+//! Section 6: `mimetype` comes from the bytes. What the sender declares counts only if these reveal nothing, and never
+//! makes a browser show or run what it would not by the bytes.
 
 use crate::harness::{Form, HTML, PDF, SVG, Server, jpeg, mp4, png};
 
-/// Bytes that nothing is known of.
+/// Bytes of an unknown type.
 const UNKNOWN: &[u8] = &[0, 1, 2, 3, 0xFE, 0xFF, 0x80, 0x81];
 
 /// What senders declare, honestly or not.
@@ -22,7 +22,7 @@ const DECLARED: [&str; 12] = [
     "no type at all",
 ];
 
-/// Kinds of bytes, their type, and whether a browser may show them in place.
+/// Kinds of bytes, their type, and whether a browser may show them inline.
 fn kinds() -> Vec<(&'static str, Vec<u8>, &'static str, bool)> {
     let zip = b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0\x05\0\0\0\x05\0\0\0a.txthello"
         .to_vec();
@@ -42,7 +42,7 @@ fn kinds() -> Vec<(&'static str, Vec<u8>, &'static str, bool)> {
     ]
 }
 
-/// The type that a file is told and served as, and whether in place.
+/// The type in a File and in the served headers, and whether it is inline.
 async fn told(server: &Server, declared: &str, bytes: &[u8]) -> (String, bool) {
     let form = Form::single(bytes).field("filetype", declared);
     let file = server.user(1).upload(form).await.ok();

@@ -1,4 +1,4 @@
-//! Connections: many probes at once, the cap, and clients that close their side.
+//! Connections: many probes at once, the limit, and clients that close their side.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -27,7 +27,7 @@ async fn many_readiness_probes_at_once_are_all_ready() {
     assert_eq!(probes.count(), 0, "no probe leaves a file");
 }
 
-/// Asks on a connection and stays connected.
+/// Sends a request on a connection and stays connected.
 async fn ask(server: &Server, raw: &mut Raw) {
     raw.send(Raw::head("GET /health/live", &server.anonymous(), "").as_bytes()).await;
 }
@@ -61,7 +61,7 @@ async fn every_place_below_the_cap_is_used_again_and_again() {
     }
 }
 
-/// Sends a whole request, closes the sending side, and reads all there is to read.
+/// Sends a complete request, closes the sending side, and reads everything.
 async fn half_closing(server: &Server, request: Vec<u8>) -> String {
     let address = server.address;
     let asking = tokio::task::spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! A caller that goes away right after it asked: its step is taken, and nobody's step behind it is stuck.
+//! A caller that disconnects right after its request: its step is still taken, and no later step is stuck.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ async fn with_a_file() -> (TempDir, Arc<dyn MetadataStore>, UploadId) {
     (dir, records, new.id)
 }
 
-/// Begins to wait and goes away.
+/// Polls a step once and drops it.
 async fn ask_and_leave<T>(step: impl Future<Output = Result<T, Error>>) {
     let mut step = Box::pin(step);
     assert!(poll!(step.as_mut()).is_pending(), "it waits for nothing: nothing is tested");

@@ -1,4 +1,4 @@
-//! The list tells how far an upload has come, not of what parts it is made.
+//! The list says how far an upload has got, not which parts it consists of.
 
 use std::pin::pin;
 
@@ -20,7 +20,7 @@ async fn an_upload_of_thousands_of_parts_is_listed_without_them() {
         let request = ChunkRequest {
             user: UserId::from(1),
             id: UploadId::parse(&uuid),
-            // Every other one, so that they are no single run.
+            // Every other one, so that they don't form a single range.
             declared: Declaration {
                 index: index * 2,
                 total_parts: Some(PARTS * 2),

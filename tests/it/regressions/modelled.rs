@@ -1,10 +1,11 @@
-//! What the executable model found and no test had asked for: the protocol said one thing, the server another.
+//! Bugs that the executable model found and no other test covered: the protocol said one thing, and the server did
+//! another.
 
 use serde_json::json;
 
 use crate::harness::{Client, Form, Server, new_uuid, png};
 
-/// Sends a thumbnail and answers its uuid.
+/// Sends a thumbnail. Returns its uuid.
 async fn thumbnail(user: &Client, parent: &str) -> String {
     let reply = user.upload(Form::thumbnail(parent, png())).await.ok();
     reply["file_uuid"].as_str().unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! An older sender of a chunk gives way to a newer one that may take its place, and to no other.
+//! An older sender of a chunk is replaced by a newer one that may take its place, and by no other.
 
 use haversack::config::Settings;
 
@@ -7,11 +7,11 @@ use crate::harness::{Client, Form, Raw, Server, eventually};
 /// How a form ends.
 const END: &str = "\r\n------haversack-test-boundary--\r\n";
 
-/// Sends a form up to `missing` bytes before its end and waits until `written` bytes of it are stored.
+/// Sends a form up to `missing` bytes before its end, and waits until `written` bytes of it are stored.
 async fn hanging(server: &Server, user: &Client, form: &Form, missing: usize, written: u64) -> Raw {
     let before = server.written();
     let raw = Raw::half_sent(server, user, form, missing).await;
-    // Bytes on the disk mean that the sender has claimed its range.
+    // Bytes on the disk show that the sender has claimed its range.
     eventually("the bytes are written", async || server.written() >= before + written).await;
     raw
 }
@@ -30,7 +30,7 @@ async fn a_newer_request_that_is_refused_leaves_the_older_sender_alone() {
     assert_eq!(user.finish(&uuid).await, format!("abc{}", "o".repeat(100)));
 }
 
-/// A sender of an upload's second chunk that has sent the whole file and hangs in a field behind it.
+/// A sender of an upload's second chunk that has sent the whole file and stalls in a field after it.
 async fn hanging_behind_its_file() -> (Server, Client, String, Raw) {
     let server = Server::start().await;
     let user = server.user(1);

@@ -1,8 +1,8 @@
-//! Settings that would have made a server nobody can use, or anybody.
+//! Settings that would have made a server that nobody can use, or anybody.
 
 use haversack::config::{Source, Span};
 
-/// What a configuration file of this text is refused with.
+/// The error for a configuration file with this text.
 fn refused(text: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("haversack.toml");

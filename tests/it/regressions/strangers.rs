@@ -1,4 +1,4 @@
-//! Records and bytes that don't belong together: swept by the others' records, every file would go.
+//! Records and bytes that don't belong together: a sweep by the wrong records would delete every file.
 
 use std::path::Path;
 use std::pin::pin;
@@ -33,7 +33,7 @@ async fn close(app: Arc<App>) {
     app.uploads.close().await.unwrap();
 }
 
-/// Makes a data directory in which a file is stored.
+/// Creates a data directory with one stored file.
 async fn with_a_file(data: &Path) {
     let app = open(data).await.unwrap();
     let body = stream::iter([Ok(Bytes::from("some bytes"))]);
@@ -64,7 +64,7 @@ fn remove_records(data: &Path) {
     assert!(!data.join("haversack.db").exists());
 }
 
-/// That it doesn't open, says what to do, and leaves the one file that is there.
+/// Asserts that it doesn't open, that the message says what to do, and that the only file stays.
 async fn assert_refused(data: &Path) {
     let refused = open(data).await.err().expect("it opened");
     for words in ["haversack.db", "blobs/", "don't belong together", "restore both"] {

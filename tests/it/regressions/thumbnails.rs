@@ -1,11 +1,11 @@
-//! An upload that goes by itself takes its thumbnail along.
+//! An upload that the server removes takes its thumbnail with it.
 
 use haversack::config::Settings;
 use serde_json::Value;
 
 use crate::harness::{Client, Form, Server, png};
 
-/// Begins an upload, gives it a thumbnail and answers the thumbnail's link.
+/// Begins an upload with a thumbnail. Returns the thumbnail's link.
 async fn begin_with_thumbnail(user: &Client) -> String {
     let parent = user.begin(2, "abc").await;
     let reply: Value = user.upload(Form::thumbnail(&parent, png())).await.ok();

@@ -1,11 +1,11 @@
-//! A first chunk that is refused leaves no upload behind, nor counts as one.
+//! A refused first chunk leaves no upload behind, and doesn't count as one.
 
 use haversack::config::Settings;
 use serde_json::json;
 
 use crate::harness::{Form, Server, new_uuid};
 
-/// Sends this as the first of an upload, refused with this code, to a server that allows one upload.
+/// Sends this as the first chunk of an upload, to a server that allows one upload, and checks the refusal.
 async fn assert_traceless(form: impl Fn(&str) -> Form, status: u16, code: &str) {
     let settings = Settings {
         max_unfinished: 1,

@@ -1,5 +1,5 @@
-//! The disk with the stored files was unmounted while the server ran: every file looks as if it were gone, and
-//! none of them may be given up.
+//! The disk with the stored files was unmounted while the server ran: every file seems to be gone, and none may be
+//! given up.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ fn mount(server: &Server) {
     std::fs::rename(away(server), server.blobs()).unwrap();
 }
 
-/// Puts a job of this kind on record.
+/// Records a job of this kind.
 fn job(server: &Server, kind: &str, subject: &str) {
     let sql = format!(
         "INSERT INTO jobs (id, kind, subject, payload, run_at)
@@ -52,7 +52,7 @@ async fn plays(server: &Server, file: &Value, bytes: &[u8]) {
     assert_eq!((reply.status.as_u16(), &reply.body[..]), (200, bytes));
 }
 
-/// An upload of two chunks, which are both there.
+/// An upload of two chunks, both of which are stored.
 async fn received(user: &Client) -> String {
     let uuid = new_uuid();
     for index in 0..2 {
@@ -143,7 +143,7 @@ async fn chunks_of_an_upload_go_to_no_other_disk() {
     unmount(&server);
     DiskStore::open(server.blobs().parent().unwrap()).unwrap(); // with its folders, but without a mark
     user.upload(chunk(1)).await.refused(500, "internal");
-    let other = received(&user).await; // nothing of it was there before
+    let other = received(&user).await; // none of it was stored before
     user.done(&other).await.refused(500, "internal");
     mount(&server);
     user.upload(chunk(1)).await.ok();

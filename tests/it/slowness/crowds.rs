@@ -1,8 +1,8 @@
-//! Crowds against the program itself: of slow and silent clients, which others must not notice, and of uploads,
-//! which must not take much each.
+//! Crowds of clients of the binary: slow and silent ones, which others must not notice, and uploads, which must not
+//! take much memory each.
 //!
 //! `HAVERSACK_TEST_CROWD` sets the number of slow clients and of silent ones, `HAVERSACK_TEST_UPLOADS` that of
-//! uploads at once.
+//! concurrent uploads.
 
 use std::time::{Duration, Instant};
 
@@ -17,19 +17,19 @@ use crate::measured::{Limit, figures, setting};
 use crate::process::program::{Server, serve, token};
 
 const CROWD: usize = 100;
-/// So many that what the process itself takes more or less of, some 15 MiB, is little of each.
+/// Enough that the process's own variation, some 15 MiB, is little per upload.
 const UPLOADS: usize = 400;
-/// What the vendor's client sends at once.
+/// What a real client sends at once.
 const CHUNK: usize = 204_800;
-/// Clients that nothing must happen to, and what each sends for a measurement.
+/// Number of clients that must not be disturbed, and what each sends for a measurement.
 const HEALTHY: i64 = 4;
 const REQUESTS: u32 = 100;
-/// Between two requests of one of them.
+/// Time between two requests of one of them.
 const PAUSE: Duration = Duration::from_millis(40);
-/// No slow or silent client holds its place longer.
+/// No slow or silent client keeps its connection longer.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// As many descriptors as the system allows: each client of the crowd is one.
+/// As many descriptors as the system allows, because each client takes one.
 pub(super) fn raise_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -46,7 +46,8 @@ fn head(user: i64, length: usize) -> String {
     )
 }
 
-/// A client that sends these bytes at once, then one more each second, if any; how long it was let.
+/// A client that sends these bytes at once, and then one more each second, if any. Returns how long it stayed
+/// connected.
 async fn hold(host: &str, at_once: String, slowly: bool) -> JoinHandle<Duration> {
     let mut stream = TcpStream::connect(host).await.unwrap();
     tokio::spawn(async move {
@@ -71,8 +72,8 @@ async fn hold(host: &str, at_once: String, slowly: bool) -> JoinHandle<Duration>
     })
 }
 
-/// Slow and silent clients, half of each before the end of a head, half before the end of a body. They share
-/// few users, as many as they need.
+/// Slow and silent clients; half of each stop before the end of a head, half before the end of a body. They share as
+/// few users as possible.
 async fn crowd(host: &str, size: usize) -> Vec<JoinHandle<Duration>> {
     let mut clients = Vec::new();
     for number in 0..size {
@@ -84,7 +85,7 @@ async fn crowd(host: &str, size: usize) -> Vec<JoinHandle<Duration>> {
     clients
 }
 
-/// Times of healthy uploads, all right, the shortest first.
+/// Times of undisturbed uploads, all successful, in ascending order.
 async fn healthy(host: &str) -> Vec<Duration> {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("http://{host}/api/v2/pm/upload/");
@@ -107,7 +108,7 @@ async fn healthy(host: &str) -> Vec<Duration> {
     times
 }
 
-/// So much at most for 99 of 100.
+/// The time within which 99 of 100 are answered.
 fn p99(times: &[Duration]) -> Duration {
     times[times.len() * 99 / 100]
 }
@@ -123,14 +124,14 @@ async fn healthy_clients_do_not_notice_a_crowd_of_slow_and_silent_ones() {
         command.args(["--header-timeout=5s", "--body-idle-timeout=5s"]);
     }
     let server = Server::start(&mut command);
-    healthy(&server.host).await; // once, to have its buffers
+    healthy(&server.host).await; // once, to allocate its buffers
     let before = server.descriptors();
     let mut slower = Limit::of("p99 beside the crowd");
     let mut stays = Limit::of("the longest that one of the crowd stayed");
     loop {
         let alone = p99(&healthy(&server.host).await);
         let crowd = crowd(&server.host, size).await;
-        let connected = before + 2 * size - 2 * HEALTHY as usize; // the healthy ones' connections may be gone
+        let connected = before + 2 * size - 2 * HEALTHY as usize; // the undisturbed clients' connections may be closed
         eventually("all of them are there", async || server.descriptors() >= connected).await;
         let beside = p99(&healthy(&server.host).await);
         let held = crowd.iter().filter(|client| !client.is_finished()).count();
@@ -171,7 +172,7 @@ async fn many_uploads_at_once_take_little_memory_and_few_descriptors_each() {
     raise_limit();
     let count = setting("HAVERSACK_TEST_UPLOADS").unwrap_or(UPLOADS);
     let dir = tempfile::tempdir().unwrap();
-    // On a busy machine the first of them waits long for the last.
+    // On a busy machine, the first of them waits long for the last.
     let server = Server::start(serve(dir.path()).arg("--body-idle-timeout=10m"));
     let form = |_| Form::chunk(0, 2, vec![b'u'; 3 * CHUNK]).uuid(&new_uuid()).encode();
     let first = form(0);
@@ -194,7 +195,7 @@ async fn many_uploads_at_once_take_little_memory_and_few_descriptors_each() {
     assert!(open <= 3 * count, "{open} descriptors");
 }
 
-/// Whether so many blobs have so many bytes.
+/// Whether this many blobs have this many bytes.
 fn stored(data: &std::path::Path, count: usize, bytes: usize) -> bool {
     let entries = |path: &std::path::Path| std::fs::read_dir(path).unwrap().map(Result::unwrap);
     let shards = entries(&data.join("blobs")).filter(|entry| entry.path().is_dir());

@@ -1,7 +1,7 @@
-//! Clients that take a file slowly, or ask for it and take nothing.
+//! Clients that read a file slowly, or request it and read nothing.
 //!
-//! `HAVERSACK_TEST_DOWNLOADS` sets the number of downloads at once that nobody reads, `HAVERSACK_TEST_SEND_TIMEOUT` the
-//! seconds of the send time-out that a slow reader is measured by.
+//! `HAVERSACK_TEST_DOWNLOADS` sets the number of concurrent downloads that nobody reads, `HAVERSACK_TEST_SEND_TIMEOUT`
+//! the send time-out in seconds for the slow reader.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::measured::{figures, setting};
 use crate::process::http::{Multipart, Request};
 use crate::process::program::{Server, serve, token};
 
-/// More than fits into what one of them may take, many times.
+/// Many times as much as a download may take in memory.
 const FILE: usize = 4 << 20;
 const DOWNLOADS: usize = 400;
-/// What one download may take, and all of them, of the process and of the system's buffers.
+/// Maximum memory of one download, and of all of them, in the process and in the system's buffers.
 const EACH: usize = 256 << 10;
 const ALL: usize = 256 << 20;
 
-/// Asks for a link's bytes.
+/// Requests the bytes at a link.
 async fn ask(host: &str, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(host).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -38,7 +38,7 @@ fn path(file: &serde_json::Value) -> &str {
     &link[link.find("/media/").unwrap()..]
 }
 
-/// Bytes that the system holds of connections at this port, of each of them (proc_net_tcp(5), `tx_queue`).
+/// Number of bytes that the system holds for each connection to this port (proc_net_tcp(5), `tx_queue`).
 fn queued(host: &str) -> Vec<usize> {
     let port: u16 = host.rsplit_once(':').unwrap().1.parse().unwrap();
     let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
@@ -52,7 +52,7 @@ fn queued(host: &str) -> Vec<usize> {
     of_port.collect()
 }
 
-/// What the process and the system hold, once that has stayed the same for a while.
+/// Memory of the process and of the system's buffers, once it has been stable for a while.
 async fn settled(server: &Server) -> (usize, usize) {
     let mut looks = interval(Duration::from_millis(200));
     let (mut known, mut same) = ((0, 0), 0);
@@ -74,7 +74,7 @@ async fn many_downloads_that_nobody_reads_take_bounded_memory() {
     let form = Multipart::default().file("file", &vec![b'd'; FILE]);
     let file = Request::upload(form).token(&token(1)).send(&server.host).unwrap().ok();
     let mut first = ask(&server.host, path(&file)).await;
-    first.read_to_end(&mut Vec::new()).await.unwrap(); // so that nothing is done for the first time below
+    first.read_to_end(&mut Vec::new()).await.unwrap(); // so that nothing happens for the first time below
     let (base, _) = settled(&server).await;
     let asking = (0..count).map(|_| ask(&server.host, path(&file)));
     let readers = join_all(asking).await;
@@ -98,12 +98,12 @@ async fn many_downloads_that_nobody_reads_take_bounded_memory() {
     assert!(reply.ends_with(&vec![b'd'; FILE]), "the last one gets all of it");
 }
 
-/// What a slow reader takes at a time, so often in each send time-out: half as much again as the least that is never
-/// given up; of a time-out of 60 s, 1 KiB a second.
+/// How much a slow reader reads at a time, and how often per send time-out: 1.5 times the minimum that is never cut
+/// off; with a time-out of 60 s, 1 KiB per second.
 const STEP: usize = 6 << 10;
 const FULL_STEP: usize = 4 << 10;
 const STEPS: u32 = 16;
-/// For how many time-outs it does.
+/// Number of time-outs for which it reads.
 const TIMEOUTS: u32 = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Limits of users and addresses: who is over them waits, and is only refused where waiting would be in vain.
+//! Limits on users and addresses: requests over them wait, and are refused only if waiting would be in vain.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use tokio::time::timeout;
 
 use crate::harness::{Client, Form, Raw, Reply, Server};
 
-/// Long enough to be answered, if there is an answer.
+/// Long enough for a reply, if there is one.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// This machine's addresses count like any other.
+/// Makes this machine's addresses count like any other.
 fn count_all(config: &mut Config) {
     config.admission.uncounted.clear();
 }
@@ -61,7 +61,7 @@ async fn a_user_with_too_many_requests_under_way_waits_and_others_do_not() {
     let form = Form::single("some bytes");
     let request = Raw::form(&user, &form);
     let mut slow = Raw::half_sent(&server, &user, &form, 10).await;
-    while timeout(MOMENT, user.list("")).await.is_ok() {} // until the slow one has its turn
+    while timeout(MOMENT, user.list("")).await.is_ok() {} // until the slow one is admitted
     server.user(2).list("").await.ok();
     let list = user.list("");
     slow.send(&request[request.len() - 10..]).await;

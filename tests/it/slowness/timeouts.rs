@@ -1,5 +1,4 @@
-//! How long a connection's client is waited for. What takes how long exactly is tested beside the code, where
-//! time is the tests' own.
+//! How long to wait for the client of a connection. Unit tests, which control time, test the exact times.
 
 use std::time::Duration;
 
