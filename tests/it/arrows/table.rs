@@ -28,8 +28,10 @@ impl Table {
             let name = quoted(cells[1]).pop().expect("a name");
             Room { name, uses: quoted(cells[2]).into_iter().collect() }
         });
-        let tools =
-            section.lines().find(|line| line.starts_with("Tools")).expect("a line of tools");
+        let tools = section
+            .lines()
+            .find(|line| line.starts_with("All rooms may use"))
+            .expect("a line of tools");
         Self { rooms: rooms.collect(), tools: quoted(tools).into_iter().collect() }
     }
 
