@@ -1,10 +1,13 @@
 //! The application: opens the stores, and gives them to what works on them.
 
+mod state;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 
@@ -15,16 +18,22 @@ use crate::config::{Config, ConfigError, Secret};
 use crate::crash::{self, Point};
 use crate::files::Files;
 use crate::http::context::Context;
+use crate::http::requests::Requests;
 use crate::ids::BlobId;
 use crate::jobs::{self, Jobs};
 use crate::links::{Links, random_secret};
 use crate::metadata::jobs::JobSignal;
 use crate::metadata::sqlite::SqliteStore;
 use crate::metadata::{self, MetadataStore};
+use crate::metrics::Metrics;
 use crate::space;
 use crate::storage::BlobStore;
 use crate::storage::disk::{DiskOptions, DiskStore, make_private_dir, make_private_file};
+use crate::storage::measured::MeasuredStore;
 use crate::uploads::Uploads;
+
+use state::Oldest;
+pub use state::{Disk, Jobs as JobsOfKind, State, StateReader};
 
 /// The opened stores, and what works on them.
 pub struct App {
@@ -38,8 +47,13 @@ pub struct App {
     pub jobs: Arc<Jobs>,
     /// What requests share.
     pub http: Arc<Context>,
+    /// What is counted and measured.
+    pub metrics: Arc<Metrics>,
+    /// Looks up the state of everything.
+    pub state: StateReader,
     blobs: Arc<dyn BlobStore>,
     metadata: Arc<dyn MetadataStore>,
+    started: Instant,
     /// Held as long as the application lives: no other process may use the data directory.
     _lock: File,
 }
@@ -71,15 +85,18 @@ impl App {
         if let Some(weakness) = secret.weakness() {
             tracing::warn!("{weakness}");
         }
-        let metadata: Arc<dyn MetadataStore> = Arc::new(
-            SqliteStore::open_with(dir, config.disk.durability).map_err(|error| in_dir(&error))?,
-        );
+        let database =
+            SqliteStore::open_with(dir, config.disk.durability).map_err(|error| in_dir(&error))?;
+        let metrics = Arc::new(Metrics::new(database.metrics().clone()));
+        let metadata: Arc<dyn MetadataStore> = Arc::new(database);
         let blobs = if let Some(blobs) = blobs {
             blobs
         } else {
             let disk = open_disk(dir, config.disk, metadata.as_ref()).await;
             Arc::new(disk.map_err(|error| in_dir(&error))?)
         };
+        let blobs: Arc<dyn BlobStore> =
+            Arc::new(MeasuredStore::new(blobs, metrics.storage.clone()));
         // The names of all these, which their own syncs don't cover.
         for dir in [dir.as_path(), &dir.join("..")] {
             let synced = File::open(dir).and_then(|dir| dir.sync_all());
@@ -109,10 +126,13 @@ impl App {
             metadata: Arc::clone(&metadata),
             signal,
             clock: clock.clone(),
+            metrics: metrics.jobs.clone(),
             unattached_ttl: config.unattached_ttl,
             unclaimed_age: config.unclaimed_age(),
         });
         let http = Context {
+            requests: Requests::new(config.http.access_log, metrics.http.clone()),
+            waits: metrics.admission.clone(),
             options: config.http.clone(),
             admission: Arc::new(Admission::new(&config.admission, config.max_connections)),
             auth: Auth::new(secret.as_bytes(), clock.clone()),
@@ -120,12 +140,25 @@ impl App {
             files: Files::new(Arc::clone(&uploads), Arc::clone(&blobs), Arc::clone(&metadata)),
             uploads: Arc::clone(&uploads),
         };
+        let state = StateReader {
+            uploads: Arc::clone(&uploads),
+            metadata: Arc::clone(&metadata),
+            metrics: Arc::clone(&metrics),
+            clock: clock.clone(),
+            data_dir: config.data_dir.clone(),
+            kept_free_bytes: config.disk.min_free,
+            storage_limit_bytes: config.limits.quota.total_bytes,
+            oldest: Oldest::default(),
+        };
         Ok(Arc::new(Self {
+            state,
             uploads,
             jobs: Arc::new(jobs),
             http: Arc::new(http),
+            metrics,
             blobs,
             metadata,
+            started: Instant::now(),
             clock,
             _lock: lock,
             config,
@@ -135,6 +168,11 @@ impl App {
     /// The records and the bytes, for looking through all of them.
     pub fn stores(&self) -> (&dyn MetadataStore, &dyn BlobStore) {
         (self.metadata.as_ref(), self.blobs.as_ref())
+    }
+
+    /// How long it has been open.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Signs links with a new key from now on; those of older ones are accepted until then (unix seconds).

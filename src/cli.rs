@@ -5,13 +5,17 @@ mod descriptors;
 mod erase;
 mod failure;
 mod fsck;
+mod health;
 mod jobs;
+mod log_level;
 mod output;
 mod page_link;
 mod place;
 mod rotate_link_key;
 mod serve;
 mod signing;
+mod started;
+mod status;
 mod token;
 
 use std::process::ExitCode;
@@ -62,6 +66,12 @@ enum Command {
     /// List background jobs (thumbnails, deletions, recovery, expiry), or retry those that failed
     #[command(after_help = jobs::KINDS)]
     Jobs(Box<jobs::Arguments>),
+    /// Show how the running server is: version, requests in flight, disks, jobs, last errors
+    Status(Box<status::Arguments>),
+    /// Ask the running server whether it takes uploads. Exit code 0: yes, 1: no, or no server answers
+    Health(Box<health::Arguments>),
+    /// Change what the running server logs, until it is started again
+    LogLevel(Box<log_level::Arguments>),
     /// Print a link that opens the server's page for 12 hours
     PageLink(Box<page_link::Arguments>),
 }
@@ -77,6 +87,9 @@ impl Cli {
             Command::Serve(source) => serve::run(&source),
             Command::Token(arguments) => token::run(&arguments),
             Command::RotateLinkKey(arguments) => rotate_link_key::run(*arguments),
+            Command::Status(arguments) => status::run(&arguments),
+            Command::Health(arguments) => health::run(&arguments),
+            Command::LogLevel(arguments) => log_level::run(*arguments),
             Command::PageLink(arguments) => page_link::run(*arguments),
         }
         .map(|()| ExitCode::SUCCESS)

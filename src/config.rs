@@ -37,6 +37,7 @@ use crate::http::pace::Pace;
 use crate::http::server::{ConnectionTimes, Listen};
 use crate::metadata::quota::Quota;
 use crate::storage::disk::{DiskOptions, Gid};
+use crate::telemetry::LogFormat;
 use crate::uploads::Limits;
 use values::without_none;
 
@@ -48,6 +49,7 @@ const BODY_GRACE: Duration = Duration::from_secs(20);
 #[allow(missing_docs)] // see `Settings`
 pub struct Config {
     pub listen: Listen,
+    pub metrics_listen: Option<Listen>,
     pub data_dir: PathBuf,
     pub jwt_secret: Option<Secret>,
     pub http: Options,
@@ -61,6 +63,7 @@ pub struct Config {
     pub admission: AdmissionLimits,
     pub shutdown_timeout: Duration,
     pub log: String,
+    pub log_format: LogFormat,
 }
 
 impl Config {
@@ -96,8 +99,10 @@ impl Config {
                 trusted_proxies,
                 accel_redirect: settings.accel_redirect.0,
                 body,
+                access_log: settings.access_log,
             },
             listen: settings.listen,
+            metrics_listen: settings.metrics_listen.0,
             disk: DiskOptions {
                 group: settings.data_group.0.as_deref().map(group).transpose()?,
                 durability: settings.durability,
@@ -117,6 +122,7 @@ impl Config {
             admission,
             shutdown_timeout: settings.shutdown_timeout.0,
             log: settings.log,
+            log_format: settings.log_format,
         })
     }
 

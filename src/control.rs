@@ -4,6 +4,8 @@
 //! Only the process that owns the data changes it: the server if it runs, or else the command itself, which takes the
 //! same lock. One line of JSON goes in, one comes out.
 
+mod status;
+
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -23,8 +25,9 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::http::options::PublicUrl;
 use crate::ids::JobId;
-use crate::telemetry::chain;
+use crate::telemetry::{self, chain};
 use crate::{fsck, page_link, words};
+pub use status::Status;
 
 /// Maximum length of a command.
 const MAX_LINE: u64 = 64 * 1024;
@@ -57,6 +60,13 @@ pub enum Command {
         /// The user.
         user_id: i64,
     },
+    /// Says how the server is.
+    Status,
+    /// Logs what this filter lets through from now on; the filter of the start if `None`.
+    LogLevel {
+        /// The filter.
+        filter: Option<String>,
+    },
     /// Makes a link that opens the page.
     PageLink {
         /// The user that the page acts for.
@@ -83,6 +93,10 @@ impl fmt::Display for Command {
             Self::RetryJobs { id: Some(id) } => write!(f, "jobs retry {id}"),
             Self::RetryJobs { id: None } => write!(f, "jobs retry"),
             Self::Erase { user_id } => write!(f, "erase --user-id {user_id}"),
+            Self::Status => write!(f, "status"),
+            Self::LogLevel { filter } => {
+                write!(f, "log-level {}", filter.as_deref().unwrap_or("--reset"))
+            }
             Self::PageLink { user_id, .. } => write!(f, "page-link --user-id {user_id}"),
         }
     }
@@ -113,6 +127,8 @@ async fn perform(
         Command::Erase { user_id } => {
             Ok(serde_json::to_value(app.uploads.erase(&user_id.into()).await?)?)
         }
+        Command::Status => Ok(serde_json::to_value(status::of(app).await?)?),
+        Command::LogLevel { filter } => Ok(json!(telemetry::set_level(filter.as_deref())?)),
         Command::PageLink { user_id, url } => {
             Ok(json!(page_link::link(&app.config, user_id.into(), url.as_ref())?))
         }
@@ -164,7 +180,11 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
         .await??;
     let answer = match serde_json::from_str::<Command>(&line) {
         Ok(command) => {
-            tracing::info!("control command: {command}");
+            if matches!(command, Command::Status) {
+                tracing::debug!("control command: {command}"); // asked again and again
+            } else {
+                tracing::info!("control command: {command}");
+            }
             match perform(app, command).await {
                 Ok(done) => json!({"done": done}),
                 Err(error) => json!({"error": chain(error.as_ref())}),

@@ -1,5 +1,5 @@
-//! HTTP that dialects share: connections, bodies, ranges, links, and the routes that belong to no dialect. Knows no
-//! dialect.
+//! HTTP that dialects share: connections, bodies, ranges, links, what is seen of requests, and the routes that belong to no
+//! dialect. Knows no dialect.
 
 pub mod answer;
 pub mod body;
@@ -15,5 +15,6 @@ pub mod pace;
 pub mod page;
 pub mod range;
 pub mod request;
+pub mod requests;
 pub mod send_memory;
 pub mod server;

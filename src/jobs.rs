@@ -38,8 +38,10 @@ impl Jobs {
     pub fn new(context: Context) -> Self {
         let stop = CancellationToken::new();
         let (signal, clock) = (Arc::clone(&context.signal), context.clock.clone());
-        let queue = Arc::clone(&context.metadata);
-        Self { worker: Worker::new(queue, context, signal, clock, stop.clone()), stop }
+        let (queue, metrics) = (Arc::clone(&context.metadata), context.metrics.clone());
+        metrics.show(JobKind::ALL.iter().map(|kind| kind.name()));
+        let worker = Worker::new(queue, context, signal, clock, stop.clone());
+        Self { worker: worker.measured(metrics), stop }
     }
 
     /// Runs jobs until [`Jobs::stop`].

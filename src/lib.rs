@@ -25,6 +25,7 @@ pub mod links;
 pub mod page_link;
 pub mod fsck;
 pub mod control;
+pub mod metrics;
 pub mod words;
 pub mod ids;
 pub mod clock;

@@ -478,6 +478,9 @@ pub trait MetadataStore: JobQueue {
     /// What counts against quotas.
     async fn usage(&self, user: UserId) -> Result<Usage, Error>;
 
+    /// Bytes of all users that count against quotas.
+    async fn total_bytes(&self) -> Result<u64, Error>;
+
     /// Puts a part on record, whatever the caller believes of the others: offsets of parts ascend with their
     /// indexes, and no two share a byte. `Refused` when its index is there already.
     async fn record_part(&self, of: Generation, new: NewPart, now: u64) -> Result<Recorded, Error>;

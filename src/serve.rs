@@ -1,5 +1,6 @@
 //! The running server: routes on connections, and background work.
 
+pub mod metrics;
 mod routes;
 mod watch;
 
@@ -35,12 +36,12 @@ pub async fn serve(
         shutdown.await;
         stop.cancel();
     };
-    let router = routes::router(config, Arc::clone(&app.http));
+    let routes = Arc::new(routes::routes(config, Arc::clone(&app.http)));
     let memory = SendMemory::new(config.max_connections);
     let connected = |peer| {
-        let (context, router, share) = (Arc::clone(&app.http), router.clone(), memory.share());
+        let (context, routes, share) = (Arc::clone(&app.http), Arc::clone(&routes), memory.share());
         service_fn(move |request| {
-            answer(Arc::clone(&context), router.clone(), request, peer, Arc::clone(&share))
+            answer(Arc::clone(&context), Arc::clone(&routes), request, peer, Arc::clone(&share))
         })
     };
     let admission = Arc::clone(&app.http.admission);

@@ -8,6 +8,7 @@ pub mod disk;
 mod error;
 mod extents;
 mod joined;
+pub mod measured;
 
 use std::io;
 use std::ops::Range;

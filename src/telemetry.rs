@@ -3,51 +3,71 @@
 //!
 //! Logging never waits and never fails, whatever happens to standard error.
 
+mod json;
+mod level;
 mod output;
+mod recent;
+mod shown;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
+pub use level::{ACCESS, REQUEST, is_filter, set_level, switch_level};
 pub use output::Finish;
 use output::Output;
+pub use recent::{Recent, recent_errors};
+
+/// The form of a line.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people: time, level, request, module, message, and fields as `name=value`.
+    #[default]
+    Text,
+    /// For programs: one JSON object per line.
+    Json,
+}
 
 /// Starts logging what `filter` lets through, and panics. Dropping the result waits until everything is written. A
 /// second call changes nothing.
-pub fn start(filter: &str) -> Result<Finish, String> {
-    let filter = parse(filter)?;
+pub fn start(filter: &str, format: LogFormat) -> Result<Finish, String> {
+    let parsed = level::parse(filter)?;
     let dropped = |lines| {
         tracing::error!("{lines} log lines were dropped because nobody read standard error");
     };
     let (output, finish) = Output::start(std::io::stderr(), dropped)
         .map_err(|error| format!("can't start the thread that writes the log: {error}"))?;
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(output)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(output);
+    match format {
+        LogFormat::Text => {
+            let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
+            level::changeable(filter, lines.reload_handle());
+            let _ = lines.finish().with(recent::Errors).try_init();
+        }
+        LogFormat::Json => {
+            let lines = lines.fmt_fields(JsonFields::new()).event_format(json::Lines);
+            let lines = lines.with_filter_reloading();
+            level::changeable(filter, lines.reload_handle());
+            let _ = lines.finish().with(recent::Errors).try_init();
+        }
+    }
     std::panic::set_hook(Box::new(log_panic)); // the standard one writes to standard error and waits for it
     Ok(finish)
-}
-
-/// Checks that [`start`] would accept this filter; an error says why not.
-pub fn is_filter(filter: &str) -> Result<(), String> {
-    parse(filter).map(|_filter| ())
-}
-
-fn parse(filter: &str) -> Result<EnvFilter, String> {
-    let wrong = |why: &dyn std::fmt::Display| format!("log filter \"{filter}\": {why}");
-    // A misspelled level would be taken for the name of a module, and silence everything else.
-    let levels = filter.split(',').filter(|directive| !directive.contains('='));
-    if let Some(word) = levels.map(str::trim).find(|word| word.parse::<LevelFilter>().is_err()) {
-        return Err(wrong(&format_args!(
-            "\"{word}\" is not a level: use error, warn, info, debug or trace"
-        )));
-    }
-    EnvFilter::try_new(filter).map_err(|error| wrong(&error))
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
@@ -68,6 +88,12 @@ pub fn complain(line: &str) {
     if let Ok((mut output, _finish)) = Output::start(std::io::stderr(), |_| ()) {
         let _ = output.write_all(format!("{line}\n").as_bytes());
     }
+}
+
+/// Work for another thread, whose log lines name the request that it is done for.
+pub fn in_span<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let span = tracing::Span::current();
+    move || span.in_scope(work)
 }
 
 /// An error and its causes, as one line.

@@ -220,10 +220,12 @@ impl Uploads {
         self.shared.forget_cached(id);
     }
 
-    /// Fails when bytes or records can't be written now; for the readiness probe.
-    pub async fn check(&self) -> Result<(), Unready> {
-        self.shared.blobs.check().await?;
-        self.shared.metadata.check().await
+    /// Whether stored files and records can be written now, for the readiness probe: each by its name.
+    pub async fn checks(&self) -> [(&'static str, Result<(), Unready>); 2] {
+        [
+            ("files", self.shared.blobs.check().await),
+            ("records", self.shared.metadata.check().await),
+        ]
     }
 
     /// Makes every record durable; the last call.

@@ -15,6 +15,10 @@ use crate::telemetry;
 #[derive(Debug)]
 pub(super) struct Place(Source);
 
+/// [`Place`], and the address that the server listens on.
+#[derive(Debug)]
+pub(super) struct Reached(Source);
+
 /// [`Place`], and the secret.
 #[derive(Debug)]
 pub(super) struct Signing(Source);
@@ -33,6 +37,15 @@ impl Place {
     /// The settings for a command that opens the stores itself if no server runs.
     pub(super) fn load(&self) -> Result<Config, SettingsError> {
         load(&self.0, Self::OPENING)
+    }
+}
+
+impl Reached {
+    const OPTIONS: &[&str] = &["config", "data_dir", "listen"];
+
+    /// The settings for a command that asks a running server over HTTP.
+    pub(super) fn load(&self) -> Result<Config, SettingsError> {
+        load(&self.0, Self::OPTIONS)
     }
 }
 
@@ -79,4 +92,4 @@ macro_rules! takes_options {
         })*
     };
 }
-takes_options!(Place, Signing);
+takes_options!(Place, Reached, Signing);

@@ -14,10 +14,13 @@ use super::units::{ByteSize, Span};
 use super::values::{Dropped, OrNone, Secret, Switch, at_least_one};
 use crate::http::cors::{AllowedOrigin, CorsHeader};
 use crate::http::options::{AccelPath, PublicUrl};
+use crate::http::requests::AccessLog;
 use crate::http::server::Listen;
 use crate::storage::Durability;
+use crate::telemetry::LogFormat;
 
 const SERVER: &str = "Server";
+const LOGS: &str = "Logs and metrics";
 const PROXY: &str = "Reverse proxy";
 const BROWSERS: &str = "Browsers";
 const UPLOADS: &str = "Uploads";
@@ -66,20 +69,55 @@ pub struct Settings {
     #[arg(long, help_heading = SERVER, value_name = "URL", default_value = "none")]
     pub public_url: OrNone<PublicUrl>,
 
-    /// Log level, for everything or per module: error, warn, info, debug or trace
-    ///
-    /// For example warn,haversack::uploads=debug. (refinery_core runs the migrations of the database.) Logs go to
-    /// standard error.
-    #[arg(long, help_heading = SERVER, value_name = "FILTER", default_value = "info,refinery_core=warn")]
-    pub log: String,
-
     /// How long a stopping server waits for requests in progress
     ///
     /// SIGTERM, SIGINT (Ctrl-C) and SIGHUP stop the server; a second SIGTERM or Ctrl-C stops it at once.
     #[arg(long, help_heading = SERVER, value_name = "TIME", default_value = "30s")]
     pub shutdown_timeout: Span,
 
-    /// Networks of reverse proxies whose X-Forwarded-For, -Host and -Proto headers are trusted
+    /// Log level, for everything or per module: error, warn, info, debug or trace
+    ///
+    /// For example warn,haversack::uploads=debug. (refinery_core runs the migrations of the database.) Logs go to
+    /// standard error.
+    #[arg(long, help_heading = LOGS, value_name = "FILTER", default_value = "info,refinery_core=warn")]
+    pub log: String,
+
+    /// Form of log lines: text or json
+    ///
+    /// json: one object per line. docs/monitoring.md describes its members.
+    #[arg(
+        long,
+        help_heading = LOGS,
+        value_name = "FORMAT",
+        ignore_case = true,
+        hide_possible_values = true,
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+
+    /// Which requests to log: off, errors or all
+    ///
+    /// errors: requests answered with a status of 400 or above, and those for which the server took longer than a
+    /// second, not counting time in which it waited for the client. Each has one line, with its request id. The log
+    /// level makes no difference to them.
+    #[arg(
+        long,
+        help_heading = LOGS,
+        value_name = "WHICH",
+        ignore_case = true,
+        hide_possible_values = true,
+        default_value = "errors"
+    )]
+    pub access_log: AccessLog,
+
+    /// Address and port at which Prometheus reads metrics, at /metrics
+    ///
+    /// A port alone means the loopback addresses. Whoever can connect can read them, so use an address that only the
+    /// operator reaches. docs/monitoring.md describes them. none: no metrics.
+    #[arg(long, help_heading = LOGS, value_name = "ADDRESS", default_value = "none")]
+    pub metrics_listen: OrNone<Listen>,
+
+    /// Networks of reverse proxies whose X-Forwarded-For, -Host, -Proto and X-Request-Id headers are trusted
     ///
     /// For example 10.0.0.0/8; separate several with commas.
     #[arg(long, help_heading = PROXY, value_name = "NETS", value_delimiter = ',', default_value = "none")]

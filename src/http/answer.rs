@@ -6,7 +6,6 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{
@@ -15,32 +14,58 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
+use tracing::Instrument as _;
 
 use super::context::Context;
-use super::error::{ApiError, log_cause};
+use super::error::{ApiError, explain, log_failure};
 use super::pace::{Pace, PacedBody};
 use super::request::Client;
+use super::requests::{Notes, Routes, Seen, reply};
 use super::send_memory::Share;
 
 /// Answers a request.
 pub async fn answer(
     context: Arc<Context>,
-    router: Router,
-    request: Request<Incoming>,
+    routes: Arc<Routes>,
+    mut request: Request<Incoming>,
     peer: IpAddr,
     share: Arc<Share>,
 ) -> Result<Response, Infallible> {
-    let ambiguity = ambiguity(request.version(), request.headers());
+    if let Some(uri) = undoubled(request.uri()) {
+        *request.uri_mut() = uri;
+    }
     let client = Client::new(&context, peer, request.headers());
-    let request = prepare(request, client, share, context.options.body.pace);
-    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let route = routes.route(request.uri().path());
+    let (peer, proxied) = (client.ip(), client.is_proxied());
+    let (method, headers) = (request.method(), request.headers());
+    let seen = context.requests.begin(peer, proxied, method, headers, route);
+    let span = seen.span().clone();
+    let answer = async {
+        let response = routed(&context, &routes, request, client, share, &seen).await?;
+        Ok(reply(seen, response))
+    };
+    answer.instrument(span).await
+}
+
+/// The reply of a request's route, and what every reply has.
+async fn routed(
+    context: &Context,
+    routes: &Routes,
+    request: Request<Incoming>,
+    client: Client,
+    share: Arc<Share>,
+    seen: &Seen,
+) -> Result<Response, Infallible> {
+    let ambiguity = ambiguity(request.version(), request.headers());
+    let request = prepare(request, client, share, seen.notes(), context.options.body.pace);
     let mut response = match ambiguity {
         Some(what) => ApiError::ambiguous(what).into_response(),
-        None => router.oneshot(request).await?,
+        None => routes.router.clone().oneshot(request).await?,
     };
-    log_cause(&method, uri.path(), &response);
+    log_failure(seen.method(), seen.route(), &response);
+    explain(&mut response, seen.id().as_str());
     if response.status().is_client_error() {
-        client.hold_back(&context).await;
+        client.hold_back(context).await;
     }
     // Browsers must not guess another type: even JSON contains names chosen by clients.
     let nosniff = HeaderValue::from_static("nosniff");
@@ -48,25 +73,25 @@ pub async fn answer(
     Ok(response)
 }
 
-/// Prepares a request for its route: adds the client, wraps the body so that it keeps pace and is drained if refused,
-/// takes the host from the request target if there is one (RFC 9112, section 3.2.2), and removes duplicate slashes from
-/// the path.
+/// Prepares a request for its route: adds the client and what is noted about the request, wraps the body so that it keeps
+/// pace and is drained if refused, and takes the host from the request target if there is one (RFC 9112, section 3.2.2).
 fn prepare(
     request: Request<Incoming>,
     client: Client,
     share: Arc<Share>,
+    notes: &Notes,
     pace: Pace,
 ) -> Request<Body> {
     let asks_first = request.headers().contains_key(EXPECT);
-    let mut request = request.map(|body| Body::new(PacedBody::new(body, pace, asks_first)));
+    let received = Arc::clone(notes.received());
+    let paced = |body| Body::new(PacedBody::new(body, pace, asks_first, received));
+    let mut request = request.map(paced);
     request.extensions_mut().insert(client);
     request.extensions_mut().insert(share);
+    request.extensions_mut().insert(notes.clone());
     let host = request.uri().authority().map(|host| HeaderValue::from_str(host.as_str()));
     if let Some(Ok(host)) = host {
         request.headers_mut().insert(HOST, host);
-    }
-    if let Some(uri) = undoubled(request.uri()) {
-        *request.uri_mut() = uri;
     }
     request
 }

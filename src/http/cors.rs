@@ -10,6 +10,8 @@ use http::header::{
 use http::{HeaderName, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::requests::X_REQUEST_ID;
+
 /// What pages on other origins may do.
 #[derive(Clone, Debug, Default)]
 pub struct Cors {
@@ -54,6 +56,7 @@ pub fn layer(options: &Cors) -> CorsLayer {
             CONTENT_LENGTH,
             CONTENT_ENCODING,
             RETRY_AFTER,
+            X_REQUEST_ID,
         ])
         .max_age(Duration::from_hours(24))
 }

@@ -1,14 +1,21 @@
-//! Error replies. All have the same shape (protocol, section 7), which contains what each known client looks for. The
-//! errors here are the same in every dialect: tokens, links, limits and bodies. Each dialect maps the refusals of
-//! uploads itself. An internal failure is logged once ([`log_cause`]), and the client gets a 500 without details.
+//! Error replies. All have one shape (protocol, section 7), in which every client finds what it looks for. The errors
+//! here are the same in every dialect: tokens, links, limits and bodies. Each dialect maps the refusals of uploads
+//! itself. An internal failure is logged once ([`log_failure`]), and the client sees a plain 500.
+//!
+//! A route answers with a status and headers. The body is written once the reply is about to be sent ([`explain`]),
+//! because it contains the request's id.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Not;
+use std::sync::Arc;
 
-use axum::Json;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -185,38 +192,58 @@ enum Cause {
     Token(AuthError),
 }
 
-/// Logs an internal failure or a refused token, once, with the request. Leaves out the query, because it may contain a
-/// signature.
-pub fn log_cause(method: &Method, path: &str, response: &Response) {
-    match response.extensions().get() {
-        Some(Cause::Failure(error)) => {
-            tracing::error!(%method, %path, %error, "request failed");
-        }
-        Some(Cause::Token(reason)) => {
-            let status = response.status().as_u16();
-            let reason = match reason {
-                // This error's message contains an example of the header, which would look like a token in the log.
-                AuthError::Missing => "no access token was sent".to_owned(),
-                other => other.to_string(),
-            };
-            tracing::debug!(%method, %path, status, %reason, "request not authenticated");
-        }
-        None => {}
+/// An error whose body is still to be written, as an extension of the reply.
+#[derive(Clone)]
+struct Unwritten(Arc<Answer>);
+
+/// What the access log says about an error reply, as an extension of the reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// The error's code.
+    pub code: &'static str,
+    /// Why the token was refused.
+    pub reason: Option<Cow<'static, str>>,
+}
+
+/// Writes the body of an error reply, which names this request. Any other reply stays as it is.
+pub fn explain(response: &mut Response, request_id: &str) {
+    let Some(Unwritten(answer)) = response.extensions_mut().remove() else { return };
+    let body = answer.body(request_id);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_LENGTH, body.len().into());
+    *response.body_mut() = Body::from(body);
+    let reason = match &answer.cause {
+        // Its message contains an example of the header, which would look like a token in the log.
+        Some(Cause::Token(AuthError::Missing)) => Some("no access token was sent".into()),
+        Some(Cause::Token(error)) => Some(error.to_string().into()),
+        _ => None,
+    };
+    response.extensions_mut().insert(Explained { code: answer.code, reason });
+}
+
+/// Logs an internal failure, once, with the request: not its path or query, in which a client can put anything.
+pub fn log_failure(method: &str, route: &str, response: &Response) {
+    let unwritten: Option<&Unwritten> = response.extensions().get();
+    if let Some(Cause::Failure(error)) = unwritten.and_then(|unwritten| unwritten.0.cause.as_ref())
+    {
+        tracing::error!(method, route, %error, "request failed");
     }
 }
 
 /// The body of an error reply, with its members in this order.
 #[derive(Serialize)]
-struct Body<'a> {
+struct Written<'a> {
     error: &'a str,
     errors: [Errors<'a>; 1],
     #[serde(flatten)]
-    extra: Option<BTreeMap<&'static str, Value>>,
+    extra: Option<BTreeMap<&'static str, &'a Value>>,
     #[serde(rename = "preventRetry")]
     prevent_retry: bool,
     #[serde(skip_serializing_if = "Not::not")]
     reset: bool,
     success: bool,
+    request_id: &'a str,
 }
 
 #[derive(Serialize)]
@@ -232,33 +259,39 @@ struct Message<'a> {
     message: &'a str,
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let answer = *self.0;
-        let message = Message { code: answer.code, message: &answer.message };
-        let errors = match answer.field {
+impl Answer {
+    fn body(&self, request_id: &str) -> Vec<u8> {
+        let message = Message { code: self.code, message: &self.message };
+        let errors = match self.field {
             Some(field) => Errors::OfField { field, messages: [message] },
             None => Errors::OfRequest(message),
         };
-        let body = Body {
-            error: &answer.message,
+        let written = Written {
+            error: &self.message,
             errors: [errors],
-            extra: answer.extra.map(|member| BTreeMap::from([member])),
-            prevent_retry: answer.prevent_retry,
-            reset: answer.reset,
+            extra: self.extra.as_ref().map(|(name, value)| BTreeMap::from([(*name, value)])),
+            prevent_retry: self.prevent_retry,
+            reset: self.reset,
             success: false,
+            request_id,
         };
-        let mut response = (answer.status, Json(body)).into_response();
-        if let Some((name, value)) = answer.header {
-            response.headers_mut().insert(name, value);
-        }
-        if let Some(cause) = answer.cause {
-            response.extensions_mut().insert(cause);
+        serde_json::to_vec(&written).unwrap_or_default() // strings and numbers can always be written
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut answer = *self.0;
+        let mut response = answer.status.into_response();
+        let headers = response.headers_mut();
+        if let Some((name, value)) = answer.header.take() {
+            headers.insert(name, value);
         }
         if answer.status == StatusCode::REQUEST_TIMEOUT {
             // The rest of the body could be taken for the next request.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        response.extensions_mut().insert(Unwritten(Arc::new(answer)));
         response
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::request::Stranger;
 use crate::http::context::Context;
@@ -17,15 +17,28 @@ pub async fn live() -> Json<Value> {
     Json(json!({"status": "live"}))
 }
 
-/// `GET /health/ready`: the stores can take uploads; if not, the reply says why and what to do.
+/// `GET /health/ready`: uploads can be taken; if not, the reply says what isn't ready, why, and what to do.
 pub async fn ready(
     State(context): State<Arc<Context>>,
     _: Stranger,
 ) -> Result<Json<Value>, ApiError> {
-    context.uploads.check().await.map_err(|unready| {
-        let error = chain(&unready);
-        tracing::warn!(error, "not ready");
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", unready.to_string())
-    })?;
-    Ok(Json(json!({"status": "ready"})))
+    let mut checks = Map::new();
+    let mut problem = None;
+    for (what, outcome) in context.uploads.checks().await {
+        let Err(unready) = outcome else {
+            checks.insert(what.to_owned(), json!("ready"));
+            continue;
+        };
+        let (error, message) = (chain(&unready), unready.to_string());
+        tracing::warn!(what, error, "not ready");
+        checks.insert(what.to_owned(), json!(message));
+        problem.get_or_insert(message);
+    }
+    match problem {
+        None => Ok(Json(json!({"status": "ready"}))),
+        Some(message) => {
+            let refused = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message);
+            Err(refused.with("checks", checks.into()))
+        }
+    }
 }

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::body::BodyLimits;
+use super::requests::AccessLog;
 
 /// Settings for answering requests.
 #[derive(Clone, Debug)]
@@ -20,6 +21,19 @@ pub struct Options {
     pub accel_redirect: Option<AccelPath>,
     /// Limits on request bodies.
     pub body: BodyLimits,
+    /// Which requests get a line in the log.
+    pub access_log: AccessLog,
+}
+
+/// An address without the user and password in it, if it has any (RFC 3986, section 3.2.1). Other text stays as it is.
+pub fn without_userinfo(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 /// The scheme, authority and optional path that links begin with, without a trailing slash.
@@ -80,5 +94,22 @@ impl std::str::FromStr for AccelPath {
             return Err("write it like /haversack-blobs/".into());
         }
         Ok(Self(format!("{}/", text.trim_end_matches('/'))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_userinfo;
+
+    #[test]
+    fn an_address_is_shown_without_what_is_secret_in_it() {
+        for (text, shown) in [
+            ("https://a:b@media.example.org/x", "https://media.example.org/x"),
+            ("https://media.example.org/@x", "https://media.example.org/@x"),
+            ("https://a@b@media.example.org", "https://media.example.org"),
+            ("5GiB", "5GiB"),
+        ] {
+            assert_eq!(without_userinfo(text), shown);
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! counts only towards the limit for the whole body. Knows no forms and no size limits.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep};
 
+use crate::metrics::IntCounter;
 use crate::words;
 
 /// The minimum speed of a sender.
@@ -55,6 +58,41 @@ pub enum PaceError {
     TooSlow(String),
 }
 
+/// How much of a body has come, and how long the server waited for it. Counts what is drained, too.
+#[derive(Debug, Default)]
+pub struct Received {
+    bytes: AtomicU64,
+    waited_nanos: AtomicU64,
+    /// Counts all bodies.
+    total: Option<IntCounter>,
+}
+
+impl Received {
+    /// Nothing yet; its bytes are also counted there.
+    pub fn counted_in(total: IntCounter) -> Self {
+        Self { total: Some(total), ..Self::default() }
+    }
+
+    /// Bytes that have come.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How long the server waited for the sender.
+    pub fn waits(&self) -> Duration {
+        Duration::from_nanos(self.waited_nanos.load(Ordering::Relaxed))
+    }
+
+    fn count(&self, bytes: usize, waited: Duration) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(total) = &self.total {
+            total.inc_by(bytes as u64);
+        }
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        self.waited_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
 /// Maximum number of bytes of a refused body that are read and discarded.
 const DRAIN_BYTES: u64 = 64 << 20;
 /// Maximum time for which a refused body is read and discarded.
@@ -71,9 +109,10 @@ pub struct PacedBody<B: Body<Data = Bytes> + Send + Unpin + 'static> {
 }
 
 impl<B: Body<Data = Bytes> + Send + Unpin + 'static> PacedBody<B> {
-    /// Starts the time for the whole body. `asks_first` says whether the request has `Expect: 100-continue`.
-    pub fn new(inner: B, pace: Pace, asks_first: bool) -> Self {
-        Self { inner: Some(inner), clock: PaceClock::new(pace), asks_first }
+    /// Starts the time for the whole body. `asks_first` says whether the request has `Expect: 100-continue`; what comes
+    /// is counted in `received`.
+    pub fn new(inner: B, pace: Pace, asks_first: bool, received: Arc<Received>) -> Self {
+        Self { inner: Some(inner), clock: PaceClock::new(pace, received), asks_first }
     }
 }
 
@@ -95,9 +134,11 @@ impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Body for PacedBody<B> {
             Poll::Pending => Some(Err(ready!(this.clock.poll_wait(cx)))),
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(|_| PaceError::Aborted)),
         };
-        match &frame {
-            Some(Ok(frame)) => this.clock.came(length(frame)),
-            _ => this.inner = None,
+        if let Some(Ok(frame)) = &frame {
+            this.clock.came(length(frame));
+        } else {
+            this.clock.came(0);
+            this.inner = None;
         }
         Poll::Ready(frame)
     }
@@ -119,7 +160,7 @@ impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Drop for PacedBody<B> {
         if self.asks_first {
             return;
         }
-        let fresh = PaceClock::new(self.clock.pace);
+        let fresh = PaceClock::new(self.clock.pace, Arc::clone(&self.clock.received));
         tokio::spawn(drain(inner, std::mem::replace(&mut self.clock, fresh)));
     }
 }
@@ -158,12 +199,13 @@ struct PaceClock {
     waiting: Option<Instant>,
     /// Runs while the server waits. Created only when it is needed, because most bodies arrive before that.
     timer: Option<Pin<Box<Sleep>>>,
+    received: Arc<Received>,
 }
 
 impl PaceClock {
-    fn new(pace: Pace) -> Self {
+    fn new(pace: Pace, received: Arc<Received>) -> Self {
         let deadline = Instant::now() + pace.total;
-        Self { pace, deadline, credit: pace.first_credit(), waiting: None, timer: None }
+        Self { pace, deadline, credit: pace.first_credit(), waiting: None, timer: None, received }
     }
 
     /// Waits for the sender. Completes when that has taken too long.
@@ -187,9 +229,9 @@ impl PaceClock {
 
     /// Counts received bytes.
     fn came(&mut self, bytes: usize) {
-        if let Some(since) = self.waiting.take() {
-            self.credit = self.credit.saturating_sub(since.elapsed());
-        }
+        let waited = self.waiting.take().map(|since| since.elapsed()).unwrap_or_default();
+        self.received.count(bytes, waited);
+        self.credit = self.credit.saturating_sub(waited);
         self.credit = self.credit.saturating_add(self.pace.worth(bytes)).min(self.pace.idle);
     }
 
@@ -234,7 +276,7 @@ mod tests {
             tokio::time::sleep(secs(pause)).await;
             Some((Ok::<_, std::io::Error>(Frame::data(Bytes::from(vec![0; bytes]))), pauses))
         });
-        PacedBody::new(Box::pin(StreamBody::new(frames)), pace, false)
+        PacedBody::new(Box::pin(StreamBody::new(frames)), pace, false, Arc::default())
     }
 
     /// Reads to the end. Returns how long that took, and the error's message.

@@ -1,8 +1,9 @@
 //! What routes read from the head of a request: the caller and whether they are admitted, the address that they used,
 //! and ids in paths.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
@@ -14,7 +15,9 @@ use crate::admission::{Address, Permit, forwarded};
 use crate::auth::{AuthError, Caller};
 use crate::http::context::Context;
 use crate::http::error::ApiError;
+use crate::http::requests::Notes;
 use crate::ids::{UploadId, UserId};
+use crate::metrics::Histogram;
 
 /// The chain of clients, nearest last: each proxy appends the address from which it received the request.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -36,7 +39,7 @@ impl Admitted {
     /// Returns the user, for a lookup: waits until the user's rate allows it.
     pub async fn lookup(&self, context: &Context) -> Result<UserId, ApiError> {
         let user = self.user()?;
-        context.admission.lookup(user.clone()).await?;
+        timed(&context.waits.lookup, context.admission.lookup(user.clone())).await?;
         Ok(user)
     }
 
@@ -63,9 +66,14 @@ impl FromRequestParts<Arc<Context>> for Admitted {
         let is_one = head.headers.get_all(AUTHORIZATION).iter().count() == 1;
         let token = text(&head.headers, AUTHORIZATION).filter(|_| is_one);
         let caller = checked(context, client, context.auth.authenticate(token))?;
+        if let Caller::User(user) = &caller {
+            Notes::of(&head.extensions).user(user);
+        }
         let proxied = client.permit(context).await?;
         let user = match &caller {
-            Caller::User(user) => Some(context.admission.user(user.clone()).await?),
+            Caller::User(user) => {
+                Some(timed(&context.waits.user, context.admission.user(user.clone())).await?)
+            }
             Caller::Service => None,
         };
         Ok(Self { caller, _permits: (proxied, user) })
@@ -103,12 +111,21 @@ impl FromRequestParts<Arc<Context>> for Stranger {
 }
 
 /// The client of a request; an extension of every request.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Client {
+    /// Its address, as far as trusted proxies tell.
+    ip: IpAddr,
     /// The address that limits are counted by; `None` means no limits.
     address: Option<Address>,
     /// Whether a trusted proxy forwarded the request.
     proxied: bool,
+}
+
+/// Nobody: without limits, and no proxy is trusted.
+impl Default for Client {
+    fn default() -> Self {
+        Self { ip: Ipv4Addr::UNSPECIFIED.into(), address: None, proxied: false }
+    }
 }
 
 impl Client {
@@ -116,12 +133,22 @@ impl Client {
     pub fn new(context: &Context, peer: IpAddr, headers: &HeaderMap) -> Self {
         let peer = peer.to_canonical();
         if !is_trusted(context, peer) {
-            return Self { address: context.admission.counted(peer), proxied: false };
+            return Self { ip: peer, address: context.admission.counted(peer), proxied: false };
         }
         let values = headers.get_all(X_FORWARDED_FOR).iter();
         let values: Vec<_> = values.map(|value| value.to_str().unwrap_or_default()).collect();
         let client = forwarded(peer, values.into_iter(), |ip| is_trusted(context, ip));
-        Self { address: context.admission.counted(client), proxied: true }
+        Self { ip: client, address: context.admission.counted(client), proxied: true }
+    }
+
+    /// Its address. Behind a trusted proxy, the one that the proxy names.
+    pub fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
+    /// Whether a trusted proxy passed the request on.
+    pub fn is_proxied(&self) -> bool {
+        self.proxied
     }
 
     fn of(extensions: &Extensions) -> Self {
@@ -132,6 +159,7 @@ impl Client {
     pub async fn hold_back(self, context: &Context) {
         let Some(address) = self.address else { return };
         let wait = context.admission.refusal(address);
+        context.waits.refusal.observe(wait.as_secs_f64());
         if !wait.is_zero() {
             let _permit = self.permit(context).await; // meanwhile it holds one of the proxy's connections
             tokio::time::sleep(wait).await;
@@ -141,10 +169,21 @@ impl Client {
     /// Behind a proxy, requests are counted instead of connections.
     async fn permit(self, context: &Context) -> Result<Option<Permit<Address>>, ApiError> {
         match self.address.filter(|_| self.proxied) {
-            Some(address) => Ok(Some(context.admission.proxied(address).await?)),
+            Some(address) => {
+                let permit = context.admission.proxied(address);
+                Ok(Some(timed(&context.waits.address, permit).await?))
+            }
             None => Ok(None),
         }
     }
+}
+
+/// Measures how long a permit takes to come.
+async fn timed<T>(wait: &Histogram, permit: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let permit = permit.await;
+    wait.observe(begun.elapsed().as_secs_f64());
+    permit
 }
 
 /// Counts the result of checking a token. Only a wrong signature counts against the address. Clients send other bad
@@ -198,7 +237,7 @@ pub fn id(path: PathUuid) -> Result<UploadId, ApiError> {
 
 /// Whether a trusted proxy forwarded the request.
 pub fn is_proxied(extensions: &Extensions) -> bool {
-    Client::of(extensions).proxied
+    Client::of(extensions).is_proxied()
 }
 
 fn is_trusted(context: &Context, ip: IpAddr) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::metadata::MetadataStore;
 use crate::metadata::jobs::JobSignal;
+use crate::metrics::JobMetrics;
 use crate::storage::BlobStore;
 use crate::uploads::Uploads;
 
@@ -21,6 +22,8 @@ pub struct Context {
     pub signal: Arc<JobSignal>,
     /// The current time.
     pub clock: Clock,
+    /// Metrics of jobs.
+    pub metrics: JobMetrics,
     /// How long a File stays that isn't attached to a message.
     pub unattached_ttl: Option<Duration>,
     /// How long bytes stay, after their last write, if no record claims them.

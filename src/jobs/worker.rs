@@ -13,6 +13,7 @@ use super::budget::Budget;
 use crate::clock::Clock;
 use crate::metadata::Error;
 use crate::metadata::jobs::{FIRST_RETRY, Job, JobKind, JobQueue, JobSignal, LEASE, Outcome};
+use crate::metrics::JobMetrics;
 use crate::words;
 
 /// How often to renew a lease. If a renewal fails, there is time for two more before the lease ends.
@@ -42,6 +43,7 @@ pub struct Worker<P> {
     /// Locked for writing by a job during which the process died before, so that no other job is blamed for it.
     alone: RwLock<()>,
     stop: CancellationToken,
+    metrics: Option<JobMetrics>,
 }
 
 impl<P: Perform> Worker<P> {
@@ -54,7 +56,14 @@ impl<P: Perform> Worker<P> {
         stop: CancellationToken,
     ) -> Self {
         let budget = Mutex::new(Budget::new(USER_TIME_PER_MINUTE));
-        Self { queue, perform, signal, clock, budget, alone: RwLock::default(), stop }
+        let alone = RwLock::default();
+        Self { queue, perform, signal, clock, budget, alone, stop, metrics: None }
+    }
+
+    /// The same, counting what it does.
+    #[must_use]
+    pub fn measured(self, metrics: JobMetrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// What runs the jobs.
@@ -160,6 +169,11 @@ impl<P: Perform> Worker<P> {
     ) -> Result<Outcome, Box<dyn std::error::Error + Send + Sync>> {
         let began = self.clock.uptime();
         let performed = AssertUnwindSafe(self.perform.perform(job)).catch_unwind().await;
+        if let Some(metrics) = &self.metrics {
+            let took = self.clock.uptime().saturating_sub(began);
+            let failed = !matches!(performed, Ok(Ok(_)));
+            metrics.ran(job.kind.name(), took, failed);
+        }
         if let Some(user) = &job.user {
             let now = self.clock.uptime();
             self.budget().spend(user.clone(), now.saturating_sub(began), now);

@@ -198,6 +198,36 @@ pub struct JobStatus {
     pub error: Option<String>,
 }
 
+/// The state of a job as the operator sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// It waits for a worker.
+    Due,
+    /// Somebody holds its lease.
+    Running,
+    /// It failed, and will be tried again later.
+    Retrying,
+    /// It is due later.
+    Scheduled,
+    /// Nobody takes it until the operator says so.
+    SetAside,
+}
+
+/// The jobs of one kind in one state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobCount {
+    /// The kind's name, which this version may not know.
+    pub kind: String,
+    /// Their state.
+    pub state: JobState,
+    /// How many there are.
+    pub count: u64,
+    /// The number of the one that was put on record first.
+    pub first: u64,
+    /// Before then that one is not done, unix seconds.
+    pub run_at: u64,
+}
+
 /// What the tasks of one process tell each other about jobs, so that nobody has to ask the queue again and again.
 /// A hint: the queue alone says what is so.
 #[derive(Debug)]
@@ -303,6 +333,9 @@ pub trait JobQueue: Send + Sync + 'static {
         limit: u32,
         now: u64,
     ) -> Result<(Vec<JobStatus>, Option<u64>), Error>;
+
+    /// How many jobs there are of each kind and in each state.
+    async fn job_counts(&self, now: u64) -> Result<Vec<JobCount>, Error>;
 
     /// Lets jobs that are set aside, or wait after a failure, be taken at once; all of them, or the one of this
     /// id. Returns how many there were.

@@ -23,6 +23,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
@@ -36,6 +37,7 @@ use super::{
 };
 use crate::filename::Filename;
 use crate::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
+use crate::metrics::DatabaseMetrics;
 use crate::part::{Part, PartIndex};
 use crate::space;
 use crate::storage::{Durability, Unready};
@@ -169,6 +171,7 @@ impl SqliteStore {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
+        let begun = Instant::now();
         let _turn = self.turns.acquire().await.map_err(failed)?;
         let (readers, path, access) = (Arc::clone(&self.readers), self.path.clone(), self.access);
         let work = move || {
@@ -181,7 +184,15 @@ impl SqliteStore {
             readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             result
         };
-        tokio::task::spawn_blocking(work).await.map_err(failed)?
+        let result = tokio::task::spawn_blocking(work).await.map_err(failed)?;
+        let failed = matches!(result, Err(Error::Failed(_)));
+        self.metrics().operation("read", begun.elapsed(), failed);
+        result
+    }
+
+    /// What is counted and measured of the database.
+    pub fn metrics(&self) -> &DatabaseMetrics {
+        &self.committer.metrics
     }
 }
 
@@ -216,6 +227,10 @@ impl MetadataStore for SqliteStore {
 
     async fn usage(&self, user: UserId) -> Result<Usage, Error> {
         self.read(move |connection| room::usage(connection, &user)).await
+    }
+
+    async fn total_bytes(&self) -> Result<u64, Error> {
+        self.read(room::total).await
     }
 
     async fn record_part(&self, of: Generation, new: NewPart, now: u64) -> Result<Recorded, Error> {

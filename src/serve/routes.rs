@@ -9,40 +9,49 @@ use crate::config::Config;
 use crate::dialects::form::{files, tokens, uploads};
 use crate::http::context::Context;
 use crate::http::error::ApiError;
+use crate::http::requests::{Routes, Traffic};
 use crate::http::{cors, delivery, ops, page};
 
+/// A path, what goes over it, and what answers there.
+type Route = (&'static str, Traffic, MethodRouter<Arc<Context>>);
+
 /// The whole HTTP interface (protocol, section 1), for [`crate::http::answer`].
-pub(super) fn router(config: &Config, context: Arc<Context>) -> Router {
-    let cors = cors::layer(&config.cors);
-    let page = if config.page { page_routes() } else { Router::new() };
+pub(super) fn routes(config: &Config, context: Arc<Context>) -> Routes {
+    use Traffic::{Download, Other, Upload};
+
+    let page = if config.page { page_routes() } else { Vec::new() };
     let upload = get(uploads::status).delete(uploads::delete);
-    let api = [
-        ("/api/v2/pm/upload", only("GET, POST", get(uploads::list).post(uploads::post))),
-        ("/api/v2/pm/upload/{uuid}", only("GET, DELETE", upload)),
-        ("/api/v2/pm/upload/{uuid}/file", only("GET", get(files::one))),
-        ("/api/v2/pm/files", only("POST", post(files::many))),
-        ("/api/v2/jwt/verify_token", only("POST", post(tokens::verify))),
-        ("/media/{uuid}/{variant}", only("GET, HEAD", get(delivery::get))),
-        ("/health/live", only("GET", get(ops::live))),
-        ("/health/ready", only("GET", get(ops::ready))),
+    let api: [Route; 8] = [
+        ("/api/v2/pm/upload", Upload, only("GET, POST", get(uploads::list).post(uploads::post))),
+        ("/api/v2/pm/upload/{uuid}", Other, only("GET, DELETE", upload)),
+        ("/api/v2/pm/upload/{uuid}/file", Other, only("GET", get(files::one))),
+        ("/api/v2/pm/files", Other, only("POST", post(files::many))),
+        ("/api/v2/jwt/verify_token", Other, only("POST", post(tokens::verify))),
+        ("/media/{uuid}/{variant}", Download, only("GET, HEAD", get(delivery::get))),
+        ("/health/live", Other, only("GET", get(ops::live))),
+        ("/health/ready", Other, only("GET", get(ops::ready))),
     ];
-    let mut router = Router::new();
-    for (path, methods) in api {
+    let (mut router, mut patterns) = (Router::new(), Vec::new());
+    for (path, traffic, methods) in api {
         let with_slash = format!("{path}/"); // means the same
         router = router.route(path, methods.clone()).route(&with_slash, methods);
+        patterns.extend([(path.to_owned(), path, traffic), (with_slash, path, traffic)]);
     }
-    router
-        .fallback(|| async { ApiError::not_found() })
-        .layer(cors)
-        .merge(page) // after CORS: pages of other origins have no business with it
-        .with_state(context)
+    router = router.fallback(|| async { ApiError::not_found() }).layer(cors::layer(&config.cors));
+    // After CORS: pages of other origins have no business with it.
+    for (path, traffic, methods) in page {
+        router = router.route(path, methods);
+        patterns.push((path.to_owned(), path, traffic));
+    }
+    Routes::new(router.with_state(context), patterns)
 }
 
-/// The page, if it is on.
-fn page_routes() -> Router<Arc<Context>> {
-    Router::new()
-        .route("/", only("GET, HEAD", get(page::index)))
-        .route("/page/{file}", only("GET, HEAD", get(page::file)))
+/// The page.
+fn page_routes() -> Vec<Route> {
+    vec![
+        ("/", Traffic::Other, only("GET, HEAD", get(page::index))),
+        ("/page/{file}", Traffic::Other, only("GET, HEAD", get(page::file))),
+    ]
 }
 
 /// The methods of a path. Any other gets an error reply.

@@ -16,9 +16,11 @@ pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Err(unready) = app.uploads.check().await {
-            let (error, folder) = (chain(&unready), app.config.data_dir.display());
-            tracing::error!(error, %folder, "refusing uploads");
+        for (what, outcome) in app.uploads.checks().await {
+            if let Err(unready) = outcome {
+                let (error, folder) = (chain(&unready), app.config.data_dir.display());
+                tracing::error!(what, error, %folder, "refusing uploads");
+            }
         }
     }
 }

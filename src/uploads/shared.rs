@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use super::entries::Entries;
 use super::{Limits, Refusal};
@@ -74,5 +75,7 @@ impl Shared {
 pub(super) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
-    tokio::spawn(work).await.unwrap_or_else(|panic| Err(Refusal::Internal(Box::new(panic))))
+    tokio::spawn(work.in_current_span())
+        .await
+        .unwrap_or_else(|panic| Err(Refusal::Internal(Box::new(panic))))
 }

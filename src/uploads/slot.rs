@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
+use tracing::Instrument as _;
 
 use super::Refusal;
 use super::restart::restart;
@@ -268,11 +269,12 @@ impl Drop for Spool {
             return;
         }
         let (blobs, blob) = (Arc::clone(&self.blobs), self.blob);
-        tokio::spawn(async move {
+        let delete = async move {
             if let Err(error) = blobs.delete(&[blob]).await {
                 tracing::warn!(%blob, %error, "a spool could not be deleted; the sweep will");
             }
-        });
+        };
+        tokio::spawn(delete.in_current_span());
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use haversack::filename::Filename;
 use haversack::ids::{BlobId, GenerationId, JobId, LeaseId, UploadId, UserId};
 use haversack::media::Patch;
-use haversack::metadata::jobs::{Job, JobKind, JobQueue, JobStatus, NewJob, Outcome};
+use haversack::metadata::jobs::{Job, JobCount, JobKind, JobQueue, JobStatus, NewJob, Outcome};
 use haversack::metadata::quota::{Quota, Usage};
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{
@@ -179,6 +179,10 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
 
     async fn usage(&self, user: UserId) -> Result<Usage, Error> {
         self.records.usage(user).await
+    }
+
+    async fn total_bytes(&self) -> Result<u64, Error> {
+        self.records.total_bytes().await
     }
 
     async fn restart_upload(
@@ -390,6 +394,10 @@ impl<H: RecordHooks> JobQueue for HookedRecords<H> {
         now: u64,
     ) -> Result<(Vec<JobStatus>, Option<u64>), Error> {
         self.records.list_jobs(after, limit, now).await
+    }
+
+    async fn job_counts(&self, now: u64) -> Result<Vec<JobCount>, Error> {
+        self.records.job_counts(now).await
     }
 
     async fn retry_jobs(&self, id: Option<JobId>, now: u64) -> Result<u64, Error> {

@@ -4,6 +4,8 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test has the names of its subject
 
 mod config;
+mod dashboards;
+mod diagnosis;
 mod erasing;
 pub(crate) mod http;
 mod jobs;
@@ -11,11 +13,13 @@ pub(crate) mod killing;
 mod large;
 pub(crate) mod ledger;
 mod many;
+pub(crate) mod metrics;
 mod nginx;
 mod outputs;
 mod page;
 pub(crate) mod program;
 mod readme;
+mod requests;
 mod rotation;
 mod sandbox;
 mod scattered;

@@ -24,6 +24,7 @@ mod placement;
 mod placement_errors;
 mod quotas;
 mod replies;
+mod requests;
 mod restart;
 mod singles;
 mod sweep;

@@ -9,6 +9,7 @@ use rustix::fs::{Access, access};
 use crate::cli::failure::Failure;
 use crate::cli::{descriptors, output::print};
 use crate::config::{Config, Loaded, Source};
+use crate::http::server::Listen;
 use crate::storage::disk::Gid;
 use crate::{app, space, telemetry};
 
@@ -73,6 +74,7 @@ fn look(config: &Config, found: &mut Findings) {
     if !in_use {
         // Its server has the port.
         found.check(config.listen.try_bind());
+        found.check(config.metrics_listen.as_ref().map_or(Ok(()), Listen::try_bind));
     }
     free_space(config, found);
 }

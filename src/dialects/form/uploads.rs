@@ -20,8 +20,10 @@ use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::http::multipart::{Boundary, BoundaryError};
 use crate::http::request::{Admitted, PathUuid, content_type, id, reads_json, text};
+use crate::http::requests::{Notes, Operation};
 use crate::ids::UserId;
 use crate::metadata::{Cursor, Role, State as RecordState};
+use crate::uploads::ChunkRequest;
 
 /// Maximum size in bytes of a body without a file, which is read as a whole.
 const MAX_SMALL_BODY: usize = 256 * 1024;
@@ -44,7 +46,7 @@ pub async fn post(
         return done(&context, user, &head, body).await;
     }
     if content_type(&head.headers) == "application/x-www-form-urlencoded" {
-        return post_delete(&context, user, body).await;
+        return post_delete(&context, user, &Notes::of(&head.extensions), body).await;
     }
     refuse_by_length(&context, &head.headers)?;
     let boundary = boundary(&head.headers)?;
@@ -67,7 +69,11 @@ async fn receive(
         );
     }
     context.uploads.check_total(reader.form.total_size()?)?;
+    let notes = Notes::of(&head.extensions);
     let known = reader.form.chunk(&user)?;
+    if let Some(chunk) = &known {
+        note_chunk(&notes, chunk);
+    }
     let length = length(&head.headers);
     let slot = if let Some(chunk) = &known {
         context.uploads.slot(chunk, length.unwrap_or(u64::MAX)).await?
@@ -82,16 +88,31 @@ async fn receive(
     };
     let chunk = if more_fields { reader.form.chunk(&user)? } else { known };
     if let Some(chunk) = chunk {
-        return Ok(Posted::chunk(context.uploads.accept_chunk(filled, chunk).await?));
+        note_chunk(&notes, &chunk);
+        let upload = context.uploads.accept_chunk(filled, chunk).await?;
+        notes.upload(upload);
+        return Ok(Posted::chunk(upload));
     }
     let single = reader.form.single(&user)?;
     let role = single.role;
+    notes.operation(match role {
+        Role::Media => Operation::File,
+        Role::Thumbnail => Operation::Thumbnail,
+    });
     let file = context.uploads.accept_single(filled, single).await?;
+    notes.upload(file.id);
     let replies = Replies::new(context, &head.headers, &head.extensions);
     Ok(match role {
         Role::Media => replies.finished(&file),
         Role::Thumbnail => replies.thumbnail(&file),
     })
+}
+
+fn note_chunk(notes: &Notes, chunk: &ChunkRequest) {
+    notes.operation(Operation::Chunk);
+    if let Some(id) = chunk.id {
+        notes.upload(id);
+    }
 }
 
 async fn done(
@@ -100,8 +121,11 @@ async fn done(
     head: &Parts,
     body: Body,
 ) -> Result<Json<Posted>, FormError> {
-    let form = done_form(context, head, body).await?;
-    let file = context.uploads.done(form.done(&user)?).await?;
+    let notes = Notes::of(&head.extensions);
+    notes.operation(Operation::Done);
+    let request = done_form(context, head, body).await?.done(&user)?;
+    notes.upload(request.id);
+    let file = context.uploads.done(request).await?;
     Ok(Json(Replies::new(context, &head.headers, &head.extensions).finished(&file)))
 }
 
@@ -144,6 +168,7 @@ async fn done_form(context: &Context, head: &Parts, body: Body) -> Result<Form, 
 async fn post_delete(
     context: &Context,
     user: UserId,
+    notes: &Notes,
     body: Body,
 ) -> Result<Json<Posted>, FormError> {
     let body = LimitedBody::new(body, context.options.body).collect(MAX_SMALL_BODY).await?;
@@ -155,6 +180,7 @@ async fn post_delete(
     let id = form.uuid()?.ok_or_else(|| {
         ApiError::bad_field("uuid", "required", "uuid is missing: say what to delete")
     })?;
+    notes.upload(id);
     let erased = context.files.delete(id, Some(user)).await?;
     Ok(Json(Posted::Removed(Gone::new(id, erased))))
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -21,6 +21,7 @@ use super::connection::{Access, connect, failed, log_path, sqlite};
 use super::reserve::{self, Reserve};
 use crate::crash::{self, Point};
 use crate::metadata::Error;
+use crate::metrics::DatabaseMetrics;
 
 /// How often the log's length is looked at.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
@@ -36,6 +37,7 @@ pub(super) struct Committer {
     forgotten: AtomicBool,
     /// Dropping the sender stops the checkpoint thread.
     checkpoints: Mutex<Option<mpsc::Sender<()>>>,
+    pub(super) metrics: DatabaseMetrics,
 }
 
 /// The connection that writes.
@@ -143,6 +145,7 @@ impl Committer {
             log_doubted: AtomicBool::new(true),
             forgotten: AtomicBool::new(true), // an earlier process may have died before it had emptied it
             checkpoints: Mutex::default(),
+            metrics: DatabaseMetrics::default(),
         })
     }
 
@@ -196,13 +199,17 @@ impl Committer {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         durable: bool,
     ) -> Result<T, Error> {
+        let begun = Instant::now();
         let (reply, result) = oneshot::channel();
         let step = Submitted { work: Some(work), outcome: None, durable, reply };
         lock(&self.pending).push(Box::new(step));
         let turn = Turn(self); // also when this task is dropped right here: the step is on the list
         tokio::task::yield_now().await; // lets other tasks add theirs to the batch
         drop(turn);
-        result.await.map_err(failed)?
+        let result = result.await.map_err(failed)?;
+        let failed = matches!(result, Err(Error::Failed(_)));
+        self.metrics.operation("write", begun.elapsed(), failed);
+        result
     }
 
     /// Commits what is pending, here or, when the disk must be waited for, on the blocking pool.
@@ -235,10 +242,12 @@ impl Committer {
     }
 
     fn commit(&self, writer: &mut Writer, mut batch: Vec<Box<dyn Step>>) {
+        let begun = Instant::now();
         let durable = batch.iter().any(|step| step.durable());
         let trusted = if durable { self.trust_log(writer) } else { Ok(()) };
         let committed =
             trusted.and_then(|()| self.noting_failure(writer.commit(&mut batch, durable)));
+        self.metrics.committed(batch.len(), begun.elapsed());
         crash::point(Point::CommitMade);
         for step in batch {
             step.settle(committed.clone());

@@ -3,7 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use crate::ids::{JobId, LeaseId, UserId};
-use crate::metadata::jobs::{Job, JobKind, JobStatus, LONGEST_PAUSE, MAX_DEATHS, NewJob, Outcome};
+use crate::metadata::jobs::{
+    Job, JobCount, JobKind, JobState, JobStatus, LONGEST_PAUSE, MAX_DEATHS, NewJob, Outcome,
+};
 
 /// Puts a job on record unless one of its kind and subject is there.
 ///
@@ -280,6 +282,28 @@ fn status(row: &Row<'_>) -> rusqlite::Result<JobStatus> {
         set_aside: row.get("set_aside")?,
         error: row.get("error")?,
     })
+}
+
+pub(super) fn counts(connection: &Connection, now: u64) -> rusqlite::Result<Vec<JobCount>> {
+    // A column that is not aggregated has its value from the row with the minimum (SQLite, "Bare columns").
+    let mut statement = connection.prepare_cached(
+        "SELECT kind, CASE WHEN set_aside THEN 4 WHEN leased_until > ?1 THEN 1
+                           WHEN run_at <= ?1 OR run_at > ?1 + ?2 THEN 0 WHEN failures > 0 THEN 2 ELSE 3 END AS state,
+                count(*) AS count, min(n) AS first, run_at
+         FROM jobs GROUP BY 1, 2",
+    )?;
+    let counted = statement.query_map(params![now, LONGEST_PAUSE.as_secs()], |row| {
+        let state = match row.get::<_, u8>("state")? {
+            0 => JobState::Due,
+            1 => JobState::Running,
+            2 => JobState::Retrying,
+            3 => JobState::Scheduled,
+            _ => JobState::SetAside,
+        };
+        let (kind, count) = (row.get("kind")?, row.get("count")?);
+        Ok(JobCount { kind, state, count, first: row.get("first")?, run_at: row.get("run_at")? })
+    });
+    counted?.collect()
 }
 
 pub(super) fn retry(tx: &Connection, id: Option<JobId>, now: u64) -> rusqlite::Result<u64> {

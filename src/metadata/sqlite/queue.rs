@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::{SqliteStore, failed, jobs};
 use crate::ids::{JobId, LeaseId, UserId};
 use crate::metadata::Error;
-use crate::metadata::jobs::{Job, JobKind, JobQueue, JobStatus, NewJob, Outcome};
+use crate::metadata::jobs::{Job, JobCount, JobKind, JobQueue, JobStatus, NewJob, Outcome};
 
 #[async_trait::async_trait]
 impl JobQueue for SqliteStore {
@@ -67,6 +67,10 @@ impl JobQueue for SqliteStore {
         now: u64,
     ) -> Result<(Vec<JobStatus>, Option<u64>), Error> {
         self.read(move |connection| jobs::list(connection, after, limit, now)).await
+    }
+
+    async fn job_counts(&self, now: u64) -> Result<Vec<JobCount>, Error> {
+        self.read(move |connection| jobs::counts(connection, now)).await
     }
 
     async fn retry_jobs(&self, id: Option<JobId>, now: u64) -> Result<u64, Error> {

@@ -12,10 +12,12 @@ pub(super) fn usage(connection: &Connection, user: &UserId) -> rusqlite::Result<
         .query_row([user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let (user_bytes, user_files) = of_user.unwrap_or_default();
-    let total_bytes = connection
-        .prepare_cached("SELECT bytes FROM total_usage")?
-        .query_row((), |row| row.get(0))?;
-    Ok(Usage { user_bytes, user_files, total_bytes })
+    Ok(Usage { user_bytes, user_files, total_bytes: total(connection)? })
+}
+
+/// Bytes of all users.
+pub(super) fn total(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.prepare_cached("SELECT bytes FROM total_usage")?.query_row((), |row| row.get(0))
 }
 
 pub(super) fn reserve(

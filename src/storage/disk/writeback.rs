@@ -15,6 +15,7 @@ use rustix::fs::FallocateFlags;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::ids::BlobId;
+use crate::telemetry::in_span;
 
 /// So much of a blob may wait to be synced, and as much again while a sync of it is under way.
 const UNSYNCED_BYTES: u64 = 8 << 20;
@@ -147,12 +148,12 @@ fn reserve_blocks(file: &File, offset: u64, stored: u64) -> io::Result<u64> {
 }
 
 fn begin_sync(blob: BlobId, file: Arc<File>, mut failed: OwnedMutexGuard<bool>) {
-    tokio::task::spawn_blocking(move || {
+    tokio::task::spawn_blocking(in_span(move || {
         if let Err(error) = file.sync_data() {
             tracing::error!(%blob, %error, "written bytes could not be synced");
             *failed = true;
         }
-    });
+    }));
 }
 
 #[cfg(test)]

@@ -25,6 +25,15 @@ pub(crate) struct Refused {
 }
 
 impl Reply {
+    /// Status, headers and body without what differs in every reply: its date and the request's id.
+    pub(crate) fn comparable(&self) -> (StatusCode, HeaderMap, String) {
+        let mut headers = self.headers.clone();
+        headers.remove("date");
+        let id = headers.remove("x-request-id").expect("every reply has one");
+        let body = String::from_utf8_lossy(&self.body);
+        (self.status, headers, body.replace(id.to_str().unwrap(), "ID"))
+    }
+
     /// The value of a header; empty if it is absent.
     pub(crate) fn header(&self, name: &str) -> &str {
         text(&self.headers, name)

@@ -16,6 +16,7 @@ async fn an_error_of_the_request_is_a_plain_item() {
         "success": false,
         "error": refused.message,
         "preventRetry": true,
+        "request_id": refused.header("x-request-id"),
     });
     assert_eq!(refused.json, expected);
 }
@@ -31,6 +32,7 @@ async fn an_error_of_a_field_names_it() {
         "success": false,
         "error": refused.message,
         "preventRetry": true,
+        "request_id": refused.header("x-request-id"),
     });
     assert_eq!(refused.json, expected);
 }
@@ -49,6 +51,7 @@ async fn an_error_that_begins_anew_says_reset() {
         "preventRetry": false,
         "reset": true,
         "missing": [1],
+        "request_id": refused.header("x-request-id"),
     });
     assert_eq!(refused.json, expected);
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::response::IntoResponse;
 use haversack::dialects::form::error::FormError;
+use haversack::http::error::explain;
 use haversack::ids::UploadId;
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{self, State, Unfinished};
@@ -71,7 +72,8 @@ async fn unfinished(uploads: &Arc<Uploads>, id: UploadId) -> Unfinished {
 
 /// Status, code and whole body of what a client would see.
 async fn shown(refusal: Refusal) -> (u16, String, Value) {
-    let response = FormError::from(refusal).into_response();
+    let mut response = FormError::from(refusal).into_response();
+    explain(&mut response, "id");
     let status = response.status().as_u16();
     let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
     let json: Value = serde_json::from_slice(&body).unwrap();

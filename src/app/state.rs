@@ -1,0 +1,219 @@
+//! The state of a server at this moment, for metrics and `haversack status`: what is looked up rather than counted.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::metadata::jobs::{JobCount, JobKind, JobState};
+use crate::metadata::{self, MetadataStore};
+use crate::metrics::Metrics;
+use crate::space;
+use crate::telemetry::chain;
+use crate::uploads::Uploads;
+
+/// The state of a server at this moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// What uploads need, by name, and why it isn't there; `None` means it is.
+    pub ready: BTreeMap<String, Option<String>>,
+    /// Free space of the disks.
+    pub disks: Vec<Disk>,
+    /// Bytes that must stay free.
+    pub kept_free_bytes: u64,
+    /// Bytes that count against quotas, of all users.
+    pub stored_bytes: u64,
+    /// The most that they may be; `None`: no limit.
+    pub storage_limit_bytes: Option<u64>,
+    /// Background jobs by kind.
+    pub jobs: Vec<Jobs>,
+}
+
+/// Free space of a disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Disk {
+    /// What is on it.
+    pub holds: String,
+    /// Bytes that this process may still write.
+    pub free_bytes: u64,
+}
+
+/// The jobs of one kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Jobs {
+    /// The kind's name.
+    pub kind: String,
+    /// Jobs that wait for a worker.
+    pub due: u64,
+    /// Jobs that are running.
+    pub running: u64,
+    /// Jobs that failed and will be retried.
+    pub retrying: u64,
+    /// Jobs that are due later.
+    pub scheduled: u64,
+    /// Jobs that nobody takes until the operator says so.
+    pub set_aside: u64,
+    /// How long the oldest job that is due, runs or failed has been so.
+    pub oldest_secs: u64,
+}
+
+/// Looks up the state of a server.
+pub struct StateReader {
+    pub(super) uploads: Arc<Uploads>,
+    pub(super) metadata: Arc<dyn MetadataStore>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+    pub(super) data_dir: PathBuf,
+    pub(super) kept_free_bytes: u64,
+    pub(super) storage_limit_bytes: Option<u64>,
+    pub(super) oldest: Oldest,
+}
+
+/// Since when the oldest job of each kind has been due, as far as this process has seen: the records don't say.
+#[derive(Default)]
+pub(super) struct Oldest(Mutex<BTreeMap<&'static str, (u64, u64)>>);
+
+impl Oldest {
+    /// How long the job of this number has been the oldest one of its kind; `None`: none is due.
+    fn age(&self, kind: &'static str, oldest: Option<JobCount>, now: u64) -> u64 {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(oldest) = oldest else {
+            known.remove(kind);
+            return 0;
+        };
+        let entry = known.entry(kind).or_insert((oldest.first, now));
+        if entry.0 != oldest.first {
+            *entry = (oldest.first, now);
+        }
+        // A periodic job keeps its number when it becomes due again.
+        let due_since = if oldest.run_at <= now { oldest.run_at.max(entry.1) } else { entry.1 };
+        now.saturating_sub(due_since)
+    }
+}
+
+impl StateReader {
+    /// Looks up the state, and sets the metrics that show it.
+    pub async fn look(&self) -> Result<State, metadata::Error> {
+        let now = self.clock.unix_secs();
+        let counts = self.metadata.job_counts(now).await?;
+        let checks = self.uploads.checks().await;
+        let dir = &self.data_dir;
+        let disks = [("records", dir.clone()), ("files", dir.join("blobs"))];
+        let free = |(holds, dir): (_, PathBuf)| {
+            Some(Disk { holds: str::to_owned(holds), free_bytes: space::free(&dir).ok()? })
+        };
+        let state = State {
+            ready: checks
+                .into_iter()
+                .map(|(what, outcome)| (what.to_owned(), outcome.err().map(|error| chain(&error))))
+                .collect(),
+            disks: disks.into_iter().filter_map(free).collect(),
+            kept_free_bytes: self.kept_free_bytes,
+            stored_bytes: self.metadata.total_bytes().await?,
+            storage_limit_bytes: self.storage_limit_bytes,
+            jobs: JobKind::ALL.iter().map(|kind| self.jobs_of(kind.name(), &counts, now)).collect(),
+        };
+        self.show(&state);
+        Ok(state)
+    }
+
+    fn jobs_of(&self, kind: &'static str, counts: &[JobCount], now: u64) -> Jobs {
+        let of_kind = || counts.iter().filter(|count| count.kind == kind);
+        let of = |state: JobState| {
+            of_kind().filter(|count| count.state == state).map(|count| count.count).sum::<u64>()
+        };
+        let is_pending = |count: &&JobCount| {
+            matches!(count.state, JobState::Due | JobState::Running | JobState::Retrying)
+        };
+        let oldest = of_kind().filter(is_pending).min_by_key(|count| count.first).cloned();
+        Jobs {
+            kind: kind.to_owned(),
+            due: of(JobState::Due),
+            running: of(JobState::Running),
+            retrying: of(JobState::Retrying),
+            scheduled: of(JobState::Scheduled),
+            set_aside: of(JobState::SetAside),
+            oldest_secs: self.oldest.age(kind, oldest, now),
+        }
+    }
+
+    /// Everything, in Prometheus' text format. Where the records can't be read, the metrics that they would tell stay
+    /// as they were, and `haversack_ready` says so.
+    pub async fn metrics_text(&self) -> String {
+        if let Err(error) = self.look().await {
+            tracing::error!(%error, "can't look up jobs and storage for the metrics");
+            self.metrics.state.ready.with_label_values(&["records"]).set(0);
+        }
+        self.metrics.text()
+    }
+
+    fn show(&self, state: &State) {
+        let shown = &self.metrics.state;
+        for (what, problem) in &state.ready {
+            shown.ready.with_label_values(&[what]).set(i64::from(problem.is_none()));
+        }
+        for disk in &state.disks {
+            shown.disk_free.with_label_values(&[&disk.holds]).set(gauge(disk.free_bytes));
+        }
+        shown.disk_kept.set(gauge(state.kept_free_bytes));
+        shown.stored.set(gauge(state.stored_bytes));
+        shown.storage_limit.set(gauge(state.storage_limit_bytes.unwrap_or(0)));
+        for jobs in &state.jobs {
+            for (name, count) in [
+                ("due", jobs.due),
+                ("running", jobs.running),
+                ("retrying", jobs.retrying),
+                ("scheduled", jobs.scheduled),
+                ("set_aside", jobs.set_aside),
+            ] {
+                shown.jobs.with_label_values(&[jobs.kind.as_str(), name]).set(gauge(count));
+            }
+            shown.oldest_job.with_label_values(&[&jobs.kind]).set(gauge(jobs.oldest_secs));
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let runtime = runtime.metrics();
+            shown.workers.set(gauge(runtime.num_workers() as u64));
+            shown.tasks.set(gauge(runtime.num_alive_tasks() as u64));
+        }
+    }
+}
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(first: u64, run_at: u64) -> JobCount {
+        let (kind, state) = ("thumbnail".to_owned(), JobState::Due);
+        JobCount { kind, state, count: 1, first, run_at }
+    }
+
+    #[test]
+    fn a_job_grows_older_until_it_is_gone() {
+        let oldest = Oldest::default();
+        assert_eq!(oldest.age("thumbnail", Some(count(1, 0)), 1000), 0);
+        assert_eq!(oldest.age("thumbnail", Some(count(1, 0)), 1060), 60);
+        assert_eq!(oldest.age("thumbnail", Some(count(2, 0)), 1070), 0, "another one");
+        assert_eq!(oldest.age("thumbnail", None, 1080), 0);
+        assert_eq!(oldest.age("thumbnail", Some(count(2, 0)), 1090), 0);
+    }
+
+    #[test]
+    fn a_periodic_job_is_as_old_as_its_last_turn() {
+        let oldest = Oldest::default();
+        assert_eq!(oldest.age("expire", Some(count(1, 990)), 1000), 0);
+        assert_eq!(oldest.age("expire", Some(count(1, 1050)), 1060), 10);
+    }
+
+    #[test]
+    fn a_job_that_will_be_retried_goes_on_growing_older() {
+        let oldest = Oldest::default();
+        assert_eq!(oldest.age("thumbnail", Some(count(1, 0)), 1000), 0);
+        assert_eq!(oldest.age("thumbnail", Some(count(1, 1300)), 1100), 100);
+    }
+}

@@ -1,0 +1,135 @@
+//! A request under way, from its head to the end of its reply.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Method, StatusCode};
+use tracing::Span;
+
+use super::access::AccessLog;
+use super::count;
+use super::facts::{Facts, method_name};
+use super::id::{RequestId, traceparent};
+use super::notes::Notes;
+use super::route::{Route, Traffic};
+use crate::http::error::Explained;
+use crate::metrics::{HttpMetrics, IntGauge};
+use crate::telemetry::REQUEST;
+
+/// What happens with requests.
+pub(super) struct Watching {
+    pub(super) access: AccessLog,
+    pub(super) metrics: HttpMetrics,
+}
+
+/// The head of a request.
+pub(super) struct Head<'a> {
+    pub(super) peer: IpAddr,
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) route: Route,
+}
+
+/// A request under way. When dropped, it is counted and the line about it is written; unless its whole reply was sent,
+/// the line says that the connection was lost.
+pub struct Seen {
+    watching: Arc<Watching>,
+    id: RequestId,
+    span: Span,
+    /// Counts it among those under way.
+    in_flight: Option<IntGauge>,
+    pub(super) facts: Facts,
+}
+
+impl Seen {
+    pub(super) fn begin(watching: Arc<Watching>, id: RequestId, head: &Head<'_>) -> Self {
+        // At this level the span is there whatever is logged, and so is the id.
+        let span = tracing::error_span!(
+            target: REQUEST,
+            "request",
+            request_id = id.as_str(),
+            traceparent = traceparent(head.headers),
+        );
+        let metrics = &watching.metrics;
+        let in_flight = match (head.route.traffic, head.method) {
+            (Traffic::Upload, &Method::POST) => Some(metrics.uploads.clone()),
+            (Traffic::Download, &Method::GET) => Some(metrics.downloads.clone()),
+            _ => None,
+        };
+        if let Some(gauge) = &in_flight {
+            gauge.inc();
+        }
+        let notes = Notes::counted_in(metrics.received.clone());
+        if let Some(upload) = head.route.upload {
+            notes.upload(upload);
+        }
+        let facts = Facts {
+            begun: Instant::now(),
+            peer: head.peer,
+            method: method_name(head.method),
+            route: head.route.pattern,
+            traffic: head.route.traffic,
+            notes,
+            status: None,
+            explained: None,
+            sent: 0,
+            reader_waits: Duration::ZERO,
+            complete: false,
+        };
+        Self { watching, id, span, in_flight, facts }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    /// Its span.
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Its method; `OTHER` if HTTP doesn't define it.
+    pub fn method(&self) -> &'static str {
+        self.facts.method
+    }
+
+    /// The pattern of its route.
+    pub fn route(&self) -> &'static str {
+        self.facts.route
+    }
+
+    /// What its route learns about it.
+    pub fn notes(&self) -> &Notes {
+        &self.facts.notes
+    }
+
+    /// There is a reply.
+    pub(super) fn replied(&mut self, status: StatusCode, explained: Option<Explained>) {
+        self.facts.status = Some(status);
+        self.facts.explained = explained;
+    }
+
+    /// The first byte of the reply's body is there.
+    pub(super) fn first_byte(&self) {
+        count::first_byte(&self.watching.metrics, &self.facts);
+    }
+
+    /// The connection has taken bytes of the reply, for which it was waiting so long.
+    pub(super) fn sent(&mut self, bytes: u64, waited: Duration) {
+        self.facts.sent += bytes;
+        self.facts.reader_waits += waited;
+        self.watching.metrics.sent.inc_by(bytes);
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        if let Some(gauge) = &self.in_flight {
+            gauge.dec();
+        }
+        count::ended(&self.watching.metrics, &self.facts);
+        self.span.in_scope(|| self.watching.access.log(&self.facts));
+    }
+}

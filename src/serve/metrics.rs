@@ -1,0 +1,67 @@
+//! The metrics' own listener: `GET /metrics` for Prometheus, and nothing else. Nobody has to authenticate, so it listens
+//! where only the operator can connect.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use tokio::net::TcpListener;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::{Admission, AdmissionLimits};
+use crate::app::App;
+use crate::http::server::{self, ConnectionLimits};
+
+/// Maximum number of connections: Prometheus and a few people.
+const CONNECTIONS: usize = 16;
+/// How often to measure how late a timer fires.
+const LAG_EVERY: Duration = Duration::from_secs(1);
+
+/// Serves metrics until `stop`.
+pub async fn run(listeners: Vec<TcpListener>, app: Arc<App>, stop: CancellationToken) {
+    let limits = ConnectionLimits {
+        count: CONNECTIONS,
+        times: app.config.connection,
+        shutdown: Duration::ZERO,
+    };
+    let unlimited = AdmissionLimits { per_user: 0, per_address: 0, uncounted: Vec::new() };
+    let admission = Arc::new(Admission::new(&unlimited, CONNECTIONS));
+    let lag = tokio::spawn(measure_lag(Arc::clone(&app)));
+    let connected = |_: IpAddr| {
+        let app = Arc::clone(&app);
+        service_fn(move |request| answer(Arc::clone(&app), request))
+    };
+    server::serve(listeners, limits, admission, connected, stop.cancelled_owned()).await;
+    lag.abort();
+}
+
+async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response, Infallible> {
+    Ok(match (request.uri().path(), request.method()) {
+        ("/metrics", &Method::GET | &Method::HEAD) => {
+            let format = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+            (format, app.state.metrics_text().await).into_response()
+        }
+        ("/metrics", _) => (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")]).into_response(),
+        _ => (StatusCode::NOT_FOUND, "metrics are at /metrics\n").into_response(),
+    })
+}
+
+/// Measures how late a timer fires, for ever: as late as tasks wait for a thread that runs them.
+async fn measure_lag(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(LAG_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        let due = Instant::now() + LAG_EVERY;
+        ticks.tick().await;
+        let late = Instant::now().saturating_duration_since(due);
+        app.metrics.state.scheduler_lag.observe(late.as_secs_f64());
+    }
+}

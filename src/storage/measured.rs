@@ -1,0 +1,152 @@
+//! A store whose operations are timed and counted, whichever store it is.
+
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
+
+use super::{
+    BlobStore, BodyError, Claims, Error, Extents, Incoming, Listing, Outgoing, SettleError, Source,
+    Target, Unready, WriteError, Written,
+};
+use crate::ids::BlobId;
+use crate::media::Patch;
+use crate::metrics::StorageMetrics;
+
+/// A store whose operations are timed and counted. That bytes are not there or find no room counts as an answer, not as
+/// an error.
+pub struct MeasuredStore {
+    store: Arc<dyn BlobStore>,
+    metrics: StorageMetrics,
+}
+
+impl MeasuredStore {
+    /// Measures this store.
+    pub fn new(store: Arc<dyn BlobStore>, metrics: StorageMetrics) -> Self {
+        Self { store, metrics }
+    }
+
+    async fn measured<T>(
+        &self,
+        name: &'static str,
+        operation: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let begun = Instant::now();
+        let outcome = operation.await;
+        let failed = matches!(outcome, Err(Error::Failed(_)));
+        self.metrics.operation(name, begun.elapsed(), failed);
+        outcome
+    }
+}
+
+#[async_trait::async_trait]
+impl BlobStore for MeasuredStore {
+    fn claims(&self) -> Option<&Arc<Claims>> {
+        self.store.claims()
+    }
+
+    /// Waiting for the sender doesn't count, and neither do senders that fail.
+    async fn write(
+        &self,
+        target: Target,
+        limit: u64,
+        body: Incoming<'_>,
+    ) -> Result<Written, WriteError> {
+        let mut body = Watched { body, since: None, waited: Duration::ZERO };
+        let (begun, incoming) = (Instant::now(), Pin::new(&mut body));
+        let written = self.store.write(target, limit, incoming).await;
+        let took = begun.elapsed().saturating_sub(body.waited);
+        let failed = matches!(written, Err(WriteError::Store(Error::Failed(_))));
+        self.metrics.operation("write", took, failed);
+        written
+    }
+
+    async fn settle(&self, extents: &Extents) -> Result<(), SettleError> {
+        let begun = Instant::now();
+        let settled = self.store.settle(extents).await;
+        self.metrics.sync.observe(begun.elapsed().as_secs_f64());
+        self.metrics.operation("settle", begun.elapsed(), settled.is_err());
+        settled
+    }
+
+    async fn rewrite(&self, extents: &Extents, patches: &[Patch]) -> Result<Extents, Error> {
+        self.measured("rewrite", self.store.rewrite(extents, patches)).await
+    }
+
+    fn reader(&self, extents: &Extents) -> Result<Box<dyn Source>, Error> {
+        self.store.reader(extents)
+    }
+
+    /// Times opening, and counts every piece that can't be read.
+    async fn read(
+        &self,
+        extents: &Extents,
+        range: Range<u64>,
+        piece: usize,
+    ) -> Result<Outgoing, Error> {
+        let bytes = self.measured("read", self.store.read(extents, range, piece)).await?;
+        let errors = self.metrics.errors.with_label_values(&["read"]);
+        Ok(Box::pin(bytes.inspect_err(move |_| errors.inc())))
+    }
+
+    fn hand_over(&self, extents: &Extents) -> Option<String> {
+        self.store.hand_over(extents)
+    }
+
+    async fn room(&self) -> Result<u64, Error> {
+        self.store.room().await
+    }
+
+    async fn delete(&self, blobs: &[BlobId]) -> Result<(), Error> {
+        self.measured("delete", self.store.delete(blobs)).await
+    }
+
+    async fn size(&self, blob: BlobId) -> Result<Option<u64>, Error> {
+        self.store.size(blob).await
+    }
+
+    fn list_older_than(&self, unix_secs: u64) -> Listing {
+        self.store.list_older_than(unix_secs)
+    }
+
+    async fn marker(&self) -> Result<Option<BlobId>, Error> {
+        self.store.marker().await
+    }
+
+    async fn mark(&self, id: BlobId) -> Result<(), Error> {
+        self.store.mark(id).await
+    }
+
+    async fn is_itself(&self) -> Result<(), Error> {
+        self.store.is_itself().await
+    }
+
+    async fn check(&self) -> Result<(), Unready> {
+        self.store.check().await
+    }
+}
+
+/// A body, and how long it let the store wait.
+struct Watched<'a> {
+    body: Incoming<'a>,
+    /// Since when the store has been waiting.
+    since: Option<Instant>,
+    waited: Duration,
+}
+
+impl Stream for Watched<'_> {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let since = *this.since.get_or_insert_with(Instant::now);
+        let next = ready!(this.body.as_mut().poll_next(cx));
+        this.since = None;
+        this.waited += since.elapsed();
+        Poll::Ready(next)
+    }
+}
