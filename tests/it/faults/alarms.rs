@@ -104,7 +104,7 @@ fn a_job_that_is_stuck_is_seen() {
     Request::new("DELETE", &path).token(&token(1)).send(&server.host).expect("a reply");
     wait_for(&server, &metrics, "haversack_job_failures_total{kind=\"delete\"}", 1.0);
     wait_for(&server, &metrics, "haversack_job_oldest_due_seconds{kind=\"delete\"}", 1.0);
-    let failed = [("message", json!("a job failed")), ("kind", json!("delete"))];
+    let failed = [("message", json!("job failed")), ("kind", json!("delete"))];
     let line = wait_for_line(&server, &failed);
     assert!(line["error"].as_str().expect("why").contains("os error 5"), "{line}");
     rig.heal();
