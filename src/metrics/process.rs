@@ -8,7 +8,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::registrar::Registrar;
 
-/// Clock ticks per second in /proc: the same on every Linux (`proc_pid_stat(5)`, USER_HZ).
+/// Clock ticks per second in /proc: the same on every Linux (`proc_pid_stat(5)`, `USER_HZ`).
 const TICKS: f64 = 100.0;
 
 /// Metrics of the process.
