@@ -44,26 +44,7 @@ impl Folder {
 const BLOCK: u64 = 4096;
 const MIB: u64 = 1 << 20;
 
-super::on_every_store!(Folder: blobs::{
-    written_bytes_are_told_by_size_and_checksum,
-    parts_written_in_any_order_make_the_file,
-    parts_written_side_by_side_make_the_file,
-    a_body_up_to_its_limit_is_taken_and_one_byte_more_refused,
-    of_a_body_that_breaks_off_is_kept_what_came,
-    each_frame_is_dropped_before_the_next_is_polled,
-    settling_bytes_that_are_not_there_fails,
-    settling_again_is_harmless,
-    a_file_may_be_empty,
-    every_range_of_a_file_in_pieces_can_be_read,
-    a_reader_goes_anywhere_in_a_file_in_pieces,
-    reading_what_is_not_there_fails_by_its_kind,
-    rewriting_changes_the_patched_bytes_alone,
-    deleted_blobs_are_gone_and_may_be_deleted_again,
-    blobs_are_listed_by_their_age,
-    bytes_outlive_the_store,
-    a_healthy_store_says_so_and_its_probe_leaves_no_blob,
-    a_store_keeps_its_mark,
-});
+super::on_every_store_of_bytes!(Folder);
 
 /// At `offset` of a blob of which so many bytes are on record.
 fn at(blob: BlobId, offset: u64, stored: u64) -> Target {
