@@ -17,6 +17,7 @@ use haversack::storage::{self, BlobStore, BodyError, crc32};
 use haversack::uploads::{DoneRequest, Refusal, Uploads};
 use md5::{Digest, Md5};
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use crate::faults::seed;
 use crate::media::without_metadata;
@@ -29,6 +30,8 @@ const PICTURE: &[u8] = include_bytes!("../../media/gps/exif.heic");
 /// A file that is kept as it is sent.
 const PLAIN: &[u8] = &[b'x'; 4500];
 const CHUNK: usize = 1000;
+/// Chunks of `PLAIN`.
+const CHUNKS: u64 = PLAIN.len().div_ceil(CHUNK) as u64;
 /// Senders of each upload.
 const SENDERS: usize = 4;
 const ROUNDS: usize = 25;
@@ -64,9 +67,14 @@ impl Two {
         ]
     }
 
-    /// Sends all chunks in some order through either server until each is confirmed, then a done. `None` when the
-    /// upload was ended.
-    async fn upload(&self, id: UploadId, mut random: Random) -> Option<StoredFile> {
+    /// Sends all chunks in some order through either server until each is confirmed, then a done; counts in `confirmed`.
+    /// `None` when the upload was ended.
+    async fn upload(
+        &self,
+        id: UploadId,
+        mut random: Random,
+        confirmed: &watch::Sender<u64>,
+    ) -> Option<StoredFile> {
         let chunks: Vec<&[u8]> = PLAIN.chunks(CHUNK).collect();
         let mut left: Vec<usize> = (0..chunks.len()).collect();
         random.shuffle(&mut left);
@@ -79,6 +87,7 @@ impl Two {
                 match send_bytes(server, id, place, offset, chunks[index].to_vec()).await {
                     Ok(_) => {
                         left.pop();
+                        confirmed.send_modify(|chunks| *chunks += 1);
                         continue;
                     }
                     Err(refusal) => refusal,
@@ -107,10 +116,17 @@ impl Two {
         panic!("no end")
     }
 
-    async fn end(&self, id: UploadId, how: End, mut random: Random) {
-        for _ in 0..random.below(40) {
-            tokio::task::yield_now().await;
-        }
+    /// Ends the upload in some of the moments before all its chunks are confirmed.
+    async fn end(
+        self: Arc<Self>,
+        id: UploadId,
+        how: End,
+        mut random: Random,
+        mut confirmed: watch::Receiver<u64>,
+    ) {
+        let moment = random.below(CHUNKS);
+        // Fails when all senders are done: an erasure of the other upload took this one, too.
+        let _ = confirmed.wait_for(|chunks| *chunks >= moment).await;
         let server = &self.servers[usize::from(random.flip())];
         match how {
             End::Cancel => match server.remove(id, Some(USER.into())).await {
@@ -161,7 +177,7 @@ async fn senders_through_two_servers_make_one_file() {
             let id = UploadId::random();
             let senders = (0..SENDERS).map(|_| {
                 let (two, random) = (Arc::clone(&two), Random(random.next()));
-                tokio::spawn(async move { two.upload(id, random).await })
+                tokio::spawn(async move { two.upload(id, random, &watch::Sender::default()).await })
             });
             let files = join_all(senders).await.into_iter().map(|sender| sender.unwrap().unwrap());
             let found = two.check(id, PLAIN, PLAIN).await.expect("it is a File");
@@ -209,9 +225,13 @@ async fn two_servers_that_end_what_the_other_receives_mix_nothing_up() {
             let ids = [(); 2].map(|()| UploadId::random());
             let mut tasks = Vec::new();
             for id in ids {
+                let confirmed = watch::Sender::new(0);
                 for _ in 0..SENDERS / 2 {
                     let (two, random) = (Arc::clone(&two), Random(random.next()));
-                    tasks.push(tokio::spawn(async move { drop(two.upload(id, random).await) }));
+                    let confirmed = confirmed.clone();
+                    tasks.push(tokio::spawn(async move {
+                        two.upload(id, random, &confirmed).await;
+                    }));
                 }
                 let how = match random.below(8) {
                     0 if round % 5 == 0 => End::Erase,
@@ -219,7 +239,7 @@ async fn two_servers_that_end_what_the_other_receives_mix_nothing_up() {
                     _ => End::Expire,
                 };
                 let (two, random) = (Arc::clone(&two), Random(random.next()));
-                tasks.push(tokio::spawn(async move { two.end(id, how, random).await }));
+                tasks.push(tokio::spawn(two.end(id, how, random, confirmed.subscribe())));
             }
             for task in join_all(tasks).await {
                 task.unwrap();
