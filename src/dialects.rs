@@ -2,3 +2,4 @@
 //! refusals into replies.
 
 pub mod form;
+pub mod tus;

@@ -6,6 +6,7 @@
 mod budget;
 mod context;
 mod expire;
+mod pack;
 mod thumbnail;
 mod worker;
 
@@ -126,7 +127,7 @@ impl Lane {
         match kind {
             JobKind::Thumbnail => Self::Thumbnails,
             JobKind::Finish | JobKind::Delete | JobKind::ForgetParts => Self::Files,
-            JobKind::Compare | JobKind::Expire | JobKind::Collect => Self::Upkeep,
+            JobKind::Pack | JobKind::Compare | JobKind::Expire | JobKind::Collect => Self::Upkeep,
         }
     }
 
@@ -154,6 +155,7 @@ impl Perform for Context {
             JobKind::Delete => self.uploads.delete(job).await?,
             JobKind::ForgetParts => self.uploads.forget_parts(job).await?,
             JobKind::Finish => self.uploads.resume(UploadId::from_bytes(job.subject)).await?,
+            JobKind::Pack => pack::run(self, job).await?,
             JobKind::Compare => {
                 if self.uploads.compare_suspects().await? {
                     return Ok(Outcome::Again { run_at: now() });

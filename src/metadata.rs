@@ -3,6 +3,7 @@
 //! Each method that changes something is one transaction, named for the step of the business it takes.
 //! Knows nothing of HTTP and touches no bytes of files. Times are seconds since 1970.
 
+mod append;
 mod error;
 pub mod jobs;
 mod location;
@@ -15,6 +16,7 @@ use crate::media::privacy::EmbeddedMetadata;
 use crate::media::{Facts, Patch};
 use crate::part::{Layout, Part, PartIndex};
 use crate::storage::{Extents, Unready};
+pub use append::{Append, Appended, Joined, NewAppend, NewBytes};
 pub use error::Error;
 use jobs::{Job, JobQueue};
 pub use location::Location;
@@ -116,6 +118,8 @@ pub struct Unfinished {
     pub epoch: u32,
     /// Its parts and totals.
     pub layout: Layout,
+    /// What else is known of it if its bytes come in order; `None` if its parts have indexes.
+    pub append: Option<Append>,
     /// Bytes that count against its user's quota.
     pub reserved: u64,
     /// The name its chunks gave.
@@ -208,8 +212,10 @@ pub struct NewUpload {
     pub generation: GenerationId,
     /// The blob that its parts will be written into, each at its offset; `None` where the store doesn't write in place.
     pub blob: Option<BlobId>,
-    /// Into how many parts it is cut.
+    /// Into how many parts it is cut; 0 where its bytes come in order.
     pub total_parts: u32,
+    /// What begins one whose bytes come in order; `None` where its parts have indexes. It stays what it is.
+    pub append: Option<NewAppend>,
     /// Bytes that count against its user's quota.
     pub reserved: u64,
     /// The name its first chunk gave.
@@ -432,7 +438,7 @@ pub struct Summary {
     pub id: UploadId,
     /// The name its chunks gave.
     pub filename: Option<Filename>,
-    /// Into how many parts it is cut.
+    /// Into how many parts it is cut; 0 where its bytes come in order.
     pub total_parts: u32,
     /// The file's size, once somebody declared it.
     pub total_size: Option<u64>,
@@ -485,6 +491,32 @@ pub trait MetadataStore: JobQueue {
     /// indexes, and no two share a byte. `Refused` when its index is there already.
     async fn record_part(&self, of: Generation, new: NewPart, now: u64) -> Result<Recorded, Error>;
 
+    /// Puts bytes at the end of an upload on record whose bytes come in order. `Refused` unless they begin where its
+    /// parts end, and where they contradict its total or go beyond it. With its last byte, finishing it becomes a job,
+    /// held for the caller until `leased_until`.
+    async fn append(
+        &self,
+        of: Generation,
+        new: NewBytes,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Appended, Error>;
+
+    /// Begins an upload that has the bytes of these pieces, in this order; each must have all of its own, and is none
+    /// any more then. Finishing the upload becomes a job, held for the caller until `leased_until`. Its uuid must be
+    /// new. Repeating it with the same pieces gives the upload that they were joined into.
+    async fn join(
+        &self,
+        new: NewUpload,
+        pieces: Vec<UploadId>,
+        quota: Quota,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Joined, Error>;
+
+    /// The pieces that an upload, or the File it became, was joined from, in order; none of any other.
+    async fn pieces(&self, id: UploadId) -> Result<Vec<UploadId>, Error>;
+
     /// Whether what was read of an unfinished upload is still so, but for parts that came since.
     async fn is_current(&self, of: Snapshot) -> Result<bool, Error>;
 
@@ -513,6 +545,11 @@ pub trait MetadataStore: JobQueue {
     /// made, and so does the deletion of blobs that the upload had and the File has no bytes in. Durable. `false` when
     /// `of` is void, as after the same call before, or the parts of the file aren't the upload's.
     async fn finish_upload(&self, of: Snapshot, file: NewFile, now: u64) -> Result<bool, Error>;
+
+    /// Ends the job of copying this File into one blob, if `lease` still holds it: its bytes lie here from now on, and the
+    /// deletion of where they lay becomes a job. Durable. Otherwise, and where the File is gone, the deletion of the
+    /// copy becomes one, and the answer is `false`.
+    async fn pack(&self, id: UploadId, lease: LeaseId, copy: Extents) -> Result<bool, Error>;
 
     /// Ends the job of making a thumbnail of this File, if `lease` still holds it. A picture made of a media
     /// becomes its thumbnail unless it has one; one made of a thumbnail that a client sent takes the place of what

@@ -3,8 +3,12 @@
 //! A *part* is what is placed and stored; what a client sends is a chunk. Knows nothing of requests,
 //! stores or users. Indexes are 0-based, offsets and sizes are bytes.
 
+mod append;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
+
+pub use append::{PIECE, appended, joined};
 
 /// The 0-based number of a part within its upload.
 pub type PartIndex = u32;

@@ -3,15 +3,20 @@
 //! Names no HTTP type, no SQL and no path. A request's bytes go through three steps: [`Uploads::slot`]
 //! says where they go, [`Slot::fill`] takes them, and `accept_…` puts them on record.
 
+mod append;
+mod checksum;
 mod chunk;
+mod complete;
 mod delete;
 mod entries;
 mod erase;
 mod examine;
 mod expire;
 mod finish;
+mod join;
 mod limits;
 mod place;
+mod progress;
 mod records;
 mod refusal;
 mod request;
@@ -28,11 +33,13 @@ mod trust;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use checksum::{Algorithm, Checksum};
 pub use erase::Erased;
 pub use finish::DoneRequest;
 pub use limits::Limits;
+pub use progress::Progress;
 pub use refusal::Refusal;
-pub use request::ChunkRequest;
+pub use request::{AppendRequest, ChunkRequest, Creation};
 pub use single::SingleRequest;
 pub use slot::{Filled, Granted, Slot, Spool};
 
@@ -40,7 +47,7 @@ use crate::clock::Clock;
 use crate::ids::{UploadId, UserId};
 use crate::metadata::jobs::{Job, JobKind, JobSignal};
 use crate::metadata::{MetadataStore, Record, StoredFile};
-use crate::storage::{BlobStore, Unready};
+use crate::storage::{BlobStore, Incoming, Unready};
 use shared::Shared;
 
 /// The uploads and files of all users: what can be done with them. Each verb is a module's, which shows by its `use`
@@ -84,6 +91,35 @@ impl Uploads {
         chunk::accept_chunk(&self.shared, filled, request).await
     }
 
+    /// Begins an upload whose bytes come in order, under a uuid made here.
+    pub async fn create(&self, new: Creation) -> Result<UploadId, Refusal> {
+        append::create(&self.shared, new).await
+    }
+
+    /// Puts bytes at the end of an upload. What has come counts, also if the body breaks off, unless the request gives
+    /// a checksum: then nothing of it counts until that is right. A newer request for the same place, or
+    /// [`Uploads::progress`], ends this one after its last write. With the last byte the upload is finished; where that
+    /// takes longer than the reply may, [`Progress::file`] is missing.
+    pub async fn append(
+        &self,
+        request: AppendRequest,
+        body: Incoming<'_>,
+    ) -> Result<Progress, Refusal> {
+        append::append(&self.shared, request, body).await
+    }
+
+    /// How far an upload of this user's has come, also one that is sent in chunks; a thumbnail's uuid gives its parent.
+    /// Whoever appends to it is told to stop first, and puts on record what has come.
+    pub async fn progress(&self, id: UploadId, user: &UserId) -> Result<Progress, Refusal> {
+        progress::progress(&self.shared, id, user).await
+    }
+
+    /// Makes one upload of these pieces, in this order, and finishes it. The same pieces again are answered with the
+    /// same upload. Where finishing takes longer than the reply may, [`Progress::file`] is missing.
+    pub async fn join(&self, new: Creation, pieces: Vec<UploadId>) -> Result<Progress, Refusal> {
+        join::join(&self.shared, new, pieces).await
+    }
+
     /// Where the bytes of a request go that may be a single file: nothing before them says otherwise. `id`: its
     /// uuid, if it came before them; `at_least`: so many bytes will come.
     pub async fn slot_of_file(
@@ -111,10 +147,10 @@ impl Uploads {
         finish::done(&self.shared, request).await
     }
 
-    /// Takes up the finishing of an upload whose bytes may be partly overwritten, as after a crash. Repeating it is
-    /// harmless.
+    /// Takes up the finishing of an upload that has all its bytes, which may be partly overwritten, as after a crash.
+    /// Repeating it is harmless.
     pub async fn resume(&self, id: UploadId) -> Result<(), Refusal> {
-        finish::resume(&self.shared, id).await
+        complete::resume(&self.shared, id).await
     }
 
     /// Cancels an upload or deletes a File of this user's, or of anybody's for the application's backend

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{
     ACCEPT, ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, RANGE, RETRY_AFTER,
+    CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER,
 };
 use http::{HeaderName, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -21,20 +21,54 @@ pub struct Cors {
     pub headers: Vec<CorsHeader>,
 }
 
-/// Headers that scripts on other origins may always send: those of known clients, and those that tracing tools add to
-/// every request (W3C Trace Context and Baggage, Sentry).
-const CORS_HEADERS: [HeaderName; 11] = [
+/// Headers that scripts on other origins may always send: those of known clients, of the tus protocol, and those that
+/// tracing tools add to every request (W3C Trace Context and Baggage, Sentry).
+const CORS_HEADERS: [HeaderName; 20] = [
     AUTHORIZATION,
     CONTENT_RANGE,
     CONTENT_TYPE,
     RANGE,
     HeaderName::from_static("x-requested-with"),
+    HeaderName::from_static("x-http-method-override"),
+    X_REQUEST_ID,
+    HeaderName::from_static("tus-resumable"),
+    HeaderName::from_static("upload-length"),
+    HeaderName::from_static("upload-defer-length"),
+    HeaderName::from_static("upload-offset"),
+    HeaderName::from_static("upload-metadata"),
+    HeaderName::from_static("upload-checksum"),
+    HeaderName::from_static("upload-concat"),
     CACHE_CONTROL,
     ACCEPT,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("baggage"),
     HeaderName::from_static("sentry-trace"),
+];
+
+/// Headers of replies that such scripts may read.
+const READABLE_HEADERS: [HeaderName; 21] = [
+    ACCEPT_RANGES,
+    CONTENT_RANGE,
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    RETRY_AFTER,
+    LOCATION,
+    X_REQUEST_ID,
+    HeaderName::from_static("tus-resumable"),
+    HeaderName::from_static("tus-version"),
+    HeaderName::from_static("tus-extension"),
+    HeaderName::from_static("tus-max-size"),
+    HeaderName::from_static("tus-checksum-algorithm"),
+    HeaderName::from_static("upload-length"),
+    HeaderName::from_static("upload-defer-length"),
+    HeaderName::from_static("upload-offset"),
+    HeaderName::from_static("upload-metadata"),
+    HeaderName::from_static("upload-expires"),
+    HeaderName::from_static("upload-concat"),
+    HeaderName::from_static("file-uuid"),
+    HeaderName::from_static("file-url"),
+    HeaderName::from_static("file-state"),
 ];
 
 /// The layer that adds CORS headers (protocol, section 9). It allows either every origin, without credentials, or the
@@ -48,16 +82,16 @@ pub fn layer(options: &Cors) -> CorsLayer {
     let headers: Vec<HeaderName> = CORS_HEADERS.into_iter().chain(more.cloned()).collect();
     CorsLayer::new()
         .allow_origin(origins)
-        .allow_methods([Method::POST, Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS])
-        .allow_headers(headers)
-        .expose_headers([
-            ACCEPT_RANGES,
-            CONTENT_RANGE,
-            CONTENT_LENGTH,
-            CONTENT_ENCODING,
-            RETRY_AFTER,
-            X_REQUEST_ID,
+        .allow_methods([
+            Method::POST,
+            Method::GET,
+            Method::HEAD,
+            Method::PATCH,
+            Method::DELETE,
+            Method::OPTIONS,
         ])
+        .allow_headers(headers)
+        .expose_headers(READABLE_HEADERS)
         .max_age(Duration::from_hours(24))
 }
 

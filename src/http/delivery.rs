@@ -22,6 +22,7 @@ use crate::http::context::Context;
 use crate::http::disposition::{Disposition, content_disposition};
 use crate::http::error::ApiError;
 use crate::http::range::{Served, if_match, if_none_match, resolve};
+use crate::http::refusal::common;
 use crate::http::send_memory::Share;
 use crate::ids::UploadId;
 use crate::links::{LinkError, LinkQuery, Variant};
@@ -167,12 +168,5 @@ fn respond(response: Builder, body: Body) -> Result<Response, ApiError> {
 
 /// Maps the reason why a file can't be served.
 fn unavailable(refusal: Refusal) -> ApiError {
-    match refusal {
-        Refusal::NotFound => ApiError::not_found(),
-        Refusal::Removed => ApiError::gone(),
-        Refusal::Raced => ApiError::raced(),
-        Refusal::StorageFull => ApiError::storage_full(),
-        Refusal::Internal(source) => ApiError::internal(source.as_ref()),
-        other => ApiError::internal(&other),
-    }
+    common(refusal).unwrap_or_else(|other| ApiError::internal(&other))
 }

@@ -33,8 +33,10 @@ pub enum JobKind {
     Delete,
     /// Forget the parts of an upload that receives nothing any more, where it had many.
     ForgetParts,
-    /// Finish an upload whose bytes may be partly overwritten.
+    /// Finish an upload that has all its bytes, which may be partly overwritten.
     Finish,
+    /// Copy a File's bytes, which lie in several blobs, into one.
+    Pack,
     /// Compare what an earlier boot of the machine left unsynced with its bytes.
     Compare,
     /// Expire idle uploads, and remove Files that no message shows; again and again.
@@ -50,6 +52,7 @@ impl JobKind {
         Self::Delete,
         Self::ForgetParts,
         Self::Finish,
+        Self::Pack,
         Self::Compare,
         Self::Expire,
         Self::Collect,
@@ -62,6 +65,7 @@ impl JobKind {
             Self::Delete => "delete",
             Self::ForgetParts => "forget-parts",
             Self::Finish => "finish",
+            Self::Pack => "pack",
             Self::Compare => "compare",
             Self::Expire => "expire",
             Self::Collect => "collect",
@@ -115,6 +119,11 @@ impl NewJob {
     /// The forgetting of the parts of an upload that has this number in the records.
     pub fn forget_parts(number: u64) -> Self {
         Self::at_once(JobKind::ForgetParts, u128::from(number).to_be_bytes())
+    }
+
+    /// The copying of this user's File into one blob.
+    pub fn pack(of: UploadId, user: UserId) -> Self {
+        Self { user: Some(user), ..Self::at_once(JobKind::Pack, of.to_bytes()) }
     }
 
     /// The making of a thumbnail of this user's upload.

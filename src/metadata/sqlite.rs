@@ -5,12 +5,14 @@
 //! (`secure_delete`), and soon gone from the log, too; traces of records that moved within the file may stay until
 //! [`MetadataStore::scrub`].
 
+mod append;
 mod commit;
 mod connection;
 mod extents;
 mod forget;
 mod insert;
 mod jobs;
+mod join;
 mod parts;
 mod pictures;
 mod queue;
@@ -31,16 +33,16 @@ use tokio::sync::Semaphore;
 use super::jobs::Job;
 use super::quota::{Quota, Usage};
 use super::{
-    Begun, Caps, Cursor, Error, Finalizing, Generation, LinkKey, Listed, MetadataStore, NewFile,
-    NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Snapshot,
-    Stored, StoredFile,
+    Appended, Begun, Caps, Cursor, Error, Finalizing, Generation, Joined, LinkKey, Listed,
+    MetadataStore, NewBytes, NewFile, NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded,
+    Removed, Reserved, Snapshot, Stored, StoredFile,
 };
 use crate::filename::Filename;
 use crate::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
 use crate::metrics::DatabaseMetrics;
 use crate::part::{Part, PartIndex};
 use crate::space;
-use crate::storage::{Durability, Unready};
+use crate::storage::{Durability, Extents, Unready};
 use commit::Committer;
 use connection::{Access, connect, failed, sqlite};
 use reserve::Reserve;
@@ -238,6 +240,33 @@ impl MetadataStore for SqliteStore {
         self.committer.enqueue(record, self.durability >= Durability::Chunk).await
     }
 
+    async fn append(
+        &self,
+        of: Generation,
+        new: NewBytes,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Appended, Error> {
+        let append = move |tx: &Connection| append::append(tx, of, &new, now, leased_until);
+        self.committer.enqueue(append, self.durability >= Durability::Chunk).await
+    }
+
+    async fn join(
+        &self,
+        new: NewUpload,
+        pieces: Vec<UploadId>,
+        quota: Quota,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Joined, Error> {
+        let join = move |tx: &Connection| join::join(tx, &new, &pieces, quota, now, leased_until);
+        self.committer.enqueue(join, self.durability >= Durability::Chunk).await
+    }
+
+    async fn pieces(&self, id: UploadId) -> Result<Vec<UploadId>, Error> {
+        self.read(move |connection| join::pieces(connection, id)).await
+    }
+
     async fn is_current(&self, of: Snapshot) -> Result<bool, Error> {
         self.read(move |connection| rows::is_current(connection, of)).await
     }
@@ -272,6 +301,10 @@ impl MetadataStore for SqliteStore {
         let synced = self.durability >= Durability::Finish;
         let store = move |tx: &Connection| steps::store_single(tx, &new, quota, synced, now);
         self.committer.enqueue(store, synced).await
+    }
+
+    async fn pack(&self, id: UploadId, lease: LeaseId, copy: Extents) -> Result<bool, Error> {
+        self.committer.submit_durable(move |tx| join::pack(tx, id, lease, &copy)).await
     }
 
     async fn end_drawing(

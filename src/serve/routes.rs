@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{MethodRouter, get, post};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, any, get, post};
 
 use crate::config::Config;
 use crate::dialects::form::{files, tokens, uploads};
+use crate::dialects::tus;
 use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::http::requests::{Routes, Traffic};
@@ -37,13 +39,30 @@ pub(super) fn routes(config: &Config, context: Arc<Context>) -> Routes {
         router = router.route(path, methods.clone()).route(&with_slash, methods);
         patterns.extend([(path.to_owned(), path, traffic), (with_slash, path, traffic)]);
     }
-    router = router.fallback(|| async { ApiError::not_found() }).layer(cors::layer(&config.cors));
+    let cors = cors::layer(&config.cors);
+    router = router.fallback(|| async { ApiError::not_found() }).layer(cors.clone());
+    // Outside CORS, which answers a client that asks what the server can do as if it were a preflight.
+    let announce = from_fn_with_state(Arc::clone(&context), tus::announce::announce);
+    for (path, methods) in tus_routes() {
+        let methods = methods.layer(cors.clone()).layer(announce.clone());
+        let with_slash = format!("{path}/");
+        router = router.route(path, methods.clone()).route(&with_slash, methods);
+        patterns.extend([(path.to_owned(), path, Upload), (with_slash, path, Upload)]);
+    }
     // After CORS: pages of other origins have no business with it.
     for (path, traffic, methods) in page {
         router = router.route(path, methods);
         patterns.push((path.to_owned(), path, traffic));
     }
     Routes::new(router.with_state(context), patterns)
+}
+
+/// The tus dialect. Its handlers look at the method themselves, because a header may override it.
+fn tus_routes() -> [(&'static str, MethodRouter<Arc<Context>>); 2] {
+    [
+        ("/api/v2/tus", any(tus::uploads::all)),
+        ("/api/v2/tus/{uuid}", any(tus::uploads::one_upload)),
+    ]
 }
 
 /// The page.

@@ -234,12 +234,19 @@ impl BlobStore for DiskStore {
         range: Range<u64>,
         piece: usize,
     ) -> Result<Outgoing, Error> {
+        // Several are all opened now: a job may copy them into one and delete them while they are read.
+        let blobs = extents.slice(range.clone()).blobs();
+        let opened = if blobs.len() < 2 {
+            HashMap::new()
+        } else {
+            self.blocking(move |home| open_all(home, &blobs)).await?
+        };
         let home = Arc::clone(&self.home);
         let open = move |blob, range| {
-            let home = Arc::clone(&home);
+            let (home, opened) = (Arc::clone(&home), opened.get(&blob).map(File::try_clone));
             let open = move || {
                 let path = home.path(blob);
-                home.find(|| File::open(&path))
+                opened.unwrap_or_else(|| home.find(|| File::open(&path)))
             };
             async move { Ok(reading::pieces(blocking(open).await?, range, piece)) }
         };
@@ -351,6 +358,14 @@ fn settle(home: &Home, blob: BlobId, size: u64, options: DiskOptions) -> Result<
     shard.sync_all().map_err(lost)?;
     crash::point(Point::NameSynced);
     Ok(())
+}
+
+fn open_all(home: &Home, blobs: &[(BlobId, u64)]) -> io::Result<HashMap<BlobId, File>> {
+    let open = |(blob, _): &(BlobId, u64)| {
+        let path = home.path(*blob);
+        Ok((*blob, home.find(|| File::open(&path))?))
+    };
+    blobs.iter().map(open).collect()
 }
 
 /// Writes patches to where the bytes lie that they replace.

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::filename::Filename;
 use crate::ids::UploadId;
-use crate::metadata::{Generation, NewPart, Record, Standing, State};
+use crate::metadata::{Generation, NewBytes, NewPart, Record, Standing, State};
 use crate::part::PartIndex;
 use crate::storage::Extents;
 
@@ -45,6 +46,8 @@ pub(super) struct Entry {
     /// Held while the upload is finished, so that this is done once; remembers the checksum that took long to compute.
     pub(super) finishing: tokio::sync::Mutex<Option<KnownMd5>>,
     tracked: Mutex<Tracked>,
+    /// Notified when a sender ends, or may be stopped again.
+    pub(super) released: Notify,
 }
 
 #[derive(Default)]
@@ -55,11 +58,17 @@ pub(super) struct Tracked {
     pub(super) sending: Vec<Sending>,
 }
 
-/// Somebody who sends a part.
+/// Somebody who sends bytes.
 pub(super) struct Sending {
     pub(super) serial: u64,
+    /// The part that they are; 0 where bytes come in order.
     pub(super) index: PartIndex,
+    /// Whether it writes at the end of an upload whose bytes come in order.
+    pub(super) appending: bool,
+    /// It is to stop: a newer sender takes its place, or the upload is gone.
     pub(super) revoked: CancellationToken,
+    /// It is to stop, and to put on record what it has.
+    pub(super) stopped: CancellationToken,
     pub(super) committing: bool,
     /// Revoked because the upload itself is gone, and how.
     pub(super) ended: Option<Standing>,
@@ -72,6 +81,7 @@ impl Entry {
             loading: tokio::sync::Mutex::default(),
             finishing: tokio::sync::Mutex::default(),
             tracked: Mutex::default(),
+            released: Notify::new(),
         }
     }
 
@@ -124,6 +134,24 @@ impl Entry {
             unfinished.layout.total_size = unfinished.layout.total_size.or(new.total_size);
             unfinished.layout.even_size = unfinished.layout.even_size.or(new.even_size);
             unfinished.touched_at = now;
+        }
+    }
+
+    /// Counts bytes that the store has recorded at the end.
+    pub(super) fn append(&self, new: &NewBytes, now: u64) {
+        let mut tracked = lock(&self.tracked);
+        tracked.version += 1;
+        if let Some(Record { state: State::Receiving(unfinished), .. }) = &mut tracked.record {
+            let layout = &mut unfinished.layout;
+            layout.total_size = layout.total_size.or(new.total_size);
+            let is_complete = layout.total_size == Some(new.part.range().end);
+            if new.part.size > 0 || is_complete {
+                layout.append(new.part);
+                unfinished.touched_at = now;
+            }
+            if let Some(extents) = &new.extents {
+                unfinished.location.add(new.part.offset, extents);
+            }
         }
     }
 

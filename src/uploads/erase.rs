@@ -74,9 +74,12 @@ pub(super) async fn erase(shared: &Shared, user: &UserId) -> Result<Erased, Refu
             }
         }
     }
-    // A picture of what went goes when it is made.
-    if !delete::none_running(shared, JobKind::Thumbnail, Some(user)).await? {
-        return Err(Refusal::Internal("a thumbnail of theirs is still being made".into()));
+    // A picture or a copy of what went goes when it is made.
+    for kind in [JobKind::Thumbnail, JobKind::Pack] {
+        if !delete::none_running(shared, kind, Some(user)).await? {
+            let message = format!("a job on a file of theirs is still running: {}", kind.name());
+            return Err(Refusal::Internal(message.into()));
+        }
     }
     delete::delete_forgotten(shared).await?;
     for id in shared.metadata.forget_user(user.clone()).await? {

@@ -21,12 +21,12 @@ use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::thumbnail;
 use crate::metadata::jobs::Outcome;
-use crate::metadata::{Finalizing, NewFile, Snapshot, State, StoredFile, Unfinished};
-use crate::part::Part;
+use crate::metadata::{Append, Finalizing, NewFile, Snapshot, State, StoredFile, Unfinished};
+use crate::part::{self, Layout, Part};
 use crate::storage::{self, Claim, Error, Extents, READ_BYTES, SettleError, Written};
 
 /// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 /// How often a done looks again at an upload that others change meanwhile.
 const ATTEMPTS: u32 = 8;
 
@@ -78,7 +78,8 @@ pub(super) async fn resume(shared: &Shared, id: UploadId) -> Result<(), Refusal>
     Ok(())
 }
 
-async fn finish(shared: &Shared, request: DoneRequest) -> Result<StoredFile, Refusal> {
+/// The same, for as long as it takes; it ends with its caller.
+pub(super) async fn finish(shared: &Shared, request: DoneRequest) -> Result<StoredFile, Refusal> {
     let entry = shared.entries.get(request.id);
     let mut known_md5 = entry.finishing.lock().await;
     for _ in 0..ATTEMPTS {
@@ -153,7 +154,11 @@ async fn verify(
     known_md5: &mut Option<KnownMd5>,
 ) -> Result<Finalizing, Refusal> {
     let of = unfinished.generation(request.id);
-    let Unfinished { location, layout, filename, declared_type, .. } = unfinished;
+    let Unfinished { location, layout, append, filename, declared_type, .. } = unfinished;
+    if let Some(append) = &append {
+        check_complete(append, &layout)?;
+    }
+    let md5 = request.md5.or(append.and_then(|append| append.md5));
     let ranges = layout.missing();
     if !ranges.is_empty() {
         return Err(Refusal::MissingParts { ranges });
@@ -166,7 +171,7 @@ async fn verify(
     same_size(layout.total_size, size)?;
     same_size(request.total_size, size)?;
     let extents = location.of(0..size);
-    if let Some(declared) = request.md5 {
+    if let Some(declared) = md5 {
         match md5_once(shared, &extents, known_md5).await {
             Err(error) if error.is_lost() => {
                 return Err(restart(shared, of, &error).await?);
@@ -175,7 +180,7 @@ async fn verify(
         }
     }
     let received: Vec<Part> = layout.parts().map(|(_, part)| *part).collect();
-    let written = Written { size, crc32: combined_crc32(&received) };
+    let written = whole(&received).unwrap_or(Written { size, crc32: 0 });
     let name = request.filename.clone().or(filename);
     let label = Label { filename: name.clone(), media_type: declared_type, duration_secs: None };
     let Examined { facts, cleaning, crc32 } =
@@ -195,11 +200,20 @@ async fn verify(
         extents,
         size,
         crc32,
-        received_md5: request.md5,
+        received_md5: md5,
         received,
     };
     crash::point(Point::DoneExamined);
     Ok(Finalizing { file, patches: cleaning.patches })
+}
+
+/// Refuses an upload whose bytes come in order, and of which some are still to come.
+fn check_complete(append: &Append, layout: &Layout) -> Result<(), Refusal> {
+    if append.is_partial {
+        return Err(Refusal::Partial);
+    }
+    let (received, total) = (layout.end(), layout.total_size);
+    if total == Some(received) { Ok(()) } else { Err(Refusal::Incomplete { received, total }) }
 }
 
 /// Replaces what is to be replaced, makes the bytes durable, and then the File; `false` when the snapshot is void. Before
@@ -377,35 +391,6 @@ fn same_md5(declared: [u8; 16], actual: [u8; 16]) -> Result<(), Refusal> {
 
 /// A file as it was received in these parts; `None` of a picture that was made here.
 pub(super) fn whole(parts: &[Part]) -> Option<Written> {
-    let size = parts.iter().map(|part| part.size).sum();
-    (!parts.is_empty()).then(|| Written { size, crc32: combined_crc32(parts) })
-}
-
-/// The whole file's checksum from those of its parts, without reading a byte.
-fn combined_crc32(parts: &[Part]) -> u32 {
-    let mut whole = crc32fast::Hasher::new();
-    for part in parts {
-        whole.combine(&crc32fast::Hasher::new_with_initial_len(part.crc32, part.size));
-    }
-    whole.finalize()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_checksum_of_the_whole_follows_from_those_of_its_parts() {
-        let bytes: Vec<u8> = (0..=255).cycle().take(5000).collect();
-        let mut offset = 0;
-        let parts: Vec<Part> = bytes
-            .chunks(777)
-            .map(|chunk| {
-                let part = Part { offset, size: chunk.len() as u64, crc32: crc32fast::hash(chunk) };
-                offset += part.size;
-                part
-            })
-            .collect();
-        assert_eq!(combined_crc32(&parts), crc32fast::hash(&bytes));
-    }
+    let whole = parts.iter().copied().reduce(part::joined)?;
+    Some(Written { size: whole.size, crc32: whole.crc32 })
 }

@@ -63,10 +63,14 @@ pub(super) async fn open_or_begin(
     if user.is_some_and(|user| user != request.user) {
         return Err(Refusal::NotFound);
     }
-    match records::gone(shared, id, standing).await {
-        Some(refusal) => Err(refusal),
-        None => Ok(Some(entry)),
+    if let Some(refusal) = records::gone(shared, id, standing).await {
+        return Err(refusal);
     }
+    let in_order = entry.look(|record| match &record.state {
+        State::Receiving(unfinished) => unfinished.append.is_some(),
+        _ => false,
+    });
+    if in_order == Some(true) { Err(Refusal::SentInOrder) } else { Ok(Some(entry)) }
 }
 
 async fn load_or_begin(
@@ -100,18 +104,28 @@ pub(super) async fn begin(
     reserved: u64,
     blob: Option<BlobId>,
 ) -> Result<bool, Refusal> {
-    let now = shared.clock.unix_secs();
     let new = NewUpload {
         id: entry.id,
         user: request.user.clone(),
         generation: GenerationId::random(),
         blob,
         total_parts,
+        append: None,
         reserved,
         filename: request.filename.clone(),
         declared_type: request.declared_type.clone(),
         parent: request.parent,
     };
+    begin_upload(shared, entry, new).await
+}
+
+/// The same, of any kind.
+pub(super) async fn begin_upload(
+    shared: &Shared,
+    entry: &Entry,
+    new: NewUpload,
+) -> Result<bool, Refusal> {
+    let now = shared.clock.unix_secs();
     let caps = Caps {
         max_unfinished: shared.limits.max_unfinished,
         idle_since: shared.clock.unix_secs_ago(IDLE),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Algorithm;
+use crate::ids::UploadId;
 use crate::metadata::{self, quota::OverQuota};
 use crate::part::{PartIndex, PlacementError};
 use crate::storage::{self, BodyError, SettleError, WriteError};
@@ -72,6 +74,47 @@ pub enum Refusal {
         declared: String,
         actual: String,
     },
+    /// The bytes of a request have another checksum than it says.
+    ChecksumMismatch {
+        algorithm: Algorithm,
+    },
+    /// Bytes were sent for another place than the end of the upload.
+    OffsetMismatch {
+        sent: u64,
+        end: u64,
+    },
+    /// More bytes than the file has.
+    BeyondTotal {
+        total: u64,
+    },
+    /// The file's size is known already.
+    TotalChanged {
+        sent: u64,
+        recorded: u64,
+    },
+    /// Not all bytes of an upload are there that come in order.
+    Incomplete {
+        received: u64,
+        total: Option<u64>,
+    },
+    /// The bytes of this upload come in order: it takes no parts with indexes.
+    SentInOrder,
+    /// The parts of this upload have indexes: it takes no bytes at its end.
+    SentInChunks,
+    /// This upload is a piece of one to come, and no file of its own.
+    Partial,
+    /// This upload was joined from others, and takes no bytes.
+    Joined,
+    /// This upload is no piece of one to come, or was joined into another one.
+    NotAPiece {
+        id: UploadId,
+    },
+    /// Not all bytes of this piece are there.
+    PieceIncomplete {
+        id: UploadId,
+    },
+    /// Somebody is still writing.
+    Busy,
     /// Not done yet: asking again later tells.
     Verifying,
     /// The disk failed to keep the bytes: the upload begins anew.
@@ -102,10 +145,12 @@ impl fmt::Display for Refusal {
             Self::Verifying => "the file is still being verified",
             Self::NotDurable => "the disk failed to keep the bytes; the upload begins again",
             Self::Attached => "a message shows the file",
-            Self::MissingParts { .. } | Self::NotContiguous { .. } => "chunks are missing",
-            Self::TotalSizeMismatch { .. } | Self::Md5Mismatch { .. } => {
-                "the bytes are not those that were declared"
+            Self::MissingParts { .. } | Self::NotContiguous { .. } | Self::Incomplete { .. } => {
+                "bytes are missing"
             }
+            Self::TotalSizeMismatch { .. }
+            | Self::Md5Mismatch { .. }
+            | Self::ChecksumMismatch { .. } => "the bytes are not those that were declared",
             _ => "a request was refused",
         })
     }
@@ -117,6 +162,12 @@ impl std::error::Error for Refusal {
             Self::Internal(source) => Some(source.as_ref()),
             _ => None,
         }
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
     }
 }
 

@@ -43,20 +43,30 @@ pub(super) async fn reserve(
     }
     let end = start.saturating_add(size.unwrap_or(limit));
     let all = part::declared_total(declared).unwrap_or(0).max(end);
-    let reserved = entry.look(|record| match &record.state {
-        State::Receiving(upload) => upload.reserved,
-        _ => 0,
-    });
-    if reserved.is_some_and(|reserved| all <= reserved) {
+    if all <= reserved(entry) {
         return Ok(true);
     }
     if size.is_none() {
         return Ok(false);
     }
+    reserve_all(shared, entry, of, all).await?;
+    Ok(true)
+}
+
+/// Reserves so many bytes for all of an upload, unless it has them.
+pub(super) async fn reserve_all(
+    shared: &Shared,
+    entry: &Entry,
+    of: Generation,
+    all: u64,
+) -> Result<(), Refusal> {
+    if shared.limits.quota.is_none() || all <= reserved(entry) {
+        return Ok(());
+    }
     match shared.metadata.reserve(of, all, shared.limits.quota).await? {
         Reserved::Reserved => {
             entry.reserved(all);
-            Ok(true)
+            Ok(())
         }
         Reserved::NotReceiving => {
             entry.forget();
@@ -64,6 +74,41 @@ pub(super) async fn reserve(
         }
         Reserved::Over(over) => Err(over.into()),
     }
+}
+
+/// Reserves as much as there is room for of the bytes of an upload from `at` to `wanted`, of which nobody knows yet whether
+/// they will come. Returns where the room ends, and why before what was wanted.
+pub(super) async fn reserve_some(
+    shared: &Shared,
+    user: &UserId,
+    entry: &Entry,
+    of: Generation,
+    at: u64,
+    wanted: u64,
+) -> Result<(u64, Option<OverQuota>), Refusal> {
+    let (quota, held) = (shared.limits.quota, reserved(entry));
+    if quota.is_none() || wanted <= held {
+        return Ok((wanted, None));
+    }
+    let usage = shared.metadata.usage(user.clone()).await?;
+    let end = wanted.min(held.saturating_add(quota.left(usage)));
+    let over = quota.check(usage, wanted - held, 0).err();
+    match over {
+        Some(over) if end <= at => Err(over.into()),
+        over => {
+            reserve_all(shared, entry, of, end).await?;
+            Ok((end, over))
+        }
+    }
+}
+
+/// What an upload has reserved, as far as that is remembered.
+fn reserved(entry: &Entry) -> u64 {
+    let reserved = entry.look(|record| match &record.state {
+        State::Receiving(upload) => upload.reserved,
+        _ => 0,
+    });
+    reserved.unwrap_or(0)
 }
 
 /// Refuses a new upload of so many bytes that would be refused at its first record.

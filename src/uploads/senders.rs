@@ -1,6 +1,8 @@
-//! Senders of parts, and how a newer one takes the place of an older: a client whose connection broke comes again while
+//! Senders, and how a newer one takes the place of an older: a client whose connection broke comes again while
 //! the server still waits for the first request. Keeps nobody from writing: that is for claims in the store and for the
 //! records to do.
+
+mod append;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,11 +16,15 @@ use crate::ids::BlobId;
 use crate::metadata::{Generation, Location, Record, Standing, State};
 use crate::part::{self, Declaration, Part, PartIndex, Placement, PlacementError};
 use crate::storage::BodyError;
+pub(super) use append::{AtEnd, End};
 
-/// Somebody who sends a part, until it is dropped.
+/// Somebody who sends bytes, until it is dropped.
 pub(super) struct Sender {
     pub(super) entry: Arc<Entry>,
+    /// It is to stop.
     pub(super) revoked: CancellationToken,
+    /// It is to stop, and to put on record what it has.
+    pub(super) stopped: CancellationToken,
     serial: u64,
 }
 
@@ -52,14 +58,20 @@ impl Sender {
     /// Begins to send a part. Later senders are newer.
     pub(super) fn new(entry: Arc<Entry>, index: PartIndex) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let revoked = CancellationToken::new();
+        let (revoked, stopped) = (CancellationToken::new(), CancellationToken::new());
         let mut tracked = entry.tracked();
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed); // under the lock: in this order
-        let (committing, ended) = (false, None);
-        let sending = Sending { serial, index, revoked: revoked.clone(), committing, ended };
-        tracked.sending.push(sending);
+        tracked.sending.push(Sending {
+            serial,
+            index,
+            appending: false,
+            revoked: revoked.clone(),
+            stopped: stopped.clone(),
+            committing: false,
+            ended: None,
+        });
         drop(tracked);
-        Self { entry, revoked, serial }
+        Self { entry, revoked, stopped, serial }
     }
 
     /// Where the declaration and the record put the part. Older senders of it are told to stop, unless they are
@@ -131,5 +143,6 @@ impl Sender {
 impl Drop for Sender {
     fn drop(&mut self) {
         self.entry.tracked().sending.retain(|sending| sending.serial != self.serial);
+        self.entry.released.notify_waiters();
     }
 }

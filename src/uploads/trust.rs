@@ -35,7 +35,9 @@ pub(super) async fn compare_parts(
     if unfinished.finalizing.is_none() {
         for (index, part) in unfinished.layout.parts() {
             let extents = unfinished.location.of(part.range());
-            if !is_whole(shared, &extents, part.crc32).await? {
+            // Where bytes come in order, those after a gap are none that anybody would send to the end of.
+            let follows_a_gap = unfinished.append.is_some() && !lost.is_empty();
+            if follows_a_gap || !is_whole(shared, &extents, part.crc32).await? {
                 lost.push((index, *part));
             }
         }

@@ -10,9 +10,9 @@ use haversack::metadata::jobs::{Job, JobCount, JobKind, JobQueue, JobStatus, New
 use haversack::metadata::quota::{Quota, Usage};
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{
-    Begun, Caps, Cursor, Error, Finalizing, Generation, LinkKey, Listed, MetadataStore, NewFile,
-    NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Snapshot,
-    Stored, StoredFile,
+    Appended, Begun, Caps, Cursor, Error, Finalizing, Generation, Joined, LinkKey, Listed,
+    MetadataStore, NewBytes, NewFile, NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded,
+    Removed, Reserved, Snapshot, Stored, StoredFile,
 };
 use haversack::part::{Part, PartIndex};
 use haversack::storage::disk::DiskStore;
@@ -159,6 +159,35 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
             Some(answer) => Ok(answer),
             None => self.records.record_part(of, new, now).await,
         }
+    }
+
+    async fn append(
+        &self,
+        of: Generation,
+        new: NewBytes,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Appended, Error> {
+        self.records.append(of, new, now, leased_until).await
+    }
+
+    async fn join(
+        &self,
+        new: NewUpload,
+        pieces: Vec<UploadId>,
+        quota: Quota,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Joined, Error> {
+        self.records.join(new, pieces, quota, now, leased_until).await
+    }
+
+    async fn pieces(&self, id: UploadId) -> Result<Vec<UploadId>, Error> {
+        self.records.pieces(id).await
+    }
+
+    async fn pack(&self, id: UploadId, lease: LeaseId, copy: Extents) -> Result<bool, Error> {
+        self.records.pack(id, lease, copy).await
     }
 
     async fn is_current(&self, of: Snapshot) -> Result<bool, Error> {

@@ -10,6 +10,7 @@ mod raw;
 mod reply;
 mod samples;
 mod server;
+mod tus;
 
 pub(crate) use client::{Client, UPLOAD};
 pub(crate) use form::Form;
@@ -17,6 +18,7 @@ pub(crate) use raw::Raw;
 pub(crate) use reply::{Refused, Reply};
 pub(crate) use samples::*;
 pub(crate) use server::{SECRET, Server};
+pub(crate) use tus::{OFFSET_OCTET_STREAM, TUS, noise, uuid_in};
 
 use std::time::{Duration, Instant};
 

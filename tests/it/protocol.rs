@@ -29,4 +29,5 @@ mod restart;
 mod singles;
 mod sweep;
 mod thumbnails;
+mod tus;
 mod types;

@@ -1,7 +1,8 @@
 //! Owns what must hold for the fields of any request, in either dialect and any encoding, and for any
 //! `Content-Range`, for the fuzz target and for the tests that replay its corpus.
 
-use haversack::dialects::form::fields::{FieldError, Form, canonical, content_range, decimal};
+use haversack::dialects::form::fields::{FieldError, Form, canonical, content_range};
+use haversack::http::values::decimal;
 use haversack::part::DeclaredRange;
 
 const USER: i64 = 1;

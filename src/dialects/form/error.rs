@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::fields::FieldError;
 use crate::http::error::ApiError;
 use crate::http::multipart::MultipartError;
+use crate::http::refusal::{common, too_large};
 use crate::part::{PartIndex, PlacementError, Stated};
 use crate::storage::BodyError;
 use crate::uploads::Refusal;
@@ -55,7 +56,7 @@ impl From<FieldError> for FormError {
 
 impl From<Refusal> for FormError {
     fn from(refusal: Refusal) -> Self {
-        Self(refused(refusal))
+        Self(common(refusal).unwrap_or_else(refused))
     }
 }
 
@@ -67,12 +68,6 @@ fn refused(refusal: Refusal) -> ApiError {
     let bad = |field, code, message: String| ApiError::bad_field(field, code, message);
     match refusal {
         Refusal::Placement(error) => misplaced(&error),
-        Refusal::Body(error) => error.into(),
-        Refusal::Internal(source) => ApiError::internal(source.as_ref()),
-        Refusal::NotFound => ApiError::not_found(),
-        Refusal::Removed => ApiError::gone(),
-        Refusal::Raced => ApiError::raced(),
-        Refusal::StorageFull => ApiError::storage_full(),
         Refusal::UuidMissing { index } => bad(
             "uuid",
             "required",
@@ -104,22 +99,6 @@ fn refused(refusal: Refusal) -> ApiError {
             "this uuid already belongs to a file with different bytes".into(),
         )
         .never(),
-        Refusal::Attached => of(
-            Is::CONFLICT,
-            "attached",
-            "a message shows this file, so it can no longer be changed or deleted".into(),
-        )
-        .never(),
-        Refusal::TooManyUnfinished { max } => of(
-            Is::TOO_MANY_REQUESTS,
-            "too_many_unfinished_uploads",
-            format!(
-                "you have {}, and none has been idle for an hour; the limit is {max}: finish or cancel \
-                 one first",
-                counted(max, "unfinished upload")
-            ),
-        )
-        .retry_after(60),
         Refusal::TooManyParts { sent, max } => bad(
             "totalparts",
             "too_many_parts",
@@ -128,17 +107,10 @@ fn refused(refusal: Refusal) -> ApiError {
                 counted(max, "chunk")
             ),
         ),
-        Refusal::FileTooLarge { size, max } => {
-            too_large("file_too_large", format!("the file has {}, but the limit is {}", bytes(size), bytes(max)))
-        }
-        Refusal::FileTooLong { max } => {
-            too_large("file_too_large", format!("the file is larger than the limit of {}", bytes(max)))
-        }
         Refusal::ChunkTooLarge { max } => too_large(
             "chunk_too_large",
             format!("the chunk is larger than the limit of {}: use smaller chunks", bytes(max)),
         ),
-        Refusal::OverQuota(over) => too_large("quota_exceeded", over.to_string()),
         Refusal::LongerThanDeclared { declared } => bad(
             "chunksize",
             "size_mismatch",
@@ -189,18 +161,37 @@ fn refused(refusal: Refusal) -> ApiError {
         )
         .field("file")
         .never(),
-        Refusal::NoParent => of(
-            Is::NOT_FOUND,
-            "not_found",
-            "you have no file or upload with this parentuuid".into(),
+        Refusal::NoParent => {
+            of(Is::NOT_FOUND, "not_found", "you have no file or upload with this parentuuid".into())
+                .field("parentuuid")
+                .never()
+        }
+        Refusal::SentInOrder => of(
+            Is::CONFLICT,
+            "sent_in_order",
+            "this upload is sent in order, by tus: it takes no chunks".into(),
         )
-        .field("parentuuid")
         .never(),
+        Refusal::Partial => of(
+            Is::CONFLICT,
+            "partial_upload",
+            "this upload is a piece of another one, and becomes no file of its own".into(),
+        )
+        .never(),
+        Refusal::Incomplete { received, total } => of(
+            Is::BAD_REQUEST,
+            "bytes_missing",
+            match total {
+                Some(total) => format!("{received} of {} were received", bytes(total)),
+                None => format!(
+                    "{} were received, and nobody has said how many the file has",
+                    bytes(received)
+                ),
+            },
+        ),
+        // Of requests that this dialect doesn't have, or the same in every dialect.
+        other => ApiError::internal(&other),
     }
-}
-
-fn too_large(code: &'static str, message: String) -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, code, message).field("file").never()
 }
 
 /// Explains why a chunk can't be placed where its request says.

@@ -10,6 +10,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::filename::Filename;
+use crate::http::values::{decimal, md5};
 use crate::ids::{UploadId, UserId};
 use crate::media::MediaType;
 use crate::metadata::Role;
@@ -260,11 +261,7 @@ impl Form {
     }
 
     fn md5(&self) -> Result<Option<[u8; 16]>, FieldError> {
-        let parse = |text: &str| {
-            let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-            let number = hex.then(|| u128::from_str_radix(text, 16).ok()).flatten();
-            number.map(u128::to_be_bytes).ok_or_else(|| malformed("md5", "32 hexadecimal digits"))
-        };
+        let parse = |text: &str| md5(text).ok_or_else(|| malformed("md5", "32 hexadecimal digits"));
         self.text("md5").map(parse).transpose()
     }
 
@@ -300,14 +297,6 @@ pub fn content_range(value: &str) -> Option<DeclaredRange> {
     };
     let sound = start < end && total.is_none_or(|total| end <= total);
     sound.then_some(DeclaredRange { start, end, total })
-}
-
-/// Parses an unsigned decimal number up to 2^63-1, digits only (protocol, section 2).
-pub fn decimal(text: &str) -> Option<u64> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok().filter(|number| i64::try_from(*number).is_ok())
 }
 
 fn malformed(field: &'static str, right: impl fmt::Display) -> FieldError {

@@ -92,8 +92,8 @@ pub enum Status {
         received: u64,
         /// The size of the file, if it was declared.
         totalfilesize: Option<u64>,
-        /// The number of chunks of the file.
-        totalparts: u32,
+        /// The number of chunks of the file; `None` if it is sent in order.
+        totalparts: Option<u32>,
     },
     /// It is finished.
     Finished {
@@ -126,7 +126,7 @@ enum Entry {
         filename: Option<String>,
         received: u64,
         totalfilesize: Option<u64>,
-        totalparts: u32,
+        totalparts: Option<u32>,
     },
     Finished(Box<File>),
 }
@@ -149,13 +149,14 @@ impl Status {
     /// The state of an unfinished upload.
     pub fn unfinished(uploads: &Uploads, id: UploadId, unfinished: &Unfinished) -> Self {
         let layout = &unfinished.layout;
+        let total_parts = total_parts(layout.total_parts);
         Self::Unfinished {
             expires: uploads.expires_at(unfinished.touched_at),
             file_uuid: id.to_string(),
-            parts: layout.present(),
+            parts: total_parts.map_or_else(Vec::new, |_| layout.present()),
             received: layout.received_bytes(),
             totalfilesize: layout.total_size,
-            totalparts: layout.total_parts,
+            totalparts: total_parts,
         }
     }
 
@@ -168,6 +169,11 @@ impl Status {
             totalfilesize: file.size,
         }
     }
+}
+
+/// The number of chunks of a file; an upload that is sent in order has none.
+fn total_parts(count: u32) -> Option<u32> {
+    (count > 0).then_some(count)
 }
 
 /// Makes replies that contain links.
@@ -236,7 +242,7 @@ impl<'a> Replies<'a> {
                 filename: upload.filename.as_ref().map(|name: &Filename| name.as_str().to_owned()),
                 received: upload.received_bytes,
                 totalfilesize: upload.total_size,
-                totalparts: upload.total_parts,
+                totalparts: total_parts(upload.total_parts),
             },
             Listed::File(file) => Entry::Finished(Box::new(self.file(file))),
         }

@@ -13,6 +13,8 @@ use crate::metrics::IntCounter;
 pub enum Operation {
     /// Stores a chunk.
     Chunk,
+    /// Appends bytes to an upload.
+    Append,
     /// Stores a file that comes in one request.
     File,
     /// Stores a thumbnail.
@@ -26,6 +28,7 @@ impl Operation {
     pub fn name(self) -> &'static str {
         match self {
             Self::Chunk => "chunk",
+            Self::Append => "append",
             Self::File => "file",
             Self::Thumbnail => "thumbnail",
             Self::Done => "done",

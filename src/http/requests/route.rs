@@ -18,7 +18,7 @@ pub struct Routes {
 /// What goes over a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
-    /// Files that come in, where the method is POST.
+    /// Files that come in, where the method is POST or PATCH.
     Upload,
     /// Files that go out, where the method is GET.
     Download,

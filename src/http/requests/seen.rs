@@ -53,7 +53,7 @@ impl Seen {
         );
         let metrics = &watching.metrics;
         let in_flight = match (head.route.traffic, head.method) {
-            (Traffic::Upload, &Method::POST) => Some(metrics.uploads.clone()),
+            (Traffic::Upload, &Method::POST | &Method::PATCH) => Some(metrics.uploads.clone()),
             (Traffic::Download, &Method::GET) => Some(metrics.downloads.clone()),
             _ => None,
         };

@@ -115,12 +115,14 @@ pub(super) fn forget_bytes(
         "UPDATE uploads SET state = ?2, changed_at = ?3, blob = NULL, generation = NULL, thumbnail = NULL, filename = NULL,
                 declared_type = NULL, media_type = NULL, embedded = NULL, received = NULL, received_md5 = NULL, crc32 = NULL,
                 total_size = NULL, even_size = NULL, size = NULL, duration_secs = NULL, width = NULL, height = NULL,
-                patches = NULL, suspect = 0, unsynced = 0, reserved = 0
+                patches = NULL, suspect = 0, unsynced = 0, reserved = 0, wanted_md5 = NULL, partials = NULL
          WHERE id = ?1",
     )?
     .execute(params![id, state, now])?;
     jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?;
-    jobs::forget_unheld(tx, JobKind::Thumbnail, id.to_bytes(), now)?;
+    for kind in [JobKind::Thumbnail, JobKind::Pack] {
+        jobs::forget_unheld(tx, kind, id.to_bytes(), now)?;
+    }
     let deletions: Vec<NewJob> = NewJob::deletions(&blobs, id).collect();
     deletions.iter().try_for_each(|job| jobs::add(tx, job))?;
     Ok(ForgottenBytes { deletions, of_thumbnail: of_thumbnail.unwrap_or_default() })

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::rows::{MEDIA, PARTIAL, THUMBNAIL};
 use crate::filename::Filename;
 use crate::metadata::{NewUpload, Role};
 
@@ -14,13 +15,13 @@ pub(super) fn insert(
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, reserved, filename,
-                              declared_type, created_at, changed_at, generation)
-         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)",
+                              declared_type, created_at, changed_at, generation, append, total_size, wanted_md5)
+         VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute(params![
         new.id,
         new.user,
-        i64::from(role == Role::Thumbnail),
+        pack_role(role, is_partial(new)),
         new.blob,
         new.parent,
         new.total_parts,
@@ -29,6 +30,22 @@ pub(super) fn insert(
         new.declared_type,
         now,
         new.generation,
+        new.append.is_some(),
+        new.append.as_ref().and_then(|append| append.total_size),
+        new.append.as_ref().and_then(|append| append.md5),
     ])?;
     Ok(())
+}
+
+/// Whether it begins a piece of an upload to come, which is no file of its own.
+pub(super) fn is_partial(new: &NewUpload) -> bool {
+    new.append.as_ref().is_some_and(|append| append.is_partial)
+}
+
+fn pack_role(role: Role, is_partial: bool) -> i64 {
+    match role {
+        Role::Media if is_partial => PARTIAL,
+        Role::Media => MEDIA,
+        Role::Thumbnail => THUMBNAIL,
+    }
 }

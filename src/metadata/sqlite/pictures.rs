@@ -88,6 +88,7 @@ fn add_thumbnail(
         generation: GenerationId::random(),
         blob: picture.extents.single_blob(),
         total_parts: 1,
+        append: None,
         reserved: 0,
         filename: None,
         declared_type: None,

@@ -9,8 +9,8 @@ use crate::ids::{BlobId, GenerationId, JobId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::media::{Facts, MediaType, Patch, thumbnail};
 use crate::metadata::{
-    Cursor, Finalizing, Listed, Location, NewFile, Record, Role, Snapshot, State, StoredFile,
-    Summary, Unfinished,
+    Append, Cursor, Finalizing, Listed, Location, NewFile, Record, Role, Snapshot, State,
+    StoredFile, Summary, Unfinished,
 };
 use crate::part::{Layout, Part};
 use crate::storage::Extents;
@@ -21,6 +21,10 @@ pub(super) const REMOVED: i64 = 2;
 pub(super) const EXPIRED: i64 = 3;
 pub(super) const REPLACED: i64 = 4;
 
+pub(super) const MEDIA: i64 = 0;
+pub(super) const THUMBNAIL: i64 = 1;
+pub(super) const PARTIAL: i64 = 2;
+
 const REMOVED_METADATA: i64 = 1;
 const NO_METADATA: i64 = 2;
 const KEPT_METADATA: i64 = 3;
@@ -28,7 +32,7 @@ const KEPT_METADATA: i64 = 3;
 /// The columns [`record`] reads.
 const COLUMNS: &str = "seq, id, user_id, state, role, generation, blob, parent, thumbnail, total_parts, total_size, \
      even_size, epoch, reserved, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, embedded, received, \
-     received_md5, patches, suspect, attached, created_at, \
+     received_md5, patches, suspect, attached, created_at, append, wanted_md5, partials IS NOT NULL AS joined, \
      EXISTS (SELECT 1 FROM jobs WHERE kind = 'thumbnail' AND subject = uploads.id AND set_aside = 0) AS undrawn";
 
 /// An upload of more parts is read in another one's turn than those of few.
@@ -258,17 +262,27 @@ fn unfinished(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Unfini
         Some(blob) => Location::InPlace(blob),
         None => Location::Apart(extents::of_row(connection, row.get("seq")?)?),
     };
+    let append = row.get::<_, bool>("append")?.then(|| append(row)).transpose()?;
     Ok(Unfinished {
         finalizing: finalizing_file(row, &location)?.map(Box::new),
         generation: row.get("generation")?,
         location,
         epoch: row.get("epoch")?,
         layout,
+        append,
         reserved: row.get("reserved")?,
         filename: filename(row)?,
         declared_type: row.get("declared_type")?,
         touched_at,
         suspect: row.get("suspect")?,
+    })
+}
+
+fn append(row: &Row<'_>) -> rusqlite::Result<Append> {
+    Ok(Append {
+        md5: row.get("wanted_md5")?,
+        is_partial: row.get::<_, i64>("role")? == PARTIAL,
+        is_joined: row.get("joined")?,
     })
 }
 
@@ -338,7 +352,7 @@ fn stored_file(
     Ok(StoredFile {
         id,
         user,
-        role: if row.get::<_, i64>("role")? == 1 { Role::Thumbnail } else { Role::Media },
+        role: if row.get::<_, i64>("role")? == THUMBNAIL { Role::Thumbnail } else { Role::Media },
         extents,
         size,
         crc32: row.get("crc32")?,

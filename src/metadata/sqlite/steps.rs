@@ -4,8 +4,9 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::extents;
 use super::forget::{IDLE, forget_with_thumbnails};
-use super::insert::insert;
+use super::insert::{insert, is_partial};
 use super::jobs;
+use super::join;
 use super::parts;
 use super::pictures::{self, Older};
 use super::room;
@@ -29,7 +30,8 @@ pub(super) fn begin_upload(
     if rows::is_used(tx, new.id)? {
         return Ok(Begun::Exists);
     }
-    if let Err(over) = caps.quota.check(room::usage(tx, &new.user)?, new.reserved, 1) {
+    let files = u64::from(!is_partial(new));
+    if let Err(over) = caps.quota.check(room::usage(tx, &new.user)?, new.reserved, files) {
         return Ok(Begun::Over(over));
     }
     let unfinished: u32 = tx
@@ -68,7 +70,7 @@ pub(super) fn record_part(
         .prepare_cached(
             "INSERT OR IGNORE INTO parts (upload, idx, offset, size, crc32, stored_at)
              VALUES ((SELECT seq FROM uploads
-                      WHERE id = ?1 AND generation = ?7 AND state = 0 AND total_parts > ?2
+                      WHERE id = ?1 AND generation = ?7 AND state = 0 AND append = 0 AND total_parts > ?2
                         AND (even_size IS NULL OR even_size = ?4 OR ?2 = total_parts - 1)
                         AND (total_size IS NULL OR ?3 + ?4 <= total_size)
                         AND coalesce((SELECT offset + size FROM parts
@@ -132,6 +134,7 @@ pub(super) fn finish_upload(
     }
     let id = of.generation.upload;
     make_file(tx, id, file, synced, now)?;
+    join::add_packing(tx, id, &file.extents)?;
     parts::forget(tx, id)?;
     jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?;
     Ok(true)
@@ -158,6 +161,7 @@ pub(super) fn finalize_upload(
         return Ok(None);
     };
     describe(tx, id, &finalizing.file)?;
+    jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?; // of an upload whose bytes came in order
     jobs::add(tx, &NewJob::at_once(JobKind::Finish, id.to_bytes()))?;
     let job = jobs::lease(tx, JobKind::Finish, id.to_bytes(), leased_until)?;
     Ok(job.map(|job| (job, Snapshot { epoch, ..of })))
@@ -170,7 +174,7 @@ fn is_so(tx: &Connection, of: Snapshot, received: &[Part]) -> rusqlite::Result<b
     tx.prepare_cached(
         "SELECT 1 FROM uploads
          WHERE id = ?1 AND generation = ?2 AND state = 0 AND epoch = ?3 AND (suspect = 0 OR patches IS NOT NULL)
-           AND total_parts = ?4
+           AND (append = 1 OR total_parts = ?4)
            AND (SELECT count(*) = ?4 AND sum(size) = ?5 FROM parts WHERE upload = uploads.seq)",
     )?
     .exists(params![of.generation.upload, of.generation.id, of.epoch, count, size])
@@ -259,6 +263,7 @@ pub(super) fn store_single(
         generation: GenerationId::random(),
         blob: new.file.extents.single_blob(),
         total_parts: 1,
+        append: None,
         reserved: new.file.size,
         filename: None,
         declared_type: new.declared_type.clone(),

@@ -153,6 +153,11 @@ impl Server {
         Client::new(self.http.clone(), self.address)
     }
 
+    /// Whether bytes are kept in the data directory.
+    pub(crate) fn on_disk(&self) -> bool {
+        self.memory.is_none()
+    }
+
     /// Where the bytes of files are kept.
     pub(crate) fn blobs(&self) -> std::path::PathBuf {
         self.data.path().join("blobs")

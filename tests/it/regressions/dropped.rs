@@ -72,6 +72,7 @@ fn new_upload() -> NewUpload {
         generation: GenerationId::random(),
         blob: Some(BlobId::random()),
         total_parts: 1,
+        append: None,
         reserved: 0,
         filename: None,
         declared_type: None,

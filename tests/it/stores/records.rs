@@ -71,6 +71,7 @@ pub(crate) fn upload(user: impl Into<UserId>, total_parts: u32) -> NewUpload {
         generation: GenerationId::random(),
         blob: Some(BlobId::random()),
         total_parts,
+        append: None,
         reserved: 0,
         filename: None,
         declared_type: None,

@@ -28,6 +28,16 @@ impl Records for Folder {
 }
 
 super::on_every_store!(Folder:
+    append::{
+        bytes_count_only_at_the_end,
+        large_pieces_are_parts_of_their_own,
+        the_total_is_told_once,
+        the_last_byte_makes_finishing_a_job,
+        an_upload_is_indexed_or_in_order_and_never_both,
+        joined_pieces_keep_their_bytes_where_they_are,
+        what_is_no_whole_piece_is_not_joined,
+        a_copy_takes_the_place_of_what_was_joined,
+    },
     extents::{
         parts_that_lie_apart_are_found_again,
         a_refused_part_claims_nothing,

@@ -1,0 +1,224 @@
+//! Error replies of the tus dialect: the statuses of tus, and the JSON body of every error (protocol, section 7).
+//!
+//! Errors that are the same in every dialect are in [`crate::http::error`] and [`crate::http::refusal`].
+
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::StatusCode;
+use http::header::CONNECTION;
+use serde_json::Value;
+
+use super::names::VERSION;
+use crate::http::error::ApiError;
+use crate::http::refusal::{common, too_large};
+use crate::storage::BodyError;
+use crate::uploads::Refusal;
+use crate::words::bytes;
+
+/// The bytes of a request don't have the checksum that it gives (tus, *Checksum*).
+const CHECKSUM_MISMATCH: u16 = 460;
+
+/// A refused request, ready to be answered.
+#[derive(Debug)]
+pub struct TusError {
+    error: ApiError,
+    /// Whether the connection ends with the reply: its rest could be taken for the next request.
+    closes: bool,
+}
+
+impl TusError {
+    /// A header is wrong; `what` continues a sentence that begins with its name.
+    pub fn header(name: &'static str, code: &'static str, what: impl Into<String>) -> Self {
+        ApiError::bad_field(name, code, format!("{name} {}", what.into())).into()
+    }
+
+    /// A header is written otherwise than it must be.
+    pub fn malformed(name: &'static str, right: impl Into<String>) -> Self {
+        Self::header(name, "malformed", format!("must be {}", right.into()))
+    }
+
+    /// A request speaks another version, or says none.
+    pub fn version(sent: Option<&str>) -> Self {
+        let message = match sent {
+            Some(_) => {
+                format!("Tus-Resumable must be {VERSION}, the only version that this server speaks")
+            }
+            None => format!("Tus-Resumable is missing: send {VERSION}"),
+        };
+        let error = ApiError::new(StatusCode::PRECONDITION_FAILED, "unsupported_version", message);
+        error.field("Tus-Resumable").never().into()
+    }
+}
+
+impl IntoResponse for TusError {
+    fn into_response(self) -> Response {
+        let mut response = self.error.into_response();
+        if self.closes {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl From<ApiError> for TusError {
+    fn from(error: ApiError) -> Self {
+        Self { error, closes: false }
+    }
+}
+
+impl From<Refusal> for TusError {
+    fn from(refusal: Refusal) -> Self {
+        // What came is kept, and the rest may follow. Clients go on after a 5xx only: a 408 would end the upload.
+        if let Refusal::Body(error @ BodyError::TooSlow(_)) = refusal {
+            let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+            let error = ApiError::new(unavailable, "body_too_slow", error.to_string());
+            return Self { error: error.retry_after(1), closes: true };
+        }
+        common(refusal).unwrap_or_else(refused).into()
+    }
+}
+
+/// The status of a refusal, what was wrong, and what the client should do.
+fn refused(refusal: Refusal) -> ApiError {
+    use StatusCode as Is;
+    let of = |status, code, message: String| ApiError::new(status, code, message);
+    let mismatch = StatusCode::from_u16(CHECKSUM_MISMATCH).unwrap_or(Is::BAD_REQUEST);
+    match refusal {
+        Refusal::Expired => of(
+            Is::GONE,
+            "expired",
+            "this upload expired before it was finished: create another one".into(),
+        )
+        .reset(),
+        Refusal::OffsetMismatch { sent, end } => of(
+            Is::CONFLICT,
+            "offset_mismatch",
+            format!("Upload-Offset is {sent}, but the upload has {}: ask for its offset", bytes(end)),
+        )
+        .field("Upload-Offset")
+        .with("offset", Value::from(end)),
+        Refusal::BeyondTotal { total } => too_large(
+            "beyond_total",
+            format!("the request goes past the end of the file, which has {}", bytes(total)),
+        ),
+        Refusal::TotalChanged { sent, recorded } => of(
+            Is::BAD_REQUEST,
+            "changed",
+            format!("Upload-Length is {sent} here, but an earlier request said {recorded}"),
+        )
+        .field("Upload-Length")
+        .never(),
+        Refusal::ChecksumMismatch { algorithm } => of(
+            mismatch,
+            "checksum_mismatch",
+            format!(
+                "the bytes that came don't have this {} checksum, and are not kept: send them again",
+                algorithm.name()
+            ),
+        )
+        .field("Upload-Checksum"),
+        Refusal::Md5Mismatch { declared, actual } => of(
+            mismatch,
+            "md5_mismatch",
+            format!(
+                "md5 is {declared}, but the file that was received has {actual}; it is removed: create another upload"
+            ),
+        )
+        .field("Upload-Metadata")
+        .reset(),
+        Refusal::SentInChunks => ApiError::forbidden(
+            "this upload is sent in chunks, by forms: it takes no bytes at its end",
+        ),
+        Refusal::Joined => {
+            ApiError::forbidden("this upload was joined from others, and takes no bytes")
+        }
+        Refusal::Partial => {
+            ApiError::forbidden("this upload is a piece of another one, and no file of its own")
+        }
+        Refusal::Incomplete { received, total } => of(
+            Is::CONFLICT,
+            "bytes_missing",
+            match total {
+                Some(total) => format!("{} of {} were received", bytes(received), bytes(total)),
+                None => format!("{} were received, and nobody has said how many the file has", bytes(received)),
+            },
+        ),
+        Refusal::NotAPiece { id } => of(
+            Is::BAD_REQUEST,
+            "not_partial",
+            format!("{id} is no partial upload of yours, or is part of another file already"),
+        )
+        .field("Upload-Concat")
+        .never(),
+        Refusal::PieceIncomplete { id } => of(
+            Is::CONFLICT,
+            "bytes_missing",
+            format!("not all bytes of {id} were received: send them, then join it"),
+        )
+        .field("Upload-Concat"),
+        Refusal::Busy => of(
+            Is::LOCKED,
+            "busy",
+            "an earlier request is still writing: ask again in a moment".into(),
+        )
+        .retry_after(2),
+        Refusal::Verifying => of(
+            Is::SERVICE_UNAVAILABLE,
+            "verifying",
+            "the file is still being verified: ask again in a few seconds".into(),
+        )
+        .retry_after(2),
+        Refusal::NotDurable => of(
+            Is::SERVICE_UNAVAILABLE,
+            "not_durable",
+            "the server's disk lost what was received: send the file again from its beginning".into(),
+        )
+        .reset()
+        .retry_after(1),
+        // Of requests that this dialect doesn't have.
+        other => ApiError::internal(&other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uploads::Algorithm;
+
+    fn status(refusal: Refusal) -> u16 {
+        TusError::from(refusal).into_response().status().as_u16()
+    }
+
+    #[test]
+    fn clients_see_the_statuses_of_tus() {
+        let slow = BodyError::TooSlow("nothing was received for 30 s".into());
+        for (refusal, right) in [
+            (Refusal::NotFound, 404),
+            (Refusal::Removed, 410),
+            (Refusal::Expired, 410),
+            (Refusal::OffsetMismatch { sent: 1, end: 2 }, 409),
+            (Refusal::Body(BodyError::Superseded), 409),
+            (Refusal::BeyondTotal { total: 1 }, 413),
+            (Refusal::FileTooLarge { size: 2, max: 1 }, 413),
+            (Refusal::TotalChanged { sent: 1, recorded: 2 }, 400),
+            (Refusal::ChecksumMismatch { algorithm: Algorithm::Sha1 }, 460),
+            (Refusal::SentInChunks, 403),
+            (Refusal::Joined, 403),
+            (Refusal::Busy, 423),
+            (Refusal::Body(slow), 503),
+            (Refusal::StorageFull, 507),
+        ] {
+            let what = format!("{refusal:?}");
+            assert_eq!(status(refusal), right, "{what}");
+        }
+        assert_eq!(TusError::version(None).into_response().status(), 412);
+    }
+
+    #[test]
+    fn a_sender_that_was_too_slow_comes_back_on_another_connection() {
+        let slow = Refusal::Body(BodyError::TooSlow("…".into()));
+        let response = TusError::from(slow).into_response();
+        assert_eq!(response.headers()["connection"], "close");
+        assert_eq!(response.headers()["retry-after"], "1");
+    }
+}

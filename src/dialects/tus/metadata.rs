@@ -1,0 +1,163 @@
+//! `Upload-Metadata`: comma-separated pairs of a key and a value in Base64.
+//!
+//! Four keys count, as clients name them: `filename` or `name`, `filetype` or `type`; and `md5`, which is ours. Others
+//! are for the application and not kept: they are not even decoded.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+
+use super::error::TusError;
+use crate::filename::Filename;
+use crate::http::values;
+use crate::media::MediaType;
+
+const NAME: &str = "Upload-Metadata";
+
+/// Maximum bytes of the header.
+pub const MAX_BYTES: usize = 16 * 1024;
+
+/// Padding may be missing: some clients leave it out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What a new upload says of its file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// Its name.
+    pub filename: Option<Filename>,
+    /// Its media type.
+    pub declared_type: Option<String>,
+    /// The MD5 that the whole must have.
+    pub md5: Option<[u8; 16]>,
+}
+
+impl Metadata {
+    /// Parses the header's value.
+    pub fn parse(text: &str) -> Result<Self, TusError> {
+        if text.len() > MAX_BYTES {
+            let message = format!("is longer than the limit of {MAX_BYTES} bytes");
+            return Err(TusError::header(NAME, "field_too_long", message));
+        }
+        let mut values: [Option<String>; KEYS.len()] = Default::default();
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
+            let Some(at) = KEYS.iter().position(|known| *known == key) else { continue };
+            let value = BASE64.decode(value.trim()).map_err(|_| {
+                TusError::malformed(NAME, format!("keys and Base64: the value of {key} is not"))
+            })?;
+            let value = String::from_utf8_lossy(&value).into_owned();
+            if values[at].as_ref().is_some_and(|first| *first != value) {
+                let message = format!("has {key} twice, with different values");
+                return Err(TusError::header(NAME, "differs", message));
+            }
+            values[at] = Some(value);
+        }
+        let [filename, name, filetype, media_type, md5] = values;
+        let parse_md5 = |text: String| {
+            let wrong = "keys and Base64, and md5 in it 32 hexadecimal digits";
+            values::md5(&text).ok_or_else(|| TusError::malformed(NAME, wrong))
+        };
+        let named = |name: Option<String>| name.as_deref().and_then(Filename::parse);
+        let typed = |text: Option<String>| text.as_deref().and_then(MediaType::parse);
+        let declared_type = typed(filetype).or_else(|| typed(media_type));
+        Ok(Self {
+            filename: named(filename).or_else(|| named(name)),
+            declared_type: declared_type.map(|declared| declared.essence().to_owned()),
+            md5: md5.filter(|text| !text.is_empty()).map(parse_md5).transpose()?,
+        })
+    }
+
+    /// The header's value for a file of this name and type; `None` if it has neither.
+    pub fn value(filename: Option<&Filename>, media_type: Option<&str>) -> Option<String> {
+        let pair = |(key, value): (&str, &str)| format!("{key} {}", STANDARD.encode(value));
+        let filename = filename.map(|name| ("filename", name.as_str()));
+        let media_type = media_type.map(|media_type| ("filetype", media_type));
+        let pairs: Vec<String> = filename.into_iter().chain(media_type).map(pair).collect();
+        (!pairs.is_empty()).then(|| pairs.join(","))
+    }
+}
+
+/// The keys that count; of two with one meaning the first is believed.
+const KEYS: [&str; 5] = ["filename", "name", "filetype", "type", "md5"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(pairs: &[(&str, &str)]) -> String {
+        let pair = |(key, value): &(&str, &str)| format!("{key} {}", STANDARD.encode(value));
+        pairs.iter().map(pair).collect::<Vec<_>>().join(",")
+    }
+
+    fn parse(pairs: &[(&str, &str)]) -> Metadata {
+        Metadata::parse(&encoded(pairs)).unwrap()
+    }
+
+    fn name(metadata: &Metadata) -> Option<&str> {
+        metadata.filename.as_ref().map(Filename::as_str)
+    }
+
+    #[test]
+    fn the_keys_of_every_client_are_understood() {
+        let of_uppy = parse(&[
+            ("relativePath", "null"),
+            ("name", "città.jpg"),
+            ("type", "image/jpeg"),
+            ("filetype", "image/jpeg"),
+            ("filename", "città.jpg"),
+        ]);
+        assert_eq!(name(&of_uppy), Some("città.jpg"));
+        assert_eq!(of_uppy.declared_type.as_deref(), Some("image/jpeg"));
+        assert_eq!(name(&parse(&[("name", "a.txt")])), Some("a.txt"));
+        assert_eq!(name(&parse(&[("name", "a"), ("filename", "b")])), Some("b"));
+        assert_eq!(name(&parse(&[("name", "a"), ("filename", "blob")])), Some("a"));
+        assert_eq!(parse(&[("type", "image/png")]).declared_type.as_deref(), Some("image/png"));
+        let md5 = parse(&[("md5", "900150983cd24fb0d6963f7d28e17f72")]).md5;
+        assert_eq!(md5.unwrap()[..2], [0x90, 0x01]);
+    }
+
+    #[test]
+    fn keys_without_a_value_and_unknown_ones_are_nothing() {
+        for text in [
+            "",
+            " ",
+            "filename",
+            "is_confidential",
+            "caption not Base64 at all!,",
+            ",,",
+            "filename ,",
+        ] {
+            assert_eq!(Metadata::parse(text).unwrap(), Metadata::default(), "{text}");
+        }
+    }
+
+    #[test]
+    fn padding_may_be_missing() {
+        assert_eq!(name(&Metadata::parse("filename YQ").unwrap()), Some("a"));
+        assert_eq!(name(&Metadata::parse("filename YQ==").unwrap()), Some("a"));
+    }
+
+    #[test]
+    fn what_counts_must_be_readable() {
+        for wrong in ["filename !", "filename a b", "filename YQ==,filename Yg==", "md5 YQ=="] {
+            assert!(Metadata::parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(Metadata::parse("filename YQ==, filename YQ==").is_ok(), "twice the same");
+        let too_long = format!("caption {}", "A".repeat(MAX_BYTES));
+        assert!(Metadata::parse(&too_long).is_err());
+    }
+
+    #[test]
+    fn what_is_told_again_is_what_was_understood() {
+        let filename = Filename::parse("città.jpg").unwrap();
+        let value = Metadata::value(Some(&filename), Some("image/jpeg")).unwrap();
+        let again = Metadata::parse(&value).unwrap();
+        assert_eq!(again.filename, Some(filename));
+        assert_eq!(again.declared_type.as_deref(), Some("image/jpeg"));
+        assert_eq!(Metadata::value(None, None), None);
+    }
+}

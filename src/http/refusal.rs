@@ -1,0 +1,50 @@
+//! Refusals of uploads that every dialect answers alike.
+
+use http::StatusCode;
+
+use super::error::ApiError;
+use crate::uploads::Refusal;
+use crate::words::{bytes, counted};
+
+/// The answer to a refusal that has nothing to do with how a dialect sends its bytes; other refusals come back.
+pub fn common(refusal: Refusal) -> Result<ApiError, Refusal> {
+    Ok(match refusal {
+        Refusal::Body(error) => error.into(),
+        Refusal::Internal(source) => ApiError::internal(source.as_ref()),
+        Refusal::NotFound => ApiError::not_found(),
+        Refusal::Removed => ApiError::gone(),
+        Refusal::Raced => ApiError::raced(),
+        Refusal::StorageFull => ApiError::storage_full(),
+        Refusal::Attached => ApiError::new(
+            StatusCode::CONFLICT,
+            "attached",
+            "a message shows this file, so it can no longer be changed or deleted",
+        )
+        .never(),
+        Refusal::TooManyUnfinished { max } => ApiError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_unfinished_uploads",
+            format!(
+                "you have {}, and none has been idle for an hour; the limit is {max}: finish or cancel \
+                 one first",
+                counted(max, "unfinished upload")
+            ),
+        )
+        .retry_after(60),
+        Refusal::FileTooLarge { size, max } => {
+            let (size, max) = (bytes(size), bytes(max));
+            too_large("file_too_large", format!("the file has {size}, but the limit is {max}"))
+        }
+        Refusal::FileTooLong { max } => {
+            let message = format!("the file is larger than the limit of {}", bytes(max));
+            too_large("file_too_large", message)
+        }
+        Refusal::OverQuota(over) => too_large("quota_exceeded", over.to_string()),
+        other => return Err(other),
+    })
+}
+
+/// Too many bytes.
+pub fn too_large(code: &'static str, message: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, code, message).field("file").never()
+}

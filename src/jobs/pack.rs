@@ -1,0 +1,56 @@
+//! Turns a File whose bytes lie in several blobs, as after uploads were joined, into one blob, so that the operator's
+//! web server can send it and every read is one file's.
+
+use std::pin::pin;
+
+use futures_util::TryStreamExt;
+
+use super::context::Context;
+use crate::ids::{BlobId, UploadId};
+use crate::metadata::jobs::Job;
+use crate::metadata::{State, StoredFile};
+use crate::storage::{BodyError, Error, Extents, READ_BYTES, Target, WriteError};
+use crate::uploads::Refusal;
+
+/// Does the job. Where files may lie in several blobs there is nothing to do.
+pub(super) async fn run(context: &Context, job: &Job) -> Result<(), Refusal> {
+    let id = UploadId::from_bytes(job.subject);
+    let state = context.metadata.load(id).await?.map(|record| record.state);
+    let Some(State::Finished(file)) = state else { return Ok(()) };
+    if !context.blobs.in_place() || file.extents.blobs().len() < 2 {
+        return Ok(());
+    }
+    let blob = BlobId::random();
+    let extents = Extents::stored(blob, 0, file.size);
+    if let Err(error) = copy(context, &file, blob, &extents).await {
+        context.blobs.delete(&[blob]).await?;
+        return Err(error.into());
+    }
+    // Where it is not this job's any more, or the file is gone, its deletion is a job by now.
+    context.metadata.pack(id, job.lease, extents).await?;
+    context.signal.job_added();
+    Ok(())
+}
+
+/// Copies a File's bytes into one blob, durably.
+async fn copy(
+    context: &Context,
+    file: &StoredFile,
+    blob: BlobId,
+    extents: &Extents,
+) -> Result<(), Error> {
+    let bytes = context.blobs.read(&file.extents, 0..file.size, READ_BYTES).await?;
+    let bytes = bytes.map_err(|error| {
+        tracing::error!(%error, "stored bytes could not be read back");
+        BodyError::Unreadable
+    });
+    let written = context.blobs.write(Target::Fresh(blob), file.size, pin!(bytes)).await;
+    let written = written.map_err(|error| match error {
+        WriteError::Store(error) => error,
+        other => Error::other(other),
+    })?;
+    if (written.size, written.crc32) != (file.size, file.crc32) {
+        return Err(Error::other("the bytes of a file are not what they were"));
+    }
+    context.blobs.settle(extents).await.map_err(Error::other)
+}

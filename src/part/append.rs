@@ -1,0 +1,80 @@
+//! Parts of an upload whose bytes come in order: how bytes that come at its end are put on record.
+
+use super::{Layout, Part, PartIndex};
+
+/// The most bytes of such a part: so many are put on record at once while a request streams, and smaller requests share
+/// a part. So an upload has few parts, however small its requests are, and a power loss takes few of them.
+pub const PIECE: u64 = 8 << 20;
+
+/// The part that bytes at the end of these parts become, and its number: bytes that fit into the last part join it.
+pub fn appended(last: Option<(PartIndex, Part)>, more: Part) -> (PartIndex, Part) {
+    match last {
+        Some((index, part)) if part.size + more.size <= PIECE => (index, joined(part, more)),
+        Some((index, _)) => (index + 1, more),
+        None => (0, more),
+    }
+}
+
+/// Two parts that lie end to end, as one.
+pub fn joined(first: Part, second: Part) -> Part {
+    let mut crc = crc32fast::Hasher::new_with_initial_len(first.crc32, first.size);
+    crc.combine(&crc32fast::Hasher::new_with_initial_len(second.crc32, second.size));
+    Part { offset: first.offset, size: first.size + second.size, crc32: crc.finalize() }
+}
+
+impl Layout {
+    /// Where the parts end that lie end to end from the beginning of the file on; all do in an upload whose bytes come
+    /// in order.
+    pub fn end(&self) -> u64 {
+        self.prefix.1
+    }
+
+    /// Adds bytes at the end.
+    pub fn append(&mut self, more: Part) {
+        let last = self.last().map(|(index, part)| (index, *part));
+        let (index, part) = appended(last, more);
+        self.parts.insert(index, part);
+        self.received += more.size;
+        self.prefix = (index + 1, self.received);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn part(offset: u64, bytes: &[u8]) -> Part {
+        Part { offset, size: bytes.len() as u64, crc32: crc32fast::hash(bytes) }
+    }
+
+    #[test]
+    fn small_requests_share_a_part_and_large_ones_have_their_own() {
+        let of = |size| Part { offset: 0, size, crc32: 0 };
+        assert_eq!(appended(None, of(5)).0, 0);
+        assert_eq!(appended(Some((3, of(5))), of(PIECE - 5)).0, 3);
+        assert_eq!(appended(Some((3, of(5))), of(PIECE - 4)).0, 4);
+        assert_eq!(appended(Some((3, of(PIECE))), of(0)).0, 3, "no bytes make no part");
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_that_came_in_any_pieces_are_the_same_whole(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..20),
+        ) {
+            let mut layout = Layout::default();
+            for piece in &pieces {
+                let more = part(layout.end(), piece);
+                layout.append(more);
+            }
+            let whole = pieces.concat();
+            prop_assert_eq!(layout.end(), whole.len() as u64);
+            prop_assert_eq!(layout.received_bytes(), layout.end());
+            prop_assert_eq!(layout.contiguous_size(), Ok(layout.end()));
+            let parts = layout.parts().map(|(_, part)| *part);
+            let all = parts.reduce(joined).unwrap_or(part(0, b""));
+            prop_assert_eq!(all, part(0, &whole));
+        }
+    }
+}

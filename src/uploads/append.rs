@@ -1,0 +1,151 @@
+//! Uploads whose bytes come in order, each request's at the end of what is there.
+//!
+//! Nobody loses much when a request breaks off: its bytes are put on record piece by piece while it streams, and at its
+//! end whatever has come. Where it gives a checksum, nothing of it counts until that is right.
+
+mod body;
+mod writer;
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use super::entries::Entry;
+use super::progress::Progress;
+use super::senders::{AtEnd, End, Sender};
+use super::shared::{Shared, detached};
+use super::{AppendRequest, Creation, Refusal, place, records, room};
+use crate::ids::{GenerationId, UploadId};
+use crate::metadata::{NewAppend, NewUpload, Record, Standing};
+use crate::storage::{Claim, Incoming};
+use writer::Writer;
+
+/// Begins an upload under a uuid made here.
+pub(super) async fn create(shared: &Arc<Shared>, new: Creation) -> Result<UploadId, Refusal> {
+    shared.limits.check_total(new.total_size)?;
+    room::check_room(shared, new.total_size.unwrap_or(0)).await?;
+    let this = Arc::clone(shared);
+    detached(async move {
+        let id = UploadId::random();
+        let entry = this.entries.get(id);
+        let _loading = entry.loading.lock().await;
+        let upload = NewUpload {
+            id,
+            user: new.user,
+            generation: GenerationId::random(),
+            blob: this.new_blob(),
+            total_parts: 0,
+            append: Some(NewAppend {
+                total_size: new.total_size,
+                md5: new.md5,
+                is_partial: new.is_partial,
+            }),
+            reserved: new.total_size.unwrap_or(0),
+            filename: new.filename,
+            declared_type: new.declared_type,
+            parent: None,
+        };
+        place::begin_upload(&this, &entry, upload).await?.then_some(id).ok_or(Refusal::Raced)
+    })
+    .await
+}
+
+/// Puts bytes at the end of an upload. A newer request for the same place, or a question how far the upload has come,
+/// ends this one after its last write. With the last byte the upload is finished; where that takes longer than the reply
+/// may, [`Progress::file`] is missing.
+pub(super) async fn append(
+    shared: &Arc<Shared>,
+    request: AppendRequest,
+    body: Incoming<'_>,
+) -> Result<Progress, Refusal> {
+    let settled = shared.jobs.settled();
+    room::check_room(shared, request.length.unwrap_or(0)).await?;
+    let entry = shared.entries.get(request.id);
+    let sender = Sender::new(Arc::clone(&entry), 0);
+    let end = match turn(shared, &entry, &sender, &request).await? {
+        Turn::Granted(end) => end,
+        Turn::Finished => return repeat(shared, &request).await,
+    };
+    let claim = claim(shared, &sender, &end, request.offset).await?;
+    let mut writer = Writer::new(shared, sender, claim, end, &request);
+    writer.check(&request).await?;
+    match &request.checksum {
+        Some(checksum) => writer.take_checked(checksum, request.length, body).await?,
+        None => writer.take(request.length, body).await?,
+    }
+    writer.end(settled).await
+}
+
+/// What became of waiting for the end of an upload.
+enum Turn {
+    Granted(End),
+    Finished,
+}
+
+/// Waits until the end of the upload is this sender's.
+async fn turn(
+    shared: &Shared,
+    entry: &Entry,
+    sender: &Sender,
+    request: &AppendRequest,
+) -> Result<Turn, Refusal> {
+    let mut is_fresh = false;
+    loop {
+        let look = |record: &Record| (record.user.clone(), record.state.standing());
+        let (user, standing) =
+            place::look_again(shared, entry, look).await?.ok_or(Refusal::NotFound)?;
+        if user.is_some_and(|user| user != request.user) {
+            return Err(Refusal::NotFound);
+        }
+        if let Some(refusal) = records::gone(shared, entry.id, standing).await {
+            return Err(refusal);
+        }
+        if standing == Standing::Finished {
+            return Ok(Turn::Finished);
+        }
+        let mut released = pin!(entry.released.notified());
+        released.as_mut().enable();
+        match sender.look_at_end(request.offset) {
+            AtEnd::Granted(end) => return Ok(Turn::Granted(end)),
+            // What is remembered may not be so any more: no refusal is built on it alone.
+            AtEnd::Elsewhere { .. } if !is_fresh => {
+                entry.forget();
+                is_fresh = true;
+            }
+            AtEnd::Elsewhere { end } => {
+                return Err(Refusal::OffsetMismatch { sent: request.offset, end });
+            }
+            AtEnd::Indexed => return Err(Refusal::SentInChunks),
+            AtEnd::Joined => return Err(Refusal::Joined),
+            AtEnd::Busy => released.await,
+            AtEnd::Revoked => return Err(sender.why_revoked()),
+            AtEnd::NotReceiving => {} // forgotten in this moment
+        }
+    }
+}
+
+/// Claims the place from `offset` on, where the store writes in place.
+async fn claim(
+    shared: &Shared,
+    sender: &Sender,
+    end: &End,
+    offset: u64,
+) -> Result<Option<Claim>, Refusal> {
+    let (Some(claims), Some(blob)) = (shared.blobs.claims(), end.blob) else { return Ok(None) };
+    let claim = sender.revoked.run_until_cancelled(claims.claim(blob, offset..u64::MAX)).await;
+    claim.map(Some).ok_or_else(|| sender.why_revoked())
+}
+
+/// Bytes for what is a File already: fine when there are none.
+async fn repeat(shared: &Shared, request: &AppendRequest) -> Result<Progress, Refusal> {
+    let file = records::file(shared, request.id, &request.user).await?;
+    if !shared.metadata.pieces(request.id).await?.is_empty() {
+        return Err(Refusal::Joined);
+    }
+    if request.offset != file.size {
+        return Err(Refusal::OffsetMismatch { sent: request.offset, end: file.size });
+    }
+    if request.length != Some(0) {
+        return Err(Refusal::BeyondTotal { total: file.size });
+    }
+    Ok(Progress::of_file(&file))
+}

@@ -1,0 +1,329 @@
+//! Whoever writes at the end of an upload: from the body of a request to records.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use super::body::{has_more, piece};
+use crate::crash::{self, Point};
+use crate::ids::{UploadId, UserId};
+use crate::metadata::jobs::Settled;
+use crate::metadata::{Appended, Generation, NewBytes};
+use crate::part::PIECE;
+use crate::storage::{BodyError, Claim, Incoming, Target, WriteError, Written};
+use crate::uploads::checksum::Checksum;
+use crate::uploads::complete::{self, Finishing};
+use crate::uploads::progress::Progress;
+use crate::uploads::restart::restart;
+use crate::uploads::senders::{End, Sender};
+use crate::uploads::shared::{Shared, detached};
+use crate::uploads::{AppendRequest, Refusal, Spool, records, room};
+
+const NOTHING: Written = Written { size: 0, crc32: 0 };
+
+/// Whoever writes at the end of an upload.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    sender: Arc<Sender>,
+    /// The place that it writes to; `None` where the store doesn't write in place.
+    claim: Option<Claim>,
+    user: UserId,
+    granted: End,
+    /// Where its next byte goes: all before it are on record.
+    at: u64,
+    total_size: Option<u64>,
+    /// What the last byte of the file led to.
+    finishing: Option<Finishing>,
+}
+
+impl Writer {
+    /// Whoever was granted the end.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        sender: Sender,
+        claim: Option<Claim>,
+        granted: End,
+        request: &AppendRequest,
+    ) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            sender: Arc::new(sender),
+            claim,
+            user: request.user.clone(),
+            granted,
+            at: request.offset,
+            total_size: granted.total_size,
+            finishing: None,
+        }
+    }
+
+    /// Checks what a request says before the first of its bytes, and puts the file's size on record if it is new.
+    pub(super) async fn check(&mut self, request: &AppendRequest) -> Result<(), Refusal> {
+        let limits = &self.shared.limits;
+        if let (Some(sent), Some(recorded)) = (request.total_size, self.total_size)
+            && sent != recorded
+        {
+            return Err(Refusal::TotalChanged { sent, recorded });
+        }
+        limits.check_total(request.total_size)?;
+        let end = self.at.saturating_add(request.length.unwrap_or(0));
+        let total_size = self.total_size.or(request.total_size);
+        match total_size {
+            Some(total) if end > total => return Err(Refusal::BeyondTotal { total }),
+            _ => limits.check_end(end)?,
+        }
+        let entry = &self.sender.entry;
+        let all = total_size.unwrap_or(end);
+        room::reserve_all(&self.shared, entry, self.granted.of, all).await?;
+        if self.total_size.is_none() && total_size.is_some() {
+            self.record(NOTHING, None, total_size).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes bytes, and puts them on record piece by piece.
+    pub(super) async fn take(
+        &mut self,
+        length: Option<u64>,
+        body: Incoming<'_>,
+    ) -> Result<(), Refusal> {
+        let sender = Arc::clone(&self.sender);
+        let mut body = pin!(body.take_until(told_to_stop(&sender)).fuse());
+        let mut carried = Bytes::new();
+        while has_more(&mut carried, body.as_mut()).await? {
+            let bound = self.bound(length, PIECE).await?;
+            let mut piece = pin!(piece(&mut carried, body.as_mut(), PIECE));
+            let (spool, written) = self.write(bound.limit, piece.as_mut()).await;
+            match written {
+                Ok(written) => self.record(written, spool, None).await?,
+                Err(WriteError::BrokenOff { error, safe }) => {
+                    self.record(safe, spool, None).await?;
+                    return Err(error.into());
+                }
+                Err(error) => return Err(self.failed(error, bound).await),
+            }
+        }
+        self.unless_stopped()
+    }
+
+    /// Takes bytes that count only if all of them together have this checksum.
+    pub(super) async fn take_checked(
+        &mut self,
+        checksum: &Checksum,
+        length: Option<u64>,
+        body: Incoming<'_>,
+    ) -> Result<(), Refusal> {
+        let sender = Arc::clone(&self.sender);
+        let mut hasher = checksum.hasher();
+        let hashed = body.inspect(|frame| {
+            if let Ok(frame) = frame {
+                hasher.update(frame);
+            }
+        });
+        let bound = self.bound(length, u64::MAX).await?;
+        let mut hashed = Box::pin(hashed.take_until(told_to_stop(&sender)));
+        let (spool, written) = self.write(bound.limit, hashed.as_mut()).await;
+        drop(hashed);
+        let written = match written {
+            Ok(written) => written,
+            Err(error) => return Err(self.failed(error, bound).await),
+        };
+        self.unless_stopped()?;
+        if !checksum.is_of(hasher) {
+            return Err(Refusal::ChecksumMismatch { algorithm: checksum.algorithm() });
+        }
+        self.record(written, spool, None).await
+    }
+
+    /// How many bytes may be written now, of at most `most`.
+    async fn bound(&self, length: Option<u64>, most: u64) -> Result<Bound, Refusal> {
+        let max = self.shared.limits.max_file_size;
+        if let Some(total) = self.total_size {
+            let (limit, too_long) = (total.saturating_sub(self.at), Refusal::BeyondTotal { total });
+            return Ok(Bound { limit, too_long });
+        }
+        let room = max.saturating_sub(self.at);
+        if length.is_some() {
+            return Ok(Bound { limit: room, too_long: Refusal::FileTooLong { max } });
+        }
+        let wanted = self.at.saturating_add(most.min(room));
+        let (entry, of) = (&self.sender.entry, self.granted.of);
+        let (end, over) =
+            room::reserve_some(&self.shared, &self.user, entry, of, self.at, wanted).await?;
+        let too_long = over.map_or(Refusal::FileTooLong { max }, Refusal::from);
+        Ok(Bound { limit: end - self.at, too_long })
+    }
+
+    /// Writes bytes to where they belong, in a blob of their own where the store doesn't write in place.
+    async fn write(
+        &self,
+        limit: u64,
+        body: Incoming<'_>,
+    ) -> (Option<Spool>, Result<Written, WriteError>) {
+        let blobs = &self.shared.blobs;
+        match self.granted.blob {
+            Some(blob) => {
+                let target = Target::At { blob, offset: self.at, stored: self.at };
+                (None, blobs.write(target, limit, body).await)
+            }
+            None => {
+                let spool = Spool::of_file(&self.shared);
+                let written = blobs.write(Target::Fresh(spool.blob()), limit, body).await;
+                (Some(spool), written)
+            }
+        }
+    }
+
+    /// Why a write failed. Where bytes on record are not there any more, the upload begins again.
+    async fn failed(&self, error: WriteError, bound: Bound) -> Refusal {
+        match error {
+            WriteError::Store(error) if self.granted.blob.is_some() && error.is_lost() => {
+                let (shared, of) = (Arc::clone(&self.shared), self.granted.of);
+                let restarted = detached(async move { restart(&shared, of, &error).await }).await;
+                restarted.unwrap_or_else(|error| error)
+            }
+            error => Refusal::of_write(error, |_| bound.too_long),
+        }
+    }
+
+    /// Puts bytes on record that lie at the end. What the last of the file leads to is begun with it, so that it goes on
+    /// even if the caller goes away.
+    async fn record(
+        &mut self,
+        written: Written,
+        spool: Option<Spool>,
+        total_size: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let total = self.total_size.or(total_size);
+        if written.size == 0 && total_size.is_none() && total != Some(self.at) {
+            return Ok(());
+        }
+        let new = NewBytes {
+            part: written.at(self.at),
+            extents: spool.as_ref().map(|spool| spool.extents(written.size)),
+            total_size,
+        };
+        let (shared, sender, user) =
+            (Arc::clone(&self.shared), Arc::clone(&self.sender), self.user.clone());
+        let End { of, is_partial, .. } = self.granted;
+        let finishing = detached(async move {
+            match commit(&shared, &sender, of, new, spool).await? {
+                Appended::Complete { job } if !is_partial => {
+                    let id = of.upload;
+                    Ok(Some(tokio::spawn(complete::run(shared, id, user, job))))
+                }
+                _ => Ok(None),
+            }
+        });
+        self.finishing = finishing.await?.or(self.finishing.take());
+        self.at += written.size;
+        self.total_size = total;
+        if self.is_complete() {
+            self.claim = None; // whoever finishes the upload may overwrite its bytes
+        }
+        Ok(())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.total_size == Some(self.at)
+    }
+
+    /// Refuses what was told to stop: what it had put on record until then counts.
+    fn unless_stopped(&self) -> Result<(), Refusal> {
+        if self.sender.revoked.is_cancelled() {
+            return Err(self.sender.why_revoked());
+        }
+        if self.sender.stopped.is_cancelled() && !self.is_complete() {
+            return Err(Refusal::Body(BodyError::Superseded));
+        }
+        Ok(())
+    }
+
+    /// How far the upload has come with it; with its last byte, once it is a File or that takes too long.
+    pub(super) async fn end(mut self, settled: Settled) -> Result<Progress, Refusal> {
+        if self.is_complete() && self.finishing.is_none() {
+            self.record(NOTHING, None, None).await?; // nothing came that did so
+        }
+        let Self { shared, sender, claim, granted, at, total_size, finishing, .. } = self;
+        let id = granted.of.upload;
+        drop((sender, claim)); // whoever asks meanwhile needn't wait
+        if let Some(finishing) = finishing {
+            match complete::wait(&shared, finishing, settled).await {
+                Err(Refusal::Verifying) => {}
+                finished => return Ok(Progress::of_file(&finished?)),
+            }
+        }
+        let is_partial = granted.is_partial;
+        let expires = total_size != Some(at) || is_partial;
+        let expires_at = expires.then(|| shared.expires_at(shared.clock.unix_secs()));
+        let progress = Progress::being_finished(id, at);
+        Ok(Progress { total_size, expires_at, is_partial, ..progress })
+    }
+}
+
+/// How many bytes may come, and what more of them mean.
+struct Bound {
+    limit: u64,
+    too_long: Refusal,
+}
+
+/// Commits bytes that are written at the end.
+async fn commit(
+    shared: &Shared,
+    sender: &Sender,
+    of: Generation,
+    new: NewBytes,
+    mut spool: Option<Spool>,
+) -> Result<Appended, Refusal> {
+    spool.as_ref().map_or(Ok(()), Spool::check_age)?;
+    if !sender.begin_commit() {
+        return Err(sender.why_revoked());
+    }
+    let now = shared.clock.unix_secs();
+    crash::point(Point::PartUnrecorded);
+    if let Some(spool) = &mut spool {
+        spool.keep_bytes(new.part.size); // whatever becomes of the commit: the sweep knows whether a record claims it
+    }
+    let entry = &sender.entry;
+    let appended = shared.metadata.append(of, new.clone(), now, shared.leased_until()).await;
+    match &appended {
+        Ok(Appended::Stored | Appended::Complete { .. }) => {
+            crash::point(Point::PartRecorded);
+            entry.append(&new, now);
+        }
+        Ok(Appended::Refused) => {
+            if let Some(spool) = &mut spool {
+                spool.discard();
+            }
+            entry.forget();
+        }
+        Err(_) => entry.forget(), // it may have been recorded all the same
+    }
+    sender.end_commit();
+    match appended? {
+        Appended::Refused => Err(why_refused(shared, of.upload).await),
+        appended => Ok(appended),
+    }
+}
+
+/// Why bytes could not be put on record: the upload was finished, removed or changed meanwhile.
+async fn why_refused(shared: &Shared, id: UploadId) -> Refusal {
+    match shared.metadata.load(id).await {
+        Ok(Some(record)) => {
+            let gone = records::gone(shared, id, record.state.standing()).await;
+            gone.unwrap_or(Refusal::Raced)
+        }
+        Ok(None) => Refusal::NotFound,
+        Err(error) => error.into(),
+    }
+}
+
+/// Completes when a sender is to stop.
+async fn told_to_stop(sender: &Sender) {
+    tokio::select! {
+        () = sender.revoked.cancelled() => {}
+        () = sender.stopped.cancelled() => {}
+    }
+}
