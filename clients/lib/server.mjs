@@ -87,6 +87,7 @@ export async function startServer(env = {}) {
   return {
     url,
     uploads: `${url}/api/v2/pm/upload/`,
+    tus: `${url}/api/v2/tus/`,
     token: (userId = 1, ttl = undefined) => signToken(secret, { userId, ttl }),
     /** The token that `haversack token` itself prints for this server. */
     printedToken: (...args) => print('token', ...args),
