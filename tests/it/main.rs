@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::pedantic)] // in a test a panic is the report, and small casts are safe
 
 mod arrows;
+mod cuts;
 mod documents;
 mod doubles;
 mod faults;

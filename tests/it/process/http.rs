@@ -24,6 +24,7 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
+    headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -146,6 +147,11 @@ impl Request {
 }
 
 impl Reply {
+    /// A header's value; `name` is in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// The body, which must be JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
@@ -194,7 +200,7 @@ pub(crate) fn connect(host: &str) -> io::Result<TcpStream> {
 /// Reads one reply. Fails if the connection ends before the reply is complete.
 pub(crate) fn receive(stream: TcpStream) -> io::Result<Reply> {
     let mut stream = BufReader::new(stream);
-    let (mut status, mut length) = (0, None);
+    let (mut status, mut headers) = (0, Vec::new());
     for first in [true, false].into_iter().chain(std::iter::repeat(false)) {
         let mut line = String::new();
         if stream.read_line(&mut line)? == 0 {
@@ -206,12 +212,12 @@ pub(crate) fn receive(stream: TcpStream) -> io::Result<Reply> {
             status = code.ok_or(io::ErrorKind::InvalidData)?;
         } else if line.is_empty() {
             break;
-        } else if let Some((name, value)) = line.split_once(": ")
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.parse().ok();
+        } else if let Some((name, value)) = line.split_once(": ") {
+            headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
     }
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let length = length.and_then(|(_, value)| value.parse().ok());
     let mut body = Vec::new();
     match length {
         Some(length) => {
@@ -222,7 +228,7 @@ pub(crate) fn receive(stream: TcpStream) -> io::Result<Reply> {
             stream.read_to_end(&mut body)?;
         }
     }
-    Ok(Reply { status, body })
+    Ok(Reply { status, headers, body })
 }
 
 /// The bytes at a `file_url`. Links from an earlier run are requested from the server at `host`.

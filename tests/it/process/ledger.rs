@@ -55,6 +55,10 @@ enum Way {
     Series,
     /// Several chunks concurrently, in any order.
     Parallel,
+    /// By tus, one chunk after the other.
+    InOrder,
+    /// By tus, each chunk a piece of its own; joined in the end.
+    Pieces,
 }
 
 /// One file of one user, and what the server said about it.
@@ -72,6 +76,8 @@ pub(crate) struct Client {
     id: Option<String>,
     own_id: bool,
     acknowledged: Mutex<Vec<bool>>,
+    /// The addresses of what was begun by tus.
+    pieces: Vec<Option<String>>,
     done_sent: bool,
     /// Whether it deletes its file in the end, and how far that has got.
     deletes: bool,
@@ -124,8 +130,8 @@ fn identity(file: &Value) -> Value {
 
 impl Client {
     pub(crate) fn new(random: &mut Random, user: i64) -> Self {
-        let way =
-            [Way::Single, Way::Series, Way::Parallel, Way::Parallel][random.below(4) as usize];
+        let way = [Way::Single, Way::Series, Way::Parallel, Way::InOrder, Way::Pieces]
+            [random.below(5) as usize];
         let chunks = match way {
             Way::Single => 1,
             _ => 1 + random.below(10) as usize,
@@ -133,7 +139,7 @@ impl Client {
         let (bytes, served) = if random.flip() { photo() } else { anything(random, chunks) };
         let chunk_size = bytes.len().div_ceil(chunks);
         let chunks = bytes.len().div_ceil(chunk_size);
-        let own_id = random.flip();
+        let own_id = random.flip() && !matches!(way, Way::InOrder | Way::Pieces);
         Self {
             token: token(user),
             bytes,
@@ -144,6 +150,7 @@ impl Client {
             id: own_id.then(|| UploadId::random().to_string()),
             own_id,
             acknowledged: Mutex::new(vec![false; chunks]),
+            pieces: vec![None; chunks],
             done_sent: false,
             deletes: random.below(4) == 0,
             delete_sent: false,
@@ -164,6 +171,8 @@ impl Client {
             match self.way {
                 Way::Single => self.single(line)?,
                 Way::Series | Way::Parallel => self.chunks(line)?,
+                Way::InOrder => self.in_order(line)?,
+                Way::Pieces => self.in_pieces(line)?,
             }
             self.check_file(line)?;
         }
@@ -195,6 +204,91 @@ impl Client {
         }
         let request = Request::upload(form.file("qqfile", &self.bytes)).token(&self.token);
         let file = line.send(&request)?.ok();
+        self.remember(file);
+        Ok(())
+    }
+
+    /// A request by tus.
+    fn tus(&self, method: &str, path: &str) -> Request {
+        Request::new(method, path).token(&self.token).header("Tus-Resumable", "1.0.0")
+    }
+
+    /// Creates an upload with these headers; its path.
+    fn create(&self, line: &Line<'_>, headers: &[(&str, &str)]) -> io::Result<String> {
+        let request =
+            self.tus("POST", "/api/v2/tus/").header("Upload-Metadata", "filename ZmlsZS5iaW4=");
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let reply = line.send(&request)?;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        let location = reply.header("location").expect("an address");
+        Ok(format!("/{}", location.splitn(4, '/').nth(3).expect("an absolute address")))
+    }
+
+    /// Sends bytes in chunks, until all are there. What was acknowledged before must be there: the first `known`.
+    fn append(&self, line: &Line<'_>, path: &str, bytes: &[u8], known: usize) -> io::Result<()> {
+        let told = line.send(&self.tus("HEAD", path))?;
+        assert_eq!(told.status, 200, "{self:?}: {told:?}");
+        let offset = |reply: &Reply| reply.header("upload-offset")?.parse().ok();
+        let mut at: usize = offset(&told).expect("an offset");
+        assert!(at >= known, "{self:?}: {at} of {known} bytes are left");
+        while at < bytes.len() {
+            let end = bytes.len().min(at + self.chunk_size);
+            let request = self
+                .tus("PATCH", path)
+                .header("Upload-Offset", &at.to_string())
+                .header("Content-Type", "application/offset+octet-stream")
+                .body(bytes[at..end].to_vec());
+            let reply = line.send(&request)?;
+            assert_eq!(reply.status, 204, "{self:?}: {reply:?}");
+            at = offset(&reply).expect("an offset");
+            assert_eq!(at, end);
+            (0..self.count())
+                .filter(|index| (index + 1) * self.chunk_size <= at)
+                .for_each(|index| self.acknowledge(index));
+        }
+        Ok(())
+    }
+
+    /// One upload by tus; with its last byte it is a File.
+    fn in_order(&mut self, line: &Line<'_>) -> io::Result<()> {
+        if self.pieces[0].is_none() {
+            let length = self.bytes.len().to_string();
+            self.pieces[0] = Some(self.create(line, &[("Upload-Length", &length)])?);
+        }
+        let path = self.pieces[0].clone().expect("created");
+        let acknowledged = self.acknowledged.lock().expect("no panic").clone();
+        let known = acknowledged.iter().take_while(|known| **known).count();
+        self.append(line, &path, &self.bytes, (known * self.chunk_size).min(self.bytes.len()))?;
+        self.known_by(line, &path)
+    }
+
+    /// Each chunk as a piece of its own, then all joined.
+    fn in_pieces(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let chunks: Vec<Vec<u8>> = self.bytes.chunks(self.chunk_size).map(<[u8]>::to_vec).collect();
+        if self.file.is_none() {
+            for (index, chunk) in chunks.iter().enumerate() {
+                if self.pieces[index].is_none() {
+                    let length = chunk.len().to_string();
+                    let headers = [("Upload-Length", &*length), ("Upload-Concat", "partial")];
+                    self.pieces[index] = Some(self.create(line, &headers)?);
+                }
+                let path = self.pieces[index].clone().expect("created");
+                // Once they were joined, a piece stands for the whole.
+                self.append(line, &path, chunk, 0)?;
+            }
+        }
+        let pieces: Vec<&str> = self.pieces.iter().flatten().map(String::as_str).collect();
+        let path =
+            self.create(line, &[("Upload-Concat", &format!("final;{}", pieces.join(" ")))])?;
+        self.known_by(line, &path)
+    }
+
+    /// Remembers the File that an upload by tus became.
+    fn known_by(&mut self, line: &Line<'_>, path: &str) -> io::Result<()> {
+        self.done_sent = true;
+        let uuid = path.rsplit('/').next().expect("a uuid");
+        let file = line.send(&Request::done(&json!({ "uuid": uuid })).token(&self.token))?.ok();
         self.remember(file);
         Ok(())
     }
