@@ -59,6 +59,7 @@ fn place_the_next_of_parts(bencher: Bencher, stored: u32) {
     }
     let declared = Declaration {
         index: stored,
+        append: None,
         total_parts: Some(stored + 2),
         total_size: None,
         offset: None,
@@ -80,6 +81,7 @@ fn record_a_part(bencher: Bencher) {
         user: UserId::from(1),
         generation: GenerationId::random(),
         blob: Some(BlobId::random()),
+        append: None,
         total_parts: u32::MAX,
         reserved: 0,
         filename: None,

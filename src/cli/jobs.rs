@@ -25,6 +25,7 @@ Kinds of jobs:
   delete        delete bytes that the records have forgotten
   forget-parts  remove the chunk records of an upload that had very many and is over
   finish        finish an upload after a crash in the middle of ?done
+  pack          copy a file that was joined from several uploads into one piece
   compare       after a reboot, compare data that had not been synced with its checksums
   expire        every minute: expire idle uploads, and delete unattached files (--unattached-ttl)
   collect       every hour: delete bytes that no record claims";

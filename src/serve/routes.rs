@@ -59,10 +59,7 @@ pub(super) fn routes(config: &Config, context: Arc<Context>) -> Routes {
 
 /// The tus dialect. Its handlers look at the method themselves, because a header may override it.
 fn tus_routes() -> [(&'static str, MethodRouter<Arc<Context>>); 2] {
-    [
-        ("/api/v2/tus", any(tus::uploads::all)),
-        ("/api/v2/tus/{uuid}", any(tus::uploads::one_upload)),
-    ]
+    [("/api/v2/tus", any(tus::uploads::all)), ("/api/v2/tus/{uuid}", any(tus::uploads::one_upload))]
 }
 
 /// The page.

@@ -1,7 +1,5 @@
 //! How far uploads have come.
 
-use std::sync::Arc;
-
 use super::finish::PATIENCE;
 use super::senders::Sender;
 use super::shared::Shared;

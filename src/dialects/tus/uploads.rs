@@ -22,6 +22,7 @@ use crate::http::body::LimitedBody;
 use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::http::request::{Admitted, PathUuid, content_type, id};
+use crate::http::requests::{Notes, Operation};
 use crate::http::values::body_length;
 use crate::ids::{UploadId, UserId};
 use crate::uploads::{AppendRequest, Creation, Progress};
@@ -90,6 +91,7 @@ async fn post(
         let creation =
             Creation { user, total_size: None, filename, declared_type, md5, is_partial: false };
         let progress = context.uploads.join(creation, pieces).await?;
+        Notes::of(&head.extensions).upload(progress.id);
         return Ok(Replies::new(context, head).created(progress.id, &progress));
     }
     let total_size = headers::declared_length(&head.headers)?;
@@ -98,6 +100,11 @@ async fn post(
     let creation =
         Creation { user: user.clone(), total_size, filename, declared_type, md5, is_partial };
     let id = context.uploads.create(creation).await?;
+    let notes = Notes::of(&head.extensions);
+    notes.upload(id);
+    if brings_bytes {
+        notes.operation(Operation::Append);
+    }
     let length = if brings_bytes { body_length(&head.headers) } else { Some(0) };
     let checksum = checksum.filter(|_| brings_bytes);
     let request =
@@ -158,6 +165,7 @@ async fn patch(
         length: body_length(&head.headers),
         checksum: headers::checksum(&head.headers)?,
     };
+    Notes::of(&head.extensions).operation(Operation::Append);
     let body = pin!(LimitedBody::new(body, context.options.body));
     let progress = context.uploads.append(request, body).await?;
     Ok(Replies::new(context, head).appended(&progress))

@@ -116,10 +116,10 @@ impl Writer {
         body: Incoming<'_>,
     ) -> Result<(), Refusal> {
         let sender = Arc::clone(&self.sender);
-        let mut hasher = checksum.hasher();
+        let mut digest = checksum.hasher();
         let hashed = body.inspect(|frame| {
             if let Ok(frame) = frame {
-                hasher.update(frame);
+                digest.update(frame);
             }
         });
         let bound = self.bound(length, u64::MAX).await?;
@@ -131,7 +131,7 @@ impl Writer {
             Err(error) => return Err(self.failed(error, bound).await),
         };
         self.unless_stopped()?;
-        if !checksum.is_of(hasher) {
+        if !checksum.is_of(digest) {
             return Err(Refusal::ChecksumMismatch { algorithm: checksum.algorithm() });
         }
         self.record(written, spool, None).await
@@ -163,17 +163,13 @@ impl Writer {
         body: Incoming<'_>,
     ) -> (Option<Spool>, Result<Written, WriteError>) {
         let blobs = &self.shared.blobs;
-        match self.granted.blob {
-            Some(blob) => {
-                let target = Target::At { blob, offset: self.at, stored: self.at };
-                (None, blobs.write(target, limit, body).await)
-            }
-            None => {
-                let spool = Spool::of_file(&self.shared);
-                let written = blobs.write(Target::Fresh(spool.blob()), limit, body).await;
-                (Some(spool), written)
-            }
+        if let Some(blob) = self.granted.blob {
+            let target = Target::At { blob, offset: self.at, stored: self.at };
+            return (None, blobs.write(target, limit, body).await);
         }
+        let spool = Spool::of_file(&self.shared);
+        let written = blobs.write(Target::Fresh(spool.blob()), limit, body).await;
+        (Some(spool), written)
     }
 
     /// Why a write failed. Where bytes on record are not there any more, the upload begins again.
