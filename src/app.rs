@@ -1,4 +1,4 @@
-//! The application: opens the stores, and gives them to what works on them.
+//! The application: opens the stores, and passes them to everything that works on them.
 
 mod state;
 
@@ -32,39 +32,39 @@ use crate::storage::disk::{DiskOptions, DiskStore, make_private_dir, make_privat
 use crate::storage::measured::MeasuredStore;
 use crate::uploads::Uploads;
 
-use state::Oldest;
+use state::OldestJobs;
 pub use state::{Disk, Jobs as JobsOfKind, State, StateReader};
 
-/// The opened stores, and what works on them.
+/// The opened stores, and everything that works on them.
 pub struct App {
-    /// The settings in force.
+    /// The effective settings.
     pub config: Config,
-    /// What time it is.
+    /// The source of time.
     pub clock: Clock,
     /// Uploads and files.
     pub uploads: Arc<Uploads>,
-    /// What remains to be done beside requests.
+    /// Background jobs.
     pub jobs: Arc<Jobs>,
     /// What requests share.
     pub http: Arc<Context>,
-    /// What is counted and measured.
+    /// Counts and measurements.
     pub metrics: Arc<Metrics>,
-    /// Looks up the state of everything.
+    /// Reads the server's state.
     pub state: StateReader,
     blobs: Arc<dyn BlobStore>,
     metadata: Arc<dyn MetadataStore>,
     started: Instant,
-    /// Held as long as the application lives: no other process may use the data directory.
+    /// Held as long as the application exists, because no other process may use the data directory.
     _lock: File,
 }
 
 impl App {
-    /// Opens the data directory, making it and a secret on first use.
+    /// Opens the data directory. On first use, creates it, and a secret unless one is configured.
     pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, ConfigError> {
         Self::open_with(config, clock, None).await
     }
 
-    /// [`App::open`], with bytes in this store, if one is given, instead of the data directory.
+    /// [`App::open`], but keeps bytes in this store, if one is given, instead of the data directory.
     pub async fn open_with(
         config: Config,
         clock: Clock,
@@ -73,14 +73,14 @@ impl App {
         let dir = &config.data_dir;
         let in_dir = |error: &dyn std::fmt::Display| {
             let full = if is_full(dir) { FULL } else { "" };
-            of_dir(dir, &format_args!("{error}{full}"))
+            data_dir_error(dir, &format_args!("{error}{full}"))
         };
         make_private_dir(dir).map_err(|error| in_dir(&error))?;
         let lock = lock(dir)?.ok_or_else(|| in_dir(&IN_USE))?;
         let secret = if config.jwt_secret.is_some() || config.secret_path().exists() {
             config.secret()?
         } else {
-            make_secret(&config.secret_path()).map_err(|error| in_dir(&error))?
+            create_secret(&config.secret_path()).map_err(|error| in_dir(&error))?
         };
         if let Some(weakness) = secret.weakness() {
             tracing::warn!("{weakness}");
@@ -97,15 +97,18 @@ impl App {
         };
         let blobs: Arc<dyn BlobStore> =
             Arc::new(MeasuredStore::new(blobs, metrics.storage.clone()));
-        // The names of all these, which their own syncs don't cover.
+        // Syncing a new file doesn't sync its name, which is in the directory.
         for dir in [dir.as_path(), &dir.join("..")] {
             let synced = File::open(dir).and_then(|dir| dir.sync_all());
             synced.map_err(|error| in_dir(&error))?;
         }
-        introduce(blobs.as_ref(), metadata.as_ref()).await.map_err(|error| in_dir(&error))?;
+        ensure_stores_match(blobs.as_ref(), metadata.as_ref())
+            .await
+            .map_err(|error| in_dir(&error))?;
         crash::point(Point::StoreIntroduced);
         if blobs.in_place() {
-            metadata.begin_boot(boot()).await.map_err(|error| in_dir(&error))?; // any other store has synced them
+            // Any other store has synced whatever is on record.
+            metadata.begin_boot(boot_id()).await.map_err(|error| in_dir(&error))?;
         }
         crash::point(Point::BootBegun);
         let keys = metadata
@@ -148,7 +151,7 @@ impl App {
             data_dir: config.data_dir.clone(),
             kept_free_bytes: config.disk.min_free,
             storage_limit_bytes: config.limits.quota.total_bytes,
-            oldest: Oldest::default(),
+            oldest: OldestJobs::default(),
         };
         Ok(Arc::new(Self {
             state,
@@ -165,17 +168,18 @@ impl App {
         }))
     }
 
-    /// The records and the bytes, for looking through all of them.
+    /// Returns the records and the bytes, to check all of them.
     pub fn stores(&self) -> (&dyn MetadataStore, &dyn BlobStore) {
         (self.metadata.as_ref(), self.blobs.as_ref())
     }
 
-    /// How long it has been open.
+    /// Returns how long the application has been open.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Signs links with a new key from now on; those of older ones are accepted until then (unix seconds).
+    /// Signs links with a new key from now on. Links signed with older keys are accepted until `accept_old_until` (unix
+    /// seconds).
     pub async fn rotate_link_key(&self, accept_old_until: u64) -> Result<(), metadata::Error> {
         let now = self.clock.unix_secs();
         self.metadata.rotate_link_key(random_secret(), accept_old_until, now).await?;
@@ -185,27 +189,27 @@ impl App {
     }
 }
 
-const FULL: &str = " (its disk is full: make some room, then start again)";
+const FULL: &str = " (its disk is full: free some space, then start again)";
 
 fn is_full(dir: &Path) -> bool {
     space::free(dir).is_ok_and(|free| free < space::LEAST)
 }
 
-/// Which boot of the machine this is; where that can't be told, each start counts as one.
-fn boot() -> String {
+/// Returns the id of the machine's current boot. If it is unknown, each start counts as a boot.
+fn boot_id() -> String {
     let known = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     known.unwrap_or_else(|_| BlobId::random().to_string()).trim().to_owned()
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Opens the folder with the stored files. Refuses one that was never marked where the records speak of files.
+/// Opens the folder with the stored files. If there are uploads on record, refuses a folder that was never marked.
 async fn open_disk(
     dir: &Path,
     options: DiskOptions,
     metadata: &dyn MetadataStore,
 ) -> Result<DiskStore, Failure> {
-    // Before the store makes its folders: in an empty mount point they would look like one.
+    // Checked before the store creates its folders, because with them an empty mount point would look like a store.
     if metadata.has_uploads().await? && DiskStore::at(dir).marker().await?.is_none() {
         return Err("the records (haversack.db) and the stored files (blobs/) don't belong together: blobs/ has \
                     no store-id. Mount the disk that holds it, or restore both from the same backup"
@@ -214,12 +218,16 @@ async fn open_disk(
     Ok(DiskStore::open_with(dir, options)?)
 }
 
-/// Ensures that records and bytes belong together: a sweep with another store's records would delete every file.
-async fn introduce(blobs: &dyn BlobStore, metadata: &dyn MetadataStore) -> Result<(), Failure> {
+/// Ensures that records and bytes belong together, because a sweep with another store's records would delete every
+/// file.
+async fn ensure_stores_match(
+    blobs: &dyn BlobStore,
+    metadata: &dyn MetadataStore,
+) -> Result<(), Failure> {
     let recorded = metadata.store_id(BlobId::random()).await?;
     match blobs.marker().await? {
         Some(marker) if marker == recorded => Ok(()),
-        // The first start, or one that was cut off before it had marked the store.
+        // The first start, or a start after one that was interrupted before it marked the store.
         None if blobs.list_older_than(u64::MAX).try_next().await?.is_none() => {
             Ok(blobs.mark(recorded).await?)
         }
@@ -232,36 +240,38 @@ async fn introduce(blobs: &dyn BlobStore, metadata: &dyn MetadataStore) -> Resul
 }
 
 const LOCK: &str = "haversack.lock";
-const IN_USE: &str = "another haversack uses it; stop that one first";
-const UNUSED: &str = "no server has used it yet; --data-dir says which one to look at";
-const CLOSED: &str = "permission denied: run this as the user that runs the server";
+const IN_USE: &str = "another haversack process is using it; stop that process first";
+const UNUSED: &str = "no server has used it yet; use --data-dir to choose another one";
+const NO_PERMISSION: &str = "permission denied: run this as the user that runs the server";
 
-/// Whether another process holds this data directory. Makes nothing.
+/// Whether another process is using this data directory. Creates nothing.
 pub fn is_in_use(dir: &Path) -> Result<bool, ConfigError> {
     Ok(dir.join(LOCK).exists() && lock(dir)?.is_none())
 }
 
-/// Refuses a data directory that another process holds. Makes nothing.
+/// Returns an error if another process is using this data directory. Creates nothing.
 pub fn refuse_if_in_use(dir: &Path) -> Result<(), ConfigError> {
-    if is_in_use(dir)? { Err(of_dir(dir, &IN_USE)) } else { Ok(()) }
+    if is_in_use(dir)? { Err(data_dir_error(dir, &IN_USE)) } else { Ok(()) }
 }
 
-/// Refuses a data directory that no server has used. Makes nothing.
+/// Returns an error if no server has used this data directory yet. Creates nothing.
 pub fn refuse_if_unused(dir: &Path) -> Result<(), ConfigError> {
     match dir.join("haversack.db").try_exists() {
         Ok(true) => Ok(()),
-        Ok(false) => Err(of_dir(dir, &UNUSED)),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(of_dir(dir, &CLOSED)),
-        Err(error) => Err(of_dir(dir, &error)),
+        Ok(false) => Err(data_dir_error(dir, &UNUSED)),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(data_dir_error(dir, &NO_PERMISSION))
+        }
+        Err(error) => Err(data_dir_error(dir, &error)),
     }
 }
 
-/// What is wrong with this data directory.
-pub fn of_dir(dir: &Path, error: &dyn std::fmt::Display) -> ConfigError {
+/// Creates an error that names this data directory.
+pub fn data_dir_error(dir: &Path, error: &dyn std::fmt::Display) -> ConfigError {
     ConfigError(format!("data directory {}: {error}", dir.display()))
 }
 
-/// Takes the data directory's lock; `None` when another process holds it.
+/// Takes the data directory's lock. Returns `None` if another process holds it.
 pub fn lock(dir: &Path) -> Result<Option<File>, ConfigError> {
     let path = dir.join(LOCK);
     let failed = |error: std::io::Error| ConfigError(format!("{}: {error}", path.display()));
@@ -279,7 +289,7 @@ pub fn lock(dir: &Path) -> Result<Option<File>, ConfigError> {
     }
 }
 
-fn make_secret(path: &Path) -> std::io::Result<Secret> {
+fn create_secret(path: &Path) -> std::io::Result<Secret> {
     let secret = Secret::random();
     make_private_file(path, secret.expose())?;
     crash::point(Point::SecretMade);

@@ -201,7 +201,7 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
 /// no server has used, and creates nothing there.
 pub fn carry_out(config: Config, command: Command) -> Result<Value, ConfigError> {
     let dir = config.data_dir.clone();
-    let failed = |error: &dyn fmt::Display| app::of_dir(&dir, error);
+    let failed = |error: &dyn fmt::Display| app::data_dir_error(&dir, error);
     app::refuse_if_unused(&dir)?;
     let Some(lock) = app::lock(&dir)? else { return ask(&dir, &command) };
     drop(lock); // opening takes it again
@@ -219,7 +219,7 @@ pub fn ask_server(data_dir: &Path, command: &Command) -> Result<Value, ConfigErr
     app::refuse_if_unused(data_dir)?;
     match app::lock(data_dir)? {
         Some(_) => {
-            Err(app::of_dir(data_dir, &"no server is running: start it with `haversack serve`"))
+            Err(app::data_dir_error(data_dir, &"no server is running: start it with `haversack serve`"))
         }
         None => ask(data_dir, command),
     }
@@ -229,7 +229,7 @@ fn ask(data_dir: &Path, command: &Command) -> Result<Value, ConfigError> {
     let answer = answer_of(&path(data_dir), command).map_err(|error| {
         let what =
             format_args!("a server is running, but can't be reached at control.sock: {error}");
-        app::of_dir(data_dir, &what)
+        app::data_dir_error(data_dir, &what)
     })?;
     answer.map_err(ConfigError)
 }

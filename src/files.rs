@@ -1,4 +1,4 @@
-//! Files: the one way to find, list, show, attach and delete them.
+//! The only way to find, list, read, attach and delete Files.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Files over these stores.
+    /// Creates a view of the Files in these stores.
     pub fn new(
         uploads: Arc<Uploads>,
         blobs: Arc<dyn BlobStore>,
@@ -25,17 +25,17 @@ impl Files {
         Self { uploads, blobs, metadata }
     }
 
-    /// The File of this uuid, for its owner; a thumbnail's uuid gives its parent.
+    /// Returns the File with this uuid to its owner. The uuid of a thumbnail stands for the parent.
     pub async fn find(&self, id: UploadId, user: &UserId) -> Result<StoredFile, Refusal> {
         self.uploads.file(id, user).await
     }
 
-    /// The Files of these uuids, in order; a thumbnail's uuid gives its parent.
+    /// Returns the Files with these uuids, in the same order. The uuid of a thumbnail stands for the parent.
     pub async fn find_many(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Refusal> {
         Ok(self.metadata.find_files(ids).await?)
     }
 
-    /// The File whose own bytes a link shows: here a thumbnail's uuid stands for the thumbnail.
+    /// Returns the File whose bytes a link serves. Here the uuid of a thumbnail stands for the thumbnail itself.
     pub async fn shown(&self, id: UploadId) -> Result<StoredFile, Refusal> {
         match self.metadata.load(id).await?.map(|record| record.state) {
             Some(State::Finished(file)) => Ok(*file),
@@ -44,7 +44,7 @@ impl Files {
         }
     }
 
-    /// Bytes of a File, in pieces of at most `piece` bytes, as [`BlobStore::read`] gives them.
+    /// Reads a range of a File in pieces of at most `piece` bytes, as [`BlobStore::read`] does.
     pub async fn read(
         &self,
         file: &StoredFile,
@@ -53,7 +53,7 @@ impl Files {
     ) -> Result<Outgoing, Refusal> {
         match self.blobs.read(&file.extents, range, piece).await {
             Err(error @ storage::Error::NotFound) => {
-                // Deleted since it was found, or drawn anew?
+                // The File may have been deleted since it was found, or its thumbnail replaced.
                 if self.shown(file.id).await?.extents == file.extents {
                     return Err(error.into());
                 }
@@ -63,17 +63,17 @@ impl Files {
         }
     }
 
-    /// Where a web server beside this one finds a File's bytes; `None` where it finds them nowhere.
+    /// Returns the path at which another web server finds a File's bytes, as [`BlobStore::hand_over`] does.
     pub fn hand_over(&self, file: &StoredFile) -> Option<String> {
         self.blobs.hand_over(&file.extents)
     }
 
-    /// Marks Files as shown by a message, so that their owner can't delete them. Repeating it is harmless.
+    /// Marks Files as shown in a message, so that their owner can't delete them. Repeating it is harmless.
     pub async fn attach(&self, ids: Vec<UploadId>) -> Result<(), Refusal> {
         Ok(self.metadata.attach(ids).await?)
     }
 
-    /// A user's unfinished uploads and Files, newest first.
+    /// Lists a user's unfinished uploads and Files, newest first. Also returns the cursor of the next page, if any.
     pub async fn list(
         &self,
         user: UserId,
@@ -83,8 +83,8 @@ impl Files {
         Ok(self.metadata.list(user, before, limit).await?)
     }
 
-    /// Deletes a File, or cancels an upload, of this user's, or of anybody's for the application's backend (`None`),
-    /// which may delete attached ones too. The bytes are gone when it answers.
+    /// Deletes a File or cancels an upload of this user. For the application's backend (`None`), the owner doesn't
+    /// matter, and attached Files can be deleted too. The bytes are gone when this returns.
     pub async fn delete(&self, id: UploadId, owner: Option<UserId>) -> Result<Erased, Refusal> {
         self.uploads.remove(id, owner).await
     }

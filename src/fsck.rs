@@ -18,43 +18,43 @@ use crate::part;
 use crate::storage::{self, BlobStore, Extent, Extents};
 use crate::words::{self, bytes, counted};
 
-/// A repair refuses to start if more files than this, and more than one in a hundred, are missing.
-const MISSING_AT_MOST: u64 = 10;
+/// A repair refuses to start if more files than this and more than one in a hundred are missing.
+const MAX_MISSING: u64 = 10;
 const NOT_MOUNTED: &str = "blobs/store-id is missing or belongs to another data directory: is the disk with blobs/ mounted?";
-/// Records read at once.
+/// Number of records or blobs read at once.
 const BATCH: u32 = 500;
 
-/// What was checked, and what was found.
+/// What a check covered, and what it found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
-    /// Whether nothing is wrong, or everything was repaired.
+    /// Whether records and bytes agree, after any repair.
     pub clean: bool,
-    /// Files and thumbnails on record.
+    /// Number of Files on record, thumbnails included.
     pub files: u64,
-    /// Unfinished uploads on record.
+    /// Number of unfinished uploads on record.
     pub unfinished: u64,
-    /// Bytes on record.
+    /// Number of bytes on record.
     pub bytes: u64,
-    /// What is wrong.
+    /// The problems that are left.
     pub findings: Vec<Finding>,
-    /// How many findings were repaired.
+    /// Number of problems that were repaired.
     pub repaired: u64,
 }
 
-/// Something that is wrong.
+/// A problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Its kind.
+    /// The kind of problem.
     pub kind: Kind,
-    /// The upload or File, if one is concerned.
+    /// The upload or File; `None` for bytes without a record.
     pub uuid: Option<String>,
-    /// The blob with its bytes, or the first of several.
+    /// The blob with the bytes, or the first of several.
     pub blob: String,
-    /// The details, in words.
+    /// Details for the operator.
     pub detail: String,
 }
 
-/// What can be wrong.
+/// A kind of problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -62,9 +62,9 @@ pub enum Kind {
     MissingBytes,
     /// A File has more bytes than on record.
     WrongSize,
-    /// A File has other bytes than were received. Found only by a deep check.
+    /// A File's bytes don't match its checksum. Found only by a deep check.
     WrongChecksum,
-    /// Chunks on record have lost their bytes, or have other ones.
+    /// The bytes of recorded chunks are missing. A deep check also finds those that don't match their checksums.
     LostParts,
     /// Bytes that no record claims.
     StrayBytes,
@@ -83,8 +83,9 @@ impl fmt::Display for Kind {
 }
 
 impl Report {
-    /// A few files may really be lost; many at once are on a disk that isn't mounted, or in a backup that isn't restored.
-    fn refuse_if_much_is_missing(&self) -> Result<(), Failure> {
+    /// Returns an error if many files are missing. A few may really be lost, but if many are missing at once, a disk is
+    /// probably not mounted, or a backup not restored.
+    fn refuse_if_many_are_missing(&self) -> Result<(), Failure> {
         let counts = [
             (Kind::MissingBytes, self.files, "files"),
             (Kind::LostParts, self.unfinished, "unfinished uploads"),
@@ -92,10 +93,10 @@ impl Report {
         for (kind, all, what) in counts {
             let missing =
                 self.findings.iter().filter(|finding| finding.kind == kind).count() as u64;
-            if missing > MISSING_AT_MOST && missing.saturating_mul(100) > all {
+            if missing > MAX_MISSING && missing.saturating_mul(100) > all {
                 return Err(format!(
                     "{missing} of {all} {what} are missing their data; nothing was repaired. Is the disk that holds \
-                     blobs/ mounted and fully restored? To repair anyway, and give those up, use \
+                     blobs/ mounted and fully restored? To repair anyway, and give them up, use \
                      --even-if-many-are-missing"
                 )
                 .into());
@@ -107,15 +108,15 @@ impl Report {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Compares every record with its bytes. Bytes without a record are reported if they were last written to before
-/// `strays_before` (unix seconds); a record of newer ones may be on its way.
+/// Compares every record with its bytes. Bytes without a record are reported if they were last written before
+/// `strays_before` (unix seconds): newer ones may be about to get a record.
 pub async fn check(
     metadata: &dyn MetadataStore,
     blobs: &dyn BlobStore,
     deep: bool,
     strays_before: u64,
 ) -> Result<Report, Failure> {
-    // If the disk isn't there, nothing is known to be missing.
+    // While the disk isn't mounted, nothing is known to be missing.
     if blobs.marker().await? != Some(metadata.store_id(BlobId::random()).await?) {
         return Err(NOT_MOUNTED.into());
     }
@@ -159,29 +160,30 @@ pub async fn check(
     Ok(report)
 }
 
-/// Checks, repairs what can be repaired, and checks again: the report says what is left, and how much was repaired.
-/// If many files are missing, nothing is repaired unless `even_if_many_are_missing`.
+/// Checks, repairs what can be repaired, and checks again. The report lists the problems that are left, and counts
+/// those that were repaired. If many files are missing, this fails and repairs nothing, unless
+/// `even_if_many_are_missing` is set.
 pub async fn repair(
     app: &App,
     deep: bool,
     even_if_many_are_missing: bool,
 ) -> Result<Report, Failure> {
     let (metadata, blobs) = app.stores();
-    // Never delete bytes whose record may be on its way.
+    // Bytes that may be about to get a record must not be deleted.
     let strays_before = app.clock.unix_secs_ago(app.config.unclaimed_age());
     let found = check(metadata, blobs, deep, strays_before).await?;
     if !even_if_many_are_missing {
-        found.refuse_if_much_is_missing()?;
+        found.refuse_if_many_are_missing()?;
     }
     for finding in &found.findings {
-        mend(app, finding).await?;
+        repair_one(app, finding).await?;
     }
     let mut left = check(metadata, blobs, deep, strays_before).await?;
     left.repaired = (found.findings.len() as u64).saturating_sub(left.findings.len() as u64);
     Ok(left)
 }
 
-async fn mend(app: &App, finding: &Finding) -> Result<(), Failure> {
+async fn repair_one(app: &App, finding: &Finding) -> Result<(), Failure> {
     let (_, blobs) = app.stores();
     let id = finding.uuid.as_deref().and_then(UploadId::parse);
     match (finding.kind, id, BlobId::parse(&finding.blob)) {
@@ -195,7 +197,7 @@ async fn mend(app: &App, finding: &Finding) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Checks one record.
+/// Compares a record with its bytes. Returns what is wrong, if anything.
 async fn compare(
     blobs: &dyn BlobStore,
     record: &Record,
@@ -215,15 +217,15 @@ async fn compare_file(
 ) -> Result<Option<Finding>, Failure> {
     let (id, size) = (file.id, file.size);
     let mut sizes = Sizes::default();
-    let there = sizes.bytes_there(blobs, &file.extents).await?;
-    // A file that has a blob to itself takes all of it.
+    let present = sizes.bytes_present(blobs, &file.extents).await?;
+    // A file in a blob of its own takes up all of it.
     let own = match file.extents.single_blob() {
         Some(blob) => sizes.size(blobs, blob).await?,
         None => size,
     };
-    let (kind, detail) = match there {
+    let (kind, detail) = match present {
         0 if size > 0 => (Kind::MissingBytes, format!("0 of {} left", bytes(size))),
-        _ if there < size => (Kind::MissingBytes, format!("{there} of {} left", bytes(size))),
+        _ if present < size => (Kind::MissingBytes, format!("{present} of {} left", bytes(size))),
         _ if own > size => (Kind::WrongSize, format!("it has {} instead of {size}", bytes(own))),
         _ if deep => match storage::crc32(blobs, &file.extents).await? {
             Some(found) if found == file.crc32 => return Ok(None),
@@ -248,11 +250,11 @@ async fn compare_parts(
     let (mut lost, mut lost_bytes) = (Vec::new(), Extents::default());
     for (index, part) in unfinished.layout.parts() {
         let extents = unfinished.location.of(part.range());
-        // Bytes being overwritten no longer match the checksums of parts; finishing compares the whole file.
-        let to_read = deep && unfinished.finalizing.is_none();
-        let gone = sizes.bytes_there(blobs, &extents).await? < part.size
-            || to_read && storage::crc32(blobs, &extents).await? != Some(part.crc32);
-        if gone {
+        // Bytes that are being overwritten no longer match the parts' checksums. Finishing compares the whole file.
+        let check_bytes = deep && unfinished.finalizing.is_none();
+        let is_lost = sizes.bytes_present(blobs, &extents).await? < part.size
+            || check_bytes && storage::crc32(blobs, &extents).await? != Some(part.crc32);
+        if is_lost {
             lost.push(index);
             extents.iter().for_each(|extent| lost_bytes.push(*extent));
         }
@@ -266,12 +268,12 @@ async fn compare_parts(
     Ok(Some(finding(Kind::LostParts, Some(id), &lost_bytes, detail)))
 }
 
-/// Sizes of blobs, each asked for once.
+/// Sizes of blobs. Each blob is looked up only once.
 #[derive(Default)]
 struct Sizes(HashMap<BlobId, u64>);
 
 impl Sizes {
-    /// How many bytes a blob has: none where it isn't there.
+    /// Returns the number of bytes in a blob, 0 if it doesn't exist.
     async fn size(&mut self, blobs: &dyn BlobStore, blob: BlobId) -> Result<u64, Failure> {
         if let Some(size) = self.0.get(&blob) {
             return Ok(*size);
@@ -281,22 +283,22 @@ impl Sizes {
         Ok(size)
     }
 
-    /// How many of these bytes are there.
-    async fn bytes_there(
+    /// Returns how many bytes of these extents exist.
+    async fn bytes_present(
         &mut self,
         blobs: &dyn BlobStore,
         extents: &Extents,
     ) -> Result<u64, Failure> {
-        let mut there = 0;
+        let mut present = 0;
         for extent in extents {
-            there += match *extent {
+            present += match *extent {
                 Extent::Zeros(size) => size,
                 Extent::Stored { blob, offset, size } => {
                     self.size(blobs, blob).await?.saturating_sub(offset).min(size)
                 }
             };
         }
-        Ok(there)
+        Ok(present)
     }
 }
 

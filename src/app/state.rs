@@ -1,4 +1,4 @@
-//! The state of a server at this moment, for metrics and `haversack status`: what is looked up rather than counted.
+//! The current state of a server, for metrics and `haversack status`: whatever is looked up instead of counted.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,18 +14,18 @@ use crate::space;
 use crate::telemetry::chain;
 use crate::uploads::Uploads;
 
-/// The state of a server at this moment.
+/// The current state of a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
-    /// What uploads need, by name, and why it isn't there; `None` means it is.
+    /// Whether each thing that uploads need is ready, by name: `None`, or else the reason why it isn't.
     pub ready: BTreeMap<String, Option<String>>,
     /// Free space of the disks.
     pub disks: Vec<Disk>,
-    /// Bytes that must stay free.
+    /// Number of bytes that must stay free.
     pub kept_free_bytes: u64,
-    /// Bytes that count against quotas, of all users.
+    /// Number of bytes of all users that count against quotas.
     pub stored_bytes: u64,
-    /// The most that they may be; `None`: no limit.
+    /// Maximum of `stored_bytes`; `None` means no limit.
     pub storage_limit_bytes: Option<u64>,
     /// Background jobs by kind.
     pub jobs: Vec<Jobs>,
@@ -34,9 +34,9 @@ pub struct State {
 /// Free space of a disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Disk {
-    /// What is on it.
+    /// What it contains: `records` or `files`.
     pub holds: String,
-    /// Bytes that this process may still write.
+    /// Number of bytes that this process may still write.
     pub free_bytes: u64,
 }
 
@@ -45,21 +45,21 @@ pub struct Disk {
 pub struct Jobs {
     /// The kind's name.
     pub kind: String,
-    /// Jobs that wait for a worker.
+    /// Number of jobs that are waiting for a worker.
     pub due: u64,
-    /// Jobs that are running.
+    /// Number of jobs that are running.
     pub running: u64,
-    /// Jobs that failed and will be retried.
+    /// Number of jobs that failed and will be retried.
     pub retrying: u64,
-    /// Jobs that are due later.
+    /// Number of jobs that are due later.
     pub scheduled: u64,
-    /// Jobs that nobody takes until the operator says so.
+    /// Number of jobs that run only if the operator retries them.
     pub set_aside: u64,
-    /// How long the oldest job that is due, runs or failed has been so.
+    /// Age in seconds of the oldest job that is due, running or to be retried.
     pub oldest_secs: u64,
 }
 
-/// Looks up the state of a server.
+/// Reads the state of a server.
 pub struct StateReader {
     pub(super) uploads: Arc<Uploads>,
     pub(super) metadata: Arc<dyn MetadataStore>,
@@ -68,15 +68,16 @@ pub struct StateReader {
     pub(super) data_dir: PathBuf,
     pub(super) kept_free_bytes: u64,
     pub(super) storage_limit_bytes: Option<u64>,
-    pub(super) oldest: Oldest,
+    pub(super) oldest: OldestJobs,
 }
 
-/// Since when the oldest job of each kind has been due, as far as this process has seen: the records don't say.
+/// The number of the oldest job of each kind, and when this process first saw it (unix seconds). The records don't
+/// contain when a job became due.
 #[derive(Default)]
-pub(super) struct Oldest(Mutex<BTreeMap<&'static str, (u64, u64)>>);
+pub(super) struct OldestJobs(Mutex<BTreeMap<&'static str, (u64, u64)>>);
 
-impl Oldest {
-    /// How long the job of this number has been the oldest one of its kind; `None`: none is due.
+impl OldestJobs {
+    /// Returns how many seconds `oldest` has been the oldest job of its kind, or 0 if there is none.
     fn age(&self, kind: &'static str, oldest: Option<JobCount>, now: u64) -> u64 {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(oldest) = oldest else {
@@ -94,8 +95,8 @@ impl Oldest {
 }
 
 impl StateReader {
-    /// Looks up the state, and sets the metrics that show it.
-    pub async fn look(&self) -> Result<State, metadata::Error> {
+    /// Reads the state, and updates the metrics that show it.
+    pub async fn read(&self) -> Result<State, metadata::Error> {
         let now = self.clock.unix_secs();
         let counts = self.metadata.job_counts(now).await?;
         let checks = self.uploads.checks().await;
@@ -115,7 +116,7 @@ impl StateReader {
             storage_limit_bytes: self.storage_limit_bytes,
             jobs: JobKind::ALL.iter().map(|kind| self.jobs_of(kind.name(), &counts, now)).collect(),
         };
-        self.show(&state);
+        self.update_metrics(&state);
         Ok(state)
     }
 
@@ -139,27 +140,27 @@ impl StateReader {
         }
     }
 
-    /// Everything, in Prometheus' text format. Where the records can't be read, the metrics that they would tell stay
-    /// as they were, and `haversack_ready` says so.
+    /// Returns all metrics in Prometheus' text format. If the records can't be read, the metrics that come from them
+    /// keep their values, and `haversack_ready` is 0.
     pub async fn metrics_text(&self) -> String {
-        if let Err(error) = self.look().await {
-            tracing::error!(%error, "can't look up jobs and storage for the metrics");
+        if let Err(error) = self.read().await {
+            tracing::error!(%error, "can't read the state of jobs and storage for the metrics");
             self.metrics.state.ready.with_label_values(&["records"]).set(0);
         }
         self.metrics.text()
     }
 
-    fn show(&self, state: &State) {
-        let shown = &self.metrics.state;
+    fn update_metrics(&self, state: &State) {
+        let metrics = &self.metrics.state;
         for (what, problem) in &state.ready {
-            shown.ready.with_label_values(&[what]).set(i64::from(problem.is_none()));
+            metrics.ready.with_label_values(&[what]).set(i64::from(problem.is_none()));
         }
         for disk in &state.disks {
-            shown.disk_free.with_label_values(&[&disk.holds]).set(gauge(disk.free_bytes));
+            metrics.disk_free.with_label_values(&[&disk.holds]).set(gauge(disk.free_bytes));
         }
-        shown.disk_kept.set(gauge(state.kept_free_bytes));
-        shown.stored.set(gauge(state.stored_bytes));
-        shown.storage_limit.set(gauge(state.storage_limit_bytes.unwrap_or(0)));
+        metrics.disk_kept.set(gauge(state.kept_free_bytes));
+        metrics.stored.set(gauge(state.stored_bytes));
+        metrics.storage_limit.set(gauge(state.storage_limit_bytes.unwrap_or(0)));
         for jobs in &state.jobs {
             for (name, count) in [
                 ("due", jobs.due),
@@ -168,14 +169,14 @@ impl StateReader {
                 ("scheduled", jobs.scheduled),
                 ("set_aside", jobs.set_aside),
             ] {
-                shown.jobs.with_label_values(&[jobs.kind.as_str(), name]).set(gauge(count));
+                metrics.jobs.with_label_values(&[jobs.kind.as_str(), name]).set(gauge(count));
             }
-            shown.oldest_job.with_label_values(&[&jobs.kind]).set(gauge(jobs.oldest_secs));
+            metrics.oldest_job.with_label_values(&[&jobs.kind]).set(gauge(jobs.oldest_secs));
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let runtime = runtime.metrics();
-            shown.workers.set(gauge(runtime.num_workers() as u64));
-            shown.tasks.set(gauge(runtime.num_alive_tasks() as u64));
+            metrics.workers.set(gauge(runtime.num_workers() as u64));
+            metrics.tasks.set(gauge(runtime.num_alive_tasks() as u64));
         }
     }
 }
@@ -194,25 +195,25 @@ mod tests {
     }
 
     #[test]
-    fn a_job_grows_older_until_it_is_gone() {
-        let oldest = Oldest::default();
+    fn a_job_ages_until_it_is_gone() {
+        let oldest = OldestJobs::default();
         assert_eq!(oldest.age("thumbnail", Some(count(1, 0)), 1000), 0);
         assert_eq!(oldest.age("thumbnail", Some(count(1, 0)), 1060), 60);
-        assert_eq!(oldest.age("thumbnail", Some(count(2, 0)), 1070), 0, "another one");
+        assert_eq!(oldest.age("thumbnail", Some(count(2, 0)), 1070), 0, "another job");
         assert_eq!(oldest.age("thumbnail", None, 1080), 0);
         assert_eq!(oldest.age("thumbnail", Some(count(2, 0)), 1090), 0);
     }
 
     #[test]
-    fn a_periodic_job_is_as_old_as_its_last_turn() {
-        let oldest = Oldest::default();
+    fn a_periodic_job_ages_from_when_it_was_last_due() {
+        let oldest = OldestJobs::default();
         assert_eq!(oldest.age("expire", Some(count(1, 990)), 1000), 0);
         assert_eq!(oldest.age("expire", Some(count(1, 1050)), 1060), 10);
     }
 
     #[test]
-    fn a_job_that_will_be_retried_goes_on_growing_older() {
-        let oldest = Oldest::default();
+    fn a_job_that_will_be_retried_keeps_ageing() {
+        let oldest = OldestJobs::default();
         assert_eq!(oldest.age("thumbnail", Some(count(1, 0)), 1000), 0);
         assert_eq!(oldest.age("thumbnail", Some(count(1, 1300)), 1100), 100);
     }

@@ -77,7 +77,7 @@ fn report(arguments: &Arguments) -> Result<Report, Failure> {
 /// Checks without changing anything, even beside a running server.
 fn look(config: &Config, deep: bool) -> Result<Report, ConfigError> {
     let dir = &config.data_dir;
-    let failed = |error: &dyn std::fmt::Display| app::of_dir(dir, error);
+    let failed = |error: &dyn std::fmt::Display| app::data_dir_error(dir, error);
     app::refuse_if_unused(dir)?;
     let metadata = SqliteStore::open_read_only(dir).map_err(|error| failed(&error))?;
     let blobs = DiskStore::at(dir);

@@ -79,7 +79,7 @@ fn retry(id: Option<JobId>, place: &Place) -> Result<(), Failure> {
 /// Lists jobs without changing anything, even beside a running server.
 fn list(json: bool, place: &Place) -> Result<(), Failure> {
     let dir = &place.data_dir()?;
-    let failed = |error: &dyn std::fmt::Display| app::of_dir(dir, error);
+    let failed = |error: &dyn std::fmt::Display| app::data_dir_error(dir, error);
     app::refuse_if_unused(dir)?;
     let store = SqliteStore::open_read_only(dir).map_err(|error| failed(&error))?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;

@@ -40,7 +40,7 @@ pub(super) async fn of(app: &App) -> Result<Status, metadata::Error> {
         listen: app.config.http.listen,
         uploads_in_flight: requests.uploads.get(),
         downloads_in_flight: requests.downloads.get(),
-        state: app.state.look().await?,
+        state: app.state.read().await?,
         errors: recent_errors(),
     })
 }

@@ -234,7 +234,7 @@ fn a_start_for_which_nothing_is_left_says_that_the_disk_is_full() {
         }
         fill(&others);
         let said = start(&rig).err().expect("there is no room at all");
-        assert!(said.contains("its disk is full: make some room"), "{said}");
+        assert!(said.contains("its disk is full: free some space"), "{said}");
         std::fs::remove_file(others).expect("removed");
         rig
     });

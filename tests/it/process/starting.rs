@@ -107,7 +107,10 @@ fn a_second_server_on_the_same_folder_is_told_that_and_not_that_the_port_is_take
     let dir = tempfile::tempdir().expect("a folder");
     let first = Server::start(&mut serve(dir.path()));
     let line = refusal(serve(dir.path()).env("HAVERSACK_LISTEN", &first.host));
-    assert!(line.contains("another haversack uses it; stop that one first"), "{line}");
+    assert!(
+        line.contains("another haversack process is using it; stop that process first"),
+        "{line}"
+    );
     let other = tempfile::tempdir().expect("a folder");
     let data = other.path().join("data");
     let line = refusal(serve(&data).env("HAVERSACK_LISTEN", &first.host));
