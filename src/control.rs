@@ -218,9 +218,10 @@ pub fn carry_out(config: Config, command: Command) -> Result<Value, ConfigError>
 pub fn ask_server(data_dir: &Path, command: &Command) -> Result<Value, ConfigError> {
     app::refuse_if_unused(data_dir)?;
     match app::lock(data_dir)? {
-        Some(_) => {
-            Err(app::data_dir_error(data_dir, &"no server is running: start it with `haversack serve`"))
-        }
+        Some(_) => Err(app::data_dir_error(
+            data_dir,
+            &"no server is running: start it with `haversack serve`",
+        )),
         None => ask(data_dir, command),
     }
 }

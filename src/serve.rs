@@ -49,6 +49,6 @@ pub async fn serve(
     watch.abort();
     let _ = watch.await;
     app.jobs.stop();
-    let _ = jobs.await; // a step that is just being taken would fail without what is closed next
+    let _ = jobs.await; // a step that is still running would fail once the records are closed
     app.uploads.close().await.map_err(io::Error::other)
 }

@@ -1,13 +1,13 @@
-//! Logs, on standard error. A failure is logged once, with the identifiers it concerns. Never logged: tokens, secrets,
+//! Logs, on standard error. A failure is logged once, with the ids of what it affects. Never logged: tokens, secrets,
 //! signatures, query strings, file names and contents.
 //!
-//! Logging never waits and never fails, whatever happens to standard error.
+//! Logging never blocks and never fails, whatever happens to standard error.
 
+mod as_display;
 mod json;
 mod level;
 mod output;
 mod recent;
-mod shown;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
@@ -17,12 +17,12 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-pub use level::{ACCESS, REQUEST, is_filter, set_level, switch_level};
-pub use output::Finish;
+pub use level::{ACCESS, REQUEST, check_filter, set_level, toggle_level};
+pub use output::FlushGuard;
 use output::Output;
-pub use recent::{Recent, recent_errors};
+pub use recent::{LoggedError, recent_errors};
 
-/// The form of a line.
+/// The format of log lines.
 #[derive(
     Clone,
     Copy,
@@ -36,38 +36,38 @@ pub use recent::{Recent, recent_errors};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people: time, level, request, module, message, and fields as `name=value`.
+    /// For humans: time, level, request, module, message, and fields as `name=value`.
     #[default]
     Text,
     /// For programs: one JSON object per line.
     Json,
 }
 
-/// Starts logging what `filter` lets through, and panics. Dropping the result waits until everything is written. A
-/// second call changes nothing.
-pub fn start(filter: &str, format: LogFormat) -> Result<Finish, String> {
+/// Starts logging panics, and whatever `filter` selects. Dropping the result waits until everything is written. A second
+/// call changes nothing.
+pub fn start(filter: &str, format: LogFormat) -> Result<FlushGuard, String> {
     let parsed = level::parse(filter)?;
     let dropped = |lines| {
         tracing::error!("{lines} log lines were dropped because nobody read standard error");
     };
-    let (output, finish) = Output::start(std::io::stderr(), dropped)
+    let (output, flush) = Output::start(std::io::stderr(), dropped)
         .map_err(|error| format!("can't start the thread that writes the log: {error}"))?;
     let lines = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(output);
     match format {
         LogFormat::Text => {
             let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
-            level::changeable(filter, lines.reload_handle());
+            level::remember_handle(filter, lines.reload_handle());
             let _ = lines.finish().with(recent::Errors).try_init();
         }
         LogFormat::Json => {
             let lines = lines.fmt_fields(JsonFields::new()).event_format(json::Lines);
             let lines = lines.with_filter_reloading();
-            level::changeable(filter, lines.reload_handle());
+            level::remember_handle(filter, lines.reload_handle());
             let _ = lines.finish().with(recent::Errors).try_init();
         }
     }
-    std::panic::set_hook(Box::new(log_panic)); // the standard one writes to standard error and waits for it
-    Ok(finish)
+    std::panic::set_hook(Box::new(log_panic)); // the default hook blocks while standard error does
+    Ok(flush)
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
@@ -83,20 +83,20 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     );
 }
 
-/// Writes a line to standard error for the person at the command line. Doesn't wait for a reader.
+/// Prints an error or a warning of a command on standard error. Doesn't wait if nothing reads it.
 pub fn complain(line: &str) {
-    if let Ok((mut output, _finish)) = Output::start(std::io::stderr(), |_| ()) {
+    if let Ok((mut output, _flush)) = Output::start(std::io::stderr(), |_| ()) {
         let _ = output.write_all(format!("{line}\n").as_bytes());
     }
 }
 
-/// Work for another thread, whose log lines name the request that it is done for.
+/// Wraps work for another thread, so that its log lines contain the id of the current request.
 pub fn in_span<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
     let span = tracing::Span::current();
     move || span.in_scope(work)
 }
 
-/// An error and its causes, as one line.
+/// Formats an error and its causes as one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

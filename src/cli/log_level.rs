@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 }
 
 fn filter(text: &str) -> Result<String, String> {
-    telemetry::is_filter(text).map(|()| text.to_owned())
+    telemetry::check_filter(text).map(|()| text.to_owned())
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {

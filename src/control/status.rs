@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{App, State};
 use crate::metadata;
-use crate::telemetry::{Recent, recent_errors};
+use crate::telemetry::{LoggedError, recent_errors};
 
 /// The state of a running server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Status {
     #[serde(flatten)]
     pub state: State,
     /// The last errors in the log, oldest first.
-    pub errors: Vec<Recent>,
+    pub errors: Vec<LoggedError>,
 }
 
 /// The state of this server.

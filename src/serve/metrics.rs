@@ -1,5 +1,5 @@
-//! The metrics' own listener: `GET /metrics` for Prometheus, and nothing else. Nobody has to authenticate, so it listens
-//! where only the operator can connect.
+//! A separate listener for metrics: `GET /metrics` for Prometheus, and nothing else. It requires no authentication, so
+//! it must listen on an address that only the operator can reach.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -19,20 +19,20 @@ use crate::admission::{Admission, AdmissionLimits};
 use crate::app::App;
 use crate::http::server::{self, ConnectionLimits};
 
-/// Maximum number of connections: Prometheus and a few people.
-const CONNECTIONS: usize = 16;
-/// How often to measure how late a timer fires.
+/// Maximum number of connections: enough for Prometheus and a few people.
+const MAX_CONNECTIONS: usize = 16;
+/// How often to measure the delay of a timer.
 const LAG_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves metrics until `stop`.
 pub async fn run(listeners: Vec<TcpListener>, app: Arc<App>, stop: CancellationToken) {
     let limits = ConnectionLimits {
-        count: CONNECTIONS,
+        count: MAX_CONNECTIONS,
         times: app.config.connection,
         shutdown: Duration::ZERO,
     };
     let unlimited = AdmissionLimits { per_user: 0, per_address: 0, uncounted: Vec::new() };
-    let admission = Arc::new(Admission::new(&unlimited, CONNECTIONS));
+    let admission = Arc::new(Admission::new(&unlimited, MAX_CONNECTIONS));
     let lag = tokio::spawn(measure_lag(Arc::clone(&app)));
     let connected = |_: IpAddr| {
         let app = Arc::clone(&app);
@@ -53,7 +53,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response, I
     })
 }
 
-/// Measures how late a timer fires, for ever: as late as tasks wait for a thread that runs them.
+/// Measures repeatedly how late a timer fires, which is how long tasks wait for a thread. Never returns.
 async fn measure_lag(app: Arc<App>) {
     let mut ticks = tokio::time::interval(LAG_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

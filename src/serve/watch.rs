@@ -1,4 +1,4 @@
-//! Checks once a minute whether uploads can be taken.
+//! Checks once a minute whether uploads can be accepted.
 
 use std::sync::Arc;
 use std::time::Duration;

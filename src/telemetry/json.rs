@@ -1,6 +1,6 @@
-//! Lines as JSON objects: `timestamp` (RFC 3339, UTC), `level`, `target`, `message`, the event's own fields, and those of
-//! the spans around it, such as `request_id`, all side by side. `tracing-subscriber`'s own form puts spans into an object
-//! of their own, so that a request's id would stand elsewhere than in the line about it.
+//! Log lines as flat JSON objects: `timestamp` (RFC 3339, UTC), `level`, `target`, `message`, the event's fields, and
+//! those of the enclosing spans, such as `request_id`. The JSON format of `tracing-subscriber` nests the fields of spans
+//! in objects, so a request's id would have one path in the access log and another one in all other lines.
 
 use std::fmt::{self, Write as _};
 
@@ -11,9 +11,9 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::shown::Shown;
+use super::as_display::AsDisplay;
 
-/// One JSON object per line.
+/// Formats each event as a JSON object on a line of its own.
 pub(super) struct Lines;
 
 impl<S> FormatEvent<S, JsonFields> for Lines
@@ -48,14 +48,14 @@ where
     }
 }
 
-/// Writes fields as members of an object.
+/// Writes fields as members of a JSON object.
 struct Members<'a, 'w> {
     line: &'a mut Writer<'w>,
     written: fmt::Result,
 }
 
 impl Members<'_, '_> {
-    /// A number, `true` or `false`.
+    /// Writes a member whose value is a number, `true` or `false`.
     fn plain(&mut self, field: &Field, value: impl fmt::Display) {
         let write = |line: &mut Writer<'_>| write!(line, ",\"{}\":{value}", field.name());
         self.written = self.written.and_then(|()| write(self.line));
@@ -74,7 +74,7 @@ impl Members<'_, '_> {
 impl Visit for Members<'_, '_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         if value.is_finite() {
-            self.plain(field, Shown(&value)); // with a decimal point, so that it is one type
+            self.plain(field, AsDisplay(&value)); // always with a decimal point, so that readers see one type
         } else {
             self.string(field, value);
         }
@@ -97,11 +97,11 @@ impl Visit for Members<'_, '_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.string(field, Shown(value));
+        self.string(field, AsDisplay(value));
     }
 }
 
-/// Escapes what a string of JSON may not contain (RFC 8259, section 7).
+/// Escapes the characters that a JSON string must not contain (RFC 8259, section 7).
 struct Escaped<'a, 'w>(&'a mut Writer<'w>);
 
 impl fmt::Write for Escaped<'_, '_> {
@@ -110,7 +110,7 @@ impl fmt::Write for Escaped<'_, '_> {
         let special = |c: char| c < ' ' || matches!(c, '"' | '\\');
         while let Some(at) = rest.find(special) {
             self.0.write_str(&rest[..at])?;
-            // What is looked for has one byte.
+            // All special characters are a single byte.
             match rest.as_bytes()[at] {
                 byte @ (b'"' | b'\\') => write!(self.0, "\\{}", char::from(byte))?,
                 byte => write!(self.0, "\\u{byte:04x}")?,
@@ -153,18 +153,18 @@ mod tests {
         }
     }
 
-    /// The lines that this logs.
-    fn logged(this: impl FnOnce()) -> Vec<Value> {
+    /// Returns the lines that `work` logs.
+    fn logged(work: impl FnOnce()) -> Vec<Value> {
         let buffer = Buffer::default();
         let lines = tracing_subscriber::fmt().with_writer(buffer.clone());
         let lines = lines.fmt_fields(JsonFields::new()).event_format(Lines).finish();
-        tracing::subscriber::with_default(lines, this);
+        tracing::subscriber::with_default(lines, work);
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]
-    fn fields_of_the_event_and_of_its_spans_stand_side_by_side() {
+    fn fields_of_the_event_and_its_spans_are_members_of_one_object() {
         let lines = logged(|| {
             let _request = tracing::info_span!("request", request_id = "a1").entered();
             tracing::warn!(count = 3, ms = 0.5, gone = true, "a message");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_wrote_can_not_end_a_line_or_a_string() {
+    fn foreign_text_cannot_end_a_line_or_a_string() {
         let text = "a\"b\\c\nd\u{1}é\u{2028}";
         let lines = logged(|| tracing::info!(user = text, shown = ?text, "{text}"));
         assert_eq!(lines.len(), 1);

@@ -1,7 +1,7 @@
 //! Non-blocking output: lines go into a bounded buffer, and a thread writes them. Lines that don't fit are dropped and
-//! counted. Knows nothing of logs.
+//! counted. Knows nothing about logs.
 //!
-//! Writing to a pipe fails if its reader is gone, and blocks if nobody reads it. Neither must reach the caller.
+//! Writing to a pipe fails if its reader is gone, and blocks if nothing reads it. Neither must affect the caller.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,21 +10,21 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Size of the buffer in bytes. As much again may be in the middle of being written.
+/// Size of the buffer in bytes. The thread may be writing as much again.
 const MAX_WAITING: usize = 1 << 20;
-/// Bytes written at once: little, so that a slow reader can be told from none.
+/// Number of bytes written at once: few, so that a slow reader can be told apart from a stalled one.
 const PIECE: usize = 4096;
-/// How long the end waits for a reader that reads nothing.
+/// How long to wait at the end for a reader that reads nothing.
 const STALL: Duration = Duration::from_secs(1);
-/// Pause before the next try, if somebody who shares the output has made it non-blocking.
+/// Pause before the next try, if another process that shares the output has made it non-blocking.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Takes lines to write. Clones share one buffer.
+/// Accepts lines to write. Clones share one buffer.
 #[derive(Clone)]
 pub(super) struct Output(Arc<Shared>);
 
-/// When dropped, waits until everything is written, or nobody reads it.
-pub struct Finish(Arc<Shared>);
+/// When dropped, waits until everything is written, or until nothing is read any more.
+pub struct FlushGuard(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
@@ -34,32 +34,32 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// Dropped lines that were not reported yet.
+    /// Number of dropped lines that have not been reported yet.
     dropped: u64,
-    /// Pieces written or given up.
+    /// Number of pieces that were written.
     progress: u64,
-    /// Write only what is already in the buffer.
+    /// Whether the thread ends once the buffer is empty.
     closed: bool,
-    /// Write nothing more.
+    /// Whether the thread has ended.
     done: bool,
 }
 
 impl Output {
-    /// Starts a thread that writes to `to`. When it can write again after lines were dropped, it calls `tell` with
-    /// their number, which may write a line about it.
+    /// Starts a thread that writes to `to`. When it can write again after lines were dropped, it calls `report` with
+    /// their number. `report` may write a line to this output.
     pub(super) fn start(
         to: impl Write + Send + 'static,
-        tell: impl Fn(u64) + Send + 'static,
-    ) -> io::Result<(Self, Finish)> {
+        report: impl Fn(u64) + Send + 'static,
+    ) -> io::Result<(Self, FlushGuard)> {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let writer = Arc::clone(&shared);
-        thread::Builder::new().name("output".into()).spawn(move || writer.run(to, tell))?;
-        Ok((Self(Arc::clone(&shared)), Finish(shared)))
+        thread::Builder::new().name("output".into()).spawn(move || writer.run(to, report))?;
+        Ok((Self(Arc::clone(&shared)), FlushGuard(shared)))
     }
 }
 
 impl Write for Output {
-    /// Takes the whole line, or drops it.
+    /// Accepts the whole line or drops it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.0.state();
         if state.waiting.len() + line.len() > MAX_WAITING {
@@ -84,7 +84,7 @@ impl MakeWriter<'_> for Output {
     }
 }
 
-impl Drop for Finish {
+impl Drop for FlushGuard {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.closed = true;
@@ -95,7 +95,7 @@ impl Drop for Finish {
             let waited = self.0.changed.wait_timeout_while(state, STALL, stalled);
             let (now, waited) = waited.unwrap_or_else(PoisonError::into_inner);
             if waited.timed_out() {
-                return; // nobody reads it
+                return; // nothing reads it
             }
             state = now;
         }
@@ -103,31 +103,32 @@ impl Drop for Finish {
 }
 
 impl Shared {
-    fn run(&self, mut to: impl Write, tell: impl Fn(u64)) {
-        let mut works = true;
-        while let Some((lines, dropped)) = self.next(works) {
+    fn run(&self, mut to: impl Write, report: impl Fn(u64)) {
+        let mut writable = true;
+        while let Some((lines, dropped)) = self.next(writable) {
             if dropped > 0 {
-                tell(dropped);
+                report(dropped);
             }
-            works = self.write(&mut to, &lines);
+            writable = self.write(&mut to, &lines);
         }
         self.state().done = true;
         self.changed.notify_all();
     }
 
-    /// What to write next, and how many lines were dropped after it, if that can be reported; `None` at the end.
-    fn next(&self, works: bool) -> Option<(Vec<u8>, u64)> {
+    /// Waits for lines to write, and returns them with the number of lines that were dropped after them. The number is 0
+    /// while the output isn't writable, because it couldn't be reported. Returns `None` at the end.
+    fn next(&self, writable: bool) -> Option<(Vec<u8>, u64)> {
         let idle = |state: &mut State| {
-            state.waiting.is_empty() && !state.closed && !(works && state.dropped > 0)
+            state.waiting.is_empty() && !state.closed && !(writable && state.dropped > 0)
         };
         let waited = self.changed.wait_while(self.state(), idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-        let dropped = if works { std::mem::take(&mut state.dropped) } else { 0 };
+        let dropped = if writable { std::mem::take(&mut state.dropped) } else { 0 };
         let lines = std::mem::take(&mut state.waiting);
         (!lines.is_empty() || dropped > 0).then_some((lines, dropped))
     }
 
-    /// Returns whether everything was written; the rest counts as dropped.
+    /// Writes lines, and returns whether all were written. The rest counts as dropped.
     fn write(&self, to: &mut impl Write, lines: &[u8]) -> bool {
         let mut rest = lines;
         while !rest.is_empty() {
@@ -160,25 +161,25 @@ mod tests {
 
     use super::*;
 
-    /// An output into a pipe, and the lines that it tells to have dropped.
-    fn pipe() -> (Output, Finish, io::PipeReader, mpsc::Receiver<u64>) {
+    /// Creates an output into a pipe, and a channel with the numbers of dropped lines that it reports.
+    fn pipe() -> (Output, FlushGuard, io::PipeReader, mpsc::Receiver<u64>) {
         let (reader, writer) = io::pipe().unwrap();
-        let (tell, told) = mpsc::channel();
-        let tell = move |dropped| {
-            let _ = tell.send(dropped);
+        let (sender, reports) = mpsc::channel();
+        let report = move |dropped| {
+            let _ = sender.send(dropped);
         };
-        let (output, finish) = Output::start(writer, tell).unwrap();
-        (output, finish, reader, told)
+        let (output, flush) = Output::start(writer, report).unwrap();
+        (output, flush, reader, reports)
     }
 
-    /// A line of 1000 bytes with this number.
+    /// Returns a line of 1000 bytes that contains this number.
     fn line(number: usize) -> String {
         format!("{number:0999}\n")
     }
 
     #[test]
     fn everything_is_written_before_the_end() {
-        let (mut output, finish, mut reader, told) = pipe();
+        let (mut output, flush, mut reader, reports) = pipe();
         let reading = thread::spawn(move || {
             let mut read = String::new();
             reader.read_to_string(&mut read).unwrap();
@@ -188,23 +189,23 @@ mod tests {
         for line in &lines {
             output.write_all(line.as_bytes()).unwrap();
         }
-        drop(finish);
+        drop(flush);
         assert_eq!(reading.join().unwrap(), lines.concat());
-        assert_eq!(told.try_iter().count(), 0);
+        assert_eq!(reports.try_iter().count(), 0);
     }
 
     #[test]
-    fn nobody_waits_for_a_pipe_that_is_not_read_and_the_end_does_not_either() {
-        let (mut output, finish, _reader, _) = pipe();
+    fn neither_writing_nor_the_end_waits_for_a_pipe_that_is_not_read() {
+        let (mut output, flush, _reader, _) = pipe();
         for number in 0..10_000 {
             output.write_all(line(number).as_bytes()).unwrap();
         }
-        drop(finish);
+        drop(flush);
     }
 
     #[test]
-    fn what_was_dropped_is_counted_and_told_once_the_pipe_is_read_again() {
-        let (mut output, finish, mut reader, told) = pipe();
+    fn dropped_lines_are_counted_and_reported_once_the_pipe_is_read_again() {
+        let (mut output, flush, mut reader, reports) = pipe();
         let count = 10_000;
         for number in 0..count {
             output.write_all(line(number).as_bytes()).unwrap();
@@ -214,26 +215,26 @@ mod tests {
             reader.read_to_string(&mut read).unwrap();
             read
         });
-        let first = told.recv().unwrap();
-        drop(finish);
+        let first = reports.recv().unwrap();
+        drop(flush);
         let read = reading.join().unwrap();
-        let (kept, dropped) = (read.lines().count(), first + told.iter().sum::<u64>());
+        let (kept, dropped) = (read.lines().count(), first + reports.iter().sum::<u64>());
         assert_eq!(kept as u64 + dropped, count as u64);
         assert!(kept > 500 && dropped > 500, "{kept} kept, {dropped} dropped");
         assert!(read.starts_with(&(0..500).map(line).collect::<String>()), "in order");
     }
 
     #[test]
-    fn a_reader_that_went_away_harms_nobody() {
-        let (mut output, finish, reader, _) = pipe();
+    fn a_reader_that_goes_away_does_no_harm() {
+        let (mut output, flush, reader, _) = pipe();
         drop(reader);
         for number in 0..10_000 {
             output.write_all(line(number).as_bytes()).unwrap();
         }
-        drop(finish);
+        drop(flush);
     }
 
-    /// Fails as long as it is told to.
+    /// A writer that asks the receiver before each write whether to succeed.
     struct Disk(mpsc::Receiver<bool>, mpsc::Sender<String>);
 
     impl Write for Disk {
@@ -253,20 +254,20 @@ mod tests {
 
     #[test]
     fn lines_that_could_not_be_written_are_counted_too() {
-        let ((works, working), (written, seen)) = (mpsc::channel(), mpsc::channel());
-        let (tell, told) = mpsc::channel();
-        let (mut output, finish) =
-            Output::start(Disk(working, written), move |dropped| tell.send(dropped).unwrap())
+        let ((succeed, success), (written, seen)) = (mpsc::channel(), mpsc::channel());
+        let (report, reports) = mpsc::channel();
+        let (mut output, flush) =
+            Output::start(Disk(success, written), move |dropped| report.send(dropped).unwrap())
                 .unwrap();
         output.write_all(b"lost\n").unwrap();
-        works.send(false).unwrap();
+        succeed.send(false).unwrap();
         while output.0.state().dropped == 0 {
             thread::yield_now();
         }
         output.write_all(b"kept\n").unwrap();
-        works.send(true).unwrap();
+        succeed.send(true).unwrap();
         assert_eq!(seen.recv().unwrap(), "kept\n");
-        assert_eq!(told.recv().unwrap(), 1);
-        drop((works, finish));
+        assert_eq!(reports.recv().unwrap(), 1);
+        drop((succeed, flush));
     }
 }

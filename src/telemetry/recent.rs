@@ -1,4 +1,4 @@
-//! The last errors of this process, for `haversack status`.
+//! The last errors that this process logged, for `haversack status`.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -10,32 +10,32 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::shown::Shown;
+use super::as_display::AsDisplay;
 
-/// How many are kept.
+/// Number of errors that are kept.
 const KEPT: usize = 20;
 
 /// An error that was logged.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Recent {
-    /// When, in unix seconds.
+pub struct LoggedError {
+    /// When it was logged (unix seconds).
     pub at: u64,
     /// The message and its fields, as in the log.
     pub error: String,
 }
 
-static ERRORS: Mutex<VecDeque<Recent>> = Mutex::new(VecDeque::new());
+static ERRORS: Mutex<VecDeque<LoggedError>> = Mutex::new(VecDeque::new());
 
-/// The last errors that were logged, oldest first.
-pub fn recent_errors() -> Vec<Recent> {
+/// Returns the last errors that were logged, oldest first.
+pub fn recent_errors() -> Vec<LoggedError> {
     errors().iter().cloned().collect()
 }
 
-fn errors() -> MutexGuard<'static, VecDeque<Recent>> {
+fn errors() -> MutexGuard<'static, VecDeque<LoggedError>> {
     ERRORS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps what is logged as an error.
+/// Keeps events at level error.
 pub(super) struct Errors;
 
 impl<S: Subscriber> Layer<S> for Errors {
@@ -50,7 +50,7 @@ impl<S: Subscriber> Layer<S> for Errors {
         if errors.len() == KEPT {
             errors.pop_front();
         }
-        errors.push_back(Recent { at: since.as_secs(), error: line.0 });
+        errors.push_back(LoggedError { at: since.as_secs(), error: line.0 });
     }
 }
 
@@ -60,8 +60,8 @@ impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let space = if self.0.is_empty() { "" } else { " " };
         let _ = match field.name() {
-            "message" => write!(self.0, "{space}{}", Shown(value)),
-            name => write!(self.0, "{space}{name}={}", Shown(value)),
+            "message" => write!(self.0, "{space}{}", AsDisplay(value)),
+            name => write!(self.0, "{space}{name}={}", AsDisplay(value)),
         };
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn run(source: &Source) -> Result<ExitCode, Failure> {
 
 /// Looks for what this machine can't give the server.
 fn look(config: &Config, found: &mut Findings) {
-    found.check(telemetry::is_filter(&config.log));
+    found.check(telemetry::check_filter(&config.log));
     match descriptors::affordable(config.max_connections) {
         Ok(affordable) => found.warnings.extend(affordable.warning),
         Err(error) => found.error(&error),

@@ -68,7 +68,7 @@ fn ignores_hangup() -> bool {
 
 /// Switches between the log level of the start and `debug`.
 fn switch_level() {
-    if let Err(error) = telemetry::switch_level() {
+    if let Err(error) = telemetry::toggle_level() {
         tracing::warn!(error, "SIGUSR1: can't change the log level");
     }
 }
