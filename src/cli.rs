@@ -66,11 +66,11 @@ enum Command {
     /// List background jobs (thumbnails, deletions, recovery, expiry), or retry those that failed
     #[command(after_help = jobs::KINDS)]
     Jobs(Box<jobs::Arguments>),
-    /// Show how the running server is: version, requests in flight, disks, jobs, last errors
+    /// Show the state of the running server: version, requests in flight, disks, jobs, recent errors
     Status(Box<status::Arguments>),
-    /// Ask the running server whether it takes uploads. Exit code 0: yes, 1: no, or no server answers
+    /// Check whether the running server accepts uploads. Exit code 0: yes, 1: no, or no server answers
     Health(Box<health::Arguments>),
-    /// Change what the running server logs, until it is started again
+    /// Change what the running server logs until it restarts
     LogLevel(Box<log_level::Arguments>),
     /// Print a link that opens the server's page for 12 hours
     PageLink(Box<page_link::Arguments>),
@@ -96,7 +96,7 @@ impl Cli {
     }
 }
 
-/// What is wrong with a command line, as one line.
+/// Formats an error in the command line as one line.
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let what = text.split("\n\n").next().unwrap_or_default();

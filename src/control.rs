@@ -1,8 +1,8 @@
-//! Control commands: how other haversack commands reach a running server, by a socket in the data directory that only
-//! its owner can use.
+//! Control commands, with which other haversack commands reach a running server. They go through a socket in the data
+//! directory that only the directory's owner can open.
 //!
-//! Only the process that owns the data changes it: the server if it runs, or else the command itself, which takes the
-//! same lock. One line of JSON goes in, one comes out.
+//! Only the process that owns the data changes it: the server if it is running, or else the command itself, which takes
+//! the same lock. A command is one line of JSON, and so is the reply.
 
 mod status;
 
@@ -29,7 +29,7 @@ use crate::telemetry::{self, chain};
 use crate::{fsck, page_link, words};
 pub use status::Status;
 
-/// Maximum length of a command.
+/// Maximum length of a command in bytes.
 const MAX_LINE: u64 = 64 * 1024;
 /// How long to wait for a command on a new connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,14 +45,14 @@ pub enum Command {
     },
     /// Compares records and bytes, and repairs what can be repaired.
     Repair {
-        /// Also compares checksums.
+        /// Whether to compare checksums, too.
         deep: bool,
-        /// Even if many files are missing.
+        /// Whether to repair even if many files are missing.
         even_if_many_are_missing: bool,
     },
     /// Retries jobs that failed or were set aside.
     RetryJobs {
-        /// The job's id; all jobs if `None`.
+        /// The job's id; `None` means all jobs.
         id: Option<String>,
     },
     /// Removes everything that belongs to a user.
@@ -60,23 +60,23 @@ pub enum Command {
         /// The user.
         user_id: i64,
     },
-    /// Says how the server is.
+    /// Reports the state of the server.
     Status,
-    /// Logs what this filter lets through from now on; the filter of the start if `None`.
+    /// Sets the filter of the log.
     LogLevel {
-        /// The filter.
+        /// The new filter; `None` restores the one that the server started with.
         filter: Option<String>,
     },
-    /// Makes a link that opens the page.
+    /// Creates a link that opens the page.
     PageLink {
         /// The user that the page acts for.
         user_id: i64,
-        /// The server's address, if the server can't know it.
+        /// The server's address for browsers; by default its `--public-url`, or else the address that it listens on.
         url: Option<PublicUrl>,
     },
 }
 
-/// The form for the log.
+/// Formats the command for the log, as a command line.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -127,7 +127,7 @@ async fn perform(
         Command::Erase { user_id } => {
             Ok(serde_json::to_value(app.uploads.erase(&user_id.into()).await?)?)
         }
-        Command::Status => Ok(serde_json::to_value(status::of(app).await?)?),
+        Command::Status => Ok(serde_json::to_value(status::status(app).await?)?),
         Command::LogLevel { filter } => Ok(json!(telemetry::set_level(filter.as_deref())?)),
         Command::PageLink { user_id, url } => {
             Ok(json!(page_link::link(&app.config, user_id.into(), url.as_ref())?))
@@ -139,8 +139,8 @@ fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
-/// Listens for commands. The caller holds the lock on the data directory, so an existing socket is left over from a
-/// process that has ended.
+/// Listens for commands. The caller holds the lock on the data directory, so an existing socket is a leftover of a
+/// process that has ended, and is replaced.
 pub fn listen(data_dir: &Path) -> io::Result<UnixListener> {
     let path = path(data_dir);
     match std::fs::remove_file(&path) {
@@ -159,7 +159,7 @@ pub async fn run(listener: UnixListener, app: Arc<App>, stop: CancellationToken)
             Ok((stream, _)) => {
                 let app = Arc::clone(&app);
                 tokio::spawn(async move {
-                    if let Err(error) = answer(&app, stream).await {
+                    if let Err(error) = handle(&app, stream).await {
                         tracing::warn!(%error, "can't answer a control command");
                     }
                 });
@@ -172,16 +172,16 @@ pub async fn run(listener: UnixListener, app: Arc<App>, stop: CancellationToken)
     }
 }
 
-async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
+async fn handle(app: &App, stream: UnixStream) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     let reader = tokio::io::AsyncReadExt::take(reader, MAX_LINE);
     tokio::time::timeout(PATIENCE, tokio::io::BufReader::new(reader).read_line(&mut line))
         .await??;
-    let answer = match serde_json::from_str::<Command>(&line) {
+    let reply = match serde_json::from_str::<Command>(&line) {
         Ok(command) => {
             if matches!(command, Command::Status) {
-                tracing::debug!("control command: {command}"); // asked again and again
+                tracing::debug!("control command: {command}"); // programs may send it often
             } else {
                 tracing::info!("control command: {command}");
             }
@@ -191,14 +191,14 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
             }
         }
         Err(_) => {
-            json!({"error": "the running server doesn't know this command: it is another version of haversack"})
+            json!({"error": "the running server doesn't know this command: it is a different version of haversack"})
         }
     };
-    writer.write_all(format!("{answer}\n").as_bytes()).await
+    writer.write_all(format!("{reply}\n").as_bytes()).await
 }
 
-/// Has the running server carry out a command, or carries it out here if no server runs. Refuses a data directory that
-/// no server has used, and creates nothing there.
+/// Lets the running server carry out a command, or carries it out in this process if no server is running. Fails if no
+/// server has used the data directory yet, and creates nothing there.
 pub fn carry_out(config: Config, command: Command) -> Result<Value, ConfigError> {
     let dir = config.data_dir.clone();
     let failed = |error: &dyn fmt::Display| app::data_dir_error(&dir, error);
@@ -214,7 +214,7 @@ pub fn carry_out(config: Config, command: Command) -> Result<Value, ConfigError>
     })
 }
 
-/// Has the running server carry out a command; an error if none runs.
+/// Lets the running server carry out a command. Fails if none is running.
 pub fn ask_server(data_dir: &Path, command: &Command) -> Result<Value, ConfigError> {
     app::refuse_if_unused(data_dir)?;
     match app::lock(data_dir)? {
@@ -227,22 +227,23 @@ pub fn ask_server(data_dir: &Path, command: &Command) -> Result<Value, ConfigErr
 }
 
 fn ask(data_dir: &Path, command: &Command) -> Result<Value, ConfigError> {
-    let answer = answer_of(&path(data_dir), command).map_err(|error| {
+    let reply = send(&path(data_dir), command).map_err(|error| {
         let what =
             format_args!("a server is running, but can't be reached at control.sock: {error}");
         app::data_dir_error(data_dir, &what)
     })?;
-    answer.map_err(ConfigError)
+    reply.map_err(ConfigError)
 }
 
-fn answer_of(path: &Path, command: &Command) -> io::Result<Result<Value, String>> {
+/// Sends a command, and returns its result or the server's error message.
+fn send(path: &Path, command: &Command) -> io::Result<Result<Value, String>> {
     let mut stream = BlockingStream::connect(path)?;
     writeln!(stream, "{}", serde_json::to_string(command)?)?;
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?; // the server may take its time
-    let mut answer: Value = serde_json::from_str(&line)?;
-    Ok(match answer.get("error").and_then(Value::as_str) {
+    BufReader::new(stream).read_line(&mut line)?; // without a time-out, because some commands take long
+    let mut reply: Value = serde_json::from_str(&line)?;
+    Ok(match reply.get("error").and_then(Value::as_str) {
         Some(error) => Err(error.to_owned()),
-        None => Ok(answer["done"].take()),
+        None => Ok(reply["done"].take()),
     })
 }

@@ -43,8 +43,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging panics, and whatever `filter` selects. Dropping the result waits until everything is written. A second
-/// call changes nothing.
+/// Starts logging panics, and whatever `filter` selects. Dropping the result waits until everything is written. A
+/// second call changes nothing.
 pub fn start(filter: &str, format: LogFormat) -> Result<FlushGuard, String> {
     let parsed = level::parse(filter)?;
     let dropped = |lines| {

@@ -23,7 +23,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say what would go wrong if the server started now, without changing anything. Exit code 0: no problems, 1: some
+    /// Report what would go wrong if the server started now, and change nothing. Exit code 0: no problems, 1: problems
     Check(Box<Source>),
 }
 
@@ -52,20 +52,20 @@ fn show(out: &mut dyn Write, values: &[InForce], warnings: &[String]) -> io::Res
     warnings.iter().try_for_each(|warning| writeln!(out, "# warning: {warning}"))
 }
 
-/// An entry of the file, and its comment.
+/// Returns a setting's entry in the file, and its comment.
 fn line(value: &InForce) -> (String, String) {
     let InForce { option, value, set_by } = value;
-    let set_by_whom = set_by.to_string();
+    let source = set_by.to_string();
     match value {
         None if option == "config" => (format!("# {option} = …"), "default: no file".into()),
         None if *set_by == SetBy::Default => (
             format!("# {option} = …"),
             "default: created at the first start, kept in the data directory".into(),
         ),
-        None => (format!("# {option} = …"), format!("{set_by_whom}, not shown")),
-        // Not a key: a file can't name itself.
+        None => (format!("# {option} = …"), format!("{source}, not shown")),
+        // Commented out, because a configuration file can't name itself.
         Some(value) if option == "config" => {
-            (format!("# {option} = {}", toml::Value::from(value.as_str())), set_by_whom)
+            (format!("# {option} = {}", toml::Value::from(value.as_str())), source)
         }
         Some(value) => {
             let is_plain = value.parse::<u64>().is_ok() || value.parse::<bool>().is_ok();
@@ -74,7 +74,7 @@ fn line(value: &InForce) -> (String, String) {
             } else {
                 toml::Value::from(value.as_str()).to_string()
             };
-            (format!("{option} = {value}"), set_by_whom)
+            (format!("{option} = {value}"), source)
         }
     }
 }

@@ -1,16 +1,16 @@
-//! The limit on open files, which bounds the number of connections.
+//! The limit on open files, which also limits the number of connections.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::http::server::{FEWEST_FILES, connections_within, files_of};
 
-/// How many connections the limit on open files allows, and a warning if that is fewer than wanted.
+/// Number of connections that the limit on open files allows, and a warning if that is fewer than wanted.
 pub(super) struct Affordable {
     pub(super) connections: usize,
     pub(super) warning: Option<String>,
 }
 
-/// Returns how many of the wanted connections are possible, without changing the limit as [`raise`] does.
+/// Returns how many of the wanted connections are possible after [`raise`]. Changes nothing.
 pub(super) fn affordable(wanted: usize) -> Result<Affordable, String> {
     let limit = enough_for(wanted).unwrap_or_else(|| getrlimit(Resource::Nofile));
     let Some(files) = limit.current else {
@@ -29,14 +29,14 @@ pub(super) fn affordable(wanted: usize) -> Result<Affordable, String> {
     Ok(Affordable { connections: wanted.min(connections), warning })
 }
 
-/// Raises the soft limit as far as these connections need, and the hard limit allows.
+/// Raises the soft limit as far as this number of connections needs and the hard limit allows.
 pub(super) fn raise(wanted: usize) {
     if let Some(limit) = enough_for(wanted) {
         let _ = setrlimit(Resource::Nofile, limit);
     }
 }
 
-/// The limit that these connections need; `None` if the current one is enough.
+/// Returns the limit to set for this number of connections, or `None` if the current limit is enough.
 fn enough_for(wanted: usize) -> Option<Rlimit> {
     let mut limit = getrlimit(Resource::Nofile);
     let needed = files_of(wanted).max(FEWEST_FILES);

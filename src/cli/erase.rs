@@ -13,10 +13,10 @@ use crate::words::{self, counted};
 /// The end of the report.
 const PROMISE: &str = "\
 Only the uuids are kept, so that they can't be used again. The database was rewritten without everything else, and
-its log emptied: no name, user id, size, time or byte of this user is left in any file of the data directory.
-Out of reach: backups, snapshots and copies; logs of this server and of proxies, which contain uuids; caches of
+its log was emptied: no file in the data directory contains a name, user id, size, time or byte of this user.
+Not erased: backups, snapshots and copies; logs of this server and of proxies, which contain uuids; caches of
 people who had a link (the links themselves no longer work); and remnants of deleted files on the disk (SSDs, file
-systems with a journal or copy-on-write): only disk encryption protects against those.
+systems with a journal or copy-on-write), against which only disk encryption protects.
 Bytes of a request that was interrupted by a crash have no owner on record; the server deletes them within hours.";
 
 #[derive(Args, Debug)]

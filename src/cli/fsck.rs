@@ -30,8 +30,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     deep: bool,
 
-    /// Repair what can be repaired: delete bytes that belong to nothing, have clients send lost chunks again, and remove
-    /// the records of files whose bytes are gone. A running server carries it out itself
+    /// Repair what can be repaired: delete bytes without a record, make clients send lost chunks again, and remove the
+    /// records of files whose bytes are gone. If the server is running, it does this itself
     #[arg(long)]
     repair: bool,
 
@@ -50,11 +50,11 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let (json, repair) = (arguments.json, arguments.repair);
-    let told = report(arguments).and_then(|report| {
-        print(|out| tell(out, &report, json, repair))?;
+    let clean = report(arguments).and_then(|report| {
+        print(|out| write_report(out, &report, json, repair))?;
         Ok(report.clean)
     });
-    match told {
+    match clean {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FOUND),
         Err(error) => {
@@ -71,17 +71,17 @@ fn report(arguments: &Arguments) -> Result<Report, Failure> {
         let done = control::carry_out(config, Command::Repair { deep, even_if_many_are_missing })?;
         return Ok(serde_json::from_value(done).map_err(|error| ConfigError(error.to_string()))?);
     }
-    Ok(look(&config, arguments.deep)?)
+    Ok(check(&config, arguments.deep)?)
 }
 
-/// Checks without changing anything, even beside a running server.
-fn look(config: &Config, deep: bool) -> Result<Report, ConfigError> {
+/// Checks without changing anything, even while a server is running.
+fn check(config: &Config, deep: bool) -> Result<Report, ConfigError> {
     let dir = &config.data_dir;
     let failed = |error: &dyn std::fmt::Display| app::data_dir_error(dir, error);
     app::refuse_if_unused(dir)?;
     let metadata = SqliteStore::open_read_only(dir).map_err(|error| failed(&error))?;
     let blobs = DiskStore::at(dir);
-    // With no server running, nothing is on its way.
+    // If no server is running, no bytes are about to get a record.
     let strays_before = match app::lock(dir)? {
         Some(_) => u64::MAX,
         None => Clock::system().unix_secs().saturating_sub(config.unclaimed_age().as_secs()),
@@ -92,7 +92,12 @@ fn look(config: &Config, deep: bool) -> Result<Report, ConfigError> {
         .map_err(|error| failed(&error))
 }
 
-fn tell(out: &mut dyn Write, report: &Report, json: bool, repair: bool) -> std::io::Result<()> {
+fn write_report(
+    out: &mut dyn Write,
+    report: &Report,
+    json: bool,
+    repair: bool,
+) -> std::io::Result<()> {
     if json {
         return writeln!(out, "{}", serde_json::to_string(report)?);
     }
@@ -110,6 +115,6 @@ fn tell(out: &mut dyn Write, report: &Report, json: bool, repair: bool) -> std::
     match (findings.is_empty(), repair) {
         (true, _) => writeln!(out, "records and stored files agree"),
         (false, true) => writeln!(out, "{left} left: restore the files above from a backup"),
-        (false, false) => writeln!(out, "{left}; --repair repairs what can be repaired"),
+        (false, false) => writeln!(out, "{left}; use --repair to repair what can be repaired"),
     }
 }

@@ -1,4 +1,4 @@
-//! `haversack health`: asks a running server over HTTP whether it takes uploads, for containers and scripts.
+//! `haversack health`: asks a running server over HTTP whether it accepts uploads, for containers and scripts.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::output::print;
-use super::place::Reached;
+use super::place::PlaceAndAddress;
 use crate::control::{self, Command};
 
 /// How long to wait for each step. Container engines wait 30 s by default.
@@ -20,13 +20,13 @@ const MAX_REPLY: u64 = 64 * 1024;
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    reached: Reached,
+    place: PlaceAndAddress,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = arguments.reached.load()?;
+    let config = arguments.place.load()?;
     let address = match config.listen.first() {
-        // Any free port: the server itself knows which.
+        // The server listens on any free port, and only the server knows which one it got.
         address if address.port() == 0 => {
             let status = control::ask_server(&config.data_dir, &Command::Status)?;
             let listen = status["listen"].as_str().and_then(|listen| listen.parse().ok());
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Err(Failure::Failed(format!("not ready: {what}")))
 }
 
-/// Where this machine reaches a server that listens there.
+/// Returns the address at which this machine reaches a server that listens on `listen`.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -15,18 +15,18 @@ use crate::metadata::jobs::{JobQueue, JobStatus};
 use crate::metadata::sqlite::SqliteStore;
 use crate::words::{self, counted};
 
-/// Jobs read at once.
+/// Number of jobs read at once.
 const PAGE: u32 = 500;
 
 /// What each kind of job does, for the help.
 pub(super) const KINDS: &str = "\
 Kinds of jobs:
   thumbnail     make a picture's thumbnail
-  delete        delete bytes that the records have forgotten
-  forget-parts  remove the chunk records of an upload that had very many and is over
-  finish        finish an upload after a crash in the middle of ?done
+  delete        delete bytes that are no longer needed
+  forget-parts  remove the chunk records of an upload that had very many and has ended
+  finish        finish an upload whose ?done was interrupted by a crash
   pack          copy a file that was joined from several uploads into one piece
-  compare       after a reboot, compare data that had not been synced with its checksums
+  compare       after a reboot, check data that had not been synced against its checksums
   expire        every minute: expire idle uploads, and delete unattached files (--unattached-ttl)
   collect       every hour: delete bytes that no record claims";
 
@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Retry jobs that failed or were set aside, now. A running server carries it out itself
+    /// Retry jobs that failed or were set aside now. If the server is running, it does this itself
     Retry {
         /// The job to retry [default: all of them]
         #[arg(value_name = "ID", value_parser = parse_id)]
@@ -58,7 +58,7 @@ enum Action {
 }
 
 fn parse_id(text: &str) -> Result<JobId, String> {
-    JobId::parse(text).ok_or_else(|| "not a job id: `haversack jobs` prints them".to_owned())
+    JobId::parse(text).ok_or_else(|| "not a job id: `haversack jobs` lists them".to_owned())
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -76,7 +76,7 @@ fn retry(id: Option<JobId>, place: &Place) -> Result<(), Failure> {
     Ok(print(|out| writeln!(out, "{} will be retried", counted(count, "job")))?)
 }
 
-/// Lists jobs without changing anything, even beside a running server.
+/// Lists jobs without changing anything, even while a server is running.
 fn list(json: bool, place: &Place) -> Result<(), Failure> {
     let dir = &place.data_dir()?;
     let failed = |error: &dyn std::fmt::Display| app::data_dir_error(dir, error);
@@ -106,7 +106,7 @@ fn list(json: bool, place: &Place) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One job for a person to read.
+/// Formats a job as a line for humans.
 fn line(job: &JobStatus, now: u64) -> String {
     let state = if job.set_aside {
         "set aside".to_owned()
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn when_a_job_runs_is_told_in_the_units_that_people_use() {
+    fn the_time_of_a_job_is_shown_in_common_units() {
         let job = JobStatus {
             id: "id".to_owned(),
             kind: "collect".to_owned(),

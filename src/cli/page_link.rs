@@ -10,7 +10,7 @@ use crate::http::options::PublicUrl;
 use crate::page_link::DEFAULT_USER;
 
 #[derive(Args, Debug)]
-#[allow(rustdoc::bare_urls, clippy::doc_markdown)] // clap prints these comments as they are
+#[allow(rustdoc::bare_urls, clippy::doc_markdown)] // clap prints these comments verbatim
 pub(super) struct Arguments {
     /// User whose files the page shows
     #[arg(long, value_name = "ID", allow_negative_numbers = true, default_value_t = DEFAULT_USER)]

@@ -1,8 +1,8 @@
 //! The options of commands other than `serve`: where the server's data and settings are.
 //!
-//! A command reads only the options that it uses, from flags, variables and the file, as the server does. A wrong
-//! value of any other option is left to the server and `haversack config check`: it must not keep anyone from erasing
-//! a user or creating a token.
+//! A command reads only the options that it uses, from flags, variables and the file, as the server does. It ignores
+//! invalid values of other options, which the server and `haversack config check` report, because they must not prevent
+//! anyone from erasing a user or creating a token.
 
 use std::path::PathBuf;
 
@@ -17,48 +17,48 @@ pub(super) struct Place(Source);
 
 /// [`Place`], and the address that the server listens on.
 #[derive(Debug)]
-pub(super) struct Reached(Source);
+pub(super) struct PlaceAndAddress(Source);
 
 /// [`Place`], and the secret.
 #[derive(Debug)]
-pub(super) struct Signing(Source);
+pub(super) struct PlaceAndSecret(Source);
 
 impl Place {
     const OPTIONS: &[&str] = &["config", "data_dir"];
-    /// What opening the stores depends on.
+    /// The options that affect how the stores are opened.
     const OPENING: &[&str] =
         &["config", "data_dir", "jwt_secret", "durability", "data_group", "body_timeout"];
 
-    /// The server's data directory.
+    /// Returns the server's data directory.
     pub(super) fn data_dir(&self) -> Result<PathBuf, SettingsError> {
         load(&self.0, Self::OPTIONS).map(|config| config.data_dir)
     }
 
-    /// The settings for a command that opens the stores itself if no server runs.
+    /// Loads the settings for a command that opens the stores itself if no server is running.
     pub(super) fn load(&self) -> Result<Config, SettingsError> {
         load(&self.0, Self::OPENING)
     }
 }
 
-impl Reached {
+impl PlaceAndAddress {
     const OPTIONS: &[&str] = &["config", "data_dir", "listen"];
 
-    /// The settings for a command that asks a running server over HTTP.
+    /// Loads the settings for a command that sends a request to the running server over HTTP.
     pub(super) fn load(&self) -> Result<Config, SettingsError> {
         load(&self.0, Self::OPTIONS)
     }
 }
 
-impl Signing {
+impl PlaceAndSecret {
     const OPTIONS: &[&str] = &["config", "data_dir", "jwt_secret"];
 
-    /// The settings for a command that signs.
+    /// Loads the settings for a command that signs tokens.
     pub(super) fn load(&self) -> Result<Config, SettingsError> {
         load(&self.0, Self::OPTIONS)
     }
 }
 
-/// Loads these options. Prints a warning for each name that no option has: it is probably misspelled.
+/// Loads these options. Prints a warning for each unknown option, which is probably misspelled.
 fn load(source: &Source, used: &'static [&'static str]) -> Result<Config, SettingsError> {
     let Loaded { config, warnings, .. } = source.load_only(used)?;
     for warning in warnings {
@@ -67,7 +67,7 @@ fn load(source: &Source, used: &'static [&'static str]) -> Result<Config, Settin
     Ok(config)
 }
 
-/// Gives a command some options of the table.
+/// Makes clap arguments of the options in `OPTIONS`.
 macro_rules! takes_options {
     ($($name:ident),*) => {
         $(impl Args for $name {
@@ -92,4 +92,4 @@ macro_rules! takes_options {
         })*
     };
 }
-takes_options!(Place, Reached, Signing);
+takes_options!(Place, PlaceAndAddress, PlaceAndSecret);

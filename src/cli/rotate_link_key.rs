@@ -11,8 +11,8 @@ use crate::words;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// How long existing links keep working. Links live for at most 48 hours: a shorter time cuts some of them short,
-    /// and 0 ends all of them now
+    /// How long existing links keep working. Links are valid for at most 48 hours: a shorter time ends some of them
+    /// early, and 0 ends all of them now
     #[arg(long, value_name = "TIME", default_value = "48h")]
     accept_old_for: Span,
 
@@ -26,10 +26,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let accept_old_for_secs = accept_old_for.as_secs();
     let config = place.load()?;
     control::carry_out(config, Command::RotateLinkKey { accept_old_for_secs })?;
-    let older = if accept_old_for.is_zero() {
+    let existing = if accept_old_for.is_zero() {
         "no longer work".to_owned()
     } else {
         format!("work for another {}", words::duration(accept_old_for))
     };
-    Ok(print(|out| writeln!(out, "links are signed with a new key; existing links {older}"))?)
+    Ok(print(|out| writeln!(out, "links are signed with a new key; existing links {existing}"))?)
 }

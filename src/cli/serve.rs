@@ -20,8 +20,7 @@ use crate::{control, page_link, telemetry};
 
 pub(super) fn run(source: &Source) -> Result<(), Failure> {
     let Loaded { mut config, values, warnings, notes } = source.load()?;
-    let _written_to_the_end =
-        telemetry::start(&config.log, config.log_format).map_err(Failure::Usage)?;
+    let _flush = telemetry::start(&config.log, config.log_format).map_err(Failure::Usage)?;
     descriptors::raise(config.max_connections);
     let affordable = descriptors::affordable(config.max_connections).map_err(Failure::Failed)?;
     config.max_connections = affordable.connections;
@@ -33,41 +32,42 @@ pub(super) fn run(source: &Source) -> Result<(), Failure> {
     }
     let trial = Trial::load()?;
     #[cfg(debug_assertions)]
-    if let Some(order) = &trial.crash_at {
-        crate::crash::arm(order).map_err(ConfigError)?;
+    if let Some(crash_at) = &trial.crash_at {
+        crate::crash::arm(crash_at).map_err(ConfigError)?;
     }
     let clock = Clock::system();
     clock.skip(trial.clock_ahead);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| ConfigError(format!("can't start: {error}")))?;
+        .map_err(|error| ConfigError(format!("can't start the async runtime: {error}")))?;
     let jobs_at_once = !trial.clock_ahead.is_zero();
     let result = runtime.block_on(serve(config, &values, clock, jobs_at_once));
-    runtime.shutdown_background(); // the stop has a limit, which file work still under way must not pass
+    runtime.shutdown_background(); // stopping has a time limit, which running file operations must not exceed
     Ok(result?)
 }
 
-/// Serves until a signal asks to stop, and then until requests in progress have finished or another signal comes.
+/// Serves until a signal asks it to stop. Then it waits until requests in progress have finished, or another signal
+/// arrives.
 async fn serve(
     config: Config,
     values: &[InForce],
     clock: Clock,
     jobs_at_once: bool,
 ) -> Result<(), ConfigError> {
-    // Before anything is opened: from here on, a signal stops the server in an orderly way.
+    // Signals are caught before anything is opened, so that every later one stops the server in an orderly way.
     let mut signals = Signals::catch().map_err(|error| ConfigError(error.to_string()))?;
     let stop = CancellationToken::new();
-    let asked_twice = async {
-        signals.stop().await;
+    let second_signal = async {
+        signals.stop_requested().await;
         tracing::info!("stopping: waiting for requests in progress");
         stop.cancel();
-        signals.stop_at_once().await;
+        signals.stop_requested_again().await;
     };
     tokio::select! {
         served = run_server(config, values, clock, jobs_at_once, stop.clone()) => served,
-        () = asked_twice => {
-            tracing::warn!("stopping at once: a second signal came; requests in progress are cut off");
+        () = second_signal => {
+            tracing::warn!("stopping at once because of a second signal: requests in progress are cut off");
             Ok(())
         }
     }
@@ -83,24 +83,28 @@ async fn run_server(
 ) -> Result<(), ConfigError> {
     let failed = |error: std::io::Error| ConfigError(error.to_string());
     let listeners = listen(&config).await?;
-    let for_metrics = listen_for_metrics(&config).await?;
+    let metrics_listeners = listen_for_metrics(&config).await?;
     let mut config = config;
     config.http.listen = listeners[0].local_addr().map_err(failed)?;
     let app = App::open(config, clock).await?;
-    // Before the readiness line: whoever waits for it finds the socket.
+    // The socket must exist before the readiness line is printed: programs that wait for the line may use it.
     let ended = CancellationToken::new();
     match control::listen(&app.config.data_dir) {
         Ok(commands) => {
             tokio::spawn(control::run(commands, Arc::clone(&app), ended.clone()));
         }
-        // As where the folder's path is longer than a socket's may be (108 bytes).
+        // For example, the path may be longer than sockets allow (108 bytes, unix(7)).
         Err(error) => {
             tracing::warn!(%error, "can't listen on control.sock: other haversack commands can't reach this server");
         }
     }
-    started::tell(&app, &addresses(&listeners), &addresses(&for_metrics), values);
-    if !for_metrics.is_empty() {
-        tokio::spawn(crate::serve::metrics::run(for_metrics, Arc::clone(&app), ended.clone()));
+    started::log(&app, &addresses(&listeners), &addresses(&metrics_listeners), values);
+    if !metrics_listeners.is_empty() {
+        tokio::spawn(crate::serve::metrics::run(
+            metrics_listeners,
+            Arc::clone(&app),
+            ended.clone(),
+        ));
     }
     let _stops_commands_and_metrics = ended.drop_guard();
     announce(&app.config)?;
@@ -111,20 +115,20 @@ async fn run_server(
     crate::serve::serve(listeners, app, stop.cancelled_owned()).await.map_err(failed)
 }
 
-/// Prints the readiness line, the only one on standard output, and for a person at a terminal a link to the page. The
-/// link is not logged, because it contains a token.
+/// Prints the readiness line, which is the only one on standard output. If standard error is a terminal, also prints a
+/// link to the page there. The link is not logged, because it contains a token.
 ///
-/// In a thread of its own, so that the server goes on if nobody reads its output.
+/// Prints in a separate thread, so that the server starts even if nothing reads its output.
 fn announce(config: &Config) -> Result<(), ConfigError> {
     let address = config.http.listen;
-    let to_person = config.page && std::io::stderr().is_terminal();
-    let link = to_person
+    let prints_link = config.page && std::io::stderr().is_terminal();
+    let link = prints_link
         .then(|| page_link::link(config, page_link::DEFAULT_USER.into(), None))
         .transpose()?;
     std::thread::spawn(move || {
         let mut out = std::io::stdout().lock();
-        let announced = writeln!(out, "listening on http://{address}").and_then(|()| out.flush());
-        if let Err(error) = announced {
+        let printed = writeln!(out, "listening on http://{address}").and_then(|()| out.flush());
+        if let Err(error) = printed {
             tracing::warn!(%error, "can't print the readiness line on standard output");
         }
         if let Some(link) = link {

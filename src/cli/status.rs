@@ -25,20 +25,20 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let answer = control::ask_server(&arguments.place.data_dir()?, &Command::Status)?;
+    let reply = control::ask_server(&arguments.place.data_dir()?, &Command::Status)?;
     if arguments.json {
-        return Ok(print(|out| writeln!(out, "{answer}"))?);
+        return Ok(print(|out| writeln!(out, "{reply}"))?);
     }
-    let status = serde_json::from_value(answer).map_err(|error| {
+    let status = serde_json::from_value(reply).map_err(|error| {
         ConfigError(format!(
-            "the running server is another version of haversack ({error}): use --json"
+            "the running server is a different version of haversack ({error}): use --json"
         ))
     })?;
-    Ok(print(|out| show(out, &status))?)
+    Ok(print(|out| write_status(out, &status))?)
 }
 
-/// Prints it for a person.
-fn show(out: &mut dyn Write, status: &Status) -> io::Result<()> {
+/// Writes the status for humans.
+fn write_status(out: &mut dyn Write, status: &Status) -> io::Result<()> {
     let Status { version, pid, listen, state, .. } = status;
     let uptime = duration(Duration::from_secs(status.uptime_secs));
     writeln!(out, "haversack {version}, process {pid}, running for {uptime}")?;
@@ -59,7 +59,7 @@ fn show(out: &mut dyn Write, status: &Status) -> io::Result<()> {
         writeln!(out, "disk        with the {}: {free} free, {kept} must stay free", disk.holds)?;
     }
     for jobs in &state.jobs {
-        writeln!(out, "jobs        {}", of_kind(jobs))?;
+        writeln!(out, "jobs        {}", describe(jobs))?;
     }
     if status.errors.is_empty() {
         writeln!(out, "errors      none were logged")?;
@@ -72,7 +72,7 @@ fn show(out: &mut dyn Write, status: &Status) -> io::Result<()> {
     Ok(())
 }
 
-fn of_kind(jobs: &JobsOfKind) -> String {
+fn describe(jobs: &JobsOfKind) -> String {
     let counts = [
         (jobs.due, "due"),
         (jobs.running, "running"),
@@ -85,7 +85,7 @@ fn of_kind(jobs: &JobsOfKind) -> String {
     let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
     let oldest = match jobs.oldest_secs {
         0 => String::new(),
-        secs => format!("; the oldest for {}", duration(Duration::from_secs(secs))),
+        secs => format!("; the oldest is {} old", duration(Duration::from_secs(secs))),
     };
     format!("{}: {counts}{oldest}", jobs.kind)
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::output::print;
-use super::place::Signing;
+use super::place::PlaceAndSecret;
 use super::signing::token;
 use crate::auth::Caller;
 use crate::config::Span;
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     )]
     user_id: Option<i64>,
 
-    /// Make a service token, for the application's backend
+    /// Create a service token, for the application's backend
     #[arg(long, conflicts_with = "user_id")]
     service: bool,
 
@@ -29,11 +29,11 @@ pub(super) struct Arguments {
     ttl: Span,
 
     #[command(flatten)]
-    signing: Signing,
+    place: PlaceAndSecret,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = arguments.signing.load()?;
+    let config = arguments.place.load()?;
     let caller = arguments.user_id.map_or(Caller::Service, |id| Caller::User(id.into()));
     let token = token(&config, caller, arguments.ttl.0.as_secs())?;
     Ok(print(|out| writeln!(out, "{token}"))?)

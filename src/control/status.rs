@@ -11,27 +11,27 @@ use crate::telemetry::{LoggedError, recent_errors};
 /// The state of a running server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
-    /// The program's version.
+    /// The server's version.
     pub version: String,
-    /// Its process.
+    /// The process id.
     pub pid: u32,
-    /// How long it has been running.
+    /// How long the server has been running, in seconds.
     pub uptime_secs: u64,
-    /// The address that it listens on, the first if there are several.
+    /// The address that the server listens on, the first one if there are several.
     pub listen: SocketAddr,
-    /// Requests that upload at this moment.
+    /// Number of uploading requests in progress.
     pub uploads_in_flight: i64,
-    /// Downloads at this moment.
+    /// Number of downloads in progress.
     pub downloads_in_flight: i64,
-    /// What is looked up.
+    /// Whatever is looked up.
     #[serde(flatten)]
     pub state: State,
-    /// The last errors in the log, oldest first.
+    /// The last errors that were logged, oldest first.
     pub errors: Vec<LoggedError>,
 }
 
-/// The state of this server.
-pub(super) async fn of(app: &App) -> Result<Status, metadata::Error> {
+/// Returns the state of this server.
+pub(super) async fn status(app: &App) -> Result<Status, metadata::Error> {
     let requests = &app.metrics.http;
     Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,6 +1,6 @@
 //! Log lines as flat JSON objects: `timestamp` (RFC 3339, UTC), `level`, `target`, `message`, the event's fields, and
-//! those of the enclosing spans, such as `request_id`. The JSON format of `tracing-subscriber` nests the fields of spans
-//! in objects, so a request's id would have one path in the access log and another one in all other lines.
+//! those of the enclosing spans, such as `request_id`. The JSON format of `tracing-subscriber` nests the fields of
+//! spans in objects, so a request's id would be in one place in the access log and in another one in all other lines.
 
 use std::fmt::{self, Write as _};
 

@@ -115,8 +115,8 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits for lines to write, and returns them with the number of lines that were dropped after them. The number is 0
-    /// while the output isn't writable, because it couldn't be reported. Returns `None` at the end.
+    /// Waits for lines to write, and returns them with the number of lines that were dropped after them. The number is
+    /// 0 while the output isn't writable, because it couldn't be reported. Returns `None` at the end.
     fn next(&self, writable: bool) -> Option<(Vec<u8>, u64)> {
         let idle = |state: &mut State| {
             state.waiting.is_empty() && !state.closed && !(writable && state.dropped > 0)

@@ -13,14 +13,14 @@ use crate::http::server::Listen;
 use crate::storage::disk::Gid;
 use crate::{app, space, telemetry};
 
-/// What was found.
+/// The results of the check.
 #[derive(Default)]
 struct Findings {
-    /// What keeps the server from starting.
+    /// Problems that prevent the server from starting.
     errors: Vec<String>,
-    /// What it would only warn about.
+    /// Problems that the server would only warn about.
     warnings: Vec<String>,
-    /// What is to be known of the check itself.
+    /// Remarks about the check itself.
     notes: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn run(source: &Source) -> Result<ExitCode, Failure> {
     match source.load() {
         Ok(Loaded { config, warnings, .. }) => {
             found.warnings = warnings;
-            look(&config, &mut found);
+            check_machine(&config, &mut found);
         }
         Err(error) => found.errors = error.problems,
     }
@@ -59,8 +59,8 @@ pub(super) fn run(source: &Source) -> Result<ExitCode, Failure> {
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Looks for what this machine can't give the server.
-fn look(config: &Config, found: &mut Findings) {
+/// Checks whether this machine has what the server needs.
+fn check_machine(config: &Config, found: &mut Findings) {
     found.check(telemetry::check_filter(&config.log));
     match descriptors::affordable(config.max_connections) {
         Ok(affordable) => found.warnings.extend(affordable.warning),
@@ -72,7 +72,7 @@ fn look(config: &Config, found: &mut Findings) {
         found.check(may_share_with(group));
     }
     if !in_use {
-        // Its server has the port.
+        // Otherwise the ports belong to the running server.
         found.check(config.listen.try_bind());
         found.check(config.metrics_listen.as_ref().map_or(Ok(()), Listen::try_bind));
     }
@@ -114,8 +114,8 @@ fn data_directory(dir: &Path, found: &mut Findings) -> bool {
     }
     match app::is_in_use(dir) {
         Ok(true) => {
-            // It may be the one that is to be restarted with these settings.
-            let note = "a server is running with it; whether its address is free is not checked";
+            // It may be the one that will be restarted with these settings, so this isn't an error.
+            let note = "a server is using it, so whether its addresses are free was not checked";
             found.notes.push(format!("data directory {}: {note}", dir.display()));
             true
         }
@@ -127,7 +127,7 @@ fn data_directory(dir: &Path, found: &mut Findings) -> bool {
     }
 }
 
-/// The path itself, or its closest ancestor that exists.
+/// Returns the path itself, or its closest ancestor that exists.
 fn existing(path: &Path) -> &Path {
     let exists = |path: &&Path| path.exists();
     let here = Path::new(".");
@@ -136,7 +136,7 @@ fn existing(path: &Path) -> &Path {
 
 fn secret(config: &Config, found: &mut Findings) {
     if config.jwt_secret.is_none() && !config.secret_path().exists() {
-        return; // the server creates one
+        return; // the server will create one
     }
     match config.secret() {
         Ok(secret) => found.warnings.extend(secret.weakness().map(str::to_owned)),
@@ -144,7 +144,8 @@ fn secret(config: &Config, found: &mut Findings) {
     }
 }
 
-/// A user can give files to groups it is a member of, and root to any group (chown(2)).
+/// Checks that this user may change the group of files: a user must be a member of the new group, unless it is root
+/// (chown(2)).
 fn may_share_with(group: Gid) -> Result<(), String> {
     let groups = nix::unistd::getgroups().map_err(|error| format!("--data-group: {error}"))?;
     let is_in = nix::unistd::getegid().as_raw() == group.0

@@ -1,4 +1,4 @@
-//! Listening: on the address for clients, and on the one for metrics.
+//! Opens the listeners for clients and for metrics.
 
 use std::net::SocketAddr;
 
@@ -8,16 +8,16 @@ use crate::app;
 use crate::config::{Config, ConfigError};
 use crate::http::server::Listen;
 
-/// Listens on every address of the setting. Returns at least one listener.
+/// Listens on every address of `--listen`. Returns at least one listener.
 pub(super) async fn listen(config: &Config) -> Result<Vec<TcpListener>, ConfigError> {
     let (at, setting) = (&config.listen, config.listen.clone());
-    let bound = tokio::task::spawn_blocking(move || setting.bind()) // names may take their time
+    let bound = tokio::task::spawn_blocking(move || setting.bind()) // resolving names can take a while
         .await
         .map_err(|error| ConfigError(error.to_string()))?;
     let bound = match bound {
         Ok(bound) => bound,
         Err(error) => {
-            // Say so if it is another haversack with the same data that has the port.
+            // If another haversack process with the same data has the port, that explains more.
             app::refuse_if_in_use(&config.data_dir)?;
             return Err(ConfigError(error.to_string()));
         }
@@ -33,7 +33,7 @@ pub(super) async fn listen(config: &Config) -> Result<Vec<TcpListener>, ConfigEr
     Ok(listeners)
 }
 
-/// Listens on every address for metrics, if there is one.
+/// Listens on every address of `--metrics-listen`, if it is set.
 pub(super) async fn listen_for_metrics(config: &Config) -> Result<Vec<TcpListener>, ConfigError> {
     let Some(setting) = config.metrics_listen.clone() else { return Ok(Vec::new()) };
     let named = |error: &dyn std::fmt::Display| ConfigError(format!("--metrics-listen: {error}"));
@@ -43,7 +43,7 @@ pub(super) async fn listen_for_metrics(config: &Config) -> Result<Vec<TcpListene
     listeners.map_err(|error| named(&error))
 }
 
-/// Where these listen.
+/// Returns the addresses of these listeners.
 pub(super) fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
     listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
 }

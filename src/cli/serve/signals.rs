@@ -1,4 +1,4 @@
-//! Signals: which stop the server, and which changes the log level.
+//! Signals that stop the server, and the one that changes the log level.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -13,7 +13,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Catches them: from now on, none of them kills the process.
+    /// Starts to catch the signals. From now on, none of them kills the process.
     pub(super) fn catch() -> std::io::Result<Self> {
         let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup()));
         Ok(Self {
@@ -24,9 +24,9 @@ impl Signals {
         })
     }
 
-    /// Completes when somebody asks the server to stop, or its terminal is gone. Meanwhile SIGUSR1 switches the log
+    /// Completes when a signal asks the server to stop, or its terminal is closed. Until then, SIGUSR1 toggles the log
     /// level.
-    pub(super) async fn stop(&mut self) {
+    pub(super) async fn stop_requested(&mut self) {
         let hung_up = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -39,19 +39,19 @@ impl Signals {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = &mut hung_up => return,
-                _ = self.log_level.recv() => switch_level(),
+                _ = self.log_level.recv() => toggle_level(),
             }
         }
     }
 
-    /// Completes when somebody asks again. A terminal that goes away sends SIGHUP more than once, which means nothing
-    /// more.
-    pub(super) async fn stop_at_once(&mut self) {
+    /// Completes when another signal asks the server to stop. SIGHUP doesn't count, because a terminal that is closed
+    /// sends it more than once. SIGUSR1 still toggles the log level.
+    pub(super) async fn stop_requested_again(&mut self) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.log_level.recv() => switch_level(),
+                _ = self.log_level.recv() => toggle_level(),
             }
         }
     }
@@ -66,8 +66,8 @@ fn ignores_hangup() -> bool {
     mask.is_some_and(|mask| mask & 1 != 0) // signal 1
 }
 
-/// Switches between the log level of the start and `debug`.
-fn switch_level() {
+/// Switches between `debug` and the log level that the server started with.
+fn toggle_level() {
     if let Err(error) = telemetry::toggle_level() {
         tracing::warn!(error, "SIGUSR1: can't change the log level");
     }

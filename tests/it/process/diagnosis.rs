@@ -52,7 +52,7 @@ fn the_start_says_where_a_secret_of_its_own_is() {
     command.env_remove("HAVERSACK_JWT_SECRET");
     let log = Server::start(&mut command).stop().stderr;
     let path = dir.path().join("jwt-secret");
-    assert!(log.contains(&format!("file {}, made by the server", path.display())), "{log}");
+    assert!(log.contains(&format!("file {}, created by the server", path.display())), "{log}");
 }
 
 #[test]
