@@ -14,13 +14,14 @@ use crate::ids::UserId;
 
 /// Maximum length of a token. Longer ones are refused without being decoded.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// Maximum number of cached valid tokens, and the maximum length of each.
-const MAX_GOOD: usize = 4096;
-const MAX_GOOD_BYTES: usize = 1024;
-/// How far the clock that issued a token may be ahead of ours.
+/// Maximum number of cached tokens.
+const MAX_CACHED: usize = 4096;
+/// Maximum length of a cached token.
+const MAX_CACHED_BYTES: usize = 1024;
+/// How far the clock of the issuer of a token may be ahead of ours.
 const MAX_AHEAD_SECS: f64 = 60.0;
 
-/// Who a valid token is for.
+/// The sender of a request, as a valid token identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// A user of the application.
@@ -31,7 +32,7 @@ pub enum Caller {
 
 /// Why authentication failed. The messages are for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // each message says it
+#[allow(missing_docs)] // the messages say it
 pub enum AuthError {
     #[error("send an access token: Authorization: Bearer <token>")]
     Missing,
@@ -50,26 +51,25 @@ pub enum AuthError {
 /// Checks tokens against the shared secret.
 pub struct Auth {
     key: DecodingKey,
-    only_signature: Validation,
+    signature_only: Validation,
     clock: Clock,
-    /// Cache of valid tokens, because a client sends its token with every chunk: the caller of each, and its expiry
-    /// (unix seconds).
-    good: Mutex<HashMap<Box<str>, (Caller, f64)>>,
+    /// The caller and expiry (unix seconds) of valid tokens, because a client sends its token with every chunk.
+    cache: Mutex<HashMap<Box<str>, (Caller, f64)>>,
 }
 
 impl Auth {
     /// Accepts tokens signed with `secret`.
     pub fn new(secret: &[u8], clock: Clock) -> Self {
         // We check times ourselves, with our own clock and without leeway.
-        let mut only_signature = Validation::new(Algorithm::HS256);
-        only_signature.required_spec_claims.clear();
-        only_signature.validate_exp = false;
-        only_signature.validate_aud = false;
+        let mut signature_only = Validation::new(Algorithm::HS256);
+        signature_only.required_spec_claims.clear();
+        signature_only.validate_exp = false;
+        signature_only.validate_aud = false;
         Self {
             key: DecodingKey::from_secret(secret),
-            only_signature,
+            signature_only,
             clock,
-            good: Mutex::default(),
+            cache: Mutex::default(),
         }
     }
 
@@ -77,23 +77,23 @@ impl Auth {
     pub fn authenticate(&self, header: Option<&str>) -> Result<Caller, AuthError> {
         let (scheme, token) =
             header.ok_or(AuthError::Missing)?.split_once(' ').ok_or(AuthError::Missing)?;
-        // The original client first sends `Token`.
+        // The original client's first request has the scheme `Token`.
         if !["Bearer", "Token"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return Err(AuthError::Missing);
         }
         let token = token.trim();
-        let known = self.good().get(token).cloned();
-        if let Some((caller, expires)) = known {
+        let cached = self.cache().get(token).cloned();
+        if let Some((caller, expires)) = cached {
             return if self.now() < expires { Ok(caller) } else { Err(AuthError::Expired) };
         }
         let (claims, expires) = self.claims(token)?;
-        let caller = self.named(&claims)?;
-        self.remember(token, caller.clone(), expires);
+        let caller = self.caller(&claims)?;
+        self.add_to_cache(token, caller.clone(), expires);
         Ok(caller)
     }
 
-    /// Returns the caller in these claims.
-    fn named(&self, claims: &Map<String, Value>) -> Result<Caller, AuthError> {
+    /// Returns the caller that these claims identify.
+    fn caller(&self, claims: &Map<String, Value>) -> Result<Caller, AuthError> {
         let issued = claims.get("iat").and_then(Value::as_f64).ok_or(AuthError::Claim("iat"))?;
         if issued > self.now() + MAX_AHEAD_SECS {
             return Err(AuthError::NotYet);
@@ -120,27 +120,27 @@ impl Auth {
         self.claims(token).map(drop)
     }
 
-    fn remember(&self, token: &str, caller: Caller, expires: f64) {
-        if token.len() > MAX_GOOD_BYTES {
+    fn add_to_cache(&self, token: &str, caller: Caller, expires: f64) {
+        if token.len() > MAX_CACHED_BYTES {
             return;
         }
-        let mut good = self.good();
-        if good.len() >= MAX_GOOD {
-            good.clear(); // active tokens are cached again
+        let mut cache = self.cache();
+        if cache.len() >= MAX_CACHED {
+            cache.clear(); // tokens still in use are added again
         }
-        good.insert(token.into(), (caller, expires));
+        cache.insert(token.into(), (caller, expires));
     }
 
-    fn good(&self) -> MutexGuard<'_, HashMap<Box<str>, (Caller, f64)>> {
-        self.good.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, HashMap<Box<str>, (Caller, f64)>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the claims of a token, and its expiry.
+    /// Checks a token's signature and expiry, and returns its claims and expiry.
     fn claims(&self, token: &str) -> Result<(Map<String, Value>, f64), AuthError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::Invalid);
         }
-        let claims = decode::<Map<String, Value>>(token, &self.key, &self.only_signature)
+        let claims = decode::<Map<String, Value>>(token, &self.key, &self.signature_only)
             .map_err(|_| AuthError::Invalid)?
             .claims;
         if has_critical_extensions(token) {
@@ -179,7 +179,7 @@ pub fn sign(secret: &[u8], caller: Caller, now: u64, ttl_secs: u64) -> String {
         Caller::Service => claims["token_type"] = json!("service"),
     }
     encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
-        .unwrap_or_default() // plain JSON and HMAC: this can't fail
+        .unwrap_or_default() // can't fail: the input is plain JSON, and the algorithm HMAC
 }
 
 /// Parses a user id: a number, or its decimal digits as text, as django-rest-framework-simplejwt writes it since
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cached_token_makes_no_other_token_valid() {
+    fn caching_a_token_makes_no_other_token_valid() {
         let auth = Auth::new(SECRET, Clock::system());
         let good = header(7);
         assert_eq!(auth.authenticate(Some(&good)), Ok(Caller::User(UserId::from(7))));
@@ -220,12 +220,12 @@ mod tests {
     #[test]
     fn the_number_of_cached_tokens_is_limited() {
         let auth = Auth::new(SECRET, Clock::system());
-        for user in 0..=i64::try_from(MAX_GOOD).unwrap() {
+        for user in 0..=i64::try_from(MAX_CACHED).unwrap() {
             assert_eq!(
                 auth.authenticate(Some(&header(user))),
                 Ok(Caller::User(UserId::from(user)))
             );
         }
-        assert_eq!(auth.good().len(), 1);
+        assert_eq!(auth.cache().len(), 1);
     }
 }

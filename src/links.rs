@@ -1,6 +1,6 @@
-//! Signed links: a `file_url` needs no header, and expires.
+//! Signed links: a `file_url` works without an `Authorization` header until it expires.
 //!
-//! A signature covers one file, one variant and one expiry. Keys are random, are stored in the database, and have
+//! A signature covers one file, one variant and one expiry. The keys are random and stored in the database. They have
 //! nothing to do with the secret for tokens. Signatures are secrets and never logged.
 
 use std::sync::{PoisonError, RwLock};
@@ -25,7 +25,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// Its name in links.
+    /// Returns its name in links.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::File => "file",
@@ -42,10 +42,10 @@ impl Variant {
 /// Why a link doesn't work. The messages are for the person who opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// This server didn't make it, or somebody changed it.
+    /// This server didn't create the link, or the link was changed.
     #[error("this link is not valid: it was changed, or another server made it; ask for a new one")]
     Invalid,
-    /// It has expired.
+    /// The link has expired.
     #[error("this link has expired: ask for a new one")]
     Expired,
 }
@@ -59,44 +59,44 @@ pub struct LinkQuery {
     pub key: u64,
     /// The signature.
     pub signature: String,
-    /// Whether `download` was added: the file is saved, not shown.
+    /// Whether `download` was added, so that browsers save the file instead of showing it.
     pub download: bool,
 }
 
 impl LinkQuery {
-    /// Parses a query written by [`Links::path`]. It must be spelled exactly like that, except that `&download` may
-    /// follow, with or without a value.
+    /// Parses a query written by [`Links::path`]. It must be spelled in exactly the same way, except that `&download`
+    /// may follow, with or without a value.
     pub fn parse(query: &str) -> Option<Self> {
-        let (signed, added) = match query.split_once("&download") {
-            Some((signed, added)) => (signed, Some(added)),
+        let (signed, after_download) = match query.split_once("&download") {
+            Some((signed, rest)) => (signed, Some(rest)),
             None => (query, None),
         };
-        if added.is_some_and(|added| !(added.is_empty() || is_value(added))) {
+        if after_download.is_some_and(|rest| !(rest.is_empty() || is_value(rest))) {
             return None;
         }
         let (expires, rest) = signed.strip_prefix("expires=")?.split_once("&key=")?;
         let (key, signature) = rest.split_once("&signature=")?;
         let (expires, key) = (expires.parse().ok()?, key.parse().ok()?);
-        (signed == written(expires, key, signature)).then(|| Self {
+        (signed == format_query(expires, key, signature)).then(|| Self {
             expires,
             key,
             signature: signature.to_owned(),
-            download: added.is_some(),
+            download: after_download.is_some(),
         })
     }
 }
 
-/// Whether this is a value without another parameter after it.
-fn is_value(added: &str) -> bool {
-    added.starts_with('=') && !added.contains('&')
+/// Whether this is `=` and a value, without another parameter after it.
+fn is_value(rest: &str) -> bool {
+    rest.starts_with('=') && !rest.contains('&')
 }
 
-/// Writes a link's query. There is only this one spelling.
-fn written(expires: u64, key: u64, signature: &str) -> String {
+/// Formats a link's query. Every link has exactly one spelling.
+fn format_query(expires: u64, key: u64, signature: &str) -> String {
     format!("expires={expires}&key={key}&signature={signature}")
 }
 
-/// Makes and checks links.
+/// Creates and checks links.
 pub struct Links {
     keys: RwLock<Vec<Key>>,
     clock: Clock,
@@ -116,26 +116,27 @@ impl From<&LinkKey> for Key {
 }
 
 impl Links {
-    /// Signs with the first of `keys`, the newest, and accepts links signed with any of them until its date.
+    /// Signs with the first of `keys`, which is the newest one. Links signed with any of the keys are accepted, until
+    /// that key's `accepted_until`.
     pub fn new(keys: &[LinkKey], clock: Clock) -> Self {
         Self { keys: RwLock::new(keys.iter().map(Key::from).collect()), clock }
     }
 
-    /// Replaces the keys, after a rotation.
+    /// Replaces the keys after a rotation.
     pub fn set_keys(&self, keys: &[LinkKey]) {
         let keys = keys.iter().map(Key::from).collect();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
     /// Returns the path and query of a link that is valid for 24 to 48 hours. The link stays the same until midnight
-    /// UTC, so that caches can reuse their content.
+    /// UTC, so that caches can reuse what they have stored.
     pub fn path(&self, id: UploadId, variant: Variant) -> String {
         let expires = (self.clock.unix_secs() / DAY_SECS + 2) * DAY_SECS;
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let Key { id: key_id, hmac, .. } = &keys[0];
         let tag = hmac::sign(hmac, &message(id, variant, expires));
         let signature = URL_SAFE_NO_PAD.encode(tag);
-        format!("/media/{id}/{}?{}", variant.as_str(), written(expires, *key_id, &signature))
+        format!("/media/{id}/{}?{}", variant.as_str(), format_query(expires, *key_id, &signature))
     }
 
     /// Checks that this server signed a link to this variant of this file, and that it hasn't expired.
@@ -151,8 +152,8 @@ impl Links {
         // The comparison takes constant time.
         hmac::verify(&key.hmac, &message(id, variant, query.expires), &tag)
             .map_err(|_| LinkError::Invalid)?;
-        let ends = key.accepted_until.map_or(query.expires, |until| until.min(query.expires));
-        if self.clock.unix_secs() >= ends {
+        let expires = key.accepted_until.map_or(query.expires, |until| until.min(query.expires));
+        if self.clock.unix_secs() >= expires {
             return Err(LinkError::Expired);
         }
         Ok(())
@@ -163,10 +164,10 @@ fn message(id: UploadId, variant: Variant, expires: u64) -> Vec<u8> {
     format!("haversack link 1\n{id}\n{}\n{expires}", variant.as_str()).into_bytes()
 }
 
-/// 32 bytes from the system's random number generator.
+/// Returns 32 bytes from the system's random number generator.
 pub fn random_secret() -> [u8; 32] {
     let mut secret = [0; 32];
-    // aws-lc's generator fails only if the operating system has no randomness at all.
+    // The generator of AWS-LC fails only if the operating system has no source of randomness.
     rand::fill(&mut secret).expect("the operating system has randomness");
     secret
 }
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_a_rotated_key_are_accepted_until_its_date() {
+    fn links_signed_with_an_old_key_are_accepted_until_its_date() {
         let clock = Clock::system();
         let links = links(&clock);
         let id = UploadId::random();

@@ -1,5 +1,4 @@
-//! Links that open the server's page. Knows where browsers find the server; how tokens are signed is `auth`'s
-//! business.
+//! Links that open the server's page. Knows the address at which browsers reach the server. `auth` signs the tokens.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -9,16 +8,17 @@ use crate::config::{Config, ConfigError};
 use crate::http::options::PublicUrl;
 use crate::ids::UserId;
 
-/// Whom the page acts for unless told otherwise.
+/// The user that the page acts for by default.
 pub const DEFAULT_USER: i64 = 1;
-/// How long a link opens the page.
+/// How long a link is valid.
 const TTL_SECS: u64 = 12 * 3600;
 
-const OFF: &str = "the page is off: start the server with --page. Without that, it is on only where the server \
+const OFF: &str = "the page is off: start the server with --page. Without --page, it is on only if the server \
                    listens on a loopback address and trusts no proxy";
 
-/// A link that opens the page for this user, at `url`, or else where the server is reached. The token is in the
-/// fragment, which browsers send nowhere. An error if the page is off.
+/// Returns a link that opens the page for this user. Its base is `url`, or else `--public-url`, or else the address at
+/// which browsers reach the server. The token is in the fragment, which browsers don't send to any server. Fails if the
+/// page is off.
 pub fn link(config: &Config, user: UserId, url: Option<&PublicUrl>) -> Result<String, ConfigError> {
     if !config.page {
         return Err(ConfigError(OFF.into()));
@@ -33,23 +33,23 @@ pub fn link(config: &Config, user: UserId, url: Option<&PublicUrl>) -> Result<St
     Ok(format!("{base}/#token={token}"))
 }
 
-/// Where a browser finds a server that listens there: at this machine's address in its network if it listens
-/// everywhere, so that the link also opens on a phone.
+/// Returns the address at which browsers reach a server that listens on `listen`. If that is all addresses, returns the
+/// machine's address in its network, so that the link also opens on a phone.
 fn reachable(listen: SocketAddr, local: fn(IpAddr) -> Option<IpAddr>) -> SocketAddr {
     let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
     let ip = match listen.ip() {
         ip if ip == v4 => local(v4).unwrap_or(Ipv4Addr::LOCALHOST.into()),
-        // Linux takes IPv4 at [::] too, and that is what every phone has.
+        // On Linux, [::] also accepts IPv4, which every phone has.
         ip if ip == v6 => local(v4).or_else(|| local(v6)).unwrap_or(Ipv6Addr::LOCALHOST.into()),
         ip => ip,
     };
     SocketAddr::new(ip, listen.port())
 }
 
-/// The address of this machine that others in its network reach: the one that it would send from to the Internet.
-/// Nothing is sent: connecting a UDP socket only chooses a route (connect(2)).
+/// Returns the address at which other machines in the network reach this one: the source address of packets to the
+/// Internet. Sends nothing, because connecting a UDP socket only chooses a route (connect(2)).
 fn local_address(any: IpAddr) -> Option<IpAddr> {
-    // Addresses for documentation (RFC 5737, RFC 3849): nobody's, so the default route leads there.
+    // Addresses for documentation (RFC 5737, RFC 3849). No network has them, so the default route leads there.
     let outside: IpAddr = match any {
         IpAddr::V4(_) => Ipv4Addr::new(203, 0, 113, 1).into(),
         IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_listens_everywhere_is_reached_in_its_network() {
+    fn a_server_that_listens_on_all_addresses_is_reached_in_its_network() {
         let both = |any: IpAddr| {
             Some(if any.is_ipv4() { [192, 0, 2, 7].into() } else { "2001:db8::7".parse().unwrap() })
         };

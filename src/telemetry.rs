@@ -48,7 +48,7 @@ pub enum LogFormat {
 pub fn start(filter: &str, format: LogFormat) -> Result<FlushGuard, String> {
     let parsed = level::parse(filter)?;
     let dropped = |lines| {
-        tracing::error!("{lines} log lines were dropped because nobody read standard error");
+        tracing::error!("{lines} log lines were dropped because standard error was not being read");
     };
     let (output, flush) = Output::start(std::io::stderr(), dropped)
         .map_err(|error| format!("can't start the thread that writes the log: {error}"))?;
