@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A change of the system's clock by less than this counts as drift, not as being set.
-const IN_STEP_SECS: u64 = 60;
-/// Maximum number of settings that are kept apart.
+/// A change of the system's clock by less than this many seconds counts as drift. A larger change means that the clock
+/// was set.
+const MIN_STEP_SECS: u64 = 60;
+/// Maximum number of settings that are remembered. When there are more, the two oldest are merged.
 const MAX_SETTINGS: usize = 64;
 
 /// The server's clock. Clones share it.
@@ -42,7 +43,7 @@ struct Reading {
 }
 
 impl Clock {
-    /// Creates a clock that follows the system's. Its uptime begins now.
+    /// Creates a clock that follows the system's clock. Its uptime begins now.
     pub fn system() -> Self {
         let zero = system_unix_secs();
         Self(Arc::new(Inner {
@@ -54,14 +55,14 @@ impl Clock {
         }))
     }
 
-    /// Seconds since 1970, UTC.
+    /// Returns the current time in seconds since 1970, UTC (unix seconds).
     pub fn unix_secs(&self) -> u64 {
         self.read().unix
     }
 
     /// Returns what the system's clock showed `age` ago (unix seconds). A timestamp before that is older than `age`,
     /// however the clock has been set since. If the clock was set within that time, returns the earliest time that it
-    /// may have shown. Times before the start are computed by the setting at the start.
+    /// may have shown. Times before the server's start are computed with the setting at the start.
     pub fn unix_secs_ago(&self, age: Duration) -> u64 {
         let uptime = self.read().uptime;
         let settings = self.0.settings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +88,7 @@ impl Clock {
         self.0.set_forward_secs.fetch_add(by.as_secs(), Ordering::Relaxed);
     }
 
-    /// Reads both clocks, and records if the system's clock was set, so that later timestamps belong to the new
+    /// Reads both clocks. If the system's clock was set, records that, so that later timestamps belong to the new
     /// setting.
     fn read(&self) -> Reading {
         let inner = &*self.0;
@@ -95,22 +96,21 @@ impl Clock {
         let unix = system_unix_secs() + skipped + inner.set_forward_secs.load(Ordering::Relaxed);
         let uptime = inner.started.elapsed().as_secs() + skipped;
         let zero = unix.saturating_sub(uptime);
-        if zero.abs_diff(inner.zero.load(Ordering::Relaxed)) >= IN_STEP_SECS {
-            inner.was_set(Setting { since: uptime, zero });
+        if zero.abs_diff(inner.zero.load(Ordering::Relaxed)) >= MIN_STEP_SECS {
+            inner.record(Setting { since: uptime, zero });
         }
         Reading { unix, uptime }
     }
 }
 
 impl Inner {
-    fn was_set(&self, setting: Setting) {
+    fn record(&self, setting: Setting) {
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         self.zero.store(setting.zero, Ordering::Relaxed);
         settings.push(setting);
         if settings.len() > MAX_SETTINGS {
-            let forgotten = settings.remove(0);
-            settings[0] =
-                Setting { since: forgotten.since, zero: settings[0].zero.min(forgotten.zero) };
+            let oldest = settings.remove(0);
+            settings[0] = Setting { since: oldest.since, zero: settings[0].zero.min(oldest.zero) };
         }
     }
 }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_nobody_sets_makes_things_old_in_time() {
+    fn things_get_old_in_time_if_the_clock_is_never_set() {
         let clock = Clock::system();
         let before_the_start = clock.unix_secs() - 3700;
         assert!(is_old(&clock, before_the_start));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stamped_after_a_clock_was_set_forward_gets_old_in_time() {
+    fn things_stamped_after_the_clock_was_set_forward_get_old_in_time() {
         for years in [1, 50] {
             let clock = Clock::system();
             clock.set_forward(12 * years * MONTH);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stamped_before_a_clock_was_set_forward_gets_no_older_by_it() {
+    fn setting_the_clock_forward_makes_earlier_things_no_older() {
         let clock = Clock::system();
         let stamp = clock.unix_secs();
         clock.set_forward(MONTH);

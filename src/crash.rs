@@ -11,7 +11,7 @@ macro_rules! points {
         }
 
         impl Point {
-            /// All of them.
+            /// All points.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
@@ -30,7 +30,7 @@ points! {
     UploadUnbegun,
     /// An upload was committed, before any of its bytes was written.
     UploadBegun,
-    /// An idle upload expired to make room; its bytes still exist.
+    /// An idle upload was expired to make room for another one; its bytes still exist.
     RoomMade,
     /// A blob, possibly a new one, was opened for writing.
     BlobOpened,
@@ -58,7 +58,7 @@ points! {
     SingleSealed,
     /// A single file is on record; no reply has been sent.
     SingleStored,
-    /// Done: the parts form the file, and what it becomes is known.
+    /// Done: the parts form the file, and it is known what it will become.
     DoneExamined,
     /// Done: what will be overwritten is on record.
     FinalizingRecorded,
@@ -98,9 +98,9 @@ points! {
     UploadExpired,
     /// An expired upload's owner was told, and its uuid is free.
     ExpiredForgotten,
-    /// Forgotten bytes were deleted; more may follow.
+    /// Bytes that are no longer on record were deleted; more may follow.
     BytesDeleted,
-    /// Bytes that no record claims were found.
+    /// Bytes that no record claims were found; they still exist.
     UnclaimedFound,
     /// Group commit: before the transaction begins.
     CommitUnbegun,
@@ -141,17 +141,16 @@ mod armed {
 
     static ARMED: OnceLock<(Point, AtomicU64)> = OnceLock::new();
 
-    /// Makes the process die on the n-th hit of a point: `name:n`. Fails if there is no such point, or n isn't a number
-    /// above 0.
-    pub fn arm(order: &str) -> Result<(), String> {
-        let armed = order.split_once(':').and_then(|(name, nth)| {
+    /// Makes the process die on the n-th hit of a point, given as `name:n`. Fails if there is no such point, or if n
+    /// isn't a number above 0.
+    pub fn arm(hit: &str) -> Result<(), String> {
+        let armed = hit.split_once(':').and_then(|(name, nth)| {
             let point = Point::ALL.iter().find(|point| format!("{point:?}") == name)?;
             Some((*point, AtomicU64::new(nth.parse().ok().filter(|nth| *nth > 0)?)))
         });
-        let _ =
-            ARMED.set(armed.ok_or_else(|| {
-                format!("\"{order}\" is not a crash point and a number, as name:n")
-            })?);
+        let _ = ARMED.set(armed.ok_or_else(|| {
+            format!("\"{hit}\" is not the name of a crash point and a number above 0, as name:n")
+        })?);
         Ok(())
     }
 
@@ -162,7 +161,7 @@ mod armed {
         {
             let _ = kill_process(getpid(), Signal::KILL);
             loop {
-                std::thread::park(); // the signal may arrive a moment later, and nothing may happen until then
+                std::thread::park(); // nothing more may happen, although the signal may arrive a moment later
             }
         }
     }

@@ -1,11 +1,10 @@
-//! A file's name, as the receiver of a message sees it.
+//! The name of a file, as the recipient of a message sees it.
 //!
-//! Cleans the names that clients send. Doesn't know paths and storage (a name never becomes a path
-//! here), media types, or how names are written into headers.
+//! Cleans the names that clients send. Knows nothing about paths and storage (a name never becomes a path), media
+//! types, or how names are written into headers.
 //!
-//! Names are not normalized (NFC): a name should come back as its sender wrote it, browsers and
-//! file systems compare composed and decomposed forms themselves, and nothing here looks up files
-//! by name.
+//! Names are not normalized (NFC): the recipient should get a name as the sender wrote it, browsers and file systems
+//! treat composed and decomposed forms as equal themselves, and the server never looks up a file by its name.
 
 use std::fmt;
 
@@ -14,39 +13,38 @@ use unicode_segmentation::UnicodeSegmentation;
 /// Maximum length of a name in bytes of UTF-8, as in common file systems.
 pub const MAX_BYTES: usize = 255;
 
-/// Maximum length in bytes of an extension that is kept when a name is shortened, without its dot.
+/// Maximum length in bytes of an extension, without its dot. Longer ones don't count as extensions, so they aren't kept
+/// when a name is shortened.
 pub const MAX_EXTENSION_BYTES: usize = 16;
 
-/// What client code sends if it has no name: `blob` comes from browsers for a nameless `Blob`, and
-/// the others are JavaScript values converted to text.
+/// What client code sends if it has no name: browsers send `blob` for a nameless `Blob`, and the others are JavaScript
+/// values converted to text.
 const NO_NAME: [&str; 3] = ["blob", "null", "undefined"];
 
-/// The name of a file that came without one.
-const MADE_UP: &str = "file";
+/// The name of a file that was sent without one.
+const DEFAULT_NAME: &str = "file";
 
-/// A cleaned file name: not empty, a single line without hidden characters, at most [`MAX_BYTES`]
-/// long. Characters and names that some systems don't allow (`who?.jpg`, `CON.txt`) stay: the
-/// browser that saves the file replaces them.
+/// A cleaned file name: not empty, a single line without hidden characters, at most [`MAX_BYTES`] long. Characters and
+/// names that some systems don't allow (`who?.jpg`, `CON.txt`) are kept: the browser that saves the file replaces them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Filename(String);
 
 impl Filename {
     /// Cleans a name. Returns `None` if nothing is left that names a file.
     ///
-    /// Only the last component of a path with `/` or `\` counts. Control characters, bidirectional
-    /// controls, invisible characters and surrounding white space are removed, and long names are
-    /// shortened before their extension. Everything else stays as it was sent. Cleaning a cleaned
-    /// name changes nothing.
+    /// Only the last component of a path with `/` or `\` counts. Control characters, bidirectional controls, invisible
+    /// characters and surrounding white space are removed, and long names are shortened before their extension.
+    /// Everything else stays as it was sent. Cleaning a cleaned name changes nothing.
     #[must_use]
     pub fn parse(raw: &str) -> Option<Self> {
         let component = raw.rsplit(['/', '\\']).next()?;
-        let mut name = visible(component);
+        let mut name = remove_hidden(component);
         trim_end(&mut name);
         if name.len() > MAX_BYTES {
-            name = cut(&name);
+            name = shorten(&name);
         }
-        let names_nothing = name.chars().all(|c| c == '.'); // `.` and `..` are path components
-        if names_nothing || NO_NAME.contains(&name.as_str()) {
+        let is_only_dots = name.chars().all(|c| c == '.'); // `.` and `..` are special in paths
+        if is_only_dots || NO_NAME.contains(&name.as_str()) {
             return None;
         }
         Some(Self(name))
@@ -55,11 +53,11 @@ impl Filename {
     /// Returns a name for a file that has none: `file.jpg` for `jpg`, otherwise `file`.
     #[must_use]
     pub fn made_up(extension: Option<&str>) -> Self {
-        Self(MADE_UP.to_owned()).with_extension(extension)
+        Self(DEFAULT_NAME.to_owned()).with_extension(extension)
     }
 
-    /// Adds the extension if the name has none. An existing one is kept even if it contradicts,
-    /// because the sender chose it.
+    /// Adds the extension if the name has none. An existing one is kept even if it differs, because the sender chose
+    /// it.
     #[must_use]
     pub fn with_extension(self, extension: Option<&str>) -> Self {
         match extension {
@@ -70,8 +68,8 @@ impl Filename {
         }
     }
 
-    /// Returns the part after the last dot, in the sender's letter case: at most
-    /// [`MAX_EXTENSION_BYTES`] long, and without white space (`Mr. Smith` has no extension).
+    /// Returns the part after the last dot, in the sender's letter case, if it is at most [`MAX_EXTENSION_BYTES`] long
+    /// and contains no white space (`Mr. Smith` has no extension).
     #[must_use]
     pub fn extension(&self) -> Option<&str> {
         split_extension(&self.0).map(|(_, extension)| extension)
@@ -105,12 +103,12 @@ fn is_extension(text: &str) -> bool {
     (1..=MAX_EXTENSION_BYTES).contains(&text.len()) && !text.contains(char::is_whitespace)
 }
 
-/// Removes invisible characters, except those that writing systems need.
-fn visible(component: &str) -> String {
+/// Removes hidden characters, except those that writing systems need.
+fn remove_hidden(component: &str) -> String {
     let mut out = String::with_capacity(component.len().min(2 * MAX_BYTES));
     let mut before = None;
     for c in component.chars() {
-        if is_dropped(c) || !has_its_place(c, before) {
+        if is_dropped(c) || !is_allowed_after(c, before) {
             continue;
         }
         out.push(c);
@@ -119,7 +117,7 @@ fn visible(component: &str) -> String {
     out
 }
 
-/// Whether a character has no place in names: it hides, reorders or ends the text.
+/// Whether a character is always removed, because it hides, reorders or ends the text.
 fn is_dropped(c: char) -> bool {
     // C0, DEL and C1.
     c.is_control()
@@ -129,11 +127,11 @@ fn is_dropped(c: char) -> bool {
             | '\u{2066}'..='\u{2069}'
             // Line and paragraph separators.
             | '\u{2028}' | '\u{2029}'
-            // Soft hyphen, grapheme joiner, zero-width space, word joiner, invisible operators,
-            // deprecated format characters, byte order mark.
+            // Soft hyphen, grapheme joiner, zero-width space, word joiner, invisible operators, deprecated format
+            // characters, byte order mark.
             | '\u{AD}' | '\u{34F}' | '\u{200B}' | '\u{2060}'..='\u{2065}'
             | '\u{206A}'..='\u{206F}' | '\u{FEFF}'
-            // Hangul fillers: letters that are invisible.
+            // Hangul fillers, which are invisible letters.
             | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}'
             // Annotation, shorthand and musical format controls.
             | '\u{FFF9}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
@@ -162,10 +160,9 @@ fn is_tag(c: char) -> bool {
 
 /// Whether a character is allowed after the one before it.
 ///
-/// Joiners shape Arabic, Indic and emoji sequences, variation selectors choose a glyph, and tags
-/// form the flags of England, Scotland and Wales. In other places, or in a row, they only carry
-/// hidden text.
-fn has_its_place(c: char, before: Option<char>) -> bool {
+/// Joiners shape Arabic, Indic and emoji sequences, variation selectors choose a glyph, and tags form the flags of
+/// England, Scotland and Wales. In other places, or several in a row, they only hide text.
+fn is_allowed_after(c: char, before: Option<char>) -> bool {
     let Some(before) = before else {
         return !(c.is_whitespace() || is_joiner(c) || is_variation_selector(c) || is_tag(c));
     };
@@ -190,19 +187,19 @@ fn trim_end(name: &mut String) {
 }
 
 /// Shortens a name to [`MAX_BYTES`], and keeps its extension.
-fn cut(name: &str) -> String {
+fn shorten(name: &str) -> String {
     if let Some((stem, extension)) = split_extension(name) {
-        let stem = shorten(stem, MAX_BYTES - 1 - extension.len());
+        let stem = prefix(stem, MAX_BYTES - 1 - extension.len());
         return format!("{stem}.{extension}");
     }
-    let mut short = shorten(name, MAX_BYTES).to_owned();
+    let mut short = prefix(name, MAX_BYTES).to_owned();
     trim_end(&mut short);
     short
 }
 
-/// Returns the longest prefix of `text` that fits and ends between graphemes. If the first grapheme
-/// is too long, it is split between characters.
-fn shorten(text: &str, max_bytes: usize) -> &str {
+/// Returns the longest prefix of `text` that fits into `max_bytes` and ends between graphemes. If the first grapheme is
+/// too long, it is split between characters.
+fn prefix(text: &str, max_bytes: usize) -> &str {
     let end = text
         .grapheme_indices(true)
         .map(|(start, grapheme)| start + grapheme.len())
@@ -291,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_name_nothing_are_none() {
+    fn names_without_meaning_are_none() {
         for raw in [
             "",
             ".",
@@ -332,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_fall_between_graphemes() {
+    fn long_names_are_cut_between_graphemes() {
         let family = "👩\u{200D}👩\u{200D}👧";
         let name = Filename::parse(&format!("{}.png", family.repeat(40))).unwrap();
         assert_eq!(name.stem(), family.repeat(251 / family.len()));
@@ -362,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_names_carry_the_extension() {
+    fn made_up_names_have_the_extension() {
         assert_eq!(Filename::made_up(Some("jpg")).as_str(), "file.jpg");
         assert_eq!(Filename::made_up(None).as_str(), "file");
         assert_eq!(Filename::made_up(Some("a/../b c")).as_str(), "file");

@@ -1,24 +1,25 @@
-//! The names of things: parsed at the edge, valid once built.
+//! Identifiers. They are validated when they are parsed, so every value is valid.
 //!
-//! Nothing here knows where an id came from or what it points to.
+//! Knows neither where an id comes from nor what it refers to.
 
 use std::fmt;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-/// The uuid of an upload and of the File it becomes: version 4, chosen by the server or adopted from
-/// a client (protocol, section 4).
+/// The uuid of an upload and of the File that it becomes: version 4, chosen by the server or the client (protocol,
+/// section 4).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UploadId(Uuid);
 
 impl UploadId {
-    /// A fresh random id.
+    /// Creates a random id.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
 
-    /// Parses the hyphenated form in either case; `None` for anything else and for versions other than 4.
+    /// Parses the hyphenated form, in upper or lower case. Returns `None` for any other form, and for versions other
+    /// than 4.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != 36 {
             return None;
@@ -27,12 +28,12 @@ impl UploadId {
         (uuid.get_version_num() == 4).then_some(Self(uuid))
     }
 
-    /// The 16 bytes a record stores.
+    /// Returns the 16 bytes that records contain.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.into_bytes()
     }
 
-    /// Reads back what [`UploadId::to_bytes`] gave.
+    /// Creates an id from the result of [`UploadId::to_bytes`].
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
@@ -50,30 +51,30 @@ impl fmt::Debug for UploadId {
     }
 }
 
-/// The name of stored bytes: random, made here, never derived from anything a client sent.
-/// Only a `BlobId` builds a path.
+/// The name of stored bytes: random, and never derived from anything that a client sent. Only a `BlobId` becomes part
+/// of a path.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlobId(Uuid);
 
 impl BlobId {
-    /// A fresh random id.
+    /// Creates a random id.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
 
-    /// Parses the 32 hexadecimal digits that [`fmt::Display`] prints; `None` for anything else.
+    /// Parses the 32 hexadecimal digits that [`fmt::Display`] prints. Returns `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = text.len() == 32
             && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         canonical.then(|| Uuid::try_parse(text).ok().map(Self))?
     }
 
-    /// The 16 bytes a record stores.
+    /// Returns the 16 bytes that records contain.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.into_bytes()
     }
 
-    /// Reads back what [`BlobId::to_bytes`] gave.
+    /// Creates an id from the result of [`BlobId::to_bytes`].
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
@@ -98,22 +99,22 @@ macro_rules! random_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A fresh random id.
+            /// Creates a random id.
             pub fn random() -> Self {
                 Self(Uuid::new_v4())
             }
 
-            /// Parses the hyphenated form that [`fmt::Display`] prints; `None` for anything else.
+            /// Parses the hyphenated form that [`fmt::Display`] prints. Returns `None` for anything else.
             pub fn parse(text: &str) -> Option<Self> {
                 (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(Self))?
             }
 
-            /// The 16 bytes a record stores.
+            /// Returns the 16 bytes that records contain.
             pub fn to_bytes(self) -> [u8; 16] {
                 self.0.into_bytes()
             }
 
-            /// Reads back what `to_bytes` gave.
+            /// Creates an id from the result of `to_bytes`.
             pub fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
@@ -134,7 +135,7 @@ macro_rules! random_id {
 }
 
 random_id! {
-    /// One life of an unfinished upload, whose uuid may have several: another one each time it begins.
+    /// A generation of an unfinished upload. It is a new one each time the upload begins, so a uuid may have several.
     GenerationId
 }
 
@@ -144,29 +145,30 @@ random_id! {
 }
 
 random_id! {
-    /// One holder's time with a job: an effect that names it is refused once another one holds the job.
+    /// A lease on a job. An effect that names a lease is refused once the job has a newer one.
     LeaseId
 }
 
-/// A user of the application, as its tokens name it: text, which a number's digits are too. Cheap to clone.
+/// The id of a user of the application, as its tokens contain it: a text. The id of a numbered user is the number's
+/// digits. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// No name is longer: that of a subject in `OpenID` Connect (Core 1.0, section 2) has 255 bytes at most.
+    /// Maximum length, which is that of a subject in `OpenID` Connect (Core 1.0, section 2).
     pub const MAX_BYTES: usize = 255;
 
-    /// The user of this name; `None` when it is empty or too long. Names that differ in one byte are two users.
+    /// Parses an id. Returns `None` if it is empty or too long. Ids that differ in a single byte are different users.
     pub fn parse(text: &str) -> Option<Self> {
         (1..=Self::MAX_BYTES).contains(&text.len()).then(|| Self(text.into()))
     }
 
-    /// The name.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The number whose digits the name is, if it is one.
+    /// Returns the id as a number if it consists of the number's digits (`7`, but not `007` or `+7`).
     pub fn as_number(&self) -> Option<i64> {
         let number: i64 = self.0.parse().ok()?;
         (number.to_string() == *self.0).then_some(number)
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn other_versions_and_spellings_are_no_upload_ids() {
+    fn other_versions_and_spellings_are_not_upload_ids() {
         for text in [
             "",
             "../../etc/passwd",
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_a_text_of_some_length_and_a_number_its_digits() {
+    fn a_user_id_is_a_text_of_limited_length_or_the_digits_of_a_number() {
         assert_eq!(UserId::from(-7), UserId::parse("-7").unwrap());
         assert_ne!(UserId::from(7), UserId::parse("007").unwrap());
         for (text, number) in [("7", Some(7)), ("007", None), ("+7", None), ("anna", None)] {

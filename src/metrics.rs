@@ -1,9 +1,10 @@
-//! Metrics: what the server counts and measures of itself, as Prometheus reads it. Every name, help text and bucket
-//! stands here, once. Knows nothing of what it measures.
+//! Metrics: what the server counts and measures, for Prometheus. Every name, help text and bucket is defined here,
+//! once. Knows nothing about what it measures.
 //!
-//! There is no global registry: a process may run several servers, as tests do. Handles are cheap to clone, and cost an
-//! atomic addition each time. Names and units are as Prometheus recommends (seconds, bytes, `_total`), and all begin
-//! with `haversack_`. The values of a label are few and known beforehand: never a user, a uuid, an address or a path.
+//! There is no global registry, because a process may run several servers, as tests do. Handles are cheap to clone, and
+//! an update costs one atomic addition. Names and units follow the recommendations of Prometheus (seconds, bytes,
+//! `_total`), and all names begin with `haversack_`. A label has few values, which are known in advance: never a user,
+//! a uuid, an address or a path.
 
 mod process;
 mod registrar;
@@ -16,18 +17,18 @@ use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Registry, TextEncoder
 use process::ProcessMetrics;
 use registrar::Registrar;
 
-/// Bounds of times, in seconds: from what a page cache takes to what clients give up on.
+/// Bucket bounds of durations in seconds: from an access to the page cache to the time after which clients give up.
 const TIMES: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// Bounds of how many steps share a transaction.
+/// Bucket bounds of the number of steps in a transaction.
 const BATCHES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 /// Operations on stored bytes.
 const STORAGE_OPERATIONS: [&str; 5] = ["write", "settle", "rewrite", "read", "delete"];
-/// Operations on the database: queries, and steps that change something.
+/// Operations on the database: queries, and steps that change records.
 const DATABASE_OPERATIONS: [&str; 2] = ["read", "write"];
-/// Codes of errors on which there are alarms.
-const FAILURES: [&str; 4] = ["internal", "not_authenticated", "not_durable", "storage_full"];
+/// Error codes that alarms use.
+const ALARM_CODES: [&str; 4] = ["internal", "not_authenticated", "not_durable", "storage_full"];
 
 /// All metrics of a server.
 pub struct Metrics {
@@ -35,7 +36,7 @@ pub struct Metrics {
     process: ProcessMetrics,
     /// Requests.
     pub http: HttpMetrics,
-    /// Waiting for limits.
+    /// Waits because of limits.
     pub admission: AdmissionMetrics,
     /// The store of bytes.
     pub storage: StorageMetrics,
@@ -43,112 +44,112 @@ pub struct Metrics {
     pub database: DatabaseMetrics,
     /// Jobs.
     pub jobs: JobMetrics,
-    /// What is looked up when the metrics are read.
+    /// State that is read together with the metrics.
     pub state: StateMetrics,
 }
 
 /// Metrics of requests and replies.
 #[derive(Clone)]
 pub struct HttpMetrics {
-    /// Requests that ended, by route, method and status; `none` where the connection was lost before a reply.
+    /// Finished requests, by route, method and status. The status is `none` if the connection was lost before a reply.
     pub requests: IntCounterVec,
     /// Error replies, by code.
     pub refusals: IntCounterVec,
-    /// How long the server took for a chunk.
+    /// Time the server took for a chunk.
     pub chunk: Histogram,
-    /// How long the server took to finish an upload.
+    /// Time the server took to finish an upload.
     pub done: Histogram,
-    /// How long until a download's first byte.
+    /// Time from the request for a download to its first byte.
     pub first_byte: Histogram,
     /// Bytes received.
     pub received: IntCounter,
     /// Bytes sent.
     pub sent: IntCounter,
-    /// Requests that upload, at this moment.
+    /// Uploading requests in progress.
     pub uploads: IntGauge,
-    /// Replies that send a file, at this moment.
+    /// Downloads in progress.
     pub downloads: IntGauge,
 }
 
-/// Metrics of limits on how much runs at once: how long requests waited for their turn.
+/// How long requests waited because of limits.
 #[derive(Clone)]
 pub struct AdmissionMetrics {
-    /// Among those of their user.
+    /// Waits because of the limit on a user's concurrent requests.
     pub user: Histogram,
-    /// Among those of their address, behind a proxy.
+    /// Waits because of the limit on an address's concurrent requests, behind a proxy.
     pub address: Histogram,
-    /// Before they could ask for something.
+    /// Waits because of the rate limit on statuses and lists.
     pub lookup: Histogram,
-    /// Before they got an error.
+    /// Waits because of the rate limit on errors.
     pub refusal: Histogram,
 }
 
 /// Metrics of the store of bytes.
 #[derive(Clone)]
 pub struct StorageMetrics {
-    /// How long its operations took.
+    /// Durations of operations.
     pub times: HistogramVec,
-    /// Its operations that failed.
+    /// Operations that failed.
     pub errors: IntCounterVec,
-    /// How long syncs took.
+    /// Durations of syncs.
     pub sync: Histogram,
 }
 
 /// Metrics of the database.
 #[derive(Clone)]
 pub struct DatabaseMetrics {
-    /// How long its operations took.
+    /// Durations of operations.
     pub times: HistogramVec,
-    /// Its operations that failed.
+    /// Operations that failed.
     pub errors: IntCounterVec,
-    /// How long commits took.
+    /// Durations of commits.
     pub commit: Histogram,
-    /// How many steps shared a commit.
+    /// Number of steps per commit.
     pub batch: Histogram,
 }
 
-/// Metrics of jobs as they run.
+/// Metrics of job runs.
 #[derive(Clone)]
 pub struct JobMetrics {
-    /// How long jobs ran, by kind.
+    /// Durations of runs, by kind.
     pub times: HistogramVec,
-    /// Jobs that failed, by kind.
+    /// Runs that failed, by kind.
     pub failures: IntCounterVec,
 }
 
-/// What is looked up when the metrics are read.
+/// State that is read together with the metrics.
 pub struct StateMetrics {
     /// Jobs on record, by kind and state.
     pub jobs: IntGaugeVec,
-    /// How long the oldest job that is due has waited, by kind.
+    /// Age in seconds of the oldest job that is due, running or to be retried, by kind.
     pub oldest_job: IntGaugeVec,
-    /// Free bytes of the disks, by what is on them.
+    /// Free bytes on the disks, by what they contain.
     pub disk_free: IntGaugeVec,
-    /// Bytes that uploads leave free.
+    /// Bytes that must stay free.
     pub disk_kept: IntGauge,
-    /// Bytes on record.
+    /// Bytes that count against quotas.
     pub stored: IntGauge,
-    /// The most that may be on record; 0: no limit.
+    /// Maximum of `stored`; 0 means no limit.
     pub storage_limit: IntGauge,
-    /// Whether uploads can be taken, by what they need.
+    /// Whether each thing that uploads need is ready.
     pub ready: IntGaugeVec,
-    /// Lateness of a timer: how long tasks wait for a thread.
+    /// Delay of a timer, which is how long tasks wait for a thread.
     pub scheduler_lag: Histogram,
     /// Threads that run tasks.
     pub workers: IntGauge,
-    /// Tasks alive.
+    /// Tasks that have not finished.
     pub tasks: IntGauge,
 }
 
 impl Metrics {
-    /// Nothing has been counted yet, except by this database.
+    /// Creates the metrics of a server, and registers them together with those of its database.
     #[allow(clippy::too_many_lines, reason = "a table, one entry per metric")]
     pub fn new(database: DatabaseMetrics) -> Self {
         let make = Registrar::default();
         let http = HttpMetrics {
             requests: make.counters(
                 "http_requests_total",
-                "Requests that ended. status none: the connection was lost before a reply.",
+                "Finished requests. Status none: the connection was lost before a reply.",
                 &["route", "method", "status"],
             ),
             refusals: make.counters(
@@ -158,7 +159,7 @@ impl Metrics {
             ),
             chunk: make.histogram(
                 "chunk_duration_seconds",
-                "Time the server took for a chunk, without waiting for the client to send it.",
+                "Time the server took for a chunk, not counting the time it waited for the client.",
                 TIMES,
             ),
             done: make.histogram(
@@ -168,17 +169,17 @@ impl Metrics {
             ),
             first_byte: make.histogram(
                 "download_first_byte_seconds",
-                "Time from a download's request to its first byte.",
+                "Time from the request for a download to its first byte.",
                 TIMES,
             ),
             received: make.counter("received_bytes_total", "Bytes of request bodies received."),
             sent: make.counter("sent_bytes_total", "Bytes of reply bodies sent."),
-            uploads: make.gauge("uploads_in_flight", "Requests that upload at this moment."),
-            downloads: make.gauge("downloads_in_flight", "Downloads at this moment."),
+            uploads: make.gauge("uploads_in_flight", "Uploading requests in progress."),
+            downloads: make.gauge("downloads_in_flight", "Downloads in progress."),
         };
         let waits = make.histograms(
             "admission_wait_seconds",
-            "Time that requests waited for their turn, by limit.",
+            "Time that requests waited because of a limit.",
             &["limit"],
             TIMES,
         );
@@ -191,7 +192,7 @@ impl Metrics {
         let storage = StorageMetrics {
             times: make.histograms(
                 "storage_duration_seconds",
-                "Time that operations on stored bytes took.",
+                "Duration of operations on stored bytes.",
                 &["operation"],
                 TIMES,
             ),
@@ -202,55 +203,59 @@ impl Metrics {
             ),
             sync: make.histogram(
                 "sync_duration_seconds",
-                "Time that making the bytes of a finished file durable took.",
+                "Time it took to make the bytes of a finished file durable.",
                 TIMES,
             ),
         };
         let jobs = JobMetrics {
             times: make.histograms(
                 "job_duration_seconds",
-                "Time that background jobs ran.",
+                "Duration of runs of background jobs.",
                 &["kind"],
                 TIMES,
             ),
-            failures: make.counters("job_failures_total", "Runs of jobs that failed.", &["kind"]),
+            failures: make.counters(
+                "job_failures_total",
+                "Runs of background jobs that failed.",
+                &["kind"],
+            ),
         };
         let state = StateMetrics {
             jobs: make.gauges("jobs", "Background jobs on record.", &["kind", "state"]),
             oldest_job: make.gauges(
                 "job_oldest_due_seconds",
-                "Time for which the oldest job that is due has been waiting or running.",
+                "Age of the oldest job that is due, running or to be retried.",
                 &["kind"],
             ),
             disk_free: make.gauges(
                 "disk_free_bytes",
-                "Free bytes of the disk with the records, and of the one with the stored files.",
+                "Free bytes on the disk with the records, and on the one with the stored files.",
                 &["disk"],
             ),
             disk_kept: make.gauge(
                 "disk_kept_free_bytes",
-                "Bytes that must stay free (--min-free-space): with less, uploads are refused.",
+                "Bytes that must stay free (--min-free-space). With less, uploads are refused.",
             ),
             stored: make.gauge(
                 "stored_bytes",
-                "Bytes that count against quotas, of all users; unfinished uploads count in full.",
+                "Bytes of all users that count against quotas. Unfinished uploads count in full.",
             ),
             storage_limit: make.gauge(
                 "storage_limit_bytes",
-                "The most that stored_bytes may be (--max-storage); 0: no limit.",
+                "Maximum of stored_bytes (--max-storage). 0 means no limit.",
             ),
             ready: make.gauges(
                 "ready",
-                "1: files or records can be written; 0: they can't, and uploads are refused.",
+                "1 if files or records can be written, 0 if not: then uploads are refused.",
                 &["check"],
             ),
             scheduler_lag: make.histogram(
                 "scheduler_lag_seconds",
-                "How late a timer fired that is due every second: time that tasks wait for a thread.",
+                "Delay of a timer that fires every second, which is how long tasks wait for a thread.",
                 TIMES,
             ),
             workers: make.gauge("runtime_workers", "Threads that run tasks."),
-            tasks: make.gauge("runtime_tasks", "Tasks that have not ended."),
+            tasks: make.gauge("runtime_tasks", "Tasks that have not finished."),
         };
         make.collect(database.times.clone());
         make.collect(database.errors.clone());
@@ -258,17 +263,17 @@ impl Metrics {
         make.collect(database.batch.clone());
         let process = ProcessMetrics::new(&make);
         show(&storage.times, &storage.errors, STORAGE_OPERATIONS);
-        for code in FAILURES {
+        for code in ALARM_CODES {
             http.refusals.with_label_values(&[code]);
         }
         let registry = make.into_registry();
         Self { registry, process, http, admission, storage, database, jobs, state }
     }
 
-    /// Everything, in Prometheus' text format (version 0.0.4).
+    /// Returns all metrics in Prometheus' text format (version 0.0.4).
     pub fn text(&self) -> String {
-        self.process.look();
-        // It fails only where names or labels are wrong, which registering has refused.
+        self.process.update();
+        // Encoding fails only if names or labels are invalid, and those can't be registered.
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }
@@ -279,7 +284,7 @@ impl JobMetrics {
         count(&self.times, &self.failures, kind, took, failed);
     }
 
-    /// Shows these kinds, none of which has run.
+    /// Makes these kinds appear with zeros, although none has run yet.
     pub fn show(&self, kinds: impl IntoIterator<Item = &'static str>) {
         show(&self.times, &self.failures, kinds);
     }
@@ -298,21 +303,21 @@ impl DatabaseMetrics {
         count(&self.times, &self.errors, name, took, failed);
     }
 
-    /// Counts a commit of so many steps.
+    /// Counts a commit of this number of steps.
     pub fn committed(&self, steps: usize, took: Duration) {
         self.commit.observe(took.as_secs_f64());
         self.batch.observe(u32::try_from(steps).unwrap_or(u32::MAX).into());
     }
 }
 
-/// The database's own metrics, before they belong to a server.
+/// Creates the metrics of a database, which a server registers later.
 impl Default for DatabaseMetrics {
     fn default() -> Self {
         let make = Registrar::default();
         let metrics = Self {
             times: make.histograms(
                 "database_duration_seconds",
-                "Time that database operations took, waiting for their turn included.",
+                "Duration of database operations, including the wait for their turn.",
                 &["operation"],
                 TIMES,
             ),
@@ -323,10 +328,10 @@ impl Default for DatabaseMetrics {
             ),
             commit: make.histogram(
                 "commit_duration_seconds",
-                "Time that committing a batch of steps took.",
+                "Time it took to commit a batch of steps.",
                 TIMES,
             ),
-            batch: make.histogram("commit_batch_size", "Steps that shared a transaction.", BATCHES),
+            batch: make.histogram("commit_batch_size", "Number of steps per transaction.", BATCHES),
         };
         show(&metrics.times, &metrics.errors, DATABASE_OPERATIONS);
         metrics
@@ -346,7 +351,7 @@ fn count(
     }
 }
 
-/// Makes these appear with zeros: an alarm on an increase would miss the first one of a series that wasn't there.
+/// Makes these names appear with zeros. An alarm on an increase would miss the first one of a series that didn't exist.
 fn show(
     times: &HistogramVec,
     errors: &IntCounterVec,

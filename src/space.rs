@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-/// A disk with less free space than this is full: SQLite needs some to open the database and to record anything.
+/// A disk with fewer free bytes than this counts as full: SQLite needs some to open the database and to write to it.
 pub const LEAST: u64 = 1 << 20;
 
 /// Returns the number of bytes that this process may still write to the disk of an open file or folder (statvfs(3)).

@@ -29,7 +29,7 @@ pub fn duration(length: Duration) -> String {
     if text.is_empty() { "0 s".to_owned() } else { text.trim_end().to_owned() }
 }
 
-/// Formats closed ranges of numbers: `0, 3-7, 12`. If there are very many, only the first ones.
+/// Formats inclusive ranges of numbers: `0, 3-7, 12`. If there are very many, shows the first ones and counts the rest.
 pub fn ranges(ranges: &[(u32, u32)]) -> String {
     const SHOWN: usize = 20;
     let one = |(first, last): &(u32, u32)| {
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_thing_has_no_plural() {
+    fn only_the_number_one_is_singular() {
         assert_eq!(counted(0_u64, "file"), "0 files");
         assert_eq!(counted(1_u64, "file"), "1 file");
         assert_eq!(counted(2_u64, "unfinished upload"), "2 unfinished uploads");
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_the_units_that_people_use() {
+    fn durations_are_shown_in_common_units() {
         for (secs, words) in [
             (0, "0 s"),
             (1, "1 s"),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_described_as_people_write_them() {
+    fn ranges_are_written_briefly() {
         assert_eq!(super::ranges(&[]), "");
         assert_eq!(super::ranges(&[(0, 0), (3, 7), (12, 12)]), "0, 3-7, 12");
         let many: Vec<_> = (0..30).map(|i| (i * 2, i * 2)).collect();

@@ -1,4 +1,4 @@
-//! The process, as Linux describes it in /proc/self, and its build.
+//! Metrics of the process, as Linux describes it in /proc/self, and of its build.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::registrar::Registrar;
 
-/// Clock ticks per second in /proc: the same on every Linux (`proc_pid_stat(5)`, `USER_HZ`).
+/// Clock ticks per second in /proc, which are the same on every Linux (`proc_pid_stat(5)`, `USER_HZ`).
 const TICKS: f64 = 100.0;
 
 /// Metrics of the process.
@@ -16,29 +16,29 @@ pub(super) struct ProcessMetrics {
     cpu: Counter,
     memory: IntGauge,
     descriptors: IntGauge,
-    most_descriptors: IntGauge,
+    max_descriptors: IntGauge,
     threads: IntGauge,
 }
 
 impl ProcessMetrics {
-    /// Those of this process, and its version.
+    /// Registers the metrics, and sets those that don't change: version and start time.
     pub(super) fn new(make: &Registrar) -> Self {
-        let build = make.gauges("build_info", "Always 1; the label says what runs.", &["version"]);
+        let build = make.gauges("build_info", "Always 1. The label is the version.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let start = make.gauge("process_start_time_seconds", "Start, in unix seconds.");
+        let start = make.gauge("process_start_time_seconds", "Start time, in unix seconds.");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         start.set(i64::try_from(now.as_secs()).unwrap_or_default());
         Self {
             cpu: make.seconds("process_cpu_seconds_total", "Processor time used."),
             memory: make.gauge("process_resident_memory_bytes", "Memory in use."),
             descriptors: make.gauge("process_open_fds", "Open file descriptors."),
-            most_descriptors: make.gauge("process_max_fds", "Limit on open file descriptors."),
+            max_descriptors: make.gauge("process_max_fds", "Limit on open file descriptors."),
             threads: make.gauge("process_threads", "Threads."),
         }
     }
 
-    /// Looks at the process. What can't be read stays as it was.
-    pub(super) fn look(&self) {
+    /// Updates the metrics. Those that can't be read keep their values.
+    pub(super) fn update(&self) {
         if let Some(used) = cpu_seconds() {
             self.cpu.inc_by((used - self.cpu.get()).max(0.0));
         }
@@ -52,12 +52,12 @@ impl ProcessMetrics {
         if let Ok(open) = fs::read_dir("/proc/self/fd") {
             self.descriptors.set(i64::try_from(open.count()).unwrap_or(i64::MAX));
         }
-        let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        self.most_descriptors.set(i64::try_from(most).unwrap_or(i64::MAX));
+        let max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        self.max_descriptors.set(i64::try_from(max).unwrap_or(i64::MAX));
     }
 }
 
-/// Processor time of this process (`proc_pid_stat(5)`, fields 14 and 15).
+/// Returns the processor time that this process has used (`proc_pid_stat(5)`, fields 14 and 15).
 fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let (_, fields) = stat.rsplit_once(") ")?; // after the program's name
@@ -66,7 +66,7 @@ fn cpu_seconds() -> Option<f64> {
     Some(ticks.into_iter().map(f64::from).sum::<f64>() / TICKS)
 }
 
-/// A number in /proc/self/status (`proc_pid_status(5)`).
+/// Returns a number from /proc/self/status (`proc_pid_status(5)`).
 fn field(status: &str, name: &str) -> Option<i64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()

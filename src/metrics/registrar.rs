@@ -1,4 +1,4 @@
-//! Makes metrics and registers them.
+//! Creates metrics and registers them.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -6,10 +6,11 @@ use prometheus::{
     IntGaugeVec, Opts, Registry,
 };
 
-/// The beginning of every name.
+/// Prefix of every name.
 const PREFIX: &str = "haversack";
 
-/// Makes metrics of one registry. Panics if a name is invalid or used twice, which any start would show.
+/// Creates metrics in one registry. Panics if a name is invalid or used twice, which every start of the server would
+/// reveal.
 #[derive(Default)]
 pub(super) struct Registrar(Registry);
 
@@ -58,7 +59,7 @@ impl Registrar {
     }
 
     pub(super) fn collect(&self, collector: impl Collector + 'static) {
-        self.0.register(Box::new(collector)).expect("names of metrics are different");
+        self.0.register(Box::new(collector)).expect("names of metrics are unique");
     }
 
     pub(super) fn into_registry(self) -> Registry {
