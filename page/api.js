@@ -1,11 +1,11 @@
-// Requests to the server this page came from. Knows the one shape of its refusals; knows nothing of uploads.
+// Sends requests to the server of this page. Knows the format of its error replies; knows nothing about uploads.
 import { session } from './session.js';
 
 const UPLOADS = new URL('api/v2/pm/upload/', document.baseURI);
-/** A connection that moves nothing for so long is given up. */
+/** A connection that moves no bytes for this long is aborted. */
 const STALL_MS = 60_000;
 
-/** Why the server did not do it: `status` 0 means that it could not be reached. */
+/** Why a request failed. `status` 0 means that the server could not be reached. */
 export class Refusal extends Error {
   constructor(status, body, retryAfter) {
     super(body?.error ?? (status ? `The server answered ${status}.` : 'No connection to the server.'));
@@ -18,21 +18,21 @@ export class Refusal extends Error {
 }
 
 /**
- * One request, to `path` below the uploads. `fields` are sent as a form, `onSent(bytes)` hears how far its body is.
- * Answers the reply's JSON or throws a Refusal; when `signal` aborts, it throws that signal's reason.
+ * Sends a request to `path` below the uploads, with `fields` as a form. Calls `onSent` with the number of bytes of the
+ * body sent so far. Returns the JSON of the reply, or throws a Refusal, or the reason of `signal` if that aborts.
  */
 export function call(method, path, { fields, onSent, signal } = {}) {
   const { token } = session;
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest(); // fetch does not tell how far a body is
-    let stalled;
-    const moving = () => {
-      clearTimeout(stalled);
-      stalled = setTimeout(() => request.abort(), STALL_MS);
+    const request = new XMLHttpRequest(); // fetch doesn't report how much of a body has been sent
+    let timer;
+    const restartTimer = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => request.abort(), STALL_MS);
     };
     const abort = () => request.abort();
     request.onloadend = () => {
-      clearTimeout(stalled);
+      clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
       const body = request.response;
       if (request.status >= 200 && request.status < 300 && body) return resolve(body);
@@ -41,35 +41,36 @@ export function call(method, path, { fields, onSent, signal } = {}) {
       reject(refused(token, status, body, status && request.getResponseHeader('Retry-After')));
     };
     request.upload.onprogress = ({ loaded }) => {
-      moving();
+      restartTimer();
       onSent?.(loaded);
     };
-    request.onprogress = moving;
+    request.onprogress = restartTimer;
     if (signal?.aborted) return reject(signal.reason);
     signal?.addEventListener('abort', abort);
     request.open(method, new URL(path, UPLOADS));
     request.responseType = 'json';
     request.setRequestHeader('Authorization', `Bearer ${token}`);
-    moving();
+    restartTimer();
     request.send(fields ? asForm(fields) : null);
   });
 }
 
 /**
- * Has the browser send a DELETE of `path` once the page has gone: a busy one may not let the page do that. Answers what
- * takes this back. Does nothing where a browser has no `fetchLater`, or is told of too much.
+ * Makes the browser send a DELETE of `path` once the page is closed, because a busy browser may not let the page send
+ * it then. Returns a function that cancels this. Does nothing if the browser has no `fetchLater`, or its quota is used
+ * up.
  */
 export function removeWhenGone(path) {
-  const taken = new AbortController();
+  const cancel = new AbortController();
   try {
-    globalThis.fetchLater?.(new URL(path, UPLOADS), { ...deletion(session.token), signal: taken.signal });
+    globalThis.fetchLater?.(new URL(path, UPLOADS), { ...deletion(session.token), signal: cancel.signal });
   } catch {
-    // Then the page alone sees to it.
+    // The page tries to send it itself.
   }
-  return () => taken.abort();
+  return () => cancel.abort();
 }
 
-/** A DELETE of `path`, which is carried out even if the page goes before it is answered. Throws a Refusal. */
+/** Sends a DELETE of `path`, even if the page is closed before the reply arrives. Throws a Refusal. */
 export async function remove(path) {
   const { token } = session;
   const options = { ...deletion(token), keepalive: true, signal: AbortSignal.timeout(STALL_MS) };
@@ -81,8 +82,8 @@ export async function remove(path) {
 
 const deletion = (token) => ({ method: 'DELETE', headers: { Authorization: `Bearer ${token}` } });
 
-function refused(token, ...answer) {
-  const refusal = new Refusal(...answer);
+function refused(token, ...reply) {
+  const refusal = new Refusal(...reply);
   if (refusal.status === 401) session.refuse(token, refusal);
   return refusal;
 }

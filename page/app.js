@@ -1,4 +1,4 @@
-// Starts the page: the token first, then what comes in, then what was left unfinished.
+// Starts the page: reads the token, listens for files, and restores unfinished uploads.
 import { byId, setText } from './dom.js';
 import { loadFiles, showFiles } from './files.js';
 import { lockOut, showGate } from './gate.js';
@@ -8,7 +8,7 @@ import { queue } from './queue.js';
 import { session } from './session.js';
 import { showUploads } from './uploads.js';
 
-let restoredFor; // the user whose unfinished uploads are here
+let restoredFor; // the user whose unfinished uploads have been restored
 
 async function begin() {
   byId('gate').hidden = true;
@@ -22,7 +22,7 @@ async function begin() {
 }
 
 addEventListener('beforeunload', (event) => {
-  if (queue.fragile) event.preventDefault(); // these would need their files again
+  if (queue.wouldLoseFiles) event.preventDefault(); // the user would have to choose these files again
 });
 
 session.addEventListener('granted', begin);
@@ -32,6 +32,6 @@ showUploads();
 showFiles();
 showGate();
 listenForFiles();
-session.acceptAddress(); // begins, if there is a token in it
+session.acceptAddress(); // calls begin() if the address contains a token
 if (!session.token) lockOut();
 else if (restoredFor === undefined) begin();

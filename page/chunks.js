@@ -1,35 +1,36 @@
-// Into which chunks files are cut: pure arithmetic over sizes in bytes.
+// How files are split into chunks: pure arithmetic with sizes in bytes.
 import { Refusal } from './api.js';
 
-const SMALLEST = 64 * 1024;
-/** Small enough that a photo has several, and that little is lost when a connection breaks. */
-const USUAL = 1024 * 1024;
-/** Large files are cut into larger ones, up to this: each chunk waits once for its answer. */
-const LARGE = 5 * 1024 * 1024;
-const MANY = 64;
-/** Servers limit how many chunks a file may have: very large files get even larger ones. */
-const MOST = 20_000;
+const MIN_SIZE = 64 * 1024;
+/** Small enough that a photo has several chunks, and that little is lost when a connection breaks. */
+const USUAL_SIZE = 1024 * 1024;
+/** Large files have larger chunks, up to this size, because each chunk waits for a reply. */
+const LARGE_SIZE = 5 * 1024 * 1024;
+/** Number of chunks above which their size grows. */
+const USUAL_COUNT = 64;
+/** Servers limit the number of chunks of a file, so very large files have even larger chunks. */
+const MAX_COUNT = 20_000;
 
-/** A server may take less at once; its first refusal makes chunks smaller for all that follow. */
+/** A server may accept less at once. When it first refuses a chunk, all later ones become smaller. */
 let limit = Infinity;
 
-/** The chunk size for a file of `size` bytes. */
+/** Returns the chunk size for a file of `size` bytes. */
 export function chunkSizeFor(size) {
-  const wanted = Math.max(USUAL, Math.min(LARGE, size / MANY), size / MOST);
-  return Math.min(limit, Math.ceil(wanted / SMALLEST) * SMALLEST);
+  const wanted = Math.max(USUAL_SIZE, Math.min(LARGE_SIZE, size / USUAL_COUNT), size / MAX_COUNT);
+  return Math.min(limit, Math.ceil(wanted / MIN_SIZE) * MIN_SIZE);
 }
 
-/** Makes chunks smaller from now on than `refused` bytes, which was too much; false if they can't be. */
+/** Makes chunks smaller from now on, because one of `refused` bytes was too large. Returns false if they can't be. */
 export function shrinkChunks(refused) {
-  if (refused <= SMALLEST) return false;
-  limit = Math.min(limit, Math.max(SMALLEST, Math.floor(refused / 4)));
+  if (refused <= MIN_SIZE) return false;
+  limit = Math.min(limit, Math.max(MIN_SIZE, Math.floor(refused / 4)));
   return true;
 }
 
-/** Into how many chunks of `chunkSize` a file is cut; an empty file is one. */
+/** Returns how many chunks of `chunkSize` a file has. An empty file has one. */
 export const countChunks = (size, chunkSize) => Math.max(1, Math.ceil(size / chunkSize));
 
-/** The size into which another program cut an upload evenly; throws if that can't be told. */
+/** Returns the size of the chunks into which another program split an upload. Throws a Refusal if it is unknown. */
 export function chunkSizeOf({ totalparts, totalfilesize, received, parts }) {
   const count = parts.reduce((sum, [first, last]) => sum + last - first + 1, 0);
   const hasLast = parts.at(-1)?.[1] === totalparts - 1;
@@ -37,7 +38,7 @@ export function chunkSizeOf({ totalparts, totalfilesize, received, parts }) {
   const size = hasLast ? (totalfilesize - received) / (totalparts - count) : received / count;
   if (Number.isInteger(size) && countChunks(totalfilesize, size) === totalparts) return size;
   throw new Refusal(409, {
-    error: 'Another program began this upload in a way that can’t be continued here.',
+    error: 'Another program started this upload in a way that can’t be continued here.',
     preventRetry: true,
   });
 }

@@ -1,7 +1,7 @@
-// One tab uploads a remembered file, never two. Web Locks where the browser has them; on plain http elsewhere than on
-// localhost it has none, and tabs ask each other.
+// Ensures that only one tab continues a remembered upload. Uses Web Locks if the browser has them. On plain http it has
+// them only for localhost; elsewhere, tabs ask each other.
 
-const ANSWER_WITHIN_MS = 250;
+const REPLY_WITHIN_MS = 250;
 const held = new Set();
 const channel = navigator.locks ? null : new BroadcastChannel('haversack-claims');
 
@@ -10,8 +10,8 @@ channel?.addEventListener('message', ({ data }) => {
 });
 
 /**
- * Resolves with a function that gives the claim up, as soon as no other tab holds it. Without Web Locks it never
- * resolves if another tab holds it now.
+ * Resolves once no other tab holds the claim, with a function that releases it. Without Web Locks, it never resolves if
+ * another tab holds the claim now.
  */
 export function claim(id) {
   return channel ? ask(id) : lock(id);
@@ -26,15 +26,15 @@ function lock(id) {
 
 function ask(id) {
   return new Promise((granted) => {
-    const settle = setTimeout(() => {
-      channel.removeEventListener('message', hear);
+    const timer = setTimeout(() => {
+      channel.removeEventListener('message', onReply);
       held.add(id);
       granted(() => held.delete(id));
-    }, ANSWER_WITHIN_MS);
-    const hear = ({ data }) => {
-      if (data.holds === id) clearTimeout(settle);
+    }, REPLY_WITHIN_MS);
+    const onReply = ({ data }) => {
+      if (data.holds === id) clearTimeout(timer);
     };
-    channel.addEventListener('message', hear);
+    channel.addEventListener('message', onReply);
     channel.postMessage({ asks: id });
   });
 }

@@ -1,16 +1,16 @@
-// The files on the page, in the order in which they are shown. Knows their tiles; knows nothing of requests.
+// The files on the page, in the order in which they are shown. Knows their tiles; knows nothing about requests.
 import { byId, keepFocus } from './dom.js';
 
-/** Says `changed` when other files are shown than before. */
+/** Dispatches `changed` when the shown files have changed. */
 class FileList extends EventTarget {
   #entries = new Map(); // uuid -> {file, tile}
 
-  /** The files that are shown, in their order. */
+  /** The files that are shown, in order. */
   get shown() {
     return this.all.filter(({ tile }) => !tile.root.hidden).map(({ file }) => file);
   }
 
-  /** Those that are hidden, too, with their tiles. */
+  /** All files, including hidden ones, with their tiles. */
   get all() {
     return [...byId('file-rows').children].map(({ dataset }) => this.#entries.get(dataset.uuid));
   }
@@ -23,17 +23,17 @@ class FileList extends EventTarget {
     return this.#entries.get(uuid)?.tile;
   }
 
-  /** Adds a file, or shows it anew; a new one comes first. */
+  /** Adds a file, or replaces its tile. A new file is placed first, any other one last. */
   add(file, tile, isNew) {
     tile.root.dataset.uuid = file.uuid;
     const known = this.tileOf(file.uuid);
     if (known) known.root.replaceWith(tile.root);
     else byId('file-rows')[isNew ? 'prepend' : 'append'](tile.root);
     this.#entries.set(file.uuid, { file, tile });
-    this.#say();
+    this.#notify();
   }
 
-  /** The nearest shown file in the direction of `step` (1: next, -1: previous), or null. */
+  /** Returns the nearest shown file in the direction of `step` (1: next, -1: previous), or null. */
   neighbour(uuid, step) {
     const { all } = this;
     let at = all.findIndex(({ file }) => file.uuid === uuid);
@@ -41,36 +41,36 @@ class FileList extends EventTarget {
     return null;
   }
 
-  /** Takes files out of sight, for now; a neighbour gets the focus if they had it. */
+  /** Hides files for now. If one of them had the focus, a neighbour gets it. */
   hide(files) {
     const roots = files.map(({ uuid }) => this.tileOf(uuid).root);
     keepFocus(roots, () => roots.forEach((root) => (root.hidden = true)), byId('choose'));
-    this.#say();
+    this.#notify();
   }
 
-  /** Shows hidden ones again, where they were. */
+  /** Shows hidden files again, where they were. */
   show(files) {
     for (const { uuid } of files) {
       const tile = this.tileOf(uuid);
       if (tile) tile.root.hidden = false;
     }
-    this.#say();
+    this.#notify();
   }
 
-  /** Forgets files. */
+  /** Removes files. */
   remove(files) {
     for (const { uuid } of files) {
       this.tileOf(uuid)?.root.remove();
       this.#entries.delete(uuid);
     }
-    this.#say();
+    this.#notify();
   }
 
   clear() {
     this.remove(this.all.map(({ file }) => file));
   }
 
-  #say() {
+  #notify() {
     this.dispatchEvent(new Event('changed'));
   }
 }

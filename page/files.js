@@ -1,5 +1,5 @@
-// The list of finished files: its pages, and what comes new. Knows the queue only as the place for the list's
-// unfinished entries.
+// Loads the list of finished files page by page, and adds new files. Passes the unfinished entries of the list to the
+// queue, and knows nothing else about it.
 import { call } from './api.js';
 import { byId, setText } from './dom.js';
 import { fileList } from './filelist.js';
@@ -10,28 +10,28 @@ import { isSelecting, pickedFiles, showSelection, togglePicked } from './selecti
 import { makeTile, showThumbnail } from './tile.js';
 import { finishTrash, isTrashed, trash } from './trash.js';
 
-/** When to look for a thumbnail that is still being made. */
-const LOOK_AGAIN_MS = [2_000, 8_000];
+/** Pauses before each check for a thumbnail that is still being made. */
+const THUMBNAIL_PAUSES_MS = [2_000, 8_000];
 
 let next = '';
-let loading = null; // a page that is on its way
+let loading = null; // the page that is being loaded
 
-/** Shows finished uploads as they come, and the list's buttons. */
+/** Starts to show finished uploads, and handles the buttons of the list. */
 export function showFiles() {
   const loadMore = async () => next && loadFiles(next);
   byId('more').addEventListener('click', loadMore);
   fileList.addEventListener('changed', () => (byId('empty').hidden = fileList.shown.length > 0));
   queue.addEventListener('finished', ({ detail: { result } }) => {
     add(result, true);
-    look(result);
+    waitForThumbnail(result);
   });
   showSelection();
   showPreview(loadMore);
 }
 
-/** Loads the page of the list at `cursor`; the first one replaces what is shown. */
+/** Loads the page of the list at `cursor`. The first page replaces all files. */
 export function loadFiles(cursor = '') {
-  loading ??= load(cursor).finally(() => (loading = null)); // a disabled button would lose the focus
+  loading ??= load(cursor).finally(() => (loading = null)); // the button isn't disabled, or it would lose the focus
   return loading;
 }
 
@@ -48,7 +48,7 @@ async function load(cursor) {
     byId('files').hidden = false;
     byId('empty').hidden = fileList.shown.length > 0;
   } catch (error) {
-    if (error.status === 401) return; // told elsewhere
+    if (error.status === 401) return; // gate.js shows it
     setText(byId('list-error'), sentence(error.message));
     byId('list-trouble').hidden = false;
   }
@@ -66,16 +66,16 @@ function add(file, isNew = false) {
   fileList.add(file, tile, isNew);
 }
 
-/** By its key; the selection, if there is one. */
+/** Deletes the selected files, or this one if none is selected. */
 function discard(file) {
   trash(isSelecting() ? pickedFiles() : [file]);
 }
 
-/** A thumbnail may be ready a little later than its file. */
-async function look(file) {
+/** Waits for a file's thumbnail, which may be ready a little later than the file. */
+async function waitForThumbnail(file) {
   if (file.thumbnail || !/^(image|video)\//.test(file.mimetype)) return;
-  for (const wait of LOOK_AGAIN_MS) {
-    await new Promise((resolve) => setTimeout(resolve, wait));
+  for (const pause of THUMBNAIL_PAUSES_MS) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
     const fresh = await call('GET', `${file.uuid}/file/`).catch(() => null);
     if (!fresh || !fileList.has(file.uuid)) return;
     if (fresh.thumbnail) return showThumbnail(fileList.tileOf(file.uuid), fresh.thumbnail);

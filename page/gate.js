@@ -1,13 +1,13 @@
-// What somebody without a good token sees: what to do, in plain words, and how to get in.
+// What a user without a valid token sees: why, and how to get access.
 import { announce, byId, setText } from './dom.js';
 import { sentence } from './format.js';
 import { session } from './session.js';
 
-/** Listens for tokens that are refused, pasted, or come with another link. */
+/** Starts to listen for tokens that are refused, pasted, or opened with another link. */
 export function showGate() {
   session.addEventListener('refused', ({ detail }) => {
     lockOut(detail);
-    announce('A new link is needed.');
+    announce('You need a new link.');
   });
   byId('gate-form').addEventListener('submit', (event) => {
     event.preventDefault();
@@ -21,9 +21,9 @@ export function showGate() {
   addEventListener('hashchange', () => session.acceptAddress());
 }
 
-/** Shows how to get in, and why that is needed again: `refusal` is the server's. */
+/** Shows how to get access, and the reason in the server's `refusal`, if there is one. */
 export function lockOut(refusal = null) {
-  // A token that was good once is worth renewing; of any other nobody but a developer can make anything.
+  // Users can ask for a new token if theirs has expired. Other refusals only mean something to developers.
   const expired = refusal && !refusal.final;
   setText(byId('gate-title'), refusal ? (expired ? 'Your link has expired' : 'This link doesn’t work') : 'You need a link');
   setText(byId('gate-why'), refusal ? (expired ? EXPIRED : BROKEN) : NONE);
@@ -33,5 +33,5 @@ export function lockOut(refusal = null) {
 }
 
 const NONE = 'Files here are private. To see yours and upload new ones, open this page with your personal link.';
-const EXPIRED = 'For your safety, links work only for some hours. Nothing is lost: a new link takes you back to where you were.';
-const BROKEN = 'It may be incomplete, or made for another server. Open the whole link once more, or ask for a new one.';
+const EXPIRED = 'For your security, links work only for a few hours. Nothing is lost: a new link takes you back to where you were.';
+const BROKEN = 'It may be incomplete, or made for another server. Open the whole link again, or ask for a new one.';

@@ -1,9 +1,9 @@
-// How files come in: chosen, dropped, pasted. Hands them to the queue.
+// Takes files that are chosen, dropped or pasted, and adds them to the queue.
 import { announce, byId } from './dom.js';
 import { formatCount } from './format.js';
 import { queue } from './queue.js';
 
-/** Takes files from now on, while the page is open to its user. */
+/** Starts to take files. They are ignored while the user has no access. */
 export function listenForFiles() {
   listenForChoices();
   listenForPastes();
@@ -32,7 +32,7 @@ function listenForPastes() {
   });
 }
 
-/** Pasted pictures are all called image.png. */
+/** Renames pasted pictures, which browsers all call image.png. */
 function named(file) {
   if (!/^image\.\w+$/.test(file.name)) return file;
   const { type, lastModified } = file;
@@ -43,7 +43,7 @@ function named(file) {
 }
 
 function listenForDrops() {
-  let inside = 0; // dragenter and dragleave come in pairs for every element passed
+  let inside = 0; // every element on the way gets a dragenter and a dragleave
   const listeners = {
     dragenter: () => (inside += 1),
     dragleave: () => (inside -= 1),
@@ -63,7 +63,7 @@ function listenForDrops() {
   }
 }
 
-/** Folders look like files until they are read. */
+/** Returns the dropped files without folders, which look like files until they are read. */
 function filesOf({ items, files }) {
   const entries = [...items].filter(({ kind }) => kind === 'file').map((item) => item.webkitGetAsEntry?.());
   const folders = entries.filter((entry) => entry?.isDirectory);

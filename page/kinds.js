@@ -1,14 +1,15 @@
-// What kind of file a media type is: in words, as an icon, and whether the browser can show it. Knows no element.
+// Kinds of files by media type: their names and icons, and whether browsers can show them. Knows no element of the
+// page.
 
 const PICTURES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif', 'image/bmp'];
 
-/** `image`, `video` or `audio` if browsers show this type and the server serves it to be shown, else null. */
+/** Returns `image`, `video` or `audio` if browsers can show this type and the server serves it inline, or else null. */
 export function canPreview(type) {
   if (PICTURES.includes(type)) return 'image';
   return /^(video|audio)\//.exec(type)?.[1] ?? null;
 }
 
-/** Of what another program uploads only the name is known until all of it has arrived. */
+/** If another program uploads a file, only its name is known until it has been finished. */
 const EXTENSIONS = [
   ['image', /\.(avif|bmp|gif|heic|jpe?g|png|tiff?|webp)$/i],
   ['video', /\.(3gp|avi|m4v|mkv|mov|mp4|mpe?g|webm)$/i],
@@ -17,7 +18,7 @@ const EXTENSIONS = [
   ['archive', /\.(7z|gz|rar|tar|zip)$/i],
 ];
 
-/** The icon of a media type; where there is none, of a name. */
+/** Returns the icon of a media type, or of a name if the type is unknown. */
 export function iconOf(type, name = '') {
   if (!type) return EXTENSIONS.find(([, pattern]) => pattern.test(name))?.[0] ?? 'file';
   const [kind] = type.split('/');
@@ -26,7 +27,7 @@ export function iconOf(type, name = '') {
   return /zip|tar|compressed|rar|zstd|lz4|-xz|cab/.test(type) ? 'archive' : 'file';
 }
 
-/** Names of types that are not simply `<FORMAT> image`, `video` or `audio`. */
+/** Names of types that don't follow the pattern `<FORMAT> image`, `video` or `audio`. */
 const NAMES = {
   'application/epub+zip': 'E-book',
   'application/gzip': 'GZIP archive',
@@ -85,7 +86,7 @@ const NAMES = {
   'video/x-ms-asf': 'Windows Media video',
   'video/x-msvideo': 'AVI video',
 };
-/** Formats that are written otherwise than in capitals. */
+/** Names of formats, most of which are not simply the subtype in capitals. */
 const SPELLINGS = { jpeg: 'JPEG', webp: 'WebP', webm: 'WebM', matroska: 'Matroska', ogg: 'Ogg', '3gpp': '3GP', '3gpp2': '3GP' };
 const FAMILIES = [
   [/openxmlformats.*wordprocessing|ms-word|opendocument\.text/, 'Text document'],
@@ -94,7 +95,7 @@ const FAMILIES = [
   [/opendocument\.graphics/, 'Drawing'],
 ];
 
-/** A file's kind as people say it: `JPEG image`, `MP3 audio`, `Text`; by its extension where the bytes told nothing. */
+/** Describes a kind of file: `JPEG image`, `MP3 audio`, `Text`. If the type is unknown, uses the name's extension. */
 export function describeKind(type, name = '') {
   if (NAMES[type]) return NAMES[type];
   const family = FAMILIES.find(([pattern]) => pattern.test(type));

@@ -1,18 +1,18 @@
-// How fast bytes go, as people want to know it. Knows nothing of uploads.
+// Measures and describes the speed of transfers. Knows nothing about uploads.
 import { formatBytes, formatWait } from './format.js';
 
-/** When nothing has moved for so long, an old speed is no longer true. */
+/** If no bytes have moved for this long, the speed is no longer shown. */
 const STILL_MS = 3_000;
-/** Samples closer together than this say little. */
+/** Minimum time between samples. Shorter intervals are too inaccurate. */
 const SAMPLE_S = 0.4;
 
-/** Bytes per second over the last few seconds; old samples fade out. */
+/** The average speed over the last few seconds, in which newer samples have more weight. */
 export class Meter {
   #rate = null;
   #last = null;
-  #moved = 0; // when bytes moved last, in ms
+  #moved = 0; // when bytes last moved (ms)
 
-  /** `bytes` were sent so far, at `now` (ms). */
+  /** Records that `bytes` have been sent in total at time `now` (ms). */
   sample(bytes, now = performance.now()) {
     if (!this.#last || bytes > this.#last.bytes) this.#moved = now;
     if (this.#last) {
@@ -25,12 +25,12 @@ export class Meter {
     this.#last = { bytes, now };
   }
 
-  /** Forgets what it knows: after a pause the old speed means nothing. */
+  /** Forgets the speed, which means nothing after a pause. */
   reset() {
     this.#rate = this.#last = null;
   }
 
-  /** `3.1 MB/s · 9 s left` for what remains; empty while nothing is known, or nothing moves. */
+  /** Describes speed and time left: `3.1 MB/s · 9 s left`. Empty if they are unknown or nothing moves. */
   describe(remaining, now = performance.now()) {
     if (!this.#rate || this.#rate < 1 || now - this.#moved > STILL_MS) return '';
     return `${formatBytes(this.#rate)}/s · ${formatWait(remaining / this.#rate)} left`;

@@ -1,25 +1,25 @@
-// The bar at the bottom: the last thing that can be undone, or what went wrong with one. Decides nothing.
+// The bar at the bottom: shows the last action that can be undone, or an error. Decides nothing.
 import { announce, byId, setText } from './dom.js';
 import { undo } from './undo.js';
 
-let trouble = ''; // stays until it is read
-let focusHeir = byId('files-title');
+let trouble = ''; // stays until it is dismissed
+let focusFallback = byId('files-title');
 
-/** Shows that something that was asked for could not be done. */
+/** Shows that an action of the user failed. */
 export function showTrouble(text) {
   trouble = text;
   announce(text);
   draw();
 }
 
-/** Shows offers from now on; Ctrl+Z takes them, too. */
+/** Starts to show what can be undone. Ctrl+Z also undoes it. */
 export function showNotices() {
   const bar = byId('notice');
   undo.addEventListener('changed', () => {
     if (undo.latest) trouble = '';
     draw();
   });
-  byId('notice-undo').addEventListener('click', takeBack);
+  byId('notice-undo').addEventListener('click', undoLatest);
   byId('notice-close').addEventListener('click', () => {
     trouble = '';
     undo.commit();
@@ -30,24 +30,27 @@ export function showNotices() {
     if (key !== 'z' || !(ctrlKey || metaKey) || shiftKey || !undo.latest) return;
     if (target.matches('input:not([type=checkbox]), textarea')) return;
     event.preventDefault();
-    takeBack();
+    undoLatest();
   });
-  for (const [comes, goes] of [
+  for (const [enter, leave] of [
     ['pointerenter', 'pointerleave'],
     ['focusin', 'focusout'],
   ]) {
-    bar.addEventListener(comes, () => undo.hold());
-    bar.addEventListener(goes, () => undo.release());
+    bar.addEventListener(enter, () => undo.hold());
+    bar.addEventListener(leave, () => undo.release());
   }
 }
 
-/** Puts the bar where it can be reached: beside a modal dialog nothing can. `heir` gets the focus it leaves. */
-export function moveNotices(parent, heir) {
+/**
+ * Moves the bar into `parent`, because nothing outside a modal dialog can be reached. If the bar has the focus when it
+ * disappears, `fallback` gets it.
+ */
+export function moveNotices(parent, fallback) {
   parent.append(byId('notices'));
-  focusHeir = heir;
+  focusFallback = fallback;
 }
 
-function takeBack() {
+function undoLatest() {
   undo.undo();
   announce('Undone.');
 }
@@ -56,7 +59,7 @@ function draw() {
   const { latest } = undo;
   const bar = byId('notice');
   const text = trouble || latest?.text || '';
-  if (!text && bar.contains(document.activeElement)) focusHeir.focus();
+  if (!text && bar.contains(document.activeElement)) focusFallback.focus();
   bar.hidden = !text;
   bar.classList.toggle('trouble', Boolean(trouble));
   byId('notice-undo').hidden = Boolean(trouble);

@@ -1,4 +1,4 @@
-// The dialog that shows one file, and the way from it to the next. Deletes and copies by what others offer.
+// The dialog that shows a file, and moves to the next and previous ones. Other modules delete files and copy links.
 import { copyLink } from './clipboard.js';
 import { announce, byId, guardDoubleClicks, setIcon, setText } from './dom.js';
 import { fileList } from './filelist.js';
@@ -7,14 +7,14 @@ import { canPreview, describeKind, iconOf } from './kinds.js';
 import { moveNotices } from './notice.js';
 import { trash } from './trash.js';
 
-/** A finger that goes so far sideways means the next file. */
+/** Minimum horizontal distance of a swipe to another file. */
 const SWIPE_PX = 60;
 
 let current = null; // the file that is shown
-let opener = null; // what had the focus before
+let opener = null; // the element that had the focus before
 let more = async () => {};
 
-/** Answers the dialog's buttons and keys; `loadMore` resolves when the list has its next page, if there is one. */
+/** Starts to handle the dialog's buttons and keys. `loadMore` resolves once the next page, if any, is in the list. */
 export function showPreview(loadMore) {
   more = loadMore;
   const dialog = byId('preview');
@@ -23,21 +23,21 @@ export function showPreview(loadMore) {
   byId('preview-copy').addEventListener('click', ({ currentTarget }) => copyLink(current, currentTarget));
   byId('preview-delete').addEventListener('click', guardDoubleClicks(discard));
   byId('preview-close').addEventListener('click', () => dialog.close());
-  dialog.addEventListener('click', ({ target }) => target === dialog && dialog.close()); // beside its content
+  dialog.addEventListener('click', ({ target }) => target === dialog && dialog.close()); // outside its content
   dialog.addEventListener('keydown', (event) => {
-    if (event.target.matches('video, audio') || event.ctrlKey || event.metaKey || event.altKey) return; // seeking
+    if (event.target.matches('video, audio') || event.ctrlKey || event.metaKey || event.altKey) return; // players seek
     const direction = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (direction) step(direction);
     else if (event.key === 'Delete' && !event.repeat) discard();
   });
   dialog.addEventListener('close', () => {
-    byId('preview-stage').replaceChildren(); // nothing plays on
+    byId('preview-stage').replaceChildren(); // stops playback
     moveNotices(document.body, byId('files-title'));
-    // The event comes after the dialog has gone: whoever has moved on by then stays there.
+    // The event comes after the dialog has closed. If the user has moved the focus since, it stays there.
     const { activeElement } = document;
     if (activeElement === opener || activeElement === document.body) fileList.tileOf(current.uuid)?.open.focus();
   });
-  fileList.addEventListener('changed', () => dialog.open && drawPosition()); // as deleted ones come back
+  fileList.addEventListener('changed', () => dialog.open && drawPosition()); // for example, a deletion was undone
   listenForSwipes(byId('preview-stage'));
 }
 

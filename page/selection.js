@@ -1,22 +1,22 @@
-// Which files are selected, and the bar with what can be done with all of them.
+// Which files are selected, and the bar with actions for all of them.
 import { announce, byId, setText } from './dom.js';
 import { fileList } from './filelist.js';
 import { formatBytes } from './format.js';
 import { setPicked } from './tile.js';
 import { trash } from './trash.js';
 
-/** Browsers drop a download that is begun too soon after another. */
+/** Browsers ignore a download that starts too soon after another one. */
 const BETWEEN_DOWNLOADS_MS = 400;
 
 const picked = new Set(); // uuids
-let anchor = null; // where a range begins
+let anchor = null; // uuid of the file at which a range starts
 
-/** Answers the bar's buttons from now on. */
+/** Starts to handle the bar's buttons. */
 export function showSelection() {
   byId('selection-clear').addEventListener('click', () => clear());
   byId('selection-all').addEventListener('click', () => {
     for (const { uuid } of fileList.shown) picked.add(uuid);
-    tell();
+    drawAndAnnounce();
   });
   byId('selection-download').addEventListener('click', () => download(pickedFiles()));
   byId('selection-delete').addEventListener('click', () => {
@@ -31,10 +31,10 @@ export function showSelection() {
   });
 }
 
-/** Whether any file is selected: then a click on another selects it, too. */
+/** Whether any file is selected. In that case, a click on another file selects it, too. */
 export const isSelecting = () => picked.size > 0;
 
-/** Selects a file, or no longer; with `range`, all from the one before to this one. */
+/** Selects or deselects a file. With `range`, selects all files from the last one to this one. */
 export function togglePicked(uuid, range = false) {
   const order = fileList.shown.map((file) => file.uuid);
   const from = range && picked.has(anchor) ? order.indexOf(anchor) : -1;
@@ -42,10 +42,10 @@ export function togglePicked(uuid, range = false) {
   if (from >= 0) for (const each of order.slice(Math.min(from, at), Math.max(from, at) + 1)) picked.add(each);
   else if (!picked.delete(uuid)) picked.add(uuid);
   anchor = uuid;
-  tell();
+  drawAndAnnounce();
 }
 
-/** The selected files, in their order. */
+/** Returns the selected files, in order. */
 export function pickedFiles() {
   return fileList.shown.filter(({ uuid }) => picked.has(uuid));
 }
@@ -53,11 +53,11 @@ export function pickedFiles() {
 function clear() {
   const first = pickedFiles()[0];
   picked.clear();
-  tell();
+  drawAndAnnounce();
   fileList.tileOf(first?.uuid)?.open.focus();
 }
 
-function tell() {
+function drawAndAnnounce() {
   draw();
   announce(picked.size ? `${picked.size} selected` : 'Nothing is selected.');
 }

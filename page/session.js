@@ -1,5 +1,5 @@
-// Who uses the page: the access token, taken from the link's fragment into this tab's session storage, and kept
-// nowhere else. The server judges it; here it is only read for whose it is.
+// The user of the page: keeps the access token from the link's fragment in this tab's session storage, and nowhere
+// else. Only the server verifies it. The page only reads its user id.
 
 const KEY = 'haversack-token';
 const TOKEN = /(?:#token=|^)([\w-]+\.[\w-]+\.[\w-]+)$/;
@@ -13,7 +13,7 @@ function userOf(token) {
   }
 }
 
-/** Says `granted` when there is a new token, `refused` (detail: the Refusal) when the server turned it away. */
+/** Dispatches `granted` when there is a new token, and `refused` (detail: the Refusal) when the server refuses it. */
 class Session extends EventTarget {
   #token = sessionStorage.getItem(KEY) ?? '';
 
@@ -21,19 +21,19 @@ class Session extends EventTarget {
     return this.#token;
   }
 
-  /** The user whom the token names, or null. */
+  /** The user id in the token, or null. */
   get user() {
     return userOf(this.#token);
   }
 
-  /** Takes a token, or a link with one; false if `text` is neither. */
+  /** Accepts a token, or a link with one. Returns false if `text` is neither. */
   accept(text) {
     const token = TOKEN.exec(text.trim())?.[1];
     if (!token) return false;
     sessionStorage.setItem(KEY, token);
-    const another = this.user !== null && this.user !== userOf(token);
-    if (another) {
-      location.reload(); // what this page has still to do, it does in its own user's name
+    const isAnotherUser = this.user !== null && this.user !== userOf(token);
+    if (isAnotherUser) {
+      location.reload(); // whatever this page still has to do needs the token of its own user
     } else {
       this.#token = token;
       this.dispatchEvent(new Event('granted'));
@@ -41,7 +41,7 @@ class Session extends EventTarget {
     return true;
   }
 
-  /** Takes the token out of the address bar, if there is one. */
+  /** Moves the token out of the address bar, if there is one. */
   acceptAddress() {
     if (!location.hash.startsWith('#token=')) return;
     const { hash } = location;
@@ -49,7 +49,7 @@ class Session extends EventTarget {
     this.accept(hash);
   }
 
-  /** The server refused `token`; of an older one that is no news. */
+  /** Reports that the server refused `token`. Ignored if there is a newer one by now. */
   refuse(token, refusal) {
     if (token === this.#token) this.dispatchEvent(new CustomEvent('refused', { detail: refusal }));
   }

@@ -1,9 +1,9 @@
-// Unfinished uploads that outlive the page, in IndexedDB: what each is, and its file where the browser can keep it.
-// Everything here may fail (private windows, full disks); then the page works on and remembers less.
+// Keeps unfinished uploads in IndexedDB, so that they outlive the page: a record of each, and its file if the browser
+// can keep it. Everything here may fail (private windows, full disks). Then the page goes on, but remembers less.
 
-/** Files are kept up to this size together: the browser copies them to a folder of its own. */
+/** Maximum size of all kept files together, because the browser copies them to its own folder. */
 const KEEP_BYTES = 1024 ** 3;
-/** The server forgets unfinished uploads earlier than that. */
+/** Records older than this are deleted. The server forgets unfinished uploads earlier. */
 const STALE_MS = 30 * 24 * 3600 * 1000;
 
 const kept = new Map(); // id -> bytes
@@ -22,7 +22,7 @@ function open() {
   return opened;
 }
 
-/** Runs one request on a store in a transaction of its own; resolves when that is complete. */
+/** Runs a request on a store in a transaction of its own. Resolves when the transaction is complete. */
 async function transact(store, mode, act) {
   const transaction = (await open()).transaction(store, mode);
   return new Promise((resolve, reject) => {
@@ -36,10 +36,10 @@ const read = (store, act) => transact(store, 'readonly', act).catch(warn);
 const write = (store, act) => transact(store, 'readwrite', act);
 const warn = (error) => console.warn('Uploads are not remembered:', error);
 
-/** Remembers what an upload is; `record` has its `id`. */
+/** Stores an upload's record, which contains its `id`. */
 export const remember = (record) => write('uploads', (store) => store.put(record)).catch(warn);
 
-/** Keeps an upload's file, if there is room; whether it did. */
+/** Keeps an upload's file if there is room. Resolves with whether it did. */
 export async function keepFile(id, file) {
   const others = [...kept].reduce((sum, [other, bytes]) => (other === id ? sum : sum + bytes), 0);
   if (others + file.size > KEEP_BYTES) return false;
@@ -53,24 +53,24 @@ export async function keepFile(id, file) {
   }
 }
 
-/** Keeps an upload's file no longer. */
+/** Deletes an upload's file. */
 export async function dropFile(id) {
   kept.delete(id);
   await write('files', (store) => store.delete(id)).catch(warn);
 }
 
-/** Forgets an upload and its file. */
+/** Deletes an upload's record and file. */
 export async function forget(id) {
   await Promise.all([write('uploads', (store) => store.delete(id)).catch(warn), dropFile(id)]);
 }
 
-/** The record with this `id`, if there is one, with its `file`, if that is kept. */
+/** Returns the record with this `id`, if there is one. Its `file` is null if it isn't kept. */
 export async function recall(id) {
   const record = await read('uploads', (store) => store.get(id));
   return record && { ...record, file: (await read('files', (store) => store.get(id))) ?? null };
 }
 
-/** All records of a user, oldest first, without files. */
+/** Returns all records of a user, oldest first, without their files. */
 export async function recallAll(user) {
   const records = (await read('uploads', (store) => store.getAll())) ?? [];
   const stale = ({ added }) => added < Date.now() - STALE_MS;

@@ -1,12 +1,12 @@
-// One file as a tile: its picture or icon, its name and what there is to know of it.
+// The tile of a file: its picture or icon, its name, and details.
 import { setIcon, setText, stamp } from './dom.js';
 import { formatBytes, formatDate, formatDuration, formatMoment } from './format.js';
 import { canPreview, describeKind, iconOf } from './kinds.js';
 
-/** A picture up to this size stands for itself where there is no thumbnail. */
+/** A picture up to this size is shown itself if it has no thumbnail. */
 const OWN_THUMBNAIL_BYTES = 1_000_000;
 
-/** Makes the tile of a file; `open()` and `pick(event)` are called for its two controls. */
+/** Creates the tile of a file. Its two controls call `open(event)` and `pick(event)`. */
 export function makeTile(file, { open, pick }) {
   const tile = stamp('file-tile');
   const { filename, filesize, mimetype, duration, created } = file;
@@ -27,14 +27,14 @@ export function makeTile(file, { open, pick }) {
   return tile;
 }
 
-/** Whether the tile is selected, and whether a click on it selects, as long as any other is. */
+/** Shows whether the tile is selected, and whether a click selects it, which is so while any tile is selected. */
 export function setPicked(tile, picked, picking) {
   tile.root.classList.toggle('picked', picked);
   tile.pick.checked = picked;
   setText(tile.verb, picking ? (picked ? 'Deselect' : 'Select') : tile.verb.dataset.verb);
 }
 
-/** Shows this picture once it has loaded: until then the icon is better than a hole. */
+/** Shows this picture once it has loaded. Until then, the icon stays. */
 export function showThumbnail({ root, picture }, link) {
   if (!link) return;
   picture.onload = () => {

@@ -1,17 +1,17 @@
-// The head of the uploads: how far all are together, and the buttons that act on all of them. Shows the queue; decides
+// The head of the uploads: the progress of all of them, and buttons that act on all of them. Shows the queue; decides
 // nothing.
 import { announce, byId, setIcon, setLabel, setText } from './dom.js';
 import { formatCount, formatShare, formatWait } from './format.js';
 import { queue } from './queue.js';
 import { cancelUploads } from './withdrawn.js';
 
-/** Answers the buttons from now on. */
+/** Starts to handle the buttons. */
 export function showTotals() {
   byId('uploads-pause').addEventListener('click', () => {
     const { pausable } = queue.totals;
     if (pausable) queue.pauseAll();
     else queue.resumeAll();
-    announce(pausable ? 'All uploads are paused.' : 'All uploads resume.');
+    announce(pausable ? 'All uploads paused.' : 'All uploads resumed.');
   });
   byId('uploads-cancel').addEventListener('click', () => cancelUploads([...queue.uploads]));
   byId('uploads-dismiss').addEventListener('click', () => {
@@ -20,7 +20,7 @@ export function showTotals() {
   });
 }
 
-/** Draws what has changed. */
+/** Updates the head. */
 export function drawTotals() {
   const totals = queue.totals;
   const { active, done, share } = totals;
@@ -49,7 +49,7 @@ function drawButtons({ pausable, paused, done }, listed) {
   }
   const cancel = byId('uploads-cancel');
   cancel.hidden = listed < 2;
-  const what = queue.uploads.every(({ hopeless }) => hopeless) ? 'Dismiss all' : 'Cancel all';
+  const what = queue.uploads.every(({ rejected }) => rejected) ? 'Dismiss all' : 'Cancel all';
   if (cancel.title !== what) {
     setText(cancel.querySelector('.label'), what);
     setLabel(cancel, what);

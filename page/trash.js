@@ -1,4 +1,4 @@
-// Deleting files: they are gone from the page at once, and from the server a few seconds later, unless that is undone.
+// Deletes files: from the page at once, and from the server a few seconds later, unless the user undoes it.
 import { remove, removeWhenGone } from './api.js';
 import { announce } from './dom.js';
 import { fileList } from './filelist.js';
@@ -7,20 +7,20 @@ import { showTrouble } from './notice.js';
 import { undo } from './undo.js';
 
 /**
- * What this tab was told to delete and has not seen deleted: a reload must not bring it back. For each uuid, what keeps
- * the browser from deleting it once the page has gone.
+ * The files that are being deleted in this tab. They are remembered, so that they don't come back after a reload. Maps
+ * each uuid to a function that stops the browser from deleting the file once the page is closed.
  */
 const KEY = 'haversack-deleting';
 const pending = new Map(JSON.parse(sessionStorage.getItem(KEY) ?? '[]').map((uuid) => [uuid, () => {}]));
-const left = [...pending.keys()].map((uuid) => ({ uuid })); // by the page before
+const left = [...pending.keys()].map((uuid) => ({ uuid })); // files that the page before the reload left
 
-/** Takes files off the page; deletes them once it is too late to undo that. */
+/** Removes files from the page, and deletes them once this can no longer be undone. */
 export function trash(files) {
   fileList.hide(files);
   for (const { uuid } of files) pending.set(uuid, removeWhenGone(`${uuid}/`));
   remember();
   const text = files.length === 1 ? `“${shorten(files[0].filename)}” deleted` : `${files.length} files deleted`;
-  announce(`${text}. Control+Z takes it back.`);
+  announce(`${text}. Press Control+Z to undo.`);
   undo.offer({
     text,
     restore() {
@@ -32,13 +32,13 @@ export function trash(files) {
   });
 }
 
-/** Whether a file is to be deleted. */
+/** Whether a file is being deleted. */
 export const isTrashed = (uuid) => pending.has(uuid);
 
-/** Deletes what the page before, in this tab, was told to delete; once. */
+/** Deletes the files that the page before the reload left. Only the first call does anything. */
 export async function finishTrash() {
   const files = left.splice(0);
-  await Promise.all(files.map(({ uuid }) => remove(`${uuid}/`).catch(() => {}))); // else the list shows it again
+  await Promise.all(files.map(({ uuid }) => remove(`${uuid}/`).catch(() => {}))); // if it fails, the list shows them
   settle(files);
 }
 
@@ -53,7 +53,7 @@ async function erase(files) {
   showTrouble(`${what} not deleted. ${sentence(failures.find(Boolean).message)}`);
 }
 
-/** Answers why not, or null. */
+/** Deletes a file. Resolves with the error if it failed, or else null. */
 async function eraseOne({ uuid }) {
   try {
     await remove(`${uuid}/`);

@@ -1,27 +1,27 @@
-// What was just taken away, and can be put back for a few seconds; only then it is carried out. Knows no element of the
-// page, and not what is taken away.
+// Actions that can be undone for a few seconds before they are carried out. Knows no element of the page, and not what
+// the actions do.
 
-/** How long it can be put back. */
+/** How long an action can be undone. */
 const OFFER_MS = 8_000;
 
-/** Says `changed` when another offer is the latest. */
+/** Dispatches `changed` when the latest offer may have changed. */
 class Undo extends EventTarget {
   #offers = []; // oldest first
 
   constructor() {
     super();
-    // Who closes or reloads the page meant what was said: it is carried out, not forgotten.
+    // Closing or reloading the page doesn't undo anything, so everything is carried out.
     addEventListener('pagehide', () => this.commit());
   }
 
-  /** What `undo` would put back, or null. */
+  /** The offer that `undo` would take, or null. */
   get latest() {
     return this.#offers.at(-1) ?? null;
   }
 
   /**
-   * Offers to put back what was taken away: `text` says what that was, `restore()` puts it back, `commit()` carries it
-   * out, although the page may be going.
+   * Offers to undo an action that `text` describes. `restore()` undoes it. `commit()` carries it out, and may be called
+   * while the page is being closed.
    */
   offer({ text, restore, commit }) {
     const offer = { text, restore, commit };
@@ -30,7 +30,7 @@ class Undo extends EventTarget {
     this.dispatchEvent(new Event('changed'));
   }
 
-  /** Puts back what was taken away last. */
+  /** Undoes the latest action. */
   undo() {
     const offer = this.#offers.pop();
     clearTimeout(offer?.timer);
@@ -38,17 +38,17 @@ class Undo extends EventTarget {
     this.dispatchEvent(new Event('changed'));
   }
 
-  /** Waits with everything: somebody is about to decide. */
+  /** Stops the time of all offers, because the user may be about to take one. */
   hold() {
     for (const offer of this.#offers) clearTimeout(offer.timer);
   }
 
-  /** Lets time go on, from the start. */
+  /** Restarts the time of all offers. */
   release() {
     for (const offer of this.#offers) this.#arm(offer);
   }
 
-  /** Carries everything out now. */
+  /** Carries out all actions now. */
   commit() {
     const offers = this.#offers.splice(0);
     for (const offer of offers) {

@@ -1,16 +1,16 @@
-// One upload, from its first chunk to its File: sends what the server lacks, in series, and decides what a refusal
-// means. Knows no element of the page and no other upload.
+// A single upload, from its first chunk to its File: sends missing chunks one after the other, and decides what to do
+// after a refusal. Knows no element of the page and no other upload.
 import { Refusal, call, remove } from './api.js';
 import { chunkSizeFor, chunkSizeOf, countChunks, shrinkChunks } from './chunks.js';
 import { Meter } from './meter.js';
 
-const MOST_FAILURES = 8; // in a row, of a server that answers
-const MOST_RESTARTS = 3;
-const LONGEST_WAIT_MS = 30_000;
-/** The file itself is refused; sending it again can't help. */
-const HOPELESS = [403, 413, 415];
+const MAX_FAILURES = 8; // in a row, while the server answers
+const MAX_RESTARTS = 3;
+const MAX_WAIT_MS = 30_000;
+/** Statuses with which the server refuses the file itself, so that sending it again can't help. */
+const REJECTED_STATUSES = [403, 413, 415];
 
-/** A version 4 uuid; `randomUUID` is there only on https and localhost. */
+/** Returns a version 4 uuid. Browsers have `randomUUID` only on https and localhost. */
 export function newUuid() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -21,13 +21,14 @@ export function newUuid() {
 }
 
 /**
- * States: `waiting` for its turn, `checking` what the server has, `sending`, `pausing` (the chunk that is under way
- * still arrives), `finishing`, `retrying` (at `retryAt`), `paused` by the user, `held` until there is a new token,
- * `needs-file`, `ready` (begun elsewhere, all there, only to be finished), `failed` (with a `remedy`: `retry`, `again`
- * or null), `withdrawn` (cancelled, which can still be undone), and at last `finished` (with the `result`) or
- * `cancelled`.
- * Says `change` when anything to show is different, `record` when what should be remembered is, `bytes` (detail: how
- * many) when bytes went out, `reachable` when the server could not be reached and now can.
+ * States: `waiting` for its turn, `checking` what the server has, `sending`, `pausing` (the current chunk is still
+ * being sent), `finishing`, `retrying` (at `retryAt`), `paused` by the user, `held` until there is a new token,
+ * `needs-file`, `ready` (another program sent all of it, but didn't finish it), `failed` (with a `remedy`: `retry`,
+ * `again` or null), `withdrawn` (cancelled, which can still be undone), and at the end `finished` (with the `result`)
+ * or `cancelled`.
+ *
+ * Dispatches `change` when something that is shown has changed, `record` when something that should be remembered has,
+ * `bytes` (detail: how many) when bytes were sent, and `reachable` when the server can be reached again.
  */
 export class Upload extends EventTarget {
   state = 'waiting';
@@ -36,19 +37,19 @@ export class Upload extends EventTarget {
   retryAt = 0;
   offline = false; // whether the server could not be reached at the last attempt
   result = null;
-  kept = null; // the file, once it is remembered itself
-  sent = 0; // bytes on record at the server
+  kept = null; // the file, once the browser keeps it
+  sent = 0; // bytes that the server has on record
   inFlight = 0;
   meter = new Meter();
-  #have = new Set(); // indexes on record at the server
-  #complete = false; // all of them are
-  #begun; // whether the server may know of it
-  #stored = 0; // chunks that this page brought there
-  #transferred = 0; // bytes that went out, repeated ones too
+  #stored = new Set(); // indexes of the chunks that the server has on record
+  #complete = false; // whether the server has all chunks
+  #begun; // whether the server may know this upload
+  #storedHere = 0; // number of chunks that this page has sent successfully
+  #transferred = 0; // bytes sent, including repeated ones
   #restarts = 0;
   #stop = null;
   #wake = null;
-  #before = null; // what it was when it was withdrawn
+  #beforeWithdrawal = null; // state and message
 
   constructor({ uuid = newUuid(), id = uuid, begun = false, sent = 0, failure, withdrawn = false, ...known }) {
     super();
@@ -60,13 +61,13 @@ export class Upload extends EventTarget {
     else if (this.foreign) this.state = 'needs-file';
   }
 
-  /** For a file that was just chosen. */
+  /** Creates an upload of a file that was just chosen. */
   static of(file, added) {
     const { name, size, lastModified, type } = file;
     return new Upload({ name, size, lastModified, type, file, added });
   }
 
-  /** What to remember; `begun` is not: one that is remembered may have begun. */
+  /** What to remember. `begun` is always true, because a remembered upload may have begun. */
   get record() {
     const { id, uuid, name, size, lastModified, type, chunkSize, added, paused = false, state } = this;
     const failure = state === 'failed' ? { message: this.message, remedy: this.remedy } : undefined;
@@ -82,46 +83,46 @@ export class Upload extends EventTarget {
     return Math.max(0, this.size - this.sent - this.inFlight);
   }
 
-  /** The server refuses the file itself: there is nothing to resume, and nothing to lose. */
-  get hopeless() {
+  /** Whether the server refuses the file itself, so that there is nothing to resume and nothing to lose. */
+  get rejected() {
     return this.state === 'failed' && this.remedy === null;
   }
 
-  /** Whether `file` is the one that was begun, as far as can be seen from outside. */
+  /** Whether `file` seems to be the file of this upload, judging by its size and date. */
   fits(file) {
     return file.size === this.size && (this.lastModified === null || file.lastModified === this.lastModified);
   }
 
-  /** Goes as far as it gets. Never throws: `state` tells how it ended. */
+  /** Uploads as far as possible. Never throws: `state` shows how it ended. */
   async run() {
     this.#stop = new AbortController();
     const { signal } = this.#stop;
     let failures = 0;
     this.meter.reset();
     while (!signal.aborted) {
-      const before = this.#stored;
+      const before = this.#storedHere;
       try {
         return await this.#attempt(signal);
       } catch (error) {
         this.inFlight = 0;
         if (signal.aborted) return;
-        failures = this.#stored > before ? 1 : failures + 1;
-        const wait = this.#judge(error, failures);
+        failures = this.#storedHere > before ? 1 : failures + 1;
+        const wait = this.#handleError(error, failures);
         if (wait === null) return;
         if (this.paused) return this.#become('paused');
-        if (wait) await this.#rest(wait, error, signal);
+        if (wait) await this.#waitToRetry(wait, error, signal);
       }
     }
   }
 
-  /** Finds out how far it is, without going on. */
-  async peek() {
-    await this.#look().catch(() => {}); // only to be shown
+  /** Asks the server for the progress, without continuing. */
+  async refresh() {
+    await this.#loadStatus().catch(() => {}); // only needed to show it
     if (this.#complete && this.state === 'needs-file') this.#become('ready');
     this.#changed();
   }
 
-  /** Stops after the chunk that is under way, so that none of it has to be sent again; at once if there is none. */
+  /** Stops after the current chunk, so that none of it has to be sent again, or at once if there is none. */
   pause() {
     this.paused = true;
     if (this.state === 'sending') this.#become('pausing');
@@ -129,7 +130,7 @@ export class Upload extends EventTarget {
     this.#changed('record');
   }
 
-  /** Goes on after a pause, a failure or a wait. */
+  /** Continues after a pause, a failure or a wait. */
   resume() {
     if (this.#wake) return this.#wake();
     this.paused = false;
@@ -137,38 +138,38 @@ export class Upload extends EventTarget {
     this.#changed('record');
   }
 
-  /** Forgets what the server has, and begins anew under another uuid. */
+  /** Deletes what the server has, and starts again with another uuid. */
   again() {
-    remove(`${this.uuid}/`).catch(() => {}); // it would expire by itself
+    remove(`${this.uuid}/`).catch(() => {}); // if this fails, the upload expires by itself
     this.#restarts = 0;
     this.#renew();
     this.resume();
   }
 
-  /** Goes on with `file`, which `fits`. */
+  /** Continues with `file`, which `fits`. */
   continueWith(file) {
     const { lastModified, type, name } = file;
     Object.assign(this, { file, lastModified, type, name: this.unnamed ? name : this.name, unnamed: false });
     this.resume();
   }
 
-  /** Stops, and is no longer to be shown: soon it is cancelled, or put back. */
+  /** Stops. The upload is no longer shown, and will soon be cancelled or put back. */
   withdraw() {
     const { state, message } = this;
-    this.#before = { state, message };
+    this.#beforeWithdrawal = { state, message };
     this.#halt('withdrawn');
     this.#changed('record');
   }
 
-  /** Is again what it was when it was withdrawn; what was under way goes on. */
+  /** Restores the state before the withdrawal. An upload that was active continues. */
   putBack() {
-    const { state, message } = this.#before;
-    const still = ['paused', 'failed', 'needs-file', 'ready'].includes(state);
-    this.#become(state === 'pausing' ? 'paused' : still ? state : 'waiting', still ? message : '');
+    const { state, message } = this.#beforeWithdrawal;
+    const wasIdle = ['paused', 'failed', 'needs-file', 'ready'].includes(state);
+    this.#become(state === 'pausing' ? 'paused' : wasIdle ? state : 'waiting', wasIdle ? message : '');
     this.#changed('record');
   }
 
-  /** Takes it back, at the server too. */
+  /** Cancels the upload, on the server, too. */
   async cancel() {
     this.#halt('withdrawn');
     try {
@@ -181,7 +182,7 @@ export class Upload extends EventTarget {
 
   async #attempt(signal) {
     this.#become('checking');
-    if (this.#begun) await this.#look(signal);
+    if (this.#begun) await this.#loadStatus(signal);
     if (!this.#complete) await this.#sendMissing(signal);
     if (!['checking', 'sending'].includes(this.state)) return;
     this.#become('finishing');
@@ -189,30 +190,30 @@ export class Upload extends EventTarget {
     this.#become('finished');
   }
 
-  /** Asks what the server has. */
-  async #look(signal) {
+  /** Asks which chunks the server has. */
+  async #loadStatus(signal) {
     const status = await call('GET', `${this.uuid}/`, { signal }).catch((error) => {
       if (error.status !== 404) throw error;
-      return { received: 0, parts: [] }; // no chunk ever arrived
+      return { received: 0, parts: [] }; // no chunk has arrived yet
     });
     this.sent = status.received;
-    this.#have.clear();
+    this.#stored.clear();
     for (const [first, last] of status.parts ?? []) {
-      for (let index = first; index <= last; index++) this.#have.add(index);
+      for (let index = first; index <= last; index++) this.#stored.add(index);
     }
-    this.#complete = status.finished || this.#have.size === status.totalparts;
+    this.#complete = status.finished || this.#stored.size === status.totalparts;
     if (!this.#complete && status.totalparts) this.chunkSize ??= chunkSizeOf(status);
   }
 
-  /** Sends what the server lacks; ends early when the file is needed first, or the user pauses. */
+  /** Sends the missing chunks. Returns early if the user has to choose the file first, or pauses. */
   async #sendMissing(signal) {
     if (!this.file) return this.#become('needs-file');
     this.chunkSize ??= chunkSizeFor(this.size);
     const total = countChunks(this.size, this.chunkSize);
     for (let index = 0; index < total; index++) {
-      if (this.#have.has(index)) continue;
+      if (this.#stored.has(index)) continue;
       const offset = index * this.chunkSize;
-      // Read before it is sent: a file that changed on disk would look like a broken connection.
+      // The chunk is read before it is sent, because a file that changed on disk would look like a broken connection.
       const bytes = await this.file.slice(offset, offset + this.chunkSize).arrayBuffer();
       if (signal.aborted) throw signal.reason;
       if (!this.paused) await this.#send(index, total, bytes, signal);
@@ -237,8 +238,8 @@ export class Upload extends EventTarget {
     this.#sending(bytes.byteLength);
     this.inFlight = 0;
     this.sent += bytes.byteLength;
-    this.#have.add(index);
-    this.#stored += 1;
+    this.#stored.add(index);
+    this.#storedHere += 1;
     if (this.offline) this.#changed('reachable');
     this.offline = false;
     this.#changed();
@@ -253,21 +254,21 @@ export class Upload extends EventTarget {
     this.#changed();
   }
 
-  /** Lets the speed fade while nothing moves. */
+  /** Updates the speed. */
   measure() {
     this.meter.sample(this.#transferred);
   }
 
-  /** How many ms to wait before the next attempt, or null if there is none. */
-  #judge(error, failures) {
+  /** Decides what to do after an error. Returns the wait before the next attempt in ms, or null if there is none. */
+  #handleError(error, failures) {
     if (error instanceof DOMException) {
-      this.file = null; // it can't be read: moved, changed or deleted since it was chosen
+      this.file = null; // it can't be read, because it was moved, changed or deleted since it was chosen
       this.#become('needs-file', 'The file was changed or moved. Choose it again to continue.');
       return null;
     }
     if (!(error instanceof Refusal)) {
       console.error(error);
-      return this.#fail('Something in this page went wrong.', 'retry');
+      return this.#fail('Something went wrong on this page.', 'retry');
     }
     if (error.status === 401) {
       this.#become('held', error.message);
@@ -277,17 +278,17 @@ export class Upload extends EventTarget {
       this.#renew();
       return 0;
     }
-    if (error.reset && this.#restarts++ < MOST_RESTARTS) {
-      if (['uneven_chunk', 'expired'].includes(error.code)) this.#renew(); // after others the missing ones are enough
+    if (error.reset && this.#restarts++ < MAX_RESTARTS) {
+      if (['uneven_chunk', 'expired'].includes(error.code)) this.#renew(); // otherwise, only missing chunks are sent
       return error.retryAfter * 1000;
     }
     if (error.final) return this.#fail(error.message, remedyFor(error));
-    if (error.status && failures > MOST_FAILURES) return this.#fail(error.message, 'retry');
-    const backoff = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** (failures - 1)) * (0.75 + Math.random() / 2);
+    if (error.status && failures > MAX_FAILURES) return this.#fail(error.message, 'retry');
+    const backoff = Math.min(MAX_WAIT_MS, 1000 * 2 ** (failures - 1)) * (0.75 + Math.random() / 2);
     return Math.max(backoff, error.retryAfter * 1000);
   }
 
-  #rest(ms, error, signal) {
+  #waitToRetry(ms, error, signal) {
     this.retryAt = Date.now() + ms;
     this.offline = error.status === 0;
     this.#become('retrying', error.message);
@@ -306,7 +307,7 @@ export class Upload extends EventTarget {
     this.uuid = newUuid();
     this.#begun = false;
     this.#complete = false;
-    this.#have.clear();
+    this.#stored.clear();
     this.chunkSize = chunkSizeFor(this.size);
     this.sent = 0;
     this.#changed('record');
@@ -330,13 +331,13 @@ export class Upload extends EventTarget {
     this.#changed();
   }
 
-  #changed(what = 'change', detail = null) {
-    this.dispatchEvent(new CustomEvent(what, { detail }));
+  #changed(event = 'change', detail = null) {
+    this.dispatchEvent(new CustomEvent(event, { detail }));
   }
 }
 
-/** What the user can do about a refusal that the same request would meet again. */
+/** Returns what the user can do about a refusal that the same request would get again, or null if nothing helps. */
 function remedyFor({ status, code }) {
-  if (code === 'quota_exceeded') return 'retry'; // once there is room
-  return HOPELESS.includes(status) ? null : 'again';
+  if (code === 'quota_exceeded') return 'retry'; // after deleting files
+  return REJECTED_STATUSES.includes(status) ? null : 'again';
 }

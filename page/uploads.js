@@ -1,4 +1,4 @@
-// The uploads as rows: what each is doing, and the buttons that fit. Shows the queue; decides nothing.
+// The rows of the uploads: what each upload is doing, and its buttons. Shows the queue; decides nothing.
 import { announce, byId, guardDoubleClicks, keepFocus, setIcon, setLabel, setText, stamp } from './dom.js';
 import { formatBytes, formatShare, formatWait, sentence } from './format.js';
 import { iconOf } from './kinds.js';
@@ -6,7 +6,7 @@ import { queue } from './queue.js';
 import { drawTotals, showTotals } from './totals.js';
 import { cancelUploads } from './withdrawn.js';
 
-/** What the first button of a row does: icon, and words where an icon says too little. */
+/** What the first button of a row does. `wide` ones show their label, because the icon alone isn't clear enough. */
 const ACTIONS = {
   pause: { icon: 'pause', label: 'Pause' },
   resume: { icon: 'play', label: 'Resume' },
@@ -16,18 +16,18 @@ const ACTIONS = {
   choose: { icon: 'folder', label: 'Choose the file', wide: true },
   finish: { icon: 'check', label: 'Finish', wide: true },
 };
-/** States that are announced when an upload comes to them. */
-const TOLD = ['failed', 'retrying', 'paused', 'needs-file'];
-/** Pictures up to this size are shown while they are uploaded. */
-const PEEK_BYTES = 10_000_000;
-/** So many that wait for their turn are shown; the others are only counted, until they are asked for. */
+/** States that are announced when an upload enters them. */
+const ANNOUNCED = ['failed', 'retrying', 'paused', 'needs-file'];
+/** Pictures up to this size are shown while they are being uploaded. */
+const PICTURE_BYTES = 10_000_000;
+/** Number of waiting uploads that are shown. The others are only counted until the list is unfolded. */
 const SHOWN_WAITING = 2;
 
 const rows = new Map(); // upload -> the parts of its row
 const dirty = new Set();
 let unfolded = false;
 
-/** Shows the queue from now on. */
+/** Starts to show the queue. */
 export function showUploads() {
   queue.addEventListener('added', ({ detail }) => add(detail));
   queue.addEventListener('changed', ({ detail }) => later(detail));
@@ -40,7 +40,7 @@ export function showUploads() {
   showTotals();
 }
 
-/** Progress comes more often than screens are drawn. */
+/** Draws something in the next frame, because progress comes more often than frames. */
 function later(what) {
   if (!dirty.size) requestAnimationFrame(drawDirty);
   dirty.add(what);
@@ -58,7 +58,7 @@ function add(upload) {
   const row = stamp('upload-row');
   row.root.dataset.name = upload.name;
   setIcon(row.thumb, iconOf(upload.type, upload.name));
-  if (upload.file && /^image\/(png|jpeg|gif|webp|avif)$/.test(upload.type) && upload.size < PEEK_BYTES) {
+  if (upload.file && /^image\/(png|jpeg|gif|webp|avif)$/.test(upload.type) && upload.size < PICTURE_BYTES) {
     row.picture.src = URL.createObjectURL(upload.file);
     row.picture.hidden = false;
   }
@@ -86,7 +86,7 @@ function remove(upload) {
   drawTotals();
 }
 
-/** Of a long row of those that wait, only the first are shown. */
+/** Hides waiting uploads except the first ones, unless the list is unfolded. */
 function fold() {
   const waiting = queue.uploads.filter(({ state }) => state === 'waiting');
   const more = waiting.length - SHOWN_WAITING;
@@ -121,19 +121,19 @@ function choose(upload, row) {
   if (upload.fits(file)) return upload.continueWith(file);
   const [size, expected] = [formatBytes(file.size), formatBytes(upload.size)];
   const why = file.size === upload.size ? 'has been changed since' : `has ${size}, not ${expected}`;
-  setText(row.meta, `This is another file: it ${why}.`);
+  setText(row.meta, `This is a different file: it ${why}.`);
   announce(row.meta.textContent);
 }
 
 function draw(upload, row) {
-  const { state, progress, hopeless } = upload;
+  const { state, progress, rejected } = upload;
   const changed = row.root.dataset.state !== state;
   row.root.dataset.state = state;
   row.root.hidden = false;
   setText(row.name, upload.name);
   row.name.title = upload.name;
   row.bar.value = progress;
-  row.bar.hidden = hopeless;
+  row.bar.hidden = rejected;
   setText(row.meta, describe(upload));
   const action = ACTIONS[actionOf(upload)];
   if (!action && row.main === document.activeElement) row.cancel.focus();
@@ -145,8 +145,8 @@ function draw(upload, row) {
     row.main.classList.toggle('wide', Boolean(action.wide));
     setLabel(row.main, `${action.label}: ${upload.name}`);
   }
-  setLabel(row.cancel, hopeless ? `Remove ${upload.name} from the list` : `Cancel ${upload.name}`);
-  if (TOLD.includes(state)) announce(`${upload.name}: ${describe(upload)}`);
+  setLabel(row.cancel, rejected ? `Remove ${upload.name} from the list` : `Cancel ${upload.name}`);
+  if (ANNOUNCED.includes(state)) announce(`${upload.name}: ${describe(upload)}`);
 }
 
 function describe(upload) {
@@ -164,13 +164,13 @@ function describe(upload) {
     case 'finishing':
       return 'Finishing…';
     case 'paused':
-      return progress === 1 ? 'Paused · all of it is sent' : `Paused at ${at}`;
+      return progress === 1 ? 'Paused · everything is sent' : `Paused at ${at}`;
     case 'held':
       return `${at} · waiting for a new link`;
     case 'retrying':
       return `${upload.offline ? 'No connection.' : sentence(message)} Trying again in ${formatWait((upload.retryAt - Date.now()) / 1000)}.`;
     case 'ready':
-      return 'All of it has arrived, but the program that began this upload has not finished it.';
+      return 'Everything has arrived, but the program that started this upload has not finished it.';
     case 'needs-file':
       return message || needsFile(upload, at);
     default:
@@ -179,6 +179,6 @@ function describe(upload) {
 }
 
 function needsFile({ size }, at) {
-  if (size === null) return `Unfinished, ${at} arrived. Another program began it.`;
+  if (size === null) return `Unfinished: ${at} arrived. Another program started it.`;
   return `Unfinished at ${at}. Choose or drop the same file to continue.`;
 }

@@ -53,7 +53,7 @@ test('without a link the page says in plain words what to do, and takes a link t
   await page.getByText('Ask the person who gave you this address').waitFor();
   assert.equal(await page.locator('#drop').isVisible(), false);
   assert.doesNotMatch(await page.locator('#gate').innerText(), /token\b|page-link|HS256/i);
-  await page.getByText('For whoever runs this server').click();
+  await page.getByText('For the person who runs this server').click();
   await page.getByText('haversack page-link').waitFor();
   const field = page.getByRole('textbox', { name: 'Your link' });
   await field.fill('open sesame');
@@ -84,7 +84,7 @@ test('a link of another server is refused in plain words, and the server’s own
   const { page } = await openHaversack(t, browser, server, { at, waitFor: '#gate' });
   await page.getByText('This link doesn’t work').waitFor();
   assert.doesNotMatch(await page.locator('#gate').innerText(), /HS256/);
-  await page.getByText('For whoever runs this server').click();
+  await page.getByText('For the person who runs this server').click();
   await page.getByText(/^The server says: .*HS256/).waitFor();
 });
 
@@ -207,7 +207,7 @@ for (const api of [true, false]) {
     if (!api) await page.evaluate(() => (navigator.clipboard.writeText = () => Promise.reject(new Error('no'))));
     await page.getByRole('button', { name: 'Details of shared.bin' }).click();
     await button('Copy link').click();
-    await page.locator('#status').getByText('The link is copied.').waitFor();
+    await page.locator('#status').getByText('Link copied.').waitFor();
     const link = await page.evaluate(() => navigator.clipboard.readText());
     await expectSent(link, noise(100, 3));
   });
@@ -221,7 +221,7 @@ test('where a browser does not let pages copy, that is said', TIMEOUT, async (t)
   });
   await page.getByRole('button', { name: 'Details of shared.bin' }).click();
   await button('Copy link').click();
-  await page.locator('#notice').getByText('This browser doesn’t let the page copy.').waitFor();
+  await page.locator('#notice').getByText('This browser doesn’t allow copying.').waitFor();
 });
 
 test('everything can be done with the keyboard', TIMEOUT, async (t) => {

@@ -96,7 +96,7 @@ test('a file that the browser could not keep is asked for, and recognized when i
     .row('large.bin')
     .locator('input')
     .setInputFiles(asFile('large.bin', '', noise(999, 1)));
-  await client.row('large.bin').getByText('This is another file: it has 999 bytes, not 3.1 MB.').waitFor();
+  await client.row('large.bin').getByText('This is a different file: it has 999 bytes, not 3.1 MB.').waitFor();
   client.chunks.seen.length = 0;
   await client.choose(client.path);
   await client.uploaded('large.bin');
@@ -249,7 +249,7 @@ test('one that another program sent whole can be finished here, without its file
   const uuid = await begin(userId, 'faster.bin', 500_000);
   for (const index of [1, 2]) await send(userId, index, 500_000, { uuid });
   const client = await openHaversack(t, browser, server, { userId });
-  await client.row('faster.bin').getByText(/^All of it has arrived/).waitFor();
+  await client.row('faster.bin').getByText(/^Everything has arrived/).waitFor();
   await client.button('Finish: faster.bin').click();
   await client.uploaded('faster.bin');
   await expectSent(await client.linkOf('faster.bin'), noise(500_000, 51));

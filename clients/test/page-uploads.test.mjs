@@ -425,7 +425,7 @@ test('a file that is changed under way is not mixed with its new content', TIMEO
   await client.row('edited.bin').locator('input').setInputFiles(path);
   await client
     .row('edited.bin')
-    .getByText(/another file: it has been changed/)
+    .getByText(/a different file: it has been changed/)
     .waitFor();
 });
 
