@@ -204,7 +204,7 @@ pub fn carry_out(config: Config, command: Command) -> Result<Value, ConfigError>
     let failed = |error: &dyn fmt::Display| app::data_dir_error(&dir, error);
     app::refuse_if_unused(&dir)?;
     let Some(lock) = app::lock(&dir)? else { return ask(&dir, &command) };
-    drop(lock); // opening takes it again
+    drop(lock); // `App::open` takes it again
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
     runtime.block_on(async {
         let app = App::open(config, Clock::system()).await?;

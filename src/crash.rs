@@ -104,7 +104,7 @@ points! {
     UnclaimedFound,
     /// Group commit: before the transaction begins.
     CommitUnbegun,
-    /// Group commit: all steps were made, but not committed.
+    /// Group commit: all steps were executed, but not committed.
     CommitPrepared,
     /// Group commit: committed, but no task has been told.
     CommitMade,

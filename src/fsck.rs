@@ -1,9 +1,9 @@
 //! Checks that records and bytes agree, and repairs what doesn't.
 //!
-//! A check changes nothing and takes no lock. What seems wrong is checked twice, because a running server may have
-//! changed it in between. A repair deletes bytes that belong to nothing, gives up Files whose bytes are gone, and has
-//! missing chunks sent again. Files with other bytes are left alone: their owner may have a backup. If the disk with
-//! the bytes is not mounted, the check fails.
+//! A check changes nothing and takes no lock. Whatever seems wrong is checked twice, because a running server may have
+//! changed it in between. A repair deletes bytes without a record, removes the records of Files whose bytes are
+//! missing, and makes clients send lost chunks again. Files with wrong bytes are left alone, because their owner may
+//! have a backup. If the disk with the bytes is not mounted, the check fails.
 
 use std::collections::HashMap;
 use std::fmt;

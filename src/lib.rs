@@ -1,8 +1,8 @@
 //! Haversack: a self-hosted server for the media of private messages.
 //!
-//! A client cuts a file into chunks and sends them in any order; each is written where it will stay; `?done`
-//! makes a File of them without moving a byte. ARCHITECTURE.md is the map; the modules below are in reading
-//! order.
+//! A client splits a file into chunks and sends them in any order. Each chunk is written to its final place, and
+//! `?done` turns them into a File without moving a byte. ARCHITECTURE.md is a map of the code. The modules below are in
+//! reading order.
 
 pub mod cli;
 pub mod config;

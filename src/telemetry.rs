@@ -84,7 +84,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 }
 
 /// Prints an error or a warning of a command on standard error. Doesn't wait if nothing reads it.
-pub fn complain(line: &str) {
+pub fn print_diagnostic(line: &str) {
     if let Ok((mut output, _flush)) = Output::start(std::io::stderr(), |_| ()) {
         let _ = output.write_all(format!("{line}\n").as_bytes());
     }

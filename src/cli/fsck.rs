@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FOUND),
         Err(error) => {
-            telemetry::complain(&format!("haversack: {error}"));
+            telemetry::print_diagnostic(&format!("haversack: {error}"));
             ExitCode::from(FAILED)
         }
     }

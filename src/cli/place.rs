@@ -62,7 +62,7 @@ impl PlaceAndSecret {
 fn load(source: &Source, used: &'static [&'static str]) -> Result<Config, SettingsError> {
     let Loaded { config, warnings, .. } = source.load_only(used)?;
     for warning in warnings {
-        telemetry::complain(&format!("haversack: warning: {warning}"));
+        telemetry::print_diagnostic(&format!("haversack: warning: {warning}"));
     }
     Ok(config)
 }

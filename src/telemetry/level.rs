@@ -6,7 +6,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::reload::Handle;
 
-/// The target of lines in the access log. Only `--access-log` decides which requests have one.
+/// The target of lines in the access log. `--access-log` decides which requests have a line, whatever `--log` says
+/// about other targets.
 pub const ACCESS: &str = "haversack::access";
 /// The target of the span of a request, which adds the request's id to every line.
 pub const REQUEST: &str = "haversack::request";
