@@ -141,7 +141,7 @@ impl StateReader {
     }
 
     /// Returns all metrics in Prometheus' text format. If the records can't be read, the metrics that come from them
-    /// keep their values, and `haversack_ready` is 0.
+    /// keep their values, and `haversack_ready` is 0 for `records`.
     pub async fn metrics_text(&self) -> String {
         if let Err(error) = self.read().await {
             tracing::error!(%error, "can't read the state of jobs and storage for the metrics");

@@ -23,7 +23,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Report what would go wrong if the server started now, and change nothing. Exit code 0: no problems, 1: problems
+    /// Report what would go wrong if the server started now, without changing anything. Exit code 0: no problems, 1:
+    /// problems found
     Check(Box<Source>),
 }
 

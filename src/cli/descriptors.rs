@@ -10,7 +10,7 @@ pub(super) struct Affordable {
     pub(super) warning: Option<String>,
 }
 
-/// Returns how many of the wanted connections are possible after [`raise`]. Changes nothing.
+/// Returns how many of the wanted connections are possible once [`raise`] has been called. Changes nothing itself.
 pub(super) fn affordable(wanted: usize) -> Result<Affordable, String> {
     let limit = enough_for(wanted).unwrap_or_else(|| getrlimit(Resource::Nofile));
     let Some(files) = limit.current else {
