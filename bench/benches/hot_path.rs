@@ -59,7 +59,6 @@ fn place_the_next_of_parts(bencher: Bencher, stored: u32) {
     }
     let declared = Declaration {
         index: stored,
-        append: None,
         total_parts: Some(stored + 2),
         total_size: None,
         offset: None,

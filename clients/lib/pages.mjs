@@ -5,8 +5,9 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 
-const shell = (script) => `<!doctype html><meta charset="utf-8"><title>client</title><link rel="icon" href="data:,">
-<div id="root"></div><p id="message"></p><script type="module" src="/${script}.js"></script>`;
+const shell = (name, styles) => `<!doctype html><meta charset="utf-8"><title>client</title><link rel="icon" href="data:,">
+${styles ? `<link rel="stylesheet" href="/${name}.css">` : ''}
+<div id="root"></div><p id="message"></p><script type="module" src="/${name}.js"></script>`;
 
 // The entry of pdf.js for bundlers is CommonJS that names its worker by `import.meta.url`. Webpack allows that mixture,
 // esbuild does not, so the page's address stands in; the worker is served at the path which that gives.
@@ -36,6 +37,7 @@ async function serve(name, entry) {
   const bundle = await build({
     ...entry,
     bundle: true,
+    outdir: '.', // named, so that styles come beside the script; nothing is written
     format: 'esm',
     jsx: 'automatic',
     define: { 'process.env.NODE_ENV': '"production"' },
@@ -43,9 +45,12 @@ async function serve(name, entry) {
     logLevel: 'error',
     write: false,
   });
+  const output = (extension) => bundle.outputFiles.find(({ path }) => path.endsWith(extension))?.contents;
+  const styles = output('.css');
   const files = new Map([
-    [`/${name}`, ['text/html', shell(name)]],
-    [`/${name}.js`, ['text/javascript', bundle.outputFiles[0].contents]],
+    [`/${name}`, ['text/html', shell(name, styles)]],
+    [`/${name}.js`, ['text/javascript', output('.js')]],
+    [`/${name}.css`, ['text/css', styles ?? null]],
     ['/build/pdf.worker.js', ['text/javascript', () => readFile(pdfWorker)]],
   ]);
   const server = createServer(async (request, response) => {

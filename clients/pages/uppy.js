@@ -4,6 +4,8 @@ import Uppy from '@uppy/core';
 import Dashboard from '@uppy/dashboard';
 import GoldenRetriever from '@uppy/golden-retriever';
 import Tus from '@uppy/tus';
+import '@uppy/core/css/style.min.css';
+import '@uppy/dashboard/css/style.min.css';
 
 const options = JSON.parse(new URLSearchParams(location.search).get('options'));
 const uppy = new Uppy()

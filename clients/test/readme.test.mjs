@@ -95,3 +95,15 @@ test('Uploady', TIMEOUT, async (t) => {
   const client = await openSnippet(t, codeOf('Uploady') + page, 'button');
   await expectUploaded(client, { 'a.bin': noise(700_000, 2), 'b.bin': noise(500_000, 3), 'c.png': png(40) });
 });
+
+test('tus-js-client', TIMEOUT, async (t) => {
+  const page = `document.body.insertAdjacentHTML('beforeend', '<input id="choose" type="file" multiple>');\n`;
+  const code = codeOf('tus-js-client').replace('document.querySelector', `${page}document.querySelector`);
+  const client = await openSnippet(t, code, '#choose');
+  await expectUploaded(client, { 'large.bin': noise(4_500_000, 4), 'small.png': png(40) });
+});
+
+test('Uppy', TIMEOUT, async (t) => {
+  const client = await openSnippet(t, codeOf('Uppy'), '.uppy-Dashboard-browse');
+  await expectUploaded(client, { 'large.bin': noise(4_500_000, 5), 'small.png': png(40) });
+});

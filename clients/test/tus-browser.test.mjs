@@ -50,6 +50,7 @@ test('a file goes up in one PATCH, and the page can read the File from the reply
 for (const [what, upload, posts, patches] of [
   ['in chunks', { chunkSize: 200_000 }, 1, 4],
   ['with its first bytes in the request that creates it', { chunkSize: 200_000, uploadDataDuringCreation: true }, 1, 3],
+  ['in pieces side by side', { parallelUploads: 3 }, 4, 3],
   ['by POST instead of PATCH', { chunkSize: 200_000, overridePatchMethod: true, addRequestId: true }, 5, 0],
 ]) {
   test(`a file goes up ${what}`, TIMEOUT, async (t) => {

@@ -64,6 +64,15 @@ test('chunks of one size end in one File', TIMEOUT, async () => {
   await expectUploaded(server, client.url, bytes, { filename: 'clip.mp4', mimetype: 'video/mp4' });
 });
 
+test('pieces that are sent side by side become one File', TIMEOUT, async () => {
+  const bytes = noise(3_000_001, 9);
+  const options = { parallelUploads: 3, metadata: { filename: 'film.bin' } };
+  const { client, requests } = await upload(bytes, options);
+  const sent = requests.map(({ method }) => method).sort();
+  assert.deepEqual(sent, ['PATCH', 'PATCH', 'PATCH', 'POST', 'POST', 'POST', 'POST'], 'one POST joins them');
+  await expectUploaded(server, client.url, bytes, { filename: 'film.bin' });
+});
+
 test('data can come with the creation', TIMEOUT, async () => {
   const bytes = png(100);
   const { client, requests } = await upload(bytes, { uploadDataDuringCreation: true });

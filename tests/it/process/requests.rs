@@ -76,6 +76,30 @@ fn a_line_says_what_a_request_was_and_what_became_of_it() {
 }
 
 #[test]
+fn a_line_says_which_upload_tus_appended_bytes_to() {
+    let (server, _dir) = start("all");
+    let tus = |method, path: &str| {
+        Request::new(method, path).token(&token(7)).header("Tus-Resumable", "1.0.0")
+    };
+    let create = tus("POST", "/api/v2/tus/").header("Upload-Length", "10");
+    let created = create.send(&server.host).expect("a reply");
+    let id = created.header("location").and_then(|url| url.rsplit('/').next()).expect("an address");
+    let patch = tus("PATCH", &format!("/api/v2/tus/{id}"))
+        .header("Upload-Offset", "0")
+        .header("Content-Type", "application/offset+octet-stream");
+    assert_eq!(patch.body(b"0123456789".to_vec()).send(&server.host).expect("a reply").status, 204);
+    let log = server.stop().stderr;
+    let access = access(&log);
+    assert_eq!(access.len(), 2, "{log}");
+    for line in &access {
+        assert_eq!((&line["upload"], &line["user"]), (&json!(id), &json!("7")), "{line}");
+    }
+    assert_eq!(access[1]["route"], "/api/v2/tus/{uuid}");
+    assert_eq!(access[1]["operation"], "append");
+    assert_eq!(access[1]["bytes_in"], 10);
+}
+
+#[test]
 fn by_default_refused_requests_get_a_line_that_says_why_and_others_none() {
     let (server, _dir) = start("errors");
     Request::new("GET", "/health/live").send(&server.host).expect("a reply").ok();
