@@ -6,7 +6,7 @@
 //! becomes an APP15, because viewers would show an empty comment.
 //!
 //! The whole file is read, scans included: there may be segments between and after scans, and more images after the end
-//! of one. Further images are treated like the first. A video, as phones append it, is treated as an MP4. Anything
+//! of one. What looks like a segment in the middle of a damaged scan stays. Further images are treated like the first. A video, as phones append it, is treated as an MP4. Anything
 //! else, such as a Samsung trailer with all its contents, is zeroed.
 
 use std::io::{self, Read, Seek};
@@ -18,7 +18,8 @@ use crate::media::boxes::read_at;
 use crate::media::orientation;
 
 const SOI: [u8; 2] = [0xFF, 0xD8];
-const EOI: [u8; 2] = [0xFF, 0xD9];
+const EOI: u8 = 0xD9;
+const SOS: u8 = 0xDA;
 const COM: u8 = 0xFE;
 const APP1: u8 = 0xE1;
 const APP15: u8 = 0xEF;
@@ -65,8 +66,17 @@ fn image(
     let mut at = range.start + SOI.len() as u64;
     let mut end = None;
     let mut exifs = Exifs::default();
+    let mut scans = Scans::default();
     while let Some((marker, kind)) = next_marker(source, at..range.end)? {
-        if kind == EOI[1] {
+        if scans.are_interrupted(source, at..marker - 1)? {
+            plan.mark_incomplete();
+        }
+        if matches!(kind, SOS | EOI) {
+            for held in scans.held.drain(..) {
+                segment(source, &held, &mut exifs, plan)?;
+            }
+        }
+        if kind == EOI {
             end = Some(marker + 1);
             break;
         }
@@ -76,12 +86,64 @@ fn image(
         // The length includes its own two bytes. Like libjpeg, treat a smaller one as an empty segment.
         let length = u64::from(u16::from_be_bytes(read_at(source, marker + 1)?)).max(2);
         at = (marker + 1 + length).min(range.end);
+        scans.last = Some(kind);
+        scans.begun |= kind == SOS;
         if kind == COM || (0xE0..=0xEF).contains(&kind) {
-            segment(source, kind, marker, at, &mut exifs, plan)?;
+            let found = Segment { kind, marker, end: at };
+            if scans.broken {
+                plan.mark_incomplete();
+            } else if scans.begun {
+                scans.held.push(found);
+            } else {
+                segment(source, &found, &mut exifs, plan)?;
+            }
         }
+    }
+    for held in scans.held {
+        segment(source, &held, &mut exifs, plan)?;
     }
     exifs.plan(plan);
     Ok(end)
+}
+
+/// An `APPn` or comment segment.
+struct Segment {
+    kind: u8,
+    /// The second byte of its marker.
+    marker: u64,
+    end: u64,
+}
+
+/// What is known of an image's scans. In a damaged file, bytes of a scan may look like segments, and decoders go on with
+/// the scan behind them, each in its own way: to change such bytes could change what is seen. So segments behind a scan
+/// are held until the next scan or the end of the image follows them.
+#[derive(Default)]
+struct Scans {
+    begun: bool,
+    /// Other bytes than segments came between a segment behind a scan and what ends that.
+    broken: bool,
+    /// The kind of the last segment.
+    last: Option<u8>,
+    /// Segments since the last scan.
+    held: Vec<Segment>,
+}
+
+impl Scans {
+    /// Notes the bytes between the last segment and the next marker. Returns whether segments are left as they are
+    /// because of them.
+    fn are_interrupted(
+        &mut self,
+        source: &mut (impl Read + Seek),
+        gap: Range<u64>,
+    ) -> io::Result<bool> {
+        if !self.begun || self.last == Some(SOS) || first_other(source, gap, &[0xFF])?.is_none() {
+            return Ok(false);
+        }
+        self.broken = true;
+        let had_some = !self.held.is_empty();
+        self.held.clear();
+        Ok(had_some)
+    }
 }
 
 /// Finds the next marker that begins a segment or ends the image. Returns the offset of its second byte, and that byte.
@@ -108,9 +170,7 @@ fn next_marker(
 /// Plans for an `APPn` or comment segment.
 fn segment(
     source: &mut (impl Read + Seek),
-    kind: u8,
-    marker: u64,
-    end: u64,
+    &Segment { kind, marker, end }: &Segment,
     exifs: &mut Exifs,
     plan: &mut Plan,
 ) -> io::Result<()> {

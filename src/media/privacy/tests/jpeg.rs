@@ -1,6 +1,7 @@
 //! JPEG segments, and bytes after an image.
 
-use super::{apply, patched, plan, tiff, turned, turning_packet};
+use super::{apply, outcome, patched, plan, tiff, turned, turning_packet};
+use crate::media::privacy::EmbeddedMetadata;
 
 const SCAN: &[u8] = b"\xFF\xDA\0\x02scan\xFF\0data\xFF\xD0more";
 const EOI: &[u8] = b"\xFF\xD9";
@@ -154,6 +155,23 @@ fn segments_between_scans_count_where_the_scan_is_read() {
     let before = without_eoi(with(&segment(0xFE, b"me"), b"trailer"));
     let after = without_eoi(with(&segment(0xEF, &[0; 2]), &[0; 7]));
     assert_eq!(cleaned(&before), after);
+}
+
+#[test]
+fn what_looks_like_a_segment_in_a_damaged_scan_stays() {
+    let comment = segment(0xFE, b"me");
+    let broken = |segments: &[Vec<u8>]| {
+        let scan = [SCAN, &segments.concat(), b"the scan goes on", &comment, EOI].concat();
+        [b"\xFF\xD8".as_slice(), &scan, &image(&[])].concat()
+    };
+    for segments in [vec![comment.clone()], vec![comment.clone(), segment(0xDB, b"table")]] {
+        let bytes = broken(&segments);
+        assert_eq!(cleaned(&bytes), bytes);
+        assert_eq!(outcome(&bytes, "image/jpeg"), EmbeddedMetadata::Kept);
+    }
+    let after_scan = [b"\xFF\xD8".as_slice(), SCAN, &comment, EOI].concat();
+    let emptied = [b"\xFF\xD8".as_slice(), SCAN, &segment(0xEF, &[0; 2]), EOI].concat();
+    assert_eq!(cleaned(&after_scan), emptied, "nothing goes on behind it");
 }
 
 #[test]
