@@ -23,10 +23,6 @@ const TIMES: &[f64] =
 /// Bucket bounds of the number of steps in a transaction.
 const BATCHES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
-/// Operations on stored bytes.
-const STORAGE_OPERATIONS: [&str; 5] = ["write", "settle", "rewrite", "read", "delete"];
-/// Operations on the database: queries, and steps that change records.
-const DATABASE_OPERATIONS: [&str; 2] = ["read", "write"];
 /// Error codes that alarms use.
 const ALARM_CODES: [&str; 4] = ["internal", "not_authenticated", "not_durable", "storage_full"];
 
@@ -84,13 +80,28 @@ pub struct AdmissionMetrics {
     pub refusal: Histogram,
 }
 
+/// Metrics of one kind of operation.
+#[derive(Clone)]
+pub struct OperationMetrics {
+    /// Durations.
+    pub times: Histogram,
+    /// Operations that failed.
+    pub errors: IntCounter,
+}
+
 /// Metrics of the store of bytes.
 #[derive(Clone)]
 pub struct StorageMetrics {
-    /// Durations of operations.
-    pub times: HistogramVec,
-    /// Operations that failed.
-    pub errors: IntCounterVec,
+    /// Writes of parts.
+    pub write: OperationMetrics,
+    /// Making bytes durable.
+    pub settle: OperationMetrics,
+    /// Overwriting or replacing bytes.
+    pub rewrite: OperationMetrics,
+    /// Beginning to read.
+    pub read: OperationMetrics,
+    /// Deletions.
+    pub delete: OperationMetrics,
     /// Durations of syncs.
     pub sync: Histogram,
 }
@@ -98,10 +109,12 @@ pub struct StorageMetrics {
 /// Metrics of the database.
 #[derive(Clone)]
 pub struct DatabaseMetrics {
-    /// Durations of operations.
-    pub times: HistogramVec,
-    /// Operations that failed.
-    pub errors: IntCounterVec,
+    /// Queries.
+    pub read: OperationMetrics,
+    /// Steps that change records.
+    pub write: OperationMetrics,
+    times: HistogramVec,
+    errors: IntCounterVec,
     /// Durations of commits.
     pub commit: Histogram,
     /// Number of steps per commit.
@@ -189,18 +202,23 @@ impl Metrics {
             lookup: waits.with_label_values(&["lookup"]),
             refusal: waits.with_label_values(&["refusal"]),
         };
+        let times = make.histograms(
+            "storage_duration_seconds",
+            "Duration of operations on stored bytes.",
+            &["operation"],
+            TIMES,
+        );
+        let errors = make.counters(
+            "storage_errors_total",
+            "Operations on stored bytes that failed.",
+            &["operation"],
+        );
         let storage = StorageMetrics {
-            times: make.histograms(
-                "storage_duration_seconds",
-                "Duration of operations on stored bytes.",
-                &["operation"],
-                TIMES,
-            ),
-            errors: make.counters(
-                "storage_errors_total",
-                "Operations on stored bytes that failed.",
-                &["operation"],
-            ),
+            write: OperationMetrics::of("write", &times, &errors),
+            settle: OperationMetrics::of("settle", &times, &errors),
+            rewrite: OperationMetrics::of("rewrite", &times, &errors),
+            read: OperationMetrics::of("read", &times, &errors),
+            delete: OperationMetrics::of("delete", &times, &errors),
             sync: make.histogram(
                 "sync_duration_seconds",
                 "Time it took to make the bytes of a finished file durable.",
@@ -262,7 +280,6 @@ impl Metrics {
         make.collect(database.commit.clone());
         make.collect(database.batch.clone());
         let process = ProcessMetrics::new(&make);
-        show(&storage.times, &storage.errors, STORAGE_OPERATIONS);
         for code in ALARM_CODES {
             http.refusals.with_label_values(&[code]);
         }
@@ -281,28 +298,35 @@ impl Metrics {
 impl JobMetrics {
     /// Counts a run of a job of this kind.
     pub fn ran(&self, kind: &'static str, took: Duration, failed: bool) {
-        count(&self.times, &self.failures, kind, took, failed);
+        OperationMetrics::of(kind, &self.times, &self.failures).ran(took, failed);
     }
 
     /// Makes these kinds appear with zeros, although none has run yet.
     pub fn show(&self, kinds: impl IntoIterator<Item = &'static str>) {
-        show(&self.times, &self.failures, kinds);
+        for kind in kinds {
+            OperationMetrics::of(kind, &self.times, &self.failures);
+        }
     }
 }
 
-impl StorageMetrics {
+impl OperationMetrics {
+    /// Those with this label, which appear with zeros: an alarm on an increase would miss the first one of a series
+    /// that didn't exist.
+    fn of(label: &'static str, times: &HistogramVec, errors: &IntCounterVec) -> Self {
+        let label = [label];
+        Self { times: times.with_label_values(&label), errors: errors.with_label_values(&label) }
+    }
+
     /// Counts an operation.
-    pub fn operation(&self, name: &'static str, took: Duration, failed: bool) {
-        count(&self.times, &self.errors, name, took, failed);
+    pub fn ran(&self, took: Duration, failed: bool) {
+        self.times.observe(took.as_secs_f64());
+        if failed {
+            self.errors.inc();
+        }
     }
 }
 
 impl DatabaseMetrics {
-    /// Counts an operation.
-    pub fn operation(&self, name: &'static str, took: Duration, failed: bool) {
-        count(&self.times, &self.errors, name, took, failed);
-    }
-
     /// Counts a commit of this number of steps.
     pub fn committed(&self, steps: usize, took: Duration) {
         self.commit.observe(took.as_secs_f64());
@@ -314,51 +338,28 @@ impl DatabaseMetrics {
 impl Default for DatabaseMetrics {
     fn default() -> Self {
         let make = Registrar::default();
-        let metrics = Self {
-            times: make.histograms(
-                "database_duration_seconds",
-                "Duration of database operations, including the wait for their turn.",
-                &["operation"],
-                TIMES,
-            ),
-            errors: make.counters(
-                "database_errors_total",
-                "Database operations that failed.",
-                &["operation"],
-            ),
+        let times = make.histograms(
+            "database_duration_seconds",
+            "Duration of database operations, including the wait for their turn.",
+            &["operation"],
+            TIMES,
+        );
+        let errors = make.counters(
+            "database_errors_total",
+            "Database operations that failed.",
+            &["operation"],
+        );
+        Self {
+            read: OperationMetrics::of("read", &times, &errors),
+            write: OperationMetrics::of("write", &times, &errors),
+            times,
+            errors,
             commit: make.histogram(
                 "commit_duration_seconds",
                 "Time it took to commit a batch of steps.",
                 TIMES,
             ),
             batch: make.histogram("commit_batch_size", "Number of steps per transaction.", BATCHES),
-        };
-        show(&metrics.times, &metrics.errors, DATABASE_OPERATIONS);
-        metrics
-    }
-}
-
-fn count(
-    times: &HistogramVec,
-    errors: &IntCounterVec,
-    name: &'static str,
-    took: Duration,
-    failed: bool,
-) {
-    times.with_label_values(&[name]).observe(took.as_secs_f64());
-    if failed {
-        errors.with_label_values(&[name]).inc();
-    }
-}
-
-/// Makes these names appear with zeros. An alarm on an increase would miss the first one of a series that didn't exist.
-fn show(
-    times: &HistogramVec,
-    errors: &IntCounterVec,
-    names: impl IntoIterator<Item = &'static str>,
-) {
-    for name in names {
-        times.with_label_values(&[name]);
-        errors.with_label_values(&[name]);
+        }
     }
 }

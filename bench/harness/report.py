@@ -12,6 +12,7 @@ TITLES = {
     "sustained": "200 KiB chunks, 8 uploads at once, 8 GiB without a pause",
     "finish64": "Finish of 64 MB, sent in chunks of 200 KiB",
     "finish1000": "Finish of 1 GB, sent in chunks of 5 MiB",
+    "patch1000": "Files of 1 GB by tus, each in one PATCH; with its last byte Haversack's is finished, which includes a sync",
     "crowd": "1,000 uploads at once, each held in the middle of a chunk",
     "records": "200 KiB chunks, one upload at a time, with 1,000,000 finished files and 10,000 unfinished uploads on record",
     "workers2": "200 KiB chunks, 8 uploads at once; both cores for server and load",

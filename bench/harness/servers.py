@@ -87,25 +87,27 @@ class Servers:
     def start(self, name, folder, cores=machine.SERVER_CORE, clients=8, environment=()):
         if name in FLOORS:
             return _announced([self.programs / "floor", folder, FLOORS[name]], cores, {}, "floor", "/")
+        if name == "haversack-tus":
+            return self._haversack("finish", folder, cores, clients, dict(environment), "tus", "/api/v2/tus/")
         if name.startswith("haversack-"):
             return self._haversack(name.removeprefix("haversack-"), folder, cores, clients, dict(environment))
         return getattr(self, "_" + name.replace("-", "_"))(self._peers[name], folder, cores)
 
-    def _haversack(self, durability, folder, cores, clients, environment):
+    def _haversack(self, durability, folder, cores, clients, environment, dialect="haversack", path="/api/v2/pm/upload/"):
         # All limits have their defaults.
         command = [
             self.programs / "haversack", "serve", "--listen", "127.0.0.1:0", "--data-dir", folder / "data",
             "--durability", durability, "--page=false", "--log", "warn",
         ]  # fmt: skip
         environment |= {"HAVERSACK_JWT_SECRET": SECRET}
-        server = _announced(command, cores, environment, "haversack", "/api/v2/pm/upload/")
+        server = _announced(command, cores, environment, dialect, path)
         server.tokens = [token(user) for user in range(1, clients + 1)]
         return server
 
     def _rustus(self, program, folder, cores):
         port = _free_port()
         command = program + [
-            "--host", "127.0.0.1", "--port", port, "--workers", "1", "--log-level", "WARN", "--max-body-size", "104857600",
+            "--host", "127.0.0.1", "--port", port, "--workers", "1", "--log-level", "WARN", "--max-body-size", "2147483648",
             "--data-dir", folder / "data", "--info-dir", folder / "info",
         ]  # fmt: skip
         return _probed(command, cores, {}, port, "tus", "/files")

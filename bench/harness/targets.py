@@ -3,6 +3,7 @@
 from . import figures as of
 
 OURS = "haversack-finish"
+TUS = "haversack-tus"
 # Printed with each target that compares Haversack, which syncs files, with the floor, which doesn't.
 SYNCING = "x a floor that syncs files, too"
 
@@ -22,6 +23,8 @@ def targets(figures):
         _most("sustained", "CPU per GB, x floor", 1.3, ratio("sustained", OURS, "floor", of.cpu)),
         _most("sustained", f"CPU per GB, {SYNCING}", 1.3, ratio("sustained", OURS, "floor-sync", of.cpu)),
         _most("sustained", "longest stall of a chunk, x floor", 2.0, ratio("sustained", OURS, "floor", stall)),
+        *(_most(work, "CPU per GB by tus, x by forms", 1.05, ratio(work, TUS, OURS, of.cpu)) for work in ("small8", "large2")),
+        *(_most("patch1000", f"CPU per GB, x {peer}", 1.0, ratio("patch1000", TUS, peer, of.cpu)) for peer in ("rustus", "tusd")),
         *_finishes(figures, done),
         *_crowd(figures),
         _most("records", "chunk p50, x empty database", 1.2, ratio("records", "full", "empty", p50)),

@@ -14,6 +14,7 @@ from .load import Load, measured
 MB, GB, MIB = 10**6, 10**9, 1 << 20
 SMALL, LARGE = 200 * 1024, 5 * MIB
 LEVELS = ["haversack-finish", "haversack-process", "haversack-chunk"]
+TUS = "haversack-tus"
 PEERS = ["rustus", "tusd", "nginx", "tus-node", "django"]
 BOTH_CORES = f"{machine.SERVER_CORE},{machine.LOAD_CORE}"
 
@@ -23,7 +24,7 @@ class Works:
 
     def __init__(self, servers, load, folder, quick):
         self.servers, self.load, self.folder, self.quick = servers, load, folder, quick
-        chunks = ["floor", "floor-epoll", "floor-sync", *LEVELS, *PEERS]
+        chunks = ["floor", "floor-epoll", "floor-sync", *LEVELS, TUS, *PEERS]
         self.all = {
             "small8": (chunks, self._uploads(SMALL, 8, 80 * SMALL, 2 * GB)),
             "large2": (chunks, self._uploads(LARGE, 2, 16 * LARGE, 3 * GB)),
@@ -31,6 +32,7 @@ class Works:
             "sustained": (["floor", "floor-epoll", "floor-sync", "haversack-finish"], self._uploads(SMALL, 8, 80 * SMALL, 8 << 30, seconds=120)),
             "finish64": ([*LEVELS, "django"], self._uploads(SMALL, 1, 64 * MB, 20 * 64 * MB, watched=True)),
             "finish1000": (LEVELS, self._uploads(LARGE, 1, GB, 7 * GB, seconds=120, watched=True)),
+            "patch1000": ([TUS, "rustus", "tusd"], self._uploads(GB, 1, GB, 5 * GB, seconds=120)),
             "crowd": (["haversack-finish"], self._crowd),
             "records": (["empty", "full"], self._records),
             "workers2": (["1 worker", "2 workers"], self._workers),
@@ -39,7 +41,7 @@ class Works:
 
     def largest_bytes(self, names):
         """Maximum number of bytes in the page cache during these workloads."""
-        return (8 << 30) if {"sustained", "finish1000"} & set(names) and not self.quick else 3 * GB
+        return (8 << 30) if {"sustained", "finish1000", "patch1000"} & set(names) and not self.quick else 3 * GB
 
     def run(self, work, variant):
         """Runs a variant once, and returns the measurements."""

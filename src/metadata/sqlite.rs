@@ -188,7 +188,7 @@ impl SqliteStore {
         };
         let result = tokio::task::spawn_blocking(work).await.map_err(failed)?;
         let failed = matches!(result, Err(Error::Failed(_)));
-        self.metrics().operation("read", begun.elapsed(), failed);
+        self.metrics().read.ran(begun.elapsed(), failed);
         result
     }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::ids::BlobId;
 use crate::media::Patch;
-use crate::metrics::StorageMetrics;
+use crate::metrics::{OperationMetrics, StorageMetrics};
 
 /// A store whose operations are timed and counted. That bytes are not there or find no room counts as an answer, not as
 /// an error.
@@ -31,14 +31,12 @@ impl MeasuredStore {
     }
 
     async fn measured<T>(
-        &self,
-        name: &'static str,
+        metrics: &OperationMetrics,
         operation: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let begun = Instant::now();
         let outcome = operation.await;
-        let failed = matches!(outcome, Err(Error::Failed(_)));
-        self.metrics.operation(name, begun.elapsed(), failed);
+        metrics.ran(begun.elapsed(), matches!(outcome, Err(Error::Failed(_))));
         outcome
     }
 }
@@ -61,7 +59,7 @@ impl BlobStore for MeasuredStore {
         let written = self.store.write(target, limit, incoming).await;
         let took = begun.elapsed().saturating_sub(body.waited);
         let failed = matches!(written, Err(WriteError::Store(Error::Failed(_))));
-        self.metrics.operation("write", took, failed);
+        self.metrics.write.ran(took, failed);
         written
     }
 
@@ -69,12 +67,12 @@ impl BlobStore for MeasuredStore {
         let begun = Instant::now();
         let settled = self.store.settle(extents).await;
         self.metrics.sync.observe(begun.elapsed().as_secs_f64());
-        self.metrics.operation("settle", begun.elapsed(), settled.is_err());
+        self.metrics.settle.ran(begun.elapsed(), settled.is_err());
         settled
     }
 
     async fn rewrite(&self, extents: &Extents, patches: &[Patch]) -> Result<Extents, Error> {
-        self.measured("rewrite", self.store.rewrite(extents, patches)).await
+        Self::measured(&self.metrics.rewrite, self.store.rewrite(extents, patches)).await
     }
 
     fn reader(&self, extents: &Extents) -> Result<Box<dyn Source>, Error> {
@@ -88,8 +86,9 @@ impl BlobStore for MeasuredStore {
         range: Range<u64>,
         piece: usize,
     ) -> Result<Outgoing, Error> {
-        let bytes = self.measured("read", self.store.read(extents, range, piece)).await?;
-        let errors = self.metrics.errors.with_label_values(&["read"]);
+        let bytes =
+            Self::measured(&self.metrics.read, self.store.read(extents, range, piece)).await?;
+        let errors = self.metrics.read.errors.clone();
         Ok(Box::pin(bytes.inspect_err(move |_| errors.inc())))
     }
 
@@ -102,7 +101,7 @@ impl BlobStore for MeasuredStore {
     }
 
     async fn delete(&self, blobs: &[BlobId]) -> Result<(), Error> {
-        self.measured("delete", self.store.delete(blobs)).await
+        Self::measured(&self.metrics.delete, self.store.delete(blobs)).await
     }
 
     async fn size(&self, blob: BlobId) -> Result<Option<u64>, Error> {

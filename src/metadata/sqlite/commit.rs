@@ -208,7 +208,7 @@ impl Committer {
         drop(turn);
         let result = result.await.map_err(failed)?;
         let failed = matches!(result, Err(Error::Failed(_)));
-        self.metrics.operation("write", begun.elapsed(), failed);
+        self.metrics.write.ran(begun.elapsed(), failed);
         result
     }
 
