@@ -164,7 +164,7 @@ fn a_check_beside_the_running_server_is_one_for_its_restart() {
     let ended = run(&mut command);
     assert_eq!(ended.status.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
     let lines: Vec<&str> = ended.stdout.lines().collect();
-    assert!(lines[0].starts_with("note: ") && lines[0].contains("running"), "{}", lines[0]);
+    assert!(lines[0].starts_with("note: ") && lines[0].contains("is using it"), "{}", lines[0]);
     assert_eq!(lines[1..], ["no problems found"]);
     command.env("HAVERSACK_JWT_SECRET", "short");
     assert_eq!(run(&mut command).status.code(), Some(1), "what is wrong is found all the same");

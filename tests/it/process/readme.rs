@@ -51,7 +51,7 @@ fn typed(checkout: &Path, code: &str) -> Command {
 #[test]
 fn every_snippet_of_the_readme_is_one_that_a_test_runs() {
     let languages: Vec<_> = snippets().iter().map(|(language, _)| *language).collect();
-    assert_eq!(languages, ["sh", "sh", "json", "sh", "js", "js", "jsx"]);
+    assert_eq!(languages, ["sh", "sh", "json", "sh", "js", "js", "jsx", "js", "js"]);
     let is_code = |line: &&str| line.starts_with("    ") || line.starts_with('\t');
     let outside = README.split("\n```").step_by(2).flat_map(str::lines);
     assert_eq!(outside.collect::<Vec<_>>().into_iter().find(is_code), None, "not fenced");
