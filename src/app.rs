@@ -108,7 +108,7 @@ impl App {
         crash::point(Point::StoreIntroduced);
         if blobs.in_place() {
             // Any other store has synced whatever is on record.
-            metadata.begin_boot(boot_id()).await.map_err(|error| in_dir(&error))?;
+            metadata.in_place().begin_boot(boot_id()).await.map_err(|error| in_dir(&error))?;
         }
         crash::point(Point::BootBegun);
         let keys = metadata

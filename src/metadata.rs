@@ -5,6 +5,7 @@
 
 mod append;
 mod error;
+mod in_place;
 pub mod jobs;
 mod location;
 pub mod quota;
@@ -14,20 +15,20 @@ mod step;
 
 use crate::filename::Filename;
 use crate::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
-use crate::part::{Part, PartIndex};
+use crate::part::Part;
 use crate::storage::{Extents, Unready};
 pub use append::{Append, Appended, Joined, NewAppend, NewBytes};
 pub use error::Error;
-use jobs::{Job, JobQueue};
+pub use in_place::InPlaceRecords;
+use jobs::JobQueue;
 pub use location::Location;
 use quota::{Quota, Usage};
 pub use record::{
-    Cursor, Finalizing, Generation, LinkKey, Listed, Record, Role, Snapshot, Standing, State,
-    StoredFile, Summary, Unfinished,
+    Cursor, Finalizing, Generation, LinkKey, Listed, NewFile, Record, Role, Snapshot, Standing,
+    State, StoredFile, Summary, Unfinished,
 };
 pub use step::{
-    Begun, Caps, NewFile, NewPart, NewPicture, NewSingle, NewUpload, Recorded, Removed, Reserved,
-    Stored,
+    Begun, Caps, NewPart, NewPicture, NewSingle, NewUpload, Recorded, Removed, Reserved, Stored,
 };
 
 /// The records. Every method that changes something answers after its transaction is committed; those
@@ -35,6 +36,9 @@ pub use step::{
 /// one at least, where they have very many parts: there are no more once none comes.
 #[async_trait::async_trait]
 pub trait MetadataStore: JobQueue {
+    /// What they keep for a store of bytes that writes in place.
+    fn in_place(&self) -> &dyn InPlaceRecords;
+
     /// What is known of a uuid.
     async fn load(&self, id: UploadId) -> Result<Option<Record>, Error>;
 
@@ -97,17 +101,6 @@ pub trait MetadataStore: JobQueue {
         next: GenerationId,
         blob: Option<BlobId>,
     ) -> Result<bool, Error>;
-
-    /// Keeps what an upload whose parts are all there is about to become, before its bytes are overwritten.
-    /// Durable. Returns the job to finish it, held for the caller until `leased_until`, and the snapshot to finish it
-    /// with: every other one is void from now on. `None` when `of` is void, or the parts of the file aren't the
-    /// upload's.
-    async fn finalize_upload(
-        &self,
-        of: Snapshot,
-        finalizing: Finalizing,
-        leased_until: u64,
-    ) -> Result<Option<(Job, Snapshot)>, Error>;
 
     /// Makes a File of an upload whose parts are all there; making its thumbnail becomes a job, where one can be
     /// made, and so does the deletion of blobs that the upload had and the File has no bytes in. Durable. `false` when
@@ -201,15 +194,8 @@ pub trait MetadataStore: JobQueue {
     /// The id of the byte store that these records speak of; `fresh` becomes it when there is none yet.
     async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error>;
 
-    /// Begins to be used in this boot of the machine. What an earlier one left unsynced becomes suspect: parts of
-    /// unfinished uploads, and files that were finished without a sync. Durable.
-    async fn begin_boot(&self, boot: String) -> Result<(), Error>;
-
     /// At most `limit` Files that were finished before `unix_secs` and that no message shows.
     async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error>;
-
-    /// Makes an unfinished upload suspect.
-    async fn doubt(&self, of: Generation) -> Result<(), Error>;
 
     /// At most `limit` of all uploads and Files that have bytes, oldest first, from behind `after` on (0: from the
     /// first), and where to continue.
@@ -225,21 +211,6 @@ pub trait MetadataStore: JobQueue {
     /// Leaves nothing in the store's files of what it has forgotten. Everything waits for it, for as long as it takes
     /// to write all records anew, and it takes as much room meanwhile. Fails where that can't be ensured.
     async fn scrub(&self) -> Result<(), Error>;
-
-    /// At most `limit` uploads and Files that are suspect, oldest first.
-    async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error>;
-
-    /// Ends the suspicion of an unfinished upload and forgets these parts, whose bytes are gone: then every snapshot
-    /// is void. Durable. Changes nothing where there is no suspicion (any more), as the same parts may have come again
-    /// since, and forgets no parts whose bytes are being overwritten.
-    async fn believe_upload(
-        &self,
-        of: Generation,
-        lost: Vec<(PartIndex, Part)>,
-    ) -> Result<(), Error>;
-
-    /// Ends the suspicion of a File. Durable.
-    async fn believe_file(&self, id: UploadId) -> Result<(), Error>;
 
     /// Fails when records can't be written now; for the readiness probe.
     async fn check(&self) -> Result<(), Unready>;

@@ -1,11 +1,11 @@
 //! What the records say: of uploads and Files, and of link keys.
 
-use super::{Append, Location, NewFile};
+use super::{Append, Location};
 use crate::filename::Filename;
 use crate::ids::{GenerationId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::media::{Facts, Patch};
-use crate::part::Layout;
+use crate::part::{Layout, Part};
 use crate::storage::Extents;
 
 /// What the records say of one uuid.
@@ -139,6 +139,33 @@ pub struct Finalizing {
     pub file: NewFile,
     /// What to overwrite. Doing it again is harmless.
     pub patches: Vec<Patch>,
+}
+
+/// A file to put on record.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// What receivers see it called.
+    pub filename: Filename,
+    /// Whether that name is final.
+    pub named: bool,
+    /// Whether nobody gave it: then one that a chunk gave in the meantime counts.
+    pub made_up: bool,
+    /// What its bytes say.
+    pub facts: Facts,
+    /// What became of the metadata in its bytes.
+    pub embedded: EmbeddedMetadata,
+    /// Where its bytes lie.
+    pub extents: Extents,
+    /// Bytes.
+    pub size: u64,
+    /// CRC-32 of the whole.
+    pub crc32: u32,
+    /// MD5 of the bytes as they were sent, where a client asked to compare it.
+    pub received_md5: Option<[u8; 16]>,
+    /// The parts as they were received, in order and end to end.
+    pub received: Vec<Part>,
+    /// Whether a thumbnail is to be made of these bytes.
+    pub drawable: bool,
 }
 
 /// What an upload is for.

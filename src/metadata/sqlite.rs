@@ -10,6 +10,7 @@ mod commit;
 mod connection;
 mod extents;
 mod forget;
+mod in_place;
 mod insert;
 mod jobs;
 mod join;
@@ -30,17 +31,16 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::jobs::Job;
 use super::quota::{Quota, Usage};
 use super::{
-    Appended, Begun, Caps, Cursor, Error, Finalizing, Generation, Joined, LinkKey, Listed,
+    Appended, Begun, Caps, Cursor, Error, Generation, InPlaceRecords, Joined, LinkKey, Listed,
     MetadataStore, NewBytes, NewFile, NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded,
     Removed, Reserved, Snapshot, Stored, StoredFile,
 };
 use crate::filename::Filename;
 use crate::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
 use crate::metrics::DatabaseMetrics;
-use crate::part::{Part, PartIndex};
+use crate::part::Part;
 use crate::space;
 use crate::storage::{Durability, Extents, Unready};
 use commit::Committer;
@@ -200,6 +200,10 @@ impl SqliteStore {
 
 #[async_trait::async_trait]
 impl MetadataStore for SqliteStore {
+    fn in_place(&self) -> &dyn InPlaceRecords {
+        self
+    }
+
     async fn load(&self, id: UploadId) -> Result<Option<Record>, Error> {
         let short = self.read(move |connection| {
             let is_short = !rows::may_be_large(connection, id)?;
@@ -278,17 +282,6 @@ impl MetadataStore for SqliteStore {
         blob: Option<BlobId>,
     ) -> Result<bool, Error> {
         self.make_room(move |tx| steps::restart_upload(tx, of, next, blob)).await
-    }
-
-    async fn finalize_upload(
-        &self,
-        of: Snapshot,
-        finalizing: Finalizing,
-        leased_until: u64,
-    ) -> Result<Option<(Job, Snapshot)>, Error> {
-        let finalize =
-            move |tx: &Connection| steps::finalize_upload(tx, of, &finalizing, leased_until);
-        self.committer.submit_durable(finalize).await
     }
 
     async fn finish_upload(&self, of: Snapshot, file: NewFile, now: u64) -> Result<bool, Error> {
@@ -423,16 +416,8 @@ impl MetadataStore for SqliteStore {
         self.committer.submit_durable(move |tx| steps::store_id(tx, fresh)).await
     }
 
-    async fn begin_boot(&self, boot: String) -> Result<(), Error> {
-        self.committer.submit_durable(move |tx| steps::begin_boot(tx, &boot)).await
-    }
-
     async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error> {
         self.read_long(move |connection| rows::unattached(connection, unix_secs, limit)).await
-    }
-
-    async fn doubt(&self, of: Generation) -> Result<(), Error> {
-        self.committer.submit(move |tx| steps::doubt(tx, of)).await
     }
 
     async fn all(&self, after: Cursor, limit: u32) -> Result<(Vec<Record>, Option<Cursor>), Error> {
@@ -458,22 +443,6 @@ impl MetadataStore for SqliteStore {
     async fn scrub(&self) -> Result<(), Error> {
         let committer = Arc::clone(&self.committer);
         tokio::task::spawn_blocking(move || committer.scrub()).await.map_err(failed)?
-    }
-
-    async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error> {
-        self.read_long(move |connection| rows::suspects(connection, limit)).await
-    }
-
-    async fn believe_upload(
-        &self,
-        of: Generation,
-        lost: Vec<(PartIndex, Part)>,
-    ) -> Result<(), Error> {
-        self.committer.submit_durable(move |tx| steps::believe_upload(tx, of, &lost)).await
-    }
-
-    async fn believe_file(&self, id: UploadId) -> Result<(), Error> {
-        self.committer.submit_durable(move |tx| steps::believe_file(tx, id)).await
     }
 
     async fn check(&self) -> Result<(), Unready> {

@@ -3,11 +3,10 @@
 
 use super::jobs::Job;
 use super::quota::{OverQuota, Quota};
-use super::{Generation, NewAppend, Role, StoredFile};
+use super::{Generation, NewAppend, NewFile, Role, StoredFile};
 use crate::filename::Filename;
 use crate::ids::{BlobId, GenerationId, UploadId, UserId};
 use crate::media::Facts;
-use crate::media::privacy::EmbeddedMetadata;
 use crate::part::{Part, PartIndex};
 use crate::storage::Extents;
 
@@ -104,33 +103,6 @@ pub enum Recorded {
     /// The upload takes no parts (any more) or began anew, the index or some of the bytes are taken, the part is out
     /// of order, or another request changed what this one relied on.
     Refused,
-}
-
-/// A file to put on record.
-#[derive(Clone, Debug)]
-pub struct NewFile {
-    /// What receivers see it called.
-    pub filename: Filename,
-    /// Whether that name is final.
-    pub named: bool,
-    /// Whether nobody gave it: then one that a chunk gave in the meantime counts.
-    pub made_up: bool,
-    /// What its bytes say.
-    pub facts: Facts,
-    /// What became of the metadata in its bytes.
-    pub embedded: EmbeddedMetadata,
-    /// Where its bytes lie.
-    pub extents: Extents,
-    /// Bytes.
-    pub size: u64,
-    /// CRC-32 of the whole.
-    pub crc32: u32,
-    /// MD5 of the bytes as they were sent, where a client asked to compare it.
-    pub received_md5: Option<[u8; 16]>,
-    /// The parts as they were received, in order and end to end.
-    pub received: Vec<Part>,
-    /// Whether a thumbnail is to be made of these bytes.
-    pub drawable: bool,
 }
 
 /// A file that came in one request.

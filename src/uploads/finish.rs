@@ -226,7 +226,8 @@ async fn conclude(shared: &Shared, of: Snapshot, finalizing: Finalizing) -> Resu
         return rewrite_and_finish(shared, of, finalizing).await;
     }
     let (recorded, until) = (finalizing.clone(), shared.leased_until());
-    let Some((job, of)) = shared.metadata.finalize_upload(of, recorded, until).await? else {
+    let Some((job, of)) = shared.metadata.in_place().finalize_upload(of, recorded, until).await?
+    else {
         return Ok(false);
     };
     crash::point(Point::FinalizingRecorded);

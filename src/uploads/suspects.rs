@@ -8,7 +8,7 @@ use crate::metadata::{State, StoredFile};
 
 /// Compares some of what is not to be believed yet; `false` when there was nothing.
 pub(super) async fn compare_suspects(shared: &Shared) -> Result<bool, Refusal> {
-    let suspects = shared.metadata.suspects(BATCH).await?;
+    let suspects = shared.metadata.in_place().suspects(BATCH).await?;
     let any = !suspects.is_empty();
     for record in suspects {
         match record.state {
@@ -16,7 +16,7 @@ pub(super) async fn compare_suspects(shared: &Shared) -> Result<bool, Refusal> {
                 trust::compare_parts(shared, record.id, &unfinished).await?;
             }
             State::Finished(file) => compare_file(shared, &file).await?,
-            _ => shared.metadata.believe_file(record.id).await?,
+            _ => shared.metadata.in_place().believe_file(record.id).await?,
         }
     }
     Ok(any)
@@ -28,7 +28,7 @@ pub(super) async fn doubt(shared: &Shared, id: UploadId) -> Result<(), Refusal> 
     else {
         return Ok(());
     };
-    shared.metadata.doubt(upload.generation(id)).await?;
+    shared.metadata.in_place().doubt(upload.generation(id)).await?;
     if let Some(record) = shared.metadata.load(id).await? {
         trust::trusted(shared, record).await?;
     }
@@ -38,7 +38,7 @@ pub(super) async fn doubt(shared: &Shared, id: UploadId) -> Result<(), Refusal> 
 /// Gives up a File that was never synced and is not what it was.
 async fn compare_file(shared: &Shared, file: &StoredFile) -> Result<(), Refusal> {
     if trust::is_whole(shared, &file.extents, file.crc32).await? {
-        return Ok(shared.metadata.believe_file(file.id).await?);
+        return Ok(shared.metadata.in_place().believe_file(file.id).await?);
     }
     tracing::error!(
         id = %file.id,

@@ -46,7 +46,7 @@ pub(super) async fn compare_parts(
         let chunks = counted(lost.len(), "chunk");
         tracing::warn!(%id, "lost {chunks} when the machine stopped; the client is asked for them again");
     }
-    shared.metadata.believe_upload(unfinished.generation(id), lost).await?;
+    shared.metadata.in_place().believe_upload(unfinished.generation(id), lost).await?;
     crash::point(Point::PartsCompared);
     shared.entries.get(id).forget();
     Ok(())

@@ -10,11 +10,11 @@ use haversack::metadata::jobs::{Job, JobCount, JobKind, JobQueue, JobStatus, New
 use haversack::metadata::quota::{Quota, Usage};
 use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{
-    Appended, Begun, Caps, Cursor, Error, Finalizing, Generation, Joined, LinkKey, Listed,
+    Appended, Begun, Caps, Cursor, Error, Generation, InPlaceRecords, Joined, LinkKey, Listed,
     MetadataStore, NewBytes, NewFile, NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded,
     Removed, Reserved, Snapshot, Stored, StoredFile,
 };
-use haversack::part::{Part, PartIndex};
+use haversack::part::Part;
 use haversack::storage::disk::DiskStore;
 use haversack::storage::{
     self, BlobStore, Claims, Extents, Incoming, Listing, Outgoing, SettleError, Source, Target,
@@ -148,6 +148,10 @@ pub(crate) struct HookedRecords<H> {
 
 #[async_trait::async_trait]
 impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
+    fn in_place(&self) -> &dyn InPlaceRecords {
+        self.records.in_place()
+    }
+
     async fn load(&self, id: UploadId) -> Result<Option<Record>, Error> {
         let record = self.records.load(id).await;
         self.hooks.after_load().await;
@@ -222,15 +226,6 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
     ) -> Result<bool, Error> {
         self.hooks.before_restart().await?;
         self.records.restart_upload(of, next, blob).await
-    }
-
-    async fn finalize_upload(
-        &self,
-        of: Snapshot,
-        finalizing: Finalizing,
-        leased_until: u64,
-    ) -> Result<Option<(Job, Snapshot)>, Error> {
-        self.records.finalize_upload(of, finalizing, leased_until).await
     }
 
     async fn finish_upload(&self, of: Snapshot, file: NewFile, now: u64) -> Result<bool, Error> {
@@ -325,16 +320,8 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.store_id(fresh).await
     }
 
-    async fn begin_boot(&self, boot: String) -> Result<(), Error> {
-        self.records.begin_boot(boot).await
-    }
-
     async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error> {
         self.records.unattached(unix_secs, limit).await
-    }
-
-    async fn doubt(&self, of: Generation) -> Result<(), Error> {
-        self.records.doubt(of).await
     }
 
     async fn all(&self, after: Cursor, limit: u32) -> Result<(Vec<Record>, Option<Cursor>), Error> {
@@ -351,22 +338,6 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
 
     async fn scrub(&self) -> Result<(), Error> {
         self.records.scrub().await
-    }
-
-    async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error> {
-        self.records.suspects(limit).await
-    }
-
-    async fn believe_upload(
-        &self,
-        of: Generation,
-        lost: Vec<(PartIndex, Part)>,
-    ) -> Result<(), Error> {
-        self.records.believe_upload(of, lost).await
-    }
-
-    async fn believe_file(&self, id: UploadId) -> Result<(), Error> {
-        self.records.believe_file(id).await
     }
 
     async fn check(&self) -> Result<(), Unready> {

@@ -143,8 +143,12 @@ pub(crate) async fn a_part_that_was_lost_can_come_again_elsewhere(records: &dyn 
     let store = records.open();
     let (new, extents, blobs) = received_apart(store.as_ref()).await;
     let (again, fresh) = part_apart(1);
-    store.doubt(new.generation()).await.expect("no error");
-    store.believe_upload(new.generation(), vec![(1, again.part)]).await.expect("no error");
+    store.in_place().doubt(new.generation()).await.expect("no error");
+    store
+        .in_place()
+        .believe_upload(new.generation(), vec![(1, again.part)])
+        .await
+        .expect("no error");
     assert_eq!(deleted(store.as_ref()).await, sorted(blobs[2..4].to_vec()));
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.location.of(10..20), Extents::default());

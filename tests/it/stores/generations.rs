@@ -41,7 +41,7 @@ pub(crate) async fn who_began_with_an_expired_upload_changes_nothing_of_its_succ
     let reserved = store.reserve(frozen, 500, Quota::NONE).await.expect("no error");
     assert_eq!(reserved, Reserved::NotReceiving);
     store.name_upload(frozen, name("frozen.txt")).await.expect("harmless");
-    store.doubt(frozen).await.expect("harmless");
+    store.in_place().doubt(frozen).await.expect("harmless");
     let again = store.restart_upload(frozen, GenerationId::random(), Some(BlobId::random())).await;
     assert!(!again.expect("no error"));
     let found = unfinished(store.as_ref(), anew.id).await;
@@ -54,9 +54,12 @@ pub(crate) async fn who_began_with_an_expired_upload_changes_nothing_of_its_succ
     assert!(!store.is_current(of).await.expect("no error"));
     assert!(!store.finish_upload(of, file.clone(), 2003).await.expect("no error"));
     let finalizing = Finalizing { file, patches: a_patch() };
-    assert_eq!(store.finalize_upload(of, finalizing, 3000).await.expect("no error"), None);
-    store.doubt(anew.generation()).await.expect("no error");
-    store.believe_upload(frozen, vec![(0, part.part)]).await.expect("harmless");
+    assert_eq!(
+        store.in_place().finalize_upload(of, finalizing, 3000).await.expect("no error"),
+        None
+    );
+    store.in_place().doubt(anew.generation()).await.expect("no error");
+    store.in_place().believe_upload(frozen, vec![(0, part.part)]).await.expect("harmless");
     let found = unfinished(store.as_ref(), anew.id).await;
     assert_eq!((found.layout.parts().len(), found.suspect), (1, true));
 }
@@ -157,9 +160,9 @@ async fn with_a_part_taken_away(store: &dyn MetadataStore) -> (NewUpload, Snapsh
         record(store, new.generation(), part.clone(), 5).await;
     }
     let read = unfinished(store, new.id).await.snapshot(new.id);
-    store.doubt(new.generation()).await.expect("no error");
+    store.in_place().doubt(new.generation()).await.expect("no error");
     let lost = vec![(0, parts[0].part)];
-    store.believe_upload(new.generation(), lost).await.expect("no error");
+    store.in_place().believe_upload(new.generation(), lost).await.expect("no error");
     (new, read, parts)
 }
 
@@ -180,7 +183,7 @@ pub(crate) async fn what_was_examined_before_parts_were_taken_away_finishes_noth
         }
         assert!(!store.is_current(read).await.expect("no error"));
         assert!(!store.finish_upload(read, file.clone(), 7).await.expect("no error"));
-        let finalized = store.finalize_upload(read, finalizing.clone(), 60).await;
+        let finalized = store.in_place().finalize_upload(read, finalizing.clone(), 60).await;
         assert_eq!(finalized.expect("no error"), None);
     }
     let found = unfinished(store.as_ref(), new.id).await;
@@ -194,25 +197,29 @@ pub(crate) async fn what_was_examined_before_parts_were_taken_away_finishes_noth
 pub(crate) async fn a_suspect_upload_is_not_finished_before_it_is_compared(records: &dyn Records) {
     let store = records.open();
     let (new, part) = received(store.as_ref()).await;
-    store.doubt(new.generation()).await.expect("no error");
+    store.in_place().doubt(new.generation()).await.expect("no error");
     let file = file_of(vec![part.part], new.blob());
     assert!(!store.finish_upload(snapshot(&new), file.clone(), 6).await.expect("no error"));
-    store.believe_upload(new.generation(), Vec::new()).await.expect("no error");
+    store.in_place().believe_upload(new.generation(), Vec::new()).await.expect("no error");
     assert!(store.finish_upload(snapshot(&new), file, 6).await.expect("nothing was lost"));
 }
 
 pub(crate) async fn no_parts_are_taken_away_from_what_is_being_overwritten(records: &dyn Records) {
     let store = records.open();
     let (new, part) = received(store.as_ref()).await;
-    store.doubt(new.generation()).await.expect("no error");
-    store.believe_upload(new.generation(), Vec::new()).await.expect("no error");
+    store.in_place().doubt(new.generation()).await.expect("no error");
+    store.in_place().believe_upload(new.generation(), Vec::new()).await.expect("no error");
     let file = file_of(vec![part.part], new.blob());
     let finalizing = Finalizing { file, patches: a_patch() };
-    let held = store.finalize_upload(snapshot(&new), finalizing.clone(), 60).await;
+    let held = store.in_place().finalize_upload(snapshot(&new), finalizing.clone(), 60).await;
     let (_, now) = held.expect("no error").expect("it is the first");
     // Compared with bytes that are others by now.
-    store.doubt(new.generation()).await.expect("no error");
-    store.believe_upload(new.generation(), vec![(0, part.part)]).await.expect("no error");
+    store.in_place().doubt(new.generation()).await.expect("no error");
+    store
+        .in_place()
+        .believe_upload(new.generation(), vec![(0, part.part)])
+        .await
+        .expect("no error");
     assert_eq!(unfinished(store.as_ref(), new.id).await.layout.parts().len(), 1);
     assert!(store.finish_upload(now, finalizing.file, 7).await.expect("no error"));
 }
@@ -226,7 +233,7 @@ pub(crate) async fn of_two_who_finish_one_does_and_its_facts_stand(records: &dyn
     (half_read.crc32, half_read.filename) = (7, name("half-read.png"));
     // One finds metadata to overwrite. The other reads while that is done, and finds none.
     let finalizing = Finalizing { file: cleaned.clone(), patches: a_patch() };
-    let held = store.finalize_upload(read, finalizing, 60).await.expect("no error");
+    let held = store.in_place().finalize_upload(read, finalizing, 60).await.expect("no error");
     assert!(!store.finish_upload(read, half_read.clone(), 6).await.expect("no error"));
     let (_, now) = held.expect("it is the first");
     for expected in [true, false] {

@@ -204,7 +204,7 @@ pub(crate) async fn what_is_doubted_is_to_be_compared(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
-    store.doubt(new.generation()).await.expect("no error");
+    store.in_place().doubt(new.generation()).await.expect("no error");
     assert_eq!(subjects(store.as_ref(), JobKind::Compare).await, [PERIODIC]);
 }
 

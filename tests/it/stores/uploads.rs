@@ -208,11 +208,13 @@ pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(record
     let file = file_of(vec![part.part], new.blob());
     let finalizing = Finalizing { file: file.clone(), patches: patches.clone() };
     let read = snapshot(&new);
-    let held = store.finalize_upload(read, finalizing.clone(), 60).await.expect("no error");
+    let held =
+        store.in_place().finalize_upload(read, finalizing.clone(), 60).await.expect("no error");
     let (job, now) = held.expect("it is the first");
     assert_eq!(job.subject, new.id.to_bytes());
     for of in [read, now] {
-        let again = store.finalize_upload(of, finalizing.clone(), 60).await.expect("no error");
+        let again =
+            store.in_place().finalize_upload(of, finalizing.clone(), 60).await.expect("no error");
         assert_eq!(again, None, "somebody else is finishing it");
     }
     let by_another = store.finish_upload(read, file.clone(), 6).await.expect("no error");
@@ -235,7 +237,10 @@ pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(record
     assert_eq!(store.expire(100, 9, 101).await.expect("no error"), [], "it is about to be a File");
     assert!(store.finish_upload(now, found.file, 7).await.expect("no error"));
     assert!(subjects(store.as_ref(), JobKind::Finish).await.is_empty());
-    assert_eq!(store.finalize_upload(now, finalizing, 60).await.expect("no error"), None);
+    assert_eq!(
+        store.in_place().finalize_upload(now, finalizing, 60).await.expect("no error"),
+        None
+    );
     assert_eq!(self::file(store.as_ref(), new.id).await.crc32, file.crc32);
 }
 
@@ -246,8 +251,10 @@ pub(crate) async fn an_upload_that_begins_again_is_about_to_become_nothing(recor
     let part = plain_part(0, 0, 35);
     record(store.as_ref(), new.generation(), part.clone(), 5).await;
     let file = file_of(vec![part.part], new.blob());
-    let kept =
-        store.finalize_upload(snapshot(&new), Finalizing { file, patches: Vec::new() }, 60).await;
+    let kept = store
+        .in_place()
+        .finalize_upload(snapshot(&new), Finalizing { file, patches: Vec::new() }, 60)
+        .await;
     assert!(kept.expect("no error").is_some());
     let (next, fresh) = (GenerationId::random(), Some(BlobId::random()));
     assert!(store.restart_upload(new.generation(), next, fresh).await.expect("no error"));
@@ -263,7 +270,7 @@ pub(crate) async fn what_an_earlier_boot_left_is_suspect_until_it_is_compared(
 ) {
     let store = records.open();
     store.store_id(BlobId::random()).await.expect("named");
-    store.begin_boot("first".into()).await.expect("no error");
+    store.in_place().begin_boot("first".into()).await.expect("no error");
     let new = upload(ANNA, 3);
     begin(store.as_ref(), &new, 5).await;
     for index in 0..2 {
@@ -271,24 +278,24 @@ pub(crate) async fn what_an_earlier_boot_left_is_suspect_until_it_is_compared(
             .await;
     }
     let done = finished(store.as_ref(), ANNA, 5).await;
-    store.begin_boot("first".into()).await.expect("no error");
-    assert!(store.suspects(9).await.expect("no error").is_empty(), "the same boot");
+    store.in_place().begin_boot("first".into()).await.expect("no error");
+    assert!(store.in_place().suspects(9).await.expect("no error").is_empty(), "the same boot");
     drop(store);
     let store = records.open();
-    store.begin_boot("second".into()).await.expect("no error");
-    let suspects = store.suspects(9).await.expect("no error");
+    store.in_place().begin_boot("second".into()).await.expect("no error");
+    let suspects = store.in_place().suspects(9).await.expect("no error");
     assert_eq!(suspects.iter().map(|record| record.id).collect::<Vec<_>>(), [new.id]);
     assert!(unfinished(store.as_ref(), new.id).await.suspect);
     assert!(matches!(state(store.as_ref(), done.id).await, State::Finished(_)), "it was synced");
 
     let lost = vec![(0, plain_part(0, 0, 10).part)];
-    store.believe_upload(new.generation(), lost.clone()).await.expect("no error");
+    store.in_place().believe_upload(new.generation(), lost.clone()).await.expect("no error");
     let found = unfinished(store.as_ref(), new.id).await;
     assert!(!found.suspect);
     assert_eq!(found.layout.present(), [(1, 1)]);
-    assert!(store.suspects(9).await.expect("no error").is_empty());
+    assert!(store.in_place().suspects(9).await.expect("no error").is_empty());
     record(store.as_ref(), new.generation(), plain_part(0, 0, 10), 6).await;
-    store.believe_upload(new.generation(), lost).await.expect("no error");
+    store.in_place().believe_upload(new.generation(), lost).await.expect("no error");
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.layout.present(), [(0, 1)], "it came again since");
 }
