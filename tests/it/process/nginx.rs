@@ -1,5 +1,6 @@
 //! The real nginx in front: it sends stored files by itself, with our headers, and nothing else of ours.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use reqwest::blocking::{Client, Response};
 use tempfile::TempDir;
 
-use super::http::{Multipart, Request};
+use super::http::{Multipart, Reply, Request, connect, receive};
 use super::program::{self, Server, serve, token};
 
 /// The workers' user and group in Debian.
@@ -167,6 +168,62 @@ fn nginx_lets_those_origins_read_a_file_that_the_server_would() {
     assert_eq!(chat.text().expect("text"), "0123456789");
     let other = asked_from("https://other.example.org");
     assert_eq!(header(&other, "access-control-allow-origin"), "");
+}
+
+/// Asserts that nginx refused this by itself, as the server would, and that pages on other origins can read it.
+fn assert_refused(reply: Response, status: u16, code: &str) {
+    assert_eq!(reply.status(), status);
+    let origins: Vec<_> = reply.headers().get_all("access-control-allow-origin").iter().collect();
+    assert_eq!(origins, ["*"], "browsers accept one");
+    let id = header(&reply, "x-request-id").to_owned();
+    let reply = Reply { status, body: reply.bytes().expect("a body").to_vec() };
+    assert_eq!(reply.refusal(), code);
+    assert_eq!(reply.json()["request_id"], *id);
+}
+
+#[test]
+fn pages_on_other_origins_can_read_what_nginx_refuses_by_itself() {
+    let mut nginx = Nginx::start();
+    let path = nginx.store(b"0123456789");
+    let beyond = client().get(format!("http://{}{path}", nginx.host)).header("range", "bytes=10-");
+    assert_refused(beyond.send().expect("a reply"), 416, "range_not_satisfiable");
+
+    nginx.server.signal("KILL");
+    while nginx.server.is_running() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let away = nginx.get(&path).expect("a reply");
+    assert_eq!(header(&away, "retry-after"), "5");
+    assert_refused(away, 502, "unreachable");
+}
+
+#[test]
+fn a_body_of_any_size_gets_as_far_as_the_server_which_names_its_limit() {
+    let nginx = Nginx::start();
+    let mut stream = connect(&nginx.host).expect("a connection");
+    let head = format!(
+        "POST /api/v2/pm/upload/ HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {}\r\n\r\n",
+        nginx.host,
+        token(1),
+        6_u64 << 30,
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    let reply = receive(stream).expect("a reply");
+    assert_eq!((reply.status, reply.refusal()), (413, "file_too_large".to_owned()));
+}
+
+#[test]
+fn nginx_answers_ranges_and_ids_of_requests_as_the_server_does() {
+    let nginx = Nginx::start();
+    let path = nginx.store(b"0123456789");
+    let several = client().get(format!("http://{}{path}", nginx.host));
+    let several = several.header("range", "bytes=1-2,5-6").send().expect("a reply");
+    assert_eq!(several.status(), 200, "the whole file");
+    let ranges: Vec<_> = several.headers().get_all("accept-ranges").iter().collect();
+    assert_eq!(ranges, ["bytes"], "once");
+    assert_eq!(header(&several, "x-request-id").len(), 32);
+    assert_eq!(several.text().expect("text"), "0123456789");
 }
 
 #[test]
