@@ -98,7 +98,11 @@ async fn show(
             return Err(ApiError::range_not_satisfiable(&content_range, file.size));
         }
     };
-    let mut response = shown.described(status).header(CONTENT_LENGTH, bytes.end - bytes.start);
+    // Not for a proxy that sends the bytes: nginx adds its own, and would send two.
+    let mut response = shown
+        .described(status)
+        .header(ACCEPT_RANGES, "bytes")
+        .header(CONTENT_LENGTH, bytes.end - bytes.start);
     if let Some(content_range) = content_range {
         response = response.header(CONTENT_RANGE, content_range);
     }
@@ -141,7 +145,6 @@ impl Shown<'_> {
         http::Response::builder()
             .status(status)
             .header(ETAG, etag)
-            .header(ACCEPT_RANGES, "bytes")
             // An uploaded thumbnail is served only until a picture has been made from it.
             .header(
                 CACHE_CONTROL,
