@@ -5,11 +5,16 @@ const UPLOADS = new URL('api/v2/pm/upload/', document.baseURI);
 /** A connection that moves no bytes for this long is aborted. */
 const STALL_MS = 60_000;
 
-/** Why a request failed. `status` 0 means that the server could not be reached. */
+/** Statuses of a proxy that can't reach the server, and 0 if nothing answers. */
+const AWAY = [0, 502, 504];
+
+/** Why a request failed. `away` means that the server could not be reached. */
 export class Refusal extends Error {
   constructor(status, body, retryAfter) {
-    super(body?.error ?? (status ? `The server answered ${status}.` : 'No connection to the server.'));
+    const away = AWAY.includes(status);
+    super(away ? 'No connection to the server.' : (body?.error ?? `The server answered ${status}.`));
     this.status = status;
+    this.away = away;
     this.code = body?.errors?.[0]?.code ?? body?.errors?.[0]?.messages?.[0]?.code ?? null;
     this.final = body?.preventRetry === true;
     this.reset = body?.reset === true;

@@ -283,14 +283,14 @@ export class Upload extends EventTarget {
       return error.retryAfter * 1000;
     }
     if (error.final) return this.#fail(error.message, remedyFor(error));
-    if (error.status && failures > MAX_FAILURES) return this.#fail(error.message, 'retry');
+    if (!error.away && failures > MAX_FAILURES) return this.#fail(error.message, 'retry');
     const backoff = Math.min(MAX_WAIT_MS, 1000 * 2 ** (failures - 1)) * (0.75 + Math.random() / 2);
     return Math.max(backoff, error.retryAfter * 1000);
   }
 
   #waitToRetry(ms, error, signal) {
     this.retryAt = Date.now() + ms;
-    this.offline = error.status === 0;
+    this.offline = error.away;
     this.#become('retrying', error.message);
     return new Promise((resolve) => {
       this.#wake = () => {

@@ -245,6 +245,25 @@ test('while the server is away no speed is shown, but that it is away', TIMEOUT,
   assert.doesNotMatch(await client.page.locator('#uploads').innerText(), /\/s|left/);
 });
 
+test('a proxy that can not reach the server is no answer: the upload waits for as long as it takes', TIMEOUT, async (t) => {
+  const client = await open(t, { clock: true });
+  client.chunks.rule = (chunk, route) => {
+    return route.fulfill({ status: 502, contentType: 'text/html', body: '<h1>502 Bad Gateway</h1>' }).then(() => true);
+  };
+  await client.choose(asFile('patient.bin', '', small));
+  for (let tries = 1; tries <= 12; tries++) {
+    await client.chunks.until(() => client.chunks.of('patient.bin').length === tries);
+    await client.inState('patient.bin', 'retrying');
+    await client
+      .row('patient.bin')
+      .getByText(/^No connection\. Trying again in \d+\ss\.$/)
+      .waitFor();
+    if (tries === 12) client.chunks.rule = null;
+    await client.page.clock.fastForward(40_000);
+  }
+  await client.uploaded('patient.bin');
+});
+
 test('no more than three files go out at once, the others wait', TIMEOUT, async (t) => {
   const client = await open(t);
   let release;
