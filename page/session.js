@@ -4,10 +4,11 @@
 const KEY = 'haversack-token';
 const TOKEN = /(?:#token=|^)([\w-]+\.[\w-]+\.[\w-]+)$/;
 
+/** The user's id as text: as a number, a long one would be rounded to that of somebody else. */
 function userOf(token) {
   try {
-    const claims = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
-    return JSON.parse(atob(claims)).user_id ?? null;
+    const claims = atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/'));
+    return JSON.parse(claims.replace(/("user_id"\s*:\s*)(-?\d+)/g, '$1"$2"')).user_id ?? null;
   } catch {
     return null;
   }
@@ -21,7 +22,7 @@ class Session extends EventTarget {
     return this.#token;
   }
 
-  /** The user id in the token, or null. */
+  /** The user id in the token, as text, or null. */
   get user() {
     return userOf(this.#token);
   }

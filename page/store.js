@@ -70,10 +70,10 @@ export async function recall(id) {
   return record && { ...record, file: (await read('files', (store) => store.get(id))) ?? null };
 }
 
-/** Returns all records of a user, oldest first, without their files. */
+/** Returns all records of a user, oldest first, without their files. Earlier versions of the page wrote ids as numbers. */
 export async function recallAll(user) {
   const records = (await read('uploads', (store) => store.getAll())) ?? [];
   const stale = ({ added }) => added < Date.now() - STALE_MS;
   for (const { id } of records.filter(stale)) forget(id);
-  return records.filter((record) => record.user === user && !stale(record)).sort((a, b) => a.added - b.added);
+  return records.filter((record) => String(record.user) === user && !stale(record)).sort((a, b) => a.added - b.added);
 }

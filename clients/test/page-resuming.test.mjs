@@ -189,6 +189,22 @@ test('uploads of another user of this browser are left alone', TIMEOUT, async (t
   await again.uploaded('large.bin');
 });
 
+test('a long id is not taken for its neighbour, and as text it is the same user', TIMEOUT, async (t) => {
+  const [userId, neighbour] = ['9007199254740993', '9007199254740992']; // the same number to JavaScript
+  const first = await midway(t, { userId });
+  const { context } = first;
+  first.release();
+  first.chunks.rule = (chunk, route) => route.abort().then(() => true);
+  await first.inState('large.bin', 'retrying');
+  await first.page.close();
+  const second = await openHaversack(t, browser, server, { context, userId: neighbour });
+  assert.equal(await second.page.locator('#who').textContent(), `User ${neighbour}`);
+  assert.equal(await second.page.locator('#upload-rows li').count(), 0);
+  const at = `${server.url}/#token=${server.token(userId)}`; // with the id as text
+  const again = await openHaversack(t, browser, server, { context, userId, at });
+  await again.uploaded('large.bin');
+});
+
 /** Posts fields in the name of a user, as another program would. */
 async function post(userId, path, fields) {
   const body = new FormData();
@@ -263,7 +279,7 @@ test('an upload that another program began can be cancelled', TIMEOUT, async (t)
   await client.row('elsewhere.bin').waitFor({ state: 'detached' });
   await Promise.all([
     client.page.waitForResponse((response) => response.request().method() === 'DELETE'),
-    client.button('Dismiss').click(), // now, not in some seconds
+    client.button('Dismiss').press('Enter'), // now, not in some seconds
   ]);
   assert.equal((await ask(server, userId, `${uuid}/`)).status, 410);
 });
