@@ -1,5 +1,5 @@
 // The bar at the bottom: shows the last action that can be undone, or an error. Decides nothing.
-import { announce, byId, setText } from './dom.js';
+import { announce, byId, guardDoubleClicks, setText } from './dom.js';
 import { undo } from './undo.js';
 
 let trouble = ''; // stays until it is dismissed
@@ -20,11 +20,12 @@ export function showNotices() {
     draw();
   });
   byId('notice-undo').addEventListener('click', undoLatest);
-  byId('notice-close').addEventListener('click', () => {
+  const close = () => {
     trouble = '';
     undo.commit();
     draw();
-  });
+  };
+  byId('notice-close').addEventListener('click', guardDoubleClicks(close));
   addEventListener('keydown', (event) => {
     const { key, ctrlKey, metaKey, shiftKey, target } = event;
     if (key !== 'z' || !(ctrlKey || metaKey) || shiftKey || !undo.latest) return;

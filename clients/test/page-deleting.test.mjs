@@ -136,6 +136,18 @@ test('while somebody is about to decide, no time runs', TIMEOUT, async (t) => {
   assert.deepEqual(client.deletes, []);
 });
 
+test('a double click that deletes does not make that final', TIMEOUT, async (t) => {
+  const client = await open(t);
+  await client.file('second.bin').getByRole('button').click();
+  await client.button('Delete').click();
+  await client.button('Dismiss').click(); // it may lie where the second click goes
+  await client.button('Undo').waitFor();
+  assert.deepEqual(client.deletes, []);
+  await client.page.clock.fastForward(1_000); // no double click
+  await client.button('Dismiss').click();
+  await becomes(client, 'second.bin', 410);
+});
+
 test('a file that a message uses comes back, and the page says why', TIMEOUT, async (t) => {
   const client = await open(t);
   const json = refusal('attached', 'a message uses this file', { preventRetry: true });
