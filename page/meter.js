@@ -33,6 +33,6 @@ export class Meter {
   /** Describes speed and time left: `3.1 MB/s · 9 s left`. Empty if they are unknown or nothing moves. */
   describe(remaining, now = performance.now()) {
     if (!this.#rate || this.#rate < 1 || now - this.#moved > STILL_MS) return '';
-    return `${formatBytes(this.#rate)}/s · ${formatWait(remaining / this.#rate)} left`;
+    return `${formatBytes(this.#rate)}/s · ${formatWait(remaining / this.#rate)}\u00a0left`;
   }
 }

@@ -171,7 +171,7 @@ test('a file of any type is downloaded as it is', TIMEOUT, async (t) => {
 test('a tile says kind, size and date, and the dialog says all there is to know', TIMEOUT, async (t) => {
   const { page, file } = await open(t, { 'report.pdf': pdf(5000), 'silence.wav': wav(), 'dots.png': png(64) });
   await file('report.pdf').getByText('PDF document').waitFor();
-  assert.match(await file('report.pdf').innerText(), /6\sKB Today, \d\d:\d\d/);
+  assert.match(await file('report.pdf').innerText(), /6\sKB\sToday, \d\d:\d\d/);
   assert.match(await file('silence.wav').innerText(), /WAV audio\s+0:01/);
   await page.getByRole('button', { name: 'Preview dots.png' }).click();
   await page.getByText(/^PNG image · 64 × 64 · 12\sKB · \d+\s\w+\s20\d\d,\s\d\d:\d\d$/).waitFor();
@@ -323,6 +323,35 @@ test('at 320 pixels every button of a preview can be seen', TIMEOUT, async (t) =
     const { x, width } = await button.boundingBox();
     assert.ok(x >= 0 && x + width <= 320, `${await button.getAttribute('aria-label')}: ${x} to ${x + width}`);
   }
+});
+
+/** Asserts that nothing lies on any of these elements. */
+async function assertUncovered(elements) {
+  for (const element of await elements.all()) {
+    const onTop = await element.evaluate((element) => {
+      const { x, y, width, height } = element.getBoundingClientRect();
+      return element.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+    });
+    assert.ok(onTop, await element.innerText());
+  }
+}
+
+test('what can be taken back hides no button of a preview', TIMEOUT, async (t) => {
+  const { page, file, button } = await open(t, { 'first.txt': Buffer.from('1'), 'second.txt': Buffer.from('2') });
+  await file('second.txt').getByRole('button').click();
+  await button('Delete').click();
+  await button('Undo').waitFor();
+  for (const [width, height] of [[360, 740], [320, 640], [1280, 700], [1280, 1000]]) {
+    await page.setViewportSize({ width, height });
+    await assertUncovered(page.locator('#preview footer').locator('button, a'));
+  }
+});
+
+test('on a narrow tile the length of a video does not hide what kind of file it is', TIMEOUT, async (t) => {
+  const { page, file } = await open(t, { 'clip.mp4': mp4() }, { viewport: { width: 320, height: 640 } });
+  await file('clip.mp4').getByText('MP4 video').waitFor();
+  const [kind, badge] = await Promise.all(['.kind', '.badge'].map((part) => page.locator(part).boundingBox()));
+  assert.ok(kind.y + kind.height <= badge.y, `kind to ${kind.y + kind.height}, length from ${badge.y}`);
 });
 
 test('the progress of a large file is no stream of announcements', TIMEOUT, async (t) => {
