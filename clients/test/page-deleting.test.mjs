@@ -136,6 +136,14 @@ test('while somebody is about to decide, no time runs', TIMEOUT, async (t) => {
   assert.deepEqual(client.deletes, []);
 });
 
+test('in the colours of the system, too, what can be taken back stands out from the page', TIMEOUT, async (t) => {
+  const client = await open(t);
+  await client.page.emulateMedia({ forcedColors: 'active' });
+  await discard(client, 'second.bin');
+  const edge = await client.page.locator('#notice').evaluate((notice) => getComputedStyle(notice).borderTopWidth);
+  assert.equal(edge, '1px', 'backgrounds are all the same there');
+});
+
 test('a double click that deletes does not make that final', TIMEOUT, async (t) => {
   const client = await open(t);
   await client.file('second.bin').getByRole('button').click();
