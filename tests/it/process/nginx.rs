@@ -176,7 +176,8 @@ fn assert_refused(reply: Response, status: u16, code: &str) {
     let origins: Vec<_> = reply.headers().get_all("access-control-allow-origin").iter().collect();
     assert_eq!(origins, ["*"], "browsers accept one");
     let id = header(&reply, "x-request-id").to_owned();
-    let reply = Reply { status, body: reply.bytes().expect("a body").to_vec() };
+    let reply =
+        Reply { status, headers: Vec::new(), body: reply.bytes().expect("a body").to_vec() };
     assert_eq!(reply.refusal(), code);
     assert_eq!(reply.json()["request_id"], *id);
 }
