@@ -17,6 +17,7 @@ mod signing;
 mod started;
 mod status;
 mod token;
+mod user_id;
 
 use std::process::ExitCode;
 

@@ -85,7 +85,7 @@ test('Fine Uploader', TIMEOUT, async (t) => {
   const page = `document.body.insertAdjacentHTML('beforeend', '<div id="choose">Choose</div>');\n`;
   const code = codeOf('Fine Uploader').replace('new qq.', `${page}new qq.`);
   const client = await openSnippet(t, code, '#choose input');
-  await expectUploaded(client, { 'large.bin': noise(4_500_000, 1), 'small.png': png(40) });
+  await expectUploaded(client, { 'large.bin': noise(4_500_000, 1), 'small.png': png(40), 'empty.bin': Buffer.alloc(0) });
 });
 
 test('Uploady', TIMEOUT, async (t) => {
@@ -93,17 +93,17 @@ test('Uploady', TIMEOUT, async (t) => {
     import { createRoot } from 'react-dom/client';
     createRoot(document.querySelector('#root')).render(<Upload />);`;
   const client = await openSnippet(t, codeOf('Uploady') + page, 'button');
-  await expectUploaded(client, { 'a.bin': noise(700_000, 2), 'b.bin': noise(500_000, 3), 'c.png': png(40) });
+  await expectUploaded(client, { 'a.bin': noise(700_000, 2), 'b.bin': noise(500_000, 3), 'c.png': png(40), 'empty.bin': Buffer.alloc(0) });
 });
 
 test('tus-js-client', TIMEOUT, async (t) => {
   const page = `document.body.insertAdjacentHTML('beforeend', '<input id="choose" type="file" multiple>');\n`;
   const code = codeOf('tus-js-client').replace('document.querySelector', `${page}document.querySelector`);
   const client = await openSnippet(t, code, '#choose');
-  await expectUploaded(client, { 'large.bin': noise(4_500_000, 4), 'small.png': png(40) });
+  await expectUploaded(client, { 'large.bin': noise(4_500_000, 4), 'small.png': png(40), 'empty.bin': Buffer.alloc(0) });
 });
 
 test('Uppy', TIMEOUT, async (t) => {
   const client = await openSnippet(t, codeOf('Uppy'), '.uppy-Dashboard-browse');
-  await expectUploaded(client, { 'large.bin': noise(4_500_000, 5), 'small.png': png(40) });
+  await expectUploaded(client, { 'large.bin': noise(4_500_000, 5), 'small.png': png(40), 'empty.bin': Buffer.alloc(0) });
 });

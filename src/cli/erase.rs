@@ -5,6 +5,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::output::print;
 use super::place::Place;
+use super::user_id::parse_user_id;
 use crate::config::ConfigError;
 use crate::control::{self, Command};
 use crate::uploads::Erased;
@@ -22,7 +23,7 @@ Bytes of a request that was interrupted by a crash have no owner on record; the 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// User to erase
-    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, value_parser = parse_user_id)]
     user_id: i64,
 
     /// Print the report as JSON

@@ -5,6 +5,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::output::print;
 use super::place::Place;
+use super::user_id::parse_user_id;
 use crate::control::{self, Command};
 use crate::http::options::PublicUrl;
 use crate::page_link::DEFAULT_USER;
@@ -13,7 +14,13 @@ use crate::page_link::DEFAULT_USER;
 #[allow(rustdoc::bare_urls, clippy::doc_markdown)] // clap prints these comments verbatim
 pub(super) struct Arguments {
     /// User whose files the page shows
-    #[arg(long, value_name = "ID", allow_negative_numbers = true, default_value_t = DEFAULT_USER)]
+    #[arg(
+        long,
+        value_name = "ID",
+        allow_negative_numbers = true,
+        default_value_t = DEFAULT_USER,
+        value_parser = parse_user_id
+    )]
     user_id: i64,
 
     /// Address of the server, such as https://media.example.org [default: its --public-url, or else the address it

@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::output::print;
 use super::place::PlaceAndSecret;
 use super::signing::token;
+use super::user_id::parse_user_id;
 use crate::auth::Caller;
 use crate::config::Span;
 
@@ -16,7 +17,8 @@ pub(super) struct Arguments {
         long,
         value_name = "ID",
         allow_negative_numbers = true,
-        required_unless_present = "service"
+        required_unless_present = "service",
+        value_parser = parse_user_id
     )]
     user_id: Option<i64>,
 
