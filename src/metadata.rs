@@ -152,6 +152,13 @@ pub trait MetadataStore: JobQueue {
     /// any more. `false` when none is left. Repeating it is harmless.
     async fn forget_parts(&self, number: u64) -> Result<bool, Error>;
 
+    /// Forgets an upload that never had a chunk, as if it had not begun; the deletion of its blob becomes a job. `false`
+    /// when this life of it has ended, as after the same call before, had a chunk, or has a thumbnail.
+    async fn withdraw_upload(&self, of: Generation, now: u64) -> Result<bool, Error>;
+
+    /// At most `limit` uploads that were begun before `begun_before` and never had a chunk or a thumbnail.
+    async fn unused_uploads(&self, begun_before: u64, limit: u32) -> Result<Vec<UploadId>, Error>;
+
     /// Frees the uuid of an expired upload, so that it can begin afresh.
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error>;
 
@@ -162,7 +169,6 @@ pub trait MetadataStore: JobQueue {
     async fn find_files(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Error>;
 
     /// A user's unfinished uploads and Files, newest first, those older than `before`, and where to continue.
-    /// An upload of which nothing is stored isn't listed.
     async fn list(
         &self,
         user: UserId,

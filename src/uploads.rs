@@ -29,6 +29,7 @@ mod slot;
 mod suspects;
 mod thumbnail;
 mod trust;
+mod withdraw;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +90,12 @@ impl Uploads {
         request: ChunkRequest,
     ) -> Result<UploadId, Refusal> {
         chunk::accept_chunk(&self.shared, filled, request).await
+    }
+
+    /// Withdraws an upload that a refused chunk has begun, if it never had one and nobody sends to it: then it is as if it
+    /// had not begun.
+    pub async fn withdraw(&self, id: UploadId) {
+        withdraw::withdraw(&self.shared, &self.shared.entries.get(id)).await;
     }
 
     /// Begins an upload whose bytes come in order, under a uuid made here.
@@ -204,6 +211,11 @@ impl Uploads {
     /// Expires uploads in which nothing was stored for their time to live; answers how many.
     pub async fn expire_idle(&self) -> Result<usize, Refusal> {
         expire::expire_idle(&self.shared).await
+    }
+
+    /// Withdraws uploads that were begun long ago and never had a chunk, as a crash leaves them; answers how many.
+    pub async fn withdraw_left(&self) -> Result<usize, Refusal> {
+        withdraw::withdraw_left(&self.shared).await
     }
 
     /// Deletes blobs that no record claims and nobody has written for `age`; answers how many.

@@ -11,7 +11,7 @@ pub(super) const EVERY: Duration = Duration::from_mins(1);
 /// Nothing expires earlier after a start, so that clients which couldn't reach the server can continue.
 const GRACE: Duration = Duration::from_hours(1);
 
-/// Expires idle uploads, and removes Files that no message shows.
+/// Expires idle uploads, withdraws those without chunks, and removes Files that no message shows.
 pub(super) async fn run(context: &Context) -> Result<(), Refusal> {
     if context.clock.uptime() < GRACE {
         return Ok(());
@@ -19,6 +19,10 @@ pub(super) async fn run(context: &Context) -> Result<(), Refusal> {
     match context.uploads.expire_idle().await? {
         0 => {}
         count => tracing::info!("expired {}", counted(count, "idle upload")),
+    }
+    match context.uploads.withdraw_left().await? {
+        0 => {}
+        count => tracing::info!("withdrew {} that never had a chunk", counted(count, "upload")),
     }
     if let Some(ttl) = context.unattached_ttl {
         match context.uploads.remove_unattached(ttl).await? {

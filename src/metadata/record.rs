@@ -126,6 +126,12 @@ impl Unfinished {
         Generation { upload: id, id: self.generation }
     }
 
+    /// Whether no chunk of it was ever on record. An upload whose bytes come in order is used from the start: its client
+    /// knows of it.
+    pub fn is_unused(&self) -> bool {
+        self.append.is_none() && self.epoch == 0 && self.layout.parts().len() == 0
+    }
+
     /// The upload `id` as it was read.
     pub fn snapshot(&self, id: UploadId) -> Snapshot {
         Snapshot { generation: self.generation(id), epoch: self.epoch }

@@ -340,6 +340,17 @@ impl MetadataStore for SqliteStore {
         self.with_reserve(move |tx| parts::forget_more(tx, number), false).await
     }
 
+    async fn withdraw_upload(&self, of: Generation, now: u64) -> Result<bool, Error> {
+        let withdraw = move |tx: &Connection| forget::withdraw_upload(tx, of, now);
+        let withdrawn = self.with_reserve(withdraw, false).await;
+        self.committer.note_forgotten();
+        withdrawn
+    }
+
+    async fn unused_uploads(&self, begun_before: u64, limit: u32) -> Result<Vec<UploadId>, Error> {
+        self.read_long(move |c| forget::unused_uploads(c, begun_before, limit)).await
+    }
+
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
         self.committer.submit(move |tx| forget::forget_expired(tx, id)).await
     }

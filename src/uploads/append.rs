@@ -60,7 +60,7 @@ pub(super) async fn append(
     let settled = shared.jobs.settled();
     room::check_room(shared, request.length.unwrap_or(0)).await?;
     let entry = shared.entries.get(request.id);
-    let sender = Sender::new(Arc::clone(&entry), 0);
+    let sender = Sender::new(shared, Arc::clone(&entry), 0);
     let end = match turn(shared, &entry, &sender, &request).await? {
         Turn::Granted(end) => end,
         Turn::Finished => return repeat(shared, &request).await,

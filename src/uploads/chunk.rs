@@ -52,7 +52,7 @@ async fn place_now(
     let Some(entry) = place::open_or_begin(shared, id, request, None).await? else {
         return Ok(Slot::Spool(room::spool_of_chunk(shared, &request.user, Some(id)).await?));
     };
-    let sender = Sender::new(entry, request.declared.index);
+    let sender = Sender::new(shared, entry, request.declared.index);
     match place::take_turn(shared, sender, &request.declared, None, bound).await? {
         Turn::Granted(granted) => Ok(granted.slot()),
         Turn::Recorded(part) => {
@@ -165,9 +165,11 @@ async fn record_spooled(
     let entry = place::open_or_begin(shared, id, request, Some(written.size))
         .await?
         .ok_or(Refusal::Placement(PlacementError::TotalPartsMissing))?;
+    // From here on: what was begun and gets no chunk is withdrawn when its last sender ends.
+    let _sender = Sender::new(shared, Arc::clone(&entry), declared.index);
     name_upload(shared, &entry, request).await?;
     for _ in 0..ATTEMPTS {
-        let sender = Sender::new(Arc::clone(&entry), declared.index);
+        let sender = Sender::new(shared, Arc::clone(&entry), declared.index);
         let size = Some(written.size);
         let turn = place::take_turn(shared, sender, declared, size, written.size).await?;
         let granted = match turn {
@@ -258,7 +260,7 @@ async fn adopt_spool(
         return Ok(None);
     }
     let (declared, size) = (&request.declared, Some(written.size));
-    let sender = Sender::new(Arc::clone(&entry), declared.index);
+    let sender = Sender::new(shared, Arc::clone(&entry), declared.index);
     let Looked::Goes(place) = sender.look(declared, size, written.size)? else {
         return Err(Refusal::Raced);
     };

@@ -58,6 +58,17 @@ pub(super) struct Tracked {
     pub(super) sending: Vec<Sending>,
 }
 
+impl Tracked {
+    fn unused(&self, id: UploadId) -> Option<Generation> {
+        match &self.record {
+            Some(Record { state: State::Receiving(unfinished), .. }) if self.sending.is_empty() => {
+                unfinished.is_unused().then(|| unfinished.generation(id))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Somebody who sends bytes.
 pub(super) struct Sending {
     pub(super) serial: u64,
@@ -120,6 +131,20 @@ impl Entry {
             sending.ended = Some(standing);
             sending.revoked.cancel();
         }
+    }
+
+    /// Whether nobody sends to the upload, which never had a chunk.
+    pub(super) fn is_unused(&self) -> bool {
+        lock(&self.tracked).unused(self.id).is_some()
+    }
+
+    /// Forgets the record of an upload to which nobody sends and which never had a chunk: whoever comes loads it again.
+    pub(super) fn take_unused(&self) -> Option<Generation> {
+        let mut tracked = lock(&self.tracked);
+        let unused = tracked.unused(self.id)?;
+        tracked.version += 1;
+        tracked.record = None;
+        Some(unused)
     }
 
     /// Counts a part that the store has recorded.

@@ -1,5 +1,7 @@
 //! How far uploads have come.
 
+use std::sync::Arc;
+
 use super::finish::PATIENCE;
 use super::senders::Sender;
 use super::shared::Shared;
@@ -66,7 +68,7 @@ impl Progress {
 /// How far an upload of this user's has come, also one of another dialect. Whoever sends to it is told to stop first,
 /// and puts on record what has come.
 pub(super) async fn progress(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     id: UploadId,
     user: &UserId,
 ) -> Result<Progress, Refusal> {
@@ -109,8 +111,8 @@ pub(super) async fn progress(
 }
 
 /// Waits until nobody sends to the upload any more.
-async fn stop_senders(shared: &Shared, id: UploadId) -> Result<(), Refusal> {
+async fn stop_senders(shared: &Arc<Shared>, id: UploadId) -> Result<(), Refusal> {
     let entry = shared.entries.get(id);
-    let sender = Sender::new(entry, 0);
+    let sender = Sender::new(shared, entry, 0);
     tokio::time::timeout(PATIENCE, sender.stop_older()).await.map_err(|_| Refusal::Busy)
 }

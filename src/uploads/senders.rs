@@ -10,16 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Refusal;
 use super::entries::{Entry, Sending, Tracked};
+use super::shared::Shared;
+use super::{Refusal, withdraw};
 use crate::ids::BlobId;
 use crate::metadata::{Generation, Location, Record, Standing, State};
 use crate::part::{self, Declaration, Part, PartIndex, Placement, PlacementError};
 use crate::storage::BodyError;
 pub(super) use append::{AtEnd, End};
 
-/// Somebody who sends bytes, until it is dropped.
+/// Somebody who sends bytes, until it is dropped. The last one of an upload without chunks withdraws the upload.
 pub(super) struct Sender {
+    shared: Arc<Shared>,
     pub(super) entry: Arc<Entry>,
     /// It is to stop.
     pub(super) revoked: CancellationToken,
@@ -56,7 +58,7 @@ pub(super) enum Looked {
 
 impl Sender {
     /// Begins to send a part. Later senders are newer.
-    pub(super) fn new(entry: Arc<Entry>, index: PartIndex) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, entry: Arc<Entry>, index: PartIndex) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let (revoked, stopped) = (CancellationToken::new(), CancellationToken::new());
         let mut tracked = entry.tracked();
@@ -71,7 +73,7 @@ impl Sender {
             ended: None,
         });
         drop(tracked);
-        Self { entry, revoked, stopped, serial }
+        Self { shared: Arc::clone(shared), entry, revoked, stopped, serial }
     }
 
     /// Where the declaration and the record put the part. Older senders of it are told to stop, unless they are
@@ -144,5 +146,8 @@ impl Drop for Sender {
     fn drop(&mut self) {
         self.entry.tracked().sending.retain(|sending| sending.serial != self.serial);
         self.entry.released.notify_waiters();
+        if self.entry.is_unused() {
+            withdraw::spawn(&self.shared, &self.entry);
+        }
     }
 }

@@ -270,6 +270,14 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         self.records.forget_parts(number).await
     }
 
+    async fn withdraw_upload(&self, of: Generation, now: u64) -> Result<bool, Error> {
+        self.records.withdraw_upload(of, now).await
+    }
+
+    async fn unused_uploads(&self, begun_before: u64, limit: u32) -> Result<Vec<UploadId>, Error> {
+        self.records.unused_uploads(begun_before, limit).await
+    }
+
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
         self.records.forget_expired(id).await
     }

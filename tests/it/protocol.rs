@@ -31,3 +31,4 @@ mod sweep;
 mod thumbnails;
 mod tus;
 mod types;
+mod withdrawn;

@@ -52,8 +52,14 @@ pub async fn post(
     let boundary = boundary(&head.headers)?;
     let form = Form::new(text(&head.headers, CONTENT_RANGE))?;
     context.uploads.check_total(form.total_size()?)?;
-    let reader = FormReader::new(body, &boundary, form, context.options.body);
-    receive(&context, user, &head, reader).await.map(Json)
+    let mut reader = FormReader::new(body, &boundary, form, context.options.body);
+    let posted = receive(&context, user, &head, &mut reader).await;
+    if posted.is_err()
+        && let Ok(Some(id)) = reader.form.uuid()
+    {
+        context.uploads.withdraw(id).await; // if this request began it
+    }
+    posted.map(Json)
 }
 
 /// Receives fields, a file, and more fields.
@@ -61,7 +67,7 @@ async fn receive(
     context: &Context,
     user: UserId,
     head: &Parts,
-    mut reader: FormReader,
+    reader: &mut FormReader,
 ) -> Result<Posted, FormError> {
     if !reader.until_file().await? {
         return Err(

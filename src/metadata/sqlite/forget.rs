@@ -9,8 +9,8 @@ use super::jobs;
 use super::parts;
 use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED};
 use crate::ids::{UploadId, UserId};
-use crate::metadata::Removed;
 use crate::metadata::jobs::{Job, JobKind, NewJob};
+use crate::metadata::{Generation, Removed};
 
 /// Other writers wait for so long while uploads expire, each of which may have very many parts to be looked at.
 const LONGEST: Duration = Duration::from_millis(5);
@@ -19,6 +19,11 @@ const LONGEST: Duration = Duration::from_millis(5);
 pub(super) const IDLE: &str =
     "u.state = 0 AND u.patches IS NULL AND u.created_at < :idle_since AND NOT EXISTS
     (SELECT 1 FROM parts p WHERE p.upload = u.seq AND p.stored_at >= :idle_since)";
+
+/// An unfinished upload that never had a chunk, and to which nothing else belongs.
+const UNUSED: &str = "u.state = 0 AND u.append = 0 AND u.epoch = 0
+    AND NOT EXISTS (SELECT 1 FROM parts p WHERE p.upload = u.seq)
+    AND NOT EXISTS (SELECT 1 FROM uploads t WHERE t.parent = u.id AND t.role = 1)";
 
 pub(super) fn remove(
     tx: &Connection,
@@ -195,4 +200,28 @@ pub(super) fn forget_usage(tx: &Connection, user: &UserId) -> rusqlite::Result<(
 pub(super) fn forget_expired(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM uploads WHERE id = ? AND state = 3")?.execute([id])?;
     Ok(())
+}
+
+pub(super) fn withdraw_upload(tx: &Connection, of: Generation, now: u64) -> rusqlite::Result<bool> {
+    let is_unused =
+        format!("SELECT 1 FROM uploads u WHERE u.id = ? AND u.generation = ? AND {UNUSED}");
+    if !tx.prepare_cached(&is_unused)?.exists(params![of.upload, of.id])? {
+        return Ok(false);
+    }
+    forget_bytes(tx, of.upload, EXPIRED, now)?;
+    forget_expired(tx, of.upload)?;
+    Ok(true)
+}
+
+pub(super) fn unused_uploads(
+    connection: &Connection,
+    begun_before: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<UploadId>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT id FROM uploads u WHERE {UNUSED} AND u.created_at < ? LIMIT ?"
+        ))?
+        .query_map(params![begun_before, limit], |row| row.get(0))?
+        .collect()
 }

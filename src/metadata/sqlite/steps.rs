@@ -317,7 +317,7 @@ pub(super) fn restart_upload(
     parts::forget_all(tx, of.upload)?;
     jobs::forget(tx, JobKind::Finish, of.upload.to_bytes(), None)?;
     tx.prepare_cached(
-        "UPDATE uploads SET generation = ?2, blob = ?3, even_size = NULL, named = 0, media_type = NULL, received = NULL,
+        "UPDATE uploads SET generation = ?2, blob = ?3, epoch = epoch + 1, even_size = NULL, named = 0, media_type = NULL, received = NULL,
                 received_md5 = NULL, patches = NULL, suspect = 0
          WHERE id = ?1",
     )?

@@ -94,6 +94,23 @@ impl World {
 
     /// The possible outcomes of a request. `made` is the uuid that the server makes, if it makes one.
     pub(crate) fn outcomes(&self, request: &Request, made: Key) -> Outcomes {
+        self.withdrawn().iter().flat_map(|world| world.answers(request, made)).collect()
+    }
+
+    /// This world, and those in which uploads are gone that were begun but have no chunk: the server may withdraw them.
+    fn withdrawn(&self) -> Vec<Self> {
+        let is_unused = |(_, item): &(&Key, &Item)| matches!(&item.state, State::Receiving(upload) if upload.layout.parts.is_empty());
+        let unused: Vec<Key> = self.items.iter().filter(is_unused).map(|(key, _)| *key).collect();
+        let mut worlds = vec![self.clone()];
+        for key in unused.into_iter().filter(|key| self.thumbnails(*key).next().is_none()) {
+            let mut without = worlds.clone();
+            without.iter_mut().for_each(|world| drop(world.items.remove(&key)));
+            worlds.extend(without);
+        }
+        worlds
+    }
+
+    fn answers(&self, request: &Request, made: Key) -> Outcomes {
         match request {
             Request::Chunk(user, chunk) => self.chunk(*user, chunk, made),
             Request::Single(user, single) => self.single(*user, single, made),

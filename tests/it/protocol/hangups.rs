@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::harness::{Client, Form, Raw, Server, eventually, new_uuid};
 
 /// A form with a file of 100 bytes whose sender stalls 10 bytes before its end.
-async fn hanging(server: &Server, user: &Client, form: Form) -> Raw {
+pub(super) async fn hanging(server: &Server, user: &Client, form: Form) -> Raw {
     let before = server.written();
     let tail = 10 + "\r\n------haversack-test-boundary--\r\n".len();
     let raw = Raw::half_sent(server, user, &form, tail).await;
@@ -16,7 +16,7 @@ async fn hanging(server: &Server, user: &Client, form: Form) -> Raw {
 }
 
 /// Sends the bytes that [`hanging`] left out.
-async fn complete(raw: &mut Raw, byte: &str) {
+pub(super) async fn complete(raw: &mut Raw, byte: &str) {
     let end = "\r\n------haversack-test-boundary--\r\n";
     raw.send(format!("{}{end}", byte.repeat(10)).as_bytes()).await;
 }
