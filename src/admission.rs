@@ -9,6 +9,7 @@ mod address;
 mod rate;
 mod permits;
 
+use std::fmt;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -24,7 +25,7 @@ pub const PATIENCE: Duration = Duration::from_secs(8);
 /// Number of lookups of a user, and of errors to an address, that are answered per second without delay. A burst may
 /// have twice as many.
 const FREE_PER_SECOND: u32 = 200;
-/// Number of tokens with a wrong signature that an address may send at once, and per minute.
+/// Number of tokens with a wrong signature that are answered to an address without delay, at once and per minute.
 const BAD_TOKENS: u32 = 20;
 
 /// Limits on what one user and one address may use at the same time.
@@ -38,18 +39,56 @@ pub struct AdmissionLimits {
     pub uncounted: Vec<IpNet>,
 }
 
+/// What requests wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// The number of a user's requests that are handled at once.
+    User,
+    /// The number of requests of an address that are handled at once, behind a trusted proxy.
+    Address,
+    /// The rate of a user's lookups.
+    Lookup,
+}
+
+impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::User, Self::Address, Self::Lookup];
+
+    /// Its name in logs, metrics and replies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Address => "address",
+            Self::Lookup => "lookup",
+        }
+    }
+}
+
+/// What there are too many of.
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "too many requests of this user at once",
+            Self::Address => "too many requests from this address at once",
+            Self::Lookup => "too many status and list requests of this user",
+        })
+    }
+}
+
 /// The request would have to wait too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many requests at once; try again in {retry_secs} s")]
+#[error("{limit}; try again in {retry_secs} s")]
 pub struct TooMany {
+    /// What it would wait for.
+    pub limit: Limit,
     /// Number of seconds after which a retry may succeed.
     pub retry_secs: u32,
 }
 
 impl TooMany {
-    fn after(wait: Duration) -> Self {
+    fn after(limit: Limit, wait: Duration) -> Self {
         let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self { retry_secs: u32::try_from(secs).unwrap_or(u32::MAX).max(1) }
+        Self { limit, retry_secs: u32::try_from(secs).unwrap_or(u32::MAX).max(1) }
     }
 }
 
@@ -92,40 +131,42 @@ impl Admission {
 
     /// Admits a request of a user, and waits for a permit if necessary. The request counts until the permit is dropped.
     pub async fn user(&self, user: UserId) -> Result<Permit<UserId>, TooMany> {
-        in_time(self.users.enter(user)).await
+        in_time(Limit::User, self.users.enter(user)).await
     }
 
     /// Admits a lookup of a user, and waits until the user's rate allows it.
     pub async fn lookup(&self, user: UserId) -> Result<(), TooMany> {
-        let wait = self.lookups.take(user, PATIENCE).map_err(TooMany::after)?;
+        let wait = self.lookups.take(user, PATIENCE);
+        let wait = wait.map_err(|wait| TooMany::after(Limit::Lookup, wait))?;
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
         Ok(())
     }
 
-    /// Returns how long to delay an error to this address; at most [`PATIENCE`].
-    pub fn refusal(&self, address: Address) -> Duration {
-        self.refusals.take(address, PATIENCE).unwrap_or(PATIENCE)
+    /// Returns how long to delay an error to this address; at most [`PATIENCE`]. `guessed`: its token has a wrong
+    /// signature. Such errors are delayed much earlier. Valid tokens from the same address never wait, because many users
+    /// may share it.
+    pub fn refusal(&self, address: Address, guessed: bool) -> Duration {
+        let take = |rate: &Rate<Address>| rate.take(address, PATIENCE).unwrap_or(PATIENCE);
+        let wait = take(&self.refusals);
+        if guessed { wait.max(take(&self.bad_tokens)) } else { wait }
     }
 
     /// Admits a request that a trusted proxy forwarded from this address; it counts like a connection.
     pub async fn proxied(&self, address: Address) -> Result<Permit<Address>, TooMany> {
-        in_time(self.addresses.enter(address)).await
-    }
-
-    /// Counts a token with a wrong signature from this address. Fails if there were too many. Valid tokens from the
-    /// same address are still accepted, because many users may share it.
-    pub fn bad_token(&self, address: Address) -> Result<(), TooMany> {
-        self.bad_tokens.take(address, Duration::ZERO).map(drop).map_err(TooMany::after)
+        in_time(Limit::Address, self.addresses.enter(address)).await
     }
 }
 
 /// Waits for a permit, but not for too long.
-async fn in_time<T>(permit: impl Future<Output = Result<T, QueueFull>>) -> Result<T, TooMany> {
+async fn in_time<T>(
+    limit: Limit,
+    permit: impl Future<Output = Result<T, QueueFull>>,
+) -> Result<T, TooMany> {
     match tokio::time::timeout(PATIENCE, permit).await {
         Ok(Ok(permit)) => Ok(permit),
-        _ => Err(TooMany::after(PATIENCE)),
+        _ => Err(TooMany::after(limit, PATIENCE)),
     }
 }
 
@@ -182,21 +223,26 @@ mod tests {
         let begun = Instant::now();
         let results = join_all((0..2010).map(|_| admission.lookup(UserId::from(1)))).await;
         let refused: Vec<_> = results.into_iter().filter_map(Result::err).collect();
-        assert_eq!(refused, [TooMany { retry_secs: 9 }; 10], "400 at once, 1600 in 8 s");
+        assert_eq!(
+            refused,
+            [TooMany { limit: Limit::Lookup, retry_secs: 9 }; 10],
+            "400 at once, 1600 in 8 s"
+        );
         assert_eq!(begun.elapsed().as_secs(), 8);
     }
 
     #[tokio::test(start_paused = true)]
     async fn errors_over_an_addresss_rate_are_delayed_but_never_for_long() {
         let admission = admission(0);
-        let held: Vec<_> = (0..3000).map(|_| admission.refusal(address("192.0.2.1"))).collect();
+        let held: Vec<_> =
+            (0..3000).map(|_| admission.refusal(address("192.0.2.1"), false)).collect();
         assert_eq!(held[399], Duration::ZERO);
         assert_eq!(held[599], Duration::from_secs(1));
         assert_eq!(held[2999], PATIENCE);
-        assert_eq!(admission.refusal(address("192.0.2.2")), Duration::ZERO);
+        assert_eq!(admission.refusal(address("192.0.2.2"), false), Duration::ZERO);
         tokio::time::advance(PATIENCE + Duration::from_secs(2)).await;
         assert_eq!(
-            admission.refusal(address("192.0.2.1")),
+            admission.refusal(address("192.0.2.1"), false),
             Duration::ZERO,
             "the rate has recovered"
         );
@@ -224,16 +270,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn bad_tokens_are_refused_after_twenty_and_accepted_again_after_three_seconds() {
+    async fn answers_to_bad_tokens_are_delayed_after_twenty_and_other_errors_are_not() {
         let admission = admission(0);
+        let guesser = address("192.0.2.1");
         for _ in 0..20 {
-            admission.bad_token(address("192.0.2.1")).unwrap();
+            assert_eq!(admission.refusal(guesser, true), Duration::ZERO);
         }
-        let refused = admission.bad_token(address("192.0.2.1")).unwrap_err();
-        assert_eq!(refused, TooMany { retry_secs: 3 });
-        admission.bad_token(address("192.0.2.2")).unwrap();
-        tokio::time::advance(Duration::from_secs(3)).await;
-        admission.bad_token(address("192.0.2.1")).unwrap();
+        assert_eq!(admission.refusal(guesser, true), Duration::from_secs(3));
+        assert_eq!(admission.refusal(guesser, true), Duration::from_secs(6));
+        assert_eq!(admission.refusal(guesser, true), PATIENCE);
+        assert_eq!(admission.refusal(guesser, false), Duration::ZERO);
+        assert_eq!(admission.refusal(address("192.0.2.2"), true), Duration::ZERO);
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(admission.refusal(guesser, true), Duration::ZERO);
     }
 
     #[test]

@@ -25,6 +25,16 @@ const BATCHES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 /// Error codes that alarms use.
 const ALARM_CODES: [&str; 4] = ["internal", "not_authenticated", "not_durable", "storage_full"];
+/// Limits that requests are refused because of.
+const LIMITS: [&str; 7] = [
+    "user",
+    "address",
+    "lookup",
+    "unfinished_uploads",
+    "user_quota",
+    "max_storage",
+    "min_free_space",
+];
 
 /// All metrics of a server.
 pub struct Metrics {
@@ -51,6 +61,8 @@ pub struct HttpMetrics {
     pub requests: IntCounterVec,
     /// Error replies, by code.
     pub refusals: IntCounterVec,
+    /// Requests refused because of a limit, by limit.
+    pub over_limit: IntCounterVec,
     /// Time the server took for a chunk.
     pub chunk: Histogram,
     /// Time the server took to finish an upload.
@@ -170,6 +182,11 @@ impl Metrics {
                 "Error replies by code (docs/protocol.md, section 7).",
                 &["code"],
             ),
+            over_limit: make.counters(
+                "limit_refusals_total",
+                "Requests refused because of a limit (docs/monitoring.md).",
+                &["limit"],
+            ),
             chunk: make.histogram(
                 "chunk_duration_seconds",
                 "Time the server took for a chunk, not counting the time it waited for the client.",
@@ -282,6 +299,9 @@ impl Metrics {
         let process = ProcessMetrics::new(&make);
         for code in ALARM_CODES {
             http.refusals.with_label_values(&[code]);
+        }
+        for limit in LIMITS {
+            http.over_limit.with_label_values(&[limit]);
         }
         let registry = make.into_registry();
         Self { registry, process, http, admission, storage, database, jobs, state }

@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
 use super::context::Context;
-use super::error::{ApiError, explain, log_failure};
+use super::error::{ApiError, Explained, explain, log_failure};
 use super::pace::{Pace, PacedBody};
 use super::request::Client;
 use super::requests::{Notes, Routes, Seen, reply};
@@ -65,7 +65,8 @@ async fn routed(
     log_failure(seen.method(), seen.route(), &response);
     explain(&mut response, seen.id().as_str());
     if response.status().is_client_error() {
-        client.hold_back(context).await;
+        let guessed = response.extensions().get().is_some_and(Explained::is_guess);
+        client.hold_back(context, seen.notes(), guessed).await;
     }
     // Browsers must not guess another type: even JSON contains names chosen by clients.
     let nosniff = HeaderValue::from_static("nosniff");

@@ -40,6 +40,8 @@ struct Answer {
     reset: bool,
     extra: Option<(&'static str, Value)>,
     header: Option<(HeaderName, HeaderValue)>,
+    /// The limit that the request is over.
+    limit: Option<&'static str>,
     /// The cause, for the log.
     cause: Option<Cause>,
 }
@@ -56,6 +58,7 @@ impl ApiError {
             reset: false,
             extra: None,
             header: None,
+            limit: None,
             cause: None,
         }))
     }
@@ -175,10 +178,17 @@ impl ApiError {
         self
     }
 
-    /// Adds the reason why the token was refused, for the log.
+    /// Names the limit that the request is over, for the log and the metrics.
     #[must_use]
-    pub fn because_of(mut self, error: AuthError) -> Self {
-        self.0.cause = Some(Cause::Token(error));
+    pub fn over(mut self, limit: &'static str) -> Self {
+        self.0.limit = Some(limit);
+        self
+    }
+
+    /// Adds the cause, for the log.
+    #[must_use]
+    fn because_of(mut self, cause: Cause) -> Self {
+        self.0.cause = Some(cause);
         self
     }
 }
@@ -201,8 +211,18 @@ struct Unwritten(Arc<Answer>);
 pub struct Explained {
     /// The error's code.
     pub code: &'static str,
-    /// Why the token was refused.
+    /// Why the token was refused, or what the server has no room for.
     pub reason: Option<Cow<'static, str>>,
+    /// The limit that the request is over.
+    pub limit: Option<&'static str>,
+    guess: bool,
+}
+
+impl Explained {
+    /// Whether the token has a wrong signature.
+    pub fn is_guess(&self) -> bool {
+        self.guess
+    }
 }
 
 /// Writes the body of an error reply, which names this request. Any other reply stays as it is.
@@ -219,7 +239,9 @@ pub fn explain(response: &mut Response, request_id: &str) {
         Some(Cause::Token(error)) => Some(error.to_string().into()),
         _ => None,
     };
-    response.extensions_mut().insert(Explained { code: answer.code, reason });
+    let guess = matches!(&answer.cause, Some(Cause::Token(AuthError::Invalid)));
+    let explained = Explained { code: answer.code, reason, limit: answer.limit, guess };
+    response.extensions_mut().insert(explained);
 }
 
 /// Logs an internal failure, once, with the request: not its path or query, in which a client can put anything.
@@ -317,7 +339,7 @@ impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         let answer = Self::new(StatusCode::UNAUTHORIZED, "not_authenticated", error.to_string())
             .header(WWW_AUTHENTICATE, "Bearer")
-            .because_of(error);
+            .because_of(Cause::Token(error));
         // The same request succeeds later, or with a new token.
         if matches!(error, AuthError::Expired | AuthError::NotYet) {
             answer
@@ -329,8 +351,11 @@ impl From<AuthError> for ApiError {
 
 impl From<TooMany> for ApiError {
     fn from(error: TooMany) -> Self {
+        let limit = error.limit.name();
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", error.to_string())
             .retry_after(error.retry_secs)
+            .with("limit", limit.into())
+            .over(limit)
     }
 }
 

@@ -30,7 +30,8 @@ pub fn common(refusal: Refusal) -> Result<ApiError, Refusal> {
                 counted(max, "unfinished upload")
             ),
         )
-        .retry_after(60),
+        .retry_after(60)
+        .over("unfinished_uploads"),
         Refusal::FileTooLarge { size, max } => {
             let (size, max) = (bytes(size), bytes(max));
             too_large("file_too_large", format!("the file has {size}, but the limit is {max}"))
@@ -39,7 +40,9 @@ pub fn common(refusal: Refusal) -> Result<ApiError, Refusal> {
             let message = format!("the file is larger than the limit of {}", bytes(max));
             too_large("file_too_large", message)
         }
-        Refusal::OverQuota(over) => too_large("quota_exceeded", over.to_string()),
+        Refusal::OverQuota(over) => {
+            too_large("quota_exceeded", over.to_string()).over("user_quota")
+        }
         other => return Err(other),
     })
 }

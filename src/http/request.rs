@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, StatusCode};
 
 use crate::admission::{Address, Permit, forwarded};
-use crate::auth::{AuthError, Caller};
+use crate::auth::Caller;
 use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::http::requests::Notes;
@@ -32,6 +32,7 @@ pub fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Optio
 pub struct Admitted {
     /// A user or the backend.
     pub caller: Caller,
+    notes: Notes,
     _permits: (Option<Permit<Address>>, Option<Permit<UserId>>),
 }
 
@@ -39,7 +40,8 @@ impl Admitted {
     /// Returns the user, for a lookup: waits until the user's rate allows it.
     pub async fn lookup(&self, context: &Context) -> Result<UserId, ApiError> {
         let user = self.user()?;
-        timed(&context.waits.lookup, context.admission.lookup(user.clone())).await?;
+        let lookup = context.admission.lookup(user.clone());
+        timed(&context.waits.lookup, &self.notes, lookup).await?;
         Ok(user)
     }
 
@@ -65,37 +67,27 @@ impl FromRequestParts<Arc<Context>> for Admitted {
         // Refuse two tokens, because a proxy may have checked the other one.
         let is_one = head.headers.get_all(AUTHORIZATION).iter().count() == 1;
         let token = text(&head.headers, AUTHORIZATION).filter(|_| is_one);
-        let caller = checked(context, client, context.auth.authenticate(token))?;
+        let caller = context.auth.authenticate(token)?;
+        let notes = Notes::of(&head.extensions);
         if let Caller::User(user) = &caller {
-            Notes::of(&head.extensions).user(user);
+            notes.user(user);
         }
-        let proxied = client.permit(context).await?;
+        let proxied = client.permit(context, &notes).await?;
         let user = match &caller {
             Caller::User(user) => {
-                Some(timed(&context.waits.user, context.admission.user(user.clone())).await?)
+                let permit = context.admission.user(user.clone());
+                Some(timed(&context.waits.user, &notes, permit).await?)
             }
             Caller::Service => None,
         };
-        Ok(Self { caller, _permits: (proxied, user) })
+        Ok(Self { caller, notes, _permits: (proxied, user) })
     }
 }
 
 /// A caller without a token who has been admitted. Behind a proxy, waits for a permit of its address.
 pub struct Stranger {
-    client: Client,
     /// Counts as one of the address's concurrent requests until dropped.
     pub permit: Option<Permit<Address>>,
-}
-
-impl Stranger {
-    /// Counts the result of checking a token that isn't the caller's own.
-    pub fn checked<T>(
-        &self,
-        context: &Context,
-        outcome: Result<T, AuthError>,
-    ) -> Result<T, ApiError> {
-        checked(context, self.client, outcome)
-    }
 }
 
 impl FromRequestParts<Arc<Context>> for Stranger {
@@ -106,7 +98,7 @@ impl FromRequestParts<Arc<Context>> for Stranger {
         context: &Arc<Context>,
     ) -> Result<Self, ApiError> {
         let client = Client::of(&head.extensions);
-        Ok(Self { client, permit: client.permit(context).await? })
+        Ok(Self { permit: client.permit(context, &Notes::of(&head.extensions)).await? })
     }
 }
 
@@ -155,49 +147,43 @@ impl Client {
         extensions.get().copied().unwrap_or_default()
     }
 
-    /// Delays an error reply if its address causes many errors, because that costs the sender nothing.
-    pub async fn hold_back(self, context: &Context) {
+    /// Delays an error reply if its address causes many errors, because that costs the sender nothing. `guessed`: the
+    /// token has a wrong signature. Clients send other bad tokens by mistake or too late, not to guess.
+    pub async fn hold_back(self, context: &Context, notes: &Notes, guessed: bool) {
         let Some(address) = self.address else { return };
-        let wait = context.admission.refusal(address);
-        context.waits.refusal.observe(wait.as_secs_f64());
-        if !wait.is_zero() {
-            let _permit = self.permit(context).await; // meanwhile it holds one of the proxy's connections
-            tokio::time::sleep(wait).await;
+        let wait = context.admission.refusal(address, guessed);
+        if wait.is_zero() {
+            context.waits.refusal.observe(0.0);
+            return;
         }
+        let _permit = self.permit(context, notes).await; // meanwhile it holds one of the proxy's connections
+        timed(&context.waits.refusal, notes, tokio::time::sleep(wait)).await;
     }
 
     /// Behind a proxy, requests are counted instead of connections.
-    async fn permit(self, context: &Context) -> Result<Option<Permit<Address>>, ApiError> {
+    async fn permit(
+        self,
+        context: &Context,
+        notes: &Notes,
+    ) -> Result<Option<Permit<Address>>, ApiError> {
         match self.address.filter(|_| self.proxied) {
             Some(address) => {
                 let permit = context.admission.proxied(address);
-                Ok(Some(timed(&context.waits.address, permit).await?))
+                Ok(Some(timed(&context.waits.address, notes, permit).await?))
             }
             None => Ok(None),
         }
     }
 }
 
-/// Measures how long a permit takes to come.
-async fn timed<T>(wait: &Histogram, permit: impl Future<Output = T>) -> T {
+/// Measures how long a request waits because of a limit, and notes it: it is not time that the server takes.
+async fn timed<T>(waits: &Histogram, notes: &Notes, permit: impl Future<Output = T>) -> T {
     let begun = Instant::now();
     let permit = permit.await;
-    wait.observe(begun.elapsed().as_secs_f64());
+    let waited = begun.elapsed();
+    waits.observe(waited.as_secs_f64());
+    notes.waited(waited);
     permit
-}
-
-/// Counts the result of checking a token. Only a wrong signature counts against the address. Clients send other bad
-/// tokens by mistake or too late, not to guess.
-fn checked<T>(
-    context: &Context,
-    client: Client,
-    outcome: Result<T, AuthError>,
-) -> Result<T, ApiError> {
-    if let (Err(error @ AuthError::Invalid), Some(address)) = (&outcome, client.address) {
-        let too_many = |refusal| ApiError::from(refusal).because_of(*error);
-        context.admission.bad_token(address).map_err(too_many)?;
-    }
-    Ok(outcome?)
 }
 
 /// Refuses a client that doesn't accept JSON.

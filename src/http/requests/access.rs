@@ -6,7 +6,8 @@ use super::facts::Facts;
 use super::notes::Operation;
 use crate::telemetry::ACCESS;
 
-/// A request is slow from here on. Time in which the server waits for the client doesn't count.
+/// A request is slow from here on. Time in which the server waits for the client doesn't count, nor does the wait for the
+/// request's turn.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// Which requests get a line.
@@ -35,11 +36,11 @@ pub enum AccessLog {
 impl AccessLog {
     /// Writes the line about a request that has just ended, if it gets one. Call it in the request's span.
     pub(super) fn log(self, request: &Facts) {
-        let (time, client_time) = request.times();
+        let times = request.times();
         let is_error = request.status.is_some_and(|status| status.as_u16() >= 400);
         let is_wanted = match self {
             Self::Off => false,
-            Self::Errors => is_error || time.saturating_sub(client_time) >= SLOW,
+            Self::Errors => is_error || times.server() >= SLOW,
             Self::All => true,
         };
         if !is_wanted {
@@ -61,8 +62,10 @@ impl AccessLog {
             status = request.status.map(|status| status.as_u16()),
             code = explained.map(|explained| explained.code),
             reason = explained.and_then(|explained| explained.reason.as_deref()),
-            ms = tenths(time),
-            client_ms = tenths(client_time),
+            limit = explained.and_then(|explained| explained.limit),
+            ms = tenths(times.all),
+            client_ms = tenths(times.client),
+            wait_ms = (times.limits >= Duration::from_millis(1)).then(|| tenths(times.limits)),
             bytes_in = notes.received().bytes(),
             bytes_out = request.sent,
             user = notes.known_user(),

@@ -16,6 +16,9 @@ pub(super) fn ended(metrics: &HttpMetrics, request: &Facts) {
     metrics.requests.with_label_values(&[request.route, request.method, text]).inc();
     if let Some(explained) = &request.explained {
         metrics.refusals.with_label_values(&[explained.code]).inc();
+        if let Some(limit) = explained.limit {
+            metrics.over_limit.with_label_values(&[limit]).inc();
+        }
     }
     let times = match request.notes.known_operation() {
         Some(Operation::Chunk) => &metrics.chunk,
@@ -23,15 +26,14 @@ pub(super) fn ended(metrics: &HttpMetrics, request: &Facts) {
         _ => return,
     };
     if status.is_some_and(|status| status.is_success()) {
-        let (time, client_time) = request.times();
-        times.observe(seconds(time.saturating_sub(client_time)));
+        times.observe(seconds(request.times().server()));
     }
 }
 
 /// Notes that the first byte of a reply is there.
 pub(super) fn first_byte(metrics: &HttpMetrics, request: &Facts) {
     if request.is_download() {
-        metrics.first_byte.observe(seconds(request.begun.elapsed()));
+        metrics.first_byte.observe(seconds(request.times().server()));
     }
 }
 

@@ -36,9 +36,29 @@ impl Facts {
         self.traffic == Traffic::Download && succeeded
     }
 
-    /// How long it has taken so far, and how much of that was waiting for the client.
-    pub(super) fn times(&self) -> (Duration, Duration) {
-        (self.begun.elapsed(), self.notes.received().waits() + self.reader_waits)
+    /// Where its time has gone so far.
+    pub(super) fn times(&self) -> Times {
+        Times {
+            all: self.begun.elapsed(),
+            client: self.notes.received().waits() + self.reader_waits,
+            limits: self.notes.all_waits(),
+        }
+    }
+}
+
+/// Where a request's time has gone.
+pub(super) struct Times {
+    pub(super) all: Duration,
+    /// Waiting for the client.
+    pub(super) client: Duration,
+    /// Waiting because of a limit on users or addresses.
+    pub(super) limits: Duration,
+}
+
+impl Times {
+    /// What the server took.
+    pub(super) fn server(&self) -> Duration {
+        self.all.saturating_sub(self.client).saturating_sub(self.limits)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What becomes known of a request while it is answered: an extension of every request.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::Extensions;
 
@@ -46,6 +48,8 @@ struct Known {
     user: OnceLock<UserId>,
     upload: OnceLock<UploadId>,
     operation: OnceLock<Operation>,
+    /// Microseconds.
+    waited: AtomicU64,
 }
 
 impl Notes {
@@ -73,6 +77,17 @@ impl Notes {
     /// It turned out to be this.
     pub fn operation(&self, operation: Operation) {
         let _ = self.0.operation.set(operation);
+    }
+
+    /// It waited so long because of a limit.
+    pub fn waited(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.waited.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// How long it waited because of limits.
+    pub(super) fn all_waits(&self) -> Duration {
+        Duration::from_micros(self.0.waited.load(Ordering::Relaxed))
     }
 
     pub(super) fn known_user(&self) -> Option<&str> {

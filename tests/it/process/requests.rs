@@ -100,6 +100,29 @@ fn a_line_says_which_upload_tus_appended_bytes_to() {
 }
 
 #[test]
+fn a_line_says_how_long_a_request_waited_for_its_turn_and_because_of_which_limit() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut command = serve(dir.path());
+    command.env("HAVERSACK_LOG_FORMAT", "json").arg("--max-requests-per-user=1");
+    let server = Server::start(&mut command);
+    let slow = chunk(UploadId::random(), 0, b"0123456789").bytes(&server.host);
+    let mut sending = connect(&server.host).expect("connected");
+    sending.write_all(&slow[..slow.len() - 10]).expect("sent");
+    let list = Request::new("GET", "/api/v2/pm/upload/").token(&token(7));
+    // Until the slow one is admitted, the list is.
+    let refused = std::iter::repeat_with(|| list.send(&server.host).expect("a reply"))
+        .find(|reply| reply.status != 200)
+        .expect("it waits");
+    assert_eq!(refused.refusal(), "too_many_requests");
+    assert_eq!(refused.json()["limit"], "user");
+    let log = server.kill();
+    let line = access(&log).into_iter().find(|line| line["status"] == 429).expect("a line");
+    assert_eq!(line["limit"], "user", "{line}");
+    let (waited, all) = (line["wait_ms"].as_f64().expect("ms"), line["ms"].as_f64().expect("ms"));
+    assert!((8000.0..=all).contains(&waited), "{line}");
+}
+
+#[test]
 fn by_default_refused_requests_get_a_line_that_says_why_and_others_none() {
     let (server, _dir) = start("errors");
     Request::new("GET", "/health/live").send(&server.host).expect("a reply").ok();
