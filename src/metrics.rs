@@ -26,7 +26,7 @@ const BATCHES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 /// Error codes that alarms use.
 const ALARM_CODES: [&str; 4] = ["internal", "not_authenticated", "not_durable", "storage_full"];
 /// Limits that requests are refused because of.
-const LIMITS: [&str; 7] = [
+const LIMITS: [&str; 8] = [
     "user",
     "address",
     "lookup",
@@ -34,6 +34,7 @@ const LIMITS: [&str; 7] = [
     "user_quota",
     "max_storage",
     "min_free_space",
+    "disk",
 ];
 
 /// All metrics of a server.
@@ -150,6 +151,8 @@ pub struct StateMetrics {
     pub oldest_job: IntGaugeVec,
     /// Free bytes on the disks, by what they contain.
     pub disk_free: IntGaugeVec,
+    /// Files that can still be created on the disks, by what they contain.
+    pub free_inodes: IntGaugeVec,
     /// Bytes that must stay free.
     pub disk_kept: IntGauge,
     /// Bytes that count against quotas.
@@ -265,6 +268,11 @@ impl Metrics {
             disk_free: make.gauges(
                 "disk_free_bytes",
                 "Free bytes on the disk with the records, and on the one with the stored files.",
+                &["disk"],
+            ),
+            free_inodes: make.gauges(
+                "disk_free_inodes",
+                "Files that can still be created on the disks. Missing if a file system has no such limit.",
                 &["disk"],
             ),
             disk_kept: make.gauge(

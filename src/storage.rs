@@ -12,6 +12,7 @@ pub mod measured;
 
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::ids::BlobId;
 use crate::media::Patch;
 use crate::part::Part;
 use crate::space;
+use crate::telemetry::chain;
 use crate::words::bytes;
 pub use claims::{Claim, Claims};
 pub use error::Error;
@@ -176,27 +178,63 @@ pub enum Unready {
     /// The store's disk is not there.
     #[error("the disk with the stored files is not mounted: mount it again")]
     NotMounted(#[source] Error),
+    /// No more files can be created on a disk.
+    #[error(
+        "the disk with the {what} has no inodes left (df -i), although {} are free: uploads are refused until files are \
+         deleted or the file system gets more; files can still be read and deleted",
+        space::in_words(*.free)
+    )]
+    NoInodes {
+        /// What is on the disk.
+        what: &'static str,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// Something else failed.
-    #[error("files or records can't be written; the log says why")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the {what} can't be written; the log says why")]
+    Failed {
+        /// What can't be written.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl Unready {
-    /// Fails when no more than `keep` of a disk's bytes are free.
-    pub fn unless_free(what: &'static str, free: u64, keep: u64) -> Result<(), Self> {
+    /// Fails when no more than `keep` bytes are free on the disk of this file or folder.
+    pub fn unless_free(what: &'static str, path: &Path, keep: u64) -> Result<(), Self> {
+        let free = space::free(path).map_err(|error| Self::failed(what, error))?;
         if free > keep { Ok(()) } else { Err(Self::Full { what, free, keep }) }
+    }
+
+    /// Fails when no file can be created on the disk of this folder.
+    pub fn unless_inodes(what: &'static str, folder: &Path) -> Result<(), Self> {
+        let failed = |error| Self::failed(what, error);
+        match space::free_inodes(folder).map_err(failed)? {
+            Some(0) => Err(Self::NoInodes { what, free: space::free(folder).map_err(failed)? }),
+            _ => Ok(()),
+        }
+    }
+
+    fn failed(what: &'static str, error: io::Error) -> Self {
+        Self::Failed { what, source: Box::new(error) }
+    }
+
+    /// What is wrong, for the operator: with the system's error, which clients are not told.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Failed { what, source } => {
+                format!("the {what} can't be written: {}", chain(source.as_ref()))
+            }
+            other => chain(other),
+        }
     }
 }
 
 impl From<Error> for Unready {
     fn from(error: Error) -> Self {
-        Self::Failed(Box::new(error))
-    }
-}
-
-impl From<io::Error> for Unready {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(Box::new(error))
+        Self::Failed { what: "stored files", source: Box::new(error) }
     }
 }
 

@@ -96,14 +96,29 @@ pub fn in_span<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
     move || span.in_scope(work)
 }
 
-/// Formats an error and its causes as one line.
+/// Formats an error and its causes as one line. Many errors repeat their cause at their own end; that is said once.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
+        let cause = source.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
         next = source.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chain;
+    use crate::metadata::Error;
+
+    #[test]
+    fn an_error_that_repeats_its_cause_is_told_once() {
+        let locked = Error::Failed("database is locked".into());
+        assert_eq!(chain(&locked), "the database failed: database is locked");
+    }
 }

@@ -39,7 +39,7 @@ pub use erase::Erased;
 pub use finish::DoneRequest;
 pub use limits::Limits;
 pub use progress::Progress;
-pub use refusal::Refusal;
+pub use refusal::{NoRoom, Refusal};
 pub use request::{AppendRequest, ChunkRequest, Creation};
 pub use single::SingleRequest;
 pub use slot::{Filled, Granted, Slot, Spool};

@@ -11,7 +11,6 @@ use crate::metadata::jobs::{JobCount, JobKind, JobState};
 use crate::metadata::{self, MetadataStore};
 use crate::metrics::Metrics;
 use crate::space;
-use crate::telemetry::chain;
 use crate::uploads::Uploads;
 
 /// The current state of a server.
@@ -27,6 +26,8 @@ pub struct State {
     pub stored_bytes: u64,
     /// Maximum of `stored_bytes`; `None` means no limit.
     pub storage_limit_bytes: Option<u64>,
+    /// Number of requests refused because of this limit since the server started.
+    pub storage_limit_refusals: u64,
     /// Background jobs by kind.
     pub jobs: Vec<Jobs>,
 }
@@ -38,6 +39,8 @@ pub struct Disk {
     pub holds: String,
     /// Number of bytes that this process may still write.
     pub free_bytes: u64,
+    /// Number of files that it may still create; `None` if the file system has no such limit.
+    pub free_inodes: Option<u64>,
 }
 
 /// The jobs of one kind.
@@ -103,17 +106,25 @@ impl StateReader {
         let dir = &self.data_dir;
         let disks = [("records", dir.clone()), ("files", dir.join("blobs"))];
         let free = |(holds, dir): (_, PathBuf)| {
-            Some(Disk { holds: str::to_owned(holds), free_bytes: space::free(&dir).ok()? })
+            let (free_bytes, free_inodes) =
+                (space::free(&dir).ok()?, space::free_inodes(&dir).ok()?);
+            Some(Disk { holds: str::to_owned(holds), free_bytes, free_inodes })
         };
         let state = State {
             ready: checks
                 .into_iter()
-                .map(|(what, outcome)| (what.to_owned(), outcome.err().map(|error| chain(&error))))
+                .map(|(what, outcome)| (what.to_owned(), outcome.err().map(|error| error.cause())))
                 .collect(),
             disks: disks.into_iter().filter_map(free).collect(),
             kept_free_bytes: self.kept_free_bytes,
             stored_bytes: self.metadata.total_bytes().await?,
             storage_limit_bytes: self.storage_limit_bytes,
+            storage_limit_refusals: self
+                .metrics
+                .http
+                .over_limit
+                .with_label_values(&["max_storage"])
+                .get(),
             jobs: JobKind::ALL.iter().map(|kind| self.jobs_of(kind.name(), &counts, now)).collect(),
         };
         self.update_metrics(&state);
@@ -157,6 +168,9 @@ impl StateReader {
         }
         for disk in &state.disks {
             metrics.disk_free.with_label_values(&[&disk.holds]).set(gauge(disk.free_bytes));
+            if let Some(inodes) = disk.free_inodes {
+                metrics.free_inodes.with_label_values(&[&disk.holds]).set(gauge(inodes));
+            }
         }
         metrics.disk_kept.set(gauge(state.kept_free_bytes));
         metrics.stored.set(gauge(state.stored_bytes));

@@ -12,7 +12,7 @@ use crate::app::JobsOfKind;
 use crate::config::ConfigError;
 use crate::control::{self, Command, Status};
 use crate::space::in_words;
-use crate::words::{bytes, duration};
+use crate::words::{bytes, counted, duration};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -49,14 +49,25 @@ fn write_status(out: &mut dyn Write, status: &Status) -> io::Result<()> {
     let (uploads, downloads) = (status.uploads_in_flight, status.downloads_in_flight);
     writeln!(out, "in flight   uploads: {uploads}, downloads: {downloads}")?;
     let limit = match state.storage_limit_bytes {
-        Some(limit) => format!(" of {} (--max-storage)", bytes(limit)),
+        Some(limit) => {
+            let refused = match state.storage_limit_refusals {
+                0 => String::new(),
+                count => format!("; {} didn't fit", counted(count, "request")),
+            };
+            format!(" of {} (--max-storage){refused}", bytes(limit))
+        }
         None => String::new(),
     };
     writeln!(out, "stored      {}{limit}", bytes(state.stored_bytes))?;
     let kept = in_words(state.kept_free_bytes);
     for disk in &state.disks {
         let free = in_words(disk.free_bytes);
-        writeln!(out, "disk        with the {}: {free} free, {kept} must stay free", disk.holds)?;
+        let inodes = match disk.free_inodes {
+            Some(0) => ", but no inodes (df -i)",
+            _ => "",
+        };
+        let holds = &disk.holds;
+        writeln!(out, "disk        with the {holds}: {free} free{inodes}, {kept} must stay free")?;
     }
     for jobs in &state.jobs {
         writeln!(out, "jobs        {}", describe(jobs))?;

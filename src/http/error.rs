@@ -24,6 +24,7 @@ use crate::auth::AuthError;
 use crate::links::LinkError;
 use crate::storage::BodyError;
 use crate::telemetry::chain;
+use crate::uploads::NoRoom;
 use crate::words;
 
 /// A refused request, ready to be sent.
@@ -96,9 +97,19 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "raced", message)
     }
 
-    /// The storage is full.
-    pub fn storage_full() -> Self {
-        Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", "the server's storage is full")
+    /// The storage is full. What is used up is only logged, except that a limit is no fault of the disk.
+    pub fn storage_full(why: &NoRoom) -> Self {
+        let (limit, message) = match why {
+            NoRoom::MaxStorage => (
+                "max_storage",
+                "the server's storage is full: the limit for all users together is reached",
+            ),
+            NoRoom::MinFree => ("min_free_space", "the server's storage is full"),
+            NoRoom::Disk(_) => ("disk", "the server's storage is full"),
+        };
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", message)
+            .over(limit)
+            .because_of(Cause::NoRoom(chain(why)))
     }
 
     /// The caller is not allowed to do this.
@@ -200,6 +211,8 @@ enum Cause {
     Failure(String),
     /// The token is missing or not valid.
     Token(AuthError),
+    /// What the server has no room for, or on which disk.
+    NoRoom(String),
 }
 
 /// An error whose body is still to be written, as an extension of the reply.
@@ -237,6 +250,7 @@ pub fn explain(response: &mut Response, request_id: &str) {
         // Its message contains an example of the header, which would look like a token in the log.
         Some(Cause::Token(AuthError::Missing)) => Some("no access token was sent".into()),
         Some(Cause::Token(error)) => Some(error.to_string().into()),
+        Some(Cause::NoRoom(why)) => Some(why.clone().into()),
         _ => None,
     };
     let guess = matches!(&answer.cause, Some(Cause::Token(AuthError::Invalid)));

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use super::request::Stranger;
 use crate::http::context::Context;
 use crate::http::error::ApiError;
-use crate::telemetry::chain;
 
 /// `GET /health/live`: the process is running.
 pub async fn live() -> Json<Value> {
@@ -29,7 +28,7 @@ pub async fn ready(
             checks.insert(what.to_owned(), json!("ready"));
             continue;
         };
-        let (error, message) = (chain(&unready), unready.to_string());
+        let (error, message) = (unready.cause(), unready.to_string());
         tracing::warn!(what, error, "not ready");
         checks.insert(what.to_owned(), json!(message));
         problem.get_or_insert(message);

@@ -14,7 +14,7 @@ pub fn common(refusal: Refusal) -> Result<ApiError, Refusal> {
         Refusal::NotFound => ApiError::not_found(),
         Refusal::Removed => ApiError::gone(),
         Refusal::Raced => ApiError::raced(),
-        Refusal::StorageFull => ApiError::storage_full(),
+        Refusal::StorageFull(why) => ApiError::storage_full(&why),
         Refusal::Attached => ApiError::new(
             StatusCode::CONFLICT,
             "attached",

@@ -6,8 +6,8 @@ use crate::storage::Unready;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No room for another record.
-    #[error("the database's disk is full")]
-    Full,
+    #[error("the disk with the records is full: {0}")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Anything else; for the log, not for the client.
     #[error("the database failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -15,6 +15,6 @@ pub enum Error {
 
 impl From<Error> for Unready {
     fn from(error: Error) -> Self {
-        Self::Failed(Box::new(error))
+        Self::Failed { what: "records", source: Box::new(error) }
     }
 }

@@ -153,7 +153,7 @@ impl SqliteStore {
     ) -> Result<T, Error> {
         loop {
             match self.committer.enqueue(step.clone(), durable).await {
-                Err(Error::Full) if self.reserve.give_up_some() => {}
+                Err(Error::Full(_)) if self.reserve.give_up_some() => {}
                 taken => return taken,
             }
         }
@@ -458,7 +458,7 @@ impl MetadataStore for SqliteStore {
 
     async fn check(&self) -> Result<(), Unready> {
         self.committer.submit(steps::check).await?;
-        Unready::unless_free("records", space::free(&self.path)?, space::LEAST)
+        Unready::unless_free("records", &self.path, space::LEAST)
     }
 
     async fn close(&self) -> Result<(), Error> {
@@ -466,8 +466,8 @@ impl MetadataStore for SqliteStore {
         let stop = move || {
             let stopped = loop {
                 match committer.stop() {
-                    Err(Error::Full) if reserve.give_up_some() => {}
-                    Err(Error::Full) => break committer.keep_log(),
+                    Err(Error::Full(_)) if reserve.give_up_some() => {}
+                    Err(Error::Full(_)) => break committer.keep_log(),
                     stopped => break stopped,
                 }
             };

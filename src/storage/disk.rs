@@ -115,7 +115,10 @@ impl DiskStore {
 
     fn keep_some_free(&self) -> io::Result<()> {
         match self.free()? {
-            0 => Err(io::ErrorKind::StorageFull.into()),
+            0 => {
+                let full = "no more is free than must stay free (--min-free-space)";
+                Err(io::Error::new(io::ErrorKind::StorageFull, full))
+            }
             _ => Ok(()),
         }
     }
@@ -127,29 +130,8 @@ impl DiskStore {
         }
     }
 
-    /// Runs file work in its folder on the blocking pool.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Home) -> io::Result<T> + Send + 'static,
-    ) -> Result<T, Error> {
-        let home = Arc::clone(&self.home);
-        Ok(blocking(move || work(&home)).await?)
-    }
-}
-
-impl ReadAt for File {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
-    }
-}
-
-#[async_trait::async_trait]
-impl BlobStore for DiskStore {
-    fn claims(&self) -> Option<&Arc<Claims>> {
-        Some(&self.claims)
-    }
-
-    async fn write(
+    /// Takes the bytes of [`BlobStore::write`].
+    async fn take(
         &self,
         target: Target,
         limit: u64,
@@ -194,6 +176,42 @@ impl BlobStore for DiskStore {
             .await?;
         }
         whole(written, broken_off)
+    }
+
+    /// Runs file work in its folder on the blocking pool.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Home) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let home = Arc::clone(&self.home);
+        Ok(blocking(move || work(&home)).await?)
+    }
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+}
+
+#[async_trait::async_trait]
+impl BlobStore for DiskStore {
+    fn claims(&self) -> Option<&Arc<Claims>> {
+        Some(&self.claims)
+    }
+
+    async fn write(
+        &self,
+        target: Target,
+        limit: u64,
+        body: Incoming<'_>,
+    ) -> Result<Written, WriteError> {
+        self.take(target, limit, body).await.map_err(|error| match error {
+            WriteError::Store(Error::Full(error)) => {
+                WriteError::Store(Error::Full(space::explain(error, &self.home.folder())))
+            }
+            other => other,
+        })
     }
 
     async fn settle(&self, extents: &Extents) -> Result<(), SettleError> {
@@ -316,7 +334,8 @@ impl BlobStore for DiskStore {
     async fn check(&self) -> Result<(), Unready> {
         self.is_itself().await.map_err(Unready::NotMounted)?;
         let keep = self.options.min_free.max(space::LEAST);
-        Unready::unless_free("stored files", space::free(&self.home.folder())?, keep)?;
+        Unready::unless_free("stored files", &self.home.folder(), keep)?;
+        Unready::unless_inodes("stored files", &self.home.folder())?;
         self.blocking(|home| {
             let probe = home.folder().join("probe");
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;

@@ -12,8 +12,8 @@ pub enum Error {
     #[error("some of the bytes are not there")]
     Short,
     /// The store has no room for more.
-    #[error("the storage is full")]
-    Full,
+    #[error("the storage is full: {0}")]
+    Full(#[source] io::Error),
     /// Anything else; for the log, not for the client.
     #[error("the storage failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -36,7 +36,7 @@ impl From<io::Error> for Error {
         match error.kind() {
             ErrorKind::NotFound => Self::NotFound,
             ErrorKind::UnexpectedEof => Self::Short,
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(error),
             _ => Self::Failed(Box::new(error)),
         }
     }
@@ -48,7 +48,7 @@ impl From<Error> for io::Error {
         match error {
             Error::NotFound => ErrorKind::NotFound.into(),
             Error::Short => ErrorKind::UnexpectedEof.into(),
-            Error::Full => ErrorKind::StorageFull.into(),
+            Error::Full(source) => source,
             Error::Failed(source) => Self::other(source),
         }
     }

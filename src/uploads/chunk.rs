@@ -252,7 +252,9 @@ async fn adopt_spool(
     if matches!(
         begun,
         Ok(false)
-            | Err(Refusal::TooManyUnfinished { .. } | Refusal::OverQuota(_) | Refusal::StorageFull)
+            | Err(Refusal::TooManyUnfinished { .. }
+                | Refusal::OverQuota(_)
+                | Refusal::StorageFull(_))
     ) {
         spool.discard();
     }

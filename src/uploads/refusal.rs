@@ -127,9 +127,24 @@ pub enum Refusal {
     NoParent,
     /// A message shows the File.
     Attached,
+    /// A limit of this user's.
     OverQuota(OverQuota),
-    StorageFull,
+    StorageFull(NoRoom),
     Internal(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why the store takes no more.
+#[derive(Debug, thiserror::Error)]
+pub enum NoRoom {
+    /// The limit for all users together.
+    #[error("the limit for all users together (--max-storage) is reached")]
+    MaxStorage,
+    /// Some of the disk must stay free.
+    #[error("no more is free than must stay free (--min-free-space)")]
+    MinFree,
+    /// The disk takes no more.
+    #[error(transparent)]
+    Disk(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// For logs and operators; clients are told by their dialect.
@@ -137,7 +152,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Internal(_) => "something failed inside the server",
-            Self::StorageFull => "the server's storage is full",
+            Self::StorageFull(_) => "the server's storage is full",
             Self::NotFound => "there is no such upload or file",
             Self::Removed => "the upload or file was removed",
             Self::Expired => "the upload expired",
@@ -160,6 +175,7 @@ impl std::error::Error for Refusal {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Internal(source) => Some(source.as_ref()),
+            Self::StorageFull(why) => Some(why),
             _ => None,
         }
     }
@@ -180,7 +196,7 @@ impl From<PlacementError> for Refusal {
 impl From<metadata::Error> for Refusal {
     fn from(error: metadata::Error) -> Self {
         match error {
-            metadata::Error::Full => Self::StorageFull,
+            full @ metadata::Error::Full(_) => Self::StorageFull(NoRoom::Disk(Box::new(full))),
             metadata::Error::Failed(source) => Self::Internal(source),
         }
     }
@@ -189,7 +205,7 @@ impl From<metadata::Error> for Refusal {
 impl From<OverQuota> for Refusal {
     fn from(over: OverQuota) -> Self {
         match over {
-            OverQuota::Storage => Self::StorageFull,
+            OverQuota::Storage => Self::StorageFull(NoRoom::MaxStorage),
             of_user => Self::OverQuota(of_user),
         }
     }
@@ -198,7 +214,7 @@ impl From<OverQuota> for Refusal {
 impl From<storage::Error> for Refusal {
     fn from(error: storage::Error) -> Self {
         match error {
-            storage::Error::Full => Self::StorageFull,
+            full @ storage::Error::Full(_) => Self::StorageFull(NoRoom::Disk(Box::new(full))),
             storage::Error::Failed(source) => Self::Internal(source),
             lost => Self::Internal(Box::new(lost)),
         }

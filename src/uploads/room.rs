@@ -5,7 +5,7 @@
 
 use super::entries::Entry;
 use super::shared::Shared;
-use super::{Refusal, Spool};
+use super::{NoRoom, Refusal, Spool};
 use crate::ids::{UploadId, UserId};
 use crate::metadata::quota::{OverQuota, Usage};
 use crate::metadata::{Generation, Reserved, State};
@@ -188,5 +188,5 @@ async fn held(
 /// Refuses bytes for which the store has no room; also none at all when it is full.
 pub(super) async fn check_room(shared: &Shared, bytes: u64) -> Result<(), Refusal> {
     let room = shared.blobs.room().await?;
-    if room == 0 || bytes > room { Err(Refusal::StorageFull) } else { Ok(()) }
+    if room == 0 || bytes > room { Err(Refusal::StorageFull(NoRoom::MinFree)) } else { Ok(()) }
 }

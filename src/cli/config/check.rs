@@ -157,8 +157,28 @@ fn may_share_with(group: Gid) -> Result<(), String> {
 }
 
 fn free_space(config: &Config, found: &mut Findings) {
-    let Ok(free) = space::free(existing(&config.data_dir)) else { return };
+    let dir = &config.data_dir;
+    for path in [dir, &dir.join("blobs")].into_iter().filter(|path| *path == dir || path.exists()) {
+        free_space_of(path, config, found);
+    }
+    found.errors.dedup();
+    found.warnings.dedup();
+}
+
+fn free_space_of(path: &Path, config: &Config, found: &mut Findings) {
+    let Ok(free) = space::free(existing(path)) else { return };
     let dir = config.data_dir.display();
+    if let Ok(Some(0)) = space::free_inodes(existing(path)) {
+        let free = space::in_words(free);
+        let none = format!(
+            "data directory {dir}: its disk has no inodes left (df -i), although {free} are free"
+        );
+        if config.data_dir.exists() {
+            found.warnings.push(format!("{none}: uploads would be refused"));
+        } else {
+            found.error(&none);
+        }
+    }
     if free < space::LEAST {
         found.error(&format!("data directory {dir}: its disk is full"));
     } else if free < config.disk.min_free {

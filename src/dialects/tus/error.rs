@@ -183,7 +183,7 @@ fn refused(refusal: Refusal) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::uploads::Algorithm;
+    use crate::uploads::{Algorithm, NoRoom};
 
     fn status(refusal: Refusal) -> u16 {
         TusError::from(refusal).into_response().status().as_u16()
@@ -206,7 +206,7 @@ mod tests {
             (Refusal::Joined, 403),
             (Refusal::Busy, 423),
             (Refusal::Body(slow), 503),
-            (Refusal::StorageFull, 507),
+            (Refusal::StorageFull(NoRoom::MaxStorage), 507),
         ] {
             let what = format!("{refusal:?}");
             assert_eq!(status(refusal), right, "{what}");

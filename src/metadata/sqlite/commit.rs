@@ -59,8 +59,8 @@ trait Step: Send {
 /// Why a whole batch failed; every step of it is told.
 #[derive(Clone, Debug, thiserror::Error)]
 enum CommitFailure {
-    #[error("the disk is full")]
-    Full,
+    #[error("{0}")]
+    Full(String),
     #[error("{0}")]
     Failed(String),
 }
@@ -68,7 +68,7 @@ enum CommitFailure {
 impl From<rusqlite::Error> for CommitFailure {
     fn from(error: rusqlite::Error) -> Self {
         match sqlite(error) {
-            Error::Full => Self::Full,
+            Error::Full(reason) => Self::Full(reason.to_string()),
             Error::Failed(reason) => Self::Failed(reason.to_string()),
         }
     }
@@ -77,7 +77,9 @@ impl From<rusqlite::Error> for CommitFailure {
 impl From<io::Error> for CommitFailure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::Full(error.to_string())
+            }
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -86,7 +88,7 @@ impl From<io::Error> for CommitFailure {
 impl From<CommitFailure> for Error {
     fn from(failure: CommitFailure) -> Self {
         match failure {
-            CommitFailure::Full => Error::Full,
+            CommitFailure::Full(reason) => Error::Full(reason.into()),
             CommitFailure::Failed(reason) => Error::Failed(reason.into()),
         }
     }

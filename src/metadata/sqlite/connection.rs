@@ -48,7 +48,7 @@ pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> E
 
 pub(super) fn sqlite(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => Error::Full,
+        Some(rusqlite::ErrorCode::DiskFull) => Error::Full(Box::new(error)),
         _ => failed(error),
     }
 }

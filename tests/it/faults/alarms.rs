@@ -9,7 +9,7 @@ use super::promises::Level;
 use super::rig::{Failure, Rig, SYNC, UNLINK, WRITE};
 use crate::process::http::{Multipart, Reply, Request};
 use crate::process::metrics::{read, start, value};
-use crate::process::program::{SECRET, Server, serve, token, under_strace};
+use crate::process::program::{SECRET, Server, haversack, run, serve, token, under_strace};
 
 // errno (asm-generic/errno.h).
 const EIO: u32 = 5;
@@ -62,6 +62,38 @@ fn a_full_disk_is_seen() {
     let line = wait_for_line(&server, &[("code", json!("storage_full"))]);
     assert_eq!(line["request_id"], refused.json()["request_id"]);
     assert_eq!(line["status"], 507);
+    server.stop();
+}
+
+#[test]
+fn a_disk_without_inodes_is_seen_and_punishes_nobody_afterwards() {
+    let rig = Rig::on_volume(16 << 10, 0);
+    let mut command = rig.command();
+    command.env("HAVERSACK_JWT_SECRET", SECRET).env("HAVERSACK_LOG_FORMAT", "json");
+    let (server, metrics) = start(command.args(["--max-unfinished=1", "--user-quota=1000"]));
+    let first = || {
+        let form = Multipart::default().field("uuid", UploadId::random()).field("partindex", 0);
+        let form = form.field("totalparts", 2).field("totalfilesize", 1000).file("file", b"bytes");
+        Request::upload(form).token(&token(1)).send(&server.host).expect("a reply")
+    };
+    let filler = rig.use_up_inodes();
+    for _ in 0..3 {
+        assert_eq!(first().refusal(), "storage_full");
+    }
+    let line = wait_for_line(&server, &[("code", json!("storage_full"))]);
+    assert!(line["reason"].as_str().expect("why").contains("no inodes are left"), "{line}");
+    let unready = Request::new("GET", "/health/ready").send(&server.host).expect("a reply");
+    assert!(unready.message().contains("no inodes"), "{}", unready.message());
+    assert_eq!(value(&read(&metrics), "haversack_disk_free_inodes{disk=\"files\"}"), 0.0);
+    let mut check = haversack(&["config", "check"]);
+    let check = run(check
+        .env("HAVERSACK_DATA_DIR", rig.data_dir())
+        .env("HAVERSACK_MIN_FREE_SPACE", "0")
+        .env("HAVERSACK_JWT_SECRET", SECRET));
+    assert!(check.stdout.contains("no inodes left"), "{}{}", check.stdout, check.stderr);
+    assert_eq!(check.status.code(), Some(1));
+    drop(filler);
+    first().ok();
     server.stop();
 }
 

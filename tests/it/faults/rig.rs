@@ -21,6 +21,9 @@ pub(crate) const SYNC: u32 = 8;
 pub(crate) const TRUNCATE: u32 = 16;
 pub(crate) const UNLINK: u32 = 64;
 
+/// Number of files that a volume may have.
+const INODES: usize = 4000;
+
 /// Size of the control block in bytes.
 const BLOCK: usize = 64;
 
@@ -86,10 +89,18 @@ impl Rig {
     pub(crate) fn on_volume(size: u64, min_free: u64) -> Self {
         let mut rig = Self::new(Level::Finish);
         rig.min_free = min_free;
-        let (options, disk) = (format!("size={size}k"), rig.disk());
+        let (options, disk) = (format!("size={size}k,nr_inodes={INODES}"), rig.disk());
         mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], &disk);
         rig.mounted = true;
         rig
+    }
+
+    /// Uses up the inodes of the volume, until the returned folder is deleted.
+    pub(crate) fn use_up_inodes(&self) -> TempDir {
+        let filler = tempfile::tempdir_in(self.disk()).expect("a folder");
+        let made = (0..INODES).map(|number| File::create(filler.path().join(number.to_string())));
+        assert!(made.into_iter().any(|made| made.is_err()), "there is no limit of inodes");
+        filler
     }
 
     /// Frees space on the volume.

@@ -171,7 +171,11 @@ struct Broken(AtomicBool);
 #[async_trait::async_trait]
 impl RecordHooks for Broken {
     async fn before_restart(&self) -> Result<(), metadata::Error> {
-        if self.0.swap(true, Ordering::SeqCst) { Ok(()) } else { Err(metadata::Error::Full) }
+        if self.0.swap(true, Ordering::SeqCst) {
+            Ok(())
+        } else {
+            Err(metadata::Error::Full("no room".into()))
+        }
     }
 }
 
