@@ -34,6 +34,9 @@ const MAX_LINE: u64 = 64 * 1024;
 /// How long to wait for a command on a new connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long to wait for the state of the server.
+const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A control command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
@@ -127,7 +130,7 @@ async fn perform(
         Command::Erase { user_id } => {
             Ok(serde_json::to_value(app.uploads.erase(&user_id.into()).await?)?)
         }
-        Command::Status => Ok(serde_json::to_value(status::status(app).await?)?),
+        Command::Status => Ok(serde_json::to_value(status::status(app).await)?),
         Command::LogLevel { filter } => Ok(json!(telemetry::set_level(filter.as_deref())?)),
         Command::PageLink { user_id, url } => {
             Ok(json!(page_link::link(&app.config, user_id.into(), url.as_ref())?))
@@ -238,9 +241,12 @@ fn ask(data_dir: &Path, command: &Command) -> Result<Value, ConfigError> {
 /// Sends a command, and returns its result or the server's error message.
 fn send(path: &Path, command: &Command) -> io::Result<Result<Value, String>> {
     let mut stream = BlockingStream::connect(path)?;
+    if matches!(command, Command::Status) {
+        stream.set_read_timeout(Some(STATUS_PATIENCE))?; // the server answers within seconds, unless it hangs
+    }
     writeln!(stream, "{}", serde_json::to_string(command)?)?;
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?; // without a time-out, because some commands take long
+    BufReader::new(stream).read_line(&mut line)?; // without a time-out, because other commands take long
     let mut reply: Value = serde_json::from_str(&line)?;
     Ok(match reply.get("error").and_then(Value::as_str) {
         Some(error) => Err(error.to_owned()),

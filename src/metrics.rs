@@ -159,6 +159,8 @@ pub struct StateMetrics {
     pub stored: IntGauge,
     /// Maximum of `stored`; 0 means no limit.
     pub storage_limit: IntGauge,
+    /// Whether the metrics that come from the records are up to date.
+    pub records_read: IntGauge,
     /// Whether each thing that uploads need is ready.
     pub ready: IntGaugeVec,
     /// Delay of a timer, which is how long tasks wait for a thread.
@@ -286,6 +288,10 @@ impl Metrics {
             storage_limit: make.gauge(
                 "storage_limit_bytes",
                 "Maximum of stored_bytes (--max-storage). 0 means no limit.",
+            ),
+            records_read: make.gauge(
+                "records_read",
+                "1 if jobs and stored_bytes are up to date, 0 if the records could not be read in time.",
             ),
             ready: make.gauges(
                 "ready",

@@ -190,6 +190,17 @@ pub enum Unready {
         /// Bytes that are free.
         free: u64,
     },
+    /// Nothing was written in time.
+    #[error(
+        "writing to the {what} has taken longer than {secs} s: their disk is slow or hangs, or another program holds the \
+         database"
+    )]
+    Slow {
+        /// What can't be written.
+        what: &'static str,
+        /// How long that was waited for.
+        secs: u64,
+    },
     /// Something else failed.
     #[error("the {what} can't be written; the log says why")]
     Failed {

@@ -17,6 +17,7 @@ mod join;
 mod limits;
 mod place;
 mod progress;
+mod ready;
 mod records;
 mod refusal;
 mod request;
@@ -39,6 +40,7 @@ pub use erase::Erased;
 pub use finish::DoneRequest;
 pub use limits::Limits;
 pub use progress::Progress;
+pub use ready::PATIENCE as CHECK_PATIENCE;
 pub use refusal::{NoRoom, Refusal};
 pub use request::{AppendRequest, ChunkRequest, Creation};
 pub use single::SingleRequest;
@@ -55,6 +57,7 @@ use shared::Shared;
 /// lines whom it needs.
 pub struct Uploads {
     shared: Arc<Shared>,
+    checks: ready::Checks,
 }
 
 impl Uploads {
@@ -66,7 +69,8 @@ impl Uploads {
         clock: Clock,
         jobs: Arc<JobSignal>,
     ) -> Self {
-        Self { shared: Arc::new(Shared::new(blobs, metadata, limits, clock, jobs)) }
+        let shared = Arc::new(Shared::new(blobs, metadata, limits, clock, jobs));
+        Self { shared, checks: ready::Checks::default() }
     }
 
     /// Whether no step is under way, those that go on without their callers included.
@@ -268,12 +272,10 @@ impl Uploads {
         self.shared.forget_cached(id);
     }
 
-    /// Whether stored files and records can be written now, for the readiness probe: each by its name.
+    /// Whether stored files and records can be written now, for the readiness probe: each by its name. Answers within
+    /// [`CHECK_PATIENCE`].
     pub async fn checks(&self) -> [(&'static str, Result<(), Unready>); 2] {
-        [
-            ("files", self.shared.blobs.check().await),
-            ("records", self.shared.metadata.check().await),
-        ]
+        ready::check(&self.shared, &self.checks).await
     }
 
     /// Makes every record durable; the last call.

@@ -11,7 +11,8 @@ use crate::metadata::jobs::{JobCount, JobKind, JobState};
 use crate::metadata::{self, MetadataStore};
 use crate::metrics::Metrics;
 use crate::space;
-use crate::uploads::Uploads;
+use crate::telemetry::chain;
+use crate::uploads::{CHECK_PATIENCE, Uploads};
 
 /// The current state of a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,13 +23,13 @@ pub struct State {
     pub disks: Vec<Disk>,
     /// Number of bytes that must stay free.
     pub kept_free_bytes: u64,
-    /// Number of bytes of all users that count against quotas.
-    pub stored_bytes: u64,
+    /// Number of bytes of all users that count against quotas; `None` if the records can't be read in time.
+    pub stored_bytes: Option<u64>,
     /// Maximum of `stored_bytes`; `None` means no limit.
     pub storage_limit_bytes: Option<u64>,
     /// Number of requests refused because of this limit since the server started.
     pub storage_limit_refusals: u64,
-    /// Background jobs by kind.
+    /// Background jobs by kind; none if the records can't be read in time.
     pub jobs: Vec<Jobs>,
 }
 
@@ -98,11 +99,29 @@ impl OldestJobs {
 }
 
 impl StateReader {
-    /// Reads the state, and updates the metrics that show it.
-    pub async fn read(&self) -> Result<State, metadata::Error> {
+    /// Reads the state, and updates the metrics that show it. Takes no longer than [`CHECK_PATIENCE`]: what the records
+    /// don't tell by then is missing.
+    pub async fn read(&self) -> State {
         let now = self.clock.unix_secs();
-        let counts = self.metadata.job_counts(now).await?;
-        let checks = self.uploads.checks().await;
+        let recorded = tokio::time::timeout(CHECK_PATIENCE, self.recorded(now));
+        let (checks, recorded) = tokio::join!(self.uploads.checks(), recorded);
+        let (counts, stored_bytes) = match recorded {
+            Ok(Ok((counts, stored))) => (Some(counts), Some(stored)),
+            Ok(Err(error)) => {
+                tracing::error!(error = chain(&error), "can't read the state of jobs and storage");
+                (None, None)
+            }
+            Err(_) => {
+                let secs = CHECK_PATIENCE.as_secs();
+                tracing::error!(
+                    "reading the state of jobs and storage has taken longer than {secs} s"
+                );
+                (None, None)
+            }
+        };
+        let kinds = JobKind::ALL.iter();
+        let jobs = counts
+            .map(|counts| kinds.map(|kind| self.jobs_of(kind.name(), &counts, now)).collect());
         let dir = &self.data_dir;
         let disks = [("records", dir.clone()), ("files", dir.join("blobs"))];
         let free = |(holds, dir): (_, PathBuf)| {
@@ -117,7 +136,7 @@ impl StateReader {
                 .collect(),
             disks: disks.into_iter().filter_map(free).collect(),
             kept_free_bytes: self.kept_free_bytes,
-            stored_bytes: self.metadata.total_bytes().await?,
+            stored_bytes,
             storage_limit_bytes: self.storage_limit_bytes,
             storage_limit_refusals: self
                 .metrics
@@ -125,10 +144,15 @@ impl StateReader {
                 .over_limit
                 .with_label_values(&["max_storage"])
                 .get(),
-            jobs: JobKind::ALL.iter().map(|kind| self.jobs_of(kind.name(), &counts, now)).collect(),
+            jobs: jobs.unwrap_or_default(),
         };
         self.update_metrics(&state);
-        Ok(state)
+        state
+    }
+
+    /// What is on record.
+    async fn recorded(&self, now: u64) -> Result<(Vec<JobCount>, u64), metadata::Error> {
+        Ok((self.metadata.job_counts(now).await?, self.metadata.total_bytes().await?))
     }
 
     fn jobs_of(&self, kind: &'static str, counts: &[JobCount], now: u64) -> Jobs {
@@ -151,13 +175,10 @@ impl StateReader {
         }
     }
 
-    /// Returns all metrics in Prometheus' text format. If the records can't be read, the metrics that come from them
-    /// keep their values, and `haversack_ready` is 0 for `records`.
+    /// Returns all metrics in Prometheus' text format. If the records can't be read in time, the metrics that come from
+    /// them keep their values, and `haversack_records_read` is 0.
     pub async fn metrics_text(&self) -> String {
-        if let Err(error) = self.read().await {
-            tracing::error!(%error, "can't read the state of jobs and storage for the metrics");
-            self.metrics.state.ready.with_label_values(&["records"]).set(0);
-        }
+        self.read().await;
         self.metrics.text()
     }
 
@@ -173,7 +194,10 @@ impl StateReader {
             }
         }
         metrics.disk_kept.set(gauge(state.kept_free_bytes));
-        metrics.stored.set(gauge(state.stored_bytes));
+        metrics.records_read.set(i64::from(state.stored_bytes.is_some()));
+        if let Some(stored) = state.stored_bytes {
+            metrics.stored.set(gauge(stored));
+        }
         metrics.storage_limit.set(gauge(state.storage_limit_bytes.unwrap_or(0)));
         for jobs in &state.jobs {
             for (name, count) in [

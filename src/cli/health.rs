@@ -1,6 +1,6 @@
 //! `haversack health`: asks a running server over HTTP whether it accepts uploads, for containers and scripts.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -24,20 +24,25 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = arguments.place.load()?;
-    let address = match config.listen.first() {
-        // The server listens on any free port, and only the server knows which one it got.
-        address if address.port() == 0 => {
-            let status = control::ask_server(&config.data_dir, &Command::Status)?;
-            let listen = status["listen"].as_str().and_then(|listen| listen.parse().ok());
-            listen
-                .ok_or_else(|| Failure::Failed("the server doesn't say where it listens".into()))?
-        }
-        address => address,
+    let (config, given) = arguments.place.load()?;
+    let address = match (given, config.listen.first()) {
+        (Some(address), _) if address.port() != 0 => address,
+        // The server of this data directory knows where it listens, also if that is any free port.
+        (given, default) => match control::ask_server(&config.data_dir, &Command::Status) {
+            Ok(status) => listens(&status)?,
+            Err(_) if given.is_none() => default,
+            Err(error) => return Err(error.into()),
+        },
     };
     let address = reachable(address);
     let reply = ask(address).map_err(|error| {
-        Failure::Failed(format!("no server answers at http://{address}: {error}"))
+        Failure::Failed(match error.kind() {
+            // Of a read that waits for too long, the system says "resource temporarily unavailable".
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                format!("http://{address} has not answered within {} s", PATIENCE.as_secs())
+            }
+            _ => format!("no server answers at http://{address}: {error}"),
+        })
     })?;
     let Some((head, body)) = reply.split_once("\r\n\r\n") else {
         return Err(Failure::Failed(format!("http://{address} doesn't speak HTTP")));
@@ -49,6 +54,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let status = head.lines().next().unwrap_or_default();
     let what = body["error"].as_str().unwrap_or(status);
     Err(Failure::Failed(format!("not ready: {what}")))
+}
+
+/// Returns where a server says it listens.
+fn listens(status: &Value) -> Result<SocketAddr, Failure> {
+    let listen = status["listen"].as_str().and_then(|listen| listen.parse().ok());
+    listen.ok_or_else(|| Failure::Failed("the server doesn't say where it listens".into()))
 }
 
 /// Returns the address at which this machine reaches a server that listens on `listen`.

@@ -4,11 +4,12 @@
 //! invalid values of other options, which the server and `haversack config check` report, because they must not prevent
 //! anyone from erasing a user or creating a token.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::{Config, Loaded, SettingsError, Source, options};
+use crate::config::{Config, InForce, Loaded, SetBy, SettingsError, Source, options};
 use crate::telemetry;
 
 /// Options that say where the server's data and settings are.
@@ -43,9 +44,14 @@ impl Place {
 impl PlaceAndAddress {
     const OPTIONS: &[&str] = &["config", "data_dir", "listen"];
 
-    /// Loads the settings for a command that sends a request to the running server over HTTP.
-    pub(super) fn load(&self) -> Result<Config, SettingsError> {
-        load(&self.0, Self::OPTIONS)
+    /// Loads the settings for a command that sends a request to the running server over HTTP, and the address if one is
+    /// set.
+    pub(super) fn load(&self) -> Result<(Config, Option<SocketAddr>), SettingsError> {
+        let Loaded { config, values, warnings, .. } = self.0.load_only(Self::OPTIONS)?;
+        print_warnings(warnings);
+        let is_set = |value: &InForce| value.option == "listen" && value.set_by != SetBy::Default;
+        let given = values.iter().any(is_set).then(|| config.listen.first());
+        Ok((config, given))
     }
 }
 
@@ -61,10 +67,14 @@ impl PlaceAndSecret {
 /// Loads these options. Prints a warning for each unknown option, which is probably misspelled.
 fn load(source: &Source, used: &'static [&'static str]) -> Result<Config, SettingsError> {
     let Loaded { config, warnings, .. } = source.load_only(used)?;
+    print_warnings(warnings);
+    Ok(config)
+}
+
+fn print_warnings(warnings: Vec<String>) {
     for warning in warnings {
         telemetry::print_diagnostic(&format!("haversack: warning: {warning}"));
     }
-    Ok(config)
 }
 
 /// Makes clap arguments of the options in `OPTIONS`.

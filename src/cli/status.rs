@@ -58,7 +58,8 @@ fn write_status(out: &mut dyn Write, status: &Status) -> io::Result<()> {
         }
         None => String::new(),
     };
-    writeln!(out, "stored      {}{limit}", bytes(state.stored_bytes))?;
+    let stored = state.stored_bytes.map_or("unknown: the records can't be read".to_owned(), bytes);
+    writeln!(out, "stored      {stored}{limit}")?;
     let kept = in_words(state.kept_free_bytes);
     for disk in &state.disks {
         let free = in_words(disk.free_bytes);

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::connection::{Access, connect, failed, log_path, sqlite};
+use super::connection::{Access, BUSY_TIMEOUT, connect, failed, is_busy, log_path, sqlite};
 use super::reserve::{self, Reserve};
 use crate::crash::{self, Point};
 use crate::metadata::Error;
@@ -231,7 +231,13 @@ impl Committer {
                 }
                 std::mem::take(&mut *pending)
             };
-            self.commit(&mut writer, batch);
+            if let Some(batch) = self.commit(&mut writer, batch, Duration::ZERO) {
+                // Another program holds the database, which is waited for where it holds up nobody else.
+                lock(&self.pending).splice(0..0, batch);
+                let this = Arc::clone(self);
+                tokio::task::spawn_blocking(move || this.lead_and_wait());
+                return;
+            }
         }
     }
 
@@ -239,21 +245,33 @@ impl Committer {
         while !lock(&self.pending).is_empty() {
             let mut writer = lock(&self.writer);
             let batch = std::mem::take(&mut *lock(&self.pending));
-            self.commit(&mut writer, batch);
+            let _ = self.commit(&mut writer, batch, BUSY_TIMEOUT); // none comes back
         }
     }
 
-    fn commit(&self, writer: &mut Writer, mut batch: Vec<Box<dyn Step>>) {
-        let begun = Instant::now();
+    /// Commits a batch, and tells its steps. Where another program holds the database and there is no `patience` to wait
+    /// for it, the batch comes back.
+    fn commit(
+        &self,
+        writer: &mut Writer,
+        mut batch: Vec<Box<dyn Step>>,
+        patience: Duration,
+    ) -> Option<Vec<Box<dyn Step>>> {
+        let started = Instant::now();
         let durable = batch.iter().any(|step| step.durable());
         let trusted = if durable { self.trust_log(writer) } else { Ok(()) };
-        let committed =
-            trusted.and_then(|()| self.noting_failure(writer.commit(&mut batch, durable)));
-        self.metrics.committed(batch.len(), begun.elapsed());
+        let begun = trusted.map(|()| writer.begin(durable, patience));
+        if patience.is_zero() && matches!(&begun, Ok(Err(error)) if is_busy(error)) {
+            return Some(batch);
+        }
+        let committed = begun
+            .and_then(|begun| self.noting_failure(begun.and_then(|()| writer.end(&mut batch))));
+        self.metrics.committed(batch.len(), started.elapsed());
         crash::point(Point::CommitMade);
         for step in batch {
             step.settle(committed.clone());
         }
+        None
     }
 }
 
@@ -267,14 +285,22 @@ impl Writer {
         Ok(())
     }
 
-    fn commit(&mut self, batch: &mut [Box<dyn Step>], durable: bool) -> rusqlite::Result<()> {
+    /// Begins a transaction, and waits so long for another program that holds the database.
+    fn begin(&mut self, durable: bool, patience: Duration) -> rusqlite::Result<()> {
         if !self.connection.is_autocommit() {
             self.run("ROLLBACK")?; // what a panic left
         }
         self.promise(durable)?;
         crash::point(Point::CommitUnbegun);
         // Immediate: a deferred transaction that turns into a writer does not wait for another one.
-        self.run("BEGIN IMMEDIATE")?;
+        self.connection.busy_timeout(patience)?;
+        let begun = self.run("BEGIN IMMEDIATE");
+        self.connection.busy_timeout(BUSY_TIMEOUT)?;
+        begun
+    }
+
+    /// Takes the steps, and ends the transaction.
+    fn end(&mut self, batch: &mut [Box<dyn Step>]) -> rusqlite::Result<()> {
         let end = self.take(batch);
         crash::point(Point::CommitPrepared);
         let committed = end.and_then(|end| self.run(end));

@@ -49,8 +49,19 @@ pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> E
 pub(super) fn sqlite(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => Error::Full(Box::new(error)),
+        _ if is_busy(&error) => {
+            let message = format!(
+                "another program has locked the database (a backup? an sqlite3 shell?): {error}"
+            );
+            Error::Failed(message.into())
+        }
         _ => failed(error),
     }
+}
+
+/// Whether another program holds the database.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// Where SQLite keeps the log of the database at `path`.

@@ -2,6 +2,7 @@
 //! and more lines in its log.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -108,6 +109,61 @@ fn health_is_exit_code_0_only_while_uploads_are_taken() {
     for host in [host.as_str(), "127.0.0.1:0"] {
         assert_eq!(asked(host).status.code(), Some(1));
     }
+}
+
+/// Longer than the answers may take, on a busy machine too, and shorter than the wait for the database.
+const BOUND: Duration = Duration::from_secs(9);
+
+#[test]
+fn while_another_program_locks_the_database_the_server_says_so_in_time() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (server, metrics) = super::metrics::start(&mut serve(dir.path()));
+    let other = rusqlite::Connection::open(dir.path().join("haversack.db")).expect("opened");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let in_time = |what: &str, ask: &dyn Fn()| {
+        let begun = Instant::now();
+        ask();
+        assert!(begun.elapsed() < BOUND, "{what} took {:?}", begun.elapsed());
+    };
+    in_time("metrics", &|| {
+        let metrics = super::metrics::read(&metrics);
+        assert!(metrics.contains("haversack_ready{check=\"records\"} 0"), "{metrics}");
+        assert!(metrics.contains("haversack_ready{check=\"files\"} 1"), "{metrics}");
+    });
+    in_time("readiness", &|| {
+        let unready = Request::new("GET", "/health/ready").send(&server.host).expect("a reply");
+        let message = unready.message();
+        assert!(message.contains("another program holds the database"), "{message}");
+    });
+    in_time("health", &|| {
+        let health = beside(dir.path(), &["health"]);
+        assert!(health.stderr.contains("another program holds the database"), "{}", health.stderr);
+    });
+    in_time("status", &|| {
+        let status = beside(dir.path(), &["status"]);
+        assert!(ok(&status).contains("another program holds the database"), "{}", status.stdout);
+    });
+    let form = Multipart::default().file("file", b"0123456789");
+    let refused = Request::upload(form).token(&token(1)).send(&server.host).expect("a reply");
+    assert_eq!(refused.refusal(), "internal");
+    let said = "another program has locked the database";
+    server.wait_for_log(said);
+    let log = server.stderr();
+    assert!(!log.contains("database is locked: database is locked"), "{log}");
+    other.execute_batch("ROLLBACK").expect("released");
+    server.wait_until("it is ready again", || {
+        let ready = Request::new("GET", "/health/ready").send(&server.host).expect("a reply");
+        ready.status == 200
+    });
+    server.stop();
+}
+
+#[test]
+fn health_asks_the_server_of_the_data_directory_wherever_it_listens() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&mut serve(dir.path()));
+    assert_eq!(ok(&beside(dir.path(), &["health"])), "ready\n");
+    server.stop();
 }
 
 #[test]

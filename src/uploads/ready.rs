@@ -1,0 +1,70 @@
+//! Whether files and records can be written now, found out within a bounded time: whoever asks has not much of it, and
+//! asks most of all while a disk hangs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::shared::Shared;
+use crate::storage::Unready;
+
+/// How long a check may take.
+pub const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The checks under way: one of each at a time, since one that hangs takes a thread.
+#[derive(Default)]
+pub(super) struct Checks {
+    files: Arc<Mutex<()>>,
+    records: Arc<Mutex<()>>,
+}
+
+pub(super) async fn check(
+    shared: &Shared,
+    checks: &Checks,
+) -> [(&'static str, Result<(), Unready>); 2] {
+    let (blobs, metadata) = (Arc::clone(&shared.blobs), Arc::clone(&shared.metadata));
+    let files = in_time("stored files", &checks.files, async move { blobs.check().await });
+    let records = in_time("records", &checks.records, async move { metadata.check().await });
+    let (files, records) = tokio::join!(files, records);
+    [("files", files), ("records", records)]
+}
+
+/// Runs a check to its end, and waits for that only so long.
+async fn in_time(
+    what: &'static str,
+    under_way: &Arc<Mutex<()>>,
+    check: impl Future<Output = Result<(), Unready>> + Send + 'static,
+) -> Result<(), Unready> {
+    let under_way = Arc::clone(under_way);
+    let checked = async {
+        let turn = under_way.lock_owned().await;
+        let check = async move {
+            let checked = check.await;
+            drop(turn);
+            checked
+        };
+        tokio::spawn(check)
+            .await
+            .unwrap_or_else(|panic| Err(Unready::Failed { what, source: Box::new(panic) }))
+    };
+    let secs = PATIENCE.as_secs();
+    tokio::time::timeout(PATIENCE, checked).await.unwrap_or(Err(Unready::Slow { what, secs }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_hangs_is_told_in_time_and_no_second_one_begins_beside_it() {
+        let under_way = Arc::default();
+        for _ in 0..3 {
+            let begun = tokio::time::Instant::now();
+            let checked = in_time("records", &under_way, std::future::pending()).await;
+            assert!(matches!(checked, Err(Unready::Slow { what: "records", .. })), "{checked:?}");
+            assert_eq!(begun.elapsed(), PATIENCE);
+        }
+        assert_eq!(Arc::strong_count(&under_way), 2, "one check is under way");
+    }
+}
