@@ -1,5 +1,6 @@
 //! The application: opens the stores, and passes them to everything that works on them.
 
+mod run;
 mod state;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -55,7 +56,7 @@ pub struct App {
     metadata: Arc<dyn MetadataStore>,
     started: Instant,
     /// Held as long as the application exists, because no other process may use the data directory.
-    _lock: File,
+    lock: File,
 }
 
 impl App {
@@ -163,7 +164,7 @@ impl App {
             metadata,
             started: Instant::now(),
             clock,
-            _lock: lock,
+            lock,
             config,
         }))
     }

@@ -123,7 +123,12 @@ fn line(job: &JobStatus, now: u64) -> String {
         count => format!(", failed {count} times"),
     };
     let error = job.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-    format!("{} {:<9} {state}{failures}{error}", job.id, job.kind)
+    let about = match (&job.upload, &job.user) {
+        (Some(upload), Some(user)) => format!(" (upload {upload} of user {user})"),
+        (Some(upload), None) => format!(" (upload {upload})"),
+        _ => String::new(),
+    };
+    format!("{} {:<9} {state}{failures}{error}{about}", job.id, job.kind)
 }
 
 #[cfg(test)]
@@ -146,6 +151,8 @@ mod tests {
             id: "id".to_owned(),
             kind: "collect".to_owned(),
             subject: String::new(),
+            upload: None,
+            user: None,
             run_at: 10_000 + 5400,
             running: false,
             deaths: 0,

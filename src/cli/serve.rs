@@ -98,6 +98,7 @@ async fn run_server(
             tracing::warn!(%error, "can't listen on control.sock: other haversack commands can't reach this server");
         }
     }
+    app.begin_run();
     started::log(&app, &addresses(&listeners), &addresses(&metrics_listeners), values);
     if !metrics_listeners.is_empty() {
         tokio::spawn(crate::serve::metrics::run(
@@ -112,7 +113,11 @@ async fn run_server(
         let app = Arc::clone(&app);
         tokio::spawn(async move { app.jobs.run_all().await });
     }
-    crate::serve::serve(listeners, app, stop.cancelled_owned()).await.map_err(failed)
+    crate::serve::serve(listeners, Arc::clone(&app), stop.cancelled_owned())
+        .await
+        .map_err(failed)?;
+    app.end_run();
+    Ok(())
 }
 
 /// Prints the readiness line, which is the only one on standard output. If standard error is a terminal, also prints a

@@ -31,7 +31,7 @@ pub(super) async fn run(context: &Context, job: &Job) -> Result<(), Refusal> {
             return Err(Error::from(error).into());
         }
         Err(error) => {
-            tracing::debug!(%id, %error, "can't make a thumbnail of this image");
+            tracing::info!(%id, %error, "can't make a thumbnail of this image");
             None
         }
     };

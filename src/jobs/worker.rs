@@ -122,6 +122,11 @@ impl<P: Perform> Worker<P> {
 
     /// Runs a job while renewing its lease, and records its outcome.
     async fn hold(&self, job: Job) {
+        if job.deaths > 0 {
+            let (id, kind, deaths) = (job.id, job.kind.name(), job.deaths);
+            let upload = job.upload().map(tracing::field::display);
+            tracing::warn!(job = %id, kind, upload, deaths, "running a job again: the process ended while it ran");
+        }
         let outcome = tokio::select! {
             outcome = self.perform_in_turn(&job) => Some(self.outcome(&job, outcome)),
             () = self.renew(&job) => None,

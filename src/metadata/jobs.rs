@@ -72,6 +72,11 @@ impl JobKind {
         }
     }
 
+    /// Whether its subject is an upload or a File.
+    pub fn is_about_upload(self) -> bool {
+        matches!(self, Self::Thumbnail | Self::Finish | Self::Pack)
+    }
+
     /// The kind of that name; `None` where there is none, as in a table that a newer version wrote.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
@@ -154,6 +159,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// The upload or File that it is about.
+    pub fn upload(&self) -> Option<UploadId> {
+        self.kind.is_about_upload().then(|| UploadId::from_bytes(self.subject))
+    }
+
     /// The blobs that a deletion deletes, and the upload that had them, where it is known.
     pub fn deleted(&self) -> (Vec<BlobId>, Option<UploadId>) {
         let (ids, _) = self.payload.as_chunks::<16>();
@@ -193,6 +203,10 @@ pub struct JobStatus {
     pub kind: String,
     /// To what: 32 hexadecimal digits.
     pub subject: String,
+    /// The upload or File that it is about, if it is about one.
+    pub upload: Option<String>,
+    /// Whose turn it takes.
+    pub user: Option<String>,
     /// Not before then, unix seconds.
     pub run_at: u64,
     /// Whether somebody holds its lease.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
-use crate::ids::{JobId, LeaseId, UserId};
+use crate::ids::{JobId, LeaseId, UploadId, UserId};
 use crate::metadata::jobs::{
     Job, JobCount, JobKind, JobState, JobStatus, LONGEST_PAUSE, MAX_DEATHS, NewJob, Outcome,
 };
@@ -101,7 +101,7 @@ pub(super) fn take(
         while taken.len() < limit as usize {
             let Some((n, is_held, deaths)) = next_due(tx, *kind, passed_over, now)? else { break };
             if is_held && deaths + 1 >= MAX_DEATHS {
-                set_aside(tx, n)?;
+                set_aside(tx, n, *kind)?;
                 continue;
             }
             if is_held {
@@ -168,13 +168,17 @@ fn hold(tx: &Connection, n: i64, kind: JobKind, leased_until: u64) -> rusqlite::
     })
 }
 
-fn set_aside(tx: &Connection, n: i64) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "UPDATE jobs SET set_aside = 1, deaths = deaths + 1, lease = NULL, leased_until = NULL,
-                error = 'the process ended each time while this ran'
-         WHERE n = ?",
-    )?
-    .execute([n])?;
+fn set_aside(tx: &Connection, n: i64, kind: JobKind) -> rusqlite::Result<()> {
+    let (id, subject): (JobId, [u8; 16]) = tx
+        .prepare_cached(
+            "UPDATE jobs SET set_aside = 1, deaths = deaths + 1, lease = NULL, leased_until = NULL,
+                    error = 'the process ended each time while this ran'
+             WHERE n = ? RETURNING id, subject",
+        )?
+        .query_row([n], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let upload = kind.is_about_upload().then(|| UploadId::from_bytes(subject));
+    let (upload, kind) = (upload.map(tracing::field::display), kind.name());
+    tracing::error!(job = %id, kind, upload, "set a job aside: the process ended {MAX_DEATHS} times while it ran");
     Ok(())
 }
 
@@ -258,7 +262,7 @@ pub(super) fn list(
     now: u64,
 ) -> rusqlite::Result<(Vec<JobStatus>, Option<u64>)> {
     let mut statement = connection.prepare_cached(
-        "SELECT n, id, kind, subject, run_at, coalesce(leased_until > ?3, 0) AS running, deaths, failures,
+        "SELECT n, id, kind, subject, user_id, run_at, coalesce(leased_until > ?3, 0) AS running, deaths, failures,
                 set_aside, error
          FROM jobs WHERE n > ?1 ORDER BY n LIMIT ?2",
     )?;
@@ -271,9 +275,13 @@ pub(super) fn list(
 
 fn status(row: &Row<'_>) -> rusqlite::Result<JobStatus> {
     let subject: [u8; 16] = row.get("subject")?;
+    let kind: String = row.get("kind")?;
+    let is_about_upload = JobKind::parse(&kind).is_some_and(JobKind::is_about_upload);
     Ok(JobStatus {
         id: row.get::<_, JobId>("id")?.to_string(),
-        kind: row.get("kind")?,
+        kind,
+        upload: is_about_upload.then(|| UploadId::from_bytes(subject).to_string()),
+        user: row.get("user_id")?,
         subject: format!("{:032x}", u128::from_be_bytes(subject)),
         run_at: row.get("run_at")?,
         running: row.get("running")?,

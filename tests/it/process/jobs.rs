@@ -44,7 +44,10 @@ fn a_picture_that_ends_the_process_three_times_is_set_aside_until_the_operator_s
     let _ = Request::upload(form).token(&token(1)).send(&server.host);
     wait_for("the server dies of the picture", || !server.is_running());
     for _ in 2..=3 {
-        assert!(!run(&mut dying).status.success(), "it dies again");
+        let ended = run(&mut dying);
+        assert!(!ended.status.success(), "it dies again");
+        let said = "running a job again: the process ended while it ran";
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
     }
 
     let server = Server::start(&mut serve(dir.path()));
@@ -56,9 +59,16 @@ fn a_picture_that_ends_the_process_three_times_is_set_aside_until_the_operator_s
     let line = jobs(dir.path(), &[]);
     let id = job["id"].as_str().expect("an id");
     assert!(line.contains(&format!("{id} thumbnail set aside: the process ended")), "{line}");
+    let upload = job["upload"].as_str().expect("an upload");
+    assert!(line.contains(&format!("(upload {upload} of user 1)")), "{line}");
+    let log = server.stderr();
+    assert!(log.contains("the previous server did not stop in order"), "{log}");
+    assert!(log.contains("set a job aside") && log.contains(&format!("upload={upload}")), "{log}");
 
     assert_eq!(jobs(dir.path(), &["retry", id]), "1 job will be retried\n");
     wait_for("the thumbnail is made", || of_kind(dir.path(), "thumbnail").is_empty());
     server.stop();
     assert_eq!(jobs(dir.path(), &["retry"]), "0 jobs will be retried\n");
+    let log = Server::start(&mut serve(dir.path())).stop().stderr;
+    assert!(!log.contains("did not stop in order"), "{log}");
 }
