@@ -8,6 +8,7 @@ mod json;
 mod level;
 mod output;
 mod recent;
+mod spent;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
@@ -21,6 +22,7 @@ pub use level::{ACCESS, REQUEST, check_filter, set_level, toggle_level};
 pub use output::FlushGuard;
 use output::Output;
 pub use recent::{LoggedError, recent_errors};
+pub use spent::Spent;
 
 /// The format of log lines.
 #[derive(

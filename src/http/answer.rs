@@ -39,12 +39,12 @@ pub async fn answer(
     let (peer, proxied) = (client.ip(), client.is_proxied());
     let (method, headers) = (request.method(), request.headers());
     let seen = context.requests.begin(peer, proxied, method, headers, route);
-    let span = seen.span().clone();
+    let (span, spent) = (seen.span().clone(), Arc::clone(seen.notes().spent()));
     let answer = async {
         let response = routed(&context, &routes, request, client, share, &seen).await?;
         Ok(reply(seen, response))
     };
-    answer.instrument(span).await
+    spent.of(answer).instrument(span).await
 }
 
 /// The reply of a request's route, and what every reply has.

@@ -16,6 +16,7 @@ use super::{
 use crate::ids::BlobId;
 use crate::media::Patch;
 use crate::metrics::{OperationMetrics, StorageMetrics};
+use crate::telemetry::Spent;
 
 /// A store whose operations are timed and counted. That bytes are not there or find no room counts as an answer, not as
 /// an error.
@@ -36,9 +37,15 @@ impl MeasuredStore {
     ) -> Result<T, Error> {
         let begun = Instant::now();
         let outcome = operation.await;
-        metrics.ran(begun.elapsed(), matches!(outcome, Err(Error::Failed(_))));
+        count(metrics, begun.elapsed(), matches!(outcome, Err(Error::Failed(_))));
         outcome
     }
+}
+
+/// Counts an operation, and its time as the request's that caused it.
+fn count(metrics: &OperationMetrics, took: Duration, failed: bool) {
+    metrics.ran(took, failed);
+    Spent::in_files(took);
 }
 
 #[async_trait::async_trait]
@@ -59,7 +66,7 @@ impl BlobStore for MeasuredStore {
         let written = self.store.write(target, limit, incoming).await;
         let took = begun.elapsed().saturating_sub(body.waited);
         let failed = matches!(written, Err(WriteError::Store(Error::Failed(_))));
-        self.metrics.write.ran(took, failed);
+        count(&self.metrics.write, took, failed);
         written
     }
 
@@ -67,7 +74,7 @@ impl BlobStore for MeasuredStore {
         let begun = Instant::now();
         let settled = self.store.settle(extents).await;
         self.metrics.sync.observe(begun.elapsed().as_secs_f64());
-        self.metrics.settle.ran(begun.elapsed(), settled.is_err());
+        count(&self.metrics.settle, begun.elapsed(), settled.is_err());
         settled
     }
 

@@ -12,6 +12,7 @@ use crate::ids::{BlobId, UploadId};
 use crate::metadata::MetadataStore;
 use crate::metadata::jobs::{JobSignal, LEASE};
 use crate::storage::BlobStore;
+use crate::telemetry::Spent;
 
 /// Files examined at once: each takes a thread of the blocking pool for milliseconds, a hostile one for seconds.
 const EXAMINING: usize = 16;
@@ -75,7 +76,7 @@ impl Shared {
 pub(super) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
-    tokio::spawn(work.in_current_span())
+    tokio::spawn(Spent::on_behalf(work).in_current_span())
         .await
         .unwrap_or_else(|panic| Err(Refusal::Internal(Box::new(panic))))
 }

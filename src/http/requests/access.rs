@@ -72,7 +72,9 @@ impl AccessLog {
             limit = explained.and_then(|explained| explained.limit),
             ms = tenths(times.all),
             client_ms = tenths(times.client),
-            wait_ms = (times.limits >= Duration::from_millis(1)).then(|| tenths(times.limits)),
+            wait_ms = told(times.limits),
+            database_ms = told(notes.spent().database()),
+            files_ms = told(notes.spent().files()),
             bytes_in = notes.received().bytes(),
             bytes_out = request.sent,
             user = notes.known_user(),
@@ -80,6 +82,11 @@ impl AccessLog {
             peer = %request.peer,
         );
     }
+}
+
+/// Milliseconds, if it took that long.
+fn told(time: Duration) -> Option<f64> {
+    (time >= Duration::from_millis(1)).then(|| tenths(time))
 }
 
 /// Milliseconds, with one decimal.

@@ -22,6 +22,7 @@ use super::reserve::{self, Reserve};
 use crate::crash::{self, Point};
 use crate::metadata::Error;
 use crate::metrics::DatabaseMetrics;
+use crate::telemetry::Spent;
 
 /// How often the log's length is looked at.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
@@ -211,6 +212,7 @@ impl Committer {
         let result = result.await.map_err(failed)?;
         let failed = matches!(result, Err(Error::Failed(_)));
         self.metrics.write.ran(begun.elapsed(), failed);
+        Spent::in_database(begun.elapsed());
         result
     }
 

@@ -150,6 +150,7 @@ fn while_another_program_locks_the_database_the_server_says_so_in_time() {
     server.wait_for_log(said);
     let log = server.stderr();
     assert!(!log.contains("database is locked: database is locked"), "{log}");
+    server.wait_for_log(" database_ms=");
     other.execute_batch("ROLLBACK").expect("released");
     server.wait_until("it is ready again", || {
         let ready = Request::new("GET", "/health/ready").send(&server.host).expect("a reply");
