@@ -101,7 +101,7 @@ async fn behind_a_trusted_proxy_every_client_has_limits_of_its_own() {
     let server = Server::with(behind_a_proxy()).await;
     let client = server.anonymous().with("x-forwarded-for", "198.51.100.9, 192.0.2.1");
     let other = server.anonymous().with("x-forwarded-for", "192.0.2.1, 192.0.2.2");
-    guess(&[client.clone()]).await;
+    guess(std::slice::from_ref(&client)).await;
     assert!(is_held_back(&client).await);
     assert!(!is_held_back(&other).await);
 }
