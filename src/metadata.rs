@@ -168,7 +168,8 @@ pub trait MetadataStore: JobQueue {
     /// The Files of these uuids, in order; a thumbnail's uuid gives its parent.
     async fn find_files(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Error>;
 
-    /// A user's unfinished uploads and Files, newest first, those older than `before`, and where to continue.
+    /// A user's unfinished uploads and Files, newest first, those older than `before`, and where to continue. One that
+    /// never had a chunk isn't listed: it doesn't exist until its first chunk is on record.
     async fn list(
         &self,
         user: UserId,

@@ -156,6 +156,7 @@ pub(super) fn list(
     let sql = format!(
         "SELECT {COLUMNS} FROM uploads
          WHERE user_id = ? AND state IN (0, 1) AND role = 0 AND seq < ?
+           AND (state = 1 OR append = 1 OR epoch > 0 OR EXISTS (SELECT 1 FROM parts WHERE upload = seq))
          ORDER BY seq DESC LIMIT ?"
     );
     let before = before.and_then(|cursor| i64::try_from(cursor).ok()).unwrap_or(i64::MAX);

@@ -162,7 +162,8 @@ pub(crate) async fn finish(store: &dyn MetadataStore, new: &NewUpload, now: u64)
     let filename = new.filename.clone().unwrap_or_else(|| name("holiday.png"));
     let received = parts.iter().map(|part| part.part).collect();
     let file = NewFile { filename, ..file_of(received, new.blob()) };
-    let done = store.finish_upload(snapshot(new), file, now).await;
+    let of = unfinished(store, new.id).await.snapshot(new.id);
+    let done = store.finish_upload(of, file, now).await;
     assert!(done.expect("no error"));
 }
 

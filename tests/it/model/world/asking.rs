@@ -97,13 +97,16 @@ impl World {
         let mut own: Vec<_> = self.items.iter().filter(|(_, item)| item.owner == user).collect();
         own.sort_by_key(|(_, item)| std::cmp::Reverse(item.begun));
         let entry = |(key, item): (&Key, &Item)| match &item.state {
-            State::Receiving(Upload { layout, name, .. }) => Some(Entry::Unfinished {
-                key: *key,
-                name: name.clone(),
-                parts: layout.count,
-                total: layout.total,
-                received: layout.received(),
-            }),
+            State::Receiving(Upload { layout, name, .. }) => {
+                let has_begun = !layout.parts.is_empty();
+                has_begun.then(|| Entry::Unfinished {
+                    key: *key,
+                    name: name.clone(),
+                    parts: layout.count,
+                    total: layout.total,
+                    received: layout.received(),
+                })
+            }
             State::Finished(media) => Some(Entry::Finished(file(*key, media))),
             _ => None,
         };
