@@ -10,9 +10,6 @@ use crate::telemetry::ACCESS;
 /// request's turn.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// A reply waits at most so long for its thumbnail (protocol, section 5), which doesn't make it slow.
-const THUMBNAIL: Duration = Duration::from_secs(1);
-
 /// Which requests get a line.
 #[derive(
     Clone,
@@ -40,14 +37,10 @@ impl AccessLog {
     /// Writes the line about a request that has just ended, if it gets one. Call it in the request's span.
     pub(super) fn log(self, request: &Facts) {
         let times = request.times();
-        let slow = match request.notes.known_operation() {
-            Some(Operation::Done | Operation::File) => SLOW + THUMBNAIL,
-            _ => SLOW,
-        };
         let is_error = request.status.is_some_and(|status| status.as_u16() >= 400);
         let is_wanted = match self {
             Self::Off => false,
-            Self::Errors => is_error || times.server() >= slow,
+            Self::Errors => is_error || times.server() >= SLOW,
             Self::All => true,
         };
         if !is_wanted {
