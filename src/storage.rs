@@ -89,7 +89,7 @@ pub enum BodyError {
     #[error("stored bytes could not be read back")]
     Unreadable,
     /// A newer sender of the same part took its place.
-    #[error("a newer request sends the same chunk")]
+    #[error("a newer request took the place of this one")]
     Superseded,
 }
 

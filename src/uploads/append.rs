@@ -9,6 +9,8 @@ mod writer;
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::entries::Entry;
 use super::progress::Progress;
 use super::senders::{AtEnd, End, Sender};
@@ -17,6 +19,7 @@ use super::{AppendRequest, Creation, Refusal, place, records, room};
 use crate::ids::{GenerationId, UploadId};
 use crate::metadata::{NewAppend, NewUpload, Record, Standing};
 use crate::storage::{Claim, Incoming};
+use body::has_more;
 use writer::Writer;
 
 /// Begins an upload under a uuid made here.
@@ -60,10 +63,10 @@ pub(super) async fn append(
     let settled = shared.jobs.settled();
     room::check_room(shared, request.length.unwrap_or(0)).await?;
     let entry = shared.entries.get(request.id);
-    let sender = Sender::new(shared, Arc::clone(&entry), 0);
+    let sender = Sender::at_end(shared, Arc::clone(&entry));
     let end = match turn(shared, &entry, &sender, &request).await? {
         Turn::Granted(end) => end,
-        Turn::Finished => return repeat(shared, &request).await,
+        Turn::Finished => return repeat(shared, &request, body).await,
     };
     let claim = claim(shared, &sender, &end, request.offset).await?;
     let mut writer = Writer::new(shared, sender, claim, end, &request);
@@ -136,15 +139,23 @@ async fn claim(
 }
 
 /// Bytes for what is a File already: fine when there are none.
-async fn repeat(shared: &Shared, request: &AppendRequest) -> Result<Progress, Refusal> {
+async fn repeat(
+    shared: &Shared,
+    request: &AppendRequest,
+    body: Incoming<'_>,
+) -> Result<Progress, Refusal> {
     let file = records::file(shared, request.id, &request.user).await?;
-    if !shared.metadata.pieces(request.id).await?.is_empty() {
+    if !shared.metadata.pieces(file.id).await?.is_empty() {
         return Err(Refusal::Joined);
     }
     if request.offset != file.size {
         return Err(Refusal::OffsetMismatch { sent: request.offset, end: file.size });
     }
-    if request.length != Some(0) {
+    let brings_bytes = match request.length {
+        Some(length) => length > 0,
+        None => has_more(&mut Bytes::new(), body).await?,
+    };
+    if brings_bytes {
         return Err(Refusal::BeyondTotal { total: file.size });
     }
     Ok(Progress::of_file(&file))

@@ -72,8 +72,8 @@ impl Tracked {
 /// Somebody who sends bytes.
 pub(super) struct Sending {
     pub(super) serial: u64,
-    /// The part that they are; 0 where bytes come in order.
-    pub(super) index: PartIndex,
+    /// The part that they are; `None` where bytes come in order.
+    pub(super) index: Option<PartIndex>,
     /// Whether it writes at the end of an upload whose bytes come in order.
     pub(super) appending: bool,
     /// It is to stop: a newer sender takes its place, or the upload is gone.

@@ -19,7 +19,7 @@ pub struct Progress {
     pub offset: u64,
     /// The file's size, once it is known.
     pub total_size: Option<u64>,
-    /// When it expires unless more comes, unix seconds; `None` if all is there.
+    /// When it expires unless something comes, unix seconds; `None` if it is a File, or about to be.
     pub expires_at: Option<u64>,
     /// Whether it is a piece of an upload to come.
     pub is_partial: bool,
@@ -34,11 +34,6 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Whether all its bytes are there.
-    pub fn is_complete(&self) -> bool {
-        self.total_size == Some(self.offset)
-    }
-
     /// Of an upload that has all its bytes.
     pub(super) fn being_finished(id: UploadId, size: u64) -> Self {
         Self {
@@ -88,20 +83,23 @@ pub(super) async fn progress(
     let pieces = shared.metadata.pieces(record.id).await?;
     match record.state {
         State::Receiving(upload) => {
-            let progress = Progress {
+            let (offset, total_size) = (upload.layout.end(), upload.layout.total_size);
+            let is_partial = upload.append.as_ref().is_some_and(|append| append.is_partial);
+            // Chunks wait for a done, and pieces to be joined.
+            let is_last_byte_enough = upload.append.is_some() && !is_partial;
+            let is_being_finished = is_last_byte_enough && total_size == Some(offset);
+            let expires_at = (!is_being_finished).then(|| shared.expires_at(upload.touched_at));
+            Ok(Progress {
                 id: record.id,
-                offset: upload.layout.end(),
-                total_size: upload.layout.total_size,
-                expires_at: None,
-                is_partial: upload.append.is_some_and(|append| append.is_partial),
+                offset,
+                total_size,
+                expires_at,
+                is_partial,
                 pieces,
                 filename: upload.filename,
                 media_type: upload.declared_type,
                 file: None,
-            };
-            let expires = !progress.is_complete() || progress.is_partial;
-            let expires_at = expires.then(|| shared.expires_at(upload.touched_at));
-            Ok(Progress { expires_at, ..progress })
+            })
         }
         State::Finished(file) => Ok(Progress { pieces, ..Progress::of_file(&file) }),
         state => {
@@ -113,6 +111,6 @@ pub(super) async fn progress(
 /// Waits until nobody sends to the upload any more.
 async fn stop_senders(shared: &Arc<Shared>, id: UploadId) -> Result<(), Refusal> {
     let entry = shared.entries.get(id);
-    let sender = Sender::new(shared, entry, 0);
+    let sender = Sender::at_end(shared, entry);
     tokio::time::timeout(PATIENCE, sender.stop_older()).await.map_err(|_| Refusal::Busy)
 }

@@ -59,6 +59,10 @@ pub(super) enum Looked {
 impl Sender {
     /// Begins to send a part. Later senders are newer.
     pub(super) fn new(shared: &Arc<Shared>, entry: Arc<Entry>, index: PartIndex) -> Self {
+        Self::begin(shared, entry, Some(index))
+    }
+
+    fn begin(shared: &Arc<Shared>, entry: Arc<Entry>, index: Option<PartIndex>) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let (revoked, stopped) = (CancellationToken::new(), CancellationToken::new());
         let mut tracked = entry.tracked();
@@ -97,7 +101,7 @@ impl Sender {
             return Ok(Looked::NeedsSize);
         };
         for older in sending.iter().filter(|other| {
-            other.index == declared.index && other.serial < self.serial && !other.committing
+            other.index == Some(declared.index) && other.serial < self.serial && !other.committing
         }) {
             older.revoked.cancel();
         }

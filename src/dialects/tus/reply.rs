@@ -96,7 +96,7 @@ impl<'a> Replies<'a> {
                 set(headers, FILE_URL, &self.link(file));
                 "finished"
             }
-            None if progress.is_complete() && !progress.is_partial => "verifying",
+            None if progress.expires_at.is_none() => "verifying",
             None => return,
         };
         headers.insert(FILE_STATE, HeaderValue::from_static(state));

@@ -14,7 +14,7 @@ pub(super) async fn has_more<S>(
     mut body: Pin<&mut S>,
 ) -> Result<bool, BodyError>
 where
-    S: Stream<Item = Result<Bytes, BodyError>>,
+    S: Stream<Item = Result<Bytes, BodyError>> + ?Sized,
 {
     while carried.is_empty() {
         match body.next().await {

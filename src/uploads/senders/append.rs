@@ -2,8 +2,9 @@
 //! takes the place of an older one.
 
 use std::pin::pin;
+use std::sync::Arc;
 
-use super::{Sender, Tracked};
+use super::{Entry, Sender, Shared, Tracked};
 use crate::ids::BlobId;
 use crate::metadata::{Generation, Location, Record, State};
 
@@ -42,6 +43,11 @@ pub(in crate::uploads) struct End {
 }
 
 impl Sender {
+    /// Begins to send bytes to the end of the upload, or asks where that is. Later senders are newer.
+    pub(in crate::uploads) fn at_end(shared: &Arc<Shared>, entry: Arc<Entry>) -> Self {
+        Self::begin(shared, entry, None)
+    }
+
     /// Tries to write at the end of the upload, if that is at `offset`. Older senders are told to stop, unless they are
     /// committing: what they have not put on record yet comes again with this one.
     pub(in crate::uploads) fn look_at_end(&self, offset: u64) -> AtEnd {

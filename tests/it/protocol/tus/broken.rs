@@ -131,3 +131,16 @@ async fn nothing_of_a_patch_with_a_checksum_counts_before_it_is_whole() {
     user.patch(&url, 0, bytes.clone()).await;
     assert_eq!(user.behind(&url).await, bytes);
 }
+
+#[tokio::test]
+async fn no_bytes_for_what_is_a_file_are_fine_however_they_are_framed() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let url = user.created(5).await;
+    user.patch(&url, 0, "hello").await;
+    let unframed =
+        || reqwest::Body::wrap_stream(futures_util::stream::empty::<std::io::Result<Vec<u8>>>());
+    assert_eq!(user.patch(&url, 5, "").await.header("file-state"), "finished");
+    assert_eq!(user.patch(&url, 5, unframed()).await.header("file-state"), "finished");
+    user.patch(&url, 5, "!").await.refused(413, "beyond_total");
+}

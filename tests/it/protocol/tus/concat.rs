@@ -5,7 +5,7 @@ use haversack::ids::UserId;
 use haversack::metadata::quota::Usage;
 use http::Method;
 
-use crate::harness::{Client, Reply, Server, TUS, noise, uuid_in};
+use crate::harness::{Client, Form, Reply, Server, TUS, noise, png, uuid_in};
 
 const MIB: usize = 1 << 20;
 
@@ -170,6 +170,19 @@ async fn what_was_joined_takes_no_bytes_and_says_from_what() {
     assert!(addresses.eq(pieces.iter().map(|piece| uuid_in(piece))), "{concat}");
     user.patch(url, 3, "d").await.refused(403, "forbidden").saying(&["joined"]);
     assert_eq!(user.behind(url).await, b"abc");
+}
+
+#[tokio::test]
+async fn what_was_joined_takes_no_bytes_under_its_thumbnails_uuid_either() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let joined = join(&user, &[&sent(&user, b"abc").await]).await;
+    let form = Form::thumbnail(uuid_in(joined.header("location")), png());
+    let thumbnail = user.upload(form).await.ok();
+    let url = format!("{TUS}{}", thumbnail["file_uuid"].as_str().unwrap());
+    for offset in [0, 3] {
+        user.patch(&url, offset, "d").await.refused(403, "forbidden");
+    }
 }
 
 #[tokio::test]

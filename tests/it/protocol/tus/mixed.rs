@@ -61,6 +61,18 @@ async fn bytes_for_an_upload_that_is_sent_in_chunks_are_refused() {
 }
 
 #[tokio::test]
+async fn an_upload_whose_chunks_are_all_there_waits_for_its_done() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let reply = user.upload(Form::chunk(0, 1, "abc").field("totalfilesize", 3)).await.ok();
+    let uuid = reply["file_uuid"].as_str().unwrap();
+    let told = user.progress(&format!("{TUS}{uuid}")).await;
+    assert_eq!((told.header("upload-offset"), told.header("upload-length")), ("3", "3"));
+    assert_eq!(told.header("file-state"), "", "nobody finishes it");
+    assert!(told.header("upload-expires").ends_with(" GMT"));
+}
+
+#[tokio::test]
 async fn either_dialect_ends_an_upload_of_the_other() {
     let server = Server::start().await;
     let user = server.user(1);
