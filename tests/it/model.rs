@@ -2,7 +2,7 @@
 //! order, concurrent, cut off, and with lost replies, across expiry, restarts and crashes.
 //!
 //! `world` and `placing` are the model: what is on record after each request, and every reply that `docs/protocol.md`
-//! allows. If the protocol leaves a choice, or it is unknown whether a request took effect, there are several worlds:
+//! and `docs/tus.md` allow. If the protocol leaves a choice, or it is unknown whether a request took effect, there are several worlds:
 //! concurrent requests are explained in every order, and a request whose reply was lost both as processed and as not
 //! processed. All worlds that explain the replies so far are kept, and later replies rule some out. If no world is
 //! left, the server diverges: the test fails with the shortest sequence that shows it.
@@ -16,6 +16,7 @@ mod placing;
 mod request;
 mod server;
 mod trial;
+mod tus;
 mod wire;
 mod world;
 
@@ -50,6 +51,7 @@ enum Mistake {
     TakesOtherBytes,
     ForgetsTombstones,
     RenamesFiles,
+    AppendsAnywhere,
 }
 
 /// Runs sequences until one can't be explained. Returns that one, after at most `shrinks` attempts to shorten it.
@@ -124,7 +126,12 @@ fn every_answer_to_any_sequence_of_requests_is_one_that_the_protocol_allows() {
 
 #[test]
 fn a_model_that_is_wrong_is_noticed() {
-    for mistake in [Mistake::TakesOtherBytes, Mistake::ForgetsTombstones, Mistake::RenamesFiles] {
+    for mistake in [
+        Mistake::TakesOtherBytes,
+        Mistake::ForgetsTombstones,
+        Mistake::RenamesFiles,
+        Mistake::AppendsAnywhere,
+    ] {
         let ran = run(SEQUENCES, 1, Some(Fault::Model(mistake)), 0);
         assert!(ran.is_err(), "{mistake:?}");
     }

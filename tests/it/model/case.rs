@@ -3,17 +3,19 @@
 //! A step refers to things by small numbers, so that a shortened sequence still makes sense. They become requests only
 //! when the sequence runs.
 
-use proptest::collection::vec;
-use proptest::option::weighted;
-use proptest::prelude::*;
+mod drawn;
+mod tus;
 
 use super::request::{Chunk, ContentRange, Done, Key, Request, Single, Thumbnail, User};
 use super::wire::{Name, Names};
 use crate::harness::{BROKEN_GIF, jpeg, png};
-use crate::properties::{Cut, Plan, RangeTotal, explicit, md5_of, plan};
+use crate::properties::{Cut, Plan, RangeTotal, explicit, md5_of};
+pub(crate) use drawn::case;
 
 /// Number of uuids that a sequence's clients make; the server makes others.
 const OWN_UUIDS: usize = 3;
+
+use tus::Tus;
 
 /// A sequence, and the files it is about.
 #[derive(Clone, Debug)]
@@ -30,6 +32,20 @@ pub(crate) enum Step {
         on: u8,
         plan: Plan,
         done: bool,
+    },
+    /// A file by tus, in requests of about so many bytes.
+    Stream {
+        on: u8,
+        plan: Plan,
+        size: u8,
+        is_piece: bool,
+    },
+    /// Pieces that are sent whole, and joined in another order.
+    Pieces {
+        on: Vec<u8>,
+        plan: Plan,
+        /// Whether nobody hears that they were joined, so that it is said again.
+        unheard: bool,
     },
     /// Concurrent requests. Each may pause in the middle until another one is answered.
     Together(Vec<(Act, Option<u16>)>),
@@ -97,6 +113,7 @@ enum What {
         of_user: bool,
     },
     Link(Option<(u8, u8)>),
+    Tus(Tus),
 }
 
 /// Whether something is stated, and whether it is right.
@@ -123,143 +140,16 @@ enum Twist {
     RangeLie,
 }
 
-fn said() -> impl Strategy<Value = Said> {
-    prop_oneof![6 => Just(Said::Nothing), 3 => Just(Said::Right), 1 => Just(Said::Wrong)]
-}
-
-fn twist() -> impl Strategy<Value = Twist> {
-    prop_oneof![
-        30 => Just(Twist::None),
-        4 => Just(Twist::OtherBytes),
-        1 => Just(Twist::Shorter),
-        1 => Just(Twist::Longer),
-        1 => Just(Twist::Empty),
-        1 => Just(Twist::PastTheLast),
-        1 => Just(Twist::OtherCount),
-        1 => Just(Twist::OtherTotal),
-        2 => Just(Twist::Moved),
-        1 => Just(Twist::SizeLie),
-        1 => Just(Twist::RangeLie),
-    ]
-}
-
-fn what() -> impl Strategy<Value = What> {
-    let rarely = prop::bool::weighted(0.12);
-    let named = || weighted(0.3, 0..3_u8);
-    let chunk = (rarely, any::<u8>(), twist(), 1..6_u8, named(), prop::bool::weighted(0.95));
-    let chunk = chunk.prop_map(|(made, index, twist, by, named, says_parts)| What::Chunk {
-        made,
-        index,
-        twist,
-        by,
-        named,
-        says_parts,
-    });
-    let parent = weighted(0.1, any::<u8>());
-    let single = (any::<bool>(), parent, said(), said(), named(), twist());
-    let single = single.prop_map(|(made, parent, total, md5, named, twist)| What::Single {
-        made,
-        parent,
-        total,
-        md5,
-        named,
-        twist,
-    });
-    let done = (said(), said(), named());
-    let done = done.prop_map(|(total, md5, named)| What::Done { total, md5, named });
-    prop_oneof![
-        14 => chunk,
-        3 => single,
-        2 => (0..5_u8, said()).prop_map(|(picture, md5)| What::Thumbnail { picture, md5 }),
-        6 => done,
-        2 => Just(What::Status),
-        2 => Just(What::File),
-        1 => Just(What::List),
-        2 => prop::bool::weighted(0.2).prop_map(|by_service| What::Delete { by_service }),
-        1 => (any::<bool>(), any::<bool>())
-            .prop_map(|(attach, of_user)| What::Files { attach, of_user }),
-        3 => weighted(0.5, (any::<u8>(), any::<u8>())).prop_map(What::Link),
-    ]
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let parts = (any::<u8>(), prop::bool::weighted(0.06), what(), plan());
-    parts.prop_map(|(on, stranger, what, plan)| Act { on, stranger, what, plan })
-}
-
-/// Requests that mostly concern the same upload.
-fn rivals(most: usize) -> impl Strategy<Value = Vec<Act>> {
-    let same = proptest::bool::weighted(0.9);
-    // The same request twice is the most important case.
-    let twice = proptest::bool::weighted(0.3);
-    (vec(act(), 2..=most), same, twice).prop_map(|(mut acts, same, twice)| {
-        let first = acts[0].clone();
-        for (at, act) in acts.iter_mut().enumerate().skip(1) {
-            if same {
-                act.on = first.on;
-            }
-            if twice && at == 1 {
-                *act = first.clone();
-            }
-        }
-        acts
-    })
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let through = (any::<u8>(), plan(), any::<bool>());
-    let stalls = vec(weighted(0.3, 0..1000_u16), 3);
-    let together = (rivals(3), stalls)
-        .prop_map(|(acts, stalls)| Step::Together(acts.into_iter().zip(stalls).collect()));
-    let kill =
-        (rivals(3), 0..3000_u64).prop_map(|(acts, after_micros)| Step::Kill { acts, after_micros });
-    prop_oneof![
-        48 => act().prop_map(Step::One),
-        14 => through.prop_map(|(on, plan, done)| Step::Through { on, plan, done }),
-        16 => together,
-        5 => (act(), 0..1000_u16).prop_map(|(act, at)| Step::Cut(act, at)),
-        4 => act().prop_map(Step::Unheard),
-        3 => (1..10_u64).prop_map(|days| Step::Skip { days }),
-        2 => Just(Step::Restart),
-        2 => (0..2_usize).prop_map(Step::Erase),
-        3 => kill,
-    ]
-}
-
-/// Small files, so that chunks which are slightly wrong affect each other.
-fn file() -> impl Strategy<Value = Cut> {
-    let size = || prop_oneof![6 => 1..12_usize, 1 => 1..3000_usize];
-    let even = (size(), 0..5_usize, size()).prop_map(|(size, count, last)| {
-        let mut sizes = vec![size; count];
-        sizes.push(last.min(size));
-        sizes
-    });
-    let uneven = vec(size(), 1..=5);
-    let sizes = prop_oneof![8 => even, 3 => uneven, 1 => Just(vec![0])];
-    (sizes, any::<u64>()).prop_map(|(sizes, seed)| Cut { sizes, seed })
-}
-
-pub(crate) fn case() -> impl Strategy<Value = Case> {
-    let parts = (vec(file(), OWN_UUIDS), vec(step(), 5..40));
-    parts.prop_map(|(files, steps)| Case { files, steps })
-}
-
 impl Case {
     /// The uuids that its clients make.
     pub(crate) fn names(&self) -> Names {
-        let name = |at: usize| Name {
-            uuid: crate::harness::new_uuid(),
-            user: at % 2,
-            file: at % self.files.len(),
-            link: None,
-            is_thumbnail: false,
-        };
+        let name = |at: usize| Name::new(crate::harness::new_uuid(), at % 2, at % self.files.len());
         Names((0..OWN_UUIDS).map(name).collect())
     }
 
     /// The acts that send a whole file.
     pub(crate) fn through(&self, on: u8, plan: &Plan, done: bool, names: &Names) -> Vec<Act> {
-        let count = self.files[names.0[usize::from(on) % names.0.len()].file].count();
+        let count = self.files[names.0[names.pick(on)].file].count();
         let act = |what| Act { on, stranger: false, what, plan: plan.clone() };
         let chunk = |index| What::Chunk {
             made: false,
@@ -278,19 +168,19 @@ impl Case {
 impl Act {
     /// Looks at everything once more, at the end.
     pub(crate) fn look(key: Key, at: u8) -> Self {
-        let what = [What::Status, What::File, What::Link(None), What::List];
+        let what = [What::Tus(Tus::Head), What::Status, What::File, What::Link(None), What::List];
         let what = what[usize::from(at)].clone();
         Self { on: key as u8, stranger: false, what, plan: explicit() }
     }
 
     /// Which of the sequence's files it is about.
     pub(crate) fn file(&self, names: &Names) -> usize {
-        names.0[usize::from(self.on) % names.0.len()].file
+        names.0[names.pick(self.on)].file
     }
 
     /// The request that this has become.
     pub(crate) fn request(&self, files: &[Cut], names: &Names) -> Request {
-        let key = usize::from(self.on) % names.0.len();
+        let key = names.pick(self.on);
         let name = &names.0[key];
         let user = if self.stranger { 1 - name.user } else { name.user };
         let file = &files[name.file];
@@ -313,6 +203,7 @@ impl Act {
                 Request::Files { key, attach, of: of_user.then_some(user) }
             }
             What::Link(range) => link(user, key, name, range),
+            What::Tus(what) => what.request(user, key, files, names),
         }
     }
 
@@ -362,7 +253,7 @@ impl Act {
         let start = if twist == Twist::Moved { 2 } else { 0 };
         Single {
             key: (!made).then_some(key),
-            parent: parent.filter(|_| !made).map(|on| usize::from(on) % names.0.len()),
+            parent: parent.filter(|_| !made).map(|on| names.pick(on)),
             size: match twist {
                 Twist::SizeLie => Some(size + 3),
                 _ => self.plan.size.then_some(size),

@@ -64,6 +64,12 @@ impl Layout {
         self.parts.values().all(|part| std::mem::replace(&mut end, part.range().end) == part.start)
     }
 
+    /// How many bytes lie end to end from the beginning on, chunk after chunk.
+    pub(crate) fn contiguous(&self) -> usize {
+        let first = (0..self.count).map_while(|index| self.parts.get(&index));
+        first.map(|part| part.bytes.len()).sum()
+    }
+
     /// What a request with these statements contradicts, whichever chunk it contains.
     pub(crate) fn contradictions(&self, chunk: &Chunk) -> Codes {
         let mut codes = own_contradictions(chunk);

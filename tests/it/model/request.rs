@@ -1,6 +1,8 @@
 //! The content of a request and of a reply, in the terms of the protocol: everything by which the model and the server
 //! are compared. Knows neither HTTP nor how a field is spelled.
 
+pub(crate) use super::tus::{Create, FileState, Join, Patch, Progress};
+
 /// A uuid, by its number in a sequence.
 pub(crate) type Key = usize;
 
@@ -27,6 +29,14 @@ pub(crate) enum Request {
     },
     /// GET of a link from an earlier reply; first and last byte of a range.
     Link(Key, Option<(usize, usize)>),
+    Create(User, Create),
+    Join(User, Join),
+    Patch(User, Patch),
+    Head(User, Key),
+    /// GET of an upload's address.
+    Redirect(User, Key),
+    /// DELETE by tus; `None` means the application's backend.
+    End(Option<User>, Key),
 }
 
 /// `Content-Range: bytes first-last/total`.
@@ -97,7 +107,7 @@ impl Request {
         match self {
             Self::Chunk(_, chunk) => chunk.key.is_none(),
             Self::Single(_, single) => single.key.is_none(),
-            Self::Thumbnail(..) => true,
+            Self::Thumbnail(..) | Self::Create(..) | Self::Join(..) => true,
             _ => false,
         }
     }
@@ -109,8 +119,16 @@ impl Request {
             Self::Single(_, single) => single.key,
             Self::Thumbnail(_, thumbnail) => Some(thumbnail.parent),
             Self::Done(_, done) => Some(done.key),
-            Self::Delete(_, key) | Self::Files { key, .. } => Some(*key),
-            Self::Status(..) | Self::File(..) | Self::List(_) | Self::Link(..) => None,
+            Self::Patch(_, patch) => Some(patch.key),
+            Self::Delete(_, key) | Self::End(_, key) | Self::Files { key, .. } => Some(*key),
+            Self::Status(..)
+            | Self::File(..)
+            | Self::List(_)
+            | Self::Link(..)
+            | Self::Create(..)
+            | Self::Join(..)
+            | Self::Head(..)
+            | Self::Redirect(..) => None,
         }
     }
 }
@@ -131,7 +149,8 @@ pub(crate) enum Answer {
         parent: Key,
     },
     Unfinished {
-        parts: usize,
+        /// `None` for an upload that is sent in order.
+        parts: Option<usize>,
         total: Option<usize>,
         received: usize,
         present: Vec<usize>,
@@ -149,6 +168,22 @@ pub(crate) enum Answer {
     },
     /// A picture made from a thumbnail; its encoding is up to the server.
     Picture,
+    /// A new upload, and how many bytes it has.
+    Created {
+        key: Key,
+        offset: usize,
+        state: FileState,
+    },
+    Appended {
+        offset: usize,
+        state: FileState,
+    },
+    /// Refused (409 `offset_mismatch`): the upload ends here.
+    Elsewhere(usize),
+    Progress(Progress),
+    /// To the bytes of this File.
+    Redirect(Key),
+    Ended,
 }
 
 /// A File without its links, which are requested separately.
@@ -167,7 +202,7 @@ pub(crate) enum Entry {
     Unfinished {
         key: Key,
         name: Option<String>,
-        parts: usize,
+        parts: Option<usize>,
         total: Option<usize>,
         received: usize,
     },
@@ -191,9 +226,10 @@ impl Answer {
     /// The uuid that this reply revealed.
     pub(crate) fn made(&self) -> Option<Key> {
         match self {
-            Self::Chunk(key) | Self::Thumbnail { key, .. } | Self::File(File { key, .. }) => {
-                Some(*key)
-            }
+            Self::Chunk(key)
+            | Self::Thumbnail { key, .. }
+            | Self::File(File { key, .. })
+            | Self::Created { key, .. } => Some(*key),
             _ => None,
         }
     }

@@ -1,5 +1,7 @@
 //! Runs a sequence against the server, and keeps every world that can explain its replies.
 
+mod explain;
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
@@ -7,11 +9,13 @@ use std::time::Duration;
 
 use super::Fault;
 use super::case::{Act, Case, Step};
-use super::request::{Answer, Key, Request, Thumbnail};
+use super::request::{Answer, Create, Join, Key, Request, User};
 use super::server::Server;
-use super::wire::{Names, Spelling, answer};
+use super::wire::{Name, Names, Spelling, answer};
 use super::world::World;
 use crate::process::http::{self, Reply, connect};
+use crate::properties::Plan;
+use explain::{distinct, explain, made};
 
 /// A paused sender continues after this time, whatever the others do, because they may be waiting for it.
 const STALL: Duration = Duration::from_millis(10);
@@ -87,11 +91,11 @@ impl<'a> Trial<'a> {
             self.step(step)?;
         }
         for key in 0..self.names.0.len() {
-            for at in 0..3 {
+            for at in 0..4 {
                 self.one(&Act::look(key, at))?;
             }
         }
-        (0..2).try_for_each(|user| self.one(&Act::look(user, 3)))
+        (0..2).try_for_each(|user| self.one(&Act::look(user, 4)))
     }
 
     fn step(&mut self, step: &Step) -> Result<(), Divergence> {
@@ -101,6 +105,10 @@ impl<'a> Trial<'a> {
                 let acts = self.case.through(*on, plan, *done, &self.names);
                 acts.iter().try_for_each(|act| self.one(act))
             }
+            Step::Stream { on, plan, size, is_piece } => {
+                self.stream(*on, plan, *size, *is_piece).map(drop)
+            }
+            Step::Pieces { on, plan, unheard } => self.pieces(on, plan, *unheard),
             Step::Together(acts) => self.together(acts),
             Step::Cut(act, at) => {
                 self.unheard(act, |bytes| bytes.len() * usize::from(*at) / 1000, false);
@@ -137,6 +145,41 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// Sends a file by tus; its uuid, if it was created.
+    fn stream(
+        &mut self,
+        on: u8,
+        plan: &Plan,
+        size: u8,
+        is_piece: bool,
+    ) -> Result<Option<Key>, Divergence> {
+        let key = self.names.0.len();
+        let acts = self.case.stream(on, plan, size, is_piece, &self.names);
+        for act in &acts {
+            self.one(act)?;
+            if self.names.0.len() == key {
+                return Ok(None);
+            }
+        }
+        Ok(Some(key))
+    }
+
+    fn pieces(&mut self, on: &[u8], plan: &Plan, unheard: bool) -> Result<(), Divergence> {
+        let mut pieces = Vec::new();
+        for at in on {
+            // All of one user's.
+            let user = self.names.0[self.names.pick(on[0])].user;
+            let of_user = |at: &usize| self.names.0[*at % self.names.0.len()].user == user;
+            let at = (usize::from(*at)..).find(of_user).expect("the first");
+            pieces.extend(self.stream((at % self.names.0.len()) as u8, plan, 50, true)?);
+        }
+        let Some(act) = self.case.joining(&pieces, plan, &self.names) else { return Ok(()) };
+        if unheard {
+            self.unheard(&act, <[u8]>::len, true);
+        }
+        self.one(&act)
+    }
+
     /// What an act has become, and the request to send.
     fn resolve(&self, act: &Act) -> (Request, http::Request) {
         let request = act.request(&self.case.files, &self.names);
@@ -148,7 +191,9 @@ impl<'a> Trial<'a> {
                 (spelling.files(*key, *attach, of), Some(&self.service))
             }
             Request::Link(..) => (spelling.http(&request), None),
-            Request::Delete(None, _) => (spelling.http(&request), Some(&self.service)),
+            Request::Delete(None, _) | Request::End(None, _) => {
+                (spelling.http(&request), Some(&self.service))
+            }
             Request::Chunk(user, _)
             | Request::Single(user, _)
             | Request::Thumbnail(user, _)
@@ -156,6 +201,12 @@ impl<'a> Trial<'a> {
             | Request::Status(user, _)
             | Request::File(user, _)
             | Request::List(user)
+            | Request::Create(user, _)
+            | Request::Join(user, _)
+            | Request::Patch(user, _)
+            | Request::Head(user, _)
+            | Request::Redirect(user, _)
+            | Request::End(Some(user), _)
             | Request::Delete(Some(user), _) => (spelling.http(&request), Some(token(user))),
         };
         let http = match token {
@@ -185,12 +236,13 @@ impl<'a> Trial<'a> {
     /// Sends several at once, each on its own connection and thread.
     fn together(&mut self, acts: &[(Act, Option<u16>)]) -> Result<(), Divergence> {
         let resolved: Vec<_> = acts.iter().map(|(act, _)| self.resolve(act)).collect();
+        let (acts, resolved) = told_of_all(acts, resolved);
         let host = self.server.host();
         let (answered, others): (Vec<_>, Vec<_>) = acts.iter().map(|_| channel()).unzip();
         let replies: Vec<Reply> = std::thread::scope(|scope| {
             let senders: Vec<_> = resolved
                 .iter()
-                .zip(acts)
+                .zip(&acts)
                 .zip(others)
                 .map(|(((_, http), (_, stall)), other)| {
                     let answered = answered.clone();
@@ -205,7 +257,7 @@ impl<'a> Trial<'a> {
                 .collect();
             senders.into_iter().map(|sender| sender.join().expect("no panic")).collect()
         });
-        let mut calls: Vec<_> = acts.iter().zip(resolved).zip(replies).collect();
+        let mut calls: Vec<_> = acts.into_iter().zip(resolved).zip(replies).collect();
         // Other replies may reveal the uuids that were made.
         calls.sort_by_key(|((_, (request, _)), _)| !request.makes_uuid());
         let calls: Vec<_> = calls
@@ -218,9 +270,14 @@ impl<'a> Trial<'a> {
     /// Sends this many bytes of a request, hangs up, and waits until the server has finished with it.
     fn unheard(&mut self, act: &Act, length: impl Fn(&[u8]) -> usize, whole: bool) {
         let (request, http) = self.resolve(act);
-        if whole && request.makes_uuid() {
-            return; // only the reply reveals which uuid to ask for
-        }
+        let made = match &request {
+            Request::Join(user, join) if whole && self.names.are_known() => {
+                self.unheard_name(*user, join)
+            }
+            // Only the reply reveals which uuid to ask for.
+            request if whole && request.makes_uuid() => return,
+            _ => Key::MAX,
+        };
         let bytes = http.bytes(self.server.host());
         let mut stream = connect(self.server.host()).expect("connected");
         let _ = hang_up(&mut stream, &bytes[..length(&bytes)]);
@@ -228,8 +285,16 @@ impl<'a> Trial<'a> {
         let part = if whole { "all" } else { "a part" };
         self.log.push(format!("{request:?}: {part} of it, and nobody hears the answer"));
         self.figures.requests += 1;
-        let worlds = self.worlds.iter().flat_map(|world| world.unheard(&request, whole));
+        let worlds = self.worlds.iter().flat_map(|world| world.possible(&request, None));
+        let worlds = worlds.flat_map(|world| world.unheard(&request, made, whole));
         self.worlds = distinct(worlds);
+    }
+
+    /// A name for what is joined while nobody hears the reply.
+    fn unheard_name(&mut self, user: User, join: &Join) -> Key {
+        let unheard = Some(join.pieces.clone());
+        self.names.0.push(Name { unheard, ..Name::new(String::new(), user, 0) });
+        self.names.0.len() - 1
     }
 
     /// Drops the server during these requests.
@@ -267,6 +332,10 @@ impl<'a> Trial<'a> {
         }
         self.figures.requests += calls.len();
         let mut worlds = explain(&self.worlds, calls, &vec![false; calls.len()]);
+        for Call { request, answer, .. } in calls {
+            let Some(answer) = answer else { continue };
+            worlds.iter_mut().for_each(|world| world.heard(request, answer));
+        }
         worlds.iter_mut().for_each(World::settle); // the sender of a thumbnail has waited for its picture
         let worlds = distinct(worlds);
         if worlds.is_empty() {
@@ -283,7 +352,10 @@ impl<'a> Trial<'a> {
             .iter()
             .take(3)
             .flat_map(|world| calls.iter().map(move |call| (world, call)))
-            .flat_map(|(world, call)| world.outcomes(&call.request, made(call)))
+            .flat_map(|(world, call)| {
+                let worlds = world.possible(&call.request, call.answer.as_ref()).into_iter();
+                worlds.flat_map(|world| world.outcomes(&call.request, made(call)))
+            })
             .map(|(answer, _)| format!("    {answer:?}"))
             .collect();
         format!(
@@ -295,93 +367,20 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The uuid that the server made for a call.
-fn made(call: &Call) -> Key {
-    call.answer.as_ref().and_then(Answer::made).unwrap_or(Key::MAX)
-}
-
-/// The worlds in which all remaining calls get their replies, in any order.
-fn explain(worlds: &[World], calls: &[Call], taken: &[bool]) -> Vec<World> {
-    if taken.iter().all(|taken| *taken) {
-        return worlds.to_vec();
-    }
-    let mut worlds = worlds.to_vec();
-    if calls.len() > 1 {
-        // A first chunk begins its upload before it counts; other requests may see it in between.
-        let begun = calls.iter().zip(taken).filter(|(_, taken)| !**taken).flat_map(|(call, _)| {
-            worlds.iter().flat_map(|world| match &call.request {
-                Request::Chunk(user, chunk) => world.only_begun(*user, chunk),
-                _ => Vec::new(),
-            })
-        });
-        worlds = distinct(worlds.iter().cloned().chain(begun));
-    }
-    let mut explained = Vec::new();
-    for (at, call) in calls.iter().enumerate().filter(|(at, _)| !taken[*at]) {
-        let next = distinct(worlds.iter().flat_map(|world| after(world, calls, at, call)));
-        if next.is_empty() {
-            continue;
+/// These requests, but none beside a list that may be refused after all its bytes are there: nobody would tell which uuid
+/// the list shows for a moment.
+fn told_of_all<'a, T>(
+    acts: &'a [(Act, Option<u16>)],
+    resolved: Vec<(Request, T)>,
+) -> (Vec<&'a (Act, Option<u16>)>, Vec<(Request, T)>) {
+    let lists = resolved.iter().any(|(request, _)| matches!(request, Request::List(_)));
+    let is_told = |request: &Request| match request {
+        Request::Create(_, Create { md5, .. }) | Request::Join(_, Join { md5, .. }) => {
+            !lists || md5.is_none()
         }
-        let mut taken = taken.to_vec();
-        taken[at] = true;
-        explained.extend(explain(&next, calls, &taken));
-    }
-    distinct(explained)
-}
-
-/// The worlds that this call may have left, given its reply.
-fn after(world: &World, calls: &[Call], at: usize, call: &Call) -> Vec<World> {
-    let Some(answer) = &call.answer else {
-        return world.unheard(&call.request, true);
+        _ => true,
     };
-    let mut outcomes = world.outcomes(&call.request, made(call));
-    if let (true, Some(request)) = (calls.len() > 1, seen_before(call, answer)) {
-        outcomes.extend(world.outcomes(&request, made(call)));
-    }
-    let allowed = outcomes.into_iter().filter(|(allowed, _)| match (allowed, answer) {
-        // What it was may be counted a moment before it is removed.
-        (Answer::Removed(_), Answer::Removed(_)) if calls.len() > 1 => true,
-        _ => allowed == answer,
-    });
-    let allowed = allowed.map(|(_, world)| world);
-    allowed.chain(may_yield(calls, at, answer).then(|| world.clone())).collect()
-}
-
-/// A thumbnail of a thumbnail: its parent may be looked up a moment before the first one is removed.
-fn seen_before(call: &Call, answer: &Answer) -> Option<Request> {
-    match (&call.request, answer) {
-        (Request::Thumbnail(user, sent), Answer::Thumbnail { parent, .. }) => {
-            Some(Request::Thumbnail(*user, Thumbnail { parent: *parent, ..sent.clone() }))
-        }
-        _ => None,
-    }
-}
-
-/// Whether it may be refused without any effect because of another of these requests.
-fn may_yield(calls: &[Call], at: usize, answer: &Answer) -> bool {
-    let Answer::Refused { code, .. } = answer else {
-        return false;
-    };
-    let own = &calls[at].request;
-    let mut others = calls.iter().enumerate().filter(|(other, _)| *other != at);
-    others.any(|(_, Call { request, answer: told, .. })| match (own, request) {
-        (Request::Chunk(_, a), Request::Chunk(_, b)) if *code == "superseded" => {
-            a.key == b.key && a.index == b.index
-        }
-        _ if own.changes().is_none() || own.changes() != request.changes() => false,
-        // All requests that arrive at the same moment are told.
-        _ => *code == "raced" || (*code == "expired" && told.as_ref() == Some(answer)),
-    })
-}
-
-fn distinct(worlds: impl IntoIterator<Item = World>) -> Vec<World> {
-    let mut distinct = Vec::new();
-    for world in worlds {
-        if !distinct.contains(&world) {
-            distinct.push(world);
-        }
-    }
-    distinct
+    acts.iter().zip(resolved).filter(|(_, (request, _))| is_told(request)).unzip()
 }
 
 /// Sends a request that may pause after this many thousandths of it, until another one is answered.

@@ -1,5 +1,7 @@
 //! Converts the model's requests to HTTP, with either name and any order of fields, and HTTP replies to answers.
 
+mod tus;
+
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
@@ -12,7 +14,7 @@ use crate::process::http::{self, Multipart, Reply};
 use crate::properties::Plan;
 
 /// What section 7 says about each refusal that a sequence can meet: status, `preventRetry`, `reset`.
-const REFUSALS: [(&str, u16, bool, bool); 26] = [
+const REFUSALS: [(&str, u16, bool, bool); 29] = [
     ("required", 400, true, false),
     ("out_of_range", 400, true, false),
     ("changed", 400, true, false),
@@ -27,6 +29,7 @@ const REFUSALS: [(&str, u16, bool, bool); 26] = [
     ("uneven_chunk", 400, false, true),
     ("chunks_missing", 400, false, true),
     ("parts_not_contiguous", 400, false, false),
+    ("bytes_missing", 400, false, false),
     ("not_found", 404, true, false),
     ("chunk_conflict", 409, true, false),
     ("upload_finished", 409, true, false),
@@ -34,6 +37,8 @@ const REFUSALS: [(&str, u16, bool, bool); 26] = [
     ("attached", 409, true, false),
     ("superseded", 409, false, false),
     ("raced", 409, false, false),
+    ("sent_in_order", 409, true, false),
+    ("partial_upload", 409, true, false),
     ("gone", 410, true, false),
     ("expired", 410, false, true),
     ("not_an_image", 415, true, false),
@@ -52,6 +57,20 @@ pub(crate) struct Name {
     /// The latest link.
     pub(crate) link: Option<String>,
     pub(crate) is_thumbnail: bool,
+    /// How many bytes it has, as the server said last.
+    pub(crate) told: usize,
+    /// Whether it was created as a piece of an upload to come.
+    pub(crate) is_piece: bool,
+    /// The pieces that it was joined from, if nobody heard the reply: its uuid is unknown until another one tells.
+    pub(crate) unheard: Option<Vec<Key>>,
+}
+
+impl Name {
+    /// A uuid that this user uses for this file.
+    pub(crate) fn new(uuid: String, user: usize, file: usize) -> Self {
+        let (link, unheard) = (None, None);
+        Self { uuid, user, file, link, is_thumbnail: false, told: 0, is_piece: false, unheard }
+    }
 }
 
 /// The uuids of a sequence, by their numbers.
@@ -59,24 +78,52 @@ pub(crate) struct Name {
 pub(crate) struct Names(pub(crate) Vec<Name>);
 
 impl Names {
-    fn key(&self, uuid: &Value) -> Key {
+    fn key(&mut self, uuid: &Value) -> Key {
         let known = self.0.iter().position(|name| *uuid == name.uuid);
+        let known = known.or_else(|| self.tell(uuid, |_| true));
         known.unwrap_or_else(|| panic!("{uuid} is no uuid of this sequence"))
+    }
+
+    /// The name that an act is about. Nobody can ask for one that nobody knows.
+    pub(crate) fn pick(&self, on: u8) -> Key {
+        let key = usize::from(on) % self.0.len();
+        if self.0[key].unheard.is_none() { key } else { 0 }
+    }
+
+    pub(crate) fn are_known(&self) -> bool {
+        self.0.iter().all(|name| name.unheard.is_none())
+    }
+
+    /// Of what was joined without anybody hearing the reply, this is the uuid.
+    fn tell(&mut self, uuid: &Value, is_it: impl Fn(&[Key]) -> bool) -> Option<Key> {
+        let pieces = |name: &Name| name.unheard.as_deref().is_some_and(&is_it);
+        let key = self.0.iter().position(pieces)?;
+        (self.0[key].uuid, self.0[key].unheard) = (uuid.as_str()?.to_owned(), None);
+        Some(key)
     }
 
     /// The number of a uuid, or a new one if the request was sent without a uuid.
     fn key_or_new(&mut self, uuid: &Value, request: &Request) -> Key {
         let user = match request {
-            Request::Chunk(user, _) | Request::Single(user, _) | Request::Thumbnail(user, _) => {
-                *user
-            }
+            Request::Chunk(user, _)
+            | Request::Single(user, _)
+            | Request::Thumbnail(user, _)
+            | Request::Create(user, _)
+            | Request::Join(user, _) => *user,
             _ => return self.key(uuid),
         };
-        if request.makes_uuid() {
+        if let Request::Join(_, join) = request {
+            self.tell(uuid, |pieces| *pieces == join.pieces);
+        }
+        let is_new = self.0.iter().all(|name| *uuid != name.uuid);
+        if request.makes_uuid() && is_new {
             let uuid = uuid.as_str().expect("a uuid").to_owned();
-            assert!(self.0.iter().all(|name| name.uuid != uuid), "{uuid} was made twice");
             let is_thumbnail = matches!(request, Request::Thumbnail(..));
-            self.0.push(Name { uuid, user, file: 0, link: None, is_thumbnail });
+            let is_piece = matches!(request, Request::Create(_, create) if create.is_piece);
+            self.0.push(Name { is_thumbnail, is_piece, ..Name::new(uuid, user, 0) });
+        } else if request.makes_uuid() {
+            // The same pieces are the same upload again.
+            assert!(matches!(request, Request::Join(..)), "{uuid} was made twice");
         }
         self.key(uuid)
     }
@@ -135,6 +182,12 @@ impl Spelling<'_> {
                 }
             }
             Request::Files { .. } => panic!("needs the users' numbers"),
+            Request::Create(..)
+            | Request::Join(..)
+            | Request::Patch(..)
+            | Request::Head(..)
+            | Request::Redirect(..)
+            | Request::End(..) => self.tus(request),
         }
     }
 
@@ -222,8 +275,11 @@ fn add(fields: &mut Fields, name: &'static str, value: Option<impl ToString>) {
 
 /// Parses a reply. Fails the test if it doesn't have the promised shape.
 pub(crate) fn answer(request: &Request, reply: &Reply, names: &mut Names) -> Answer {
+    if is_tus(request) {
+        return tus::answer(request, reply, names);
+    }
     if reply.status >= 400 {
-        return refusal(reply);
+        return refusal(reply, &REFUSALS);
     }
     if let Request::Link(key, _) = request {
         if names.0[*key].is_thumbnail {
@@ -255,7 +311,7 @@ pub(crate) fn answer(request: &Request, reply: &Reply, names: &mut Names) -> Ans
             Answer::Finished { size: number(&body["received"]) }
         }
         Request::Status(..) => Answer::Unfinished {
-            parts: number(&body["totalparts"]),
+            parts: optional(&body["totalparts"]),
             total: optional(&body["totalfilesize"]),
             received: number(&body["received"]),
             present: indexes(&body["parts"]),
@@ -281,13 +337,25 @@ pub(crate) fn answer(request: &Request, reply: &Reply, names: &mut Names) -> Ans
             let found = files.iter().find(|file| !file.is_null());
             Answer::Files(found.map(|found| file(found, names.key(&found["uuid"]), names)))
         }
-        Request::Link(..) => unreachable!("answered above"),
+        _ => unreachable!("answered above"),
     }
 }
 
-fn refusal(reply: &Reply) -> Answer {
+fn is_tus(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Create(..)
+            | Request::Join(..)
+            | Request::Patch(..)
+            | Request::Head(..)
+            | Request::Redirect(..)
+            | Request::End(..)
+    )
+}
+
+fn refusal(reply: &Reply, refusals: &[(&'static str, u16, bool, bool)]) -> Answer {
     let (code, body) = (reply.refusal(), reply.json());
-    let known = REFUSALS.iter().find(|(known, ..)| *known == code);
+    let known = refusals.iter().find(|(known, ..)| *known == code);
     let Some((code, status, prevent_retry, reset)) = known else {
         panic!("no request of these is refused so: {} {body}", reply.status);
     };
@@ -318,7 +386,7 @@ fn entry(body: &Value, names: &mut Names) -> Entry {
     Entry::Unfinished {
         key: names.key(&body["file_uuid"]),
         name: body["filename"].as_str().map(ToOwned::to_owned),
-        parts: number(&body["totalparts"]),
+        parts: optional(&body["totalparts"]),
         total: optional(&body["totalfilesize"]),
         received: number(&body["received"]),
     }

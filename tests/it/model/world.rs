@@ -1,9 +1,12 @@
 //! The executable model: what the server has on record, and how it may reply.
 //!
-//! Written from `docs/protocol.md` alone, one request at a time, each as if there were no others. [`World::outcomes`]
+//! Written from `docs/protocol.md` and `docs/tus.md` alone, one request at a time, each as if there were no others. [`World::outcomes`]
 //! lists every reply that the protocol allows, with the world that it leaves behind.
 
+mod append;
 mod asking;
+mod ends;
+mod join;
 mod sending;
 
 use std::collections::BTreeMap;
@@ -12,6 +15,7 @@ use super::Mistake;
 use super::placing::{Codes, Layout, Part};
 use super::request::{Answer, File, Key, Request, User};
 use crate::properties::md5_of;
+use append::Append;
 
 /// Number of days for which an unfinished upload lives after its last stored chunk.
 pub(crate) const TTL_DAYS: u64 = 8;
@@ -38,6 +42,12 @@ struct Item {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Receiving(Upload),
+    /// Its bytes come in order.
+    Appending(Append),
+    /// A piece that was joined.
+    Joined {
+        whole: Key,
+    },
     Finished(Media),
     Thumbnail(Sent),
     Replaced {
@@ -75,6 +85,8 @@ struct Media {
     named: bool,
     attached: bool,
     thumbnail: Option<Key>,
+    /// What it was joined from.
+    pieces: Vec<Key>,
 }
 
 impl Media {
@@ -111,6 +123,9 @@ impl World {
     }
 
     fn answers(&self, request: &Request, made: Key) -> Outcomes {
+        if self.would_tell_an_end(request) {
+            return Outcomes::new(); // of the world in which that is where it ends
+        }
         match request {
             Request::Chunk(user, chunk) => self.chunk(*user, chunk, made),
             Request::Single(user, single) => self.single(*user, single, made),
@@ -122,31 +137,43 @@ impl World {
             Request::Delete(user, key) => self.delete(*user, *key),
             Request::Files { key, attach, of } => self.files(*key, *attach, *of),
             Request::Link(key, range) => self.same(self.link(*key, *range)),
+            Request::Create(user, create) => self.create(*user, create, made),
+            Request::Join(user, join) => self.join(*user, join, made),
+            Request::Patch(user, patch) => self.patch(*user, patch),
+            Request::Head(user, key) => self.head(*user, *key),
+            Request::Redirect(user, key) => self.same(self.redirect(*user, *key)),
+            Request::End(user, key) => self.end(*user, *key),
         }
     }
 
     /// The possible outcomes of a request whose reply nobody saw. `whole` means that all of it was sent.
-    pub(crate) fn unheard(&self, request: &Request, whole: bool) -> Vec<World> {
-        let outcomes = self.outcomes(request, Key::MAX).into_iter();
+    pub(crate) fn unheard(&self, request: &Request, made: Key, whole: bool) -> Vec<World> {
+        let outcomes = self.outcomes(request, made).into_iter();
         // No byte of an interrupted request counts, but it may have been refused.
         let possible =
             outcomes.filter(|(answer, _)| whole || matches!(answer, Answer::Refused { .. }));
         let mut worlds = vec![self.clone()];
         worlds.extend(possible.map(|(_, world)| world));
-        if let Request::Chunk(user, chunk) = request {
-            worlds.extend(self.only_begun(*user, chunk));
+        match request {
+            Request::Chunk(user, chunk) => worlds.extend(self.only_begun(*user, chunk)),
+            Request::Patch(user, patch) => worlds.extend(self.broken_off(*user, patch)),
+            _ => {}
         }
         worlds
     }
 
     /// Skips days, and removes what has expired.
     pub(crate) fn skip(&mut self, days: u64) {
+        self.finish_all();
         self.day += days;
         let idle: Vec<Key> = self
             .items
             .iter()
             .filter(|(_, item)| match &item.state {
-                State::Receiving(upload) => upload.touched_day + TTL_DAYS <= self.day,
+                State::Receiving(Upload { touched_day, .. })
+                | State::Appending(Append { touched_day, .. }) => {
+                    touched_day + TTL_DAYS <= self.day
+                }
                 _ => false,
             })
             .map(|(key, _)| *key)
@@ -208,9 +235,9 @@ impl World {
     /// The upload or File that a uuid stands for.
     fn stands_for(&self, user: Option<User>, key: Key) -> Option<(Key, &State)> {
         match self.state(user, key)? {
-            State::Thumbnail(Sent { parent, .. }) | State::Replaced { parent } => {
-                Some((*parent, self.state(user, *parent)?))
-            }
+            State::Thumbnail(Sent { parent, .. })
+            | State::Replaced { parent }
+            | State::Joined { whole: parent } => Some((*parent, self.state(user, *parent)?)),
             state => Some((key, state)),
         }
     }
@@ -233,7 +260,8 @@ impl World {
     /// What a media shows, and whether a message shows it.
     fn shown(&mut self, media: Key) -> Option<(&mut Option<Key>, bool)> {
         match &mut self.items.get_mut(&media)?.state {
-            State::Receiving(Upload { thumbnail, .. }) => Some((thumbnail, false)),
+            State::Receiving(Upload { thumbnail, .. })
+            | State::Appending(Append { thumbnail, .. }) => Some((thumbnail, false)),
             State::Finished(Media { thumbnail, attached, .. }) => Some((thumbnail, *attached)),
             _ => None,
         }
@@ -276,6 +304,7 @@ impl World {
                     item.state = State::Removed;
                 }
                 State::Receiving(Upload { thumbnail, .. })
+                | State::Appending(Append { thumbnail, .. })
                 | State::Finished(Media { thumbnail, .. })
                     if *thumbnail == Some(key) =>
                 {

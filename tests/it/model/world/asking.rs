@@ -12,6 +12,7 @@ impl World {
             None if self.is_erased(done.key) => self.refused(vec!["gone"]),
             None => self.refused(vec!["not_found"]),
             Some(State::Receiving(upload)) => self.finish(done, upload),
+            Some(State::Appending(upload)) => self.done_in_order(done, upload),
             Some(State::Finished(media)) => {
                 let codes = done_contradictions(done, &media.bytes());
                 if !codes.is_empty() {
@@ -28,7 +29,7 @@ impl World {
                 }
                 self.finished(done.key, media)
             }
-            Some(State::Thumbnail(_) | State::Replaced { .. }) => {
+            Some(State::Thumbnail(_) | State::Replaced { .. } | State::Joined { .. }) => {
                 let mut outcomes = self.same(self.file_of(user, done.key));
                 if done.total.is_some() || done.md5.is_some() {
                     // They may refer to the thumbnail or to its parent.
@@ -53,6 +54,7 @@ impl World {
             named: self.mistake != Some(Mistake::RenamesFiles),
             attached: false,
             thumbnail: upload.thumbnail,
+            pieces: Vec::new(),
         };
         let bytes = media.bytes();
         let mut codes = done_contradictions(done, &bytes);
@@ -65,7 +67,7 @@ impl World {
         if codes.is_empty() { self.finished(done.key, media) } else { self.refused(codes) }
     }
 
-    fn finished(&self, key: Key, media: Media) -> Outcomes {
+    pub(super) fn finished(&self, key: Key, media: Media) -> Outcomes {
         let answer = Answer::File(file(key, &media));
         vec![(answer, self.with(key, State::Finished(media)))]
     }
@@ -76,10 +78,16 @@ impl World {
     pub(super) fn status(&self, user: User, key: Key) -> Answer {
         match self.stands_for(Some(user), key) {
             Some((_, State::Receiving(upload))) => Answer::Unfinished {
-                parts: upload.layout.count,
+                parts: Some(upload.layout.count),
                 total: upload.layout.total,
                 received: upload.layout.received(),
                 present: upload.layout.present(),
+            },
+            Some((_, State::Appending(upload))) => Answer::Unfinished {
+                parts: None,
+                total: upload.total,
+                received: upload.bytes.len(),
+                present: Vec::new(),
             },
             Some((_, State::Finished(media))) => Answer::Finished { size: media.bytes().len() },
             other => nothing(other.map(|(_, state)| state)),
@@ -102,9 +110,19 @@ impl World {
                 has_begun.then(|| Entry::Unfinished {
                     key: *key,
                     name: name.clone(),
-                    parts: layout.count,
+                    parts: Some(layout.count),
                     total: layout.total,
                     received: layout.received(),
+                })
+            }
+            State::Appending(upload) => {
+                let has_begun = !upload.bytes.is_empty() || upload.is_complete();
+                (has_begun && !upload.is_piece).then(|| Entry::Unfinished {
+                    key: *key,
+                    name: upload.name.clone(),
+                    parts: None,
+                    total: upload.total,
+                    received: upload.bytes.len(),
                 })
             }
             State::Finished(media) => Some(Entry::Finished(file(*key, media))),
@@ -124,6 +142,12 @@ impl World {
                 unfinished: 1,
                 thumbnails,
                 bytes: upload.layout.received() + kept,
+                ..Removed::default()
+            },
+            Some(State::Appending(upload)) => Removed {
+                unfinished: 1,
+                thumbnails,
+                bytes: upload.bytes.len() + kept,
                 ..Removed::default()
             },
             Some(State::Finished(media)) if media.attached && user.is_some() => {
@@ -183,15 +207,15 @@ impl World {
 }
 
 /// Why there is nothing to return.
-fn nothing(state: Option<&State>) -> Answer {
+pub(super) fn nothing(state: Option<&State>) -> Answer {
     Answer::refused(match state {
-        Some(State::Removed | State::Replaced { .. }) => "gone",
+        Some(State::Removed | State::Replaced { .. } | State::Joined { .. }) => "gone",
         Some(State::Expired) => "expired",
         _ => "not_found",
     })
 }
 
-fn done_contradictions(done: &Done, bytes: &[u8]) -> Codes {
+pub(super) fn done_contradictions(done: &Done, bytes: &[u8]) -> Codes {
     let mut codes = Codes::new();
     if done.total.is_some_and(|total| total != bytes.len()) {
         codes.push("size_mismatch");

@@ -22,6 +22,9 @@ impl World {
         match self.state(Some(user), key) {
             None => self.first_chunk(user, chunk, key),
             Some(State::Receiving(upload)) => self.next_chunk(user, chunk, key, upload),
+            Some(State::Appending(_)) => {
+                self.refused([own_contradictions(chunk), vec!["sent_in_order"]].concat())
+            }
             Some(State::Finished(media)) => {
                 let part = media.parts.get(chunk.index);
                 if part.is_some_and(|part| is_same(chunk, part)) {
@@ -37,9 +40,9 @@ impl World {
             Some(State::Removed) if self.mistake == Some(Mistake::ForgetsTombstones) => {
                 self.first_chunk(user, chunk, key)
             }
-            Some(State::Removed | State::Replaced { .. } | State::Erased) => {
-                self.refused([own_contradictions(chunk), vec!["gone"]].concat())
-            }
+            Some(
+                State::Removed | State::Replaced { .. } | State::Joined { .. } | State::Erased,
+            ) => self.refused([own_contradictions(chunk), vec!["gone"]].concat()),
             Some(State::Expired) => self.told_expired(key, own_contradictions(chunk)),
         }
     }
@@ -139,11 +142,18 @@ impl World {
                 }
                 self.refused(codes)
             }
-            Some(State::Finished(_) | State::Receiving(_) | State::Thumbnail(_)) => {
+            Some(
+                State::Finished(_)
+                | State::Receiving(_)
+                | State::Appending(_)
+                | State::Thumbnail(_),
+            ) => {
                 codes.push("file_conflict");
                 self.refused(codes)
             }
-            Some(State::Removed | State::Replaced { .. } | State::Erased) => {
+            Some(
+                State::Removed | State::Replaced { .. } | State::Joined { .. } | State::Erased,
+            ) => {
                 codes.push("gone");
                 self.refused(codes)
             }
@@ -161,6 +171,7 @@ impl World {
             named: false,
             attached: false,
             thumbnail: None,
+            pieces: Vec::new(),
         };
         let answer = Answer::File(file(key, &media));
         vec![(answer, self.with_new(user, key, State::Finished(media)))]
@@ -175,9 +186,13 @@ impl World {
             codes.push("md5_mismatch");
         }
         let stands_for = self.stands_for(Some(user), sent.parent);
-        let Some((parent, State::Receiving(_) | State::Finished(_))) = stands_for else {
-            codes.push("not_found");
-            return self.refused(codes);
+        let parent = match stands_for {
+            Some((parent, State::Receiving(_) | State::Finished(_))) => parent,
+            Some((parent, State::Appending(upload))) if !upload.is_piece => parent,
+            _ => {
+                codes.push("not_found");
+                return self.refused(codes);
+            }
         };
         let mut world = self.clone();
         let (shown, attached) =
