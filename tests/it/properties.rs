@@ -5,6 +5,7 @@
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test has the names of its subject
 
+mod appended;
 mod chunks;
 mod interleaved;
 mod lies;

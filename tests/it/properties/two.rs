@@ -36,11 +36,11 @@ const CHUNKS: u64 = PLAIN.len().div_ceil(CHUNK) as u64;
 const SENDERS: usize = 4;
 const ROUNDS: usize = 25;
 
-struct Two {
+pub(super) struct Two {
     _dir: TempDir,
-    records: Arc<SqliteStore>,
-    blobs: Arc<dyn BlobStore>,
-    servers: [Arc<Uploads>; 2],
+    pub(super) records: Arc<SqliteStore>,
+    pub(super) blobs: Arc<dyn BlobStore>,
+    pub(super) servers: [Arc<Uploads>; 2],
 }
 
 /// How an upload ends, beside by a done.
@@ -53,7 +53,7 @@ enum End {
 
 impl Two {
     /// One pair over a store that writes in place, and one over a store that doesn't.
-    fn over_each_store() -> [Arc<Self>; 2] {
+    pub(super) fn over_each_store() -> [Arc<Self>; 2] {
         let over = |blobs: fn(&Path) -> Arc<dyn BlobStore>| {
             let dir = tempfile::tempdir().unwrap();
             let records = Arc::new(SqliteStore::open(dir.path()).unwrap());
