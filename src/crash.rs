@@ -82,6 +82,10 @@ points! {
     UploadRestarted,
     /// An upload became a File; no reply has been sent.
     FileFinished,
+    /// Uploads were joined into one; nobody finishes it yet.
+    UploadsJoined,
+    /// The bytes of a joined File were copied into one blob; its record names the others.
+    CopyMade,
     /// A single file got its name from its first done.
     FileNamed,
     /// An attempt to make a thumbnail was counted.

@@ -6,6 +6,7 @@ use std::pin::pin;
 use futures_util::TryStreamExt;
 
 use super::context::Context;
+use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::jobs::Job;
 use crate::metadata::{State, StoredFile};
@@ -26,6 +27,7 @@ pub(super) async fn run(context: &Context, job: &Job) -> Result<(), Refusal> {
         context.blobs.delete(&[blob]).await?;
         return Err(error.into());
     }
+    crash::point(Point::CopyMade);
     // Where it is not this job's any more, or the file is gone, its deletion is a job by now.
     context.metadata.pack(id, job.lease, extents).await?;
     context.signal.job_added();

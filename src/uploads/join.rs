@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::progress::Progress;
 use super::shared::{Shared, detached};
 use super::{Creation, Refusal, complete, records};
+use crate::crash::{self, Point};
 use crate::ids::{GenerationId, UploadId};
 use crate::metadata::{Joined, NewAppend, NewUpload, Standing, State};
 
@@ -44,6 +45,7 @@ pub(super) async fn join(
         let until = this.leased_until();
         match this.metadata.join(upload, pieces.clone(), quota, now, until).await? {
             Joined::Joined { job } => {
+                crash::point(Point::UploadsJoined);
                 for piece in pieces {
                     this.entries.get(piece).end(Standing::Removed);
                 }

@@ -39,7 +39,7 @@ fn fill_up(random: &mut Random, size: u64, chunk_size: Option<usize>, min_free: 
     let rig = Rig::on_volume(size + min_free, min_free);
     let server = rig.start();
     let mut known: Vec<Upload> =
-        (1..=4).map(|user| Upload::new(random, user, End::Finished)).collect();
+        (1..=4).map(|user| Upload::new(random, user, End::Finished).by_forms()).collect();
     let mut large = Upload::of(random.bytes(TOO_MUCH), 5, chunk_size, End::Finished);
     for upload in known.iter_mut().chain([&mut large]) {
         upload.sign_in(&rig.data_dir());

@@ -66,12 +66,25 @@ fn live(rig: &Rig, random: &mut Random, rounds: usize) -> Life {
 }
 
 fn new_uploads(random: &mut Random, rig: &Rig, first_user: i64, ends: &[End]) -> Vec<Upload> {
-    let each = ends.iter().zip(first_user..).map(|(end, user)| {
-        let mut upload = Upload::new(random, user, *end);
+    let each = ends.iter().zip(first_user..);
+    let mut uploads: Vec<_> = each.map(|(end, user)| Upload::new(random, user, *end)).collect();
+    uploads.extend(by_tus(random, first_user + 500));
+    for upload in &mut uploads {
         upload.sign_in(&rig.data_dir());
-        upload
-    });
-    each.collect()
+    }
+    uploads
+}
+
+/// Files that are sent by tus, whatever the random numbers say.
+fn by_tus(random: &mut Random, first_user: i64) -> [Upload; 3] {
+    let mut upload =
+        |user, end| Upload::of(random.bytes(50_000), first_user + user, Some(17_000), end);
+    let [mut whole, mut part, mut pieces] =
+        [upload(0, End::Finished), upload(1, End::Unfinished(2)), upload(2, End::Finished)];
+    whole.by_tus();
+    part.by_tus();
+    pieces.in_pieces();
+    [whole, part, pieces]
 }
 
 fn drive_in_turn(rig: &Rig, host: &str, uploads: &mut [Upload]) {

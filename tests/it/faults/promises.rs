@@ -3,6 +3,8 @@
 //!
 //! It continues from wherever it was refused or cut off, as the protocol says clients do.
 
+mod tus;
+
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::path::Path;
@@ -82,6 +84,11 @@ pub(crate) struct Upload {
     own_id: bool,
     /// Whether the fields that place a chunk come after the file.
     file_first: bool,
+    /// Whether its chunks are sent by tus, and whether as pieces of their own.
+    by_tus: bool,
+    in_pieces: bool,
+    /// The uuids of what is sent by tus.
+    ids: tus::Ids,
     /// Events, each with the length of the journal in bytes: before a request was sent, or after a reply was received.
     events: Vec<(u64, Event)>,
 }
@@ -156,7 +163,42 @@ impl Upload {
         upload.own_id = random.flip();
         upload.id = upload.id.filter(|_| upload.own_id);
         upload.file_first = random.below(3) == 0;
+        if !single && random.below(3) == 0 {
+            upload.by_tus();
+            upload.in_pieces = random.flip();
+        }
         upload
+    }
+
+    /// Sends it by forms, whatever the random numbers say.
+    pub(crate) fn by_forms(mut self) -> Self {
+        if self.by_tus {
+            (self.by_tus, self.in_pieces, self.own_id) = (false, false, true);
+            self.id = Some(UploadId::random().to_string());
+        }
+        self
+    }
+
+    /// Sends it by tus, in order.
+    pub(crate) fn by_tus(&mut self) {
+        (self.by_tus, self.own_id, self.id) = (true, false, None);
+    }
+
+    /// Sends it by tus, in pieces that are joined.
+    pub(crate) fn in_pieces(&mut self) {
+        self.by_tus();
+        self.in_pieces = true;
+    }
+
+    /// The same file, of which nothing has been sent.
+    fn copy(&self) -> Self {
+        Self {
+            token: self.token.clone(),
+            by_tus: self.by_tus,
+            in_pieces: self.in_pieces,
+            served: self.served.clone(),
+            ..Self::of(self.sent.clone(), self.user, self.chunk_size, self.end)
+        }
     }
 
     /// These bytes, in chunks of this size or in one request, with a uuid chosen by the client.
@@ -172,6 +214,9 @@ impl Upload {
             id: Some(UploadId::random().to_string()),
             own_id: true,
             file_first: false,
+            by_tus: false,
+            in_pieces: false,
+            ids: tus::Ids::default(),
             events: Vec::new(),
         }
     }
@@ -229,6 +274,10 @@ impl Upload {
         if known.file.is_none() && !known.delete_sent {
             let file = match self.chunk_size {
                 None => self.single(rig, host)?,
+                Some(_) if self.by_tus => match self.send_by_tus(rig, host)? {
+                    Some(file) => file,
+                    None => return Ok(()),
+                },
                 Some(_) => match self.chunks(rig, host)? {
                     Some(file) => file,
                     None => return Ok(()),
@@ -446,6 +495,15 @@ impl Upload {
             if let (Err(what), false) = (kept, may_be_gone) {
                 lost(what);
             }
+        } else if self.by_tus {
+            if let Err(what) = self.check_by_tus(host, &promised, level) {
+                lost(what);
+            }
+            match self.resume_by_tus(host) {
+                Ok(()) => {}
+                Err(Unresumed::Spoiled(what)) => broken.spoiled.push(what),
+                Err(Unresumed::Stuck(what)) => broken.lost.push(what),
+            }
         } else if self.chunk_size.is_some() && self.id.is_some() {
             match self.check_chunks(host, &promised, level) {
                 Ok(()) => {}
@@ -613,8 +671,13 @@ fn present(status: &Value, count: usize) -> Vec<bool> {
 
 impl std::fmt::Display for Upload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { user, end, id, chunk_size, .. } = self;
+        let Self { user, end, id, chunk_size, by_tus, in_pieces, .. } = self;
         let (size, id) = (self.sent.len(), id.as_deref().unwrap_or("-"));
-        write!(f, "user {user}, {id}, {size} bytes by {chunk_size:?}, {end:?}")
+        let how = match (by_tus, in_pieces) {
+            (false, _) => "",
+            (true, false) => " by tus",
+            (true, true) => " by tus in pieces",
+        };
+        write!(f, "user {user}, {id}, {size} bytes by {chunk_size:?}{how}, {end:?}")
     }
 }
