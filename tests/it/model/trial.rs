@@ -234,7 +234,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Sends several at once, each on its own connection and thread.
-    fn together(&mut self, acts: &[(Act, Option<u16>)]) -> Result<(), Divergence> {
+    fn together(&mut self, acts: &[Pausing]) -> Result<(), Divergence> {
         let resolved: Vec<_> = acts.iter().map(|(act, _)| self.resolve(act)).collect();
         let (acts, resolved) = told_of_all(acts, resolved);
         let host = self.server.host();
@@ -367,12 +367,15 @@ impl<'a> Trial<'a> {
     }
 }
 
+/// A request, and after how many thousandths of it it pauses until another one is answered.
+type Pausing = (Act, Option<u16>);
+
 /// These requests, but none beside a list that may be refused after all its bytes are there: nobody would tell which uuid
 /// the list shows for a moment.
-fn told_of_all<'a, T>(
-    acts: &'a [(Act, Option<u16>)],
+fn told_of_all<T>(
+    acts: &[Pausing],
     resolved: Vec<(Request, T)>,
-) -> (Vec<&'a (Act, Option<u16>)>, Vec<(Request, T)>) {
+) -> (Vec<&Pausing>, Vec<(Request, T)>) {
     let lists = resolved.iter().any(|(request, _)| matches!(request, Request::List(_)));
     let is_told = |request: &Request| match request {
         Request::Create(_, Create { md5, .. }) | Request::Join(_, Join { md5, .. }) => {
