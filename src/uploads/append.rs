@@ -144,10 +144,12 @@ async fn repeat(
     request: &AppendRequest,
     body: Incoming<'_>,
 ) -> Result<Progress, Refusal> {
-    let file = records::file(shared, request.id, &request.user).await?;
-    if !shared.metadata.pieces(file.id).await?.is_empty() {
+    let id = records::file(shared, request.id, &request.user).await?.id;
+    if !shared.metadata.pieces(id).await?.is_empty() {
         return Err(Refusal::Joined);
     }
+    // Again: if it was removed meanwhile, so was what it was joined from.
+    let file = records::file(shared, request.id, &request.user).await?;
     if request.offset != file.size {
         return Err(Refusal::OffsetMismatch { sent: request.offset, end: file.size });
     }
