@@ -30,7 +30,7 @@ pub(super) async fn run(
     // were lost, and nobody can send bytes to what was joined from others.
     let is_lost = match &finished {
         Err(Refusal::Md5Mismatch { .. }) => true,
-        Err(Refusal::NotDurable) => is_joined(&shared, id).await?,
+        Err(Refusal::NotDurable | Refusal::Incomplete { .. }) => is_joined(&shared, id).await?,
         _ => false,
     };
     if is_lost {
@@ -78,7 +78,14 @@ pub(super) async fn resume(shared: &Arc<Shared>, id: UploadId) -> Result<(), Ref
         return Ok(());
     }
     match run(Arc::clone(shared), id, user, None).await {
-        Ok(_) | Err(Refusal::Md5Mismatch { .. } | Refusal::NotDurable | Refusal::Removed) => Ok(()),
+        // A power loss took the last byte, as was found only when it was compared: its sender is to send it again.
+        Ok(_)
+        | Err(
+            Refusal::Md5Mismatch { .. }
+            | Refusal::NotDurable
+            | Refusal::Incomplete { .. }
+            | Refusal::Removed,
+        ) => Ok(()),
         Err(error) => Err(error),
     }
 }
