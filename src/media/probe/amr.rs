@@ -10,6 +10,8 @@ use super::window::Window;
 
 /// Number of bytes in which frames are counted. The rest of a longer file is assumed to be similar.
 const COUNTED: u64 = 4 << 20;
+/// Number of bytes looked at at once.
+const BLOCK: usize = 4096;
 
 /// Length in bytes of each frame type, first byte included: speech, comfort noise, and no data (sections 3.6 and
 /// 4.3.3). Zero for reserved types.
@@ -42,15 +44,19 @@ pub(super) fn duration<R: Read + Seek>(file: &mut Window<R>) -> io::Result<Optio
     let channels = if kind.description > 0 { head[start - 1] & 15 } else { 1 };
     let start = start as u64;
     let (mut at, mut frames) = (start, 0_u64);
-    while at < file.size() && at < COUNTED {
-        let [first] = file.peek(at)?;
-        let length = u64::from(kind.lengths[usize::from(first >> 3 & 15)]);
-        // Bits that are always zero distinguish frames from other data.
-        if length == 0 || first & 0x83 != 0 || length > file.size() - at {
-            break;
+    let end = file.size().min(COUNTED);
+    'counting: while at < end {
+        let (block, block_start) = (file.peek::<BLOCK>(at)?, at);
+        while at < end && at < block_start + BLOCK as u64 {
+            let first = block[usize::try_from(at - block_start).unwrap_or(0)];
+            let length = u64::from(kind.lengths[usize::from(first >> 3 & 15)]);
+            // Bits that are always zero distinguish frames from other data.
+            if length == 0 || first & 0x83 != 0 || length > file.size().saturating_sub(at) {
+                break 'counting;
+            }
+            at += length;
+            frames += 1;
         }
-        at += length;
-        frames += 1;
     }
     if at >= COUNTED {
         let scaled = u128::from(frames) * u128::from(file.size() - start) / u128::from(at - start);

@@ -115,16 +115,13 @@ impl World {
                     received: layout.received(),
                 })
             }
-            State::Appending(upload) => {
-                let has_begun = !upload.bytes.is_empty() || upload.is_complete();
-                (has_begun && !upload.is_piece).then(|| Entry::Unfinished {
-                    key: *key,
-                    name: upload.name.clone(),
-                    parts: None,
-                    total: upload.total,
-                    received: upload.bytes.len(),
-                })
-            }
+            State::Appending(upload) => (!upload.is_piece).then(|| Entry::Unfinished {
+                key: *key,
+                name: upload.name.clone(),
+                parts: None,
+                total: upload.total,
+                received: upload.bytes.len(),
+            }),
             State::Finished(media) => Some(Entry::Finished(file(*key, media))),
             _ => None,
         };

@@ -1,7 +1,7 @@
 //! Where an upload ends of which a request was cut off: unknown until a reply tells.
 
 use super::super::request::{Answer, Entry, Key, Request};
-use super::{State, World};
+use super::{Item, State, World};
 
 impl World {
     /// The worlds that this may be, if the request has this answer: whatever it concerns ends where the two say, and what
@@ -49,7 +49,9 @@ impl World {
     fn concerned(&self, request: &Request) -> Vec<Key> {
         let mut keys = match request {
             Request::List(user) => {
-                let own = self.items.iter().filter(|(_, item)| item.owner == *user);
+                let is_piece = |item: &Item| matches!(&item.state, State::Appending(upload) if upload.is_piece);
+                let own =
+                    self.items.iter().filter(|(_, item)| item.owner == *user && !is_piece(item));
                 own.map(|(key, _)| *key).collect()
             }
             Request::Join(_, join) => join.pieces.clone(),
@@ -101,7 +103,7 @@ fn ends_in(answer: &Answer) -> Vec<usize> {
                 Entry::Unfinished { received, .. } => Some(*received),
                 Entry::Finished(_) => None,
             });
-            received.chain([0]).collect() // what has no bytes isn't listed
+            received.collect()
         }
         Answer::Removed(removed) => vec![removed.bytes],
         _ => Vec::new(),
