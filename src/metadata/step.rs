@@ -53,7 +53,7 @@ pub struct Caps {
     pub quota: Quota,
 }
 
-/// The outcome of [`MetadataStore::begin_upload`].
+/// The outcome of [`MetadataStore::begin_upload`](super::MetadataStore::begin_upload).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
     /// It is on record; this older one expired to make room.
@@ -69,7 +69,7 @@ pub enum Begun {
     Over(OverQuota),
 }
 
-/// The outcome of [`MetadataStore::reserve`].
+/// The outcome of [`MetadataStore::reserve`](super::MetadataStore::reserve).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserved {
     /// So many bytes, or more, are reserved.
@@ -95,7 +95,7 @@ pub struct NewPart {
     pub even_size: Option<u64>,
 }
 
-/// The outcome of [`MetadataStore::record_part`].
+/// The outcome of [`MetadataStore::record_part`](super::MetadataStore::record_part).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// It counts.
@@ -146,7 +146,7 @@ impl NewSingle {
     }
 }
 
-/// The outcome of [`MetadataStore::store_single`].
+/// The outcome of [`MetadataStore::store_single`](super::MetadataStore::store_single).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// It is a File.
@@ -176,7 +176,7 @@ pub struct NewPicture {
     pub facts: Facts,
 }
 
-/// The outcome of [`MetadataStore::remove`].
+/// The outcome of [`MetadataStore::remove`](super::MetadataStore::remove).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removed {
     /// It is gone.
