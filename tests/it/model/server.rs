@@ -111,6 +111,7 @@ impl Server {
 
     /// Skips days and a minute, and has the server check what has expired.
     pub(crate) fn skip(&self, days: u64) {
+        self.settle(); // to a job that runs meanwhile the days would be its own, and its user's time used up
         self.clock.skip(Duration::from_secs(days * DAY_SECS + 60));
         let Running { runtime, app, .. } = self.running();
         runtime.block_on(async {
