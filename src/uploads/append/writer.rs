@@ -226,12 +226,16 @@ impl Writer {
         self.total_size == Some(self.at)
     }
 
-    /// Refuses what was told to stop: what it had put on record until then counts.
+    /// Refuses what was told to stop: what it had put on record until then counts. With the last byte on record nothing
+    /// more is to come, and whoever finishes the upload may already have ended it.
     fn unless_stopped(&self) -> Result<(), Refusal> {
+        if self.is_complete() {
+            return Ok(());
+        }
         if self.sender.revoked.is_cancelled() {
             return Err(self.sender.why_revoked());
         }
-        if self.sender.stopped.is_cancelled() && !self.is_complete() {
+        if self.sender.stopped.is_cancelled() {
             return Err(Refusal::Body(BodyError::Superseded));
         }
         Ok(())
