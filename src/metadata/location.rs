@@ -35,6 +35,14 @@ impl Location {
         }
     }
 
+    /// The blob that all parts lie in; `None` where each lies apart.
+    pub fn blob(&self) -> Option<BlobId> {
+        match self {
+            Self::InPlace(blob) => Some(*blob),
+            Self::Apart(_) => None,
+        }
+    }
+
     /// The blobs that hold bytes of any part.
     pub fn blobs(&self) -> Vec<BlobId> {
         match self {

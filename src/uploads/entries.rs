@@ -133,9 +133,11 @@ impl Entry {
         }
     }
 
-    /// Whether nobody sends to the upload, which never had a chunk.
-    pub(super) fn is_unused(&self) -> bool {
-        lock(&self.tracked).unused(self.id).is_some()
+    /// Forgets a sender that has ended. Returns whether nobody sends to the upload now, and it never had a chunk.
+    pub(super) fn leave(&self, serial: u64) -> bool {
+        let mut tracked = lock(&self.tracked);
+        tracked.sending.retain(|sending| sending.serial != serial);
+        tracked.unused(self.id).is_some()
     }
 
     /// Forgets the record of an upload to which nobody sends and which never had a chunk: whoever comes loads it again.

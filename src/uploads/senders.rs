@@ -14,7 +14,7 @@ use super::entries::{Entry, Sending, Tracked};
 use super::shared::Shared;
 use super::{Refusal, withdraw};
 use crate::ids::BlobId;
-use crate::metadata::{Generation, Location, Record, Standing, State};
+use crate::metadata::{Generation, Record, Standing, State};
 use crate::part::{self, Declaration, Part, PartIndex, Placement, PlacementError};
 use crate::storage::BodyError;
 pub(super) use append::{AtEnd, End};
@@ -109,13 +109,9 @@ impl Sender {
         if sized.is_none() && unfinished.layout.stored_from(start) {
             return Ok(Looked::NeedsSize);
         }
-        let blob = match unfinished.location {
-            Location::InPlace(blob) => Some(blob),
-            Location::Apart(_) => None,
-        };
         Ok(Looked::Goes(Place {
             of: unfinished.generation(self.entry.id),
-            blob,
+            blob: unfinished.location.blob(),
             range: start..start.saturating_add(sized.unwrap_or(bound)),
             is_sized: sized.is_some(),
             stored: unfinished.layout.received_bytes(),
@@ -148,9 +144,9 @@ impl Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        self.entry.tracked().sending.retain(|sending| sending.serial != self.serial);
+        let is_unused = self.entry.leave(self.serial);
         self.entry.released.notify_waiters();
-        if self.entry.is_unused() {
+        if is_unused {
             withdraw::spawn(&self.shared, &self.entry);
         }
     }

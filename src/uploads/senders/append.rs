@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Entry, Sender, Shared, Tracked};
 use crate::ids::BlobId;
-use crate::metadata::{Generation, Location, Record, State};
+use crate::metadata::{Generation, Record, State};
 
 /// What became of an attempt to write at the end of an upload.
 pub(in crate::uploads) enum AtEnd {
@@ -78,10 +78,7 @@ impl Sender {
         if let Some(own) = sending.iter_mut().find(|own| own.serial == self.serial) {
             own.appending = true;
         }
-        let blob = match unfinished.location {
-            Location::InPlace(blob) => Some(blob),
-            Location::Apart(_) => None,
-        };
+        let blob = unfinished.location.blob();
         let (of, total_size) = (unfinished.generation(self.entry.id), unfinished.layout.total_size);
         AtEnd::Granted(End { of, blob, total_size, is_partial })
     }
