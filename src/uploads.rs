@@ -1,7 +1,7 @@
-//! The state machine of an upload: the only one who knows the order of steps.
+//! The state machine of an upload. The order of its steps is defined here and nowhere else.
 //!
-//! Names no HTTP type, no SQL and no path. A request's bytes go through three steps: [`Uploads::slot`]
-//! says where they go, [`Slot::fill`] takes them, and `accept_…` puts them on record.
+//! Contains no HTTP types, SQL or paths. The bytes of a request pass three steps: [`Uploads::slot`] decides where they
+//! go, [`Slot::fill`] writes them, and `accept_…` records them.
 
 mod append;
 mod checksum;
@@ -53,15 +53,15 @@ use crate::metadata::{MetadataStore, Record, StoredFile};
 use crate::storage::{BlobStore, Incoming, Unready};
 use shared::Shared;
 
-/// The uploads and files of all users: what can be done with them. Each verb is a module's, which shows by its `use`
-/// lines whom it needs.
+/// Everything that can be done with the uploads and files of all users. Each operation has a module of its own, whose
+/// `use` lines show what it depends on.
 pub struct Uploads {
     shared: Arc<Shared>,
     checks: ready::Checks,
 }
 
 impl Uploads {
-    /// Uploads over these stores.
+    /// Manages uploads in these stores.
     pub fn new(
         blobs: Arc<dyn BlobStore>,
         metadata: Arc<dyn MetadataStore>,
@@ -73,21 +73,21 @@ impl Uploads {
         Self { shared, checks: ready::Checks::default() }
     }
 
-    /// Whether no step is under way, those that go on without their callers included.
+    /// Whether no step is running, including those that continue after their callers went away.
     pub fn is_idle(&self) -> bool {
         Arc::strong_count(&self.shared) == 1
     }
 
-    /// Where the bytes of a chunk go, decided before the first of them is read, from what is known of it so
-    /// far. `bound`: no more bytes than this can come.
+    /// Decides where the bytes of a chunk go before the first of them is read, from the fields received so far. At most
+    /// `bound` bytes can follow.
     ///
-    /// What can't be placed yet goes to a spool; nothing is refused that later fields could put right.
+    /// Bytes whose place is not known yet go to a spool. Nothing is refused that later fields could correct.
     pub async fn slot(&self, request: &ChunkRequest, bound: u64) -> Result<Slot, Refusal> {
         chunk::slot(&self.shared, request, bound).await
     }
 
-    /// Puts a chunk on record whose bytes and fields have all arrived; from here on it completes even if
-    /// the caller goes away. Answers the upload's uuid. The same chunk again is answered the same.
+    /// Records a chunk whose bytes and fields have all arrived, and returns the upload's uuid. It completes even if the
+    /// caller goes away. Repeating it with the same chunk returns the same uuid.
     pub async fn accept_chunk(
         &self,
         filled: Filled,
@@ -96,21 +96,21 @@ impl Uploads {
         chunk::accept_chunk(&self.shared, filled, request).await
     }
 
-    /// Withdraws an upload that a refused chunk has begun, if it never had one and nobody sends to it: then it is as if it
-    /// had not begun.
+    /// Withdraws an upload that a refused chunk began, if it never had a chunk and has no sender. Afterwards it is as
+    /// if the upload had never begun.
     pub async fn withdraw(&self, id: UploadId) {
         withdraw::withdraw(&self.shared, &self.shared.entries.get(id)).await;
     }
 
-    /// Begins an upload whose bytes come in order, under a uuid made here.
+    /// Begins an upload whose bytes arrive in order. The server chooses its uuid.
     pub async fn create(&self, new: Creation) -> Result<UploadId, Refusal> {
         append::create(&self.shared, new).await
     }
 
-    /// Puts bytes at the end of an upload. What has come counts, also if the body breaks off, unless the request gives
-    /// a checksum: then nothing of it counts until that is right. A newer request for the same place, or
-    /// [`Uploads::progress`], ends this one after its last write. With the last byte the upload is finished; where that
-    /// takes longer than the reply may, [`Progress::file`] is missing.
+    /// Appends bytes to an upload. If the body breaks off, the bytes received so far count, unless the request gives a
+    /// checksum: then none of them count until the checksum matches. A newer request at the same offset, or
+    /// [`Uploads::progress`], stops this one after its current write. The last byte of the file finishes the upload; if
+    /// finishing takes longer than a reply may wait, [`Progress::file`] is `None`.
     pub async fn append(
         &self,
         request: AppendRequest,
@@ -119,20 +119,20 @@ impl Uploads {
         append::append(&self.shared, request, body).await
     }
 
-    /// How far an upload of this user's has come, also one that is sent in chunks; a thumbnail's uuid gives its parent.
-    /// Whoever appends to it is told to stop first, and puts on record what has come.
+    /// Returns the progress of this user's upload, including one sent in chunks. A thumbnail's uuid stands for its
+    /// parent. A sender that is appending to the upload is stopped first and records what it has received.
     pub async fn progress(&self, id: UploadId, user: &UserId) -> Result<Progress, Refusal> {
         progress::progress(&self.shared, id, user).await
     }
 
-    /// Makes one upload of these pieces, in this order, and finishes it. The same pieces again are answered with the
-    /// same upload. Where finishing takes longer than the reply may, [`Progress::file`] is missing.
+    /// Joins these pieces, in this order, into one upload and finishes it. Repeating it with the same pieces returns
+    /// the same upload. If finishing takes longer than a reply may wait, [`Progress::file`] is `None`.
     pub async fn join(&self, new: Creation, pieces: Vec<UploadId>) -> Result<Progress, Refusal> {
         join::join(&self.shared, new, pieces).await
     }
 
-    /// Where the bytes of a request go that may be a single file: nothing before them says otherwise. `id`: its
-    /// uuid, if it came before them; `at_least`: so many bytes will come.
+    /// Decides where the bytes of a request go that may be a single file, as no field before them says otherwise. `id`
+    /// is its uuid, if it came before the bytes; at least `at_least` bytes follow.
     pub async fn slot_of_file(
         &self,
         user: &UserId,
@@ -142,8 +142,8 @@ impl Uploads {
         single::slot_of_file(&self.shared, user, id, at_least).await
     }
 
-    /// Puts a file that came in one request on record; from here on it completes even if the caller goes
-    /// away. The same bytes again under the same uuid are answered with the same File.
+    /// Records a file that was sent in one request. It completes even if the caller goes away. Repeating it with the
+    /// same bytes and uuid returns the same File.
     pub async fn accept_single(
         &self,
         filled: Filled,
@@ -152,32 +152,32 @@ impl Uploads {
         single::accept_single(&self.shared, filled, request).await
     }
 
-    /// Makes a File of an upload whose parts are all there. Completes even if the caller goes away; again,
-    /// also in parallel, it answers the same File. A refusal keeps the upload.
+    /// Makes a File of an upload that has all its parts. It completes even if the caller goes away. Repeating it, even
+    /// in parallel, returns the same File. A refusal leaves the upload as it is.
     pub async fn done(&self, request: DoneRequest) -> Result<StoredFile, Refusal> {
         finish::done(&self.shared, request).await
     }
 
-    /// Takes up the finishing of an upload that has all its bytes, which may be partly overwritten, as after a crash.
-    /// Repeating it is harmless.
+    /// Resumes finishing an upload that has all its bytes, some of which may already be overwritten, for example after
+    /// a crash. Repeating it is harmless.
     pub async fn resume(&self, id: UploadId) -> Result<(), Refusal> {
         complete::resume(&self.shared, id).await
     }
 
-    /// Cancels an upload or deletes a File of this user's, or of anybody's for the application's backend
-    /// (`None`), which may delete attached ones too. The bytes are gone when it answers.
+    /// Cancels an upload or deletes a File that belongs to `owner`. With `None`, the application's backend may delete
+    /// anyone's, including attached Files. The bytes are gone when it returns.
     pub async fn remove(&self, id: UploadId, owner: Option<UserId>) -> Result<Erased, Refusal> {
         erase::remove(&self.shared, id, owner).await
     }
 
-    /// Removes all uploads and Files of a user, attached ones too, and whatever is on record of those that went
-    /// before: of each the uuid alone is left. Nothing else of them is in the stores' files when it answers.
-    /// Repeating it is harmless. What is begun while it runs may stay.
+    /// Removes all uploads and Files of a user, including attached ones, and all records of those removed earlier,
+    /// except for their uuids. Nothing else of them is left in the stores' files when it returns. Repeating it is
+    /// harmless. Uploads begun while it runs may stay.
     pub async fn erase(&self, user: &UserId) -> Result<Erased, Refusal> {
         erase::erase(&self.shared, user).await
     }
 
-    /// Removes Files that were finished longer ago than `ttl` and that no message shows; answers how many.
+    /// Removes Files that were finished longer ago than `ttl` and belong to no message. Returns how many it removed.
     pub async fn remove_unattached(&self, ttl: Duration) -> Result<u64, Refusal> {
         erase::remove_unattached(&self.shared, ttl).await
     }
@@ -187,23 +187,24 @@ impl Uploads {
         erase::give_up(&self.shared, id).await
     }
 
-    /// Does the job of deleting bytes. Repeating it is harmless.
+    /// Runs a job that deletes bytes. Repeating it is harmless.
     pub async fn delete(&self, job: &Job) -> Result<(), Refusal> {
         delete::delete(&self.shared, job).await
     }
 
-    /// Does the job of forgetting the parts of an upload that ended. Repeating it is harmless.
+    /// Runs a job that deletes the part records of an upload that ended. Repeating it is harmless.
     pub async fn forget_parts(&self, job: &Job) -> Result<(), Refusal> {
         delete::forget_parts(&self.shared, job).await
     }
 
-    /// Does all deletions that are due, and waits for those under way; not for ever, as new ones come.
+    /// Runs all deletions that are due and waits for those in progress. Does not wait indefinitely, since new ones keep
+    /// arriving.
     pub async fn delete_forgotten(&self) -> Result<(), Refusal> {
         delete::delete_forgotten(&self.shared).await
     }
 
-    /// Waits until nobody holds a job of this kind any more; of this user's, if one is given. `false`: somebody still
-    /// does after the time of a lease.
+    /// Waits until no worker holds a job of this kind, or one of this user's if a user is given. Returns `false` if one
+    /// still does after the duration of a lease.
     pub async fn none_running(
         &self,
         kind: JobKind,
@@ -212,73 +213,74 @@ impl Uploads {
         delete::none_running(&self.shared, kind, user).await
     }
 
-    /// Expires uploads in which nothing was stored for their time to live; answers how many.
+    /// Expires uploads idle for longer than their TTL. Returns how many it expired.
     pub async fn expire_idle(&self) -> Result<usize, Refusal> {
         expire::expire_idle(&self.shared).await
     }
 
-    /// Withdraws uploads that were begun long ago and never had a chunk, as a crash leaves them; answers how many.
+    /// Withdraws uploads that were begun long ago and never had a chunk, which a crash can leave behind. Returns how
+    /// many it withdrew.
     pub async fn withdraw_left(&self) -> Result<usize, Refusal> {
         withdraw::withdraw_left(&self.shared).await
     }
 
-    /// Deletes blobs that no record claims and nobody has written for `age`; answers how many.
+    /// Deletes blobs that no record claims and that have not been written to for `age`. Returns how many it deleted.
     pub async fn delete_unclaimed(&self, age: Duration) -> Result<usize, Refusal> {
         expire::delete_unclaimed(&self.shared, age).await
     }
 
-    /// Compares some of what is not to be believed yet; `false` when there was nothing.
+    /// Verifies some of the data that is still suspect. Returns `false` if there was none.
     pub async fn compare_suspects(&self) -> Result<bool, Refusal> {
         suspects::compare_suspects(&self.shared).await
     }
 
-    /// Compares the parts of an unfinished upload with their bytes and forgets those that are gone.
+    /// Compares the parts of an unfinished upload with their bytes and forgets the parts whose bytes are gone.
     pub async fn doubt(&self, id: UploadId) -> Result<(), Refusal> {
         suspects::doubt(&self.shared, id).await
     }
 
-    /// Refuses bytes for which the store has no room; also none at all when it is full.
+    /// Refuses bytes for which the store has no room. If the store is full, it refuses even zero bytes.
     pub async fn check_room(&self, bytes: u64) -> Result<(), Refusal> {
         room::check_room(&self.shared, bytes).await
     }
 
-    /// What is known of an unfinished upload or File, for its owner; a thumbnail's uuid gives its parent.
+    /// Returns the record of an unfinished upload or File to its owner. A thumbnail's uuid stands for its parent.
     pub async fn stands_for(&self, id: UploadId, user: &UserId) -> Result<Record, Refusal> {
         records::stands_for(&self.shared, id, user).await
     }
 
-    /// The File of this uuid, for its owner; a thumbnail's uuid gives its parent.
+    /// Returns the File with this uuid to its owner. A thumbnail's uuid stands for its parent.
     pub async fn file(&self, id: UploadId, user: &UserId) -> Result<StoredFile, Refusal> {
         records::file(&self.shared, id, user).await
     }
 
-    /// Bytes that a file may have.
+    /// Maximum size of a file in bytes.
     pub fn max_file_size(&self) -> u64 {
         self.shared.limits.max_file_size
     }
 
-    /// Refuses a file whose declared size is over the limit.
+    /// Refuses a file whose declared size exceeds the limit.
     pub fn check_total(&self, declared: Option<u64>) -> Result<(), Refusal> {
         self.shared.limits.check_total(declared)
     }
 
-    /// When an unfinished upload in which something was last stored at `touched_at` expires.
+    /// When an unfinished upload expires that last stored something at `touched_at`.
     pub fn expires_at(&self, touched_at: u64) -> u64 {
         self.shared.expires_at(touched_at)
     }
 
-    /// Forgets what is remembered of a record that a job changed.
+    /// Forgets the cached copy of a record that a job changed.
     pub fn forget_cached(&self, id: UploadId) {
         self.shared.forget_cached(id);
     }
 
-    /// Whether stored files and records can be written now, for the readiness probe: each by its name. Answers within
-    /// [`CHECK_PATIENCE`].
+    /// Whether stored files and records can be written now, by name, for the readiness probe. Returns within
+    /// [`CHECK_TIMEOUT`].
     pub async fn checks(&self) -> [(&'static str, Result<(), Unready>); 2] {
         ready::check(&self.shared, &self.checks).await
     }
 
-    /// Makes every record durable; the last call.
+    /// Makes every record durable. Must be the last call.
     pub async fn close(&self) -> Result<(), Refusal> {
         Ok(self.shared.metadata.close().await?)
     }

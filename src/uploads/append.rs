@@ -1,7 +1,7 @@
-//! Uploads whose bytes come in order, each request's at the end of what is there.
+//! Uploads whose bytes arrive in order: each request appends to what is there.
 //!
-//! Nobody loses much when a request breaks off: its bytes are put on record piece by piece while it streams, and at its
-//! end whatever has come. Where it gives a checksum, nothing of it counts until that is right.
+//! Little is lost when a request breaks off: its bytes are recorded piece by piece while they stream in, and so is the
+//! rest when the body ends. If the request gives a checksum, none of its bytes count until the checksum matches.
 
 mod body;
 mod writer;
@@ -22,7 +22,7 @@ use crate::storage::{Claim, Incoming};
 use body::has_more;
 use writer::Writer;
 
-/// Begins an upload under a uuid made here.
+/// Begins an upload. The server chooses its uuid.
 pub(super) async fn create(shared: &Arc<Shared>, new: Creation) -> Result<UploadId, Refusal> {
     shared.limits.check_total(new.total_size)?;
     room::check_room(shared, new.total_size.unwrap_or(0)).await?;
@@ -52,9 +52,9 @@ pub(super) async fn create(shared: &Arc<Shared>, new: Creation) -> Result<Upload
     .await
 }
 
-/// Puts bytes at the end of an upload. A newer request for the same place, or a question how far the upload has come,
-/// ends this one after its last write. With the last byte the upload is finished; where that takes longer than the reply
-/// may, [`Progress::file`] is missing.
+/// Appends bytes to an upload. A newer request at the same offset, or a query of the upload's progress, stops this one
+/// after its current write. The last byte of the file finishes the upload; if finishing takes longer than a reply may
+/// wait, [`Progress::file`] is `None`.
 pub(super) async fn append(
     shared: &Arc<Shared>,
     request: AppendRequest,
@@ -78,13 +78,13 @@ pub(super) async fn append(
     writer.end(settled).await
 }
 
-/// What became of waiting for the end of an upload.
+/// Outcome of waiting for the end of an upload.
 enum Turn {
     Granted(End),
     Finished,
 }
 
-/// Waits until the end of the upload is this sender's.
+/// Waits until this sender may write at the end of the upload.
 async fn turn(
     shared: &Shared,
     entry: &Entry,
@@ -109,7 +109,7 @@ async fn turn(
         released.as_mut().enable();
         match sender.look_at_end(request.offset) {
             AtEnd::Granted(end) => return Ok(Turn::Granted(end)),
-            // What is remembered may not be so any more: no refusal is built on it alone.
+            // The cached record may be stale, so no refusal relies on it alone.
             AtEnd::Elsewhere { .. } if !is_fresh => {
                 entry.forget();
                 is_fresh = true;
@@ -121,12 +121,12 @@ async fn turn(
             AtEnd::Joined => return Err(Refusal::Joined),
             AtEnd::Busy => released.await,
             AtEnd::Revoked => return Err(sender.why_revoked()),
-            AtEnd::NotReceiving => {} // forgotten in this moment
+            AtEnd::NotReceiving => {} // forgotten just now
         }
     }
 }
 
-/// Claims the place from `offset` on, where the store writes in place.
+/// Claims the range from `offset` on, if the store writes in place.
 async fn claim(
     shared: &Shared,
     sender: &Sender,
@@ -138,7 +138,7 @@ async fn claim(
     claim.map(Some).ok_or_else(|| sender.why_revoked())
 }
 
-/// Bytes for what is a File already: fine when there are none.
+/// Handles an append to a finished File, which is fine if it brings no bytes.
 async fn repeat(
     shared: &Shared,
     request: &AppendRequest,
@@ -148,7 +148,7 @@ async fn repeat(
     if !shared.metadata.pieces(id).await?.is_empty() {
         return Err(Refusal::Joined);
     }
-    // Again: if it was removed meanwhile, so was what it was joined from.
+    // Load the File again: if it was removed in the meantime, so was the record of its pieces.
     let file = records::file(shared, request.id, &request.user).await?;
     if request.offset != file.size {
         return Err(Refusal::OffsetMismatch { sent: request.offset, end: file.size });

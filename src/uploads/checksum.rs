@@ -1,14 +1,14 @@
-//! Checksums that a sender gives of a request's bytes: pure.
+//! Checksums that a sender declares for the bytes of a request. Pure functions.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use md5::{Digest, Md5};
 
-/// How a checksum is computed.
+/// A checksum algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// CRC-32 (IEEE 802.3), its four bytes from the highest to the lowest.
+    /// CRC-32 (IEEE 802.3), as four bytes in big-endian order.
     Crc32,
     /// MD5 (RFC 1321).
     Md5,
@@ -19,10 +19,10 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Self; 4] = [Self::Crc32, Self::Md5, Self::Sha1, Self::Sha256];
 
-    /// Its name.
+    /// The name of the algorithm.
     pub fn name(self) -> &'static str {
         match self {
             Self::Crc32 => "crc32",
@@ -43,7 +43,7 @@ impl Algorithm {
     }
 }
 
-/// What the bytes of a request must have.
+/// The checksum that the bytes of a request must have.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Checksum {
     algorithm: Algorithm,
@@ -51,17 +51,17 @@ pub struct Checksum {
 }
 
 impl Checksum {
-    /// A checksum; `None` if it doesn't have the algorithm's length.
+    /// Creates a checksum. Returns `None` if the digest doesn't have the algorithm's length.
     pub fn new(algorithm: Algorithm, digest: Vec<u8>) -> Option<Self> {
         (digest.len() == algorithm.length()).then_some(Self { algorithm, digest })
     }
 
-    /// How it is computed.
+    /// The algorithm with which it is computed.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Begins to compute the checksum of bytes that come piece by piece.
+    /// Starts computing the checksum of bytes that arrive piece by piece.
     pub(super) fn hasher(&self) -> Hasher {
         match self.algorithm {
             Algorithm::Crc32 => Hasher::Crc32(crc32fast::Hasher::new()),
@@ -73,7 +73,7 @@ impl Checksum {
         }
     }
 
-    /// Whether these bytes have it.
+    /// Whether the hashed bytes have this checksum.
     pub(super) fn is_of(&self, hasher: Hasher) -> bool {
         self.digest == hasher.finish()
     }
@@ -85,7 +85,7 @@ impl fmt::Debug for Checksum {
     }
 }
 
-/// A checksum in the making.
+/// A checksum being computed.
 pub(super) enum Hasher {
     Crc32(crc32fast::Hasher),
     Md5(Md5),
@@ -115,7 +115,7 @@ impl Hasher {
 mod tests {
     use super::*;
 
-    /// Of `abc`: RFC 1321 and FIPS 180-4 give the last three.
+    /// Checksums of `abc`. The last three are test vectors of RFC 1321 and FIPS 180-4.
     const OF_ABC: [&str; 4] = [
         "352441c2",
         "900150983cd24fb0d6963f7d28e17f72",

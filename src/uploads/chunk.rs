@@ -1,4 +1,4 @@
-//! A chunk: from the fields that place it to its record.
+//! A chunk, from the fields that place it to its record.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::metadata::{Generation, Record, Standing, State};
 use crate::part::{self, Declaration, Part, Placement, PlacementError, Stated};
 use crate::storage::{Claim, Extents, Written};
 
-/// How often a chunk follows a place that other chunks move while it is copied there.
+/// How often to place a chunk again because other chunks moved its place while it was being copied.
 const ATTEMPTS: u32 = 8;
 
-/// Where the bytes of a chunk go, decided before the first of them is read, from what is known of it so
-/// far. `bound`: no more bytes than this can come.
+/// Decides where the bytes of a chunk go before the first of them is read, from the fields received so far. At most
+/// `bound` bytes can follow.
 ///
-/// What can't be placed yet goes to a spool; nothing is refused that later fields could put right.
+/// Bytes whose place is not known yet go to a spool. Nothing is refused that later fields could correct.
 pub(super) async fn slot(
     shared: &Arc<Shared>,
     request: &ChunkRequest,
@@ -27,7 +27,7 @@ pub(super) async fn slot(
 ) -> Result<Slot, Refusal> {
     room::check_room(shared, part::declared_size(&request.declared).unwrap_or(0)).await?;
     let Some(id) = request.id else {
-        // Any other belongs to an upload whose uuid is still to come.
+        // Chunks with a higher index belong to an upload whose uuid is still to come.
         if request.declared.index == 0 {
             let reserved = room::reservation(shared, &request.declared, None);
             room::check_quota(shared, &request.user, reserved.unwrap_or(0)).await?;
@@ -64,8 +64,8 @@ async fn place_now(
     }
 }
 
-/// Puts a chunk on record whose bytes and fields have all arrived; from here on it completes even if
-/// the caller goes away. Answers the upload's uuid. The same chunk again is answered the same.
+/// Records a chunk whose bytes and fields have all arrived, and returns the upload's uuid. It completes even if the
+/// caller goes away. Repeating it with the same chunk returns the same uuid.
 pub(super) async fn accept_chunk(
     shared: &Arc<Shared>,
     filled: Filled,
@@ -107,8 +107,9 @@ async fn record_chunk(
     }
 }
 
-/// Records a chunk whose bytes went where the fields before them said, in `own` if that is a blob of its own. `None`
-/// when it goes elsewhere, or nowhere: fields behind the file, or parts that came in meanwhile, say so.
+/// Records a chunk whose bytes were written where the fields before them said, or to `own` if they have a blob of their
+/// own. Returns `None` if fields after the file, or parts recorded in the meantime, show that the chunk belongs
+/// elsewhere or nowhere.
 async fn record_granted(
     shared: &Shared,
     granted: &Granted,
@@ -124,14 +125,14 @@ async fn record_granted(
         Err(refusal) => return Err(refusal),
     };
     match place::commit_part(shared, sender, *of, declared, written.at(*start), again, own).await {
-        // The bytes of one life of an upload are not the next one's, whatever their sender says of them.
+        // Bytes sent to one generation of an upload don't count in the next one, whatever their sender says.
         Err(Refusal::Raced) if is_another(shared, &sender.entry, *of).await? => Err(Refusal::Raced),
         Err(Refusal::Raced) => Ok(None),
         recorded => recorded.map(Some),
     }
 }
 
-/// Whether the upload began anew since `of`.
+/// Whether the upload started over since `of`.
 async fn is_another(shared: &Shared, entry: &Entry, of: Generation) -> Result<bool, Refusal> {
     let is_another = |record: &Record| match &record.state {
         State::Receiving(unfinished) => unfinished.generation(entry.id) != of,
@@ -140,8 +141,8 @@ async fn is_another(shared: &Shared, entry: &Entry, of: Generation) -> Result<bo
     Ok(place::look_again(shared, entry, is_another).await?.unwrap_or(false))
 }
 
-/// Places a chunk whose bytes came before the fields that place it. Where the store writes in place, the first bytes of
-/// a new upload stay where they are, and others are copied into place; in any other store the spool is the part.
+/// Places a chunk whose bytes came before the fields that place it. If the store writes in place, the first bytes of a
+/// new upload stay where they are, and others are copied into place. In any other store, the spool becomes the part.
 async fn record_spooled(
     shared: &Arc<Shared>,
     mut spool: Spool,
@@ -165,7 +166,7 @@ async fn record_spooled(
     let entry = place::open_or_begin(shared, id, request, Some(written.size))
         .await?
         .ok_or(Refusal::Placement(PlacementError::TotalPartsMissing))?;
-    // From here on: what was begun and gets no chunk is withdrawn when its last sender ends.
+    // While this sender exists, the upload isn't withdrawn. If no chunk is recorded, it is when its last sender ends.
     let _sender = Sender::new(shared, Arc::clone(&entry), declared.index);
     name_upload(shared, &entry, request).await?;
     for _ in 0..ATTEMPTS {
@@ -175,13 +176,13 @@ async fn record_spooled(
         let granted = match turn {
             Turn::Granted(granted) => granted,
             Turn::Recorded(part) => return compare(shared, id, declared, part, written).await,
-            Turn::NeedsSize => break, // the size is known: can't be
+            Turn::NeedsSize => break, // can't happen: the size is known
         };
         if let Some(blob) = granted.claim.as_ref().map(Claim::blob) {
             copy(&spool, written, &granted, blob).await?;
         }
         let own = granted.claim.is_none().then_some(&mut spool);
-        // Otherwise parts that came in meanwhile moved it.
+        // Otherwise, parts recorded in the meantime moved it.
         if let Some(id) = record_granted(shared, &granted, own, written, request).await? {
             return Ok(id);
         }
@@ -205,7 +206,7 @@ async fn copy(
     Ok(())
 }
 
-/// Gives an upload the name that its first chunk did not, or only behind its file.
+/// Names an upload whose first chunk had no filename, or only after the file.
 async fn name_upload(
     shared: &Shared,
     entry: &Entry,
@@ -221,7 +222,7 @@ async fn name_upload(
     Ok(())
 }
 
-/// Begins an upload whose first bytes are the spool's, if it is new and they are its first.
+/// Begins an upload with the spool as its blob, if the upload is new and these are its first bytes.
 async fn adopt_spool(
     shared: &Arc<Shared>,
     id: UploadId,
@@ -242,13 +243,13 @@ async fn adopt_spool(
         return Ok(None);
     }
     spool.check_age()?;
-    let claim = claims.try_claim(spool.blob(), 0..written.size); // before anybody else can see the upload
-    spool.keep(); // whatever becomes of the commit: the sweep knows whether a record claims it
+    let claim = claims.try_claim(spool.blob(), 0..written.size); // before any other sender can see the upload
+    spool.keep(); // whatever the outcome of the commit: the sweep knows whether a record claims it
     crash::point(Point::SpoolKept);
     let reserved = room::reservation(shared, &request.declared, Some(written.size)).unwrap_or(0);
     let blob = Some(spool.blob());
     let begun = place::begin(shared, &entry, request, total_parts, reserved, blob).await;
-    // Only of these it is certain that the record wasn't made.
+    // Only after these errors is it certain that the record wasn't created.
     if matches!(
         begun,
         Ok(false)
@@ -272,7 +273,7 @@ async fn adopt_spool(
     }
 }
 
-/// A chunk that was sent again: fine when it is the same. Answers the upload's uuid.
+/// Compares a chunk that was sent again with the recorded one. Returns the upload's uuid if they are the same.
 async fn compare(
     shared: &Shared,
     id: UploadId,
@@ -286,7 +287,7 @@ async fn compare(
     }
     let same_place = part::declared_offset(declared).is_none_or(|start| start == part.offset);
     let same = same_place && (part.size, part.crc32) == (written.size, written.crc32);
-    // What was on record when the bytes began to come may be gone by now.
+    // The part that was on record when the bytes began to arrive may be gone by now.
     let index = declared.index;
     let entry = shared.entries.get(id);
     match recorded_now(shared, &entry, declared, written.size).await? {
@@ -308,8 +309,8 @@ async fn compare(
     }
 }
 
-/// How the upload stands, and the part it has at this index while it receives: then what the request says,
-/// in fields before and behind its file, must fit.
+/// Returns the upload's state and, while it is receiving, its part with this index. In that case all fields of the
+/// request, before and after its file, must fit the record.
 async fn recorded_now(
     shared: &Shared,
     entry: &Entry,
@@ -332,7 +333,7 @@ async fn recorded_now(
     }
 }
 
-/// Whether fields behind the file could still place what those before it don't.
+/// Whether fields after the file could still place a chunk that those before it don't.
 fn may_be_cured(error: &PlacementError, declared: &Declaration) -> bool {
     part::declared_offset(declared).is_none()
         && matches!(

@@ -1,7 +1,7 @@
-//! What follows the last byte of an upload whose bytes come in order: it is finished without being asked, as by done.
+//! Finishes an upload whose bytes arrive in order after its last byte, as a done request does for other uploads.
 //!
-//! A job for it is on record with the last byte, and whoever put that on record holds it: so a crash in between only
-//! delays the File.
+//! A job for it is recorded with the last byte, and the task that records the byte holds the job. A crash in between
+//! therefore only delays the File.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::ids::{UploadId, UserId};
 use crate::metadata::jobs::{Job, Outcome, Settled};
 use crate::metadata::{State, StoredFile};
 
-/// An upload that is being finished, also if nobody waits for it.
+/// The task that finishes an upload. It continues even if nothing waits for it.
 pub(super) type Finishing = JoinHandle<Result<StoredFile, Refusal>>;
 
-/// Finishes an upload that has all its bytes. `job`: the one on record for that, if the caller holds it.
+/// Finishes an upload that has all its bytes. `job` is the recorded job for it, if the caller holds that.
 pub(super) async fn run(
     shared: Arc<Shared>,
     id: UploadId,
@@ -26,8 +26,8 @@ pub(super) async fn run(
 ) -> Result<StoredFile, Refusal> {
     let request = DoneRequest { user, id, filename: None, total_size: None, md5: None };
     let finished = finish::finish(&shared, request).await;
-    // Nothing that may still come mends these: all bytes are there, and they are others than the sender meant; or they
-    // were lost, and nobody can send bytes to what was joined from others.
+    // These failures are final: either all bytes are there and differ from what the sender meant, or bytes were lost of
+    // a joined upload, to which no client can send.
     let is_lost = match &finished {
         Err(Refusal::Md5Mismatch { .. }) => true,
         Err(Refusal::NotDurable | Refusal::Incomplete { .. }) => is_joined(&shared, id).await?,
@@ -36,7 +36,7 @@ pub(super) async fn run(
     if is_lost {
         erase::give_up(&shared, id).await?;
     } else if let (Err(_), Some(job)) = (&finished, job) {
-        // Where the upload is gone, or begins again, there is no such job any more.
+        // If the upload is gone or starts over, this job no longer exists.
         let returned = shared.metadata.settle_job(job.id, job.lease, Outcome::Returned).await;
         if let Err(error) = returned {
             tracing::warn!(%id, %error, "finishing an upload can't be taken up yet");
@@ -46,7 +46,8 @@ pub(super) async fn run(
     finished
 }
 
-/// Waits for the File, for as long as a done does. `settled`: the jobs that have ended since before it was on record.
+/// Waits for the File as long as a done request does. `settled` streams the jobs that have ended since before the File
+/// was recorded.
 pub(super) async fn wait(
     shared: &Shared,
     finishing: Finishing,
@@ -58,14 +59,14 @@ pub(super) async fn wait(
     Ok(picture::with_thumbnail(shared, file, settled).await)
 }
 
-/// Does the job of finishing an upload that a crash interrupted, or that failed. Repeating it is harmless.
+/// Runs the job that finishes an upload after a crash or a failure. Repeating it is harmless.
 pub(super) async fn resume(shared: &Arc<Shared>, id: UploadId) -> Result<(), Refusal> {
     finish::resume(shared, id).await?;
     let Some(record) = shared.metadata.load(id).await? else { return Ok(()) };
     let (State::Receiving(unfinished), Some(user)) = (record.state, record.user) else {
         return Ok(());
     };
-    // A power loss may have taken the last byte: then its sender is to send it again.
+    // A power failure may have lost the last byte: then its sender must send it again.
     let layout = &unfinished.layout;
     if layout.total_size != Some(layout.end()) {
         return if is_joined(shared, id).await? {
@@ -78,7 +79,7 @@ pub(super) async fn resume(shared: &Arc<Shared>, id: UploadId) -> Result<(), Ref
         return Ok(());
     }
     match run(Arc::clone(shared), id, user, None).await {
-        // A power loss took the last byte, as was found only when it was compared: its sender is to send it again.
+        // The comparison has just found that a power failure lost the last byte: its sender must send it again.
         Ok(_)
         | Err(
             Refusal::Md5Mismatch { .. }

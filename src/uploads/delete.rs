@@ -1,4 +1,4 @@
-//! Deleting bytes that the records have forgotten: a job that the transaction which forgot them has put on record.
+//! Deletes bytes that the records have forgotten. The transaction that forgot them also recorded a job to delete them.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use crate::metadata::Standing;
 use crate::metadata::jobs::{FIRST_RETRY, Job, JobKind, LEASE, Outcome};
 use crate::telemetry::chain;
 
-/// Deletions taken at once.
+/// Number of deletions taken at once.
 const BATCH: u32 = 100;
-/// How often it is looked whether jobs that others hold have ended, besides when this process ends one.
+/// How often to check whether jobs of other processes have ended. A job that ends in this process is noticed at once.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Tells everybody who sends to an upload that it expired, and the workers that its bytes are to be deleted.
+/// Tells all senders of an upload that it expired, and the workers that its bytes must be deleted.
 pub(super) fn end_expired(shared: &Shared, id: UploadId) {
     shared.entries.get(id).end(Standing::Expired);
     shared.jobs.job_added();
 }
 
-/// Does the job of deleting bytes. Repeating it is harmless.
+/// Runs a job that deletes bytes. Repeating it is harmless.
 pub(super) async fn delete(shared: &Shared, job: &Job) -> Result<(), Refusal> {
     let (blobs, of) = job.deleted();
     if let Some(id) = of {
-        shared.entries.get(id).forget(); // nobody begins to write bytes that the records have forgotten
+        shared.entries.get(id).forget(); // no new sender may write bytes that the records have forgotten
     }
     delete_bytes(shared, &blobs).await
 }
 
-/// Does the job of forgetting the parts of an upload. Repeating it is harmless.
+/// Runs a job that deletes the part records of an upload. Repeating it is harmless.
 pub(super) async fn forget_parts(shared: &Shared, job: &Job) -> Result<(), Refusal> {
     let Ok(number) = u64::try_from(u128::from_be_bytes(job.subject)) else {
-        return Ok(()); // nobody's number
+        return Ok(()); // no upload has such a number
     };
     while shared.metadata.forget_parts(number).await? {}
     Ok(())
@@ -45,8 +45,7 @@ pub(super) async fn delete_bytes(shared: &Shared, blobs: &[BlobId]) -> Result<()
     Ok(())
 }
 
-/// Does jobs of deleting and forgetting that are held for it. What fails is tried again later; the first error is
-/// returned at the end.
+/// Runs deletion jobs that the caller holds. Those that fail are retried later; the first error is returned at the end.
 pub(super) async fn delete_held(shared: &Shared, deletions: Vec<Job>) -> Result<(), Refusal> {
     let mut all = Ok(());
     for job in deletions {
@@ -68,8 +67,8 @@ pub(super) async fn delete_held(shared: &Shared, deletions: Vec<Job>) -> Result<
     all
 }
 
-/// Does all deletions that are due, those of parts on record included, and waits for those under way; not for ever, as
-/// new ones come.
+/// Runs all deletions that are due, including those of part records, and waits for those in progress. Does not wait
+/// indefinitely, since new ones keep arriving.
 pub(super) async fn delete_forgotten(shared: &Shared) -> Result<(), Refusal> {
     let kinds = &[JobKind::Delete, JobKind::ForgetParts];
     loop {
@@ -86,8 +85,8 @@ pub(super) async fn delete_forgotten(shared: &Shared) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Waits until nobody holds a job of this kind any more; of this user's, if one is given. `false`: somebody still
-/// does after the time of a lease.
+/// Waits until no worker holds a job of this kind, or one of this user's if a user is given. Returns `false` if one
+/// still does after the duration of a lease.
 pub(super) async fn none_running(
     shared: &Shared,
     kind: JobKind,

@@ -1,5 +1,5 @@
-//! What this process remembers of the uploads in use: their records, and who is sending to them. Knows no store: the
-//! caller loads and commits.
+//! The uploads in use by this process: their cached records and their senders. Doesn't access the store: the caller
+//! loads and commits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +13,7 @@ use crate::metadata::{Generation, NewBytes, NewPart, Record, Standing, State};
 use crate::part::PartIndex;
 use crate::storage::Extents;
 
-/// So many uploads are remembered; at that point the idle ones are forgotten, to be loaded again when
-/// they are needed.
+/// Maximum number of cached uploads. At the limit, idle ones are dropped, and loaded again when they are needed.
 const REMEMBERED: usize = 1024;
 
 /// The uploads in use.
@@ -24,36 +23,36 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// The one entry of this upload. There are never two: senders stop each other through it.
+    /// Returns the entry of this upload. There is never a second one, because senders stop each other through it.
     pub(super) fn get(&self, id: UploadId) -> Arc<Entry> {
         let mut map = lock(&self.map);
         if map.len() >= REMEMBERED && !map.contains_key(&id) {
-            // Under the map's lock nobody can begin to use an entry that only the map holds.
+            // The map is locked, so no task can start to use an entry that only the map holds.
             map.retain(|_, entry| Arc::strong_count(entry) > 1);
         }
         Arc::clone(map.entry(id).or_insert_with(|| Arc::new(Entry::new(id))))
     }
 }
 
-/// Bytes and their MD5.
+/// Extents and the MD5 of their bytes.
 pub(super) type KnownMd5 = (Extents, [u8; 16]);
 
-/// One upload in use.
+/// An upload in use.
 pub(super) struct Entry {
     pub(super) id: UploadId,
-    /// Held while the record is loaded or begun.
+    /// Held while the record is being loaded or created.
     pub(super) loading: tokio::sync::Mutex<()>,
-    /// Held while the upload is finished, so that this is done once; remembers the checksum that took long to compute.
+    /// Held while the upload is being finished, so that this is done once. Holds the MD5, which takes long to compute.
     pub(super) finishing: tokio::sync::Mutex<Option<KnownMd5>>,
     tracked: Mutex<Tracked>,
-    /// Notified when a sender ends, or may be stopped again.
+    /// Notified when a sender ends, or can be stopped again.
     pub(super) released: Notify,
 }
 
 #[derive(Default)]
 pub(super) struct Tracked {
     pub(super) record: Option<Record>,
-    /// Counts the changes that the store was told of: a record read before one of them is stale.
+    /// Counts the changes made to the store. A record that was read before the last change is stale.
     version: u64,
     pub(super) sending: Vec<Sending>,
 }
@@ -69,19 +68,19 @@ impl Tracked {
     }
 }
 
-/// Somebody who sends bytes.
+/// An active sender.
 pub(super) struct Sending {
     pub(super) serial: u64,
-    /// The part that they are; `None` where bytes come in order.
+    /// The index of its part; `None` if the upload's bytes arrive in order.
     pub(super) index: Option<PartIndex>,
-    /// Whether it writes at the end of an upload whose bytes come in order.
+    /// Whether it writes at the end of an upload whose bytes arrive in order.
     pub(super) appending: bool,
-    /// It is to stop: a newer sender takes its place, or the upload is gone.
+    /// Cancelled when the sender must stop because a newer one replaces it or the upload is gone.
     pub(super) revoked: CancellationToken,
-    /// It is to stop, and to put on record what it has.
+    /// Cancelled when the sender must stop after recording what it has.
     pub(super) stopped: CancellationToken,
     pub(super) committing: bool,
-    /// Revoked because the upload itself is gone, and how.
+    /// The state of an upload that is gone, which is why the sender was revoked.
     pub(super) ended: Option<Standing>,
 }
 
@@ -96,18 +95,18 @@ impl Entry {
         }
     }
 
-    /// Looks at the record, if it is loaded.
+    /// Calls `look` with the record, if it is loaded.
     pub(super) fn look<T>(&self, look: impl FnOnce(&Record) -> T) -> Option<T> {
         lock(&self.tracked).record.as_ref().map(look)
     }
 
-    /// What [`Entry::remember`] needs to know; ask before reading the store.
+    /// The version to pass to [`Entry::remember`]. Get it before reading the store.
     pub(super) fn version(&self) -> u64 {
         lock(&self.tracked).version
     }
 
-    /// Remembers what the store said; not if it has changed since `version`: what was read may lack an
-    /// acknowledged part, whose bytes would then be written over.
+    /// Caches a record read from the store, unless the store has changed since `version`: the record might lack an
+    /// acknowledged part, whose bytes would then be overwritten.
     pub(super) fn remember(&self, record: Record, version: u64) {
         let mut tracked = lock(&self.tracked);
         if tracked.version == version {
@@ -115,14 +114,14 @@ impl Entry {
         }
     }
 
-    /// Forgets the record after the store changed it: whoever needs it loads it again.
+    /// Forgets the cached record after the store changed it. It is loaded again when it is needed.
     pub(super) fn forget(&self) {
         let mut tracked = lock(&self.tracked);
         tracked.version += 1;
         tracked.record = None;
     }
 
-    /// Forgets the record and stops everybody who sends to it: the upload is gone.
+    /// Forgets the cached record and stops all senders, because the upload is gone.
     pub(super) fn end(&self, standing: Standing) {
         let mut tracked = lock(&self.tracked);
         tracked.version += 1;
@@ -133,14 +132,15 @@ impl Entry {
         }
     }
 
-    /// Forgets a sender that has ended. Returns whether nobody sends to the upload now, and it never had a chunk.
+    /// Removes a sender that has ended. Returns whether the upload has no sender now and never had a chunk.
     pub(super) fn leave(&self, serial: u64) -> bool {
         let mut tracked = lock(&self.tracked);
         tracked.sending.retain(|sending| sending.serial != serial);
         tracked.unused(self.id).is_some()
     }
 
-    /// Forgets the record of an upload to which nobody sends and which never had a chunk: whoever comes loads it again.
+    /// Forgets the cached record of an upload that never had a chunk and has no sender, and returns its generation. The
+    /// next request loads the record again.
     pub(super) fn take_unused(&self) -> Option<Generation> {
         let mut tracked = lock(&self.tracked);
         let unused = tracked.unused(self.id)?;
@@ -149,7 +149,7 @@ impl Entry {
         Some(unused)
     }
 
-    /// Counts a part that the store has recorded.
+    /// Adds a part that the store has recorded.
     pub(super) fn insert(&self, new: &NewPart, now: u64) {
         let mut tracked = lock(&self.tracked);
         tracked.version += 1;
@@ -164,7 +164,7 @@ impl Entry {
         }
     }
 
-    /// Counts bytes that the store has recorded at the end.
+    /// Adds bytes that the store has recorded at the end.
     pub(super) fn append(&self, new: &NewBytes, now: u64) {
         let mut tracked = lock(&self.tracked);
         tracked.version += 1;
@@ -182,7 +182,7 @@ impl Entry {
         }
     }
 
-    /// Remembers what the store has reserved.
+    /// Remembers the bytes that the store has reserved.
     pub(super) fn reserved(&self, bytes: u64) {
         let mut tracked = lock(&self.tracked);
         tracked.version += 1;
@@ -191,7 +191,7 @@ impl Entry {
         }
     }
 
-    /// Names the unfinished upload unless it has a name; then the store is to do so too.
+    /// Names the unfinished upload if it has no name yet. Returns its generation if the store must record the name.
     pub(super) fn name(&self, filename: &Filename) -> Option<Generation> {
         match &mut lock(&self.tracked).record {
             Some(Record { state: State::Receiving(unfinished), .. })
@@ -204,7 +204,7 @@ impl Entry {
         }
     }
 
-    /// The record and the senders, together.
+    /// The record and the senders, under one lock.
     pub(super) fn tracked(&self) -> MutexGuard<'_, Tracked> {
         lock(&self.tracked)
     }

@@ -1,4 +1,4 @@
-//! Removing: one upload or File, or everything of a person's, and what that was.
+//! Removes an upload or File, or everything of a user, and reports what was removed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::metadata::{Record, Removed, Role, Standing, State};
 use crate::telemetry::chain;
 use crate::words::counted;
 
-/// Records removed in one go.
+/// Number of records removed at once.
 const BATCH: u32 = 100;
 
 /// What was removed.
@@ -22,11 +22,11 @@ const BATCH: u32 = 100;
 pub struct Erased {
     /// Finished files.
     pub files: u64,
-    /// Thumbnails of them.
+    /// Thumbnails of these files.
     pub thumbnails: u64,
-    /// Uploads that were not finished.
+    /// Unfinished uploads.
     pub unfinished: u64,
-    /// Bytes of all these, but for those of pictures made here.
+    /// Bytes of all of them, except for thumbnails that the server made.
     pub bytes: u64,
 }
 
@@ -39,8 +39,8 @@ impl Erased {
     }
 }
 
-/// Cancels an upload or deletes a File of this user's, or of anybody's for the application's backend
-/// (`None`), which may delete attached ones too. The bytes are gone when it answers.
+/// Cancels an upload or deletes a File that belongs to `owner`. With `None`, the application's backend may delete
+/// anyone's, including attached Files. The bytes are gone when it returns.
 pub(super) async fn remove(
     shared: &Arc<Shared>,
     id: UploadId,
@@ -54,9 +54,9 @@ pub(super) async fn remove(
     detached(async move { remove_now(&this, record, even_attached).await }).await
 }
 
-/// Removes all uploads and Files of a user, attached ones too, and whatever is on record of those that went
-/// before: of each the uuid alone is left. Nothing else of them is in the stores' files when it answers.
-/// Repeating it is harmless. What is begun while it runs may stay.
+/// Removes all uploads and Files of a user, including attached ones, and all records of those removed earlier, except
+/// for their uuids. Nothing else of them is left in the stores' files when it returns. Repeating it is harmless.
+/// Uploads begun while it runs may stay.
 pub(super) async fn erase(shared: &Shared, user: &UserId) -> Result<Erased, Refusal> {
     let (mut erased, mut blobs) = (Erased::default(), Vec::new());
     loop {
@@ -69,12 +69,12 @@ pub(super) async fn erase(shared: &Shared, user: &UserId) -> Result<Erased, Refu
             blobs.extend(blobs_of(&record));
             match remove_now(shared, record, true).await {
                 Ok(removed) => erased.add(removed),
-                Err(Refusal::Removed) => {} // with its media, or by somebody else
+                Err(Refusal::Removed) => {} // with its media, or by another request
                 Err(error) => return Err(error),
             }
         }
     }
-    // A picture or a copy of what went goes when it is made.
+    // A job that is making a thumbnail or a copy of a removed file deletes its result when it ends.
     for kind in [JobKind::Thumbnail, JobKind::Pack] {
         if !delete::none_running(shared, kind, Some(user)).await? {
             let message = format!("a job on a file of theirs is still running: {}", kind.name());
@@ -91,7 +91,7 @@ pub(super) async fn erase(shared: &Shared, user: &UserId) -> Result<Erased, Refu
     Ok(erased)
 }
 
-/// Fails when bytes are still there that should be deleted; why, the log says.
+/// Fails if bytes still exist that should have been deleted. The log says why.
 async fn check_deleted(shared: &Shared, blobs: &[BlobId]) -> Result<(), Refusal> {
     let mut left = 0;
     for blob in blobs {
@@ -105,7 +105,7 @@ async fn check_deleted(shared: &Shared, blobs: &[BlobId]) -> Result<(), Refusal>
     Err(Refusal::Internal(message.into()))
 }
 
-/// Removes Files that were finished longer ago than `ttl` and that no message shows; answers how many.
+/// Removes Files that were finished longer ago than `ttl` and belong to no message. Returns how many it removed.
 pub(super) async fn remove_unattached(shared: &Shared, ttl: Duration) -> Result<u64, Refusal> {
     let before = shared.clock.unix_secs_ago(ttl);
     let mut count = 0;
@@ -117,7 +117,7 @@ pub(super) async fn remove_unattached(shared: &Shared, ttl: Duration) -> Result<
         for record in records {
             match remove_now(shared, record, false).await {
                 Ok(_) => count += 1,
-                Err(Refusal::Removed | Refusal::Attached) => {} // meanwhile
+                Err(Refusal::Removed | Refusal::Attached) => {} // in the meantime
                 Err(error) => return Err(error),
             }
         }
@@ -139,7 +139,7 @@ async fn remove_now(
     even_attached: bool,
 ) -> Result<Erased, Refusal> {
     let (id, now) = (record.id, shared.clock.unix_secs());
-    shared.blobs.is_itself().await?; // bytes on an unmounted disk would stay there, and nobody would know
+    shared.blobs.is_itself().await?; // bytes on an unmounted disk would stay there unnoticed
     match shared.metadata.remove(id, even_attached, now, shared.leased_until()).await? {
         Removed::Removed { deletions, thumbnails, thumbnail_bytes } => {
             crash::point(Point::RecordRemoved);
@@ -164,7 +164,7 @@ fn blobs_of(record: &Record) -> Vec<BlobId> {
     }
 }
 
-/// What went, with so many thumbnails that counted so many bytes.
+/// Counts what was removed, with this number of thumbnails and their bytes.
 fn erased(state: &State, thumbnails: u64, thumbnail_bytes: u64) -> Erased {
     let (files, thumbnails, unfinished, bytes) = match state {
         State::Finished(file) if file.role == Role::Thumbnail => (0, 1, 0, 0),

@@ -1,7 +1,6 @@
-//! What received bytes are, and what they are to become.
+//! Detects what received bytes are, and computes what must be changed in them.
 //!
-//! Reads, and changes nothing: what is to be overwritten comes out as patches, and the checksum that the
-//! bytes will have then follows from the one they have now.
+//! It only reads: changes are returned as patches. The checksum after the changes is computed from the current one.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use crate::media::privacy::{self, Cleaning};
 use crate::media::{self, Facts, Patch};
 use crate::storage::{Error, Extents, Source, Written};
 
-/// What a request says of a file, beside its bytes.
+/// What a request says about a file, apart from its bytes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Label {
     pub(super) filename: Option<Filename>,
@@ -20,17 +19,17 @@ pub(super) struct Label {
     pub(super) duration_secs: Option<u64>,
 }
 
-/// What received bytes are.
+/// The result of examining received bytes.
 pub(super) struct Examined {
     pub(super) facts: Facts,
-    /// What to overwrite, and what becomes of metadata by that,
+    /// The patches to apply, and their effect on the metadata.
     pub(super) cleaning: Cleaning,
-    /// and the checksum of the whole then.
+    /// The checksum of the whole file after the patches.
     pub(super) crc32: u32,
 }
 
-/// Looks at stored bytes. The sender's claims count where the bytes say nothing. [`Error::NotFound`] or
-/// [`Error::Short`] when the bytes are not all there.
+/// Examines stored bytes. The sender's statements count where the bytes say nothing. Returns [`Error::NotFound`] or
+/// [`Error::Short`] if bytes are missing.
 pub(super) async fn examine(
     shared: &Shared,
     extents: &Extents,
@@ -39,7 +38,7 @@ pub(super) async fn examine(
 ) -> Result<Examined, Error> {
     let (blobs, extents) = (Arc::clone(&shared.blobs), extents.clone());
     let keep_metadata = shared.limits.keep_metadata;
-    // The threads that read here are those that commits and downloads need too.
+    // Examining takes threads of the pool that commits and downloads also need.
     let _turn = shared.examining.acquire().await;
     let work = move || {
         let mut source = blobs.reader(&extents)?;
@@ -66,8 +65,8 @@ fn facts(source: &mut Box<dyn Source>, size: u64, label: &Label) -> io::Result<F
     Ok(facts)
 }
 
-/// The checksum of the whole after the patches. CRC is linear: what changes it is the difference within
-/// the patched ranges, moved to their place by the bytes behind them, of which none is read.
+/// Returns the checksum of the whole file after the patches. CRC is linear: it changes by the CRC of the difference
+/// within the patched ranges, shifted by the number of bytes after them, none of which need to be read.
 fn patched_crc32(
     source: &mut (impl Read + Seek),
     whole: Written,

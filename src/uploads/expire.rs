@@ -1,4 +1,4 @@
-//! Expiry, and bytes that no record claims.
+//! Expires idle uploads and deletes bytes that no record claims.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::{Refusal, delete};
 use crate::crash::{self, Point};
 use crate::telemetry::chain;
 
-/// Blobs of which it is looked at once whether records claim them.
+/// Number of blobs per query for the records that claim them.
 const LISTED_AT_ONCE: usize = 1000;
 
-/// Expires uploads in which nothing was stored for their time to live; answers how many.
+/// Expires uploads idle for longer than their TTL. Returns how many it expired.
 pub(super) async fn expire_idle(shared: &Shared) -> Result<usize, Refusal> {
     const BATCH: u32 = 2000;
     let now = shared.clock.unix_secs();
@@ -31,7 +31,7 @@ pub(super) async fn expire_idle(shared: &Shared) -> Result<usize, Refusal> {
     }
 }
 
-/// Deletes blobs that no record claims and nobody has written for `age`; answers how many.
+/// Deletes blobs that no record claims and that have not been written to for `age`. Returns how many it deleted.
 pub(super) async fn delete_unclaimed(shared: &Shared, age: Duration) -> Result<usize, Refusal> {
     let before = shared.clock.unix_secs_ago(age);
     let mut old = shared.blobs.list_older_than(before).try_chunks(LISTED_AT_ONCE);

@@ -1,7 +1,7 @@
-//! Finishing: from parts that are all there to a File. Every step can be repeated; no byte moves.
+//! Makes a File of an upload that has all its parts. Every step can be repeated, and no byte is moved.
 //!
-//! Where a file holds metadata of its sender's, what it is about to become is put on record before the
-//! first byte is overwritten: from then on its parts' checksums no longer tell whether it is whole.
+//! If a file contains metadata about its sender, the cleaned file is recorded before the first byte is overwritten,
+//! because from then on the parts' checksums no longer tell whether it is whole.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,28 +25,29 @@ use crate::metadata::{Append, Finalizing, NewFile, Snapshot, State, StoredFile, 
 use crate::part::{self, Layout, Part};
 use crate::storage::{self, Claim, Error, Extents, READ_BYTES, SettleError, Written};
 
-/// A done that takes longer is answered "verifying" and goes on; the vendor's client gives up at 10 s.
+/// How long a done request waits. After that it is answered with "verifying" and finishing continues; the vendor's
+/// client gives up after 10 s.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
-/// How often a done looks again at an upload that others change meanwhile.
+/// How often a done request tries again if others change the upload in the meantime.
 const ATTEMPTS: u32 = 8;
 
-/// A client's word that all chunks were sent.
+/// A client's statement that it has sent all chunks.
 #[derive(Clone, Debug)]
 pub struct DoneRequest {
-    /// Who sends it.
+    /// The user who sends it.
     pub user: UserId,
     /// The upload.
     pub id: UploadId,
-    /// The file's name; the first done's is final.
+    /// The file's name. The name in the first done request is final.
     pub filename: Option<Filename>,
-    /// What the file's size should be.
+    /// The expected size of the file.
     pub total_size: Option<u64>,
-    /// What its MD5 should be.
+    /// The expected MD5 of the file.
     pub md5: Option<[u8; 16]>,
 }
 
-/// Makes a File of an upload whose parts are all there. Completes even if the caller goes away; again,
-/// also in parallel, it answers the same File. A refusal keeps the upload.
+/// Makes a File of an upload that has all its parts. It completes even if the caller goes away. Repeating it, even in
+/// parallel, returns the same File. A refusal leaves the upload as it is.
 pub(super) async fn done(
     shared: &Arc<Shared>,
     request: DoneRequest,
@@ -57,8 +58,8 @@ pub(super) async fn done(
     Ok(picture::with_thumbnail(shared, file.unwrap_or(Err(Refusal::Verifying))?, settled).await)
 }
 
-/// Takes up the finishing of an upload whose bytes may be partly overwritten, as after a crash. Repeating it is
-/// harmless.
+/// Resumes finishing an upload whose bytes may already be partly overwritten, for example after a crash. Repeating it
+/// is harmless.
 pub(super) async fn resume(shared: &Shared, id: UploadId) -> Result<(), Refusal> {
     let entry = shared.entries.get(id);
     let _finishing = entry.finishing.lock().await;
@@ -71,14 +72,14 @@ pub(super) async fn resume(shared: &Shared, id: UploadId) -> Result<(), Refusal>
     };
     match conclude_again(shared, unfinished.snapshot(id), *finalizing).await {
         Ok(true) => tracing::info!(%id, "a file was finished that a crash had interrupted"),
-        // Somebody else did so, or it was cancelled; it begins again, which was said.
+        // It was finished or cancelled by another request, or it starts over, which has been logged.
         Ok(false) | Err(Refusal::NotDurable) => {}
         Err(error) => return Err(error),
     }
     Ok(())
 }
 
-/// The same, for as long as it takes; it ends with its caller.
+/// Like [`done`], but waits as long as it takes, and ends with its caller.
 pub(super) async fn finish(shared: &Shared, request: DoneRequest) -> Result<StoredFile, Refusal> {
     let entry = shared.entries.get(request.id);
     let mut known_md5 = entry.finishing.lock().await;
@@ -100,7 +101,7 @@ pub(super) async fn finish(shared: &Shared, request: DoneRequest) -> Result<Stor
         match make_file(shared, of, *unfinished, &request, &mut known_md5).await {
             Ok(true) => return records::stored(shared, request.id).await,
             Ok(false) => {}
-            // Somebody else may have been overwriting the bytes while they were read.
+            // Another task may have been overwriting the bytes while they were being read.
             Err(Refusal::Md5Mismatch { .. }) if !shared.metadata.is_current(of).await? => {}
             Err(refusal) => return Err(refusal),
         }
@@ -109,7 +110,7 @@ pub(super) async fn finish(shared: &Shared, request: DoneRequest) -> Result<Stor
     Err(Refusal::Raced)
 }
 
-/// Makes a File of an upload as it was read; `false` when the record says something else by now.
+/// Makes a File of the upload in this snapshot. Returns `false` if the record has changed since.
 async fn make_file(
     shared: &Shared,
     of: Snapshot,
@@ -125,7 +126,7 @@ async fn make_file(
     conclude(shared, of, finalizing).await
 }
 
-/// Another done of what is a File already.
+/// Handles another done request for what is already a File.
 async fn repeat(
     shared: &Shared,
     file: StoredFile,
@@ -146,7 +147,7 @@ async fn repeat(
     records::file(shared, request.id, &request.user).await
 }
 
-/// Checks that the parts make up the file that the request speaks of; what it is to become.
+/// Checks that the parts make up the file that the request describes. Returns what the upload becomes.
 async fn verify(
     shared: &Shared,
     unfinished: Unfinished,
@@ -207,7 +208,7 @@ async fn verify(
     Ok(Finalizing { file, patches: cleaning.patches })
 }
 
-/// Refuses an upload whose bytes come in order, and of which some are still to come.
+/// Refuses an upload whose bytes arrive in order and are not complete.
 fn check_complete(append: &Append, layout: &Layout) -> Result<(), Refusal> {
     if append.is_partial {
         return Err(Refusal::Partial);
@@ -216,8 +217,9 @@ fn check_complete(append: &Append, layout: &Layout) -> Result<(), Refusal> {
     if total == Some(received) { Ok(()) } else { Err(Refusal::Incomplete { received, total }) }
 }
 
-/// Replaces what is to be replaced, makes the bytes durable, and then the File; `false` when the snapshot is void. Before
-/// bytes are overwritten in place, what becomes of them is on record; elsewhere they stay as they were until the File is.
+/// Applies the patches, makes the bytes durable, and creates the File. Returns `false` if the snapshot is stale. Bytes
+/// that are overwritten in place have their patches recorded first; other stores keep the old bytes until the File
+/// exists.
 async fn conclude(shared: &Shared, of: Snapshot, finalizing: Finalizing) -> Result<bool, Refusal> {
     if finalizing.patches.is_empty() {
         return settle_and_finish(shared, of, finalizing.file).await;
@@ -233,7 +235,7 @@ async fn conclude(shared: &Shared, of: Snapshot, finalizing: Finalizing) -> Resu
     crash::point(Point::FinalizingRecorded);
     let concluded = rewrite_and_finish(shared, of, finalizing).await;
     if concluded.is_err() {
-        // Where the upload begins again there is no such job any more.
+        // If the upload starts over, this job no longer exists.
         if let Err(error) = shared.metadata.settle_job(job.id, job.lease, Outcome::Returned).await {
             let id = of.generation.upload;
             tracing::warn!(%id, %error, "finishing an upload can't be taken up yet");
@@ -260,17 +262,17 @@ async fn rewrite_and_finish(
     settle_and_finish(shared, of, file).await
 }
 
-/// Keeps everybody else from writing or overwriting these bytes, where the store writes in place.
+/// Keeps others from writing or overwriting these bytes, if the store writes in place.
 async fn claims(shared: &Shared, extents: &Extents) -> Vec<Claim> {
     let Some(claims) = shared.blobs.claims() else {
         return Vec::new();
     };
     let blobs = extents.blobs().into_iter().map(|(blob, _)| blob);
-    let blobs: BTreeSet<BlobId> = blobs.collect(); // in one order, so that nobody waits for whoever waits for them
+    let blobs: BTreeSet<BlobId> = blobs.collect(); // in a fixed order, which rules out a deadlock
     stream::iter(blobs).then(|blob| claims.claim_all(blob)).collect().await
 }
 
-/// Concludes what a crash left: patches again, and sees that the bytes are those that were received.
+/// Concludes after a crash: applies the patches again and checks that the bytes are those that were received.
 async fn conclude_again(
     shared: &Shared,
     of: Snapshot,
@@ -307,13 +309,13 @@ async fn settle_and_finish(shared: &Shared, of: Snapshot, file: NewFile) -> Resu
     crash::point(Point::FileFinished);
     shared.entries.get(id).forget();
     if !keeps_blob {
-        shared.jobs.job_added(); // to delete blobs that were the upload's and aren't the File's
+        shared.jobs.job_added(); // to delete blobs of the upload that the File doesn't use
     }
     Ok(finished)
 }
 
-/// Refuses when a File was received with another MD5 than `declared`. Where its metadata was removed and
-/// nobody asked for its MD5 before, nobody can tell any more: then all is well.
+/// Refuses if a File was received with an MD5 other than `declared`. If its metadata was removed before its MD5 was
+/// computed, the MD5 can't be known any more, and the request is accepted.
 async fn check_received_md5(
     shared: &Shared,
     file: &StoredFile,
@@ -324,7 +326,7 @@ async fn check_received_md5(
         return same_md5(declared, received);
     }
     let Some(parts) = shared.metadata.received_parts(file.id).await? else {
-        records::stored(shared, file.id).await?; // says what became of it
+        records::stored(shared, file.id).await?; // returns an error if the File is gone
         return Err(Refusal::Raced);
     };
     if whole(&parts).is_some_and(|received| received.crc32 != file.crc32) {
@@ -332,14 +334,14 @@ async fn check_received_md5(
     }
     match md5_once(shared, &file.extents, known_md5).await {
         Err(error) if error.is_lost() => {
-            records::stored(shared, file.id).await?; // deleted in this instant?
+            records::stored(shared, file.id).await?; // deleted just now?
             Err(error.into())
         }
         actual => same_md5(declared, actual?),
     }
 }
 
-/// Refuses when the stored bytes have another MD5 than `declared`. It is computed once.
+/// Refuses if the stored bytes have an MD5 other than `declared`. The MD5 is computed once.
 pub(super) async fn check_md5(
     shared: &Shared,
     extents: &Extents,
@@ -372,7 +374,7 @@ async fn md5(shared: &Shared, extents: &Extents) -> Result<[u8; 16], Error> {
     Ok(hashed.await?.finalize().into())
 }
 
-/// Refuses when the file has another size than `declared`.
+/// Refuses if the file's size is not the `declared` one.
 pub(super) fn same_size(declared: Option<u64>, actual: u64) -> Result<(), Refusal> {
     match declared {
         Some(declared) if declared != actual => {
@@ -390,7 +392,7 @@ fn same_md5(declared: [u8; 16], actual: [u8; 16]) -> Result<(), Refusal> {
     Err(Refusal::Md5Mismatch { declared: hex(declared), actual: hex(actual) })
 }
 
-/// A file as it was received in these parts; `None` of a picture that was made here.
+/// The size and CRC-32 of a file as received in these parts; `None` for a thumbnail that the server made.
 pub(super) fn whole(parts: &[Part]) -> Option<Written> {
     let whole = parts.iter().copied().reduce(part::joined)?;
     Some(Written { size: whole.size, crc32: whole.crc32 })

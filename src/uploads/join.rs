@@ -1,4 +1,4 @@
-//! Joining uploads: pieces that were sent side by side become one upload, which is finished at once.
+//! Joins pieces that were sent in parallel into one upload, which is finished at once.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::crash::{self, Point};
 use crate::ids::{GenerationId, UploadId};
 use crate::metadata::{Joined, NewAppend, NewUpload, Standing, State};
 
-/// Makes one upload of these pieces, in this order, and finishes it. The same pieces again are answered with the same
-/// upload. Where finishing takes longer than the reply may, [`Progress::file`] is missing.
+/// Joins these pieces, in this order, into one upload and finishes it. Repeating it with the same pieces returns the
+/// same upload. If finishing takes longer than a reply may wait, [`Progress::file`] is `None`.
 pub(super) async fn join(
     shared: &Arc<Shared>,
     new: Creation,
@@ -19,7 +19,7 @@ pub(super) async fn join(
     let settled = shared.jobs.settled();
     let mut size: u64 = 0;
     for id in &pieces {
-        // Compared with its bytes where that is due; what it is, the transaction looks at.
+        // This compares the piece with its bytes where that is due. The transaction checks the piece's state.
         let state = records::record(shared, *id, &new.user).await?.state;
         if let State::Receiving(piece) = state {
             size = size.saturating_add(piece.layout.end());
@@ -51,7 +51,7 @@ pub(super) async fn join(
                 }
                 Ok((id, tokio::spawn(complete::run(this, id, user, job))))
             }
-            // Finished, or about to be: then this waits for that.
+            // It is finished or being finished: wait for that.
             Joined::Before(id) => Ok((id, tokio::spawn(complete::run(this, id, user, None)))),
             Joined::NotAPiece(id) => Err(Refusal::NotAPiece { id }),
             Joined::Incomplete(id) => Err(Refusal::PieceIncomplete { id }),

@@ -1,4 +1,4 @@
-//! What one user may send, and what of a request is over it: pure.
+//! Limits on what one user may send, and checks of requests against them. Pure functions.
 
 use std::time::Duration;
 
@@ -6,29 +6,29 @@ use super::Refusal;
 use crate::metadata::quota::Quota;
 use crate::part::{self, Declaration};
 
-/// What one user may send, and what becomes of it.
+/// Limits on what one user may send, and what happens to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a file.
+    /// Maximum size of a file in bytes.
     pub max_file_size: u64,
-    /// Bytes of a chunk.
+    /// Maximum size of a chunk in bytes.
     pub max_chunk_size: u64,
-    /// Chunks of a file.
+    /// Maximum number of chunks of a file.
     pub max_parts: u32,
-    /// Unfinished uploads of one user.
+    /// Maximum number of unfinished uploads per user.
     pub max_unfinished: u32,
-    /// Bytes and files of one user, and bytes of all.
+    /// Limits on the bytes and files of one user, and on the bytes of all.
     pub quota: Quota,
-    /// Bytes that take longer to come in are not put on record.
+    /// Bytes that take longer than this to arrive are not recorded.
     pub max_age: Duration,
-    /// An unfinished upload lives so long after its last stored chunk.
+    /// How long an unfinished upload lives after its last stored chunk.
     pub upload_ttl: Duration,
-    /// Whether files keep what they say of where, when and by whom they were made.
+    /// Whether files keep metadata about where, when and by whom they were made.
     pub keep_metadata: bool,
 }
 
 impl Limits {
-    /// Refuses a file whose declared size is over the limit.
+    /// Refuses a file whose declared size exceeds the limit.
     pub(super) fn check_total(&self, declared: Option<u64>) -> Result<(), Refusal> {
         let max = self.max_file_size;
         match declared {
@@ -37,13 +37,13 @@ impl Limits {
         }
     }
 
-    /// Refuses bytes behind the end that a file may have at most.
+    /// Refuses bytes beyond the maximum size of a file.
     pub(super) fn check_end(&self, end: u64) -> Result<(), Refusal> {
         let max = self.max_file_size;
         if end > max { Err(Refusal::FileTooLong { max }) } else { Ok(()) }
     }
 
-    /// Refuses a chunk that what is said of it, or its size once that is known, takes over a limit.
+    /// Refuses a chunk that exceeds a limit by what it declares, or by its size once that is known.
     pub(super) fn check_limits(
         &self,
         declared: &Declaration,

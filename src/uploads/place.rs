@@ -1,4 +1,4 @@
-//! A part's place: the upload it belongs to, its turn to write, and its record.
+//! The place of a part: the upload it belongs to, its turn to write, and its record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,25 +15,25 @@ use crate::metadata::{
 use crate::part::{self, Declaration, Layout, Part, Placement, PlacementError};
 use crate::storage::{Claim, Claims};
 
-/// An unfinished upload in which nothing was stored for so long makes room for a new one at the cap.
+/// How long an unfinished upload must have stored nothing to be expired in favour of a new one at the limit.
 const IDLE: Duration = Duration::from_hours(1);
 
-/// What became of waiting for a range.
+/// Outcome of waiting for a range.
 pub(super) enum Turn {
     Granted(Granted),
     Recorded(Part),
     NeedsSize,
 }
 
-/// Where a part lies, and what placing it says of the others.
+/// Where a part lies, and what that implies for the other parts.
 #[derive(Clone, Copy)]
 pub(super) struct Placed {
     pub(super) start: u64,
     pub(super) even_size: Option<u64>,
 }
 
-/// The upload's entry with its record loaded, begun if the uuid is new. `None` when it is new and
-/// `totalparts`, or how much to reserve, isn't known yet. `size`: the part's, once its bytes are there.
+/// Returns the upload's entry with its record loaded. If the uuid is new, the upload is begun, or `None` is returned if
+/// `totalparts`, or how much to reserve, isn't known yet. `size` is the part's size, once its bytes have arrived.
 pub(super) async fn open_or_begin(
     shared: &Arc<Shared>,
     id: UploadId,
@@ -42,9 +42,9 @@ pub(super) async fn open_or_begin(
 ) -> Result<Option<Arc<Entry>>, Refusal> {
     let entry = shared.entries.get(id);
     if entry.look(|record| record.state.parent().is_some()) == Some(true) {
-        entry.forget(); // a thumbnail goes with its media, of which this entry isn't told
+        entry.forget(); // a thumbnail is deleted with its media, and this entry isn't notified
     }
-    // Again when a finish, say, let the record be forgotten right after it was loaded.
+    // Try again if the record was forgotten right after it was loaded, for example by a finishing request.
     let (user, standing) = loop {
         if let Some((user, standing)) =
             entry.look(|record| (record.user.clone(), record.state.standing()))
@@ -59,7 +59,7 @@ pub(super) async fn open_or_begin(
             return Ok(None);
         }
     };
-    // An erased uuid is nobody's and used up.
+    // An erased uuid has no owner and is used up.
     if user.is_some_and(|user| user != request.user) {
         return Err(Refusal::NotFound);
     }
@@ -94,8 +94,8 @@ async fn load_or_begin(
     begun.then_some(true).ok_or(Refusal::Raced)
 }
 
-/// Commits a new upload, with a blob where the store writes in place; `false` when the uuid is taken. The caller holds
-/// `loading`.
+/// Commits a new upload, with a blob if the store writes in place. Returns `false` if the uuid is taken. The caller
+/// holds `loading`.
 pub(super) async fn begin(
     shared: &Shared,
     entry: &Entry,
@@ -119,7 +119,7 @@ pub(super) async fn begin(
     begin_upload(shared, entry, new).await
 }
 
-/// The same, of any kind.
+/// Commits a new upload of any kind. Returns `false` if the uuid is taken. The caller holds `loading`.
 pub(super) async fn begin_upload(
     shared: &Shared,
     entry: &Entry,
@@ -146,7 +146,7 @@ pub(super) async fn begin_upload(
     records::loaded(shared, entry).await
 }
 
-/// Waits until the range is this sender's, or until something else is known of it.
+/// Waits until the sender may write its range, or until it is known that it need not or can not write yet.
 pub(super) async fn take_turn(
     shared: &Arc<Shared>,
     sender: Sender,
@@ -166,7 +166,7 @@ pub(super) async fn take_turn(
         };
         match looked {
             Looked::Goes(place) => {
-                // Claimed, it is looked at again: what was written there before may be on record by now.
+                // Look again once the range is claimed: what was written there before may be recorded by now.
                 if let (Some(claims), Some(blob)) = (shared.blobs.claims(), place.blob) {
                     let is_of = |claim: &Claim| claim.is_of(blob, &place.range);
                     if !claimed.as_ref().is_some_and(is_of) {
@@ -190,7 +190,7 @@ pub(super) async fn take_turn(
                 }
                 if standing == Standing::Finished {
                     let Some(received) = shared.metadata.received_parts(entry.id).await? else {
-                        entry.forget(); // removed since, by itself or with its media
+                        entry.forget(); // removed since, on its own or with its media
                         continue;
                     };
                     let part = received.get(declared.index as usize).copied();
@@ -202,8 +202,8 @@ pub(super) async fn take_turn(
     }
 }
 
-/// Claims the place, waiting for whoever holds some of it; `None` when somebody does and it isn't known how many bytes
-/// are to come.
+/// Claims the place, waiting for other claims on it. Returns `None` if there are any and the number of bytes to come
+/// isn't known.
 async fn claim(
     claims: &Arc<Claims>,
     sender: &Sender,
@@ -218,7 +218,7 @@ async fn claim(
     claim.map(Some).ok_or_else(|| sender.why_revoked())
 }
 
-/// Gives a sender the place that it has claimed, if there is room for its bytes.
+/// Grants the sender the place that it has claimed, if there is room for its bytes.
 pub(super) async fn grant(
     shared: &Arc<Shared>,
     sender: Sender,
@@ -241,8 +241,8 @@ pub(super) async fn grant(
     Ok(Turn::Granted(granted))
 }
 
-/// Commits a part whose bytes are written for `of`, in a blob of their `own` or else in the upload's, by a
-/// sender that holds its place. `Raced` when parts that came in meanwhile moved its place, or the upload began anew.
+/// Commits a part that was written for `of`, either to its `own` blob or to the upload's, by a sender that holds its
+/// place. Returns `Raced` if parts recorded in the meantime moved its place, or if the upload started over.
 pub(super) async fn commit_part(
     shared: &Shared,
     sender: &Sender,
@@ -274,7 +274,7 @@ pub(super) async fn commit_part(
     let now = shared.clock.unix_secs();
     crash::point(Point::PartUnrecorded);
     if let Some(spool) = &mut own {
-        spool.keep_bytes(part.size); // whatever becomes of the commit: the sweep knows whether a record claims it
+        spool.keep_bytes(part.size); // whatever the outcome of the commit: the sweep knows whether a record claims it
     }
     match shared.metadata.record_part(of, new.clone(), now).await? {
         Recorded::Stored => {
@@ -287,14 +287,14 @@ pub(super) async fn commit_part(
                 spool.discard();
             }
             entry.forget();
-            // The record says why; if it does not any more, the same request may succeed now.
+            // The record says why. If it no longer does, the same request may succeed now.
             place_again(shared, entry, declared, part.size).await?;
             Err(Refusal::Raced)
         }
     }
 }
 
-/// Looks at the record, which is loaded if it was forgotten since; `None` when there is none.
+/// Calls `look` with the record, which is loaded if it was forgotten. Returns `None` if there is none.
 pub(super) async fn look_again<T>(
     shared: &Shared,
     entry: &Entry,
@@ -311,7 +311,7 @@ pub(super) async fn look_again<T>(
     }
 }
 
-/// Where the part goes now that its size and all its fields are known.
+/// Returns where the part goes once its size and all its fields are known.
 pub(super) async fn place_again(
     shared: &Shared,
     entry: &Entry,
@@ -319,7 +319,7 @@ pub(super) async fn place_again(
     size: u64,
 ) -> Result<Placed, Refusal> {
     let look = |record: &Record| match &record.state {
-        // Not if somebody else recorded it meanwhile: it is to be compared.
+        // If another sender recorded it in the meantime, it must be compared.
         State::Receiving(unfinished) if unfinished.layout.part(declared.index).is_none() => {
             part::place(declared, &unfinished.layout, Some(size)).map(Some)
         }
@@ -337,20 +337,20 @@ pub(super) async fn place_again(
     }
 }
 
-/// Why a part could not be recorded: the upload was finished, removed or changed meanwhile.
+/// Explains why a part could not be recorded: the upload was finished, removed or changed in the meantime.
 async fn why_not_receiving(shared: &Shared, id: UploadId) -> Refusal {
     let standing = match shared.metadata.load(id).await {
         Ok(record) => record.map(|record| record.state.standing()),
         Err(error) => return error.into(),
     };
     match standing {
-        // A File has all its parts, this one too, which somebody else recorded: it is to be compared.
+        // A File has all its parts, so another sender recorded this one, and it must be compared.
         Some(Standing::Finished) | None => Refusal::Raced,
         Some(standing) => records::gone(shared, id, standing).await.unwrap_or(Refusal::Raced),
     }
 }
 
-/// Where the part of a new upload goes, and into how many that is cut.
+/// Returns the number of parts of a new upload, and where this part goes.
 pub(super) fn place_first(
     declared: &Declaration,
     size: Option<u64>,

@@ -1,4 +1,4 @@
-//! How far uploads have come.
+//! The progress of uploads.
 
 use std::sync::Arc;
 
@@ -10,31 +10,31 @@ use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
 use crate::metadata::{Standing, State, StoredFile};
 
-/// How far an upload has come.
+/// The progress of an upload.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// Its uuid.
     pub id: UploadId,
-    /// Bytes on record that lie end to end from the beginning on.
+    /// Number of contiguous bytes on record from the beginning of the file.
     pub offset: u64,
     /// The file's size, once it is known.
     pub total_size: Option<u64>,
-    /// When it expires unless something comes, unix seconds; `None` if it is a File, or about to be.
+    /// When it expires unless bytes arrive, in Unix seconds; `None` if it is finished or being finished.
     pub expires_at: Option<u64>,
-    /// Whether it is a piece of an upload to come.
+    /// Whether it is a piece of an upload that is still to be joined.
     pub is_partial: bool,
     /// The pieces that it was joined from.
     pub pieces: Vec<UploadId>,
-    /// Its name, if it has one.
+    /// Its filename, if it has one.
     pub filename: Option<Filename>,
-    /// Its media type, as far as that is known.
+    /// Its media type, if it is known.
     pub media_type: Option<String>,
-    /// The File that it is by now.
+    /// The File, if it is finished.
     pub file: Option<Box<StoredFile>>,
 }
 
 impl Progress {
-    /// Of an upload that has all its bytes.
+    /// The progress of an upload that has all its bytes.
     pub(super) fn being_finished(id: UploadId, size: u64) -> Self {
         Self {
             id,
@@ -60,15 +60,15 @@ impl Progress {
     }
 }
 
-/// How far an upload of this user's has come, also one of another dialect. Whoever sends to it is told to stop first,
-/// and puts on record what has come.
+/// Returns the progress of this user's upload, including one of another dialect. Its senders are stopped first and
+/// record what they have received.
 pub(super) async fn progress(
     shared: &Arc<Shared>,
     id: UploadId,
     user: &UserId,
 ) -> Result<Progress, Refusal> {
     let mut record = match records::stands_for(shared, id, user).await {
-        // Told once, as to whoever sends: clients that take only a 404 for a reason to begin anew do so then.
+        // Reported once, as to senders: clients that begin anew only after a 404 do so at their next request.
         Err(Refusal::Expired) => {
             return Err(records::gone(shared, id, Standing::Expired)
                 .await
@@ -85,7 +85,7 @@ pub(super) async fn progress(
         State::Receiving(upload) => {
             let (offset, total_size) = (upload.layout.end(), upload.layout.total_size);
             let is_partial = upload.append.as_ref().is_some_and(|append| append.is_partial);
-            // Chunks wait for a done, and pieces to be joined.
+            // Chunks need a done request, and pieces must be joined.
             let is_last_byte_enough = upload.append.is_some() && !is_partial;
             let is_being_finished = is_last_byte_enough && total_size == Some(offset);
             let expires_at = (!is_being_finished).then(|| shared.expires_at(upload.touched_at));
@@ -108,7 +108,7 @@ pub(super) async fn progress(
     }
 }
 
-/// Waits until nobody sends to the upload any more.
+/// Waits until the upload has no sender.
 async fn stop_senders(shared: &Arc<Shared>, id: UploadId) -> Result<(), Refusal> {
     let entry = shared.entries.get(id);
     let sender = Sender::at_end(shared, entry);

@@ -1,5 +1,5 @@
-//! Whether files and records can be written now, found out within a bounded time: whoever asks has not much of it, and
-//! asks most of all while a disk hangs.
+//! Checks within a bounded time whether files and records can be written. A readiness probe doesn't wait long, least of
+//! all while a disk hangs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::sync::Mutex;
 use super::shared::Shared;
 use crate::storage::Unready;
 
-/// How long a check may take.
+/// Maximum duration of a check.
 pub const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The checks under way: one of each at a time, since one that hangs takes a thread.
+/// The running checks. There is one of each kind at a time, since a check that hangs blocks a thread.
 #[derive(Default)]
 pub(super) struct Checks {
     files: Arc<Mutex<()>>,
@@ -30,7 +30,7 @@ pub(super) async fn check(
     [("files", files), ("records", records)]
 }
 
-/// Runs a check to its end, and waits for that only so long.
+/// Runs a check to its end, but waits for it only for a limited time.
 async fn in_time(
     what: &'static str,
     under_way: &Arc<Mutex<()>>,

@@ -1,5 +1,5 @@
-//! The ways to an upload's record: [`loaded`] for whoever sends to it, [`record`] for whoever asks, and [`stored`] for
-//! what a step has just made a File of.
+//! Ways to load an upload's record: [`loaded`] for senders, [`record`] for queries, and [`stored`] for a File that a
+//! step has just made.
 
 use super::entries::Entry;
 use super::shared::Shared;
@@ -8,7 +8,7 @@ use crate::crash::{self, Point};
 use crate::ids::{UploadId, UserId};
 use crate::metadata::{Record, Standing, State, StoredFile};
 
-/// Loads the record unless it is there; `false` when there is none. The caller holds `loading`.
+/// Loads the record unless it is cached. Returns `false` if there is none. The caller holds `loading`.
 pub(super) async fn loaded(shared: &Shared, entry: &Entry) -> Result<bool, Refusal> {
     while entry.look(|_| ()).is_none() {
         let version = entry.version();
@@ -20,8 +20,8 @@ pub(super) async fn loaded(shared: &Shared, entry: &Entry) -> Result<bool, Refus
     Ok(true)
 }
 
-/// Whether what is remembered of an unfinished upload is not so any more, as when another process has changed it; then
-/// it is forgotten. To be asked before a refusal or a confirmation is built on it alone.
+/// Whether the cached record of an unfinished upload is stale, for example because another process changed the upload.
+/// A stale record is forgotten. Call this before a refusal or a confirmation relies on the cache alone.
 pub(super) async fn is_stale(shared: &Shared, entry: &Entry) -> Result<bool, Refusal> {
     let look = |record: &Record| match &record.state {
         State::Receiving(unfinished) => Some(unfinished.snapshot(entry.id)),
@@ -37,7 +37,7 @@ pub(super) async fn is_stale(shared: &Shared, entry: &Entry) -> Result<bool, Ref
     Ok(is_stale)
 }
 
-/// What is known of an unfinished upload or File, for its owner.
+/// Returns the record of an unfinished upload or File to its owner.
 pub(super) async fn record(
     shared: &Shared,
     id: UploadId,
@@ -47,12 +47,12 @@ pub(super) async fn record(
     let record = trust::trusted(shared, owned(record, user)?).await?;
     match record.state {
         State::Removed => Err(Refusal::Removed),
-        State::Expired => Err(Refusal::Expired), // told again to whoever only asks
+        State::Expired => Err(Refusal::Expired), // queries are told every time
         _ => Ok(record),
     }
 }
 
-/// The same, but a thumbnail's uuid gives its parent.
+/// Like [`record`], but a thumbnail's uuid stands for its parent.
 pub(super) async fn stands_for(
     shared: &Shared,
     id: UploadId,
@@ -65,7 +65,7 @@ pub(super) async fn stands_for(
     }
 }
 
-/// The File of this uuid, for its owner; a thumbnail's uuid gives its parent.
+/// Returns the File with this uuid to its owner. A thumbnail's uuid stands for its parent.
 pub(super) async fn file(
     shared: &Shared,
     id: UploadId,
@@ -77,7 +77,7 @@ pub(super) async fn file(
     }
 }
 
-/// The File that a step has just made, or found; if it is none any more, why.
+/// Returns the File that a step has just made or found, or the reason why it is one no longer.
 pub(super) async fn stored(shared: &Shared, id: UploadId) -> Result<StoredFile, Refusal> {
     match shared.metadata.load(id).await?.map(|record| record.state) {
         Some(State::Finished(file)) => Ok(*file),
@@ -86,7 +86,7 @@ pub(super) async fn stored(shared: &Shared, id: UploadId) -> Result<StoredFile, 
     }
 }
 
-/// Why an upload that stands so takes nothing; `None` for one in progress and for a File.
+/// Why an upload in this state accepts nothing; `None` if it is in progress or a File.
 pub(super) async fn gone(shared: &Shared, id: UploadId, standing: Standing) -> Option<Refusal> {
     match standing {
         Standing::Receiving | Standing::Finished => None,
@@ -95,7 +95,7 @@ pub(super) async fn gone(shared: &Shared, id: UploadId, standing: Standing) -> O
     }
 }
 
-/// Of an expired upload: says so once, and frees the uuid for the client to start again.
+/// Reports once that an upload expired, and frees its uuid so that the client can start again.
 async fn expired(shared: &Shared, id: UploadId) -> Refusal {
     match shared.metadata.forget_expired(id).await {
         Ok(()) => {
@@ -107,12 +107,12 @@ async fn expired(shared: &Shared, id: UploadId) -> Refusal {
     }
 }
 
-/// The upload as this user's; to anybody else it does not exist.
+/// Returns the record if it is this user's. For anyone else it does not exist.
 fn owned(record: Record, user: &UserId) -> Result<Record, Refusal> {
     if record.user.as_ref() == Some(user) { Ok(record) } else { Err(Refusal::NotFound) }
 }
 
-/// The same, for whoever sends to it: that one learns also that an erased uuid, now nobody's, is used up.
+/// Like [`owned`], but for senders, who are also told that an erased uuid, which has no owner, is used up.
 pub(super) fn sent_by(record: Record, user: &UserId) -> Result<Record, Refusal> {
     if record.user.is_none() { Err(Refusal::Removed) } else { owned(record, user) }
 }

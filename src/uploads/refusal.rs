@@ -1,4 +1,4 @@
-//! Why a request is refused, as data: what, which limit, which index. Each dialect words it and gives it a status.
+//! Why a request is refused, as data: what, which limit, which index. Each dialect chooses the wording and the status.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::storage::{self, BodyError, SettleError, WriteError};
 
 /// Why a request is refused.
 #[derive(Debug)]
-#[allow(missing_docs)] // the fields say it
+#[allow(missing_docs)] // the fields explain themselves
 pub enum Refusal {
     Placement(PlacementError),
     Body(BodyError),
@@ -19,21 +19,21 @@ pub enum Refusal {
         index: PartIndex,
     },
     NotFound,
-    /// Cancelled or deleted; the uuid is used up.
+    /// It was cancelled or deleted, and its uuid is used up.
     Removed,
-    /// The upload begins anew.
+    /// The upload expired; the client must start again.
     Expired,
-    /// The part is stored, with other bytes.
+    /// The part is stored with different bytes.
     ChunkConflict {
         index: PartIndex,
     },
-    /// The upload is finished, without this part.
+    /// The upload was finished without this part.
     UploadFinished {
         index: PartIndex,
     },
-    /// The uuid names a File of other bytes.
+    /// The uuid belongs to a File with different bytes.
     FileConflict,
-    /// Another request came between: the same one again may succeed.
+    /// Another request interfered. The same request may succeed if it is repeated.
     Raced,
     TooManyUnfinished {
         max: u32,
@@ -46,7 +46,7 @@ pub enum Refusal {
         size: u64,
         max: u64,
     },
-    /// Too large, by how much isn't known.
+    /// Too large, by an unknown amount.
     FileTooLong {
         max: u64,
     },
@@ -56,7 +56,7 @@ pub enum Refusal {
     LongerThanDeclared {
         declared: u64,
     },
-    /// Closed ranges of indexes.
+    /// Inclusive ranges of part indexes.
     MissingParts {
         ranges: Vec<(PartIndex, PartIndex)>,
     },
@@ -69,16 +69,16 @@ pub enum Refusal {
         declared: u64,
         actual: u64,
     },
-    /// In hexadecimal digits.
+    /// In hexadecimal.
     Md5Mismatch {
         declared: String,
         actual: String,
     },
-    /// The bytes of a request have another checksum than it says.
+    /// The bytes of a request don't have the checksum that it declares.
     ChecksumMismatch {
         algorithm: Algorithm,
     },
-    /// Bytes were sent for another place than the end of the upload.
+    /// The bytes were sent for an offset other than the end of the upload.
     OffsetMismatch {
         sent: u64,
         end: u64,
@@ -87,67 +87,67 @@ pub enum Refusal {
     BeyondTotal {
         total: u64,
     },
-    /// The file's size is known already.
+    /// The file's size is known and can't be changed.
     TotalChanged {
         sent: u64,
         recorded: u64,
     },
-    /// Not all bytes of an upload are there that come in order.
+    /// Bytes are missing of an upload whose bytes arrive in order.
     Incomplete {
         received: u64,
         total: Option<u64>,
     },
-    /// The bytes of this upload come in order: it takes no parts with indexes.
+    /// The bytes of this upload arrive in order: it accepts no parts with indexes.
     SentInOrder,
-    /// The parts of this upload have indexes: it takes no bytes at its end.
+    /// The parts of this upload have indexes: nothing can be appended to it.
     SentInChunks,
-    /// This upload is a piece of one to come, and no file of its own.
+    /// This upload is a piece to be joined, and no file of its own.
     Partial,
-    /// This upload was joined from others, and takes no bytes.
+    /// This upload was joined from others and accepts no bytes.
     Joined,
-    /// This upload is no piece of one to come, or was joined into another one.
+    /// This upload is not a piece, or was already joined into another upload.
     NotAPiece {
         id: UploadId,
     },
-    /// Not all bytes of this piece are there.
+    /// Bytes of this piece are missing.
     PieceIncomplete {
         id: UploadId,
     },
-    /// Somebody is still writing.
+    /// Another sender is still writing.
     Busy,
-    /// Not done yet: asking again later tells.
+    /// Not finished yet; ask again later.
     Verifying,
-    /// The disk failed to keep the bytes: the upload begins anew.
+    /// The disk lost bytes: the upload starts over.
     NotDurable,
-    /// What was sent as a thumbnail is of this type.
+    /// What was sent as a thumbnail is not an image but of this type.
     NotAnImage {
         found: String,
     },
-    /// The media that it is to belong to isn't there.
+    /// The media to which it should belong doesn't exist.
     NoParent,
-    /// A message shows the File.
+    /// The File belongs to a message.
     Attached,
-    /// A limit of this user's.
+    /// A limit for this user.
     OverQuota(OverQuota),
     StorageFull(NoRoom),
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Why the store takes no more.
+/// Why the store has no room.
 #[derive(Debug, thiserror::Error)]
 pub enum NoRoom {
     /// The limit for all users together.
     #[error("the limit for all users together (--max-storage) is reached")]
     MaxStorage,
-    /// Some of the disk must stay free.
+    /// A part of the disk must stay free.
     #[error("no more is free than must stay free (--min-free-space)")]
     MinFree,
-    /// The disk takes no more.
+    /// The disk is full.
     #[error(transparent)]
     Disk(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// For logs and operators; clients are told by their dialect.
+/// For logs and operators. Dialects have their own wording for clients.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -230,7 +230,7 @@ impl From<SettleError> for Refusal {
 }
 
 impl Refusal {
-    /// Of a failed write; `too_long` says what more bytes than allowed mean here.
+    /// Converts a failed write. `too_long` maps the exceeded limit to a refusal.
     pub(super) fn of_write(error: WriteError, too_long: impl FnOnce(u64) -> Self) -> Self {
         match error {
             WriteError::BrokenOff { error, .. } => Self::Body(error),

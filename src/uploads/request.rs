@@ -1,57 +1,57 @@
-//! What is asked of uploads.
+//! Requests to uploads.
 
 use super::Checksum;
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
 use crate::part::Declaration;
 
-/// A chunk, as its request describes it.
+/// A chunk, as described by its request.
 #[derive(Clone, Debug)]
 pub struct ChunkRequest {
-    /// Who sends it.
+    /// The user who sends it.
     pub user: UserId,
-    /// The upload it belongs to, once the client knows it.
+    /// The upload to which it belongs, once the client knows it.
     pub id: Option<UploadId>,
-    /// What it says of its place.
+    /// What the request declares about its place.
     pub declared: Declaration,
-    /// The file's name, if it says so.
+    /// The file's name, if the request gives one.
     pub filename: Option<Filename>,
-    /// The media type, if it says so.
+    /// The media type, if the request gives one.
     pub declared_type: Option<String>,
-    /// The media this scaled copy belongs to.
+    /// The media of which this is a scaled copy.
     pub parent: Option<UploadId>,
 }
 
-/// What begins an upload whose bytes come in order.
+/// A request to create an upload whose bytes arrive in order.
 #[derive(Clone, Debug)]
 pub struct Creation {
-    /// Whose it is.
+    /// Its owner.
     pub user: UserId,
     /// The file's size, if it is known yet.
     pub total_size: Option<u64>,
     /// The file's name, if it has one.
     pub filename: Option<Filename>,
-    /// Its media type, if the sender says so.
+    /// Its media type, if the sender gives one.
     pub declared_type: Option<String>,
-    /// The MD5 that the whole must have, if the sender says so.
+    /// The MD5 that the whole file must have, if the sender gives one.
     pub md5: Option<[u8; 16]>,
-    /// Whether it is a piece of an upload to come, and no file of its own.
+    /// Whether it is a piece to be joined, and no file of its own.
     pub is_partial: bool,
 }
 
-/// Bytes for the end of an upload.
+/// Bytes to append to an upload.
 #[derive(Clone, Debug)]
 pub struct AppendRequest {
-    /// Who sends them.
+    /// The user who sends them.
     pub user: UserId,
     /// The upload.
     pub id: UploadId,
-    /// Where the sender believes its end is.
+    /// The offset at which the sender believes the upload ends.
     pub offset: u64,
-    /// The file's size, if the sender says so now.
+    /// The file's size, if the sender gives it now.
     pub total_size: Option<u64>,
-    /// How many bytes will come, if that is known.
+    /// How many bytes will follow, if that is known.
     pub length: Option<u64>,
-    /// What they must have, if the sender says so.
+    /// Their checksum, if the sender gives one.
     pub checksum: Option<Checksum>,
 }

@@ -1,4 +1,4 @@
-//! Beginning again, where the store failed to keep what an upload had.
+//! Starts an upload over after the store lost bytes of it.
 
 use super::shared::Shared;
 use super::{Refusal, records};
@@ -7,10 +7,10 @@ use crate::ids::GenerationId;
 use crate::metadata::Generation;
 use crate::storage::Error;
 
-/// After a failed sync nobody knows which bytes are on the disk, and a second sync would not say: the upload forgets its
-/// parts and begins again as another generation. So it does when some of its bytes are not there. Where even that can't be
-/// put on record it is at the next attempt to finish it, as the store doesn't forget; its sender is told so already now.
-/// Returns what that is.
+/// Makes an upload that lost bytes forget its parts and start over as a new generation. This also happens after a
+/// failed sync: it is then unknown which bytes are on the disk, and a second sync would not tell. If even this can't be
+/// recorded, the next attempt to finish the upload does it, because the store remembers the failure; the sender is told
+/// now nevertheless. Returns the refusal for the sender.
 pub(super) async fn restart(
     shared: &Shared,
     of: Generation,
@@ -28,7 +28,7 @@ pub(super) async fn restart(
     crash::point(Point::UploadRestarted);
     shared.entries.get(id).forget();
     if !restarted {
-        let stored = records::stored(shared, id).await; // not receiving any more, or anew: why?
+        let stored = records::stored(shared, id).await; // it is no longer receiving, or has started over already
         return Ok(stored.err().unwrap_or(Refusal::Raced));
     }
     tracing::error!(%id, %error, "an upload's bytes could not be made durable; it begins again");

@@ -1,7 +1,7 @@
-//! Room for what is to come: reserved once when an upload begins, and before the bytes of a part that needs more.
+//! Reserves room for bytes to come: once when an upload begins, and before the bytes of a part that needs more.
 //!
-//! What counts is decided by the records, in the transaction that begins an upload or makes a file. What is asked
-//! here before any byte is read spares senders bytes that would be refused.
+//! The records enforce the limits, in the transaction that begins an upload or makes a file. The checks here come
+//! before any byte is read, so that senders don't send bytes that would be refused.
 
 use super::entries::Entry;
 use super::shared::Shared;
@@ -11,8 +11,8 @@ use crate::metadata::quota::{OverQuota, Usage};
 use crate::metadata::{Generation, Reserved, State};
 use crate::part::{self, Declaration};
 
-/// Bytes that a new upload reserves: its file's declared size, else as many parts as it has, each as large
-/// as this one. `None` when nothing tells, and it matters.
+/// Number of bytes that a new upload reserves: the declared size of its file, or else as many parts as it has, each as
+/// large as this one. Returns `None` if nothing tells and it matters.
 pub(super) fn reservation(
     shared: &Shared,
     declared: &Declaration,
@@ -27,8 +27,8 @@ pub(super) fn reservation(
     Some(all?.min(shared.limits.max_file_size))
 }
 
-/// Reserves what a part from `start` on takes beyond what its upload has reserved. `false` when that depends
-/// on its size, which isn't known; then it has `limit` bytes at most.
+/// Reserves what a part starting at `start` needs beyond what its upload has reserved. Returns `false` if that depends
+/// on the part's size, which isn't known, with `limit` bytes at most.
 pub(super) async fn reserve(
     shared: &Shared,
     entry: &Entry,
@@ -53,7 +53,7 @@ pub(super) async fn reserve(
     Ok(true)
 }
 
-/// Reserves so many bytes for all of an upload, unless it has them.
+/// Reserves this many bytes for the whole upload, unless it already has them.
 pub(super) async fn reserve_all(
     shared: &Shared,
     entry: &Entry,
@@ -76,8 +76,8 @@ pub(super) async fn reserve_all(
     }
 }
 
-/// Reserves as much as there is room for of the bytes of an upload from `at` to `wanted`, of which nobody knows yet whether
-/// they will come. Returns where the room ends, and why before what was wanted.
+/// Reserves as many bytes of an upload from `at` to `wanted` as there is room for, although it isn't known whether they
+/// will come. Returns where the room ends, and, if that is before `wanted`, why.
 pub(super) async fn reserve_some(
     shared: &Shared,
     user: &UserId,
@@ -102,7 +102,7 @@ pub(super) async fn reserve_some(
     }
 }
 
-/// What an upload has reserved, as far as that is remembered.
+/// The cached number of bytes that an upload has reserved.
 fn reserved(entry: &Entry) -> u64 {
     let reserved = entry.look(|record| match &record.state {
         State::Receiving(upload) => upload.reserved,
@@ -111,7 +111,7 @@ fn reserved(entry: &Entry) -> u64 {
     reserved.unwrap_or(0)
 }
 
-/// Refuses a new upload of so many bytes that would be refused at its first record.
+/// Refuses a new upload of this size if its first record would be refused.
 pub(super) async fn check_quota(shared: &Shared, user: &UserId, bytes: u64) -> Result<(), Refusal> {
     let quota = shared.limits.quota;
     if quota.is_none() {
@@ -120,7 +120,7 @@ pub(super) async fn check_quota(shared: &Shared, user: &UserId, bytes: u64) -> R
     Ok(quota.check(shared.metadata.usage(user.clone()).await?, bytes, 1)?)
 }
 
-/// A spool for a chunk of this user's whose place isn't known yet. `id`: its upload, if that is known.
+/// Creates a spool for this user's chunk whose place isn't known yet. `id` is its upload, if that is known.
 pub(super) async fn spool_of_chunk(
     shared: &Shared,
     user: &UserId,
@@ -129,8 +129,8 @@ pub(super) async fn spool_of_chunk(
     Ok(Spool::of_chunk(shared).within(allowance(shared, user, id).await?))
 }
 
-/// A spool for what may be a whole file of this user's, of at least so many bytes. `id`: its uuid, if that is
-/// known.
+/// Creates a spool for what may be a whole file of this user's, of at least this many bytes. `id` is its uuid, if that
+/// is known.
 pub(super) async fn spool_of_file(
     shared: &Shared,
     user: &UserId,
@@ -143,8 +143,8 @@ pub(super) async fn spool_of_file(
     }
 }
 
-/// The most bytes of one request of this user's that could be put on record, and why no more; `None` where
-/// quotas leave that open.
+/// Maximum number of bytes of one request of this user's that could be recorded, and the limit that this comes from;
+/// `None` if quotas set no limit.
 async fn allowance(
     shared: &Shared,
     user: &UserId,
@@ -161,9 +161,9 @@ async fn allowance(
     Ok(over.map(|over| (limit, over)))
 }
 
-/// Bytes that a request takes no room for, because its uuid has it already: what its upload has reserved, or
-/// those of the file that it repeats. A uuid that follows its file may be any of the user's; such a file is
-/// taken only if it is no longer than a chunk.
+/// Number of bytes for which a request needs no new room because its uuid already has it: what its upload has reserved,
+/// or the size of the file that it repeats. A uuid that follows its file may be any of the user's; such a file is
+/// accepted only if it is no longer than a chunk.
 async fn held(
     shared: &Shared,
     user: &UserId,
@@ -185,7 +185,7 @@ async fn held(
     })
 }
 
-/// Refuses bytes for which the store has no room; also none at all when it is full.
+/// Refuses bytes for which the store has no room. If the store is full, it refuses even zero bytes.
 pub(super) async fn check_room(shared: &Shared, bytes: u64) -> Result<(), Refusal> {
     let room = shared.blobs.room().await?;
     if room == 0 || bytes > room { Err(Refusal::StorageFull(NoRoom::MinFree)) } else { Ok(()) }

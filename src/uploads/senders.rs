@@ -1,6 +1,6 @@
-//! Senders, and how a newer one takes the place of an older: a client whose connection broke comes again while
-//! the server still waits for the first request. Keeps nobody from writing: that is for claims in the store and for the
-//! records to do.
+//! Senders, and how a newer one replaces an older one: a client whose connection broke sends again while the server
+//! still waits for the first request. This doesn't prevent conflicting writes, which is up to claims in the store and
+//! to the records.
 
 mod append;
 
@@ -19,45 +19,45 @@ use crate::part::{self, Declaration, Part, PartIndex, Placement, PlacementError}
 use crate::storage::BodyError;
 pub(super) use append::{AtEnd, End};
 
-/// Somebody who sends bytes, until it is dropped. The last one of an upload without chunks withdraws the upload.
+/// An active sender, until it is dropped. The last sender of an upload without chunks withdraws the upload.
 pub(super) struct Sender {
     shared: Arc<Shared>,
     pub(super) entry: Arc<Entry>,
-    /// It is to stop.
+    /// Cancelled when the sender must stop.
     pub(super) revoked: CancellationToken,
-    /// It is to stop, and to put on record what it has.
+    /// Cancelled when the sender must stop after recording what it has.
     pub(super) stopped: CancellationToken,
     serial: u64,
 }
 
-/// Where the bytes of a part may go, as far as parts on record say.
+/// Where the bytes of a part may go, according to the recorded parts.
 pub(super) struct Place {
     /// The upload.
     pub(super) of: Generation,
     /// Its blob; `None` where the store doesn't write in place.
     pub(super) blob: Option<BlobId>,
-    /// Where in the file; it ends where no more bytes can come.
+    /// The range in the file. It ends where no more bytes can come.
     pub(super) range: Range<u64>,
-    /// Whether it is known that so many come.
+    /// Whether exactly this many bytes are known to come.
     pub(super) is_sized: bool,
     /// Bytes of the upload that are on record.
     pub(super) stored: u64,
 }
 
-/// What the record says of a part that is to be sent.
+/// What the record says about a part that a sender wants to send.
 pub(super) enum Looked {
-    /// It goes here, if nobody else writes here.
+    /// It belongs here, if no other sender writes here.
     Goes(Place),
-    /// The part is on record: compare, write nothing.
+    /// The part is recorded: compare it and write nothing.
     Recorded(Part),
-    /// Its place can't be told or guarded before its size is known.
+    /// Its place can't be determined or claimed before its size is known.
     NeedsSize,
-    /// The record isn't loaded, or the upload receives nothing (any more).
+    /// The record isn't loaded, or the upload is not receiving.
     NotReceiving,
 }
 
 impl Sender {
-    /// Begins to send a part. Later senders are newer.
+    /// Registers a sender of a part. Later senders are newer.
     pub(super) fn new(shared: &Arc<Shared>, entry: Arc<Entry>, index: PartIndex) -> Self {
         Self::begin(shared, entry, Some(index))
     }
@@ -66,7 +66,7 @@ impl Sender {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let (revoked, stopped) = (CancellationToken::new(), CancellationToken::new());
         let mut tracked = entry.tracked();
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed); // under the lock: in this order
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed); // under the lock, so that it is also the order of the list
         tracked.sending.push(Sending {
             serial,
             index,
@@ -80,8 +80,8 @@ impl Sender {
         Self { shared: Arc::clone(shared), entry, revoked, stopped, serial }
     }
 
-    /// Where the declaration and the record put the part. Older senders of it are told to stop, unless they are
-    /// committing. `bound`: no more bytes than this can come, where nothing declares the part's size.
+    /// Looks up where the declaration and the record place the part. Older senders of the part are told to stop, unless
+    /// they are committing. At most `bound` bytes can follow if the part's size isn't declared.
     pub(super) fn look(
         &self,
         declared: &Declaration,
@@ -129,7 +129,7 @@ impl Sender {
         }
     }
 
-    /// From here on no newer sender stops this one; `false` when one already has.
+    /// From now on, no newer sender stops this one. Returns `false` if one already has.
     pub(super) fn begin_commit(&self) -> bool {
         let mut tracked = self.entry.tracked();
         if self.revoked.is_cancelled() {

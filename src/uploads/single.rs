@@ -1,4 +1,4 @@
-//! A file that comes in one request: a single file or a thumbnail.
+//! A file that is sent in one request: a single file or a thumbnail.
 
 use std::sync::Arc;
 
@@ -15,31 +15,31 @@ use crate::metadata::{NewFile, NewSingle, Role, State, Stored, StoredFile};
 use crate::part::{self, Declaration, Layout};
 use crate::storage::Written;
 
-/// A file that comes in one request, as that request describes it.
+/// A file that is sent in one request, as described by that request.
 #[derive(Clone, Debug)]
 pub struct SingleRequest {
-    /// Who sends it.
+    /// The user who sends it.
     pub user: UserId,
-    /// Its uuid, if the client made one.
+    /// Its uuid, if the client chose one.
     pub id: Option<UploadId>,
     /// What it is for.
     pub role: Role,
-    /// The media it belongs to; a thumbnail has one.
+    /// The media to which it belongs. A thumbnail always has one.
     pub parent: Option<UploadId>,
-    /// What it says of its size.
+    /// What the request declares about its size.
     pub declared: Declaration,
-    /// Its MD5, if it says so.
+    /// Its MD5, if the request gives one.
     pub md5: Option<[u8; 16]>,
-    /// Its name, if it says so.
+    /// Its name, if the request gives one.
     pub filename: Option<Filename>,
-    /// Its media type, if it says so.
+    /// Its media type, if the request gives one.
     pub declared_type: Option<String>,
-    /// Its duration in whole seconds, if it says so.
+    /// Its duration in whole seconds, if the request gives one.
     pub duration_secs: Option<u64>,
 }
 
-/// Where the bytes of a request go that may be a single file: nothing before them says otherwise. `id`: its
-/// uuid, if it came before them; `at_least`: so many bytes will come.
+/// Decides where the bytes of a request go that may be a single file, as no field before them says otherwise. `id` is
+/// its uuid, if it came before the bytes; at least `at_least` bytes follow.
 pub(super) async fn slot_of_file(
     shared: &Shared,
     user: &UserId,
@@ -50,8 +50,8 @@ pub(super) async fn slot_of_file(
     Ok(Slot::Spool(room::spool_of_file(shared, user, id, at_least).await?))
 }
 
-/// Puts a file that came in one request on record; from here on it completes even if the caller goes
-/// away. The same bytes again under the same uuid are answered with the same File.
+/// Records a file that was sent in one request. It completes even if the caller goes away. Repeating it with the same
+/// bytes and uuid returns the same File.
 pub(super) async fn accept_single(
     shared: &Arc<Shared>,
     filled: Filled,
@@ -68,7 +68,7 @@ async fn record_single(
     request: SingleRequest,
 ) -> Result<StoredFile, Refusal> {
     let written = filled.written;
-    // Only chunks get other slots, and fields that have arrived stay.
+    // Only chunks get other slots, and fields that have arrived don't change.
     let Slot::Spool(mut spool) = filled.slot else {
         return Err(Refusal::Raced);
     };
@@ -102,7 +102,7 @@ async fn record_single(
         (Role::Thumbnail, Some(parent)) => Some(parent_of(shared, parent, &request.user).await?),
         (_, parent) => parent,
     };
-    // Nothing on record speaks of these bytes yet, so they can be overwritten without further ado.
+    // No record refers to these bytes yet, so they can be overwritten without recording the patches first.
     let extents = shared.blobs.rewrite(&received, &cleaning.patches).await?;
     crash::point(Point::SinglePatched);
     shared.blobs.settle(&extents).await?;
@@ -130,13 +130,13 @@ async fn record_single(
             received: vec![written.at(0)],
         },
     };
-    spool.keep_bytes(written.size); // whatever becomes of the commit: the sweep knows whether a record claims it
+    spool.keep_bytes(written.size); // whatever the outcome of the commit: the sweep knows whether a record claims it
     let now = shared.clock.unix_secs();
     match shared.metadata.store_single(new.clone(), shared.limits.quota, now).await? {
         Stored::Stored => {
             crash::point(Point::SingleStored);
             shared.entries.get(id).forget();
-            shared.jobs.job_added(); // to make its thumbnail, or to delete those that it replaced
+            shared.jobs.job_added(); // to make its thumbnail, or to delete the thumbnails it replaced
             Ok(new.stored(now))
         }
         Stored::Attached => {
@@ -158,7 +158,7 @@ async fn record_single(
     }
 }
 
-/// The File that this uuid already names, if these are its bytes.
+/// Returns the File that already has this uuid, if these are its bytes.
 async fn same_file(
     shared: &Shared,
     id: UploadId,
@@ -175,13 +175,13 @@ async fn same_file(
         match shared.metadata.received_parts(id).await? {
             Some(parts) if whole(&parts) == Some(written) => return Ok(Some(*file)),
             Some(_) => return Err(Refusal::FileConflict),
-            None => {} // removed since: the record says so now
+            None => {} // removed since; the record says so now
         }
     }
     Ok(None)
 }
 
-/// The media a thumbnail belongs to; a thumbnail's own uuid stands for its parent.
+/// Returns the media to which a thumbnail belongs. A thumbnail's own uuid stands for its parent.
 async fn parent_of(shared: &Shared, id: UploadId, user: &UserId) -> Result<UploadId, Refusal> {
     let record =
         shared.metadata.load(id).await?.filter(|record| record.user.as_ref() == Some(user));

@@ -1,5 +1,5 @@
-//! Where a request's bytes go: in place, into a blob that becomes the part, nowhere (they are there already), or to a
-//! spool.
+//! Where a request's bytes go: into their place, into a blob that becomes the part, to a spool, or nowhere because they
+//! are already recorded.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,38 +24,38 @@ use crate::storage::{
 
 /// Where the bytes of one request go.
 pub enum Slot {
-    /// Into their final place, which is this sender's.
+    /// Into their final place, which this sender has claimed.
     InPlace {
         /// The place.
         granted: Granted,
         /// The upload's blob.
         blob: BlobId,
     },
-    /// Into a blob of their own, which becomes the part: the store doesn't write in place.
+    /// Into a blob of their own, which becomes the part, because the store doesn't write in place.
     Apart {
         /// The place in the file.
         granted: Granted,
         /// The blob.
         spool: Spool,
     },
-    /// Nowhere: they are on record and only compared.
+    /// Nowhere: they are already recorded, and only compared.
     Recorded {
         /// The upload.
         id: UploadId,
         /// The recorded part.
         part: Part,
-        /// No chunk has more bytes.
+        /// Maximum size of a chunk.
         limit: u64,
     },
-    /// Into a blob of their own, until the fields behind them say where they go.
+    /// Into a blob of their own, until the fields after them say where they go.
     Spool(Spool),
 }
 
-/// A range that is one sender's to write.
+/// A range that one sender may write.
 pub struct Granted {
     pub(super) shared: Arc<Shared>,
     pub(super) sender: Sender,
-    /// The place in the upload's blob; `None` where the store doesn't write in place.
+    /// The claim on the range in the upload's blob; `None` if the store doesn't write in place.
     pub(super) claim: Option<Claim>,
     /// The upload.
     pub(super) of: Generation,
@@ -63,7 +63,7 @@ pub struct Granted {
     pub(super) limit: u64,
     /// Bytes of the upload that were on record when the range was granted.
     pub(super) stored: u64,
-    /// Whether the request announced the limit as its chunk's size.
+    /// Whether the request declared the limit as the size of its chunk.
     pub(super) declared: bool,
 }
 
@@ -74,7 +74,7 @@ pub struct Filled {
 }
 
 impl Slot {
-    /// Takes the bytes. Nothing of them counts until they are accepted.
+    /// Reads the bytes. None of them count until they are accepted.
     pub async fn fill(self, body: Incoming<'_>) -> Result<Filled, Refusal> {
         let written = match &self {
             Self::InPlace { granted, blob } => granted.write(granted.place_in(*blob), body).await?,
@@ -91,8 +91,8 @@ impl Slot {
 }
 
 impl Filled {
-    /// Completes when the sender is to stop, because a newer one of the same part came or the upload is
-    /// gone; never, where nothing of the kind can be.
+    /// Completes when the sender must stop because a newer sender of the same part came or the upload is gone. Never
+    /// completes for other slots.
     pub async fn revoked(&self) -> Refusal {
         match &self.slot {
             Slot::InPlace { granted, .. } | Slot::Apart { granted, .. } => {
@@ -105,7 +105,7 @@ impl Filled {
 }
 
 impl Granted {
-    /// Where the bytes of the sender go.
+    /// The slot for the sender's bytes.
     pub(super) fn slot(self) -> Slot {
         match self.claim.as_ref().map(Claim::blob) {
             Some(blob) => Slot::InPlace { granted: self, blob },
@@ -118,7 +118,7 @@ impl Granted {
         Target::At { blob, offset: self.start, stored: self.stored }
     }
 
-    /// Writes the part. Ends when a newer sender of it comes, or its upload goes.
+    /// Writes the part. Stops when a newer sender of it comes, or its upload is gone.
     pub(super) async fn write(
         &self,
         target: Target,
@@ -146,14 +146,14 @@ impl Granted {
         }
     }
 
-    /// Lets the upload begin again, whose bytes on record are not there.
+    /// Starts the upload over because recorded bytes are missing.
     async fn begin_again(&self, error: storage::Error) -> Result<Refusal, Refusal> {
         let (shared, of) = (Arc::clone(&self.shared), self.of);
         detached(async move { restart(&shared, of, &error).await }).await
     }
 }
 
-/// What more bytes than a spool takes mean.
+/// What it means if more bytes come than a spool accepts.
 #[derive(Clone, Copy)]
 enum TooLong {
     Chunk,
@@ -161,7 +161,7 @@ enum TooLong {
     Over(OverQuota),
 }
 
-/// A blob that no record claims (yet). Deleted when it is dropped, unless it was kept.
+/// A blob that no record claims yet. It is deleted on drop, unless it was kept.
 pub struct Spool {
     blob: BlobId,
     limit: u64,
@@ -173,12 +173,12 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// For a chunk whose place isn't known yet.
+    /// Creates a spool for a chunk whose place isn't known yet.
     pub(super) fn of_chunk(shared: &Shared) -> Self {
         Self::new(shared, shared.limits.max_chunk_size, TooLong::Chunk)
     }
 
-    /// For a whole file, or for what may still turn out to be one.
+    /// Creates a spool for a whole file, or for what may turn out to be one.
     pub(super) fn of_file(shared: &Shared) -> Self {
         Self::new(shared, shared.limits.max_file_size, TooLong::File)
     }
@@ -195,7 +195,7 @@ impl Spool {
         }
     }
 
-    /// The same for fewer bytes, where quotas allow no more.
+    /// Lowers the limit if quotas allow fewer bytes.
     pub(super) fn within(mut self, allowance: Option<(u64, OverQuota)>) -> Self {
         if let Some((limit, over)) = allowance.filter(|(limit, _)| *limit < self.limit) {
             self.limit = limit;
@@ -204,7 +204,7 @@ impl Spool {
         self
     }
 
-    /// A spool that holds a copy of these bytes.
+    /// Creates a spool that holds a copy of these bytes.
     pub(super) async fn copy(shared: &Shared, extents: &Extents) -> Result<Self, Refusal> {
         let spool = Self::of_file(shared);
         let mut bytes = stored(shared.blobs.as_ref(), extents).await?;
@@ -216,22 +216,22 @@ impl Spool {
         self.blob
     }
 
-    /// Where its bytes lie, of which it has `size`.
+    /// The extents of its bytes, of which there are `size`.
     pub(super) fn extents(&self, size: u64) -> Extents {
         Extents::stored(self.blob, 0, size)
     }
 
-    /// Its first `size` bytes, which are all of it.
+    /// Reads its bytes, of which there are `size`.
     pub(super) async fn read(&self, size: u64) -> Result<Stored, Refusal> {
         stored(self.blobs.as_ref(), &self.extents(size)).await
     }
 
-    /// A record may claim it from now on.
+    /// From now on, a record may claim it.
     pub(super) fn keep(&mut self) {
         self.kept = true;
     }
 
-    /// A record may claim its `size` bytes from now on. Nobody claims no bytes.
+    /// From now on, a record may claim its `size` bytes. An empty spool is never claimed.
     pub(super) fn keep_bytes(&mut self, size: u64) {
         self.kept = size > 0;
     }
@@ -241,7 +241,7 @@ impl Spool {
         self.kept = false;
     }
 
-    /// Refuses to put bytes on record that are so old that a sweep may take them for nobody's.
+    /// Refuses to record bytes so old that a sweep may take them for unclaimed.
     pub(super) fn check_age(&self) -> Result<(), Refusal> {
         if self.begun.elapsed() < self.max_age {
             return Ok(());
@@ -278,7 +278,7 @@ impl Drop for Spool {
     }
 }
 
-/// Stored bytes on their way into another blob.
+/// Stored bytes being copied into another blob.
 pub(super) type Stored = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
 async fn stored(blobs: &dyn BlobStore, extents: &Extents) -> Result<Stored, Refusal> {

@@ -1,4 +1,4 @@
-//! The comparison after a boot: everything that is not to be believed yet.
+//! Verifies everything that became suspect when the machine was booted.
 
 use super::shared::Shared;
 use super::trust::BATCH;
@@ -6,7 +6,7 @@ use super::{Refusal, erase, trust};
 use crate::ids::UploadId;
 use crate::metadata::{State, StoredFile};
 
-/// Compares some of what is not to be believed yet; `false` when there was nothing.
+/// Verifies some of the data that is still suspect. Returns `false` if there was none.
 pub(super) async fn compare_suspects(shared: &Shared) -> Result<bool, Refusal> {
     let suspects = shared.metadata.in_place().suspects(BATCH).await?;
     let any = !suspects.is_empty();
@@ -22,7 +22,7 @@ pub(super) async fn compare_suspects(shared: &Shared) -> Result<bool, Refusal> {
     Ok(any)
 }
 
-/// Compares the parts of an unfinished upload with their bytes and forgets those that are gone.
+/// Compares the parts of an unfinished upload with their bytes and forgets the parts whose bytes are gone.
 pub(super) async fn doubt(shared: &Shared, id: UploadId) -> Result<(), Refusal> {
     let Some(State::Receiving(upload)) = shared.metadata.load(id).await?.map(|record| record.state)
     else {
@@ -35,7 +35,7 @@ pub(super) async fn doubt(shared: &Shared, id: UploadId) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Gives up a File that was never synced and is not what it was.
+/// Removes a File that was never synced if its bytes have changed.
 async fn compare_file(shared: &Shared, file: &StoredFile) -> Result<(), Refusal> {
     if trust::is_whole(shared, &file.extents, file.crc32).await? {
         return Ok(shared.metadata.in_place().believe_file(file.id).await?);

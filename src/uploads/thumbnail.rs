@@ -1,4 +1,4 @@
-//! What a reply shows of its File's thumbnail, which a job makes.
+//! The thumbnail of a File in replies. A job makes it.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use super::shared::Shared;
 use crate::metadata::StoredFile;
 use crate::metadata::jobs::{JobKind, Settled};
 
-/// A reply waits so long for its thumbnail, which most pictures need a fraction of.
+/// How long a reply waits for its thumbnail. Most pictures take a fraction of that.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// With so many thumbnails of a user's still to be made, replies wait for none: it would not be made in time.
+/// If a user has this many thumbnails still to be made, replies don't wait: they would not be ready in time.
 const MANY: u32 = 10;
 
-/// Tells the workers of a new job, and returns the File as it is once its thumbnail is made or took too long.
-/// `settled`: the jobs that have ended since before the File was on record.
+/// Notifies the workers of a new job, and returns the File once its thumbnail is made or took too long. `settled`
+/// streams the jobs that have ended since before the File was recorded.
 pub(super) async fn with_thumbnail(
     shared: &Shared,
     file: StoredFile,
@@ -28,7 +28,7 @@ pub(super) async fn with_thumbnail(
         return file;
     }
     match tokio::time::timeout(PATIENCE, settled.wait_for(kind, file.id.to_bytes())).await {
-        Ok(()) => records::stored(shared, file.id).await.unwrap_or(file), // gone by now: it was there
+        Ok(()) => records::stored(shared, file.id).await.unwrap_or(file), // if the File is gone by now: it did exist
         Err(_) => file,
     }
 }

@@ -1,5 +1,5 @@
-//! What is believed after the machine was booted anew: records outlive bytes that were not synced, so parts are
-//! compared with their checksums before anything is built on them.
+//! Which records can be trusted after a boot. Records outlive bytes that were not synced, so parts are compared with
+//! their checksums before anything relies on them.
 
 use super::Refusal;
 use super::shared::Shared;
@@ -10,10 +10,10 @@ use crate::part::{Part, PartIndex};
 use crate::storage::{self, Extents};
 use crate::words::counted;
 
-/// So many are compared in one run of the job.
+/// Number of suspects verified in one run of the job.
 pub(super) const BATCH: u32 = 100;
 
-/// The record as it can be built on: its parts are compared with their bytes where that is due.
+/// Returns the record once it can be relied on: its parts are compared with their bytes where that is due.
 pub(super) async fn trusted(shared: &Shared, record: Record) -> Result<Record, Refusal> {
     match &record.state {
         State::Receiving(unfinished) if unfinished.suspect => {
@@ -24,18 +24,18 @@ pub(super) async fn trusted(shared: &Shared, record: Record) -> Result<Record, R
     }
 }
 
-/// Forgets the parts of an upload whose bytes are not what they were.
+/// Forgets the parts of an upload whose bytes have changed.
 pub(super) async fn compare_parts(
     shared: &Shared,
     id: UploadId,
     unfinished: &Unfinished,
 ) -> Result<(), Refusal> {
     let mut lost: Vec<(PartIndex, Part)> = Vec::new();
-    // Parts that are being overwritten have other checksums; finishing compares the whole.
+    // Parts that are being overwritten have other checksums. Finishing compares the whole file.
     if unfinished.finalizing.is_none() {
         for (index, part) in unfinished.layout.parts() {
             let extents = unfinished.location.of(part.range());
-            // Where bytes come in order, those after a gap are none that anybody would send to the end of.
+            // If bytes arrive in order, no client would ever fill a gap, so the bytes after it are lost, too.
             let follows_a_gap = unfinished.append.is_some() && !lost.is_empty();
             if follows_a_gap || !is_whole(shared, &extents, part.crc32).await? {
                 lost.push((index, *part));
@@ -52,7 +52,7 @@ pub(super) async fn compare_parts(
     Ok(())
 }
 
-/// Whether these bytes are there and have this checksum.
+/// Whether these bytes exist and have this checksum.
 pub(super) async fn is_whole(
     shared: &Shared,
     extents: &Extents,

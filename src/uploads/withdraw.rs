@@ -1,8 +1,8 @@
-//! Withdrawing uploads that a chunk began which was then refused or broke off: they have no bytes, so nobody knows of them,
-//! but they would count against their user's limits until they expire.
+//! Withdraws uploads whose first chunk was refused or broke off. They have no bytes, so no client knows about them, but
+//! they would count against their user's limits until they expire.
 //!
-//! The record must be there before the first byte is written, as it names the blob. So it is taken back afterwards, in one
-//! transaction that finds no chunk in it, when nobody sends to it any more.
+//! The record must exist before the first byte is written, because it names the blob. It is therefore withdrawn
+//! afterwards, when it has no sender, in one transaction that checks that it has no chunk.
 
 use std::sync::Arc;
 
@@ -13,16 +13,17 @@ use super::shared::Shared;
 use super::{Refusal, records};
 use crate::metadata::Generation;
 
-/// Uploads looked for at once.
+/// Number of uploads looked up at once.
 const BATCH: u32 = 1000;
 
-/// [`withdraw`] in a task of its own.
+/// Calls [`withdraw`] in a task of its own.
 pub(super) fn spawn(shared: &Arc<Shared>, entry: &Arc<Entry>) {
     let (shared, entry) = (Arc::clone(shared), Arc::clone(entry));
     tokio::spawn(async move { withdraw(&shared, &entry).await }.in_current_span());
 }
 
-/// Withdraws the upload if it never had a chunk and nobody sends to it. Whoever comes meanwhile waits, and begins it anew.
+/// Withdraws the upload if it never had a chunk and has no sender. A request that arrives meanwhile waits, and begins
+/// it anew.
 pub(super) async fn withdraw(shared: &Shared, entry: &Entry) {
     let _loading = entry.loading.lock().await;
     let Some(unused) = entry.take_unused() else { return };
@@ -41,9 +42,9 @@ async fn forget(shared: &Shared, unused: Generation) -> Result<bool, Refusal> {
     Ok(is_withdrawn)
 }
 
-/// Withdraws the uploads that a crash, or a failing database, has left without chunks.
+/// Withdraws the uploads without chunks that a crash or a failing database left behind.
 pub(super) async fn withdraw_left(shared: &Shared) -> Result<usize, Refusal> {
-    // Their senders, if there are any in another process, would have ended by then.
+    // Senders in another process, if there were any, would have ended by then.
     let begun_before = shared.clock.unix_secs_ago(shared.limits.max_age);
     let mut count = 0;
     for id in shared.metadata.unused_uploads(begun_before, BATCH).await? {

@@ -1,4 +1,4 @@
-//! A body cut into pieces, each to be put on record before the next.
+//! Cuts a body into pieces, each of which is recorded before the next one.
 
 use std::pin::Pin;
 use std::task::{Poll, ready};
@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt, stream};
 
 use crate::storage::BodyError;
 
-/// Waits for the next bytes of a body; `false` when it has no more.
+/// Waits for the next bytes of a body. Returns `false` if there are no more.
 pub(super) async fn has_more<S>(
     carried: &mut Bytes,
     mut body: Pin<&mut S>,
@@ -25,8 +25,8 @@ where
     Ok(true)
 }
 
-/// The next bytes of a body, at most `left` of them: first what was `carried` over from the piece before, in which those
-/// are left that come after this one.
+/// Returns the next bytes of a body, at most `left` of them, starting with those `carried` over from the piece before.
+/// What exceeds this piece is left in `carried`.
 pub(super) fn piece<S>(
     carried: &mut Bytes,
     mut body: Pin<&mut S>,

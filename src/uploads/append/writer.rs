@@ -1,4 +1,4 @@
-//! Whoever writes at the end of an upload: from the body of a request to records.
+//! Writes at the end of an upload: from the body of a request to records.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,23 +23,23 @@ use crate::uploads::{AppendRequest, Refusal, Spool, records, room};
 
 const NOTHING: Written = Written { size: 0, crc32: 0 };
 
-/// Whoever writes at the end of an upload.
+/// Writes at the end of an upload.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     sender: Arc<Sender>,
-    /// The place that it writes to; `None` where the store doesn't write in place.
+    /// The claimed range; `None` if the store doesn't write in place.
     claim: Option<Claim>,
     user: UserId,
     granted: End,
-    /// Where its next byte goes: all before it are on record.
+    /// Offset of the next byte. All bytes before it are recorded.
     at: u64,
     total_size: Option<u64>,
-    /// What the last byte of the file led to.
+    /// The task that finishes the upload, started with the last byte of the file.
     finishing: Option<Finishing>,
 }
 
 impl Writer {
-    /// Whoever was granted the end.
+    /// Creates a writer for a sender that was granted the end of the upload.
     pub(super) fn new(
         shared: &Arc<Shared>,
         sender: Sender,
@@ -59,7 +59,7 @@ impl Writer {
         }
     }
 
-    /// Checks what a request says before the first of its bytes, and puts the file's size on record if it is new.
+    /// Checks what a request declares before its first byte is read, and records the file's size if it is new.
     pub(super) async fn check(&mut self, request: &AppendRequest) -> Result<(), Refusal> {
         let limits = &self.shared.limits;
         if let (Some(sent), Some(recorded)) = (request.total_size, self.total_size)
@@ -83,7 +83,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes bytes, and puts them on record piece by piece.
+    /// Reads bytes and records them piece by piece.
     pub(super) async fn take(
         &mut self,
         length: Option<u64>,
@@ -108,7 +108,7 @@ impl Writer {
         self.unless_stopped()
     }
 
-    /// Takes bytes that count only if all of them together have this checksum.
+    /// Reads bytes that count only if all of them together match this checksum.
     pub(super) async fn take_checked(
         &mut self,
         checksum: &Checksum,
@@ -137,7 +137,7 @@ impl Writer {
         self.record(written, spool, None).await
     }
 
-    /// How many bytes may be written now, of at most `most`.
+    /// Computes how many bytes may be written now, of at most `most`.
     async fn bound(&self, length: Option<u64>, most: u64) -> Result<Bound, Refusal> {
         let max = self.shared.limits.max_file_size;
         if let Some(total) = self.total_size {
@@ -156,7 +156,7 @@ impl Writer {
         Ok(Bound { limit: end - self.at, too_long })
     }
 
-    /// Writes bytes to where they belong, in a blob of their own where the store doesn't write in place.
+    /// Writes bytes to their place, or to a blob of their own if the store doesn't write in place.
     async fn write(
         &self,
         limit: u64,
@@ -172,7 +172,7 @@ impl Writer {
         (Some(spool), written)
     }
 
-    /// Why a write failed. Where bytes on record are not there any more, the upload begins again.
+    /// Turns a failed write into a refusal. If recorded bytes are missing, the upload starts over.
     async fn failed(&self, error: WriteError, bound: Bound) -> Refusal {
         match error {
             WriteError::Store(error) if self.granted.blob.is_some() && error.is_lost() => {
@@ -184,8 +184,8 @@ impl Writer {
         }
     }
 
-    /// Puts bytes on record that lie at the end. What the last of the file leads to is begun with it, so that it goes on
-    /// even if the caller goes away.
+    /// Records bytes written at the end. If they complete the file, finishing starts in a task of its own, so that it
+    /// continues even if the caller goes away.
     async fn record(
         &mut self,
         written: Written,
@@ -217,7 +217,7 @@ impl Writer {
         self.at += written.size;
         self.total_size = total;
         if self.is_complete() {
-            self.claim = None; // whoever finishes the upload may overwrite its bytes
+            self.claim = None; // the task that finishes the upload may need to overwrite its bytes
         }
         Ok(())
     }
@@ -226,8 +226,8 @@ impl Writer {
         self.total_size == Some(self.at)
     }
 
-    /// Refuses what was told to stop: what it had put on record until then counts. With the last byte on record nothing
-    /// more is to come, and whoever finishes the upload may already have ended it.
+    /// Refuses to continue if the sender was told to stop. Bytes recorded until then count. With the last byte recorded
+    /// nothing more is to come, and whoever finishes the upload may already have ended it.
     fn unless_stopped(&self) -> Result<(), Refusal> {
         if self.is_complete() {
             return Ok(());
@@ -241,14 +241,15 @@ impl Writer {
         Ok(())
     }
 
-    /// How far the upload has come with it; with its last byte, once it is a File or that takes too long.
+    /// Returns the progress after this request. After the last byte, it first waits until the upload is a File or that
+    /// takes too long.
     pub(super) async fn end(mut self, settled: Settled) -> Result<Progress, Refusal> {
         if self.is_complete() && self.finishing.is_none() {
-            self.record(NOTHING, None, None).await?; // nothing came that did so
+            self.record(NOTHING, None, None).await?; // the upload is complete, although this request brought no bytes
         }
         let Self { shared, sender, claim, granted, at, total_size, finishing, .. } = self;
         let id = granted.of.upload;
-        drop((sender, claim)); // whoever asks meanwhile needn't wait
+        drop((sender, claim)); // so that requests that arrive meanwhile don't have to wait
         if let Some(finishing) = finishing {
             match complete::wait(&shared, finishing, settled).await {
                 Err(Refusal::Verifying) => {}
@@ -263,13 +264,13 @@ impl Writer {
     }
 }
 
-/// How many bytes may come, and what more of them mean.
+/// How many bytes may follow, and the reason to refuse more.
 struct Bound {
     limit: u64,
     too_long: Refusal,
 }
 
-/// Commits bytes that are written at the end.
+/// Commits bytes that were written at the end.
 async fn commit(
     shared: &Shared,
     sender: &Sender,
@@ -284,7 +285,7 @@ async fn commit(
     let now = shared.clock.unix_secs();
     crash::point(Point::PartUnrecorded);
     if let Some(spool) = &mut spool {
-        spool.keep_bytes(new.part.size); // whatever becomes of the commit: the sweep knows whether a record claims it
+        spool.keep_bytes(new.part.size); // whether or not the commit fails: the sweep knows if a record claims it
     }
     let entry = &sender.entry;
     let appended = shared.metadata.append(of, new.clone(), now, shared.leased_until()).await;
@@ -299,7 +300,7 @@ async fn commit(
             }
             entry.forget();
         }
-        Err(_) => entry.forget(), // it may have been recorded all the same
+        Err(_) => entry.forget(), // it may have been recorded nevertheless
     }
     sender.end_commit();
     match appended? {
@@ -308,7 +309,7 @@ async fn commit(
     }
 }
 
-/// Why bytes could not be put on record: the upload was finished, removed or changed meanwhile.
+/// Explains why bytes could not be recorded: the upload was finished, removed or changed in the meantime.
 async fn why_refused(shared: &Shared, id: UploadId) -> Refusal {
     match shared.metadata.load(id).await {
         Ok(Some(record)) => {
@@ -320,7 +321,7 @@ async fn why_refused(shared: &Shared, id: UploadId) -> Refusal {
     }
 }
 
-/// Completes when a sender is to stop.
+/// Completes when the sender must stop.
 async fn told_to_stop(sender: &Sender) {
     tokio::select! {
         () = sender.revoked.cancelled() => {}

@@ -1,5 +1,5 @@
-//! Senders to an upload whose bytes come in order: one writes at a time, and a newer one that knows where the upload ends
-//! takes the place of an older one.
+//! Senders to an upload whose bytes arrive in order. One writes at a time, and a newer one that knows where the upload
+//! ends replaces an older one.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use super::{Entry, Sender, Shared, Tracked};
 use crate::ids::BlobId;
 use crate::metadata::{Generation, Record, State};
 
-/// What became of an attempt to write at the end of an upload.
+/// Outcome of an attempt to write at the end of an upload.
 pub(in crate::uploads) enum AtEnd {
-    /// The sender may write there, and nobody else of this process does.
+    /// The sender may write there, and no other sender of this process does.
     Granted(End),
     /// The upload ends elsewhere.
     Elsewhere {
-        /// Where.
+        /// The end of the upload.
         end: u64,
     },
     /// Its parts have indexes.
     Indexed,
     /// It was joined from others.
     Joined,
-    /// An older sender is about to stop, or commits: wait for [`Entry::released`](super::Entry::released).
+    /// An older sender is stopping or committing: wait for [`Entry::released`](super::Entry::released).
     Busy,
-    /// The sender is to stop.
+    /// The sender must stop.
     Revoked,
-    /// The record isn't loaded, or the upload receives nothing (any more).
+    /// The record isn't loaded, or the upload is not receiving.
     NotReceiving,
 }
 
@@ -38,18 +38,18 @@ pub(in crate::uploads) struct End {
     pub(in crate::uploads) blob: Option<BlobId>,
     /// The file's size, once it is known.
     pub(in crate::uploads) total_size: Option<u64>,
-    /// Whether the upload is a piece of one to come.
+    /// Whether the upload is a piece to be joined.
     pub(in crate::uploads) is_partial: bool,
 }
 
 impl Sender {
-    /// Begins to send bytes to the end of the upload, or asks where that is. Later senders are newer.
+    /// Registers a sender that appends to the upload, or that asks where it ends. Later senders are newer.
     pub(in crate::uploads) fn at_end(shared: &Arc<Shared>, entry: Arc<Entry>) -> Self {
         Self::begin(shared, entry, None)
     }
 
-    /// Tries to write at the end of the upload, if that is at `offset`. Older senders are told to stop, unless they are
-    /// committing: what they have not put on record yet comes again with this one.
+    /// Tries to get the end of the upload, if that is at `offset`. Older senders are told to stop, unless they are
+    /// committing: what they have not recorded yet comes again with this one.
     pub(in crate::uploads) fn look_at_end(&self, offset: u64) -> AtEnd {
         let mut tracked = self.entry.tracked();
         if self.revoked.is_cancelled() {
@@ -83,7 +83,7 @@ impl Sender {
         AtEnd::Granted(End { of, blob, total_size, is_partial })
     }
 
-    /// Tells older senders to stop and to put on record what they have, and waits until none is left.
+    /// Tells older senders to stop after recording what they have, and waits until none is left.
     pub(in crate::uploads) async fn stop_older(&self) {
         loop {
             let mut released = pin!(self.entry.released.notified());
@@ -95,7 +95,7 @@ impl Sender {
         }
     }
 
-    /// Whether an older sender has bytes to put on record first. One that has not begun to write ends at once.
+    /// Whether an older sender must record bytes first. One that has not begun to write ends at once.
     fn tell_older_to_stop(&self) -> bool {
         let tracked = self.entry.tracked();
         let mut is_writing = false;
@@ -110,7 +110,7 @@ impl Sender {
         is_writing
     }
 
-    /// A newer sender may stop this one again.
+    /// From now on, a newer sender can stop this one again.
     pub(in crate::uploads) fn end_commit(&self) {
         let mut tracked = self.entry.tracked();
         if let Some(own) = tracked.sending.iter_mut().find(|own| own.serial == self.serial) {
