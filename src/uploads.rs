@@ -40,11 +40,11 @@ pub use erase::Erased;
 pub use finish::DoneRequest;
 pub use limits::Limits;
 pub use progress::Progress;
-pub use ready::PATIENCE as CHECK_PATIENCE;
+pub use ready::TIMEOUT as CHECK_TIMEOUT;
 pub use refusal::{NoRoom, Refusal};
 pub use request::{AppendRequest, ChunkRequest, Creation};
 pub use single::SingleRequest;
-pub use slot::{Filled, Granted, Slot, Spool};
+pub use slot::{FilledSlot, GrantedRange, Slot, Spool};
 
 use crate::clock::Clock;
 use crate::ids::{UploadId, UserId};
@@ -90,7 +90,7 @@ impl Uploads {
     /// caller goes away. Repeating it with the same chunk returns the same uuid.
     pub async fn accept_chunk(
         &self,
-        filled: Filled,
+        filled: FilledSlot,
         request: ChunkRequest,
     ) -> Result<UploadId, Refusal> {
         chunk::accept_chunk(&self.shared, filled, request).await
@@ -146,7 +146,7 @@ impl Uploads {
     /// same bytes and uuid returns the same File.
     pub async fn accept_single(
         &self,
-        filled: Filled,
+        filled: FilledSlot,
         request: SingleRequest,
     ) -> Result<StoredFile, Refusal> {
         single::accept_single(&self.shared, filled, request).await

@@ -12,7 +12,7 @@ use crate::metadata::{self, MetadataStore};
 use crate::metrics::Metrics;
 use crate::space;
 use crate::telemetry::chain;
-use crate::uploads::{CHECK_PATIENCE, Uploads};
+use crate::uploads::{CHECK_TIMEOUT, Uploads};
 
 /// The current state of a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -99,11 +99,11 @@ impl OldestJobs {
 }
 
 impl StateReader {
-    /// Reads the state, and updates the metrics that show it. Takes no longer than [`CHECK_PATIENCE`]: what the records
+    /// Reads the state, and updates the metrics that show it. Takes no longer than [`CHECK_TIMEOUT`]: what the records
     /// don't tell by then is missing.
     pub async fn read(&self) -> State {
         let now = self.clock.unix_secs();
-        let recorded = tokio::time::timeout(CHECK_PATIENCE, self.recorded(now));
+        let recorded = tokio::time::timeout(CHECK_TIMEOUT, self.recorded(now));
         let (checks, recorded) = tokio::join!(self.uploads.checks(), recorded);
         let (counts, stored_bytes) = match recorded {
             Ok(Ok((counts, stored))) => (Some(counts), Some(stored)),
@@ -112,7 +112,7 @@ impl StateReader {
                 (None, None)
             }
             Err(_) => {
-                let secs = CHECK_PATIENCE.as_secs();
+                let secs = CHECK_TIMEOUT.as_secs();
                 tracing::error!(
                     "reading the state of jobs and storage has taken longer than {secs} s"
                 );

@@ -116,7 +116,7 @@ impl DiskStore {
     fn keep_some_free(&self) -> io::Result<()> {
         match self.free()? {
             0 => {
-                let full = "no more is free than must stay free (--min-free-space)";
+                let full = "free disk space is down to --min-free-space";
                 Err(io::Error::new(io::ErrorKind::StorageFull, full))
             }
             _ => Ok(()),

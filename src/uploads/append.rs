@@ -64,9 +64,9 @@ pub(super) async fn append(
     room::check_room(shared, request.length.unwrap_or(0)).await?;
     let entry = shared.entries.get(request.id);
     let sender = Sender::at_end(shared, Arc::clone(&entry));
-    let end = match turn(shared, &entry, &sender, &request).await? {
-        Turn::Granted(end) => end,
-        Turn::Finished => return repeat(shared, &request, body).await,
+    let end = match wait_for_end(shared, &entry, &sender, &request).await? {
+        WaitOutcome::Granted(end) => end,
+        WaitOutcome::Finished => return repeat(shared, &request, body).await,
     };
     let claim = claim(shared, &sender, &end, request.offset).await?;
     let mut writer = Writer::new(shared, sender, claim, end, &request);
@@ -79,23 +79,23 @@ pub(super) async fn append(
 }
 
 /// Outcome of waiting for the end of an upload.
-enum Turn {
+enum WaitOutcome {
     Granted(End),
     Finished,
 }
 
 /// Waits until this sender may write at the end of the upload.
-async fn turn(
+async fn wait_for_end(
     shared: &Shared,
     entry: &Entry,
     sender: &Sender,
     request: &AppendRequest,
-) -> Result<Turn, Refusal> {
+) -> Result<WaitOutcome, Refusal> {
     let mut is_fresh = false;
     loop {
         let look = |record: &Record| (record.user.clone(), record.state.standing());
         let (user, standing) =
-            place::look_again(shared, entry, look).await?.ok_or(Refusal::NotFound)?;
+            place::load_and_look(shared, entry, look).await?.ok_or(Refusal::NotFound)?;
         if user.is_some_and(|user| user != request.user) {
             return Err(Refusal::NotFound);
         }
@@ -103,12 +103,12 @@ async fn turn(
             return Err(refusal);
         }
         if standing == Standing::Finished {
-            return Ok(Turn::Finished);
+            return Ok(WaitOutcome::Finished);
         }
         let mut released = pin!(entry.released.notified());
         released.as_mut().enable();
         match sender.look_at_end(request.offset) {
-            AtEnd::Granted(end) => return Ok(Turn::Granted(end)),
+            AtEnd::Granted(end) => return Ok(WaitOutcome::Granted(end)),
             // The cached record may be stale, so no refusal relies on it alone.
             AtEnd::Elsewhere { .. } if !is_fresh => {
                 entry.forget();
@@ -120,7 +120,7 @@ async fn turn(
             AtEnd::Indexed => return Err(Refusal::SentInChunks),
             AtEnd::Joined => return Err(Refusal::Joined),
             AtEnd::Busy => released.await,
-            AtEnd::Revoked => return Err(sender.why_revoked()),
+            AtEnd::Revoked => return Err(sender.stop_reason()),
             AtEnd::NotReceiving => {} // forgotten just now
         }
     }
@@ -135,7 +135,7 @@ async fn claim(
 ) -> Result<Option<Claim>, Refusal> {
     let (Some(claims), Some(blob)) = (shared.blobs.claims(), end.blob) else { return Ok(None) };
     let claim = sender.revoked.run_until_cancelled(claims.claim(blob, offset..u64::MAX)).await;
-    claim.map(Some).ok_or_else(|| sender.why_revoked())
+    claim.map(Some).ok_or_else(|| sender.stop_reason())
 }
 
 /// Handles an append to a finished File, which is fine if it brings no bytes.

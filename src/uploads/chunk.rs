@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::entries::Entry;
-use super::place::{Placed, Turn, place_first};
-use super::senders::{Looked, Sender};
+use super::place::{Placed, WaitOutcome, place_first};
+use super::senders::{PartLookup, Sender};
 use super::shared::{Shared, detached};
-use super::{ChunkRequest, Filled, Granted, Refusal, Slot, Spool, place, records, room};
+use super::{ChunkRequest, FilledSlot, GrantedRange, Refusal, Slot, Spool, place, records, room};
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{Generation, Record, Standing, State};
@@ -36,7 +36,7 @@ pub(super) async fn slot(
     };
     shared.limits.check_limits(&request.declared, None)?;
     match place_now(shared, id, request, bound.min(shared.limits.max_chunk_size)).await {
-        Err(Refusal::Placement(error)) if may_be_cured(&error, &request.declared) => {
+        Err(Refusal::Placement(error)) if may_be_placed_later(&error, &request.declared) => {
             Ok(Slot::Spool(room::spool_of_chunk(shared, &request.user, Some(id)).await?))
         }
         placed => placed,
@@ -53,12 +53,12 @@ async fn place_now(
         return Ok(Slot::Spool(room::spool_of_chunk(shared, &request.user, Some(id)).await?));
     };
     let sender = Sender::new(shared, entry, request.declared.index);
-    match place::take_turn(shared, sender, &request.declared, None, bound).await? {
-        Turn::Granted(granted) => Ok(granted.slot()),
-        Turn::Recorded(part) => {
+    match place::wait_for_place(shared, sender, &request.declared, None, bound).await? {
+        WaitOutcome::Granted(granted) => Ok(granted.slot()),
+        WaitOutcome::Recorded(part) => {
             Ok(Slot::Recorded { id, part, limit: shared.limits.max_chunk_size })
         }
-        Turn::NeedsSize => {
+        WaitOutcome::NeedsSize => {
             Ok(Slot::Spool(room::spool_of_chunk(shared, &request.user, Some(id)).await?))
         }
     }
@@ -68,7 +68,7 @@ async fn place_now(
 /// caller goes away. Repeating it with the same chunk returns the same uuid.
 pub(super) async fn accept_chunk(
     shared: &Arc<Shared>,
-    filled: Filled,
+    filled: FilledSlot,
     request: ChunkRequest,
 ) -> Result<UploadId, Refusal> {
     let this = Arc::clone(shared);
@@ -77,7 +77,7 @@ pub(super) async fn accept_chunk(
 
 async fn record_chunk(
     shared: &Arc<Shared>,
-    filled: Filled,
+    filled: FilledSlot,
     request: &ChunkRequest,
 ) -> Result<UploadId, Refusal> {
     let (declared, written) = (&request.declared, filled.written);
@@ -112,14 +112,14 @@ async fn record_chunk(
 /// elsewhere or nowhere.
 async fn record_granted(
     shared: &Shared,
-    granted: &Granted,
+    granted: &GrantedRange,
     own: Option<&mut Spool>,
     written: Written,
     request: &ChunkRequest,
 ) -> Result<Option<UploadId>, Refusal> {
-    let Granted { sender, of, start, .. } = granted;
+    let GrantedRange { sender, of, start, .. } = granted;
     let declared = &request.declared;
-    let again = match place::place_again(shared, &sender.entry, declared, written.size).await {
+    let again = match place::place_final(shared, &sender.entry, declared, written.size).await {
         Ok(again) if again.start == *start => again,
         Ok(_) | Err(Refusal::Raced) => return Ok(None),
         Err(refusal) => return Err(refusal),
@@ -138,7 +138,7 @@ async fn is_another(shared: &Shared, entry: &Entry, of: Generation) -> Result<bo
         State::Receiving(unfinished) => unfinished.generation(entry.id) != of,
         _ => false,
     };
-    Ok(place::look_again(shared, entry, is_another).await?.unwrap_or(false))
+    Ok(place::load_and_look(shared, entry, is_another).await?.unwrap_or(false))
 }
 
 /// Places a chunk whose bytes came before the fields that place it. If the store writes in place, the first bytes of a
@@ -155,7 +155,7 @@ async fn record_spooled(
         None if declared.index == 0 => UploadId::random(),
         None => return Err(Refusal::UuidMissing { index: declared.index }),
     };
-    if let Some(Granted { sender, of, .. }) =
+    if let Some(GrantedRange { sender, of, .. }) =
         &adopt_spool(shared, id, &mut spool, written, request).await?
     {
         crash::point(Point::SpoolAdopted);
@@ -172,11 +172,13 @@ async fn record_spooled(
     for _ in 0..ATTEMPTS {
         let sender = Sender::new(shared, Arc::clone(&entry), declared.index);
         let size = Some(written.size);
-        let turn = place::take_turn(shared, sender, declared, size, written.size).await?;
+        let turn = place::wait_for_place(shared, sender, declared, size, written.size).await?;
         let granted = match turn {
-            Turn::Granted(granted) => granted,
-            Turn::Recorded(part) => return compare(shared, id, declared, part, written).await,
-            Turn::NeedsSize => break, // can't happen: the size is known
+            WaitOutcome::Granted(granted) => granted,
+            WaitOutcome::Recorded(part) => {
+                return compare(shared, id, declared, part, written).await;
+            }
+            WaitOutcome::NeedsSize => break, // can't happen: the size is known
         };
         if let Some(blob) = granted.claim.as_ref().map(Claim::blob) {
             copy(&spool, written, &granted, blob).await?;
@@ -194,13 +196,15 @@ async fn record_spooled(
 async fn copy(
     spool: &Spool,
     written: Written,
-    granted: &Granted,
+    granted: &GrantedRange,
     blob: BlobId,
 ) -> Result<(), Refusal> {
     let mut bytes = spool.read(written.size).await?;
     let copied = granted.write(granted.place_in(blob), bytes.as_mut()).await?;
     if copied != written {
-        return Err(Refusal::Internal("spooled bytes are not those that came".into()));
+        return Err(Refusal::Internal(
+            "a spool doesn't contain the bytes that were received".into(),
+        ));
     }
     crash::point(Point::SpoolCopied);
     Ok(())
@@ -212,7 +216,7 @@ async fn name_upload(
     entry: &Entry,
     request: &ChunkRequest,
 ) -> Result<(), Refusal> {
-    place::look_again(shared, entry, |_| ()).await?;
+    place::load_and_look(shared, entry, |_| ()).await?;
     if let Some(filename) = &request.filename
         && let Some(of) = entry.name(filename)
     {
@@ -229,7 +233,7 @@ async fn adopt_spool(
     spool: &mut Spool,
     written: Written,
     request: &ChunkRequest,
-) -> Result<Option<Granted>, Refusal> {
+) -> Result<Option<GrantedRange>, Refusal> {
     let Some(claims) = shared.blobs.claims() else {
         return Ok(None);
     };
@@ -264,11 +268,11 @@ async fn adopt_spool(
     }
     let (declared, size) = (&request.declared, Some(written.size));
     let sender = Sender::new(shared, Arc::clone(&entry), declared.index);
-    let Looked::Goes(place) = sender.look(declared, size, written.size)? else {
+    let PartLookup::Place(place) = sender.look(declared, size, written.size)? else {
         return Err(Refusal::Raced);
     };
     match place::grant(shared, sender, claim, place, declared, size).await? {
-        Turn::Granted(granted) => Ok(Some(granted)),
+        WaitOutcome::Granted(granted) => Ok(Some(granted)),
         _ => Err(Refusal::Raced),
     }
 }
@@ -326,7 +330,8 @@ async fn recorded_now(
         state => Ok((state.standing(), None)),
     };
     loop {
-        let now: Option<Result<_, PlacementError>> = place::look_again(shared, entry, look).await?;
+        let now: Option<Result<_, PlacementError>> =
+            place::load_and_look(shared, entry, look).await?;
         if !records::is_stale(shared, entry).await? {
             return now.transpose()?.ok_or(Refusal::Raced);
         }
@@ -334,7 +339,7 @@ async fn recorded_now(
 }
 
 /// Whether fields after the file could still place a chunk that those before it don't.
-fn may_be_cured(error: &PlacementError, declared: &Declaration) -> bool {
+fn may_be_placed_later(error: &PlacementError, declared: &Declaration) -> bool {
     part::declared_offset(declared).is_none()
         && matches!(
             error,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use super::finish::{self, PATIENCE};
+use super::finish::{self, REPLY_TIMEOUT};
 use super::shared::Shared;
 use super::{DoneRequest, Refusal, erase, thumbnail as picture};
 use crate::ids::{UploadId, UserId};
@@ -39,7 +39,7 @@ pub(super) async fn run(
         // If the upload is gone or starts over, this job no longer exists.
         let returned = shared.metadata.settle_job(job.id, job.lease, Outcome::Returned).await;
         if let Err(error) = returned {
-            tracing::warn!(%id, %error, "finishing an upload can't be taken up yet");
+            tracing::warn!(%id, %error, "can't return the job that finishes an upload; it is retried when its lease ends");
         }
         shared.jobs.job_added();
     }
@@ -53,7 +53,7 @@ pub(super) async fn wait(
     finishing: Finishing,
     settled: Settled,
 ) -> Result<StoredFile, Refusal> {
-    let finished = tokio::time::timeout(PATIENCE, finishing).await;
+    let finished = tokio::time::timeout(REPLY_TIMEOUT, finishing).await;
     let finished = finished.map_err(|_| Refusal::Verifying)?;
     let file = finished.unwrap_or_else(|panic| Err(Refusal::Internal(Box::new(panic))))?;
     Ok(picture::with_thumbnail(shared, file, settled).await)

@@ -13,7 +13,7 @@ use crate::telemetry::chain;
 /// Number of deletions taken at once.
 const BATCH: u32 = 100;
 /// How often to check whether jobs of other processes have ended. A job that ends in this process is noticed at once.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Tells all senders of an upload that it expired, and the workers that its bytes must be deleted.
 pub(super) fn end_expired(shared: &Shared, id: UploadId) {
@@ -98,7 +98,7 @@ pub(super) async fn none_running(
         if shared.clock.uptime() > until {
             return Ok(false);
         }
-        let _ = tokio::time::timeout(LOOK_EVERY, settled.wait_for_any(kind)).await;
+        let _ = tokio::time::timeout(POLL_INTERVAL, settled.wait_for_any(kind)).await;
     }
     Ok(true)
 }

@@ -14,7 +14,7 @@ use crate::part::PartIndex;
 use crate::storage::Extents;
 
 /// Maximum number of cached uploads. At the limit, idle ones are dropped, and loaded again when they are needed.
-const REMEMBERED: usize = 1024;
+const MAX_ENTRIES: usize = 1024;
 
 /// The uploads in use.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl Entries {
     /// Returns the entry of this upload. There is never a second one, because senders stop each other through it.
     pub(super) fn get(&self, id: UploadId) -> Arc<Entry> {
         let mut map = lock(&self.map);
-        if map.len() >= REMEMBERED && !map.contains_key(&id) {
+        if map.len() >= MAX_ENTRIES && !map.contains_key(&id) {
             // The map is locked, so no task can start to use an entry that only the map holds.
             map.retain(|_, entry| Arc::strong_count(entry) > 1);
         }

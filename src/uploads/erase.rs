@@ -77,7 +77,8 @@ pub(super) async fn erase(shared: &Shared, user: &UserId) -> Result<Erased, Refu
     // A job that is making a thumbnail or a copy of a removed file deletes its result when it ends.
     for kind in [JobKind::Thumbnail, JobKind::Pack] {
         if !delete::none_running(shared, kind, Some(user)).await? {
-            let message = format!("a job on a file of theirs is still running: {}", kind.name());
+            let message =
+                format!("a job on one of the user's files is still running: {}", kind.name());
             return Err(Refusal::Internal(message.into()));
         }
     }
@@ -101,7 +102,8 @@ async fn check_deleted(shared: &Shared, blobs: &[BlobId]) -> Result<(), Refusal>
         return Ok(());
     }
     let uploads = counted(left, "upload");
-    let message = format!("the bytes of {uploads} could not be deleted; the server tries again");
+    let message =
+        format!("the bytes of {uploads} could not be deleted yet; the server will try again");
     Err(Refusal::Internal(message.into()))
 }
 
@@ -147,7 +149,7 @@ async fn remove_now(
             shared.entries.get(id).end(Standing::Removed);
             if let Err(error) = delete::delete_held(shared, deletions).await {
                 let error = chain(&error);
-                tracing::warn!(%id, %error, "forgotten bytes could not be deleted yet");
+                tracing::warn!(%id, %error, "can't delete the bytes of a removed upload or file yet");
             }
             Ok(erased)
         }

@@ -27,7 +27,7 @@ use crate::storage::{self, Claim, Error, Extents, READ_BYTES, SettleError, Writt
 
 /// How long a done request waits. After that it is answered with "verifying" and finishing continues; the vendor's
 /// client gives up after 10 s.
-pub(super) const PATIENCE: Duration = Duration::from_secs(8);
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(8);
 /// How often a done request tries again if others change the upload in the meantime.
 const ATTEMPTS: u32 = 8;
 
@@ -54,7 +54,7 @@ pub(super) async fn done(
 ) -> Result<StoredFile, Refusal> {
     let (this, settled) = (Arc::clone(shared), shared.jobs.settled());
     let finishing = detached(async move { finish(&this, request).await });
-    let file = tokio::time::timeout(PATIENCE, finishing).await;
+    let file = tokio::time::timeout(REPLY_TIMEOUT, finishing).await;
     Ok(picture::with_thumbnail(shared, file.unwrap_or(Err(Refusal::Verifying))?, settled).await)
 }
 
@@ -70,8 +70,8 @@ pub(super) async fn resume(shared: &Shared, id: UploadId) -> Result<(), Refusal>
     let Some(finalizing) = unfinished.finalizing.take() else {
         return Ok(());
     };
-    match conclude_again(shared, unfinished.snapshot(id), *finalizing).await {
-        Ok(true) => tracing::info!(%id, "a file was finished that a crash had interrupted"),
+    match resume_conclude(shared, unfinished.snapshot(id), *finalizing).await {
+        Ok(true) => tracing::info!(%id, "finished a file after a crash or failure"),
         // It was finished or cancelled by another request, or it starts over, which has been logged.
         Ok(false) | Err(Refusal::NotDurable) => {}
         Err(error) => return Err(error),
@@ -119,7 +119,7 @@ async fn make_file(
     known_md5: &mut Option<KnownMd5>,
 ) -> Result<bool, Refusal> {
     if let Some(finalizing) = unfinished.finalizing.take() {
-        conclude_again(shared, of, *finalizing).await?;
+        resume_conclude(shared, of, *finalizing).await?;
         return Ok(false);
     }
     let finalizing = verify(shared, unfinished, request, known_md5).await?;
@@ -238,7 +238,7 @@ async fn conclude(shared: &Shared, of: Snapshot, finalizing: Finalizing) -> Resu
         // If the upload starts over, this job no longer exists.
         if let Err(error) = shared.metadata.settle_job(job.id, job.lease, Outcome::Returned).await {
             let id = of.generation.upload;
-            tracing::warn!(%id, %error, "finishing an upload can't be taken up yet");
+            tracing::warn!(%id, %error, "can't return the job that finishes an upload; it is retried when its lease ends");
         }
         shared.jobs.job_added();
     }
@@ -273,7 +273,7 @@ async fn claims(shared: &Shared, extents: &Extents) -> Vec<Claim> {
 }
 
 /// Concludes after a crash: applies the patches again and checks that the bytes are those that were received.
-async fn conclude_again(
+async fn resume_conclude(
     shared: &Shared,
     of: Snapshot,
     finalizing: Finalizing,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entries::Entry;
-use super::senders::{Looked, Place, Sender};
+use super::senders::{PartLookup, Place, Sender};
 use super::shared::{Shared, detached};
-use super::{ChunkRequest, Granted, Refusal, Spool, delete, records, room};
+use super::{ChunkRequest, GrantedRange, Refusal, Spool, delete, records, room};
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, GenerationId, UploadId};
 use crate::metadata::{
@@ -16,11 +16,11 @@ use crate::part::{self, Declaration, Layout, Part, Placement, PlacementError};
 use crate::storage::{Claim, Claims};
 
 /// How long an unfinished upload must have stored nothing to be expired in favour of a new one at the limit.
-const IDLE: Duration = Duration::from_hours(1);
+const MIN_IDLE: Duration = Duration::from_hours(1);
 
 /// Outcome of waiting for a range.
-pub(super) enum Turn {
-    Granted(Granted),
+pub(super) enum WaitOutcome {
+    Granted(GrantedRange),
     Recorded(Part),
     NeedsSize,
 }
@@ -128,7 +128,7 @@ pub(super) async fn begin_upload(
     let now = shared.clock.unix_secs();
     let caps = Caps {
         max_unfinished: shared.limits.max_unfinished,
-        idle_since: shared.clock.unix_secs_ago(IDLE),
+        idle_since: shared.clock.unix_secs_ago(MIN_IDLE),
         quota: shared.limits.quota,
     };
     crash::point(Point::UploadUnbegun);
@@ -147,25 +147,25 @@ pub(super) async fn begin_upload(
 }
 
 /// Waits until the sender may write its range, or until it is known that it need not or can not write yet.
-pub(super) async fn take_turn(
+pub(super) async fn wait_for_place(
     shared: &Arc<Shared>,
     sender: Sender,
     declared: &Declaration,
     size: Option<u64>,
     bound: u64,
-) -> Result<Turn, Refusal> {
+) -> Result<WaitOutcome, Refusal> {
     let entry = Arc::clone(&sender.entry);
     let mut claimed = None;
     loop {
         if sender.revoked.is_cancelled() {
-            return Err(sender.why_revoked());
+            return Err(sender.stop_reason());
         }
         let looked = match sender.look(declared, size, bound) {
             Err(_) if records::is_stale(shared, &entry).await? => continue,
             looked => looked?,
         };
         match looked {
-            Looked::Goes(place) => {
+            PartLookup::Place(place) => {
                 // Look again once the range is claimed: what was written there before may be recorded by now.
                 if let (Some(claims), Some(blob)) = (shared.blobs.claims(), place.blob) {
                     let is_of = |claim: &Claim| claim.is_of(blob, &place.range);
@@ -173,17 +173,17 @@ pub(super) async fn take_turn(
                         drop(claimed.take());
                         claimed = claim(claims, &sender, blob, &place).await?;
                         if claimed.is_none() {
-                            return Ok(Turn::NeedsSize);
+                            return Ok(WaitOutcome::NeedsSize);
                         }
                         continue;
                     }
                 }
                 return grant(shared, sender, claimed, place, declared, size).await;
             }
-            Looked::Recorded(part) => return Ok(Turn::Recorded(part)),
-            Looked::NeedsSize => return Ok(Turn::NeedsSize),
-            Looked::NotReceiving => {
-                let standing = look_again(shared, &entry, |record| record.state.standing());
+            PartLookup::Recorded(part) => return Ok(WaitOutcome::Recorded(part)),
+            PartLookup::NeedsSize => return Ok(WaitOutcome::NeedsSize),
+            PartLookup::NotReceiving => {
+                let standing = load_and_look(shared, &entry, |record| record.state.standing());
                 let standing = standing.await?.ok_or(Refusal::Raced)?;
                 if let Some(refusal) = records::gone(shared, entry.id, standing).await {
                     return Err(refusal);
@@ -195,7 +195,9 @@ pub(super) async fn take_turn(
                     };
                     let part = received.get(declared.index as usize).copied();
                     let index = declared.index;
-                    return part.map(Turn::Recorded).ok_or(Refusal::UploadFinished { index });
+                    return part
+                        .map(WaitOutcome::Recorded)
+                        .ok_or(Refusal::UploadFinished { index });
                 }
             }
         }
@@ -215,7 +217,7 @@ async fn claim(
     }
     let claim = claims.claim(blob, place.range.clone());
     let claim = sender.revoked.run_until_cancelled(claim).await;
-    claim.map(Some).ok_or_else(|| sender.why_revoked())
+    claim.map(Some).ok_or_else(|| sender.stop_reason())
 }
 
 /// Grants the sender the place that it has claimed, if there is room for its bytes.
@@ -226,19 +228,19 @@ pub(super) async fn grant(
     place: Place,
     declared: &Declaration,
     size: Option<u64>,
-) -> Result<Turn, Refusal> {
+) -> Result<WaitOutcome, Refusal> {
     let Place { of, range, stored, .. } = place;
     let (start, limit) = (range.start, range.end - range.start);
     let declared_size = part::declared_size(declared);
     shared.limits.check_end(start.saturating_add(declared_size.unwrap_or(0)))?;
     let size = size.or(declared_size);
     if !room::reserve(shared, &sender.entry, of, declared, start, size, limit).await? {
-        return Ok(Turn::NeedsSize);
+        return Ok(WaitOutcome::NeedsSize);
     }
     let declared = declared_size.is_some();
     let shared = Arc::clone(shared);
-    let granted = Granted { shared, sender, claim, of, start, limit, stored, declared };
-    Ok(Turn::Granted(granted))
+    let granted = GrantedRange { shared, sender, claim, of, start, limit, stored, declared };
+    Ok(WaitOutcome::Granted(granted))
 }
 
 /// Commits a part that was written for `of`, either to its `own` blob or to the upload's, by a sender that holds its
@@ -255,7 +257,7 @@ pub(super) async fn commit_part(
     shared.limits.check_end(part.range().end)?;
     own.as_ref().map_or(Ok(()), |spool| spool.check_age())?;
     if !sender.begin_commit() {
-        return Err(sender.why_revoked());
+        return Err(sender.stop_reason());
     }
     let entry = &sender.entry;
     let total_size = part::declared_total(declared);
@@ -288,14 +290,14 @@ pub(super) async fn commit_part(
             }
             entry.forget();
             // The record says why. If it no longer does, the same request may succeed now.
-            place_again(shared, entry, declared, part.size).await?;
+            place_final(shared, entry, declared, part.size).await?;
             Err(Refusal::Raced)
         }
     }
 }
 
 /// Calls `look` with the record, which is loaded if it was forgotten. Returns `None` if there is none.
-pub(super) async fn look_again<T>(
+pub(super) async fn load_and_look<T>(
     shared: &Shared,
     entry: &Entry,
     look: impl Fn(&Record) -> T,
@@ -312,7 +314,7 @@ pub(super) async fn look_again<T>(
 }
 
 /// Returns where the part goes once its size and all its fields are known.
-pub(super) async fn place_again(
+pub(super) async fn place_final(
     shared: &Shared,
     entry: &Entry,
     declared: &Declaration,
@@ -326,7 +328,7 @@ pub(super) async fn place_again(
         _ => Ok(None),
     };
     loop {
-        let placed = match look_again(shared, entry, look).await? {
+        let placed = match load_and_look(shared, entry, look).await? {
             Some(Err(_)) if records::is_stale(shared, entry).await? => continue,
             placed => placed.transpose()?.flatten(),
         };

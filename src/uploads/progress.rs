@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::finish::PATIENCE;
+use super::finish::REPLY_TIMEOUT;
 use super::senders::Sender;
 use super::shared::Shared;
 use super::{Refusal, records};
@@ -112,5 +112,5 @@ pub(super) async fn progress(
 async fn stop_senders(shared: &Arc<Shared>, id: UploadId) -> Result<(), Refusal> {
     let entry = shared.entries.get(id);
     let sender = Sender::at_end(shared, entry);
-    tokio::time::timeout(PATIENCE, sender.stop_older()).await.map_err(|_| Refusal::Busy)
+    tokio::time::timeout(REPLY_TIMEOUT, sender.stop_older()).await.map_err(|_| Refusal::Busy)
 }

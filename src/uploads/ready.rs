@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::storage::Unready;
 
 /// Maximum duration of a check.
-pub const PATIENCE: Duration = Duration::from_secs(3);
+pub const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The running checks. There is one of each kind at a time, since a check that hangs blocks a thread.
 #[derive(Default)]
@@ -24,21 +24,21 @@ pub(super) async fn check(
     checks: &Checks,
 ) -> [(&'static str, Result<(), Unready>); 2] {
     let (blobs, metadata) = (Arc::clone(&shared.blobs), Arc::clone(&shared.metadata));
-    let files = in_time("stored files", &checks.files, async move { blobs.check().await });
-    let records = in_time("records", &checks.records, async move { metadata.check().await });
+    let files = with_timeout("stored files", &checks.files, async move { blobs.check().await });
+    let records = with_timeout("records", &checks.records, async move { metadata.check().await });
     let (files, records) = tokio::join!(files, records);
     [("files", files), ("records", records)]
 }
 
 /// Runs a check to its end, but waits for it only for a limited time.
-async fn in_time(
+async fn with_timeout(
     what: &'static str,
-    under_way: &Arc<Mutex<()>>,
+    running: &Arc<Mutex<()>>,
     check: impl Future<Output = Result<(), Unready>> + Send + 'static,
 ) -> Result<(), Unready> {
-    let under_way = Arc::clone(under_way);
+    let running = Arc::clone(running);
     let checked = async {
-        let turn = under_way.lock_owned().await;
+        let turn = running.lock_owned().await;
         let check = async move {
             let checked = check.await;
             drop(turn);
@@ -48,8 +48,8 @@ async fn in_time(
             .await
             .unwrap_or_else(|panic| Err(Unready::Failed { what, source: Box::new(panic) }))
     };
-    let secs = PATIENCE.as_secs();
-    tokio::time::timeout(PATIENCE, checked).await.unwrap_or(Err(Unready::Slow { what, secs }))
+    let secs = TIMEOUT.as_secs();
+    tokio::time::timeout(TIMEOUT, checked).await.unwrap_or(Err(Unready::Slow { what, secs }))
 }
 
 #[cfg(test)]
@@ -57,14 +57,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_check_that_hangs_is_told_in_time_and_no_second_one_begins_beside_it() {
-        let under_way = Arc::default();
+    async fn a_hanging_check_is_reported_in_time_and_no_second_one_starts() {
+        let running = Arc::default();
         for _ in 0..3 {
             let begun = tokio::time::Instant::now();
-            let checked = in_time("records", &under_way, std::future::pending()).await;
+            let checked = with_timeout("records", &running, std::future::pending()).await;
             assert!(matches!(checked, Err(Unready::Slow { what: "records", .. })), "{checked:?}");
-            assert_eq!(begun.elapsed(), PATIENCE);
+            assert_eq!(begun.elapsed(), TIMEOUT);
         }
-        assert_eq!(Arc::strong_count(&under_way), 2, "one check is under way");
+        assert_eq!(Arc::strong_count(&running), 2, "only one check is running");
     }
 }

@@ -137,10 +137,10 @@ pub enum Refusal {
 #[derive(Debug, thiserror::Error)]
 pub enum NoRoom {
     /// The limit for all users together.
-    #[error("the limit for all users together (--max-storage) is reached")]
+    #[error("the limit for all users together (--max-storage) has been reached")]
     MaxStorage,
     /// A part of the disk must stay free.
-    #[error("no more is free than must stay free (--min-free-space)")]
+    #[error("free disk space is down to --min-free-space")]
     MinFree,
     /// The disk is full.
     #[error(transparent)]
@@ -156,16 +156,16 @@ impl fmt::Display for Refusal {
             Self::NotFound => "there is no such upload or file",
             Self::Removed => "the upload or file was removed",
             Self::Expired => "the upload expired",
-            Self::Raced => "another request changed the upload meanwhile",
+            Self::Raced => "another request changed the upload in the meantime",
             Self::Verifying => "the file is still being verified",
-            Self::NotDurable => "the disk failed to keep the bytes; the upload begins again",
-            Self::Attached => "a message shows the file",
+            Self::NotDurable => "the disk failed to keep the bytes; the upload starts over",
+            Self::Attached => "the file is attached to a message",
             Self::MissingParts { .. } | Self::NotContiguous { .. } | Self::Incomplete { .. } => {
                 "bytes are missing"
             }
             Self::TotalSizeMismatch { .. }
             | Self::Md5Mismatch { .. }
-            | Self::ChecksumMismatch { .. } => "the bytes are not those that were declared",
+            | Self::ChecksumMismatch { .. } => "the bytes don't match what was declared",
             _ => "a request was refused",
         })
     }

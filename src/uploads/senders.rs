@@ -45,9 +45,9 @@ pub(super) struct Place {
 }
 
 /// What the record says about a part that a sender wants to send.
-pub(super) enum Looked {
+pub(super) enum PartLookup {
     /// It belongs here, if no other sender writes here.
-    Goes(Place),
+    Place(Place),
     /// The part is recorded: compare it and write nothing.
     Recorded(Part),
     /// Its place can't be determined or claimed before its size is known.
@@ -87,18 +87,18 @@ impl Sender {
         declared: &Declaration,
         size: Option<u64>,
         bound: u64,
-    ) -> Result<Looked, PlacementError> {
+    ) -> Result<PartLookup, PlacementError> {
         let tracked = self.entry.tracked();
         let Tracked { record, sending, .. } = &*tracked;
         let Some(Record { state: State::Receiving(unfinished), .. }) = record else {
-            return Ok(Looked::NotReceiving);
+            return Ok(PartLookup::NotReceiving);
         };
         if let Some(part) = unfinished.layout.part(declared.index) {
             part::check_declaration(declared, &unfinished.layout, None)?;
-            return Ok(Looked::Recorded(*part));
+            return Ok(PartLookup::Recorded(*part));
         }
         let Placement::At { start, .. } = part::place(declared, &unfinished.layout, size)? else {
-            return Ok(Looked::NeedsSize);
+            return Ok(PartLookup::NeedsSize);
         };
         for older in sending.iter().filter(|other| {
             other.index == Some(declared.index) && other.serial < self.serial && !other.committing
@@ -107,9 +107,9 @@ impl Sender {
         }
         let sized = size.or_else(|| part::declared_size(declared));
         if sized.is_none() && unfinished.layout.stored_from(start) {
-            return Ok(Looked::NeedsSize);
+            return Ok(PartLookup::NeedsSize);
         }
-        Ok(Looked::Goes(Place {
+        Ok(PartLookup::Place(Place {
             of: unfinished.generation(self.entry.id),
             blob: unfinished.location.blob(),
             range: start..start.saturating_add(sized.unwrap_or(bound)),
@@ -119,7 +119,7 @@ impl Sender {
     }
 
     /// Why this sender was told to stop.
-    pub(super) fn why_revoked(&self) -> Refusal {
+    pub(super) fn stop_reason(&self) -> Refusal {
         let tracked = self.entry.tracked();
         let own = tracked.sending.iter().find(|sending| sending.serial == self.serial);
         match own.and_then(|sending| sending.ended) {

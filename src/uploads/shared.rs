@@ -16,7 +16,7 @@ use crate::telemetry::Spent;
 
 /// Maximum number of files examined at once. Each takes a thread of the blocking pool for milliseconds, a hostile one
 /// for seconds.
-const EXAMINING: usize = 16;
+const MAX_EXAMINED: usize = 16;
 
 /// State shared by all steps.
 pub(super) struct Shared {
@@ -47,7 +47,7 @@ impl Shared {
             clock,
             jobs,
             entries: Entries::default(),
-            examining: Semaphore::new(EXAMINING),
+            examining: Semaphore::new(MAX_EXAMINED),
         }
     }
 

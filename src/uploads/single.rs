@@ -6,7 +6,7 @@ use super::examine::{Examined, Label};
 use super::finish::{same_size, whole};
 use super::records::sent_by;
 use super::shared::{Shared, detached};
-use super::{Filled, Refusal, Slot, examine, finish, records, room, thumbnail as picture};
+use super::{FilledSlot, Refusal, Slot, examine, finish, records, room, thumbnail as picture};
 use crate::crash::{self, Point};
 use crate::filename::Filename;
 use crate::ids::{UploadId, UserId};
@@ -54,7 +54,7 @@ pub(super) async fn slot_of_file(
 /// bytes and uuid returns the same File.
 pub(super) async fn accept_single(
     shared: &Arc<Shared>,
-    filled: Filled,
+    filled: FilledSlot,
     request: SingleRequest,
 ) -> Result<StoredFile, Refusal> {
     let (this, settled) = (Arc::clone(shared), shared.jobs.settled());
@@ -64,7 +64,7 @@ pub(super) async fn accept_single(
 
 async fn record_single(
     shared: &Arc<Shared>,
-    filled: Filled,
+    filled: FilledSlot,
     request: SingleRequest,
 ) -> Result<StoredFile, Refusal> {
     let written = filled.written;

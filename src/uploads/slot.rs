@@ -27,14 +27,14 @@ pub enum Slot {
     /// Into their final place, which this sender has claimed.
     InPlace {
         /// The place.
-        granted: Granted,
+        granted: GrantedRange,
         /// The upload's blob.
         blob: BlobId,
     },
     /// Into a blob of their own, which becomes the part, because the store doesn't write in place.
     Apart {
         /// The place in the file.
-        granted: Granted,
+        granted: GrantedRange,
         /// The blob.
         spool: Spool,
     },
@@ -52,7 +52,7 @@ pub enum Slot {
 }
 
 /// A range that one sender may write.
-pub struct Granted {
+pub struct GrantedRange {
     pub(super) shared: Arc<Shared>,
     pub(super) sender: Sender,
     /// The claim on the range in the upload's blob; `None` if the store doesn't write in place.
@@ -68,14 +68,14 @@ pub struct Granted {
 }
 
 /// A slot whose bytes have all arrived.
-pub struct Filled {
+pub struct FilledSlot {
     pub(super) slot: Slot,
     pub(super) written: Written,
 }
 
 impl Slot {
     /// Reads the bytes. None of them count until they are accepted.
-    pub async fn fill(self, body: Incoming<'_>) -> Result<Filled, Refusal> {
+    pub async fn fill(self, body: Incoming<'_>) -> Result<FilledSlot, Refusal> {
         let written = match &self {
             Self::InPlace { granted, blob } => granted.write(granted.place_in(*blob), body).await?,
             Self::Apart { granted, spool } => {
@@ -86,25 +86,25 @@ impl Slot {
                 .map_err(|error| Refusal::of_write(error, |max| Refusal::ChunkTooLarge { max }))?,
             Self::Spool(spool) => spool.write(body).await?,
         };
-        Ok(Filled { slot: self, written })
+        Ok(FilledSlot { slot: self, written })
     }
 }
 
-impl Filled {
+impl FilledSlot {
     /// Completes when the sender must stop because a newer sender of the same part came or the upload is gone. Never
     /// completes for other slots.
     pub async fn revoked(&self) -> Refusal {
         match &self.slot {
             Slot::InPlace { granted, .. } | Slot::Apart { granted, .. } => {
                 granted.sender.revoked.cancelled().await;
-                granted.sender.why_revoked()
+                granted.sender.stop_reason()
             }
             Slot::Recorded { .. } | Slot::Spool(_) => std::future::pending().await,
         }
     }
 }
 
-impl Granted {
+impl GrantedRange {
     /// The slot for the sender's bytes.
     pub(super) fn slot(self) -> Slot {
         match self.claim.as_ref().map(Claim::blob) {
@@ -128,7 +128,7 @@ impl Granted {
         let mut body = std::pin::pin!(body.take_until(revoked.cancelled()));
         let written = self.shared.blobs.write(target, self.limit, body.as_mut()).await;
         if revoked.is_cancelled() {
-            return Err(self.sender.why_revoked());
+            return Err(self.sender.stop_reason());
         }
         match written {
             Err(WriteError::Store(error @ storage::Error::NotFound)) => {
@@ -247,7 +247,7 @@ impl Spool {
             return Ok(());
         }
         let limit = self.max_age.as_secs();
-        let message = format!("it could not be put on record within {limit} s");
+        let message = format!("it was not recorded within {limit} s");
         Err(Refusal::Body(BodyError::TooSlow(message)))
     }
 
@@ -271,7 +271,7 @@ impl Drop for Spool {
         let (blobs, blob) = (Arc::clone(&self.blobs), self.blob);
         let delete = async move {
             if let Err(error) = blobs.delete(&[blob]).await {
-                tracing::warn!(%blob, %error, "a spool could not be deleted; the sweep will");
+                tracing::warn!(%blob, %error, "can't delete a spool; the sweep will delete it");
             }
         };
         tokio::spawn(delete.in_current_span());
@@ -287,7 +287,7 @@ async fn stored(blobs: &dyn BlobStore, extents: &Extents) -> Result<Stored, Refu
         bytes => bytes?,
     };
     Ok(Box::pin(bytes.map_err(move |error| {
-        tracing::error!(%error, "stored bytes could not be read back");
+        tracing::error!(%error, "can't read stored bytes back");
         BodyError::Unreadable
     })))
 }

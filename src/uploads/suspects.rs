@@ -42,7 +42,7 @@ async fn compare_file(shared: &Shared, file: &StoredFile) -> Result<(), Refusal>
     }
     tracing::error!(
         id = %file.id,
-        "a file was lost when the machine stopped, which is possible with --durability process"
+        "a file was lost in a power failure or system crash, which is possible with --durability process"
     );
     erase::give_up(shared, file.id).await
 }

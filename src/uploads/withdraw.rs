@@ -29,7 +29,7 @@ pub(super) async fn withdraw(shared: &Shared, entry: &Entry) {
     let Some(unused) = entry.take_unused() else { return };
     if let Err(error) = forget(shared, unused).await {
         let id = unused.upload;
-        tracing::debug!(%id, %error, "an upload without chunks could not be withdrawn; it will be later");
+        tracing::debug!(%id, %error, "can't withdraw an upload without chunks yet");
     }
 }
 

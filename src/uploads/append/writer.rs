@@ -21,7 +21,7 @@ use crate::uploads::senders::{End, Sender};
 use crate::uploads::shared::{Shared, detached};
 use crate::uploads::{AppendRequest, Refusal, Spool, records, room};
 
-const NOTHING: Written = Written { size: 0, crc32: 0 };
+const NO_BYTES: Written = Written { size: 0, crc32: 0 };
 
 /// Writes at the end of an upload.
 pub(super) struct Writer {
@@ -78,7 +78,7 @@ impl Writer {
         let all = total_size.unwrap_or(end);
         room::reserve_all(&self.shared, entry, self.granted.of, all).await?;
         if self.total_size.is_none() && total_size.is_some() {
-            self.record(NOTHING, None, total_size).await?;
+            self.record(NO_BYTES, None, total_size).await?;
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl Writer {
         body: Incoming<'_>,
     ) -> Result<(), Refusal> {
         let sender = Arc::clone(&self.sender);
-        let mut body = pin!(body.take_until(told_to_stop(&sender)).fuse());
+        let mut body = pin!(body.take_until(stop_requested(&sender)).fuse());
         let mut carried = Bytes::new();
         while has_more(&mut carried, body.as_mut()).await? {
             let bound = self.bound(length, PIECE).await?;
@@ -105,7 +105,7 @@ impl Writer {
                 Err(error) => return Err(self.failed(error, bound).await),
             }
         }
-        self.unless_stopped()
+        self.check_not_stopped()
     }
 
     /// Reads bytes that count only if all of them together match this checksum.
@@ -123,14 +123,14 @@ impl Writer {
             }
         });
         let bound = self.bound(length, u64::MAX).await?;
-        let mut hashed = Box::pin(hashed.take_until(told_to_stop(&sender)));
+        let mut hashed = Box::pin(hashed.take_until(stop_requested(&sender)));
         let (spool, written) = self.write(bound.limit, hashed.as_mut()).await;
         drop(hashed);
         let written = match written {
             Ok(written) => written,
             Err(error) => return Err(self.failed(error, bound).await),
         };
-        self.unless_stopped()?;
+        self.check_not_stopped()?;
         if !checksum.is_of(digest) {
             return Err(Refusal::ChecksumMismatch { algorithm: checksum.algorithm() });
         }
@@ -228,12 +228,12 @@ impl Writer {
 
     /// Refuses to continue if the sender was told to stop. Bytes recorded until then count. With the last byte recorded
     /// nothing more is to come, and whoever finishes the upload may already have ended it.
-    fn unless_stopped(&self) -> Result<(), Refusal> {
+    fn check_not_stopped(&self) -> Result<(), Refusal> {
         if self.is_complete() {
             return Ok(());
         }
         if self.sender.revoked.is_cancelled() {
-            return Err(self.sender.why_revoked());
+            return Err(self.sender.stop_reason());
         }
         if self.sender.stopped.is_cancelled() {
             return Err(Refusal::Body(BodyError::Superseded));
@@ -245,7 +245,7 @@ impl Writer {
     /// takes too long.
     pub(super) async fn end(mut self, settled: Settled) -> Result<Progress, Refusal> {
         if self.is_complete() && self.finishing.is_none() {
-            self.record(NOTHING, None, None).await?; // the upload is complete, although this request brought no bytes
+            self.record(NO_BYTES, None, None).await?; // the upload is complete, although this request brought no bytes
         }
         let Self { shared, sender, claim, granted, at, total_size, finishing, .. } = self;
         let id = granted.of.upload;
@@ -280,7 +280,7 @@ async fn commit(
 ) -> Result<Appended, Refusal> {
     spool.as_ref().map_or(Ok(()), Spool::check_age)?;
     if !sender.begin_commit() {
-        return Err(sender.why_revoked());
+        return Err(sender.stop_reason());
     }
     let now = shared.clock.unix_secs();
     crash::point(Point::PartUnrecorded);
@@ -322,7 +322,7 @@ async fn why_refused(shared: &Shared, id: UploadId) -> Refusal {
 }
 
 /// Completes when the sender must stop.
-async fn told_to_stop(sender: &Sender) {
+async fn stop_requested(sender: &Sender) {
     tokio::select! {
         () = sender.revoked.cancelled() => {}
         () = sender.stopped.cancelled() => {}

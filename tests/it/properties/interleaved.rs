@@ -11,7 +11,7 @@ use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{MetadataStore, StoredFile};
 use haversack::part::{Declaration, PlacementError};
 use haversack::storage::{self, BlobStore, SettleError};
-use haversack::uploads::{ChunkRequest, Filled, Refusal, Uploads};
+use haversack::uploads::{ChunkRequest, FilledSlot, Refusal, Uploads};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -55,7 +55,7 @@ struct Nodes {
 
 /// A part that the first node has stored and not yet put on record.
 struct Stored {
-    filled: Filled,
+    filled: FilledSlot,
     request: ChunkRequest,
 }
 
