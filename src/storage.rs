@@ -1,7 +1,7 @@
-//! Where bytes live: the [`BlobStore`] contract and what every store shares.
+//! Stored bytes: the [`BlobStore`] contract and what all stores share.
 //!
-//! Knows nothing of HTTP, users or uploads. A *blob* is a run of stored bytes with a name of its own; a file is a list
-//! of [`Extents`] in blobs.
+//! Knows nothing of HTTP, users or uploads. A *blob* is a named sequence of stored bytes; a file is a list of
+//! [`Extents`] in blobs.
 
 mod claims;
 pub mod disk;
@@ -31,7 +31,7 @@ pub use error::Error;
 pub use extents::{Extent, Extents};
 pub use joined::{ReadAt, Reader, stream};
 
-/// What an answered request survives beside the death of the process, which every one survives.
+/// What an acknowledged request survives, apart from a crash of the process, which it always survives.
 #[derive(
     Clone,
     Copy,
@@ -47,48 +47,48 @@ pub use joined::{ReadAt, Reader, stream};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
-    /// Nothing more: bytes and records get to the disk when the system sees fit.
+    /// Nothing more: the system decides when bytes and records are written to the disk.
     Process,
-    /// A finished file survives power loss.
+    /// A finished file survives a power failure.
     #[default]
     Finish,
-    /// Every chunk does.
+    /// Every chunk survives a power failure.
     Chunk,
 }
 
-/// The bytes of a part as they come in, in order. Each frame is dropped before the next is polled, so
-/// that the sender's buffer can be used again.
+/// The bytes of a part as they arrive, in order. Each frame is dropped before the next one is polled, so that the
+/// sender's buffer can be reused.
 pub type Incoming<'a> = Pin<&'a mut (dyn Stream<Item = Result<Bytes, BodyError>> + Send)>;
 
-/// How much the server reads of a file at once for itself: large enough to make the hand-over to the blocking pool
-/// cheap.
+/// How many bytes of a file the server reads at once for its own use. Large enough to make the overhead of the blocking
+/// pool negligible.
 pub const READ_BYTES: usize = 512 * 1024;
 
-/// Stored bytes as they go out.
+/// Stored bytes being read.
 pub type Outgoing = BoxStream<'static, Result<Bytes, Error>>;
 
-/// Why the bytes of a part stopped coming.
+/// Why the bytes of a part stopped arriving.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// The sender went away.
+    /// The sender disconnected.
     #[error("the connection ended before the whole body had arrived")]
     Aborted,
-    /// Nothing, or too little, came in time.
+    /// No bytes, or too few, arrived in time.
     #[error("the body came too slowly: {0}")]
     TooSlow(String),
-    /// The form around the bytes is broken; the message is for the client.
+    /// The form that contains the bytes is malformed. The message is for the client.
     #[error("{0}")]
     Malformed(String),
-    /// The body is longer than any form of request may be.
+    /// The body is longer than any request may be.
     #[error("the request's body is longer than the limit of {}", bytes(*.limit))]
     TooLong {
-        /// The limit, bytes.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The bytes were to come from a store, and it failed; it has been logged.
+    /// The bytes should have come from a store, which failed. The failure has been logged.
     #[error("stored bytes could not be read back")]
     Unreadable,
-    /// A newer sender of the same part took its place.
+    /// A newer sender of the same part replaced this one.
     #[error("a newer request took the place of this one")]
     Superseded,
 }
@@ -96,16 +96,17 @@ pub enum BodyError {
 /// Where the bytes of a write go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Into a new blob of this name, which was never used before.
+    /// Into a new blob with this name, which was never used before.
     Fresh(BlobId),
-    /// Into this blob, which is made if it isn't there. Only in a store that writes in place.
+    /// Into this blob, which is created if it doesn't exist. Only in a store that writes in place.
     At {
         /// The blob.
         blob: BlobId,
-        /// Where in the blob they begin.
+        /// The offset in the blob at which they begin.
         offset: u64,
-        /// Bytes of the blob that are on record. Blocks that a store reserves ahead of the writer go by it, never by
-        /// an offset. Unless it is 0, the blob must be there: else the write fails with [`Error::NotFound`].
+        /// Number of bytes of the blob that are on record. Stores derive from it, never from an offset, how many blocks
+        /// to reserve ahead of the writer. Unless it is 0, the blob must exist: otherwise the write fails with
+        /// [`Error::NotFound`].
         stored: u64,
     },
 }
@@ -113,19 +114,20 @@ pub enum Target {
 /// Why a write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The bytes stopped coming.
+    /// The body ended early.
     #[error("{error}")]
     BrokenOff {
-        /// Why.
+        /// The reason.
         #[source]
         error: BodyError,
-        /// What came before is stored as if the body had ended there. Whoever has no use for it drops it.
+        /// The bytes received before that are stored as if the body had ended there. A caller that doesn't need them
+        /// drops them.
         safe: Written,
     },
-    /// More bytes came than allowed. What was written of them is undefined.
+    /// More bytes arrived than allowed. What was written of them is undefined.
     #[error("more than {} came", bytes(*.limit))]
     TooLong {
-        /// How many were allowed.
+        /// Maximum number of bytes.
         limit: u64,
     },
     /// The store failed. What was written is undefined.
@@ -142,10 +144,10 @@ impl From<io::Error> for WriteError {
 /// Why bytes are not durable.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
-    /// They are not all there, or the disk failed to keep them: asking again would not say which.
+    /// Some are missing, or the disk failed to keep some: another attempt would not tell which.
     #[error("the bytes are lost or not durable: {0}")]
     Lost(#[source] Error),
-    /// Something else failed; the bytes are as they were.
+    /// Another failure; the bytes are unchanged.
     #[error(transparent)]
     Failed(#[from] Error),
 }
@@ -156,11 +158,10 @@ impl From<io::Error> for SettleError {
     }
 }
 
-/// Why uploads are refused now. The messages are for whoever runs the server and may be shown to anybody: they name
-/// no path.
+/// Why uploads are refused now. The messages are for operators and may be shown to anyone: they contain no paths.
 #[derive(Debug, thiserror::Error)]
 pub enum Unready {
-    /// A disk has too little room.
+    /// A disk has too little free space.
     #[error(
         "the disk with the {what} has {} free, and {} must stay free: uploads are refused until files are deleted \
          or the disk is enlarged; files can still be read and deleted",
@@ -170,12 +171,12 @@ pub enum Unready {
     Full {
         /// What is on the disk.
         what: &'static str,
-        /// Bytes that are free.
+        /// Number of free bytes.
         free: u64,
-        /// Bytes that are to stay free.
+        /// Number of bytes that must stay free.
         keep: u64,
     },
-    /// The store's disk is not there.
+    /// The store's disk is not mounted.
     #[error("the disk with the stored files is not mounted: mount it again")]
     NotMounted(#[source] Error),
     /// No more files can be created on a disk.
@@ -187,10 +188,10 @@ pub enum Unready {
     NoInodes {
         /// What is on the disk.
         what: &'static str,
-        /// Bytes that are free.
+        /// Number of free bytes.
         free: u64,
     },
-    /// Nothing was written in time.
+    /// A test write didn't finish in time.
     #[error(
         "writing to the {what} has taken longer than {secs} s: their disk is slow or hangs, or another program holds the \
          database"
@@ -198,28 +199,28 @@ pub enum Unready {
     Slow {
         /// What can't be written.
         what: &'static str,
-        /// How long that was waited for.
+        /// The time waited, in seconds.
         secs: u64,
     },
-    /// Something else failed.
+    /// Another failure.
     #[error("the {what} can't be written; the log says why")]
     Failed {
         /// What can't be written.
         what: &'static str,
-        /// Why.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl Unready {
-    /// Fails when no more than `keep` bytes are free on the disk of this file or folder.
+    /// Fails unless more than `keep` bytes are free on the disk of this file or folder.
     pub fn unless_free(what: &'static str, path: &Path, keep: u64) -> Result<(), Self> {
         let free = space::free(path).map_err(|error| Self::failed(what, error))?;
         if free > keep { Ok(()) } else { Err(Self::Full { what, free, keep }) }
     }
 
-    /// Fails when no file can be created on the disk of this folder.
+    /// Fails if no file can be created on the disk of this folder.
     pub fn unless_inodes(what: &'static str, folder: &Path) -> Result<(), Self> {
         let failed = |error| Self::failed(what, error);
         match space::free_inodes(folder).map_err(failed)? {
@@ -232,7 +233,7 @@ impl Unready {
         Self::Failed { what, source: Box::new(error) }
     }
 
-    /// What is wrong, for the operator: with the system's error, which clients are not told.
+    /// Describes the problem for the operator, including the system's error, which clients don't get to see.
     pub fn cause(&self) -> String {
         match self {
             Self::Failed { what, source } => {
@@ -252,51 +253,52 @@ impl From<Error> for Unready {
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Bytes.
+    /// Number of bytes.
     pub size: u64,
-    /// CRC-32 (IEEE 802.3) of them.
+    /// CRC-32 (IEEE 802.3) of the bytes.
     pub crc32: u32,
 }
 
 impl Written {
-    /// The part that these bytes make at `offset`.
+    /// The part that consists of these bytes at `offset`.
     pub fn at(self, offset: u64) -> Part {
         Part { offset, size: self.size, crc32: self.crc32 }
     }
 }
 
-/// Stored bytes opened for code that may block: decoders jump about in a file and know nothing of waiting.
+/// Stored bytes opened for blocking code, such as decoders, which seek within a file.
 pub trait Source: io::Read + io::Seek + Send + Sync {}
 
 impl<T: io::Read + io::Seek + Send + Sync> Source for T {}
 
-/// Blobs that a store has, as they are found.
+/// A stream of a store's blobs.
 pub type Listing = BoxStream<'static, Result<BlobId, Error>>;
 
-/// A store of bytes. Offsets and sizes are bytes.
+/// A store of bytes. Offsets and sizes are in bytes.
 ///
-/// There are two kinds. One *writes in place*: all parts of an upload lie in one blob, each at its offset in the file,
-/// and cleaning a file overwrites its bytes. Whoever writes to a place or overwrites bytes there holds a [`Claim`] on
-/// them, so that disjoint ranges of one blob are written side by side and no byte by two. In the other kind a blob never
-/// changes once it is written: each part is a blob of its own, and cleaning a file changes its extents.
+/// There are two kinds. A store that *writes in place* keeps all parts of an upload in one blob, each at its offset in
+/// the file, and cleaning a file overwrites its bytes. To write or overwrite a range, a task must hold a [`Claim`] on
+/// it, so that disjoint ranges of a blob can be written in parallel and no two tasks write the same byte. In the other
+/// kind of store, a blob never changes once it is written: each part is a blob of its own, and cleaning a file changes
+/// its extents.
 ///
-/// What a write returned survives the death of the process, and in a store that doesn't write in place power loss,
-/// too. What [`BlobStore::settle`] returned survives power loss in every store. A disk may be opened with another
-/// [`Durability`].
+/// Bytes survive a crash of the process once [`BlobStore::write`] has returned, and in a store that doesn't write in
+/// place also a power failure. Once [`BlobStore::settle`] has returned, they survive a power failure in every store. A
+/// disk can be opened with another [`Durability`].
 #[async_trait::async_trait]
 pub trait BlobStore: Send + Sync + 'static {
-    /// Who writes which bytes, in a store that writes in place; no other store needs to know.
+    /// The claims on ranges of blobs, in a store that writes in place; `None` in other stores.
     fn claims(&self) -> Option<&Arc<Claims>> {
         None
     }
 
-    /// Whether it writes in place.
+    /// Whether this store writes in place.
     fn in_place(&self) -> bool {
         self.claims().is_some()
     }
 
-    /// Writes bytes, at most `limit` of them. Writing to a place again replaces what was there; a failed write leaves
-    /// it undefined, but for what [`WriteError::BrokenOff`] calls safe.
+    /// Writes at most `limit` bytes. Repeating a write replaces what was there. A failed write leaves undefined bytes,
+    /// except for those that [`WriteError::BrokenOff`] reports as safe.
     async fn write(
         &self,
         target: Target,
@@ -304,21 +306,21 @@ pub trait BlobStore: Send + Sync + 'static {
         body: Incoming<'_>,
     ) -> Result<Written, WriteError>;
 
-    /// Makes these bytes durable, and gives back what their blobs hold behind them. Repeating it is harmless.
+    /// Makes these bytes durable, and frees what their blobs contain or reserve after them. Repeating it is harmless.
     async fn settle(&self, extents: &Extents) -> Result<(), SettleError>;
 
-    /// Overwrites bytes that nobody else writes; where they lie then. In place nothing else changes; any other store
-    /// leaves the bytes as they were and stores what replaces them in new blobs. Durable once it is settled (again).
-    /// Repeating it is harmless.
+    /// Applies patches to bytes that no one else is writing, and returns the resulting extents. A store that writes in
+    /// place returns the same extents; any other store leaves the bytes as they were and stores the replacements in new
+    /// blobs. The result is durable once it is settled (again). Repeating it is harmless.
     async fn rewrite(&self, extents: &Extents, patches: &[Patch]) -> Result<Extents, Error>;
 
-    /// Opens bytes to be read from their beginning. Blocks, and so does reading. [`Error::NotFound`] when one of their
-    /// blobs is not there.
+    /// Opens bytes for reading from the beginning. Opening and reading block. Fails with [`Error::NotFound`] if a blob
+    /// is missing.
     fn reader(&self, extents: &Extents) -> Result<Box<dyn Source>, Error>;
 
-    /// Reads `range` of these bytes in pieces of at most `piece` bytes, of which one at a time is in memory: the next
-    /// comes once the one before has been dropped. [`Error::NotFound`] when a blob is not there, [`Error::Short`] when
-    /// it is shorter.
+    /// Reads `range` of these bytes in pieces of at most `piece` bytes. Only one piece is in memory: the next one is
+    /// read once the previous one has been dropped. Fails with [`Error::NotFound`] if a blob is missing, and with
+    /// [`Error::Short`] if it is too short.
     async fn read(
         &self,
         extents: &Extents,
@@ -326,44 +328,44 @@ pub trait BlobStore: Send + Sync + 'static {
         piece: usize,
     ) -> Result<Outgoing, Error>;
 
-    /// Where a web server beside this one finds these bytes, below the folder it is given; `None` where they are not
-    /// one file.
+    /// The path at which a web server on this machine finds these bytes, relative to the folder it serves; `None` if
+    /// they are not a single file.
     fn hand_over(&self, _extents: &Extents) -> Option<String> {
         None
     }
 
-    /// How many bytes may still be written.
+    /// How many more bytes can be written.
     async fn room(&self) -> Result<u64, Error> {
         Ok(u64::MAX)
     }
 
-    /// Deletes blobs, those that are there, each once nobody writes it any more: a late write would bring it back. After
-    /// an error some of them may be left: repeating it is harmless.
+    /// Deletes those of these blobs that exist, each once it is no longer being written: a late write would create it
+    /// again. After an error, some may be left. Repeating it is harmless.
     async fn delete(&self, blobs: &[BlobId]) -> Result<(), Error>;
 
-    /// How many bytes the blob has; `None` when there is none.
+    /// The size of the blob in bytes; `None` if it doesn't exist.
     async fn size(&self, blob: BlobId) -> Result<Option<u64>, Error>;
 
-    /// Blobs last written before `unix_secs`, for finding those that no record claims. Ends at the first error.
+    /// Lists blobs last written before `unix_secs`, to find those that no record claims. Ends at the first error.
     fn list_older_than(&self, unix_secs: u64) -> Listing;
 
-    /// The id this store was marked with.
+    /// The id with which this store was marked.
     async fn marker(&self) -> Result<Option<BlobId>, Error>;
 
-    /// Marks the store with an id, durably; once, while it is empty.
+    /// Marks the store with an id, durably. Called once, while the store is empty.
     async fn mark(&self, id: BlobId) -> Result<(), Error>;
 
-    /// Fails when this is not the store that was marked, as when its disk was unmounted. Methods that find no blob
-    /// ask it by themselves: [`Error::NotFound`], or `None`, means that the blob is really missing.
+    /// Fails if this is not the store that was marked, for example because its disk was unmounted. Methods that don't
+    /// find a blob check this themselves: [`Error::NotFound`], or `None`, means that the blob really doesn't exist.
     async fn is_itself(&self) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Fails when the store can't take bytes now; for the readiness probe.
+    /// Fails if the store can't accept bytes now. For the readiness probe.
     async fn check(&self) -> Result<(), Unready>;
 }
 
-/// The checksum of stored bytes; `None` when they are not all there.
+/// The CRC-32 of stored bytes; `None` if some are missing.
 pub async fn crc32(blobs: &dyn BlobStore, extents: &Extents) -> Result<Option<u32>, Error> {
     let hashed = async {
         let bytes = blobs.read(extents, 0..extents.size(), READ_BYTES).await?;
@@ -380,14 +382,14 @@ pub async fn crc32(blobs: &dyn BlobStore, extents: &Extents) -> Result<Option<u3
     }
 }
 
-/// Reads `body` to its end without storing it; what [`BlobStore::write`] would have returned.
+/// Reads `body` to its end without storing it, and returns what [`BlobStore::write`] would have returned.
 pub async fn checksum(limit: u64, body: Incoming<'_>) -> Result<Written, WriteError> {
     let (written, broken_off) = each_frame(limit, body, |_, _| Ok(())).await?;
     whole(written, broken_off)
 }
 
-/// Hands each frame and its offset within the body to `write`, checksumming on the way. Returns what came, and why no
-/// more did where that was not its end.
+/// Passes each frame and its offset within the body to `write`, and computes the checksum. Returns what was received,
+/// and the error if the body ended early.
 pub async fn each_frame(
     limit: u64,
     mut body: Incoming<'_>,
@@ -412,7 +414,7 @@ pub async fn each_frame(
     Ok((Written { size, crc32: crc.finalize() }, broken_off))
 }
 
-/// What a write returns that took these bytes before the body ended or broke off.
+/// The result of a write that received these bytes before the body ended or broke off.
 pub fn whole(written: Written, broken_off: Option<BodyError>) -> Result<Written, WriteError> {
     match broken_off {
         Some(error) => Err(WriteError::BrokenOff { error, safe: written }),

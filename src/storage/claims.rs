@@ -1,5 +1,5 @@
-//! Claims: who writes which bytes of which blob, in a store that writes in place. Two writers never write the same
-//! bytes, and nobody deletes or overwrites what somebody still writes.
+//! Claims on ranges of blobs, in a store that writes in place. No two tasks write the same bytes, and no task deletes
+//! or overwrites bytes that are still being written.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,14 +11,14 @@ use tokio::sync::Notify;
 
 use crate::ids::BlobId;
 
-/// The ranges that are claimed now.
+/// The ranges claimed at present.
 #[derive(Debug, Default)]
 pub struct Claims {
     ranges: Mutex<HashMap<BlobId, Vec<Range<u64>>>>,
     released: Notify,
 }
 
-/// A range of a blob that its holder alone may write, until it is dropped.
+/// A range of a blob that only the holder may write. Dropping the claim releases it.
 #[derive(Debug)]
 pub struct Claim {
     claims: Arc<Claims>,
@@ -27,7 +27,7 @@ pub struct Claim {
 }
 
 impl Claims {
-    /// Claims a range; `None` when somebody else holds some of it.
+    /// Claims a range. Returns `None` if another claim overlaps it.
     pub fn try_claim(self: &Arc<Self>, blob: BlobId, range: Range<u64>) -> Option<Claim> {
         let mut ranges = self.lock();
         let held = ranges.entry(blob).or_default();
@@ -38,22 +38,22 @@ impl Claims {
         Some(Claim { claims: Arc::clone(self), blob, range })
     }
 
-    /// Claims a range once nobody else holds any of it.
+    /// Claims a range as soon as no other claim overlaps it.
     pub async fn claim(self: &Arc<Self>, blob: BlobId, range: Range<u64>) -> Claim {
         self.once(|| self.try_claim(blob, range.clone())).await
     }
 
-    /// Claims a whole blob once nobody else holds any of it.
+    /// Claims a whole blob as soon as no other claim on it is left.
     pub async fn claim_all(self: &Arc<Self>, blob: BlobId) -> Claim {
         self.claim(blob, 0..u64::MAX).await
     }
 
-    /// Waits until nobody holds any of a blob.
+    /// Waits until there are no claims on a blob.
     pub async fn released(&self, blob: BlobId) {
         self.once(|| (!self.lock().contains_key(&blob)).then_some(())).await;
     }
 
-    /// What `attempt` returns once that is something, tried now and after every release.
+    /// Calls `attempt` now and after every release, until it returns a value.
     async fn once<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> T {
         loop {
             let mut released = pin!(self.released.notified());
@@ -71,12 +71,12 @@ impl Claims {
 }
 
 impl Claim {
-    /// The blob that it is on.
+    /// The claimed blob.
     pub fn blob(&self) -> BlobId {
         self.blob
     }
 
-    /// Whether this is the claim on that range of that blob.
+    /// Whether this is a claim on exactly that range of that blob.
     pub fn is_of(&self, blob: BlobId, range: &Range<u64>) -> bool {
         self.blob == blob && self.range == *range
     }

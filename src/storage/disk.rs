@@ -1,8 +1,8 @@
-//! Blobs as files in one folder: each part is written at its final offset in the file's final place, so
-//! that sealing moves no bytes.
+//! Blobs as files in one folder. Each part is written at its final offset in the final file, so settling moves no
+//! bytes.
 //!
-//! Names are made from [`BlobId`]s alone: `blobs/ab/ab…`, folders 0700, files 0600; for a group that may read
-//! them, 0710 and 0640.
+//! File names are made from [`BlobId`]s alone: `blobs/ab/ab…`. Folders have mode 0700 and files 0600; with a group that
+//! may read them, 0710 and 0640.
 
 mod access;
 mod home;
@@ -35,15 +35,14 @@ use home::Home;
 use pool::blocking;
 use writeback::Writeback;
 
-/// How often a part that is being written looks whether the disk still has room, and lets what it wrote be synced,
-/// in bytes of its own.
+/// After how many bytes of a part its writer checks whether the disk still has room, and lets what it wrote be synced.
 const LOOK_EVERY: u64 = 1 << 20;
 
-/// The disk store. One process at a time; the caller holds the data directory's lock.
+/// The disk store. Only one process may use it at a time; the caller holds the lock of the data directory.
 #[derive(Debug)]
 pub struct DiskStore {
     home: Arc<Home>,
-    /// The folder, opened, if its file system is to keep bytes free.
+    /// The folder, opened, if its file system must keep bytes free.
     watched: Option<File>,
     options: DiskOptions,
     writeback: Writeback,
@@ -53,22 +52,21 @@ pub struct DiskStore {
 /// How a disk store keeps its files.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DiskOptions {
-    /// Blobs that this group may read, those that are there already included; of the folders above them it can
-    /// only go through.
+    /// A group that may read blobs, including existing ones. It may only traverse the folders above them.
     pub group: Option<Gid>,
-    /// What is synced when.
+    /// What is synced, and when.
     pub durability: Durability,
-    /// Bytes of the disk that parts leave free, about: a few more may go while several are written.
+    /// Number of bytes that parts leave free on the disk, approximately: parts written in parallel may use a few more.
     pub min_free: u64,
 }
 
 impl DiskStore {
-    /// Opens the store below `data_dir`, making its 256 folders on first use.
+    /// Opens the store below `data_dir`. Creates its 256 folders on first use.
     pub fn open(data_dir: &Path) -> io::Result<Self> {
         Self::open_with(data_dir, DiskOptions::default())
     }
 
-    /// [`DiskStore::open`], with other options than the default ones.
+    /// Like [`DiskStore::open`], with the given options.
     pub fn open_with(data_dir: &Path, options: DiskOptions) -> io::Result<Self> {
         let folder = data_dir.join("blobs");
         make_private_dir(&folder)?;
@@ -94,7 +92,7 @@ impl DiskStore {
         Ok(Self { home, watched, options, writeback, claims })
     }
 
-    /// The store below `data_dir` as it is, to be looked at.
+    /// The store below `data_dir` as it is, for inspection.
     pub fn at(data_dir: &Path) -> Self {
         Self {
             home: Arc::new(Home::new(data_dir.join("blobs"))),
@@ -105,10 +103,10 @@ impl DiskStore {
         }
     }
 
-    /// Bytes that parts may still take. A look at the file system's counters, which waits for nothing.
+    /// Number of bytes that parts may still use. Only reads the file system's counters, which doesn't block.
     fn free(&self) -> io::Result<u64> {
         let Some(folder) = &self.watched else {
-            return Ok(u64::MAX); // the disk itself says when it is full
+            return Ok(u64::MAX); // the disk itself reports when it is full
         };
         Ok(space::free_around(folder)?.saturating_sub(self.options.min_free))
     }
@@ -123,14 +121,14 @@ impl DiskStore {
         }
     }
 
-    /// Notes what was written; it goes to the disk before the end of the file, if only that will be synced.
+    /// Notes what was written. If it will be synced only at the end of the file, this starts syncing it now.
     fn wrote(&self, blob: BlobId, file: &Arc<File>, bytes: u64) {
         if self.options.durability == Durability::Finish {
             self.writeback.wrote(blob, file, bytes);
         }
     }
 
-    /// Takes the bytes of [`BlobStore::write`].
+    /// Implements [`BlobStore::write`].
     async fn take(
         &self,
         target: Target,
@@ -142,14 +140,14 @@ impl DiskStore {
             Target::At { blob, offset, stored } => (blob, offset, stored),
         };
         let mut options = OpenOptions::new();
-        // Where there are bytes already, another file would have holes in their place.
+        // If the blob already has bytes, creating a new file would leave holes in their place.
         let is_new = stored == 0;
         let options = options.write(true).create(is_new).truncate(false).mode(0o600);
         let path = self.home.path(blob);
         let file = Arc::new(self.home.find(|| options.open(&path))?);
         let mut reserved = self.writeback.reserve(blob, &file, offset, stored);
         let mut looked_at = 0;
-        // Written inline: into the page cache this costs less than handing the frame to another thread.
+        // Written on the async thread: writing to the page cache costs less than passing the frame to another thread.
         crash::point(Point::BlobOpened);
         let write = |frame: &[u8], at| {
             if at >= looked_at + LOOK_EVERY {
@@ -171,14 +169,14 @@ impl DiskStore {
         if self.options.durability == Durability::Chunk {
             self.blocking(move |home| {
                 file.sync_data()?;
-                File::open(home.shard(blob))?.sync_all() // its name may be new
+                File::open(home.shard(blob))?.sync_all() // the file may be new in its folder
             })
             .await?;
         }
         whole(written, broken_off)
     }
 
-    /// Runs file work in its folder on the blocking pool.
+    /// Runs file operations in its folder on the blocking pool.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Home) -> io::Result<T> + Send + 'static,
@@ -252,7 +250,7 @@ impl BlobStore for DiskStore {
         range: Range<u64>,
         piece: usize,
     ) -> Result<Outgoing, Error> {
-        // Several are all opened now: a job may copy them into one and delete them while they are read.
+        // Several blobs are all opened now: a job may copy them into one and delete them while they are read.
         let blobs = extents.slice(range.clone()).blobs();
         let opened = if blobs.len() < 2 {
             HashMap::new()
@@ -308,7 +306,7 @@ impl BlobStore for DiskStore {
     }
 
     fn list_older_than(&self, unix_secs: u64) -> Listing {
-        let end = UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs)); // none: the end of time
+        let end = UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs)); // `None` means no limit
         let home = Arc::clone(&self.home);
         let shards = stream::iter(0..=u8::MAX).then(move |shard| {
             let home = Arc::clone(&home);
@@ -341,7 +339,7 @@ impl BlobStore for DiskStore {
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
             match std::fs::remove_file(probe) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()), // a probe at the same time may have removed it
+                _ => Ok(()), // a concurrent probe may have removed it
             }
         })
         .await?;
@@ -350,7 +348,7 @@ impl BlobStore for DiskStore {
 }
 
 fn settle(home: &Home, blob: BlobId, size: u64, options: DiskOptions) -> Result<(), SettleError> {
-    home.check()?; // what another disk keeps is nothing durable
+    home.check()?; // nothing is durable if another disk is mounted here
     let (path, shard) = (home.path(blob), File::open(home.shard(blob))?);
     let file = match home.find(|| OpenOptions::new().read(true).write(true).open(&path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -362,7 +360,7 @@ fn settle(home: &Home, blob: BlobId, size: u64, options: DiskOptions) -> Result<
     if file.metadata()?.len() < size {
         return Err(SettleError::Lost(Error::Short));
     }
-    file.set_len(size)?; // also gives back what was reserved behind the end, or left there by a sender cut off
+    file.set_len(size)?; // also frees blocks reserved after the end, and bytes that an interrupted sender left there
     crash::point(Point::BlobCut);
     if let Some(group) = options.group {
         fchown(&file, None, Some(group.0))?;
@@ -387,7 +385,7 @@ fn open_all(home: &Home, blobs: &[(BlobId, u64)]) -> io::Result<HashMap<BlobId, 
     blobs.iter().map(open).collect()
 }
 
-/// Writes patches to where the bytes lie that they replace.
+/// Writes each patch over the bytes that it replaces.
 fn overwrite(home: &Home, extents: &Extents, patches: &[Patch]) -> io::Result<()> {
     let mut files = HashMap::new();
     for (blob, _) in extents.blobs() {
@@ -409,9 +407,9 @@ fn overwrite(home: &Home, extents: &Extents, patches: &[Patch]) -> io::Result<()
     Ok(())
 }
 
-/// Blobs of one shard that were last written before `end`.
+/// Lists the blobs of one shard that were last written before `end`.
 fn older_than(home: &Home, shard: u8, end: Option<SystemTime>) -> io::Result<Vec<BlobId>> {
-    home.check()?; // another store's blobs would all be nobody's
+    home.check()?; // otherwise all blobs of another store would look unclaimed
     let mut found = Vec::new();
     let shard = home.folder().join(format!("{shard:02x}"));
     let entries = match std::fs::read_dir(shard) {
@@ -421,7 +419,7 @@ fn older_than(home: &Home, shard: u8, end: Option<SystemTime>) -> io::Result<Vec
     for entry in entries {
         let entry = entry?;
         let Some(blob) = entry.file_name().to_str().and_then(BlobId::parse) else {
-            continue; // not ours
+            continue; // not a blob
         };
         match entry.metadata().and_then(|metadata| metadata.modified()) {
             Ok(written) if end.is_none_or(|end| written < end) => found.push(blob),

@@ -5,27 +5,27 @@ use std::io::{self, ErrorKind};
 /// Why bytes could not be read, written or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such blob.
+    /// The blob doesn't exist.
     #[error("the bytes are not there")]
     NotFound,
-    /// The blob is shorter than what was asked of it.
+    /// The blob is shorter than requested.
     #[error("some of the bytes are not there")]
     Short,
-    /// The store has no room for more.
+    /// The store has no room left.
     #[error("the storage is full: {0}")]
     Full(#[source] io::Error),
-    /// Anything else; for the log, not for the client.
+    /// Any other failure. For the log, not for clients.
     #[error("the storage failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// A failure that only its message tells apart.
+    /// A failure described by its message alone.
     pub fn other(failure: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Failed(failure.into())
     }
 
-    /// Whether bytes on record are not there to be read.
+    /// Whether recorded bytes are missing.
     pub fn is_lost(&self) -> bool {
         matches!(self, Self::NotFound | Self::Short)
     }
@@ -42,7 +42,7 @@ impl From<io::Error> for Error {
     }
 }
 
-/// For readers of bytes that know [`io::Error`] alone. Going there and back keeps the kind.
+/// For readers that only know [`io::Error`]. A conversion there and back preserves the kind.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         match error {

@@ -1,38 +1,38 @@
-//! Where bytes lie: a list of extents, in the order of the bytes. Pure.
+//! Where bytes are stored: a list of extents, in the order of the bytes. Pure.
 //!
-//! A received part has extents, and a File has those of its parts. Whoever reads, cleans, checks or deletes a file
-//! gets its extents from the records and knows nothing else of where it lies.
+//! A received part has extents, and a File has those of its parts. Code that reads, cleans, checks or deletes a file
+//! gets the extents from the records and knows nothing else about where it is stored.
 
 use std::ops::Range;
 
 use crate::ids::BlobId;
 use crate::media::Patch;
 
-/// A run of consecutive bytes.
+/// A sequence of consecutive bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// Bytes of a blob.
     Stored {
         /// The blob.
         blob: BlobId,
-        /// Where in the blob they begin.
+        /// The offset in the blob at which they begin.
         offset: u64,
-        /// How many there are.
+        /// Number of bytes.
         size: u64,
     },
-    /// So many zeros, which are stored nowhere.
+    /// This many zeros, which are stored nowhere.
     Zeros(u64),
 }
 
 impl Extent {
-    /// Its length in bytes.
+    /// The size in bytes.
     pub fn size(&self) -> u64 {
         match *self {
             Self::Stored { size, .. } | Self::Zeros(size) => size,
         }
     }
 
-    /// The bytes of `range` within it.
+    /// The part of it within `range`.
     fn slice(&self, range: Range<u64>) -> Self {
         let size = range.end - range.start;
         match *self {
@@ -43,7 +43,7 @@ impl Extent {
         }
     }
 
-    /// Both as one, if `next` continues this one.
+    /// Merges both into one if `next` continues this one.
     fn joined(&self, next: &Self) -> Option<Self> {
         match (*self, *next) {
             (Self::Zeros(size), Self::Zeros(more)) => Some(Self::Zeros(size + more)),
@@ -58,18 +58,18 @@ impl Extent {
     }
 }
 
-/// Extents in the order of the bytes that they make up. Neighbours that lie end to end in one blob are one extent,
-/// and none is empty, so equal lists are equal values. No bytes at all are an empty list.
+/// Extents in the order of the bytes that they represent. Adjacent bytes of one blob are always one extent, and no
+/// extent is empty, so equal lists are equal values. The list for no bytes is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extents(Vec<Extent>);
 
 impl Extents {
-    /// The `size` bytes of a blob from `offset` on.
+    /// The `size` bytes of a blob starting at `offset`.
     pub fn stored(blob: BlobId, offset: u64, size: u64) -> Self {
         Self::from_iter([Extent::Stored { blob, offset, size }])
     }
 
-    /// Adds bytes at the end.
+    /// Adds an extent at the end.
     pub fn push(&mut self, next: Extent) {
         if next.size() == 0 {
             return;
@@ -83,22 +83,22 @@ impl Extents {
         self.0.push(next);
     }
 
-    /// The length of all of them in bytes.
+    /// The total size in bytes.
     pub fn size(&self) -> u64 {
         self.0.iter().map(Extent::size).sum()
     }
 
-    /// All of them, in order.
+    /// All extents, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Extent> {
         self.0.iter()
     }
 
-    /// Whether they are no bytes.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The blob that they are the beginning of, if they are nothing else. So is every file on disk.
+    /// The blob, if the extents are the beginning of a single blob and nothing else. Every ordinary file on disk is.
     pub fn single_blob(&self) -> Option<BlobId> {
         match self.0[..] {
             [Extent::Stored { blob, offset: 0, .. }] => Some(blob),
@@ -106,7 +106,7 @@ impl Extents {
         }
     }
 
-    /// The blobs that hold bytes of them, each once, and where the last of these bytes ends in it.
+    /// The blobs that contain bytes of these extents, each once, with the offset at which the last of these bytes ends.
     pub fn blobs(&self) -> Vec<(BlobId, u64)> {
         let mut blobs: Vec<(BlobId, u64)> = Vec::new();
         let mut known = std::collections::HashMap::new();
@@ -122,7 +122,7 @@ impl Extents {
         blobs
     }
 
-    /// The extents of the bytes in `range`; of fewer where they end before it does.
+    /// The extents of the bytes in `range`, or of fewer bytes if these end before the range does.
     #[must_use]
     pub fn slice(&self, range: Range<u64>) -> Self {
         let mut start = 0;
@@ -141,8 +141,8 @@ impl Extents {
         slice
     }
 
-    /// What they become by patches without a stored byte being overwritten, and the literal bytes that are to be
-    /// stored in `literals` for it. The patches come in order, don't overlap, and end where these bytes do or before.
+    /// Applies patches without overwriting stored bytes. Returns the new extents, and the literal bytes that must be
+    /// stored in the blob `literals`. The patches are in order, don't overlap, and don't extend past the end.
     pub fn patched(&self, patches: &[Patch], literals: BlobId) -> (Self, Vec<u8>) {
         let (mut result, mut bytes) = (Self::default(), Vec::new());
         let mut rest = Rest { extents: self.0.iter(), current: None };
@@ -161,15 +161,15 @@ impl Extents {
     }
 }
 
-/// What is left of a list that is gone through from its beginning.
+/// A cursor over extents.
 struct Rest<'a> {
     extents: std::slice::Iter<'a, Extent>,
-    /// What is left of the extent that the last bytes were taken of.
+    /// The rest of the extent from which the last bytes were taken.
     current: Option<Extent>,
 }
 
 impl Rest<'_> {
-    /// Takes the next `size` bytes, or as many as there are.
+    /// Takes the next `size` bytes, or as many as are left.
     fn take(&mut self, mut size: u64, mut give: impl FnMut(Extent)) {
         while size > 0
             && let Some(extent) = self.current.take().or_else(|| self.extents.next().copied())
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(Extents::default().single_blob(), None);
     }
 
-    /// What the extents say of each byte: its blob and its offset there.
+    /// Maps each byte to its blob and its offset there.
     fn bytes(extents: &Extents) -> Vec<Option<(BlobId, u64)>> {
         let each = extents.iter().flat_map(|extent| match *extent {
             Extent::Stored { blob, offset, size } => {

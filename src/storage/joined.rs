@@ -1,4 +1,4 @@
-//! Bytes read through their extents, as if they lay in one piece. What all stores share.
+//! Reads bytes through their extents as if they were contiguous. Shared by all stores.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,22 +10,22 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{Error, Extent, Extents, Outgoing};
 use crate::ids::BlobId;
 
-/// A blob that can be read from any place. Reading may block.
+/// A blob with random access. Reading may block.
 pub trait ReadAt: Send + Sync {
-    /// Reads bytes from `offset` on; how many. None behind the end.
+    /// Reads bytes starting at `offset`, and returns how many. Returns 0 after the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
-/// Extents as one source of bytes, for code that may block.
+/// Reads extents as one source of bytes, for blocking code.
 pub struct Reader<B> {
-    /// The extents, and where each ends.
+    /// The extents, each with the offset at which it ends.
     extents: Vec<(u64, Extent)>,
     blobs: HashMap<BlobId, B>,
     at: u64,
 }
 
 impl<B: ReadAt> Reader<B> {
-    /// Opens all blobs that hold bytes of these extents.
+    /// Opens all blobs that contain bytes of these extents.
     pub fn open(
         extents: &Extents,
         mut open: impl FnMut(BlobId) -> Result<B, Error>,
@@ -61,7 +61,7 @@ impl<B: ReadAt> Read for Reader<B> {
             }
             Extent::Stored { blob, offset, size } => match self.blobs.get(&blob) {
                 Some(blob) => blob.read_at(buffer, offset + size - left)?,
-                None => 0, // never: all were opened
+                None => 0, // can't happen: all were opened
             },
         };
         self.at += read as u64;
@@ -81,8 +81,8 @@ impl<B: ReadAt> Seek for Reader<B> {
     }
 }
 
-/// The bytes of `range` as [`super::BlobStore::read`] gives them. `open` gives those of one blob. The first blob is
-/// opened here, so that a missing one is known before anything is sent.
+/// Streams the bytes of `range` as specified by [`super::BlobStore::read`]. `open` streams bytes of one blob. The first
+/// blob is opened before this returns, so that a missing one is noticed before anything is sent.
 pub async fn stream<F, O>(
     extents: &Extents,
     range: Range<u64>,
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// `bcd`, four zeros, `a`, and how they lie in two blobs.
+    /// `bcd`, four zeros and `a`, stored in two blobs.
     fn extents() -> (Extents, [(BlobId, Vec<u8>); 2]) {
         let (a, b) = (BlobId::random(), BlobId::random());
         let extents = [

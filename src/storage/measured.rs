@@ -1,4 +1,4 @@
-//! A store whose operations are timed and counted, whichever store it is.
+//! Times and counts the operations of any store.
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -18,15 +18,14 @@ use crate::media::Patch;
 use crate::metrics::{OperationMetrics, StorageMetrics};
 use crate::telemetry::Spent;
 
-/// A store whose operations are timed and counted. That bytes are not there or find no room counts as an answer, not as
-/// an error.
+/// A store whose operations are timed and counted. Missing bytes and a full store don't count as errors.
 pub struct MeasuredStore {
     store: Arc<dyn BlobStore>,
     metrics: StorageMetrics,
 }
 
 impl MeasuredStore {
-    /// Measures this store.
+    /// Wraps this store.
     pub fn new(store: Arc<dyn BlobStore>, metrics: StorageMetrics) -> Self {
         Self { store, metrics }
     }
@@ -42,7 +41,7 @@ impl MeasuredStore {
     }
 }
 
-/// Counts an operation, and its time as the request's that caused it.
+/// Counts an operation, and adds its time to the request that caused it.
 fn count(metrics: &OperationMetrics, took: Duration, failed: bool) {
     metrics.ran(took, failed);
     Spent::in_files(took);
@@ -54,7 +53,7 @@ impl BlobStore for MeasuredStore {
         self.store.claims()
     }
 
-    /// Waiting for the sender doesn't count, and neither do senders that fail.
+    /// Excludes the time spent waiting for the sender. Errors of the sender don't count.
     async fn write(
         &self,
         target: Target,
@@ -86,7 +85,7 @@ impl BlobStore for MeasuredStore {
         self.store.reader(extents)
     }
 
-    /// Times opening, and counts every piece that can't be read.
+    /// Times how long opening takes, and counts every piece that can't be read.
     async fn read(
         &self,
         extents: &Extents,
@@ -136,10 +135,10 @@ impl BlobStore for MeasuredStore {
     }
 }
 
-/// A body, and how long it let the store wait.
+/// A body that measures how long the store waited for it.
 struct Watched<'a> {
     body: Incoming<'a>,
-    /// Since when the store has been waiting.
+    /// When the store began to wait, if it is waiting.
     since: Option<Instant>,
     waited: Duration,
 }

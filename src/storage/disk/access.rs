@@ -1,22 +1,21 @@
-//! Who may open folders and files: their owner alone, or a group beside it.
+//! Who may open folders and files: only their owner, or also a group.
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 
-/// A group of the system, which a web server that serves the bytes belongs to.
+/// A group of the system to which a web server that serves the bytes belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gid(pub u32);
 
-/// Makes a folder only its owner can open, and what is missing above it; one that is there already is left
-/// as it is.
+/// Creates a folder that only its owner can open, including missing parents. An existing folder is left unchanged.
 pub fn make_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Makes a file of one line that only its owner can read: complete under its name, or not there. The caller
-/// syncs the folder.
+/// Creates a file with one line that only its owner can read. Under its name, the file either is complete or doesn't
+/// exist. The caller syncs the folder.
 pub fn make_private_file(path: &Path, line: &str) -> io::Result<()> {
     let half_made = path.with_extension("new");
     let mut file =
@@ -26,8 +25,8 @@ pub fn make_private_file(path: &Path, line: &str) -> io::Result<()> {
     std::fs::rename(half_made, path)
 }
 
-/// Takes back what [`share`] gave, as when the server is started without its group again: what is settled from then
-/// on is nobody else's, and a group of a later start must find out that it has to share all of it.
+/// Undoes [`share`], for when the server is started without the group again: files settled from then on are private,
+/// and a later start with a group must notice that it has to share all of them.
 pub(super) fn make_private(folder: &Path) -> io::Result<()> {
     if std::fs::metadata(folder)?.mode() & 0o777 != SHARED {
         return Ok(());
@@ -35,10 +34,10 @@ pub(super) fn make_private(folder: &Path) -> io::Result<()> {
     std::fs::set_permissions(folder, Permissions::from_mode(0o700))
 }
 
-/// A folder that a group can go through.
+/// Mode of a folder that a group can traverse.
 pub(super) const SHARED: u32 = 0o710;
 
-/// Lets a group use a file or folder as far as `mode` says.
+/// Gives a group access to a file or folder, as far as `mode` allows.
 pub(super) fn share(path: &Path, group: Gid, mode: u32) -> io::Result<()> {
     let shared = chown(path, None, Some(group.0))
         .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)));
@@ -50,7 +49,7 @@ pub(super) fn share(path: &Path, group: Gid, mode: u32) -> io::Result<()> {
     })
 }
 
-/// Shares a shard, and what is in it unless that was done before.
+/// Shares a shard and the files in it, unless that was done before.
 pub(super) fn share_shard(shard: &Path, group: Gid) -> io::Result<()> {
     let metadata = std::fs::metadata(shard)?;
     if metadata.gid() == group.0 && metadata.mode() & 0o777 == SHARED {
@@ -59,5 +58,5 @@ pub(super) fn share_shard(shard: &Path, group: Gid) -> io::Result<()> {
     for entry in std::fs::read_dir(shard)? {
         share(&entry?.path(), group, 0o640)?;
     }
-    share(shard, group, SHARED) // last: a start that was cut off begins again
+    share(shard, group, SHARED) // last, so that an interrupted start begins again
 }

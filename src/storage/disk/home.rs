@@ -1,6 +1,6 @@
-//! The folder of a disk store: where each blob lies, and whether the folder is still the one that was marked.
+//! The folder of a disk store: the path of each blob, and a check that the folder is still the one that was marked.
 //!
-//! A file that isn't found is missing only in the right folder. In an empty mount point, every file is not found.
+//! That a file isn't found means something only in the right folder: in an empty mount point, no file is found.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::ids::BlobId;
 #[derive(Debug)]
 pub(super) struct Home {
     folder: PathBuf,
-    /// The id it was marked with, once that was read or written.
+    /// The id with which it was marked, once that was read or written.
     id: OnceLock<BlobId>,
 }
 
@@ -34,7 +34,7 @@ impl Home {
         self.shard(blob).join(blob.to_string())
     }
 
-    /// The id that it is marked with now. The first one read is expected from then on.
+    /// Reads the id with which it is marked now. From the first one on, the same id is expected.
     pub(super) fn marker(&self) -> io::Result<Option<BlobId>> {
         let marker = match std::fs::read_to_string(self.marker_path()) {
             Ok(text) => BlobId::parse(text.trim())
@@ -53,8 +53,8 @@ impl Home {
         Ok(())
     }
 
-    /// Fails when the folder is another one than it was: unmounted, or with another disk mounted over it. One
-    /// that was never marked is taken as it is.
+    /// Fails if the folder has been replaced: its disk was unmounted, or another one was mounted over it. A folder that
+    /// was never marked is accepted.
     pub(super) fn check(&self) -> io::Result<()> {
         match self.id.get() {
             Some(id) if self.marker()? != Some(*id) => Err(io::Error::other(
@@ -64,12 +64,12 @@ impl Home {
         }
     }
 
-    /// Opens, reads or removes a file. That it is not found is believed only of the right folder.
+    /// Opens, reads or removes a file. "Not found" is only returned if this is the right folder.
     pub(super) fn find<T>(&self, find: impl Fn() -> io::Result<T>) -> io::Result<T> {
         match find() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.check()?;
-                find() // again: the folder may have come back just now
+                find() // try again: the folder may have come back just now
             }
             found => found,
         }

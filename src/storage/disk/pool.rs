@@ -4,7 +4,7 @@ use std::io;
 
 use crate::telemetry::in_span;
 
-/// Runs file work that may wait for the disk on the blocking pool.
+/// Runs file operations that may wait for the disk on the blocking pool.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

@@ -14,24 +14,24 @@ use tokio::sync::mpsc;
 use super::pool::blocking;
 use crate::storage::{Error, Outgoing};
 
-/// A piece up to this size is read on the async thread if the page cache has it: that takes less time than a
-/// hand-over to another thread.
+/// A piece up to this size is read on the async thread if the page cache has it, which takes less time than passing it
+/// to another thread.
 const INLINE_BYTES: usize = 128 * 1024;
 
-/// The bytes of `range` as [`crate::storage::BlobStore::read`] gives them.
+/// Streams the bytes of `range` as specified by [`crate::storage::BlobStore::read`].
 pub(super) fn pieces(file: File, range: Range<u64>, piece: usize) -> Outgoing {
     let length = length(&range, piece);
     let (home, buffers) = mpsc::channel(1);
-    let _ = home.try_send(vec![0; length]); // there is room for it
+    let _ = home.try_send(vec![0; length]); // the channel has room for it
     let reading = Reading { file: Arc::new(file), range, home, buffers };
     Box::pin(stream::try_unfold(reading, Reading::next))
 }
 
 struct Reading {
     file: Arc<File>,
-    /// What is still to be read.
+    /// What remains to be read.
     range: Range<u64>,
-    /// The buffer, which comes back when the piece in it is dropped.
+    /// Receives the buffer when the piece in it is dropped.
     buffers: mpsc::Receiver<Vec<u8>>,
     home: mpsc::Sender<Vec<u8>>,
 }
@@ -42,7 +42,7 @@ impl Reading {
             return Ok(None);
         }
         let Some(mut buffer) = self.buffers.recv().await else {
-            return Ok(None); // never, as the other end is here
+            return Ok(None); // can't happen, since the sender is in `self`
         };
         let (at, length) = (self.range.start, length(&self.range, buffer.len()));
         let mut count = 0;
@@ -64,17 +64,18 @@ impl Reading {
     }
 }
 
-/// How much of the range goes into a buffer of this size.
+/// How many bytes of the range fit into a buffer of this size.
 fn length(range: &Range<u64>, buffer: usize) -> usize {
     usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX).min(buffer)
 }
 
-/// Reads what the page cache has, without waiting for the disk. 0: nothing, or this can't be told here.
+/// Reads what the page cache has, without waiting for the disk. Returns 0 if it has nothing, or if the system can't
+/// tell.
 fn cached(file: &File, buffer: &mut [u8], at: u64) -> usize {
     preadv2(file, &mut [IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT).unwrap_or(0)
 }
 
-/// Bytes in a lent buffer.
+/// Bytes in a borrowed buffer, which is returned on drop.
 struct Piece {
     buffer: Vec<u8>,
     length: usize,
@@ -89,6 +90,6 @@ impl AsRef<[u8]> for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        let _ = self.home.try_send(std::mem::take(&mut self.buffer)); // fails where nobody reads on
+        let _ = self.home.try_send(std::mem::take(&mut self.buffer)); // fails if the reader is gone
     }
 }

@@ -1,8 +1,8 @@
-//! Files in the making: blocks are reserved ahead of their writers, and what is written of a large file goes to the
-//! disk while the rest still comes in, so that the sync at its end is short.
+//! Writes back files while they are being uploaded. Blocks are reserved ahead of the writers, and a large file is
+//! synced while the rest of it still arrives, so that the sync at its end is short.
 //!
-//! A failed sync is remembered until the blob is gone: the system reports it once, and whoever asks again is told that
-//! all is well, although nobody knows which bytes are on the disk.
+//! A failed sync is remembered until the blob is gone: the system reports the failure only once, and later syncs
+//! succeed although it is unknown which bytes are on the disk.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,37 +17,37 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use crate::ids::BlobId;
 use crate::telemetry::in_span;
 
-/// So much of a blob may wait to be synced, and as much again while a sync of it is under way.
+/// How many bytes of a blob may be unsynced before a sync of it starts, and how many more while that runs.
 const UNSYNCED_BYTES: u64 = 8 << 20;
 
-/// Bytes after a writer's position that should be reserved.
+/// Number of bytes after a writer's position that should be reserved.
 const AHEAD: u64 = 256 << 10;
-/// The least and the most that are reserved at once. Less would not be worth the calls.
+/// Limits on how many bytes are reserved at once. Fewer would not be worth the system calls.
 const LEAST_RESERVED: u64 = 64 << 10;
 const MOST_RESERVED: u64 = 16 << 20;
-/// The unit of `st_blocks`, bytes (stat(3type)).
+/// The unit of `st_blocks` in bytes (stat(3type)).
 const STAT_BLOCK: u64 = 512;
 
-/// What is known of blobs in the making.
+/// The state of blobs that are being written.
 #[derive(Debug, Default)]
 pub(super) struct Writeback(Mutex<HashMap<BlobId, Progress>>);
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// Blocks of this range are reserved.
+    /// The range whose blocks are reserved.
     reserved: Range<u64>,
-    /// Whether somebody is about to reserve more.
+    /// Whether a task is about to reserve more.
     reserving: bool,
-    /// Bytes that no sync has begun with.
+    /// Number of bytes written since the last sync began.
     unsynced: u64,
-    /// Whether a sync has failed; locked while one is under way.
+    /// Whether a sync has failed. Locked while one is running.
     failed: Arc<AsyncMutex<bool>>,
 }
 
 impl Writeback {
-    /// Reserves blocks for what is about to be written from `offset` on, and returns where they end. With
-    /// `stored` bytes there, the file takes at most twice as many of the disk: what it takes already, its file
-    /// system says. One that can't or won't reserve needs no telling.
+    /// Reserves blocks for what will be written from `offset` on, and returns where they end. With `stored` bytes on
+    /// record, the file uses at most twice that much disk space, as reported by its file system. A file system that
+    /// can't or won't reserve blocks is not an error.
     pub(super) fn reserve(&self, blob: BlobId, file: &File, offset: u64, stored: u64) -> u64 {
         if stored < LEAST_RESERVED {
             return offset;
@@ -59,7 +59,7 @@ impl Writeback {
             if reserved.contains(&offset) && reserved.contains(&(offset + AHEAD)) {
                 return reserved.end;
             }
-            // One at a time: what several see free together they could reserve several times.
+            // Only one task at a time: several that see the same free space could reserve it several times.
             if std::mem::replace(&mut progress.reserving, true) {
                 return offset;
             }
@@ -69,7 +69,7 @@ impl Writeback {
         let progress = blobs.entry(blob).or_default();
         progress.reserving = false;
         let reserved = &mut progress.reserved;
-        // Senders side by side stay within one range; another one begins where there would be a gap.
+        // Parallel senders stay within one range. A new range begins where there would be a gap.
         if reserved.contains(&offset) || reserved.end == offset {
             reserved.end = reserved.end.max(end);
         } else if offset < end {
@@ -78,8 +78,8 @@ impl Writeback {
         end
     }
 
-    /// Notes that `bytes` were written through `file`. Where enough has come together, they are synced on the
-    /// blocking pool, unless that is what it does already.
+    /// Notes that `bytes` were written through `file`. If enough are unsynced, they are synced on the blocking pool,
+    /// unless a sync is already running.
     pub(super) fn wrote(&self, blob: BlobId, file: &Arc<File>, bytes: u64) {
         let mut blobs = self.lock();
         let progress = blobs.entry(blob).or_default();
@@ -92,8 +92,8 @@ impl Writeback {
         }
     }
 
-    /// Waits for the sync under way if more than enough has come together meanwhile: a disk that is slower than
-    /// the senders holds them up here, and not at the end of their file.
+    /// Waits for the running sync if too many bytes are unsynced: a disk that is slower than the senders slows them
+    /// down here, and not at the end of their file.
     pub(super) async fn keep_up(&self, blob: BlobId, file: &Arc<File>) {
         if let Some(failed) = self.syncs(blob, UNSYNCED_BYTES) {
             drop(failed.lock().await);
@@ -101,7 +101,8 @@ impl Writeback {
         }
     }
 
-    /// Waits for the sync of a blob under way; whether one of its syncs failed. If none did it is forgotten.
+    /// Waits for the running sync of a blob. Returns whether one of its syncs has failed; if not, the blob is
+    /// forgotten.
     pub(super) async fn end(&self, blob: BlobId) -> bool {
         let Some(failed) = self.syncs(blob, 0) else {
             return false;
@@ -119,14 +120,14 @@ impl Writeback {
         self.lock().insert(blob, Progress { failed, ..Progress::default() });
     }
 
-    /// What became of a blob's syncs, if so many bytes of it are unsynced.
+    /// The sync state of a blob, if at least this many bytes of it are unsynced.
     fn syncs(&self, blob: BlobId, unsynced: u64) -> Option<Arc<AsyncMutex<bool>>> {
         let blobs = self.lock();
         let progress = blobs.get(&blob).filter(|progress| progress.unsynced >= unsynced)?;
         Some(Arc::clone(&progress.failed))
     }
 
-    /// Forgets a blob that is gone.
+    /// Forgets a deleted blob.
     pub(super) fn forget(&self, blob: BlobId) {
         self.lock().remove(&blob);
     }
@@ -136,7 +137,8 @@ impl Writeback {
     }
 }
 
-/// Reserves as many blocks from `offset` on as leave the file at twice its stored bytes; where they end.
+/// Reserves as many blocks from `offset` on as keep the file at no more than twice its stored bytes. Returns where they
+/// end.
 fn reserve_blocks(file: &File, offset: u64, stored: u64) -> io::Result<u64> {
     let taken = file.metadata()?.blocks() * STAT_BLOCK;
     let length = (2 * stored).saturating_sub(taken).min(MOST_RESERVED);
