@@ -86,7 +86,7 @@ pub enum BodyError {
         limit: u64,
     },
     /// The bytes should have come from a store, which failed. The failure has been logged.
-    #[error("stored bytes could not be read back")]
+    #[error("can't read stored bytes back")]
     Unreadable,
     /// A newer sender of the same part replaced this one.
     #[error("a newer request took the place of this one")]
@@ -125,7 +125,7 @@ pub enum WriteError {
         safe: Written,
     },
     /// More bytes arrived than allowed. What was written of them is undefined.
-    #[error("more than {} came", bytes(*.limit))]
+    #[error("more than {} arrived", bytes(*.limit))]
     TooLong {
         /// Maximum number of bytes.
         limit: u64,
@@ -182,7 +182,7 @@ pub enum Unready {
     /// No more files can be created on a disk.
     #[error(
         "the disk with the {what} has no inodes left (df -i), although {} are free: uploads are refused until files are \
-         deleted or the file system gets more; files can still be read and deleted",
+         deleted or the file system is given more inodes; files can still be read and deleted",
         space::in_words(*.free)
     )]
     NoInodes {

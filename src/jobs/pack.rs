@@ -43,7 +43,7 @@ async fn copy(
 ) -> Result<(), Error> {
     let bytes = context.blobs.read(&file.extents, 0..file.size, READ_BYTES).await?;
     let bytes = bytes.map_err(|error| {
-        tracing::error!(%error, "stored bytes could not be read back");
+        tracing::error!(%error, "can't read stored bytes back");
         BodyError::Unreadable
     });
     let written = context.blobs.write(Target::Fresh(blob), file.size, pin!(bytes)).await;
@@ -52,7 +52,7 @@ async fn copy(
         other => Error::other(other),
     })?;
     if (written.size, written.crc32) != (file.size, file.crc32) {
-        return Err(Error::other("the bytes of a file are not what they were"));
+        return Err(Error::other("the bytes of a file have changed"));
     }
     context.blobs.settle(extents).await.map_err(Error::other)
 }

@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_range_is_held_by_one_at_a_time_and_its_neighbours_by_others() {
         let (claims, blob) = (Arc::new(Claims::default()), BlobId::random());
-        let held = claims.try_claim(blob, 10..20).expect("nobody holds it");
+        let held = claims.try_claim(blob, 10..20).expect("it is free");
         for overlapping in [0..11, 10..20, 15..16, 19..30, 0..u64::MAX] {
             assert!(claims.try_claim(blob, overlapping.clone()).is_none(), "{overlapping:?}");
         }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_gets_the_range_when_its_last_holder_lets_go() {
+    async fn a_waiting_claim_gets_the_range_when_the_last_overlapping_one_is_dropped() {
         let (claims, blob) = (Arc::new(Claims::default()), BlobId::random());
         let (first, second) = (claims.claim(blob, 0..5).await, claims.claim(blob, 5..10).await);
         let mut waiting = Box::pin(claims.claim_all(blob));
@@ -130,6 +130,6 @@ mod tests {
         assert!(released.as_mut().now_or_never().is_none());
         drop(all);
         released.await;
-        assert!(claims.lock().is_empty(), "nothing is remembered of blobs that nobody holds");
+        assert!(claims.lock().is_empty(), "blobs without claims are forgotten");
     }
 }

@@ -5,7 +5,7 @@
 //! may read them, 0710 and 0640.
 
 mod access;
-mod home;
+mod folder;
 mod pool;
 mod reading;
 mod writeback;
@@ -31,17 +31,17 @@ use crate::media::Patch;
 use crate::space;
 pub use access::{Gid, make_private_dir, make_private_file};
 use access::{SHARED, make_private, share, share_shard};
-use home::Home;
+use folder::StoreFolder;
 use pool::blocking;
 use writeback::Writeback;
 
 /// After how many bytes of a part its writer checks whether the disk still has room, and lets what it wrote be synced.
-const LOOK_EVERY: u64 = 1 << 20;
+const CHECK_INTERVAL: u64 = 1 << 20;
 
 /// The disk store. Only one process may use it at a time; the caller holds the lock of the data directory.
 #[derive(Debug)]
 pub struct DiskStore {
-    home: Arc<Home>,
+    folder: Arc<StoreFolder>,
     /// The folder, opened, if its file system must keep bytes free.
     watched: Option<File>,
     options: DiskOptions,
@@ -87,15 +87,15 @@ impl DiskStore {
         let opened = File::open(&folder)?;
         opened.sync_all()?;
         let watched = (options.min_free > 0).then_some(opened);
-        let home = Arc::new(Home::new(folder));
+        let folder = Arc::new(StoreFolder::new(folder));
         let (writeback, claims) = (Writeback::default(), Arc::default());
-        Ok(Self { home, watched, options, writeback, claims })
+        Ok(Self { folder, watched, options, writeback, claims })
     }
 
     /// The store below `data_dir` as it is, for inspection.
     pub fn at(data_dir: &Path) -> Self {
         Self {
-            home: Arc::new(Home::new(data_dir.join("blobs"))),
+            folder: Arc::new(StoreFolder::new(data_dir.join("blobs"))),
             watched: None,
             options: DiskOptions::default(),
             writeback: Writeback::default(),
@@ -111,7 +111,7 @@ impl DiskStore {
         Ok(space::free_around(folder)?.saturating_sub(self.options.min_free))
     }
 
-    fn keep_some_free(&self) -> io::Result<()> {
+    fn check_min_free(&self) -> io::Result<()> {
         match self.free()? {
             0 => {
                 let full = "free disk space is down to --min-free-space";
@@ -143,20 +143,20 @@ impl DiskStore {
         // If the blob already has bytes, creating a new file would leave holes in their place.
         let is_new = stored == 0;
         let options = options.write(true).create(is_new).truncate(false).mode(0o600);
-        let path = self.home.path(blob);
-        let file = Arc::new(self.home.find(|| options.open(&path))?);
+        let path = self.folder.path(blob);
+        let file = Arc::new(self.folder.find(|| options.open(&path))?);
         let mut reserved = self.writeback.reserve(blob, &file, offset, stored);
-        let mut looked_at = 0;
+        let mut checked_at = 0;
         // Written on the async thread: writing to the page cache costs less than passing the frame to another thread.
         crash::point(Point::BlobOpened);
         let write = |frame: &[u8], at| {
-            if at >= looked_at + LOOK_EVERY {
-                self.keep_some_free()?;
-                if reserved < offset + at + LOOK_EVERY {
+            if at >= checked_at + CHECK_INTERVAL {
+                self.check_min_free()?;
+                if reserved < offset + at + CHECK_INTERVAL {
                     reserved = self.writeback.reserve(blob, &file, offset + at, stored + at);
                 }
-                self.wrote(blob, &file, at - looked_at);
-                looked_at = at;
+                self.wrote(blob, &file, at - checked_at);
+                checked_at = at;
             }
             file.write_all_at(frame, offset + at)?;
             crash::point(Point::FrameWritten);
@@ -164,12 +164,12 @@ impl DiskStore {
         };
         let (written, broken_off) = each_frame(limit, body, write).await?;
         crash::point(Point::PartWritten);
-        self.wrote(blob, &file, written.size - looked_at);
-        self.writeback.keep_up(blob, &file).await;
+        self.wrote(blob, &file, written.size - checked_at);
+        self.writeback.throttle(blob, &file).await;
         if self.options.durability == Durability::Chunk {
-            self.blocking(move |home| {
+            self.blocking(move |folder| {
                 file.sync_data()?;
-                File::open(home.shard(blob))?.sync_all() // the file may be new in its folder
+                File::open(folder.shard(blob))?.sync_all() // the file may be new in its folder
             })
             .await?;
         }
@@ -179,10 +179,10 @@ impl DiskStore {
     /// Runs file operations in its folder on the blocking pool.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Home) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(&StoreFolder) -> io::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let home = Arc::clone(&self.home);
-        Ok(blocking(move || work(&home)).await?)
+        let folder = Arc::clone(&self.folder);
+        Ok(blocking(move || work(&folder)).await?)
     }
 }
 
@@ -206,7 +206,7 @@ impl BlobStore for DiskStore {
     ) -> Result<Written, WriteError> {
         self.take(target, limit, body).await.map_err(|error| match error {
             WriteError::Store(Error::Full(error)) => {
-                WriteError::Store(Error::Full(space::explain(error, &self.home.folder())))
+                WriteError::Store(Error::Full(space::explain(error, &self.folder.root())))
             }
             other => other,
         })
@@ -218,7 +218,8 @@ impl BlobStore for DiskStore {
             if self.writeback.end(blob).await {
                 return Err(SettleError::Lost(Error::other("an earlier sync failed")));
             }
-            let settled = self.blocking(move |home| Ok(settle(home, blob, end, options))).await?;
+            let settled =
+                self.blocking(move |folder| Ok(settle(folder, blob, end, options))).await?;
             if matches!(settled, Err(SettleError::Lost(_))) {
                 self.writeback.failed(blob);
             }
@@ -229,8 +230,8 @@ impl BlobStore for DiskStore {
 
     async fn rewrite(&self, extents: &Extents, patches: &[Patch]) -> Result<Extents, Error> {
         let (rewritten, patches) = (extents.clone(), patches.to_vec());
-        self.blocking(move |home| {
-            overwrite(home, &rewritten, &patches)?;
+        self.blocking(move |folder| {
+            overwrite(folder, &rewritten, &patches)?;
             Ok(rewritten)
         })
         .await
@@ -238,8 +239,8 @@ impl BlobStore for DiskStore {
 
     fn reader(&self, extents: &Extents) -> Result<Box<dyn Source>, Error> {
         let open = |blob| {
-            let path = self.home.path(blob);
-            Ok(self.home.find(|| File::open(&path))?)
+            let path = self.folder.path(blob);
+            Ok(self.folder.find(|| File::open(&path))?)
         };
         Ok(Box::new(Reader::open(extents, open)?))
     }
@@ -255,14 +256,14 @@ impl BlobStore for DiskStore {
         let opened = if blobs.len() < 2 {
             HashMap::new()
         } else {
-            self.blocking(move |home| open_all(home, &blobs)).await?
+            self.blocking(move |folder| open_all(folder, &blobs)).await?
         };
-        let home = Arc::clone(&self.home);
+        let folder = Arc::clone(&self.folder);
         let open = move |blob, range| {
-            let (home, opened) = (Arc::clone(&home), opened.get(&blob).map(File::try_clone));
+            let (folder, opened) = (Arc::clone(&folder), opened.get(&blob).map(File::try_clone));
             let open = move || {
-                let path = home.path(blob);
-                opened.unwrap_or_else(|| home.find(|| File::open(&path)))
+                let path = folder.path(blob);
+                opened.unwrap_or_else(|| folder.find(|| File::open(&path)))
             };
             async move { Ok(reading::pieces(blocking(open).await?, range, piece)) }
         };
@@ -284,9 +285,9 @@ impl BlobStore for DiskStore {
             self.writeback.forget(*blob);
         }
         let blobs = blobs.to_vec();
-        self.blocking(move |home| {
+        self.blocking(move |folder| {
             for blob in blobs {
-                match home.find(|| std::fs::remove_file(home.path(blob))) {
+                match folder.find(|| std::fs::remove_file(folder.path(blob))) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => {}
                 }
@@ -297,7 +298,7 @@ impl BlobStore for DiskStore {
     }
 
     async fn size(&self, blob: BlobId) -> Result<Option<u64>, Error> {
-        self.blocking(move |home| match home.find(|| std::fs::metadata(home.path(blob))) {
+        self.blocking(move |folder| match folder.find(|| std::fs::metadata(folder.path(blob))) {
             Ok(metadata) => Ok(Some(metadata.len())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -307,35 +308,37 @@ impl BlobStore for DiskStore {
 
     fn list_older_than(&self, unix_secs: u64) -> Listing {
         let end = UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs)); // `None` means no limit
-        let home = Arc::clone(&self.home);
+        let folder = Arc::clone(&self.folder);
         let shards = stream::iter(0..=u8::MAX).then(move |shard| {
-            let home = Arc::clone(&home);
+            let folder = Arc::clone(&folder);
             async move {
-                Ok::<_, Error>(stream::iter(blocking(move || older_than(&home, shard, end)).await?))
+                Ok::<_, Error>(stream::iter(
+                    blocking(move || older_than(&folder, shard, end)).await?,
+                ))
             }
         });
         shards.map_ok(|blobs| blobs.map(Ok)).try_flatten().boxed()
     }
 
     async fn marker(&self) -> Result<Option<BlobId>, Error> {
-        self.blocking(Home::marker).await
+        self.blocking(StoreFolder::marker).await
     }
 
     async fn mark(&self, id: BlobId) -> Result<(), Error> {
-        self.blocking(move |home| home.mark(id)).await
+        self.blocking(move |folder| folder.mark(id)).await
     }
 
     async fn is_itself(&self) -> Result<(), Error> {
-        self.blocking(Home::check).await
+        self.blocking(StoreFolder::check).await
     }
 
     async fn check(&self) -> Result<(), Unready> {
         self.is_itself().await.map_err(Unready::NotMounted)?;
         let keep = self.options.min_free.max(space::LEAST);
-        Unready::unless_free("stored files", &self.home.folder(), keep)?;
-        Unready::unless_inodes("stored files", &self.home.folder())?;
-        self.blocking(|home| {
-            let probe = home.folder().join("probe");
+        Unready::unless_free("stored files", &self.folder.root(), keep)?;
+        Unready::unless_inodes("stored files", &self.folder.root())?;
+        self.blocking(|folder| {
+            let probe = folder.root().join("probe");
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
             match std::fs::remove_file(probe) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -347,10 +350,15 @@ impl BlobStore for DiskStore {
     }
 }
 
-fn settle(home: &Home, blob: BlobId, size: u64, options: DiskOptions) -> Result<(), SettleError> {
-    home.check()?; // nothing is durable if another disk is mounted here
-    let (path, shard) = (home.path(blob), File::open(home.shard(blob))?);
-    let file = match home.find(|| OpenOptions::new().read(true).write(true).open(&path)) {
+fn settle(
+    folder: &StoreFolder,
+    blob: BlobId,
+    size: u64,
+    options: DiskOptions,
+) -> Result<(), SettleError> {
+    folder.check()?; // nothing is durable if another disk is mounted here
+    let (path, shard) = (folder.path(blob), File::open(folder.shard(blob))?);
+    let file = match folder.find(|| OpenOptions::new().read(true).write(true).open(&path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(SettleError::Lost(error.into()));
         }
@@ -377,20 +385,20 @@ fn settle(home: &Home, blob: BlobId, size: u64, options: DiskOptions) -> Result<
     Ok(())
 }
 
-fn open_all(home: &Home, blobs: &[(BlobId, u64)]) -> io::Result<HashMap<BlobId, File>> {
+fn open_all(folder: &StoreFolder, blobs: &[(BlobId, u64)]) -> io::Result<HashMap<BlobId, File>> {
     let open = |(blob, _): &(BlobId, u64)| {
-        let path = home.path(*blob);
-        Ok((*blob, home.find(|| File::open(&path))?))
+        let path = folder.path(*blob);
+        Ok((*blob, folder.find(|| File::open(&path))?))
     };
     blobs.iter().map(open).collect()
 }
 
 /// Writes each patch over the bytes that it replaces.
-fn overwrite(home: &Home, extents: &Extents, patches: &[Patch]) -> io::Result<()> {
+fn overwrite(folder: &StoreFolder, extents: &Extents, patches: &[Patch]) -> io::Result<()> {
     let mut files = HashMap::new();
     for (blob, _) in extents.blobs() {
-        let path = home.path(blob);
-        files.insert(blob, home.find(|| OpenOptions::new().write(true).open(&path))?);
+        let path = folder.path(blob);
+        files.insert(blob, folder.find(|| OpenOptions::new().write(true).open(&path))?);
     }
     for (at, mut bytes) in patches.iter().flat_map(Patch::pieces) {
         for extent in &extents.slice(at..at + bytes.len() as u64) {
@@ -408,10 +416,10 @@ fn overwrite(home: &Home, extents: &Extents, patches: &[Patch]) -> io::Result<()
 }
 
 /// Lists the blobs of one shard that were last written before `end`.
-fn older_than(home: &Home, shard: u8, end: Option<SystemTime>) -> io::Result<Vec<BlobId>> {
-    home.check()?; // otherwise all blobs of another store would look unclaimed
+fn older_than(folder: &StoreFolder, shard: u8, end: Option<SystemTime>) -> io::Result<Vec<BlobId>> {
+    folder.check()?; // otherwise all blobs of another store would look unclaimed
     let mut found = Vec::new();
-    let shard = home.folder().join(format!("{shard:02x}"));
+    let shard = folder.root().join(format!("{shard:02x}"));
     let entries = match std::fs::read_dir(shard) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
         entries => entries?,

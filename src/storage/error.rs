@@ -6,10 +6,10 @@ use std::io::{self, ErrorKind};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The blob doesn't exist.
-    #[error("the bytes are not there")]
+    #[error("the bytes are missing")]
     NotFound,
     /// The blob is shorter than requested.
-    #[error("some of the bytes are not there")]
+    #[error("some of the bytes are missing")]
     Short,
     /// The store has no room left.
     #[error("the storage is full: {0}")]

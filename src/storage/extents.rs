@@ -145,7 +145,7 @@ impl Extents {
     /// stored in the blob `literals`. The patches are in order, don't overlap, and don't extend past the end.
     pub fn patched(&self, patches: &[Patch], literals: BlobId) -> (Self, Vec<u8>) {
         let (mut result, mut bytes) = (Self::default(), Vec::new());
-        let mut rest = Rest { extents: self.0.iter(), current: None };
+        let mut rest = ExtentCursor { extents: self.0.iter(), current: None };
         let mut at = 0;
         for patch in patches {
             rest.take(patch.offset - at, |kept| result.push(kept));
@@ -162,13 +162,13 @@ impl Extents {
 }
 
 /// A cursor over extents.
-struct Rest<'a> {
+struct ExtentCursor<'a> {
     extents: std::slice::Iter<'a, Extent>,
     /// The rest of the extent from which the last bytes were taken.
     current: Option<Extent>,
 }
 
-impl Rest<'_> {
+impl ExtentCursor<'_> {
     /// Takes the next `size` bytes, or as many as are left.
     fn take(&mut self, mut size: u64, mut give: impl FnMut(Extent)) {
         while size > 0
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_lie_nowhere() {
+    fn zeros_are_stored_in_no_blob() {
         let zeros = Extents::from_iter([Extent::Zeros(3), Extent::Zeros(4), Extent::Zeros(0)]);
         assert_eq!(zeros.0, [Extent::Zeros(7)]);
         assert_eq!((zeros.blobs(), zeros.single_blob()), (vec![], None));

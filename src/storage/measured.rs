@@ -60,7 +60,7 @@ impl BlobStore for MeasuredStore {
         limit: u64,
         body: Incoming<'_>,
     ) -> Result<Written, WriteError> {
-        let mut body = Watched { body, since: None, waited: Duration::ZERO };
+        let mut body = TimedBody { body, since: None, waited: Duration::ZERO };
         let (begun, incoming) = (Instant::now(), Pin::new(&mut body));
         let written = self.store.write(target, limit, incoming).await;
         let took = begun.elapsed().saturating_sub(body.waited);
@@ -136,14 +136,14 @@ impl BlobStore for MeasuredStore {
 }
 
 /// A body that measures how long the store waited for it.
-struct Watched<'a> {
+struct TimedBody<'a> {
     body: Incoming<'a>,
     /// When the store began to wait, if it is waiting.
     since: Option<Instant>,
     waited: Duration,
 }
 
-impl Stream for Watched<'_> {
+impl Stream for TimedBody<'_> {
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -21,9 +21,9 @@ const INLINE_BYTES: usize = 128 * 1024;
 /// Streams the bytes of `range` as specified by [`crate::storage::BlobStore::read`].
 pub(super) fn pieces(file: File, range: Range<u64>, piece: usize) -> Outgoing {
     let length = length(&range, piece);
-    let (home, buffers) = mpsc::channel(1);
-    let _ = home.try_send(vec![0; length]); // the channel has room for it
-    let reading = Reading { file: Arc::new(file), range, home, buffers };
+    let (return_to, buffers) = mpsc::channel(1);
+    let _ = return_to.try_send(vec![0; length]); // the channel has room for it
+    let reading = Reading { file: Arc::new(file), range, return_to, buffers };
     Box::pin(stream::try_unfold(reading, Reading::next))
 }
 
@@ -33,7 +33,7 @@ struct Reading {
     range: Range<u64>,
     /// Receives the buffer when the piece in it is dropped.
     buffers: mpsc::Receiver<Vec<u8>>,
-    home: mpsc::Sender<Vec<u8>>,
+    return_to: mpsc::Sender<Vec<u8>>,
 }
 
 impl Reading {
@@ -59,7 +59,7 @@ impl Reading {
             count = length;
         }
         self.range.start += count as u64;
-        let piece = Piece { buffer, length: count, home: self.home.clone() };
+        let piece = Piece { buffer, length: count, return_to: self.return_to.clone() };
         Ok(Some((Bytes::from_owner(piece), self)))
     }
 }
@@ -79,7 +79,7 @@ fn cached(file: &File, buffer: &mut [u8], at: u64) -> usize {
 struct Piece {
     buffer: Vec<u8>,
     length: usize,
-    home: mpsc::Sender<Vec<u8>>,
+    return_to: mpsc::Sender<Vec<u8>>,
 }
 
 impl AsRef<[u8]> for Piece {
@@ -90,6 +90,6 @@ impl AsRef<[u8]> for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        let _ = self.home.try_send(std::mem::take(&mut self.buffer)); // fails if the reader is gone
+        let _ = self.return_to.try_send(std::mem::take(&mut self.buffer)); // fails if the reader is gone
     }
 }

@@ -23,8 +23,8 @@ const UNSYNCED_BYTES: u64 = 8 << 20;
 /// Number of bytes after a writer's position that should be reserved.
 const AHEAD: u64 = 256 << 10;
 /// Limits on how many bytes are reserved at once. Fewer would not be worth the system calls.
-const LEAST_RESERVED: u64 = 64 << 10;
-const MOST_RESERVED: u64 = 16 << 20;
+const MIN_RESERVED: u64 = 64 << 10;
+const MAX_RESERVED: u64 = 16 << 20;
 /// The unit of `st_blocks` in bytes (stat(3type)).
 const STAT_BLOCK: u64 = 512;
 
@@ -49,7 +49,7 @@ impl Writeback {
     /// record, the file uses at most twice that much disk space, as reported by its file system. A file system that
     /// can't or won't reserve blocks is not an error.
     pub(super) fn reserve(&self, blob: BlobId, file: &File, offset: u64, stored: u64) -> u64 {
-        if stored < LEAST_RESERVED {
+        if stored < MIN_RESERVED {
             return offset;
         }
         {
@@ -94,7 +94,7 @@ impl Writeback {
 
     /// Waits for the running sync if too many bytes are unsynced: a disk that is slower than the senders slows them
     /// down here, and not at the end of their file.
-    pub(super) async fn keep_up(&self, blob: BlobId, file: &Arc<File>) {
+    pub(super) async fn throttle(&self, blob: BlobId, file: &Arc<File>) {
         if let Some(failed) = self.syncs(blob, UNSYNCED_BYTES) {
             drop(failed.lock().await);
             self.wrote(blob, file, 0);
@@ -141,8 +141,8 @@ impl Writeback {
 /// end.
 fn reserve_blocks(file: &File, offset: u64, stored: u64) -> io::Result<u64> {
     let taken = file.metadata()?.blocks() * STAT_BLOCK;
-    let length = (2 * stored).saturating_sub(taken).min(MOST_RESERVED);
-    if length >= LEAST_RESERVED {
+    let length = (2 * stored).saturating_sub(taken).min(MAX_RESERVED);
+    if length >= MIN_RESERVED {
         rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset, length)?;
         return Ok(offset + length);
     }
@@ -152,7 +152,7 @@ fn reserve_blocks(file: &File, offset: u64, stored: u64) -> io::Result<u64> {
 fn begin_sync(blob: BlobId, file: Arc<File>, mut failed: OwnedMutexGuard<bool>) {
     tokio::task::spawn_blocking(in_span(move || {
         if let Err(error) = file.sync_data() {
-            tracing::error!(%blob, %error, "written bytes could not be synced");
+            tracing::error!(%blob, %error, "can't sync written bytes");
             *failed = true;
         }
     }));
@@ -167,30 +167,30 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_writes_faster_than_the_disk_syncs_is_held_up_at_twice_the_limit() {
+    async fn a_writer_faster_than_the_disk_is_throttled_at_twice_the_limit() {
         let writeback = Writeback::default();
         let (blob, file) = (BlobId::random(), Arc::new(tempfile::tempfile().unwrap()));
         writeback.wrote(blob, &file, 1);
-        let sync_under_way = writeback.syncs(blob, 0).unwrap().lock_owned().await;
+        let running_sync = writeback.syncs(blob, 0).unwrap().lock_owned().await;
         writeback.wrote(blob, &file, UNSYNCED_BYTES - 2);
-        assert!(writeback.keep_up(blob, &file).now_or_never().is_some());
+        assert!(writeback.throttle(blob, &file).now_or_never().is_some());
         writeback.wrote(blob, &file, 1);
-        let mut held_up = Box::pin(writeback.keep_up(blob, &file));
-        assert!(held_up.as_mut().now_or_never().is_none());
-        drop(sync_under_way);
-        held_up.await;
+        let mut throttled = Box::pin(writeback.throttle(blob, &file));
+        assert!(throttled.as_mut().now_or_never().is_none());
+        drop(running_sync);
+        throttled.await;
         assert!(writeback.syncs(blob, 1).is_none(), "all that was written is being synced");
         assert!(!writeback.end(blob).await);
     }
 
     #[test]
-    fn senders_side_by_side_share_what_is_reserved() {
+    fn parallel_senders_share_reserved_blocks() {
         let writeback = Writeback::default();
         let (blob, mut file) = (BlobId::random(), tempfile::tempfile().unwrap());
         let stored = 2 << 20;
         file.write_all(&vec![b'x'; 2 << 20]).unwrap();
         let end = writeback.reserve(blob, &file, stored, stored);
-        assert!(end > 3 << 20 && end <= 4 << 20, "{end}"); // file systems count blocks of their own, too
+        assert!(end > 3 << 20 && end <= 4 << 20, "{end}"); // file systems also count blocks for their own use
         assert_eq!(writeback.reserve(blob, &file, 3 << 20, stored), end);
         assert_eq!(writeback.reserve(blob, &file, end, stored), end, "twice its size is taken");
         let later = writeback.reserve(blob, &file, end, 2 * stored);

@@ -11,23 +11,23 @@ use crate::ids::BlobId;
 
 /// A store's folder.
 #[derive(Debug)]
-pub(super) struct Home {
-    folder: PathBuf,
+pub(super) struct StoreFolder {
+    root: PathBuf,
     /// The id with which it was marked, once that was read or written.
     id: OnceLock<BlobId>,
 }
 
-impl Home {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, id: OnceLock::new() }
+impl StoreFolder {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root, id: OnceLock::new() }
     }
 
-    pub(super) fn folder(&self) -> PathBuf {
-        self.folder.clone()
+    pub(super) fn root(&self) -> PathBuf {
+        self.root.clone()
     }
 
     pub(super) fn shard(&self, blob: BlobId) -> PathBuf {
-        self.folder.join(&blob.to_string()[..2])
+        self.root.join(&blob.to_string()[..2])
     }
 
     pub(super) fn path(&self, blob: BlobId) -> PathBuf {
@@ -48,7 +48,7 @@ impl Home {
 
     pub(super) fn mark(&self, id: BlobId) -> io::Result<()> {
         make_private_file(&self.marker_path(), &id.to_string())?;
-        std::fs::File::open(&self.folder)?.sync_all()?;
+        std::fs::File::open(&self.root)?.sync_all()?;
         self.id.get_or_init(|| id);
         Ok(())
     }
@@ -58,7 +58,7 @@ impl Home {
     pub(super) fn check(&self) -> io::Result<()> {
         match self.id.get() {
             Some(id) if self.marker()? != Some(*id) => Err(io::Error::other(
-                "blobs/store-id is missing or another store's: the disk with the stored files is not mounted",
+                "blobs/store-id is missing or belongs to another store: the disk with the stored files is not mounted",
             )),
             _ => Ok(()),
         }
@@ -76,6 +76,6 @@ impl Home {
     }
 
     fn marker_path(&self) -> PathBuf {
-        self.folder.join("store-id")
+        self.root.join("store-id")
     }
 }
