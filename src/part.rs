@@ -1,7 +1,7 @@
-//! Where a part goes: the placement rules of the protocol (section 4), pure.
+//! The placement rules of the protocol (section 4): where a part goes. Pure.
 //!
-//! A *part* is what is placed and stored; what a client sends is a chunk. Knows nothing of requests,
-//! stores or users. Indexes are 0-based, offsets and sizes are bytes.
+//! A *part* is what is placed and stored; what a client sends is a chunk. Knows nothing of requests, stores or users.
+//! Indexes are 0-based; offsets and sizes are in bytes.
 
 mod append;
 
@@ -16,7 +16,7 @@ pub type PartIndex = u32;
 /// A stored part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Where its first byte lies in the file.
+    /// The offset of its first byte in the file.
     pub offset: u64,
     /// Its length in bytes.
     pub size: u64,
@@ -25,54 +25,54 @@ pub struct Part {
 }
 
 impl Part {
-    /// The bytes it covers.
+    /// The range of bytes that it covers.
     pub fn range(&self) -> Range<u64> {
         self.offset..self.offset + self.size
     }
 }
 
-/// What a request says of the part it carries; everything that was said, nothing that was guessed.
+/// What a request declares about its part: everything it states, and nothing that was derived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Declaration {
     /// The part's index.
     pub index: PartIndex,
-    /// Parts of the file.
+    /// Number of parts of the file.
     pub total_parts: Option<u32>,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub total_size: Option<u64>,
-    /// Where the part begins.
+    /// Offset at which the part begins.
     pub offset: Option<u64>,
-    /// Bytes of the part.
+    /// Size of the part in bytes.
     pub size: Option<u64>,
-    /// The same in one, as some clients say it beside or instead.
+    /// The same as one range, which some clients send in addition or instead.
     pub range: Option<DeclaredRange>,
 }
 
-/// Where a part lies, and in what: half-open.
+/// The range of a part in its file, half-open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeclaredRange {
-    /// First byte.
+    /// Offset of the first byte.
     pub start: u64,
     /// One past the last byte.
     pub end: u64,
-    /// The file's size, if it was said.
+    /// The file's size, if it was stated.
     pub total: Option<u64>,
 }
 
-/// Which of the two statements of a [`Declaration`] something is about.
+/// Which of two statements in a [`Declaration`] an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stated {
-    /// The one of this alone.
-    Alone,
+pub enum StatementSource {
+    /// The field for this value alone.
+    Field,
     /// The range.
-    InRange,
+    Range,
 }
 
-/// Why a part can't be where its request puts it.
+/// Why a part can't be placed where its request declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // the fields say it
+#[allow(missing_docs)] // the fields explain themselves
 pub enum PlacementError {
-    /// The first part must say how many there are.
+    /// The first part must state the number of parts.
     TotalPartsMissing,
     IndexOutOfRange {
         index: PartIndex,
@@ -83,7 +83,7 @@ pub enum PlacementError {
         recorded: u32,
     },
     TotalSizeChanged {
-        stated: Stated,
+        stated: StatementSource,
         sent: u64,
         recorded: u64,
     },
@@ -92,16 +92,16 @@ pub enum PlacementError {
         offset: u64,
     },
     SizeMismatch {
-        stated: Stated,
+        stated: StatementSource,
         declared: u64,
         actual: u64,
     },
-    /// Nothing says where it goes; other parts may, later.
+    /// Nothing determines where it goes. Other parts may, later.
     OffsetUnknown {
         index: PartIndex,
         total_size_would_help: bool,
     },
-    /// The upload is cut evenly, and this part otherwise.
+    /// The upload is cut evenly, and this part has a different size.
     Uneven {
         index: PartIndex,
         size: u64,
@@ -112,8 +112,8 @@ pub enum PlacementError {
         range: Range<u64>,
         other: PartIndex,
     },
-    /// Parts lie in the order of their indexes, and this one would come before an `other` of a lower index, or
-    /// behind one of a higher.
+    /// Parts lie in the order of their indexes. This one would lie before an `other` with a lower index, or after one
+    /// with a higher index.
     OutOfOrder {
         index: PartIndex,
         range: Range<u64>,
@@ -124,64 +124,64 @@ pub enum PlacementError {
         end: u64,
         total: u64,
     },
-    /// Only the one part of an empty file may be.
+    /// Only the single part of an empty file may be empty.
     Empty {
         index: PartIndex,
     },
 }
 
-/// Where [`place`] put a part.
+/// Result of [`place`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// It begins here. `even_size`: the rule used makes the upload evenly cut into parts of this size.
+    /// The part begins here. If the rule used relies on an even cut, `even_size` is set.
     At {
         /// The offset of its first byte.
         start: u64,
-        /// The size every non-last part must have from now on.
+        /// The size that every part except the last must have from now on.
         even_size: Option<u64>,
     },
-    /// Only the part's own size can tell: read it first.
+    /// The place depends on the part's own size: read the part first.
     NeedsSize,
 }
 
-/// What is known of an unfinished upload's layout: its totals and the parts it has.
+/// The layout of an unfinished upload: its totals and its parts.
 #[derive(Clone, Debug, Default)]
 pub struct Layout {
-    /// How many parts the file has; fixed by the first chunk.
+    /// Number of parts of the file. Fixed by the first chunk.
     pub total_parts: u32,
-    /// The file's size, once somebody declared it.
+    /// The file's size, once it was declared.
     pub total_size: Option<u64>,
-    /// Set when a part was placed by index x size: every non-last part has this size.
+    /// Set when a part was placed at index × size: every part except the last has this size.
     pub even_size: Option<u64>,
-    /// Their offsets ascend with their indexes ([`Layout::check_order`]).
+    /// The parts by index. Their offsets ascend with their indexes ([`Layout::check_order`]).
     parts: BTreeMap<PartIndex, Part>,
-    /// The parts 0..count that are all there, and their sizes added up.
+    /// The number of leading parts without a gap, and the sum of their sizes.
     prefix: (PartIndex, u64),
     received: u64,
 }
 
 impl Layout {
-    /// An upload of `total_parts` parts that has none yet.
+    /// The layout of an upload with `total_parts` parts, none of which are stored yet.
     pub fn new(total_parts: u32) -> Self {
         Self { total_parts, ..Self::default() }
     }
 
-    /// The part at this index, if it is stored.
+    /// The part with this index, if it is stored.
     pub fn part(&self, index: PartIndex) -> Option<&Part> {
         self.parts.get(&index)
     }
 
-    /// All stored parts in index order.
+    /// All stored parts, in the order of their indexes.
     pub fn parts(&self) -> impl ExactSizeIterator<Item = (PartIndex, &Part)> {
         self.parts.iter().map(|(index, part)| (*index, part))
     }
 
-    /// Bytes received so far.
+    /// Number of bytes received so far.
     pub fn received_bytes(&self) -> u64 {
         self.received
     }
 
-    /// Adds a stored part. Adding the same index again replaces nothing and changes nothing.
+    /// Adds a stored part. Adding a part with an index that is already stored changes nothing.
     pub fn insert(&mut self, index: PartIndex, part: Part) {
         if self.parts.contains_key(&index) {
             return;
@@ -193,13 +193,13 @@ impl Layout {
         }
     }
 
-    /// Refuses a range that its neighbours by index don't leave free. With offsets that ascend with indexes these two
-    /// are all there is to look at; a part that breaks this order could never become part of a file, whose parts lie
-    /// end to end in the order of their indexes.
+    /// Refuses a range that overlaps the neighbours by index or isn't between them. Since offsets ascend with indexes,
+    /// only these two need checking. A part that breaks this order could never belong to a file, whose parts are
+    /// contiguous in the order of their indexes.
     fn check_order(&self, index: PartIndex, range: &Range<u64>) -> Result<(), PlacementError> {
         let before = self.parts.range(..index).next_back();
         let behind = self.parts.range(index.saturating_add(1)..).next();
-        // One whose size isn't known yet has a byte at least.
+        // A part whose size isn't known yet has at least one byte.
         let end = range.end.max(range.start.saturating_add(1));
         let too_low = before.filter(|(_, part)| part.range().end > range.start);
         let too_high = behind.filter(|(_, part)| end > part.offset);
@@ -214,22 +214,22 @@ impl Layout {
         }
     }
 
-    /// Whether a part is stored at or behind this offset.
+    /// Whether a part with bytes is stored at or after this offset.
     pub fn stored_from(&self, offset: u64) -> bool {
         self.last().is_some_and(|(_, part)| part.offset >= offset && part.size > 0)
     }
 
-    /// The stored part of the highest index, and so of the highest offset.
+    /// The stored part with the highest index, and therefore the highest offset.
     fn last(&self) -> Option<(PartIndex, &Part)> {
         self.parts.last_key_value().map(|(index, part)| (*index, part))
     }
 
-    /// The indexes received, as closed ranges.
+    /// The received indexes, as inclusive ranges.
     pub fn present(&self) -> Vec<(PartIndex, PartIndex)> {
         ranges(self.parts.keys().copied())
     }
 
-    /// The indexes not received, as closed ranges.
+    /// The missing indexes, as inclusive ranges.
     pub fn missing(&self) -> Vec<(PartIndex, PartIndex)> {
         let mut gaps = Vec::new();
         let mut next = 0;
@@ -245,8 +245,8 @@ impl Layout {
         gaps
     }
 
-    /// The file's size if the parts lie end to end in index order, else the first place where they don't:
-    /// the index of the part and the offset it should have had. Call when nothing is missing.
+    /// The file's size if the parts are contiguous in the order of their indexes. Otherwise, the first part that isn't
+    /// contiguous: its index, and the offset it should have. Call this only if no part is missing.
     pub fn contiguous_size(&self) -> Result<u64, (PartIndex, u64)> {
         let mut end = 0;
         for (index, part) in self.parts() {
@@ -262,18 +262,18 @@ impl Layout {
         self.total_parts.saturating_sub(1)
     }
 
-    /// Sizes of the stored parts before the last, which an evenly cut file has all alike.
+    /// Sizes of the stored parts except the last. In an evenly cut file, they are all equal.
     fn non_last_sizes(&self) -> impl Iterator<Item = u64> {
         let last = self.last_index();
         self.parts().filter(move |(index, _)| *index != last).map(|(_, part)| part.size)
     }
 }
 
-/// Says where the part goes, or why it can't.
+/// Returns where the part goes, or why it can't be placed.
 ///
-/// `size` is the part's length once its bytes are known; before that the declared one stands for it.
-/// Calling again with the same arguments gives the same answer, also after other parts came in, unless
-/// one of those now contradicts it. Rule: protocol, section 4, "Where the chunk goes".
+/// `size` is the part's size once its bytes are known; before that, its declared size is used. Calling this again with
+/// the same arguments gives the same result, even after other parts were stored, unless one of those contradicts it.
+/// Rule: protocol, section 4, "Where the chunk goes".
 pub fn place(
     declared: &Declaration,
     layout: &Layout,
@@ -303,8 +303,8 @@ pub fn place(
     Ok(placement)
 }
 
-/// The total size this declaration or the upload states, after checking every statement against every
-/// other one.
+/// Checks every statement of the declaration against all others and against the upload. Returns the total size that is
+/// declared or known.
 pub fn check_declaration(
     declared: &Declaration,
     layout: &Layout,
@@ -325,7 +325,9 @@ pub fn check_declaration(
     }
     let range_size = declared.range.map(|range| range.end - range.start);
     let actual = size.or(declared.size);
-    for (stated, declared) in [(Stated::InRange, range_size), (Stated::Alone, declared.size)] {
+    for (stated, declared) in
+        [(StatementSource::Range, range_size), (StatementSource::Field, declared.size)]
+    {
         if let (Some(declared), Some(actual)) = (declared, actual)
             && declared != actual
         {
@@ -337,7 +339,9 @@ pub fn check_declaration(
     }
     let mut total_size = layout.total_size;
     let range_total = declared.range.and_then(|range| range.total);
-    for (stated, sent) in [(Stated::Alone, declared.total_size), (Stated::InRange, range_total)] {
+    for (stated, sent) in
+        [(StatementSource::Field, declared.total_size), (StatementSource::Range, range_total)]
+    {
         match (sent, total_size) {
             (Some(sent), Some(recorded)) if sent != recorded => {
                 return Err(PlacementError::TotalSizeChanged { stated, sent, recorded });
@@ -353,17 +357,17 @@ pub fn check_declaration(
     Ok(total_size)
 }
 
-/// The size the request announces for its part.
+/// The declared size of the part.
 pub fn declared_size(declared: &Declaration) -> Option<u64> {
     declared.size.or_else(|| declared.range.map(|range| range.end - range.start))
 }
 
-/// The file's size, where the request states it.
+/// The declared size of the file.
 pub fn declared_total(declared: &Declaration) -> Option<u64> {
     declared.total_size.or_else(|| declared.range.and_then(|range| range.total))
 }
 
-/// The offset the request states, which is believed before any that could be derived.
+/// The declared offset, which takes precedence over any that could be derived.
 pub fn declared_offset(declared: &Declaration) -> Option<u64> {
     declared.range.map(|range| range.start).or(declared.offset)
 }
@@ -401,7 +405,8 @@ fn derive_offset(
     }
 }
 
-/// Index x size. A size other than the one the upload is already cut into is refused by [`check_even`].
+/// Places the part at index × size. [`check_even`] refuses a size other than the one into which the upload is already
+/// cut.
 fn evenly(index: PartIndex, layout: &Layout, size: u64) -> Placement {
     Placement::At {
         start: u64::from(index).saturating_mul(size),
@@ -419,7 +424,7 @@ fn check_even(
         return Err(PlacementError::Uneven { index, size, even });
     }
     if layout.even_size.is_some() {
-        return Ok(()); // the parts that are there were checked when the mark was set
+        return Ok(()); // the stored parts were checked when the even size was set
     }
     match layout.non_last_sizes().find(|other| *other != even) {
         Some(other) => Err(PlacementError::Uneven { index, size, even: other }),
@@ -427,7 +432,7 @@ fn check_even(
     }
 }
 
-/// Ascending indexes as closed ranges.
+/// Combines ascending indexes into inclusive ranges.
 pub fn ranges(indexes: impl Iterator<Item = PartIndex>) -> Vec<(PartIndex, PartIndex)> {
     let mut ranges: Vec<(PartIndex, PartIndex)> = Vec::new();
     for index in indexes {

@@ -1,12 +1,13 @@
-//! Parts of an upload whose bytes come in order: how bytes that come at its end are put on record.
+//! Parts of an upload whose bytes arrive in order: how appended bytes are recorded.
 
 use super::{Layout, Part, PartIndex};
 
-/// The most bytes of such a part: so many are put on record at once while a request streams, and smaller requests share
-/// a part. So an upload has few parts, however small its requests are, and a power loss takes few of them.
+/// Maximum size of such a part in bytes. While a request streams, this many bytes are recorded at once, and smaller
+/// requests share a part. An upload thus has few parts, however small its requests are, and a power failure loses few
+/// of them.
 pub const PIECE: u64 = 8 << 20;
 
-/// The part that bytes at the end of these parts become, and its number: bytes that fit into the last part join it.
+/// The part that appended bytes become, with its index. Bytes that fit into the last part are merged into it.
 pub fn appended(last: Option<(PartIndex, Part)>, more: Part) -> (PartIndex, Part) {
     match last {
         Some((index, part)) if part.size + more.size <= PIECE => (index, joined(part, more)),
@@ -15,7 +16,7 @@ pub fn appended(last: Option<(PartIndex, Part)>, more: Part) -> (PartIndex, Part
     }
 }
 
-/// Two parts that lie end to end, as one.
+/// Merges two adjacent parts into one.
 pub fn joined(first: Part, second: Part) -> Part {
     let mut crc = crc32fast::Hasher::new_with_initial_len(first.crc32, first.size);
     crc.combine(&crc32fast::Hasher::new_with_initial_len(second.crc32, second.size));
@@ -23,13 +24,13 @@ pub fn joined(first: Part, second: Part) -> Part {
 }
 
 impl Layout {
-    /// Where the parts end that lie end to end from the beginning of the file on; all do in an upload whose bytes come
-    /// in order.
+    /// The end of the contiguous parts from the beginning of the file. In an upload whose bytes arrive in order, all
+    /// parts are contiguous.
     pub fn end(&self) -> u64 {
         self.prefix.1
     }
 
-    /// Adds bytes at the end.
+    /// Appends bytes.
     pub fn append(&mut self, more: Part) {
         let last = self.last().map(|(index, part)| (index, *part));
         let (index, part) = appended(last, more);

@@ -1,5 +1,4 @@
-//! The placement rules against the text of the protocol (section 4) and against models too simple to be
-//! wrong.
+//! Tests the placement rules against the text of the protocol (section 4), and against models too simple to be wrong.
 
 mod layout;
 mod refusals;
@@ -15,7 +14,7 @@ pub(super) fn part(range: Range<u64>) -> Part {
     Part { offset: range.start, size: range.end - range.start, crc32: 0 }
 }
 
-/// A layout of these parts.
+/// A layout with these parts.
 pub(super) fn layout(total_parts: u32, parts: &[(PartIndex, Range<u64>)]) -> Layout {
     let mut layout = Layout::new(total_parts);
     for (index, range) in parts {
@@ -40,12 +39,12 @@ pub(super) fn range(start: u64, end: u64, total: Option<u64>) -> Option<Declared
     Some(DeclaredRange { start, end, total })
 }
 
-/// Asserts the refusal.
+/// Asserts that placing was refused with this error.
 pub(super) fn assert_refused(placed: Result<Placement, PlacementError>, expected: &PlacementError) {
     assert_eq!(placed.as_ref(), Err(expected));
 }
 
-/// How a file is cut into chunks, and whether all but the last are alike.
+/// A file cut into chunks, all of one size except for the last, or not.
 #[derive(Clone, Debug)]
 struct Cut {
     sizes: Vec<u64>,
@@ -116,7 +115,7 @@ fn declare(cut: &Cut, index: usize, said: Said) -> Declaration {
     }
 }
 
-/// What a server does with a placed part.
+/// Does what a server does with a placed part.
 fn store(layout: &mut Layout, declared: &Declaration, at: Placement, size: u64) {
     let Placement::At { start, even_size } = at else {
         panic!("the size was known");
@@ -128,8 +127,8 @@ fn store(layout: &mut Layout, declared: &Declaration, at: Placement, size: u64) 
 }
 
 proptest! {
-    /// Any cut, any order, any repetition, any subset of fields: the right offset or a precise refusal, and
-    /// an upload whose parts were all taken is whole.
+    /// With any cut, order, repetition and subset of fields, a part gets the right offset or a precise refusal, and an
+    /// upload that has accepted all its parts is complete.
     #[test]
     fn an_honest_chunk_goes_to_its_place_or_is_refused(
         cut in cut(),
@@ -153,7 +152,7 @@ proptest! {
                     prop_assert_eq!(index, count - 1, "only the last one can't be told");
                     prop_assert_eq!(layout.total_size, None);
                     prop_assert!(!fields[index].total && !fields[index].offset);
-                    // What the message asks for helps.
+                    // Doing what the message asks for helps.
                     let with_total = Declaration { total_size: Some(cut.total()), ..declared };
                     let with_offset = Declaration { offset: Some(cut.range(index).start), ..declared };
                     for helped in [with_total, with_offset] {
@@ -175,7 +174,7 @@ proptest! {
                             | PlacementError::BeyondTotal { .. }
                     );
                     prop_assert!(precise, "{error:?}");
-                    return Ok(()); // it has to begin again, with one size or with offsets
+                    return Ok(()); // it must start over, with one size or with offsets
                 }
             };
             let placed = place(&declared, &layout, Some(size));
@@ -185,7 +184,7 @@ proptest! {
         prop_assert_eq!(layout.contiguous_size(), Ok(cut.total()));
     }
 
-    /// Before the bytes have come, the answer is the later one or "the size decides".
+    /// Before the bytes have arrived, the result is the final one or "the size decides".
     #[test]
     fn the_size_that_comes_later_changes_no_place(
         cut in cut(),
@@ -202,7 +201,7 @@ proptest! {
                 (Ok(Placement::At { start: early, .. }), Ok(Placement::At { start: late, .. })) => {
                     prop_assert_eq!(early, late);
                 }
-                (Err(_), Err(_)) => {} // the later one may know more to refuse
+                (Err(_), Err(_)) => {} // the later one may have more reasons to refuse
                 (Err(early), Ok(late)) => prop_assert!(false, "{early:?} and then {late:?}"),
                 (Ok(_), Ok(Placement::NeedsSize)) => unreachable!("the size was given"),
                 (Ok(_), _) => {}
@@ -213,8 +212,8 @@ proptest! {
         }
     }
 
-    /// Whatever is declared, true or not: what is stored never shares a byte, lies in the order of its indexes,
-    /// never ends past the total, and is even where a rule relied on it.
+    /// Whatever is declared, true or not: stored parts never overlap, lie in the order of their indexes, never end
+    /// after the total, and are even where a rule relied on it.
     #[test]
     fn no_declaration_makes_parts_that_contradict_each_other(
         total_parts in 1..8_u32,
@@ -223,7 +222,7 @@ proptest! {
         let mut layout = Layout::new(total_parts);
         for (declared, size) in steps {
             if layout.part(declared.index).is_some() {
-                continue; // compared, not placed
+                continue; // it is compared, not placed
             }
             let Ok(placed) = place(&declared, &layout, Some(size)) else {
                 continue;
@@ -254,7 +253,7 @@ proptest! {
     }
 }
 
-/// Any declaration in small numbers, so that they meet.
+/// Any declaration with small numbers, so that declarations interact.
 fn declaration() -> impl Strategy<Value = Declaration> {
     let maybe = |range: Range<u64>| proptest::option::weighted(0.3, range);
     let content_range = proptest::option::weighted(0.2, (0..60_u64, 1..20_u64, maybe(0..80)));

@@ -10,7 +10,7 @@ use super::{ChunkRequest, FilledSlot, GrantedRange, Refusal, Slot, Spool, place,
 use crate::crash::{self, Point};
 use crate::ids::{BlobId, UploadId};
 use crate::metadata::{Generation, Record, Standing, State};
-use crate::part::{self, Declaration, Part, Placement, PlacementError, Stated};
+use crate::part::{self, Declaration, Part, Placement, PlacementError, StatementSource};
 use crate::storage::{Claim, Extents, Written};
 
 /// How often to place a chunk again because other chunks moved its place while it was being copied.
@@ -287,7 +287,12 @@ async fn compare(
 ) -> Result<UploadId, Refusal> {
     if let Some(declared) = part::declared_size(declared).filter(|size| *size != written.size) {
         let actual = written.size;
-        return Err(PlacementError::SizeMismatch { stated: Stated::Alone, declared, actual }.into());
+        return Err(PlacementError::SizeMismatch {
+            stated: StatementSource::Field,
+            declared,
+            actual,
+        }
+        .into());
     }
     let same_place = part::declared_offset(declared).is_none_or(|start| start == part.offset);
     let same = same_place && (part.size, part.crc32) == (written.size, written.crc32);

@@ -12,7 +12,7 @@ use super::fields::FieldError;
 use crate::http::error::ApiError;
 use crate::http::multipart::MultipartError;
 use crate::http::refusal::{common, too_large};
-use crate::part::{PartIndex, PlacementError, Stated};
+use crate::part::{PartIndex, PlacementError, StatementSource};
 use crate::storage::BodyError;
 use crate::uploads::Refusal;
 use crate::words::{self, bytes, counted};
@@ -290,10 +290,10 @@ fn placed(error: &PlacementError) -> (&'static str, &'static str, String) {
 }
 
 /// Where a value was given: in the field or in the header.
-fn said_by(field: &'static str, stated: Stated) -> &'static str {
+fn said_by(field: &'static str, stated: StatementSource) -> &'static str {
     match stated {
-        Stated::Alone => field,
-        Stated::InRange => "Content-Range",
+        StatementSource::Field => field,
+        StatementSource::Range => "Content-Range",
     }
 }
 

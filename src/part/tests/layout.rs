@@ -1,12 +1,12 @@
-//! What a layout knows of its parts, against models that look at every part and every byte.
+//! Tests a layout against models that look at every part and every byte.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
 
-/// Parts that share no byte, in the order of their indexes: gaps and sizes in turn, some indexes left out, in any
-/// order of arrival.
+/// Parts that don't overlap and lie in the order of their indexes, with varying gaps and sizes, some indexes left out,
+/// in any order of arrival.
 fn in_order() -> impl Strategy<Value = Vec<(PartIndex, Range<u64>)>> {
     let pieces = vec((0..5_u64, 1..10_u64, prop::bool::weighted(0.7)), 0..12);
     let parts = pieces.prop_map(|pieces| {
@@ -70,7 +70,7 @@ proptest! {
             let listed: Vec<u32> = runs.iter().flat_map(|(first, last)| *first..=*last).collect();
             let expected: Vec<u32> = (0..total).filter(|i| there[*i as usize] == wanted).collect();
             prop_assert_eq!(listed, expected);
-            // As few runs as possible: between two of them an index is left out.
+            // There are as few ranges as possible: between two of them, an index is missing.
             prop_assert!(runs.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
         }
     }

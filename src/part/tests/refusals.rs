@@ -1,4 +1,4 @@
-//! Each refusal, reached, with the numbers.
+//! Triggers each refusal and checks its numbers.
 
 use super::*;
 
@@ -21,7 +21,9 @@ fn another_total_size_is_refused_wherever_it_is_said() {
     known.total_size = Some(100);
     let by_field = Declaration { total_size: Some(101), ..index(0) };
     let by_header = Declaration { range: range(0, 10, Some(101)), ..index(0) };
-    for (declared, stated) in [(by_field, Stated::Alone), (by_header, Stated::InRange)] {
+    for (declared, stated) in
+        [(by_field, StatementSource::Field), (by_header, StatementSource::Range)]
+    {
         let error = PlacementError::TotalSizeChanged { stated, sent: 101, recorded: 100 };
         assert_refused(place(&declared, &known, Some(10)), &error);
     }
@@ -51,7 +53,9 @@ fn two_declared_offsets_that_differ_are_refused() {
 fn another_size_than_announced_is_refused_wherever_it_is_said() {
     let by_field = Declaration { size: Some(9), ..index(0) };
     let by_header = Declaration { range: range(0, 9, None), ..index(0) };
-    for (declared, stated) in [(by_field, Stated::Alone), (by_header, Stated::InRange)] {
+    for (declared, stated) in
+        [(by_field, StatementSource::Field), (by_header, StatementSource::Range)]
+    {
         let error = PlacementError::SizeMismatch { stated, declared: 9, actual: 10 };
         assert_refused(place(&declared, &Layout::new(5), Some(10)), &error);
     }

@@ -1,4 +1,4 @@
-//! Each rule of placement, one by one, in the order of the protocol.
+//! Tests each placement rule separately, in the order of the protocol.
 
 use super::*;
 

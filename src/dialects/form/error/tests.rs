@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn errors_of_misplaced_chunks_contain_the_numbers() {
-    let (header, field) = (Stated::InRange, Stated::Alone);
+    let (header, field) = (StatementSource::Range, StatementSource::Field);
     let cases: [(PlacementError, &str, &[&str]); 15] = [
         (PlacementError::TotalPartsMissing, "totalparts", &["totalparts"]),
         (
