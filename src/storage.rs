@@ -74,7 +74,7 @@ pub enum BodyError {
     #[error("the connection ended before the whole body had arrived")]
     Aborted,
     /// No bytes, or too few, arrived in time.
-    #[error("the body came too slowly: {0}")]
+    #[error("the body arrived too slowly: {0}")]
     TooSlow(String),
     /// The form that contains the bytes is malformed. The message is for the client.
     #[error("{0}")]

@@ -211,7 +211,7 @@ export const STATES = {
 const TOO_LARGE = 'the file has 7368709120 bytes, but the limit is 5368709120 bytes';
 const QUOTA =
   'this takes more than the 12000 bytes that are left of your 50000000 bytes: delete files or cancel unfinished uploads first';
-const ATTACHED = 'a message shows this file: it can\'t be deleted while it does';
+const ATTACHED = 'this file is attached to a message, so it can no longer be changed or deleted';
 
 function refuse(route, status, code, message) {
   return route.fulfill({ status, json: refusal(code, message, { preventRetry: true }) }).then(() => true);

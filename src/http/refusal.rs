@@ -1,4 +1,4 @@
-//! Refusals of uploads that every dialect answers alike.
+//! Refusals of uploads that are answered in the same way in every dialect.
 
 use http::StatusCode;
 
@@ -6,7 +6,7 @@ use super::error::ApiError;
 use crate::uploads::Refusal;
 use crate::words::{bytes, counted};
 
-/// The answer to a refusal that has nothing to do with how a dialect sends its bytes; other refusals come back.
+/// Converts a refusal that doesn't depend on how a dialect sends bytes. Other refusals are returned unchanged.
 pub fn common(refusal: Refusal) -> Result<ApiError, Refusal> {
     Ok(match refusal {
         Refusal::Body(error) => error.into(),
@@ -18,14 +18,14 @@ pub fn common(refusal: Refusal) -> Result<ApiError, Refusal> {
         Refusal::Attached => ApiError::new(
             StatusCode::CONFLICT,
             "attached",
-            "a message shows this file, so it can no longer be changed or deleted",
+            "this file is attached to a message, so it can no longer be changed or deleted",
         )
         .never(),
         Refusal::TooManyUnfinished { max } => ApiError::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_unfinished_uploads",
             format!(
-                "you have {}, and none has been idle for an hour; the limit is {max}: finish or cancel \
+                "you have {}, none of which has been idle for an hour; the limit is {max}: finish or cancel \
                  one first",
                 counted(max, "unfinished upload")
             ),
@@ -47,7 +47,7 @@ pub fn common(refusal: Refusal) -> Result<ApiError, Refusal> {
     })
 }
 
-/// Too many bytes.
+/// The error for too many bytes.
 pub fn too_large(code: &'static str, message: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, code, message).field("file").never()
 }

@@ -1,4 +1,4 @@
-//! Values that clients write the same way in every dialect.
+//! Values that clients send in the same form in every dialect.
 
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -20,7 +20,7 @@ pub fn md5(text: &str) -> Option<[u8; 16]> {
     number.map(u128::to_be_bytes)
 }
 
-/// How many bytes a request's body has; `None` if its head doesn't say (RFC 9112, section 6.3).
+/// The size of a request's body in bytes; `None` if its head doesn't state it (RFC 9112, section 6.3).
 pub fn body_length(headers: &HeaderMap) -> Option<u64> {
     match text(headers, CONTENT_LENGTH) {
         Some(length) => length.parse().ok(),

@@ -1,5 +1,5 @@
-//! Turns a File whose bytes lie in several blobs, as after uploads were joined, into one blob, so that the operator's
-//! web server can send it and every read is one file's.
+//! Copies a File whose bytes are in several blobs, as after uploads were joined, into one blob, so that the operator's
+//! web server can send it and every read concerns a single file.
 
 use std::pin::pin;
 
@@ -13,7 +13,7 @@ use crate::metadata::{State, StoredFile};
 use crate::storage::{BodyError, Error, Extents, READ_BYTES, Target, WriteError};
 use crate::uploads::Refusal;
 
-/// Does the job. Where files may lie in several blobs there is nothing to do.
+/// Runs the job. If the store allows a file to be in several blobs, there is nothing to do.
 pub(super) async fn run(context: &Context, job: &Job) -> Result<(), Refusal> {
     let id = UploadId::from_bytes(job.subject);
     let state = context.metadata.load(id).await?.map(|record| record.state);
@@ -28,13 +28,13 @@ pub(super) async fn run(context: &Context, job: &Job) -> Result<(), Refusal> {
         return Err(error.into());
     }
     crash::point(Point::CopyMade);
-    // Where it is not this job's any more, or the file is gone, its deletion is a job by now.
+    // If the job's lease has ended or the File is gone, a job to delete the copy has been recorded.
     context.metadata.pack(id, job.lease, extents).await?;
     context.signal.job_added();
     Ok(())
 }
 
-/// Copies a File's bytes into one blob, durably.
+/// Copies the bytes of a File into one blob, durably.
 async fn copy(
     context: &Context,
     file: &StoredFile,

@@ -1,5 +1,5 @@
-//! Where the time of a request goes inside the server: how much of it the stores take. It belongs to the task, and to those
-//! that go on with its work.
+//! How much of a request's time the stores take. It is counted for the task of the request, and for tasks that continue
+//! its work.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ tokio::task_local! {
     static SPENT: Arc<Spent>;
 }
 
-/// Time that a request has spent in the stores so far. Operations in parallel count each.
+/// Time that a request has spent in the stores so far. Each of several parallel operations counts.
 #[derive(Debug, Default)]
 pub struct Spent {
     database: Micros,
@@ -33,33 +33,33 @@ impl Micros {
 }
 
 impl Spent {
-    /// In the database, including waits for its turn.
+    /// Time in the database, including waiting for its turn.
     pub fn database(&self) -> Duration {
         self.database.time()
     }
 
-    /// With the bytes of files.
+    /// Time with the bytes of files.
     pub fn files(&self) -> Duration {
         self.files.time()
     }
 
-    /// Runs the work of a request, whose time in the stores counts here.
+    /// Runs the work of a request, whose time in the stores is counted here.
     pub fn of<T: Future>(self: Arc<Self>, work: T) -> TaskLocalFuture<Arc<Self>, T> {
         SPENT.scope(self, work)
     }
 
-    /// Runs work that another task is to do for this one, which counts the same.
+    /// Wraps work that another task does for the current one, so that its time counts as the current one's.
     pub fn on_behalf<T: Future>(work: T) -> TaskLocalFuture<Arc<Self>, T> {
         let spent = SPENT.try_with(Arc::clone).unwrap_or_default();
         SPENT.scope(spent, work)
     }
 
-    /// Counts time in the database.
+    /// Adds time in the database.
     pub fn in_database(time: Duration) {
-        let _ = SPENT.try_with(|spent| spent.database.add(time)); // of no request: nobody asks
+        let _ = SPENT.try_with(|spent| spent.database.add(time)); // not part of a request
     }
 
-    /// Counts time with the bytes of files.
+    /// Adds time with the bytes of files.
     pub fn in_files(time: Duration) {
         let _ = SPENT.try_with(|spent| spent.files.add(time));
     }
@@ -78,7 +78,7 @@ mod tests {
             tokio::spawn(work).await.unwrap();
         };
         Arc::clone(&spent).of(request).await;
-        Spent::in_files(Duration::from_secs(1)); // of no request
+        Spent::in_files(Duration::from_secs(1)); // not part of a request
         assert_eq!(spent.files(), Duration::from_millis(1));
         assert_eq!(spent.database(), Duration::from_millis(2));
     }

@@ -39,7 +39,7 @@ pub(super) async fn run(
         // If the upload is gone or starts over, this job no longer exists.
         let returned = shared.metadata.settle_job(job.id, job.lease, Outcome::Returned).await;
         if let Err(error) = returned {
-            tracing::warn!(%id, %error, "can't return the job that finishes an upload; it is retried when its lease ends");
+            tracing::warn!(%id, %error, "can't return the job that finishes an upload; it is retried after its lease");
         }
         shared.jobs.job_added();
     }

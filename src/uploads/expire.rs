@@ -44,7 +44,7 @@ pub(super) async fn delete_unclaimed(shared: &Shared, age: Duration) -> Result<u
                 Ok(()) => count += 1,
                 Err(error) => {
                     let error = chain(&error);
-                    tracing::warn!(%blob, %error, "can't delete a blob that no record claims; the next sweep will try again");
+                    tracing::warn!(%blob, %error, "can't delete an unclaimed blob; the next sweep will try again");
                 }
             }
         }

@@ -238,7 +238,7 @@ async fn conclude(shared: &Shared, of: Snapshot, finalizing: Finalizing) -> Resu
         // If the upload starts over, this job no longer exists.
         if let Err(error) = shared.metadata.settle_job(job.id, job.lease, Outcome::Returned).await {
             let id = of.generation.upload;
-            tracing::warn!(%id, %error, "can't return the job that finishes an upload; it is retried when its lease ends");
+            tracing::warn!(%id, %error, "can't return the job that finishes an upload; it is retried after its lease");
         }
         shared.jobs.job_added();
     }

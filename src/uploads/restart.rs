@@ -21,7 +21,7 @@ pub(super) async fn restart(
     let restarted = match shared.metadata.restart_upload(of, next, blob).await {
         Ok(restarted) => restarted,
         Err(unrecorded) => {
-            tracing::error!(%id, %error, %unrecorded, "an upload's bytes could not be made durable; the upload will start over");
+            tracing::error!(%id, %error, %unrecorded, "an upload's bytes could not be made durable; it will start over");
             return Ok(Refusal::NotDurable);
         }
     };
@@ -31,7 +31,7 @@ pub(super) async fn restart(
         let stored = records::stored(shared, id).await; // it is no longer receiving, or has started over already
         return Ok(stored.err().unwrap_or(Refusal::Raced));
     }
-    tracing::error!(%id, %error, "an upload's bytes could not be made durable; the upload starts over");
+    tracing::error!(%id, %error, "an upload's bytes could not be made durable; it starts over");
     shared.jobs.job_added(); // to delete them
     Ok(Refusal::NotDurable)
 }

@@ -44,7 +44,7 @@ pub(super) async fn compare_parts(
     }
     if !lost.is_empty() {
         let chunks = counted(lost.len(), "chunk");
-        tracing::warn!(%id, "lost {chunks} in a power failure or system crash; the client will be asked to send them again");
+        tracing::warn!(%id, "lost {chunks} in a power failure or system crash; the client must send them again");
     }
     shared.metadata.in_place().believe_upload(unfinished.generation(id), lost).await?;
     crash::point(Point::PartsCompared);

@@ -184,7 +184,7 @@ fn refused(refusal: Refusal) -> ApiError {
             match total {
                 Some(total) => format!("{received} of {} were received", bytes(total)),
                 None => format!(
-                    "{} were received, and nobody has said how many the file has",
+                    "{} were received, and the size of the file is not known yet",
                     bytes(received)
                 ),
             },

@@ -1,4 +1,4 @@
-//! What every reply of the tus dialect has, and what a client can ask for first (`OPTIONS`).
+//! The headers common to all replies of the tus dialect, and what the server supports (`OPTIONS`).
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use super::names::{
 };
 use crate::http::context::Context;
 
-/// The extensions of tus that the server has.
+/// The extensions of tus that the server supports.
 const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation";
 
-/// Adds to every reply which version it speaks, and that it isn't to be kept; to a question about the server (whose
-/// reply is otherwise that to a preflight), what it can.
+/// Adds to every reply the version of tus, and that it must not be cached. To the reply to `OPTIONS`, which is
+/// otherwise that to a preflight, it adds what the server supports.
 pub async fn announce(
     State(context): State<Arc<Context>>,
     request: Request,
@@ -38,7 +38,7 @@ pub async fn announce(
     response
 }
 
-/// Adds what the server can.
+/// Adds the headers that say what the server supports.
 pub fn add_abilities(headers: &mut HeaderMap, max_size: u64) {
     headers.insert(TUS_VERSION, HeaderValue::from_static(VERSION));
     headers.insert(TUS_EXTENSION, HeaderValue::from_static(EXTENSIONS));

@@ -1,4 +1,4 @@
-//! `Upload-Concat`: whether an upload is a piece of another one, or made of others.
+//! `Upload-Concat`: whether an upload is a piece to be joined, or is joined from pieces.
 
 use http::HeaderMap;
 
@@ -9,18 +9,18 @@ use crate::ids::UploadId;
 
 const NAME: &str = "Upload-Concat";
 
-/// Maximum number of uploads that can be joined: each is a file that is open while their bytes are read.
+/// Maximum number of uploads that can be joined. For each of them, a file is open while the bytes are read.
 const MAX_PARTIALS: usize = 100;
 
 /// What an upload is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Concat {
-    /// It is a file.
+    /// It is a file of its own.
     #[default]
     Whole,
-    /// It is a piece of another one.
+    /// It is a piece to be joined.
     Partial,
-    /// It is made of these, in this order.
+    /// It is joined from these pieces, in this order.
     Final(Vec<UploadId>),
 }
 
@@ -35,8 +35,12 @@ impl Concat {
     }
 
     fn parse_final(text: &str) -> Result<Self, TusError> {
-        let wrong =
-            || TusError::malformed(NAME, "partial, or final; and the addresses of partial uploads");
+        let wrong = || {
+            TusError::malformed(
+                NAME,
+                "partial, or final; followed by the addresses of partial uploads",
+            )
+        };
         let list = text.strip_prefix("final;").ok_or_else(wrong)?;
         let addresses = list.split_ascii_whitespace();
         let partials: Option<Vec<UploadId>> = addresses.map(upload_in).collect();
@@ -49,7 +53,7 @@ impl Concat {
     }
 }
 
-/// The upload that an address names, absolute or not.
+/// Extracts the upload's uuid from an address, absolute or not.
 fn upload_in(address: &str) -> Option<UploadId> {
     let (folder, uuid) = address.trim_end_matches('/').rsplit_once('/')?;
     folder.ends_with("/api/v2/tus").then(|| UploadId::parse(uuid))?

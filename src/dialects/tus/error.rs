@@ -15,29 +15,30 @@ use crate::storage::BodyError;
 use crate::uploads::Refusal;
 use crate::words::bytes;
 
-/// The bytes of a request don't have the checksum that it gives (tus, *Checksum*).
+/// The status of a request whose bytes don't have the checksum that it declares (tus, *Checksum*).
 const CHECKSUM_MISMATCH: u16 = 460;
 
 /// A refused request, ready to be answered.
 #[derive(Debug)]
 pub struct TusError {
     error: ApiError,
-    /// Whether the connection ends with the reply: its rest could be taken for the next request.
+    /// Whether to close the connection after the reply, because the rest of the body could be taken for the next
+    /// request.
     closes: bool,
 }
 
 impl TusError {
-    /// A header is wrong; `what` continues a sentence that begins with its name.
+    /// A wrong header. `what` continues a sentence that begins with the header's name.
     pub fn header(name: &'static str, code: &'static str, what: impl Into<String>) -> Self {
         ApiError::bad_field(name, code, format!("{name} {}", what.into())).into()
     }
 
-    /// A header is written otherwise than it must be.
+    /// A header whose value has the wrong form.
     pub fn malformed(name: &'static str, right: impl Into<String>) -> Self {
         Self::header(name, "malformed", format!("must be {}", right.into()))
     }
 
-    /// A request speaks another version, or says none.
+    /// A request for another version, or without one.
     pub fn version(sent: Option<&str>) -> Self {
         let message = match sent {
             Some(_) => {
@@ -68,7 +69,8 @@ impl From<ApiError> for TusError {
 
 impl From<Refusal> for TusError {
     fn from(refusal: Refusal) -> Self {
-        // What came is kept, and the rest may follow. Clients go on after a 5xx only: a 408 would end the upload.
+        // The bytes received are kept, and the rest may follow. Clients continue only after a 5xx: a 408 would end the
+        // upload.
         if let Refusal::Body(error @ BodyError::TooSlow(_)) = refusal {
             let unavailable = StatusCode::SERVICE_UNAVAILABLE;
             let error = ApiError::new(unavailable, "body_too_slow", error.to_string());
@@ -99,12 +101,12 @@ fn refused(refusal: Refusal) -> ApiError {
         .with("offset", Value::from(end)),
         Refusal::BeyondTotal { total } => too_large(
             "beyond_total",
-            format!("the request goes past the end of the file, which has {}", bytes(total)),
+            format!("the request extends past the end of the file, which has {}", bytes(total)),
         ),
         Refusal::TotalChanged { sent, recorded } => of(
             Is::BAD_REQUEST,
             "changed",
-            format!("Upload-Length is {sent} here, but an earlier request said {recorded}"),
+            format!("Upload-Length is {sent}, but an earlier request declared {recorded}"),
         )
         .field("Upload-Length")
         .never(),
@@ -112,7 +114,7 @@ fn refused(refusal: Refusal) -> ApiError {
             mismatch,
             "checksum_mismatch",
             format!(
-                "the bytes that came don't have this {} checksum, and are not kept: send them again",
+                "the bytes received don't have this {} checksum and were discarded: send them again",
                 algorithm.name()
             ),
         )
@@ -121,45 +123,45 @@ fn refused(refusal: Refusal) -> ApiError {
             mismatch,
             "md5_mismatch",
             format!(
-                "md5 is {declared}, but the file that was received has {actual}; it is removed: create another upload"
+                "md5 is {declared}, but the file received has {actual}; it was removed: create another upload"
             ),
         )
         .field("Upload-Metadata")
         .reset(),
         Refusal::SentInChunks => ApiError::forbidden(
-            "this upload is sent in chunks, by forms: it takes no bytes at its end",
+            "this upload is sent in chunks by forms: nothing can be appended to it",
         ),
         Refusal::Joined => {
-            ApiError::forbidden("this upload was joined from others, and takes no bytes")
+            ApiError::forbidden("this upload was joined from others and accepts no bytes")
         }
         Refusal::Partial => {
-            ApiError::forbidden("this upload is a piece of another one, and no file of its own")
+            ApiError::forbidden("this is a partial upload and not a file of its own")
         }
         Refusal::Incomplete { received, total } => of(
             Is::CONFLICT,
             "bytes_missing",
             match total {
                 Some(total) => format!("{} of {} were received", bytes(received), bytes(total)),
-                None => format!("{} were received, and nobody has said how many the file has", bytes(received)),
+                None => format!("{} were received, and the size of the file is not known yet", bytes(received)),
             },
         ),
         Refusal::NotAPiece { id } => of(
             Is::BAD_REQUEST,
             "not_partial",
-            format!("{id} is no partial upload of yours, or is part of another file already"),
+            format!("{id} is not a partial upload of yours, or is already part of another file"),
         )
         .field("Upload-Concat")
         .never(),
         Refusal::PieceIncomplete { id } => of(
             Is::CONFLICT,
             "bytes_missing",
-            format!("not all bytes of {id} were received: send them, then join it"),
+            format!("{id} is incomplete: send the rest of its bytes, then join it"),
         )
         .field("Upload-Concat"),
         Refusal::Busy => of(
             Is::LOCKED,
             "busy",
-            "an earlier request is still writing: ask again in a moment".into(),
+            "an earlier request is still writing: try again in a moment".into(),
         )
         .retry_after(2),
         Refusal::Verifying => of(
@@ -171,11 +173,11 @@ fn refused(refusal: Refusal) -> ApiError {
         Refusal::NotDurable => of(
             Is::SERVICE_UNAVAILABLE,
             "not_durable",
-            "the server's disk lost what was received: send the file again from its beginning".into(),
+            "the server's disk lost bytes it had received: send the file again from its beginning".into(),
         )
         .reset()
         .retry_after(1),
-        // Of requests that this dialect doesn't have.
+        // These result from requests that this dialect doesn't have.
         other => ApiError::internal(&other),
     }
 }

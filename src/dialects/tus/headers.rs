@@ -1,4 +1,4 @@
-//! Values of headers in requests.
+//! Values of request headers.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use super::names::{
 use crate::http::values::decimal;
 use crate::uploads::{Algorithm, Checksum};
 
-/// The method that a request means: where it names one, its own doesn't count.
+/// The method that a request asks for: if a header overrides it, the request's own doesn't count.
 pub fn method(own: &Method, headers: &HeaderMap) -> Method {
     let named = headers.get(X_HTTP_METHOD_OVERRIDE).map(|name| Method::from_bytes(name.as_bytes()));
     match named {
@@ -21,7 +21,7 @@ pub fn method(own: &Method, headers: &HeaderMap) -> Method {
     }
 }
 
-/// Refuses a request of another version.
+/// Refuses requests for another version of tus.
 pub fn check_version(headers: &HeaderMap) -> Result<(), TusError> {
     match one(headers, &TUS_RESUMABLE, "Tus-Resumable")? {
         Some(VERSION) => Ok(()),
@@ -29,7 +29,7 @@ pub fn check_version(headers: &HeaderMap) -> Result<(), TusError> {
     }
 }
 
-/// The text of a header that may be sent once; `name` is how it is written.
+/// The text of a header that may be sent only once. `name` is the header's name as written in messages.
 pub fn one<'a>(
     headers: &'a HeaderMap,
     header: &HeaderName,
@@ -44,11 +44,15 @@ pub fn one<'a>(
     text.transpose().map_err(|_| TusError::malformed(name, "printable ASCII"))
 }
 
-/// `Upload-Offset`, which a request with bytes must have.
+/// `Upload-Offset`, which requests with bytes must have.
 pub fn offset(headers: &HeaderMap) -> Result<u64, TusError> {
     let offset = number(headers, &UPLOAD_OFFSET, "Upload-Offset")?;
     offset.ok_or_else(|| {
-        TusError::header("Upload-Offset", "required", "is missing: say where the bytes begin")
+        TusError::header(
+            "Upload-Offset",
+            "required",
+            "is missing: send the offset at which the bytes begin",
+        )
     })
 }
 
@@ -57,7 +61,7 @@ pub fn length(headers: &HeaderMap) -> Result<Option<u64>, TusError> {
     number(headers, &UPLOAD_LENGTH, "Upload-Length")
 }
 
-/// The file's size as a new upload declares it: `None` if it follows later.
+/// The file's size as declared for a new upload; `None` if it follows later.
 pub fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, TusError> {
     let deferred = match one(headers, &UPLOAD_DEFER_LENGTH, "Upload-Defer-Length")? {
         None => false,
@@ -66,8 +70,7 @@ pub fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, TusError> {
     };
     match (length(headers)?, deferred) {
         (Some(_), true) => {
-            let right =
-                "says that the size follows later, but Upload-Length says it now: send one of them";
+            let right = "says that the size follows later, but Upload-Length gives it now: send only one of them";
             Err(TusError::header("Upload-Defer-Length", "differs", right))
         }
         (None, false) => {
@@ -100,7 +103,11 @@ fn parse_checksum(text: &str) -> Result<Checksum, TusError> {
     let algorithm = Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name);
     let algorithm = algorithm.ok_or_else(|| {
         let known = algorithms();
-        TusError::header("Upload-Checksum", "unknown_algorithm", format!("can be one of {known}"))
+        TusError::header(
+            "Upload-Checksum",
+            "unknown_algorithm",
+            format!("must use one of the algorithms {known}"),
+        )
     })?;
     let checksum = STANDARD.decode(digest.trim()).ok();
     checksum.and_then(|digest| Checksum::new(algorithm, digest)).ok_or_else(|| {

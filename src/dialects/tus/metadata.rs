@@ -1,7 +1,7 @@
-//! `Upload-Metadata`: comma-separated pairs of a key and a value in Base64.
+//! `Upload-Metadata`: comma-separated pairs of a key and a Base64 value.
 //!
-//! Four keys count, as clients name them: `filename` or `name`, `filetype` or `type`; and `md5`, which is ours. Others
-//! are for the application and not kept: they are not even decoded.
+//! The keys that clients use for the file's name and type are understood: `filename` or `name`, `filetype` or `type`;
+//! so is our own, `md5`. Other keys are for the application: they are neither kept nor decoded.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -15,28 +15,28 @@ use crate::media::MediaType;
 
 const NAME: &str = "Upload-Metadata";
 
-/// Maximum bytes of the header.
+/// Maximum size of the header in bytes.
 pub const MAX_BYTES: usize = 16 * 1024;
 
-/// Padding may be missing: some clients leave it out.
+/// Padding is optional: some clients leave it out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What a new upload says of its file.
+/// What a new upload declares about its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// Its name.
     pub filename: Option<Filename>,
     /// Its media type.
     pub declared_type: Option<String>,
-    /// The MD5 that the whole must have.
+    /// The MD5 that the whole file must have.
     pub md5: Option<[u8; 16]>,
 }
 
 impl Metadata {
-    /// Parses the header's value.
+    /// Parses the value of the header.
     pub fn parse(text: &str) -> Result<Self, TusError> {
         if text.len() > MAX_BYTES {
             let message = format!("is longer than the limit of {MAX_BYTES} bytes");
@@ -47,7 +47,10 @@ impl Metadata {
             let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
             let Some(at) = KEYS.iter().position(|known| *known == key) else { continue };
             let value = BASE64.decode(value.trim()).map_err(|_| {
-                TusError::malformed(NAME, format!("keys and Base64: the value of {key} is not"))
+                TusError::malformed(
+                    NAME,
+                    format!("keys and Base64 values: the value of {key} is not Base64"),
+                )
             })?;
             let value = String::from_utf8_lossy(&value).into_owned();
             if values[at].as_ref().is_some_and(|first| *first != value) {
@@ -58,7 +61,7 @@ impl Metadata {
         }
         let [filename, name, filetype, media_type, md5] = values;
         let parse_md5 = |text: String| {
-            let wrong = "keys and Base64, and md5 in it 32 hexadecimal digits";
+            let wrong = "keys and Base64 values, with md5 as 32 hexadecimal digits";
             values::md5(&text).ok_or_else(|| TusError::malformed(NAME, wrong))
         };
         let named = |name: Option<String>| name.as_deref().and_then(Filename::parse);
@@ -71,7 +74,7 @@ impl Metadata {
         })
     }
 
-    /// The header's value for a file of this name and type; `None` if it has neither.
+    /// Formats the value of the header for a file with this name and type; `None` if it has neither.
     pub fn value(filename: Option<&Filename>, media_type: Option<&str>) -> Option<String> {
         let pair = |(key, value): (&str, &str)| format!("{key} {}", STANDARD.encode(value));
         let filename = filename.map(|name| ("filename", name.as_str()));
@@ -81,7 +84,7 @@ impl Metadata {
     }
 }
 
-/// The keys that count; of two with one meaning the first is believed.
+/// The keys that are understood. Of two with the same meaning, the first one wins.
 const KEYS: [&str; 5] = ["filename", "name", "filetype", "type", "md5"];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Replies of the tus dialect to successful requests: headers, and no bodies.
+//! Replies of the tus dialect to successful requests. They have headers and no bodies.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -19,23 +19,23 @@ use crate::links::Variant;
 use crate::metadata::StoredFile;
 use crate::uploads::Progress;
 
-/// The path below which uploads are.
+/// The path below which uploads have their addresses.
 const PATH: &str = "/api/v2/tus";
 
-/// Makes replies to one request.
+/// Creates the replies to one request.
 pub struct Replies<'a> {
     context: &'a Context,
-    /// Scheme and authority, without a slash at the end.
+    /// Scheme and authority, without a trailing slash.
     base: String,
 }
 
 impl<'a> Replies<'a> {
-    /// For a request with this head: addresses begin with the one that its client used.
+    /// Creates replies to a request with this head. Addresses begin with the one that its client used.
     pub fn new(context: &'a Context, head: &Parts) -> Self {
         Self { context, base: base(context, &head.headers, &head.extensions) }
     }
 
-    /// The reply to a new upload. `progress`: how far it has come, if it was sent bytes at once.
+    /// The reply to the creation of an upload. `progress` is its progress, if bytes were sent with the request.
     pub fn created(&self, id: UploadId, progress: &Progress) -> Response {
         let mut response = StatusCode::CREATED.into_response();
         let headers = response.headers_mut();
@@ -51,7 +51,7 @@ impl<'a> Replies<'a> {
         response
     }
 
-    /// The reply to the question how far an upload has come.
+    /// The reply to a query of an upload's progress.
     pub fn status(&self, progress: &Progress) -> Response {
         let mut response = StatusCode::OK.into_response();
         let headers = response.headers_mut();
@@ -74,7 +74,7 @@ impl<'a> Replies<'a> {
         response
     }
 
-    /// The reply that leads to a File's bytes.
+    /// A redirect to a File's bytes.
     pub fn redirect(&self, file: &StoredFile) -> Response {
         let mut response = StatusCode::FOUND.into_response();
         set(response.headers_mut(), LOCATION, &self.link(file));
@@ -85,7 +85,7 @@ impl<'a> Replies<'a> {
         headers.insert(UPLOAD_OFFSET, HeaderValue::from(progress.offset));
         if let Some(expires) = progress.expires_at {
             let expires = UNIX_EPOCH.checked_add(Duration::from_secs(expires));
-            // Beyond the year 9999 there are no such dates.
+            // The format has no dates after the year 9999.
             let last = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
             let expires = expires.map_or(last, |expires| expires.min(last));
             set(headers, UPLOAD_EXPIRES, &httpdate::fmt_http_date(expires));
@@ -107,7 +107,7 @@ impl<'a> Replies<'a> {
     }
 }
 
-/// Sets a header; everything that stands in one here is ASCII.
+/// Sets a header. All values set in this module are ASCII.
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);

@@ -1,4 +1,4 @@
-//! Uploads: creating one, sending its bytes, asking how far it has come, ending it.
+//! Requests that create an upload, send its bytes, query its progress, or end it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::http::values::body_length;
 use crate::ids::{UploadId, UserId};
 use crate::uploads::{AppendRequest, Creation, Progress};
 
-/// What the bytes of an upload are sent as.
+/// The media type with which bytes of an upload are sent.
 const OFFSET_OCTET_STREAM: &str = "application/offset+octet-stream";
 
 /// Requests to `/api/v2/tus/`.
@@ -63,14 +63,14 @@ pub async fn one_upload(
     }
 }
 
-/// What the server can; the one without an override is answered like a preflight.
+/// Returns what the server supports. An `OPTIONS` request without an override gets the reply to a preflight instead.
 fn options(context: &Context) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     add_abilities(response.headers_mut(), context.uploads.max_file_size());
     response
 }
 
-/// Creates an upload, and takes its first bytes if they come along.
+/// Creates an upload, and stores its first bytes if they are sent with the request.
 async fn post(
     context: &Context,
     admitted: &Admitted,
@@ -85,7 +85,7 @@ async fn post(
     let brings_bytes = brings_bytes(&head.headers)?;
     if let Concat::Final(pieces) = concat {
         if brings_bytes || headers::length(&head.headers)?.is_some() {
-            let wrong = "is final: then Upload-Length and bytes are those of the partial uploads";
+            let wrong = "is final, so size and bytes come from the partial uploads: send no Upload-Length and no bytes";
             return Err(TusError::header("Upload-Concat", "differs", wrong));
         }
         let creation =
@@ -113,22 +113,22 @@ async fn post(
         let body = pin!(LimitedBody::new(body, context.options.body));
         context.uploads.append(request, body).await
     } else {
-        // A file of no bytes is there with that.
+        // An upload of an empty file is complete with this.
         context.uploads.append(request, pin!(stream::empty())).await
     };
     match begun {
         Ok(progress) => Ok(Replies::new(context, head).created(id, &progress)),
         Err(refusal) => {
-            // Nobody knows its address, so nobody could go on with it.
+            // The client doesn't know its address and can't continue it.
             if let Err(error) = context.files.delete(id, Some(user)).await {
-                tracing::debug!(%id, %error, "an upload whose first bytes were refused is left to expire");
+                tracing::debug!(%id, %error, "can't remove an upload whose first bytes were refused; it will expire");
             }
             Err(refusal.into())
         }
     }
 }
 
-/// Whether a request that creates an upload has bytes of it, too.
+/// Whether a request that creates an upload also contains bytes of it.
 fn brings_bytes(headers: &HeaderMap) -> Result<bool, TusError> {
     match content_type(headers).as_str() {
         OFFSET_OCTET_STREAM => Ok(true),
@@ -143,7 +143,7 @@ fn wrong_type(sent: &str) -> TusError {
     ApiError::unsupported_media_type(message).into()
 }
 
-/// Takes bytes for the end of an upload.
+/// Appends bytes to an upload.
 async fn patch(
     context: &Context,
     admitted: &Admitted,
@@ -171,7 +171,7 @@ async fn patch(
     Ok(Replies::new(context, head).appended(&progress))
 }
 
-/// How far an upload has come.
+/// Returns the progress of an upload.
 async fn status(
     context: &Context,
     admitted: &Admitted,
@@ -208,7 +208,7 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Leads to the bytes of a File. Browsers that follow its address don't speak tus, so no version is asked for.
+/// Redirects to the bytes of a File. Browsers that follow its address don't speak tus, so no version is required.
 async fn redirect(
     context: &Context,
     admitted: &Admitted,

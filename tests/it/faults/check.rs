@@ -9,7 +9,7 @@ use crate::process::http::Request;
 use crate::process::program::Server;
 
 /// Logged when bytes of an unfinished upload were lost in a power cut and must be sent again.
-const EXPECTED: [&str; 1] = ["an upload's bytes could not be made durable; the upload starts over"];
+const EXPECTED: [&str; 1] = ["an upload's bytes could not be made durable; it starts over"];
 
 /// What the server on this disk has lost of what the ledgers contained at that moment.
 pub(crate) fn check(disk: &Path, uploads: &[Upload], by: u64, level: Level) -> Broken {

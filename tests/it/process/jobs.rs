@@ -62,7 +62,7 @@ fn a_picture_that_ends_the_process_three_times_is_set_aside_until_the_operator_s
     let upload = job["upload"].as_str().expect("an upload");
     assert!(line.contains(&format!("(upload {upload} of user 1)")), "{line}");
     let log = server.stderr();
-    assert!(log.contains("the previous server did not stop in order"), "{log}");
+    assert!(log.contains("the previous server was not shut down cleanly"), "{log}");
     assert!(log.contains("set a job aside") && log.contains(&format!("upload={upload}")), "{log}");
 
     assert_eq!(jobs(dir.path(), &["retry", id]), "1 job will be retried\n");
@@ -70,5 +70,5 @@ fn a_picture_that_ends_the_process_three_times_is_set_aside_until_the_operator_s
     server.stop();
     assert_eq!(jobs(dir.path(), &["retry"]), "0 jobs will be retried\n");
     let log = Server::start(&mut serve(dir.path())).stop().stderr;
-    assert!(!log.contains("did not stop in order"), "{log}");
+    assert!(!log.contains("not shut down cleanly"), "{log}");
 }
