@@ -1,5 +1,5 @@
-// Drives headless Chromium: opens a page in a profile of its own, and hears what the page reports.
-// Pages call `report(name, value)`; tests wait with `reported(name)`: no test sleeps or polls.
+// Drives headless Chromium: opens a page in a profile of its own, and receives what the page reports.
+// Pages call `report(name, value)`, and tests wait with `reported(name)`, so no test sleeps or polls.
 import { chromium } from 'playwright-core';
 
 const EXECUTABLE = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
@@ -14,7 +14,7 @@ const FLAGS = [
 ];
 const PATIENCE_MS = 20_000;
 
-/** A running Chromium; each test opens a page in it. */
+/** A running Chromium, in which each test opens a page. */
 export function launchBrowser() {
   return chromium.launch({ executablePath: EXECUTABLE, headless: true, args: FLAGS });
 }
@@ -25,7 +25,7 @@ export async function openPage(browser, url, options) {
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
 
-  const reports = new Map(); // name -> values not yet taken, or one waiting taker
+  const reports = new Map(); // name -> values not read yet, or one waiting reader
   const slot = (name) => {
     if (!reports.has(name)) reports.set(name, { values: [], taker: null });
     return reports.get(name);
@@ -45,7 +45,7 @@ export async function openPage(browser, url, options) {
   const requests = [];
   page.on('request', (request) => requests.push(request));
 
-  /** The next value reported under `name`, waiting for it if need be. */
+  /** Resolves with the next value reported under `name`. */
   const reported = (name) => {
     const waiting = slot(name);
     if (waiting.values.length) return Promise.resolve(waiting.values.shift());
@@ -62,10 +62,10 @@ export async function openPage(browser, url, options) {
     });
   };
 
-  /** Loads the page, again or at first, with `options` in its query; its storage is kept. */
+  /** Loads or reloads the page with `options` in its query. Its storage is kept. */
   const open = async (options) => {
     const broken = new Promise((_, reject) => page.once('pageerror', reject));
-    broken.catch(() => {}); // an error after loading is not this function's
+    broken.catch(() => {}); // errors after loading are handled elsewhere
     await page.goto(`${url}?${new URLSearchParams({ options: JSON.stringify(options) })}`);
     await Promise.race([reported('ready'), broken]);
   };
@@ -75,13 +75,13 @@ export async function openPage(browser, url, options) {
     page,
     open,
     reported,
-    /** How many values are reported under `name` and not yet taken. */
+    /** Number of values reported under `name` and not read yet. */
     countReported: (name) => slot(name).values.length,
-    /** Requests so far of `method` whose URL has `part` in it, oldest first. */
+    /** The requests so far with this method whose URL contains `part`, oldest first. */
     requests: (method, part) => requests.filter((r) => r.method() === method && r.url().includes(part)),
     close: () => context.close(),
   };
 }
 
-/** What a file input takes for `bytes` called `name`. */
+/** The value for a file input: a file called `name` that contains `bytes`. */
 export const asFile = (name, mimeType, bytes) => ({ name, mimeType, buffer: bytes });

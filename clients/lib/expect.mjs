@@ -1,12 +1,12 @@
-// What every test asks of an answer: the fields of a File, and the bytes behind its link.
-// The link is fetched bare, as <img>, <video> and the clients themselves fetch it: no header at all.
+// Assertions about replies: the fields of a File, and the bytes behind its link.
+// Links are fetched without any headers, as <img>, <video> and the clients themselves fetch them.
 import assert from 'node:assert/strict';
 import { setTimeout } from 'node:timers/promises';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const ABSOLUTE = /^http:\/\/127\.0\.0\.1:\d+\//;
 
-/** Fetches a link with no header and returns `{bytes, type}`. */
+/** Fetches a link without headers and returns `{bytes, type}`. */
 export async function download(link) {
   assert.match(link, ABSOLUTE, 'links are absolute: the page lives on another origin');
   const response = await fetch(link);
@@ -14,14 +14,14 @@ export async function download(link) {
   return { bytes: Buffer.from(await response.arrayBuffer()), type: response.headers.get('content-type') };
 }
 
-/** The bytes behind `link` are `sent`. */
+/** Asserts that `link` serves the bytes `sent`. */
 export async function expectBytes(link, sent) {
   const { bytes } = await download(link);
   assert.equal(bytes.length, sent.length, 'as many bytes as went in');
   assert.ok(bytes.equals(sent), 'the same bytes as went in');
 }
 
-/** `file` is a whole File answer for `sent`; `uuid`, `filename` and `mimetype` are compared when given. */
+/** Asserts that `file` is a complete File reply for `sent`. Compares `uuid`, `filename` and `mimetype` if given. */
 export async function expectFile(file, sent, { uuid, filename, mimetype } = {}) {
   assert.equal(file.success, true);
   assert.match(file.uuid, UUID);
@@ -37,7 +37,7 @@ export async function expectFile(file, sent, { uuid, filename, mimetype } = {}) 
   await expectBytes(file.url, sent);
 }
 
-/** `again` is the same File as `first`. Links are signed afresh each time, so they are compared by what they serve. */
+/** Asserts that `again` is the same File as `first`. Each link has a new signature, so their contents are compared. */
 export async function expectSameFile(again, first, sent) {
   for (const name of ['success', 'uuid', 'file_uuid', 'filename', 'filesize', 'mimetype', 'duration']) {
     assert.deepEqual(again[name], first[name], name);
@@ -45,12 +45,12 @@ export async function expectSameFile(again, first, sent) {
   await expectBytes(again.file_url, sent);
 }
 
-/** `reply` is a thumbnail's answer for `parent`, and its link shows a picture that the server made of what was sent. */
+/** Asserts that `reply` is a thumbnail of `parent` whose link shows a picture that the server made from it. */
 export async function expectThumbnail(reply, parent, sent) {
   assert.equal(reply.success, true);
   assert.match(reply.file_uuid, UUID);
   assert.equal(reply.parent_file_uuid, parent);
-  // On a busy machine the picture may come later than the reply; until then the link shows what was sent.
+  // On a busy machine, the picture may be made after the reply. Until then, the link shows what was sent.
   const deadline = Date.now() + 10_000;
   let shown = await download(reply.file_url);
   while (shown.bytes.equals(sent) && Date.now() < deadline) {
@@ -61,7 +61,7 @@ export async function expectThumbnail(reply, parent, sent) {
   assert.ok(!shown.bytes.equals(sent), 'made anew: nothing that was sent gets to the receiver');
 }
 
-/** `body` has the one shape of every error, and says why in a sentence. Returns that sentence. */
+/** Asserts that `body` has the form of all errors, with a message that is a sentence. Returns the message. */
 export function expectError(body, { field } = {}) {
   assert.ok(Array.isArray(body.errors), '`errors` is an array');
   assert.equal(body.success, false);

@@ -1,5 +1,5 @@
-// The server's own page in Chromium: opened by its link, watched for trouble, and fed with files. A page that breaks its
-// own Content-Security-Policy, logs an error or asks another origin fails its test.
+// Drives the server's own page in Chromium: opens it by its link, watches it for errors, and gives it files. A page
+// that violates its own Content-Security-Policy, logs an error or contacts another origin fails its test.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const PATIENCE_MS = 20_000;
-/** What the page cuts files into, unless they are large. */
+/** Size of the chunks into which the page cuts files, unless they are large. */
 export const CHUNK = 1024 * 1024;
 
-/** A browser profile of its own for test `t`; `trouble` fails the test when it ends. */
+/** Creates a browser profile for test `t`. If there was `trouble`, the test fails when it ends. */
 export async function openProfile(t, browser, server, options = {}) {
   const context = await browser.newContext(options);
   context.setDefaultTimeout(PATIENCE_MS);
@@ -38,8 +38,8 @@ export async function openProfile(t, browser, server, options = {}) {
 }
 
 /**
- * Opens the page by a link for `userId`, or `at` another address; `route` is installed before, and with `clock` the
- * page's time is `page.clock`. Resolves when it has shown its list, or `waitFor`.
+ * Opens the page by a link for `userId`, or `at` another address. `route` is installed first, and with `clock`, the
+ * page's time is `page.clock`. Resolves once the page shows its list, or `waitFor`.
  */
 export async function openHaversack(t, browser, server, options = {}) {
   const { userId = newUser(), context, at, route, clock, waitFor = '#files', ...rest } = options;
@@ -49,14 +49,14 @@ export async function openHaversack(t, browser, server, options = {}) {
   const chunks = await watchChunks(page);
   if (route) await page.route(...route);
   if (clock) await page.clock.install();
-  page.on('filechooser', () => {}); // from now on choosers are caught: one that opens at once would be missed
+  page.on('filechooser', () => {}); // catch choosers from the start: one that opens at once would be missed
   await page.goto(link);
   await page.locator(waitFor).waitFor();
   return { page, context: profile, chunks, link, userId, ...client(page, server, userId) };
 }
 
 let users = 100;
-/** A user whom no other test of this process has. */
+/** A user that no other test in this process uses. */
 export const newUser = () => (users += 1);
 
 function client(page, server, userId) {
@@ -69,7 +69,7 @@ function client(page, server, userId) {
     /** Resolves when the upload's row is in one of these states. */
     inState: (name, ...states) =>
       page.locator(states.map((state) => `#upload-rows li[data-name="${name}"][data-state=${state}]`).join()).waitFor(),
-    /** Resolves when the file is in the list and its upload gone. */
+    /** Resolves when the file is in the list and its upload is gone. */
     async uploaded(name) {
       await file(name).waitFor();
       await row(name).waitFor({ state: 'detached' });
@@ -84,8 +84,8 @@ function client(page, server, userId) {
 }
 
 /**
- * Sees every chunk before it leaves. `chunks.rule` may be set to a function of the chunk and its Playwright route: it
- * answers in the server's stead if it returns true; a promise holds the chunk back.
+ * Intercepts every chunk before it is sent. `chunks.rule` can be set to a function of the chunk and its Playwright
+ * route. If it returns true, it has replied instead of the server; if it returns a promise, the chunk is held back.
  */
 async function watchChunks(page) {
   const chunks = { seen: [], rule: null };
@@ -96,7 +96,7 @@ async function watchChunks(page) {
       waiters.add(look);
       look();
     });
-  /** Indexes that were sent for `name`, in order. */
+  /** The indexes sent for `name`, in order. */
   chunks.of = (name) => chunks.seen.filter((chunk) => chunk.name === name).map((chunk) => chunk.index);
   /** Holds back chunk `index` of `name` until the returned function is called. */
   chunks.hold = (name, index) => {
@@ -116,7 +116,7 @@ async function watchChunks(page) {
     chunks.seen.push(chunk);
     for (const look of waiters) look();
     const answered = await chunks.rule?.(chunk, route);
-    // The page may have given the request up in the meantime.
+    // The page may have aborted the request in the meantime.
     if (!answered) await route.continue().catch(() => {});
   });
   return chunks;
@@ -134,7 +134,7 @@ function parse(body) {
   };
 }
 
-/** Drops files on the page: `{name, mimeType, buffer}` each. */
+/** Drops files, each a `{name, mimeType, buffer}`, on the page. */
 export async function drop(page, ...files) {
   const plain = files.map(({ name, mimeType, buffer }) => ({ name, mimeType, base64: buffer.toString('base64') }));
   const transfer = await page.evaluateHandle(async (files) => {
@@ -148,7 +148,7 @@ export async function drop(page, ...files) {
   await page.dispatchEvent('main', 'drop', { dataTransfer: transfer });
 }
 
-/** A folder with files of these names and bytes, for test `t`; returns their paths. */
+/** Creates a folder with files of these names and bytes for test `t`. Returns their paths. */
 export async function onDisk(t, files) {
   const folder = await mkdtemp(join(tmpdir(), 'haversack-page-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
@@ -157,7 +157,7 @@ export async function onDisk(t, files) {
   return paths;
 }
 
-/** A refusal in the server's one shape. */
+/** A refusal in the form of all errors of the server. */
 export const refusal = (code, message, more = {}) => ({
   errors: [{ code, message }],
   success: false,
@@ -166,7 +166,7 @@ export const refusal = (code, message, more = {}) => ({
   ...more,
 });
 
-/** The bytes behind `link` are `sent`; large ones are compared by their hash. */
+/** Asserts that `link` serves the bytes `sent`. Large ones are compared by their hash. */
 export async function expectSent(link, sent) {
   const response = await fetch(link);
   assert.equal(response.status, 200, link);
@@ -174,7 +174,7 @@ export async function expectSent(link, sent) {
   assert.equal(hash(Buffer.from(await response.arrayBuffer())), hash(sent), 'the same bytes as went in');
 }
 
-/** A request to the server in the name of a user. */
+/** Sends a request to the server as a user. */
 export async function ask(server, userId, path, options = {}) {
   const response = await fetch(`${server.uploads}${path}`, {
     ...options,
@@ -183,7 +183,7 @@ export async function ask(server, userId, path, options = {}) {
   return { status: response.status, body: await response.json() };
 }
 
-/** Stores a file without the page. */
+/** Uploads a file without using the page. */
 export async function store(server, userId, name, bytes) {
   const body = new FormData();
   body.append('filename', name);

@@ -1,4 +1,4 @@
-// Bundles the pages and serves them from a port of their own, so that the browser sees two origins and CORS is real.
+// Bundles the pages and serves them from a separate port, so that the browser sees two origins and enforces CORS.
 import { build } from 'esbuild';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -9,8 +9,8 @@ const shell = (name, styles) => `<!doctype html><meta charset="utf-8"><title>cli
 ${styles ? `<link rel="stylesheet" href="/${name}.css">` : ''}
 <div id="root"></div><p id="message"></p><script type="module" src="/${name}.js"></script>`;
 
-// The entry of pdf.js for bundlers is CommonJS that names its worker by `import.meta.url`. Webpack allows that mixture,
-// esbuild does not, so the page's address stands in; the worker is served at the path which that gives.
+// The entry point of pdf.js for bundlers is CommonJS but locates its worker by `import.meta.url`. Webpack allows that
+// mixture and esbuild doesn't, so the page's address is used instead, and the worker is served at the resulting path.
 const pdfWorkerAddress = {
   name: 'pdf-worker-address',
   setup({ onLoad }) {
@@ -21,7 +21,7 @@ const pdfWorkerAddress = {
 };
 const pdfWorker = new URL('../node_modules/pdfjs-dist/build/pdf.worker.js', import.meta.url);
 
-/** Serves `pages/<name>` as `/<name without extension>`; returns its origin. */
+/** Serves `pages/<name>` as `/<name without extension>`. Returns its origin. */
 export function servePage(source) {
   const entryPoints = [fileURLToPath(new URL(`../pages/${source}`, import.meta.url))];
   return serve(source.replace(/\.\w+$/, ''), { entryPoints });
@@ -37,7 +37,7 @@ async function serve(name, entry) {
   const bundle = await build({
     ...entry,
     bundle: true,
-    outdir: '.', // named, so that styles come beside the script; nothing is written
+    outdir: '.', // needed so that styles are separate from the script; nothing is written
     format: 'esm',
     jsx: 'automatic',
     define: { 'process.env.NODE_ENV': '"production"' },

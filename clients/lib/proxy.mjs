@@ -1,11 +1,11 @@
-// A TCP proxy that breaks connections at chosen byte counts, and heals afterwards.
-// It sees bytes only: no HTTP, so what it cuts is cut as a real network would cut it.
+// A TCP proxy that breaks connections at chosen byte counts and works normally afterwards.
+// It knows nothing of HTTP, so it cuts connections as a real network would.
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 
 /**
- * Forwards to `target` (a URL). `cuts` are byte counts sent by clients, over all connections together:
- * when one is reached every connection is dropped and counting starts again for the next.
+ * Forwards to `target` (a URL). `cuts` are numbers of bytes sent by clients over all connections together: when one is
+ * reached, every connection is dropped, and counting starts again for the next one.
  */
 export async function startProxy(target, cuts = []) {
   const { hostname, port } = new URL(target);
@@ -45,7 +45,7 @@ export async function startProxy(target, cuts = []) {
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${server.address().port}`,
-    /** How many of the cuts have not happened yet. */
+    /** Number of cuts that have not happened yet. */
     cutsLeft: () => pending.length,
     async close() {
       dropAll();

@@ -1,4 +1,4 @@
-// The snippets of README.md for clients, as somebody copies them.
+// The code snippets for clients in README.md, as users copy them.
 import { readFileSync } from 'node:fs';
 
 const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');

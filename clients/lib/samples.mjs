@@ -1,4 +1,4 @@
-// Files to upload: the same bytes every run, and real enough for a browser to draw, play or render them.
+// Files to upload. They have the same bytes in every run, and browsers can display or play them.
 import { readFileSync } from 'node:fs';
 import { crc32, deflateSync } from 'node:zlib';
 
@@ -23,7 +23,7 @@ export function png(side) {
   return pngOf(side, side, pixels);
 }
 
-/** `rows`: a filter byte and three bytes a pixel, row by row. */
+/** Encodes a PNG. `rows` has, row by row, a filter byte and three bytes per pixel. */
 function pngOf(width, height, rows) {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
@@ -33,7 +33,7 @@ function pngOf(width, height, rows) {
   return Buffer.concat([signature, pngChunk('IHDR', header), pngChunk('IDAT', deflateSync(rows)), pngChunk('IEND')]);
 }
 
-/** A PNG of hills under a sky, other ones for each `seed`: something to look at, in a few kilobytes. */
+/** A PNG of hills under a sky, different for each `seed`: something to look at, in a few kilobytes. */
 export function landscape(width, height, seed = 1) {
   const random = noise(12, seed);
   const [hue, phase] = [random[1], random[5] / 40];

@@ -1,4 +1,4 @@
-// Finds, starts and stops the real `haversack` binary, on a free port and a data folder of its own.
+// Finds, starts and stops the real `haversack` binary, with a free port and a separate data folder.
 // A missing binary is an error, never a skipped test.
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -27,7 +27,7 @@ function binary() {
   return resolve(found);
 }
 
-/** Starts the program; resolves with its URL and how to stop it. */
+/** Starts the program. Resolves with its URL and functions to stop it. */
 async function launch(program, settings) {
   const child = spawn(program, ['serve'], { env: { ...process.env, ...settings }, stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
@@ -77,7 +77,7 @@ export async function startServer(env = {}) {
     throw error;
   });
   const { url } = running;
-  // Started again, it is found at the same address.
+  // It has the same address after a restart.
   const again = { ...settings, HAVERSACK_LISTEN: new URL(url).host };
   const print = async (...args) => {
     const { stdout } = await promisify(execFile)(program, args, { env: { ...process.env, ...again } });
@@ -93,9 +93,9 @@ export async function startServer(env = {}) {
     printedToken: (...args) => print('token', ...args),
     /** The link that `haversack page-link` prints for this server. */
     pageLink: (...args) => print('page-link', ...args),
-    /** Stops it for a while; its data stay. */
+    /** Stops it and keeps its data. */
     halt: () => running.stop(),
-    /** Starts it again after a halt. */
+    /** Starts it again after it was stopped. */
     async resume() {
       running = await launch(program, again);
     },

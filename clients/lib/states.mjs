@@ -1,12 +1,12 @@
-// Every state in which people see the server's own page, for those who look at all of them: a test and the camera.
-// Each function brings the page of a new user there; `open(options)` opens it.
+// All states in which users see the server's own page, for the test and the screenshots that go through them.
+// Each function opens the page of a new user with `open(options)` and brings it into a state.
 import { asFile } from './browser.mjs';
 import { CHUNK, ask, newUser, refusal, store } from './haversack.mjs';
 import { landscape, mp4, noise, pdf, wav } from './samples.mjs';
 
 const LONG = 'Notes of the meeting about the garden, the new fence and who waters the tomatoes in August (final).pdf';
 
-/** What a list usually has in it. */
+/** The files of a typical list. */
 const FILES = {
   'todo.txt': Buffer.from('- water the tomatoes\n- call Anna\n'),
   'Voice message.wav': wav(),
@@ -26,8 +26,8 @@ async function filled(server, files = FILES) {
 }
 
 /**
- * Lets only so many chunks of each name through. `held` resolves once the others wait, `letGo` lets them go on: to
- * the server, or as its argument says.
+ * Lets only this many chunks of each name through. `held` resolves once the others are waiting, and `letGo` releases
+ * them: to the server, or as its argument says.
  */
 function holdAt({ chunks }, holds) {
   let letGo;
@@ -42,7 +42,7 @@ function holdAt({ chunks }, holds) {
 
 const photo = (n) => asFile(`IMG_20${40 + n}.png`, 'image/png', landscape(320, 240, n));
 
-/** The states by name. Each resolves with its client once everything is to be seen. */
+/** The states by name. Each resolves with its client once everything is visible. */
 export const STATES = {
   async 'without a link'(open, server) {
     return open({ at: server.url, waitFor: '#gate' });
@@ -217,7 +217,7 @@ function refuse(route, status, code, message) {
   return route.fulfill({ status, json: refusal(code, message, { preventRetry: true }) }).then(() => true);
 }
 
-/** Waits until so many tiles show their picture. */
+/** Waits until this many tiles show their picture. */
 const pictures = ({ page }, count) =>
   page.waitForFunction((count) => document.querySelectorAll('.tile.pictured').length >= count, count);
 
@@ -234,7 +234,7 @@ async function begin(server, userId, filename, total, sent) {
   }
 }
 
-/** What people see it on, each in light and dark: options of a browser profile. */
+/** The screens on which users see the page, each in light and dark, as options of a browser profile. */
 export const SCREENS = {
   desktop: { viewport: { width: 1200, height: 900 } },
   phone: { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true },

@@ -1,10 +1,10 @@
-// Signs access tokens the way an application's own backend would: HS256 over the shared secret.
-// Knows the claims; knows nothing of the server.
+// Signs access tokens as an application's own backend would: with HS256 and the shared secret.
+// It knows the claims, and nothing about the server.
 import { createHmac, randomUUID } from 'node:crypto';
 
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** An access token for `userId`, good for `ttl` seconds. */
+/** Creates an access token for `userId` that is valid for `ttl` seconds. */
 export function signToken(secret, { userId, ttl = 3600 }) {
   const now = Math.floor(Date.now() / 1000);
   const claims = { user_id: userId, token_type: 'access', iat: now, exp: now + ttl, jti: randomUUID() };

@@ -1,14 +1,14 @@
-// What the tests of tus clients share: requests in the name of a user, and what a finished upload must be.
+// Shared by the tests of tus clients: requests as a user, and assertions about finished uploads.
 import assert from 'node:assert/strict';
 import { expectBytes } from './expect.mjs';
 
-/** A request to an upload's address, or the server's for uploads, as user `userId`. */
+/** Sends a request to an upload's address, or to the address that creates uploads, as user `userId`. */
 export function tus(server, method, url = server.tus, headers = {}, { body, userId = 1 } = {}) {
   const common = { Authorization: `Bearer ${server.token(userId)}`, 'Tus-Resumable': '1.0.0' };
   return fetch(url, { method, headers: { ...common, ...headers }, body, redirect: 'manual' });
 }
 
-/** The upload at this address is a finished File of these bytes; returns it. */
+/** Asserts that the upload at this address is a finished File with these bytes. Returns the File. */
 export async function expectUploaded(server, url, sent, { filename, mimetype } = {}) {
   const status = await tus(server, 'HEAD', url);
   assert.equal(status.status, 200, `HEAD ${url}`);

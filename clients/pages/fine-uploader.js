@@ -1,4 +1,4 @@
-// Fine Uploader's core as a page would set it up, with its callbacks reported to the test.
+// Fine Uploader's core, set up as on an ordinary page. Its callbacks are reported to the test.
 // `options` in the query: endpoint, token, chunking, retry, resume and deleteMethod; `pauseAfterBytes` pauses once.
 import qq from 'fine-uploader/lib/core/traditional';
 

@@ -1,7 +1,7 @@
-// The vendor's own uploader of private message media, as it is published, with only its surroundings made here:
-// its context (where the server is, whose token), its texts, and what it hands on reported to the test.
-// With `bare` in the options, its inner MessageChunkUploader stands in a provider with the same settings, beside
-// a listener of ours: the whole component shows a fixed text for a refused chunk, and keeps the reply to itself.
+// The vendor's own uploader of private message media, as published. Only its surroundings are ours: its context (the
+// server's address and the token), its texts, and the reporting of its results to the test.
+// With `bare` in the options, only its inner MessageChunkUploader is used, in a provider with the same settings and
+// next to a listener of ours: the whole component shows a fixed text for a refused chunk and doesn't pass on the reply.
 import ChunkedUploady from '@rpldy/chunked-uploady';
 import UploadButton from '@rpldy/upload-button';
 import { useItemErrorListener } from '@rpldy/uploady';
@@ -25,7 +25,7 @@ const texts = {
   'ui.privateMessage.editor.media.uploader.msg': 'Drop files here',
 };
 
-/** The replies that a message would carry, each with the bytes of the File that the component really sent. */
+/** The replies that a message would contain, each with the bytes that the component actually sent for the File. */
 async function reportFiles(files) {
   if (!files.length) return;
   const described = files.map(async ({ file, ...reply }) => {

@@ -1,6 +1,6 @@
-// tus-js-client as a page would set it up, with its callbacks reported to the test.
-// `options` in the query: endpoint, token, `upload` (options of the client), `asStream`, `pauseAfterBytes`, and `resume`
-// to go on with an earlier upload of the same file.
+// tus-js-client, set up as on an ordinary page. Its callbacks are reported to the test.
+// `options` in the query: endpoint, token, `upload` (options of the client), `asStream`, `pauseAfterBytes`, and
+// `resume` to continue an earlier upload of the same file.
 import { Upload } from 'tus-js-client';
 
 const options = JSON.parse(new URLSearchParams(location.search).get('options'));

@@ -1,5 +1,5 @@
-// Uppy with its dashboard, tus, and the plugin that remembers files over a reload. `options` in the query: endpoint, token
-// and `tus` (options of that plugin).
+// Uppy with its dashboard, tus, and the plugin that keeps files across a reload. `options` in the query: endpoint,
+// token and `tus` (options of the tus plugin).
 import Uppy from '@uppy/core';
 import Dashboard from '@uppy/dashboard';
 import GoldenRetriever from '@uppy/golden-retriever';
