@@ -45,7 +45,7 @@ export async function expectSameFile(again, first, sent) {
   await expectBytes(again.file_url, sent);
 }
 
-/** Asserts that `reply` is a thumbnail of `parent` whose link shows a picture that the server made from it. */
+/** Asserts that `reply` is a thumbnail of `parent` whose link shows a picture made by the server from `sent`. */
 export async function expectThumbnail(reply, parent, sent) {
   assert.equal(reply.success, true);
   assert.match(reply.file_uuid, UUID);
