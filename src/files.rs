@@ -63,9 +63,9 @@ impl Files {
         }
     }
 
-    /// Returns the path at which another web server finds a File's bytes, as [`BlobStore::hand_over`] does.
-    pub fn hand_over(&self, file: &StoredFile) -> Option<String> {
-        self.blobs.hand_over(&file.extents)
+    /// Returns the path at which another web server finds a File's bytes, as [`BlobStore::proxy_path`] does.
+    pub fn proxy_path(&self, file: &StoredFile) -> Option<String> {
+        self.blobs.proxy_path(&file.extents)
     }
 
     /// Marks Files as shown in a message, so that their owner can't delete them. Repeating it is harmless.

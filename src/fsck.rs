@@ -190,7 +190,7 @@ async fn repair_one(app: &App, finding: &Finding) -> Result<(), Failure> {
         (Kind::StrayBytes, _, Some(blob)) => {
             blobs.delete(&[blob]).await?;
         }
-        (Kind::MissingBytes, Some(id), _) => app.uploads.give_up(id).await?,
+        (Kind::MissingBytes, Some(id), _) => app.uploads.remove_lost(id).await?,
         (Kind::LostParts, Some(id), _) => app.uploads.doubt(id).await?,
         _ => {}
     }

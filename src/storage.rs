@@ -330,7 +330,7 @@ pub trait BlobStore: Send + Sync + 'static {
 
     /// The path at which a web server on this machine finds these bytes, relative to the folder it serves; `None` if
     /// they are not a single file.
-    fn hand_over(&self, _extents: &Extents) -> Option<String> {
+    fn proxy_path(&self, _extents: &Extents) -> Option<String> {
         None
     }
 

@@ -183,8 +183,8 @@ impl Uploads {
     }
 
     /// Removes a File whose bytes are gone. Repeating it is harmless.
-    pub async fn give_up(&self, id: UploadId) -> Result<(), Refusal> {
-        erase::give_up(&self.shared, id).await
+    pub async fn remove_lost(&self, id: UploadId) -> Result<(), Refusal> {
+        erase::remove_lost(&self.shared, id).await
     }
 
     /// Runs a job that deletes bytes. Repeating it is harmless.
@@ -220,8 +220,8 @@ impl Uploads {
 
     /// Withdraws uploads that were begun long ago and never had a chunk, which a crash can leave behind. Returns how
     /// many it withdrew.
-    pub async fn withdraw_left(&self) -> Result<usize, Refusal> {
-        withdraw::withdraw_left(&self.shared).await
+    pub async fn withdraw_unused(&self) -> Result<usize, Refusal> {
+        withdraw::withdraw_unused(&self.shared).await
     }
 
     /// Deletes blobs that no record claims and that have not been written to for `age`. Returns how many it deleted.
@@ -245,8 +245,8 @@ impl Uploads {
     }
 
     /// Returns the record of an unfinished upload or File to its owner. A thumbnail's uuid stands for its parent.
-    pub async fn stands_for(&self, id: UploadId, user: &UserId) -> Result<Record, Refusal> {
-        records::stands_for(&self.shared, id, user).await
+    pub async fn record_or_parent(&self, id: UploadId, user: &UserId) -> Result<Record, Refusal> {
+        records::record_or_parent(&self.shared, id, user).await
     }
 
     /// Returns the File with this uuid to its owner. A thumbnail's uuid stands for its parent.

@@ -122,7 +122,7 @@ fn named(path: Result<Path<(String, String)>, PathRejection>) -> Option<(UploadI
 /// Where a trusted proxy finds the bytes, if it is to send them. It then handles ranges and conditions itself.
 fn accelerated(context: &Context, file: &StoredFile, extensions: &Extensions) -> Option<String> {
     let prefix = context.options.accel_redirect.as_ref().filter(|_| is_proxied(extensions))?;
-    Some(format!("{}{}", prefix.as_str(), context.files.hand_over(file)?))
+    Some(format!("{}{}", prefix.as_str(), context.files.proxy_path(file)?))
 }
 
 /// What a link points to.

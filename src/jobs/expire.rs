@@ -20,7 +20,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Refusal> {
         0 => {}
         count => tracing::info!("expired {}", counted(count, "idle upload")),
     }
-    match context.uploads.withdraw_left().await? {
+    match context.uploads.withdraw_unused().await? {
         0 => {}
         count => tracing::info!("withdrew {} that never had a chunk", counted(count, "upload")),
     }

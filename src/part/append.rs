@@ -61,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_that_came_in_any_pieces_are_the_same_whole(
+        fn bytes_appended_in_any_pieces_make_the_same_file(
             pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..20),
         ) {
             let mut layout = Layout::default();

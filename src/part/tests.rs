@@ -186,7 +186,7 @@ proptest! {
 
     /// Before the bytes have arrived, the result is the final one or "the size decides".
     #[test]
-    fn the_size_that_comes_later_changes_no_place(
+    fn learning_the_size_later_does_not_change_the_place(
         cut in cut(),
         fields in vec(said(), 12),
         picks in vec(any::<Index>(), 0..20),
@@ -244,7 +244,7 @@ proptest! {
     }
 
     #[test]
-    fn asking_again_gives_the_same_answer(
+    fn placing_again_gives_the_same_result(
         declared in declaration(),
         size in proptest::option::of(0..20_u64),
     ) {

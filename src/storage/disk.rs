@@ -270,7 +270,7 @@ impl BlobStore for DiskStore {
         super::stream(extents, range, piece, open).await
     }
 
-    fn hand_over(&self, extents: &Extents) -> Option<String> {
+    fn proxy_path(&self, extents: &Extents) -> Option<String> {
         let name = extents.single_blob()?.to_string();
         Some(format!("{}/{name}", &name[..2]))
     }

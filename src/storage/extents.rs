@@ -281,7 +281,7 @@ mod tests {
         }
 
         #[test]
-        fn patching_changes_the_patched_bytes_alone(
+        fn patching_changes_only_the_patched_bytes(
             extents in any_extents(),
             gaps in prop::collection::vec((0..20_u64, 0..9_u64, 0..9_u64), 0..6),
         ) {

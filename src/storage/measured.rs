@@ -98,8 +98,8 @@ impl BlobStore for MeasuredStore {
         Ok(Box::pin(bytes.inspect_err(move |_| errors.inc())))
     }
 
-    fn hand_over(&self, extents: &Extents) -> Option<String> {
-        self.store.hand_over(extents)
+    fn proxy_path(&self, extents: &Extents) -> Option<String> {
+        self.store.proxy_path(extents)
     }
 
     async fn room(&self) -> Result<u64, Error> {

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn each_algorithm_knows_its_checksum_of_bytes_in_pieces() {
+    fn each_algorithm_hashes_bytes_in_pieces() {
         for (algorithm, hex) in Algorithm::ALL.into_iter().zip(OF_ABC) {
             let right = Checksum::new(algorithm, bytes(hex)).unwrap();
             let of = |pieces: &[&[u8]]| {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_of_another_length_is_none() {
+    fn a_digest_of_the_wrong_length_is_no_checksum() {
         for algorithm in Algorithm::ALL {
             assert!(Checksum::new(algorithm, vec![0; algorithm.length() + 1]).is_none());
             assert!(Checksum::new(algorithm, Vec::new()).is_none());

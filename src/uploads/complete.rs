@@ -34,7 +34,7 @@ pub(super) async fn run(
         _ => false,
     };
     if is_lost {
-        erase::give_up(&shared, id).await?;
+        erase::remove_lost(&shared, id).await?;
     } else if let (Err(_), Some(job)) = (&finished, job) {
         // If the upload is gone or starts over, this job no longer exists.
         let returned = shared.metadata.settle_job(job.id, job.lease, Outcome::Returned).await;
@@ -70,7 +70,7 @@ pub(super) async fn resume(shared: &Arc<Shared>, id: UploadId) -> Result<(), Ref
     let layout = &unfinished.layout;
     if layout.total_size != Some(layout.end()) {
         return if is_joined(shared, id).await? {
-            erase::give_up(shared, id).await
+            erase::remove_lost(shared, id).await
         } else {
             Ok(())
         };

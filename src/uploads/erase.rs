@@ -127,7 +127,7 @@ pub(super) async fn remove_unattached(shared: &Shared, ttl: Duration) -> Result<
 }
 
 /// Removes a File whose bytes are gone. Repeating it is harmless.
-pub(super) async fn give_up(shared: &Shared, id: UploadId) -> Result<(), Refusal> {
+pub(super) async fn remove_lost(shared: &Shared, id: UploadId) -> Result<(), Refusal> {
     let Some(record) = shared.metadata.load(id).await? else { return Ok(()) };
     match remove_now(shared, record, true).await {
         Ok(_) | Err(Refusal::Removed) => Ok(()),

@@ -67,7 +67,7 @@ pub(super) async fn progress(
     id: UploadId,
     user: &UserId,
 ) -> Result<Progress, Refusal> {
-    let mut record = match records::stands_for(shared, id, user).await {
+    let mut record = match records::record_or_parent(shared, id, user).await {
         // Reported once, as to senders: clients that begin anew only after a 404 do so at their next request.
         Err(Refusal::Expired) => {
             return Err(records::gone(shared, id, Standing::Expired)

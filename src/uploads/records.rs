@@ -53,7 +53,7 @@ pub(super) async fn record(
 }
 
 /// Like [`record`], but a thumbnail's uuid stands for its parent.
-pub(super) async fn stands_for(
+pub(super) async fn record_or_parent(
     shared: &Shared,
     id: UploadId,
     user: &UserId,
@@ -71,7 +71,7 @@ pub(super) async fn file(
     id: UploadId,
     user: &UserId,
 ) -> Result<StoredFile, Refusal> {
-    match stands_for(shared, id, user).await?.state {
+    match record_or_parent(shared, id, user).await?.state {
         State::Finished(file) => Ok(*file),
         _ => Err(Refusal::NotFound),
     }

@@ -44,5 +44,5 @@ async fn compare_file(shared: &Shared, file: &StoredFile) -> Result<(), Refusal>
         id = %file.id,
         "a file was lost in a power failure or system crash, which is possible with --durability process"
     );
-    erase::give_up(shared, file.id).await
+    erase::remove_lost(shared, file.id).await
 }

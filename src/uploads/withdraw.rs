@@ -43,7 +43,7 @@ async fn forget(shared: &Shared, unused: Generation) -> Result<bool, Refusal> {
 }
 
 /// Withdraws the uploads without chunks that a crash or a failing database left behind.
-pub(super) async fn withdraw_left(shared: &Shared) -> Result<usize, Refusal> {
+pub(super) async fn withdraw_unused(shared: &Shared) -> Result<usize, Refusal> {
     // Senders in another process, if there were any, would have ended by then.
     let begun_before = shared.clock.unix_secs_ago(shared.limits.max_age);
     let mut count = 0;

@@ -88,8 +88,8 @@ impl<H: BlobHooks, S: BlobStore> BlobStore for HookedBlobs<H, S> {
         self.store.read(extents, range, piece).await
     }
 
-    fn hand_over(&self, extents: &Extents) -> Option<String> {
-        self.store.hand_over(extents)
+    fn proxy_path(&self, extents: &Extents) -> Option<String> {
+        self.store.proxy_path(extents)
     }
 
     async fn delete(&self, blobs: &[BlobId]) -> Result<(), storage::Error> {

@@ -199,7 +199,7 @@ pub async fn status(
 ) -> Result<Json<Status>, FormError> {
     let user = admitted.lookup(&context).await?;
     let id = id(uuid)?;
-    match context.uploads.stands_for(id, &user).await?.state {
+    match context.uploads.record_or_parent(id, &user).await?.state {
         RecordState::Receiving(unfinished) => {
             Ok(Json(Status::unfinished(&context.uploads, id, &unfinished)))
         }

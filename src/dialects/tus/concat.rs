@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_uploads_is_refused() {
+    fn a_header_without_valid_uploads_is_refused() {
         let elsewhere = format!("final;/files/{A}");
         let bare = format!("final;{A}");
         for wrong in

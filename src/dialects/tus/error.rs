@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_that_was_too_slow_comes_back_on_another_connection() {
+    fn a_slow_sender_is_told_to_retry_on_another_connection() {
         let slow = Refusal::Body(BodyError::TooSlow("…".into()));
         let response = TusError::from(slow).into_response();
         assert_eq!(response.headers()["connection"], "close");

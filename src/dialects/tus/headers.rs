@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_method_that_is_named_counts() {
+    fn the_override_header_replaces_the_method() {
         let named = |name| method(&Method::POST, &headers(&[("x-http-method-override", name)]));
         assert_eq!(named("PATCH"), Method::PATCH);
         assert_eq!(named("DELETE"), Method::DELETE);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_request_says_its_version() {
+    fn every_request_must_state_its_version() {
         assert!(check_version(&headers(&[("tus-resumable", "1.0.0")])).is_ok());
         for wrong in [&[][..], &[("tus-resumable", "0.2.2")], &[("tus-resumable", "1.0")]] {
             assert!(check_version(&headers(wrong)).is_err(), "{wrong:?}");

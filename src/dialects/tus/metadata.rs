@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_without_a_value_and_unknown_ones_are_nothing() {
+    fn keys_without_a_value_and_unknown_keys_are_ignored() {
         for text in [
             "",
             " ",
@@ -139,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn padding_may_be_missing() {
+    fn padding_is_optional() {
         assert_eq!(name(&Metadata::parse("filename YQ").unwrap()), Some("a"));
         assert_eq!(name(&Metadata::parse("filename YQ==").unwrap()), Some("a"));
     }
 
     #[test]
-    fn what_counts_must_be_readable() {
+    fn known_keys_must_have_valid_values() {
         for wrong in ["filename !", "filename a b", "filename YQ==,filename Yg==", "md5 YQ=="] {
             assert!(Metadata::parse(wrong).is_err(), "{wrong}");
         }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_again_is_what_was_understood() {
+    fn a_formatted_value_is_parsed_back() {
         let filename = Filename::parse("città.jpg").unwrap();
         let value = Metadata::value(Some(&filename), Some("image/jpeg")).unwrap();
         let again = Metadata::parse(&value).unwrap();

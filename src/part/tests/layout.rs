@@ -24,7 +24,7 @@ fn in_order() -> impl Strategy<Value = Vec<(PartIndex, Range<u64>)>> {
 
 proptest! {
     #[test]
-    fn a_part_is_taken_where_every_other_one_leaves_it_its_order_and_its_bytes(
+    fn a_part_is_accepted_if_it_keeps_the_order_and_overlaps_no_other(
         parts in in_order(),
         own in 0..12_u32,
         start in 0..150_u64,
@@ -56,7 +56,7 @@ proptest! {
     }
 
     #[test]
-    fn present_and_missing_are_the_indexes_in_runs(
+    fn present_and_missing_are_ranges_of_indexes(
         total in 1..40_u32,
         picks in vec(0..40_u32, 0..60),
     ) {
@@ -100,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_received_is_counted_once(parts in in_order(), from in 0..150_u64) {
+    fn received_bytes_are_counted_once(parts in in_order(), from in 0..150_u64) {
         let once = layout(12, &parts);
         let twice = layout(12, &[parts.clone(), parts.clone()].concat());
         let bytes: u64 = parts.iter().map(|(_, range)| range.end - range.start).sum();

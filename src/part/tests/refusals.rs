@@ -16,7 +16,7 @@ fn another_number_of_parts_is_refused() {
 }
 
 #[test]
-fn another_total_size_is_refused_wherever_it_is_said() {
+fn another_total_size_is_refused_in_the_field_and_in_the_range() {
     let mut known = Layout::new(5);
     known.total_size = Some(100);
     let by_field = Declaration { total_size: Some(101), ..index(0) };
@@ -50,7 +50,7 @@ fn two_declared_offsets_that_differ_are_refused() {
 }
 
 #[test]
-fn another_size_than_announced_is_refused_wherever_it_is_said() {
+fn a_size_other_than_declared_is_refused_in_the_field_and_in_the_range() {
     let by_field = Declaration { size: Some(9), ..index(0) };
     let by_header = Declaration { range: range(0, 9, None), ..index(0) };
     for (declared, stated) in
@@ -72,7 +72,7 @@ fn a_last_part_that_nothing_places_is_refused_with_what_would_help() {
 }
 
 #[test]
-fn a_part_of_another_size_than_the_even_cut_is_refused() {
+fn a_part_that_breaks_the_even_cut_is_refused() {
     let mut known = layout(5, &[(2, 20..30)]);
     known.even_size = Some(10);
     let error = PlacementError::Uneven { index: 1, size: 11, even: 10 };
@@ -82,7 +82,7 @@ fn a_part_of_another_size_than_the_even_cut_is_refused() {
 }
 
 #[test]
-fn an_even_cut_can_not_be_relied_on_where_sizes_differ() {
+fn an_even_cut_is_not_assumed_if_sizes_differ() {
     let known = layout(6, &[(0, 0..10), (1, 10..21)]);
     let placed = place(&index(3), &known, Some(10));
     assert!(matches!(placed, Err(PlacementError::Uneven { index: 3, .. })), "{placed:?}");

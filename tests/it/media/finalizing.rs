@@ -56,7 +56,7 @@ impl Died {
     }
 
     async fn unfinished(&self) -> Unfinished {
-        match self.uploads.stands_for(self.id, &USER.into()).await.unwrap().state {
+        match self.uploads.record_or_parent(self.id, &USER.into()).await.unwrap().state {
             State::Receiving(unfinished) => *unfinished,
             state => panic!("{state:?}"),
         }

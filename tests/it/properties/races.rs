@@ -77,7 +77,7 @@ async fn a_chunk_whose_place_changes_while_it_is_copied_goes_to_the_new_one_or_i
     uploads.accept_chunk(filled, first).await.expect("taken");
     gate.hooks.opened.add_permits(100);
     let accepted = accepting.await.expect("no panic");
-    let record = uploads.stands_for(id, &USER.into()).await.expect("on record");
+    let record = uploads.record_or_parent(id, &USER.into()).await.expect("on record");
     let State::Receiving(unfinished) = record.state else {
         panic!("it is not finished");
     };
@@ -116,7 +116,7 @@ async fn a_chunk_whose_upload_is_cancelled_while_it_is_copied_is_told_so() {
         async move { uploads.remove(id, Some(USER.into())).await }
     });
     // It is on record before it waits for the copy to end.
-    while !matches!(uploads.stands_for(id, &USER.into()).await, Err(Refusal::Removed)) {
+    while !matches!(uploads.record_or_parent(id, &USER.into()).await, Err(Refusal::Removed)) {
         tokio::task::yield_now().await;
     }
     gate.hooks.opened.add_permits(100);

@@ -64,7 +64,7 @@ async fn failed_with(failure: fn() -> SettleError) -> (TempDir, Arc<Uploads>, Up
 }
 
 async fn unfinished(uploads: &Arc<Uploads>, id: UploadId) -> Unfinished {
-    match uploads.stands_for(id, &USER.into()).await.unwrap().state {
+    match uploads.record_or_parent(id, &USER.into()).await.unwrap().state {
         State::Receiving(unfinished) => *unfinished,
         other => panic!("the upload goes on: {other:?}"),
     }

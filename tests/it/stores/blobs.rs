@@ -189,7 +189,7 @@ pub(crate) async fn a_file_may_be_empty(blobs: &dyn Blobs) {
     let empty = Extents::default();
     store.settle(&empty).await.expect("settled");
     assert_eq!(whole(store.as_ref(), &empty).await, b"");
-    assert_eq!(store.hand_over(&empty), None);
+    assert_eq!(store.proxy_path(&empty), None);
 }
 
 /// A file of several extents, and its bytes.
@@ -218,7 +218,7 @@ pub(crate) async fn every_range_of_a_file_in_pieces_can_be_read(blobs: &dyn Blob
         Ok([all, piece.to_vec()].concat())
     });
     assert!(joined.await.expect("readable") == bytes);
-    assert_eq!(store.hand_over(&file), None, "no web server joins them");
+    assert_eq!(store.proxy_path(&file), None, "no web server joins them");
 }
 
 pub(crate) async fn a_reader_goes_anywhere_in_a_file_in_pieces(blobs: &dyn Blobs) {

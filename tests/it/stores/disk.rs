@@ -103,7 +103,7 @@ async fn a_file_that_is_one_blob_is_handed_over_to_a_web_server() {
     let (folder, blob) = (Folder::default(), BlobId::random());
     let store = folder.open();
     write(store.as_ref(), at(blob, 0, 0), b"bytes", 5).await;
-    let path = store.hand_over(&Extents::stored(blob, 0, 5)).expect("it is one file");
+    let path = store.proxy_path(&Extents::stored(blob, 0, 5)).expect("it is one file");
     assert_eq!(folder.0.path().join("blobs").join(path), folder.path_of(blob));
 }
 
