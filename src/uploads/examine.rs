@@ -39,7 +39,7 @@ pub(super) async fn examine(
     let (blobs, extents) = (Arc::clone(&shared.blobs), extents.clone());
     let keep_metadata = shared.limits.keep_metadata;
     // Examining takes threads of the pool that commits and downloads also need.
-    let _turn = shared.examining.acquire().await;
+    let _permit = shared.examining.acquire().await;
     let work = move || {
         let mut source = blobs.reader(&extents)?;
         let facts = facts(&mut source, written.size, &label)?;

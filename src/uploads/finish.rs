@@ -289,7 +289,7 @@ async fn resume_conclude(
         Ok(crc32) if crc32 == Some(file.crc32) => settle_and_finish(shared, of, file).await,
         Err(error) if !error.is_lost() => Err(error.into()),
         _ => {
-            let error = Error::other("a crash took some of the bytes");
+            let error = Error::other("some of the bytes were lost in a crash");
             Err(restart(shared, of.generation, &error).await?)
         }
     }

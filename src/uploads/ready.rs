@@ -38,10 +38,10 @@ async fn with_timeout(
 ) -> Result<(), Unready> {
     let running = Arc::clone(running);
     let checked = async {
-        let turn = running.lock_owned().await;
+        let guard = running.lock_owned().await;
         let check = async move {
             let checked = check.await;
-            drop(turn);
+            drop(guard);
             checked
         };
         tokio::spawn(check)

@@ -132,7 +132,7 @@ impl GrantedRange {
         }
         match written {
             Err(WriteError::Store(error @ storage::Error::NotFound)) => {
-                Err(self.begin_again(error).await?)
+                Err(self.start_over(error).await?)
             }
             written => written.map_err(|error| {
                 Refusal::of_write(error, |limit| {
@@ -147,7 +147,7 @@ impl GrantedRange {
     }
 
     /// Starts the upload over because recorded bytes are missing.
-    async fn begin_again(&self, error: storage::Error) -> Result<Refusal, Refusal> {
+    async fn start_over(&self, error: storage::Error) -> Result<Refusal, Refusal> {
         let (shared, of) = (Arc::clone(&self.shared), self.of);
         detached(async move { restart(&shared, of, &error).await }).await
     }

@@ -43,7 +43,7 @@ pub(super) fn share(path: &Path, group: Gid, mode: u32) -> io::Result<()> {
         .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)));
     shared.map_err(|error| {
         let message = format!(
-            "--data-group: files can be shared only with a group that the server's user is in ({error})"
+            "--data-group: files can be shared only with a group to which the server's user belongs ({error})"
         );
         io::Error::new(error.kind(), message)
     })
