@@ -62,14 +62,14 @@ enum Command {
     /// Check that records and stored files agree; --repair fixes what can be fixed
     #[command(after_help = "Exit code 0: they agree, 1: they don't, 2: the check failed.")]
     Fsck(Box<fsck::Arguments>),
-    /// Remove everything that belongs to a user: files, even those shown in messages, thumbnails and uploads
+    /// Remove everything that belongs to a user: uploads, thumbnails and files, even files attached to messages
     Erase(Box<erase::Arguments>),
     /// List background jobs (thumbnails, deletions, recovery, expiry), or retry those that failed
     #[command(after_help = jobs::KINDS)]
     Jobs(Box<jobs::Arguments>),
     /// Show the state of the running server: version, requests in flight, disks, jobs, recent errors
     Status(Box<status::Arguments>),
-    /// Check whether the running server accepts uploads. Exit code 0: yes, 1: no, or no server answers
+    /// Check whether the running server accepts uploads. Exit code 0: it does, 1: it doesn't, or doesn't answer
     Health(Box<health::Arguments>),
     /// Change what the running server logs until it restarts
     LogLevel(Box<log_level::Arguments>),

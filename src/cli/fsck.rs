@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     deep: bool,
 
     /// Repair what can be repaired: delete bytes without a record, make clients send lost chunks again, and remove the
-    /// records of files whose bytes are gone. If the server is running, it does this itself
+    /// records of files whose bytes are gone. A running server carries this out
     #[arg(long)]
     repair: bool,
 

@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Immediately retry jobs that failed or were set aside. If the server is running, it does this itself
+    /// Immediately retry jobs that failed or were set aside. A running server carries this out
     Retry {
         /// The job to retry [default: all of them]
         #[arg(value_name = "ID", value_parser = parse_id)]

@@ -10,8 +10,8 @@ use crate::telemetry;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// What to log, as for --log: error, warn, info, debug or trace, also per module [default: what the server was
-    /// started with]
+    /// What to log, as for --log: error, warn, info, debug or trace, for everything or per module [default: the level
+    /// that the server started with]
     #[arg(value_name = "FILTER", value_parser = filter)]
     filter: Option<String>,
 

@@ -11,8 +11,8 @@ use crate::words;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// How long existing links keep working. Links are valid for at most 48 hours: a shorter time ends some of them
-    /// early, and 0 ends all of them now
+    /// How long existing links keep working. Links are valid for at most 48 hours anyway; a shorter time ends some of
+    /// them early, and 0 ends all of them now
     #[arg(long, value_name = "TIME", default_value = "48h")]
     accept_old_for: Span,
 

@@ -98,8 +98,8 @@ pub struct Settings {
     /// Which requests to log: off, errors or all
     ///
     /// errors: requests answered with a status of 400 or above, and those for which the server took longer than a
-    /// second, not counting time in which it waited for the client. Each has one line, with its request id. The log
-    /// level makes no difference to them.
+    /// second, not counting time spent waiting for the client. Each gets one line, with its request id. The log level
+    /// doesn't hide these lines, unless it names their target (haversack::access=off).
     #[arg(
         long,
         help_heading = LOGS,
@@ -112,8 +112,8 @@ pub struct Settings {
 
     /// Address and port at which Prometheus reads metrics, at /metrics
     ///
-    /// A port alone means the loopback addresses. Whoever can connect can read them, so use an address that only the
-    /// operator reaches. docs/monitoring.md describes them. none: no metrics.
+    /// A port alone means the loopback addresses. Whoever can connect can read the metrics, so use an address that only
+    /// the operator can reach. docs/monitoring.md describes them. none: no metrics.
     #[arg(long, help_heading = LOGS, value_name = "ADDRESS", default_value = "none")]
     pub metrics_listen: OrNone<Listen>,
 
@@ -132,7 +132,7 @@ pub struct Settings {
 
     /// Group that can read the stored files, by name or number
     ///
-    /// For a proxy that serves the files itself. The user that runs the server must be a member.
+    /// For a proxy that serves stored files itself. The user that the server runs as must be a member of the group.
     #[arg(long, help_heading = PROXY, value_name = "GROUP", default_value = "none")]
     pub data_group: OrNone<String>,
 
@@ -193,7 +193,7 @@ pub struct Settings {
     /// How much survives a power failure: process (nothing is guaranteed), finish (finished files) or chunk (every
     /// acknowledged chunk)
     ///
-    /// A crash of the server alone loses nothing that was acknowledged, in any case.
+    /// At every level, a crash of the server alone loses nothing that was acknowledged.
     #[arg(
         long,
         help_heading = STORAGE,
@@ -224,14 +224,15 @@ pub struct Settings {
 
     /// Free space to keep on the data directory's disk; 0 turns this off
     ///
-    /// When less is free, new uploads are refused; files can still be finished, read and deleted.
+    /// When less is free, chunks and files are refused (507); uploads can still be finished, and files read and
+    /// deleted.
     #[arg(long, help_heading = STORAGE, value_name = "SIZE", default_value = "256MiB")]
     pub min_free_space: ByteSize,
 
     /// Remove an unfinished upload this long after its last chunk
     ///
-    /// So that clients can resume after an outage, nothing expires in the first hour after a start, except to make room
-    /// under `--max-unfinished`.
+    /// So that clients can resume after an outage, nothing expires in the first hour after the server starts, except to
+    /// make room under `--max-unfinished`.
     #[arg(long, help_heading = LIFE, value_name = "TIME", default_value = "8d")]
     pub upload_ttl: Span,
 
@@ -288,22 +289,24 @@ pub struct Settings {
 
     /// Maximum number of connections; further ones wait
     ///
-    /// They wait in the system's queue. Each connection has a receive buffer of up to 96 KiB (256 KiB for the first 16).
-    /// Downloads take at most 256 MiB of memory in all; with more than 14336 connections they may take more, because
-    /// each needs at least 16 KiB. Lowered to what the limit on open files (ulimit -n) allows, which must be at least 256.
+    /// Further connections wait in the system's queue. Each connection has a receive buffer of up to 96 KiB (256 KiB
+    /// for the first 16). Downloads take at most 256 MiB of memory in all; with more than 14336 connections they may
+    /// take more, because each needs at least 16 KiB. The server lowers this number to what the limit on open files
+    /// (ulimit -n) allows, which must be at least 256.
     #[arg(long, help_heading = LOAD, value_name = "COUNT", default_value = "8192", value_parser = at_least_one::<usize>)]
     pub max_connections: usize,
 
     /// Maximum number of connections from one address (IPv6: one /64); further ones wait; 0: no limit
     ///
-    /// They wait for up to 8 seconds, and are then closed. Trusted proxies and this machine have no limit. Behind a
-    /// trusted proxy, the limit applies to the requests of each client (then 429).
+    /// Further connections wait for up to 8 seconds, and are then closed. Trusted proxies and this machine have no
+    /// limit. Behind a trusted proxy, the limit applies to each client's concurrent requests instead; further ones wait
+    /// for up to 8 seconds, and are then refused (429).
     #[arg(long, help_heading = LOAD, value_name = "COUNT", default_value = "1024")]
     pub max_connections_per_address: usize,
 
     /// Maximum number of concurrent requests per user; further ones wait; 0: no limit
     ///
-    /// They wait for up to 8 seconds, and are then refused (429).
+    /// Further requests wait for up to 8 seconds, and are then refused (429).
     #[arg(long, help_heading = LOAD, value_name = "COUNT", default_value = "64")]
     pub max_requests_per_user: usize,
 
