@@ -23,8 +23,8 @@ const TIMES: &[f64] =
 /// Bucket bounds of the number of steps in a transaction.
 const BATCHES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
-/// Error codes that alarms use.
-const ALARM_CODES: [&str; 4] = ["internal", "not_authenticated", "not_durable", "storage_full"];
+/// Error codes that alerts use.
+const ALERT_CODES: [&str; 4] = ["internal", "not_authenticated", "not_durable", "storage_full"];
 /// Limits that requests are refused because of.
 const LIMITS: [&str; 8] = [
     "user",
@@ -311,7 +311,7 @@ impl Metrics {
         make.collect(database.commit.clone());
         make.collect(database.batch.clone());
         let process = ProcessMetrics::new(&make);
-        for code in ALARM_CODES {
+        for code in ALERT_CODES {
             http.refusals.with_label_values(&[code]);
         }
         for limit in LIMITS {
@@ -344,7 +344,7 @@ impl JobMetrics {
 }
 
 impl OperationMetrics {
-    /// Those with this label, which appear with zeros: an alarm on an increase would miss the first one of a series
+    /// Those with this label, which appear with zeros: an alert on an increase would miss the first one of a series
     /// that didn't exist.
     fn of(label: &'static str, times: &HistogramVec, errors: &IntCounterVec) -> Self {
         let label = [label];

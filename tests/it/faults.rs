@@ -3,7 +3,7 @@
 //! A library preloaded into it (`faults/power.c`) writes down what it does to its files and fails on demand;
 //! the journal says what a disk would have kept. Knows the server only through HTTP, its logs and its files.
 
-mod alarms;
+mod alerts;
 mod check;
 mod full;
 mod journal;

@@ -1,4 +1,4 @@
-//! What comes along for operators: alarms and a dashboard, judged by Prometheus' own tool.
+//! What comes along for operators: alerts and a dashboard, judged by Prometheus' own tool.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ fn names(expression: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_alarms_are_valid_and_ring_for_their_causes() {
+fn the_alerts_are_valid_and_fire_for_their_causes() {
     let path = |name| dist(name).to_str().expect("UTF-8").to_owned();
     for arguments in
         [["check", "rules", &path("alerts.yml")], ["test", "rules", &path("alerts.test.yml")]]
@@ -50,11 +50,11 @@ fn the_alarms_are_valid_and_ring_for_their_causes() {
         assert!(accepted, "{arguments:?}: {said}");
     }
     let (rules, tests) = (text("alerts.yml"), text("alerts.test.yml"));
-    let alarms = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let alerts = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
     let guide = std::fs::read_to_string(dist("../docs/monitoring.md")).expect("it is there");
-    for alarm in alarms {
-        assert!(tests.contains(&format!("alertname: {alarm}\n")), "{alarm} has no test");
-        assert!(guide.contains(alarm), "docs/monitoring.md doesn't say what to do about {alarm}");
+    for alert in alerts {
+        assert!(tests.contains(&format!("alertname: {alert}\n")), "{alert} has no test");
+        assert!(guide.contains(alert), "docs/monitoring.md doesn't say what to do about {alert}");
     }
 }
 
@@ -77,7 +77,7 @@ fn the_dashboards_expressions_are_valid() {
 }
 
 #[test]
-fn alarms_dashboard_and_guide_name_only_metrics_that_there_are_and_the_guide_all() {
+fn alerts_dashboard_and_guide_name_only_metrics_that_there_are_and_the_guide_all() {
     let dir = tempfile::tempdir().expect("a folder");
     let (server, address) = start(&mut serve(dir.path()));
     // Families appear with their first member.

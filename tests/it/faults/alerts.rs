@@ -1,4 +1,4 @@
-//! The causes of the alarms in dist/alerts.yml, provoked one by one: each shows in a metric that an alarm watches, and
+//! The causes of the alerts in dist/alerts.yml, provoked one by one: each shows in a metric that an alert watches, and
 //! in a line of the log.
 
 use haversack::ids::UploadId;
