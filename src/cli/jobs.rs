@@ -25,10 +25,10 @@ Kinds of jobs:
   delete        delete bytes that are no longer needed
   forget-parts  remove the chunk records of an upload that had very many and has ended
   finish        finish an upload whose ?done was interrupted by a crash
-  pack          copy a file that was joined from several uploads into one piece
+  pack          copy the pieces of a file that was joined from several uploads into one blob
   compare       after a reboot, check data that had not been synced against its checksums
   expire        every minute: expire idle uploads, and delete unattached files (--unattached-ttl)
-  collect       every hour: delete bytes that no record claims";
+  collect       every hour: delete bytes that belong to no record";
 
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]

@@ -222,7 +222,7 @@ pub struct Settings {
     #[arg(long, help_heading = STORAGE, value_name = "SIZE", default_value = "none")]
     pub max_storage: OrNone<ByteSize>,
 
-    /// Free space to keep on the data directory's disk; 0 turns this off
+    /// Free space to keep on the disk with the stored files; 0 turns this off
     ///
     /// When less is free, chunks and files are refused (507); uploads can still be finished, and files read and
     /// deleted.
