@@ -8,6 +8,7 @@ mod error;
 mod in_place;
 pub mod jobs;
 mod location;
+mod packed;
 pub mod quota;
 mod record;
 pub mod sqlite;

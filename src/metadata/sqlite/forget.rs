@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use super::extents;
 use super::jobs;
 use super::parts;
-use super::rows::{EXPIRED, FINISHED, RECEIVING, REMOVED};
 use crate::ids::{UploadId, UserId};
 use crate::metadata::jobs::{Job, JobKind, NewJob};
+use crate::metadata::packed::{EXPIRED, FINISHED, RECEIVING, REMOVED};
 use crate::metadata::{Generation, Removed};
 
 /// Other writers wait for so long while uploads expire, each of which may have very many parts to be looked at.

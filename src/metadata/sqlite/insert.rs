@@ -2,7 +2,6 @@
 
 use rusqlite::{Connection, params};
 
-use super::rows::{MEDIA, PARTIAL, THUMBNAIL};
 use crate::filename::Filename;
 use crate::metadata::{NewUpload, Role};
 

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::rows::{PARTIAL, RECEIVING, REPLACED};
 use super::{extents, insert::insert, jobs, parts, room};
 use crate::ids::{BlobId, LeaseId, UploadId, UserId};
 use crate::metadata::jobs::{JobKind, NewJob};
+use crate::metadata::packed::{PARTIAL, RECEIVING, REPLACED};
 use crate::metadata::quota::Quota;
 use crate::metadata::{Joined, NewUpload, Role};
 use crate::part::{self, Part};

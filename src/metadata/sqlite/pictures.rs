@@ -6,10 +6,11 @@ use super::extents;
 use super::forget::forget_bytes;
 use super::insert::insert;
 use super::jobs;
-use super::rows::{self, REPLACED, pack_embedded};
+use super::rows;
 use crate::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::metadata::jobs::JobKind;
+use crate::metadata::packed::{REPLACED, pack_embedded};
 use crate::metadata::{NewPicture, NewUpload, Role, State, StoredFile};
 
 pub(super) fn end_drawing(

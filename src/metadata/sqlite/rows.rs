@@ -7,27 +7,16 @@ use super::extents;
 use crate::filename::Filename;
 use crate::ids::{BlobId, GenerationId, JobId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
-use crate::media::{Facts, MediaType, Patch, thumbnail};
+use crate::media::{Facts, MediaType, thumbnail};
+use crate::metadata::packed::{
+    EXPIRED, FINISHED, PARTIAL, RECEIVING, REPLACED, THUMBNAIL, unpack, unpack_embedded, unpack_patches,
+};
 use crate::metadata::{
     Append, Cursor, Finalizing, Listed, Location, NewFile, Record, Role, Snapshot, State,
     StoredFile, Summary, Unfinished,
 };
 use crate::part::{Layout, Part};
 use crate::storage::Extents;
-
-pub(super) const RECEIVING: i64 = 0;
-pub(super) const FINISHED: i64 = 1;
-pub(super) const REMOVED: i64 = 2;
-pub(super) const EXPIRED: i64 = 3;
-pub(super) const REPLACED: i64 = 4;
-
-pub(super) const MEDIA: i64 = 0;
-pub(super) const THUMBNAIL: i64 = 1;
-pub(super) const PARTIAL: i64 = 2;
-
-const REMOVED_METADATA: i64 = 1;
-const NO_METADATA: i64 = 2;
-const KEPT_METADATA: i64 = 3;
 
 /// The columns [`record`] reads.
 const COLUMNS: &str = "seq, id, user_id, state, role, generation, blob, parent, thumbnail, total_parts, total_size, \
@@ -319,23 +308,8 @@ fn facts(row: &Row<'_>) -> rusqlite::Result<Facts> {
     })
 }
 
-/// Files that were finished before it was told have nothing there.
 fn embedded(row: &Row<'_>) -> rusqlite::Result<EmbeddedMetadata> {
-    Ok(match row.get::<_, Option<i64>>("embedded")? {
-        Some(REMOVED_METADATA) => EmbeddedMetadata::Removed,
-        Some(NO_METADATA) => EmbeddedMetadata::None,
-        Some(KEPT_METADATA) => EmbeddedMetadata::Kept,
-        _ => EmbeddedMetadata::Unknown,
-    })
-}
-
-pub(super) fn pack_embedded(embedded: EmbeddedMetadata) -> Option<i64> {
-    match embedded {
-        EmbeddedMetadata::Removed => Some(REMOVED_METADATA),
-        EmbeddedMetadata::None => Some(NO_METADATA),
-        EmbeddedMetadata::Kept => Some(KEPT_METADATA),
-        EmbeddedMetadata::Unknown => None,
-    }
+    Ok(unpack_embedded(row.get("embedded")?))
 }
 
 fn stored_file(
@@ -373,54 +347,6 @@ fn filename(row: &Row<'_>) -> rusqlite::Result<Option<Filename>> {
     Ok(row.get::<_, Option<String>>("filename")?.and_then(|name| Filename::parse(&name)))
 }
 
-/// Sizes and checksums, 12 bytes a part; the parts lie end to end, so offsets need no room.
-pub(super) fn pack(parts: &[Part]) -> Vec<u8> {
-    let sizes_and_sums = parts
-        .iter()
-        .flat_map(|part| part.size.to_le_bytes().into_iter().chain(part.crc32.to_le_bytes()));
-    sizes_and_sums.collect()
-}
-
-fn unpack(packed: &[u8]) -> Vec<Part> {
-    let mut offset = 0;
-    let (parts, _) = packed.as_chunks::<12>();
-    let unpack = parts.iter().map(|&[a, b, c, d, e, f, g, h, crc32 @ ..]| {
-        let size = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let part = Part { offset, size, crc32: u32::from_le_bytes(crc32) };
-        offset += size;
-        part
-    });
-    unpack.collect()
-}
-
-/// Offset, length of the bytes, zeros, and the bytes.
-pub(super) fn pack_patches(patches: &[Patch]) -> Vec<u8> {
-    let mut packed = Vec::new();
-    for patch in patches {
-        for number in [patch.offset, patch.bytes.len() as u64, patch.zeros] {
-            packed.extend_from_slice(&number.to_le_bytes());
-        }
-        packed.extend_from_slice(&patch.bytes);
-    }
-    packed
-}
-
-fn unpack_patches(mut packed: &[u8]) -> Option<Vec<Patch>> {
-    let mut patches = Vec::new();
-    while !packed.is_empty() {
-        let mut number = || {
-            let (digits, rest) = packed.split_first_chunk::<8>()?;
-            packed = rest;
-            Some(u64::from_le_bytes(*digits))
-        };
-        let (offset, length, zeros) = (number()?, number()?, number()?);
-        let (bytes, rest) = packed.split_at_checked(usize::try_from(length).ok()?)?;
-        packed = rest;
-        patches.push(Patch { offset, bytes: bytes.to_vec(), zeros });
-    }
-    Some(patches)
-}
-
 macro_rules! stored_as_sixteen_bytes {
     ($($id:ident),*) => {
         $(impl ToSql for $id {
@@ -452,29 +378,4 @@ impl FromSql for UserId {
 
 fn sixteen_bytes(value: ValueRef<'_>) -> FromSqlResult<[u8; 16]> {
     value.as_blob()?.try_into().map_err(|_| FromSqlError::InvalidType)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn packed_parts_come_back_end_to_end() {
-        let parts = [
-            Part { offset: 0, size: 5, crc32: 7 },
-            Part { offset: 5, size: u64::from(u32::MAX) + 1, crc32: u32::MAX },
-        ];
-        assert_eq!(unpack(&pack(&parts)), parts);
-    }
-
-    #[test]
-    fn packed_patches_come_back() {
-        let patches = [
-            Patch { offset: 7, bytes: b"Exif".to_vec(), zeros: 0 },
-            Patch { offset: u64::MAX, bytes: Vec::new(), zeros: 5 },
-        ];
-        let packed = pack_patches(&patches);
-        assert_eq!(unpack_patches(&packed).as_deref(), Some(&patches[..]));
-        assert_eq!(unpack_patches(&packed[1..]), None);
-    }
 }

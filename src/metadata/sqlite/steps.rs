@@ -10,10 +10,11 @@ use super::join;
 use super::parts;
 use super::pictures::{self, Older};
 use super::room;
-use super::rows::{self, EXPIRED, pack, pack_embedded, pack_patches};
+use super::rows;
 use crate::filename::Filename;
 use crate::ids::{BlobId, GenerationId, UploadId};
 use crate::metadata::jobs::{Job, JobKind, NewJob, PERIODIC};
+use crate::metadata::packed::{EXPIRED, pack, pack_embedded, pack_patches};
 use crate::metadata::quota::Quota;
 use crate::metadata::{
     Begun, Caps, Finalizing, Generation, LinkKey, NewFile, NewPart, NewSingle, NewUpload, Recorded,
