@@ -1,11 +1,11 @@
 //! The application: opens the stores, and passes them to everything that works on them.
 
+mod directory;
+mod records;
 mod run;
 mod state;
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,15 +24,16 @@ use crate::ids::BlobId;
 use crate::jobs::{self, Jobs};
 use crate::links::{Links, random_secret};
 use crate::metadata::jobs::JobSignal;
-use crate::metadata::sqlite::SqliteStore;
 use crate::metadata::{self, MetadataStore};
 use crate::metrics::Metrics;
-use crate::space;
 use crate::storage::BlobStore;
 use crate::storage::disk::{DiskOptions, DiskStore, make_private_dir, make_private_file};
 use crate::storage::measured::MeasuredStore;
 use crate::uploads::Uploads;
 
+use directory::{FULL, IN_USE, is_full};
+pub use directory::{data_dir_error, is_in_use, lock, refuse_if_in_use, refuse_if_unused};
+pub use records::open_read_only;
 use state::OldestJobs;
 pub use state::{Disk, Jobs as JobsOfKind, State, StateReader};
 
@@ -86,10 +87,8 @@ impl App {
         if let Some(weakness) = secret.weakness() {
             tracing::warn!("{weakness}");
         }
-        let database =
-            SqliteStore::open_with(dir, config.disk.durability).map_err(|error| in_dir(&error))?;
-        let metrics = Arc::new(Metrics::new(database.metrics().clone()));
-        let metadata: Arc<dyn MetadataStore> = Arc::new(database);
+        let (metadata, measured) = records::open(&config).await?;
+        let metrics = Arc::new(Metrics::new(measured));
         let blobs = if let Some(blobs) = blobs {
             blobs
         } else {
@@ -190,12 +189,6 @@ impl App {
     }
 }
 
-const FULL: &str = " (its disk is full: free some space, then start again)";
-
-fn is_full(dir: &Path) -> bool {
-    space::free(dir).is_ok_and(|free| free < space::LEAST)
-}
-
 /// Returns the id of the machine's current boot. If it is unknown, each start counts as a boot.
 fn boot_id() -> String {
     let known = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
@@ -237,56 +230,6 @@ async fn ensure_stores_match(
                   restore both from the same backup"
                 .into())
         }
-    }
-}
-
-const LOCK: &str = "haversack.lock";
-const IN_USE: &str = "another haversack process is using it; stop that process first";
-const UNUSED: &str = "no server has used it yet; use --data-dir to choose another one";
-const NO_PERMISSION: &str = "permission denied: run this as the user that runs the server";
-
-/// Whether another process is using this data directory. Creates nothing.
-pub fn is_in_use(dir: &Path) -> Result<bool, ConfigError> {
-    Ok(dir.join(LOCK).exists() && lock(dir)?.is_none())
-}
-
-/// Returns an error if another process is using this data directory. Creates nothing.
-pub fn refuse_if_in_use(dir: &Path) -> Result<(), ConfigError> {
-    if is_in_use(dir)? { Err(data_dir_error(dir, &IN_USE)) } else { Ok(()) }
-}
-
-/// Returns an error if no server has used this data directory yet. Creates nothing.
-pub fn refuse_if_unused(dir: &Path) -> Result<(), ConfigError> {
-    match dir.join("haversack.db").try_exists() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(data_dir_error(dir, &UNUSED)),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            Err(data_dir_error(dir, &NO_PERMISSION))
-        }
-        Err(error) => Err(data_dir_error(dir, &error)),
-    }
-}
-
-/// Creates an error that names this data directory.
-pub fn data_dir_error(dir: &Path, error: &dyn std::fmt::Display) -> ConfigError {
-    ConfigError(format!("data directory {}: {error}", dir.display()))
-}
-
-/// Takes the data directory's lock. Returns `None` if another process holds it.
-pub fn lock(dir: &Path) -> Result<Option<File>, ConfigError> {
-    let path = dir.join(LOCK);
-    let failed = |error: std::io::Error| ConfigError(format!("{}: {error}", path.display()));
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 

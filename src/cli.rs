@@ -1,5 +1,6 @@
 //! The command line, one file per command.
 
+mod check;
 mod config;
 mod descriptors;
 mod erase;
@@ -8,6 +9,7 @@ mod fsck;
 mod health;
 mod jobs;
 mod log_level;
+mod migrate;
 mod output;
 mod page_link;
 mod place;
@@ -55,6 +57,11 @@ enum Command {
     Serve(Box<Source>),
     /// Show the effective settings and where each comes from, or check them
     Config(Box<config::Arguments>),
+    /// Check that the database of --database-url can keep the records; says what is missing, and how to grant it
+    #[command(after_help = "Exit code 0: it can, 1: something is missing.")]
+    Check(Box<check::Arguments>),
+    /// Copy the records from the data directory into a PostgreSQL database; files stay where they are
+    Migrate(Box<migrate::Arguments>),
     /// Print an access token for a user or for the application's backend
     Token(Box<token::Arguments>),
     /// Sign links with a new key; existing links keep working for a while
@@ -83,6 +90,8 @@ impl Cli {
         match self.command {
             Command::Fsck(arguments) => return Ok(fsck::run(&arguments)),
             Command::Config(arguments) => return config::run(&arguments),
+            Command::Check(arguments) => return check::run(&arguments),
+            Command::Migrate(arguments) => migrate::run(&arguments),
             Command::Erase(arguments) => erase::run(*arguments),
             Command::Jobs(arguments) => jobs::run(*arguments),
             Command::Serve(source) => serve::run(&source),

@@ -15,7 +15,7 @@ mod units;
 mod values;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -35,6 +35,7 @@ use crate::http::cors::{AllowedOrigin, Cors};
 use crate::http::options::Options;
 use crate::http::pace::Pace;
 use crate::http::server::{ConnectionTimes, Listen};
+use crate::metadata::postgres::{DatabaseUrl, PostgresOptions};
 use crate::metadata::quota::Quota;
 use crate::storage::disk::{DiskOptions, Gid};
 use crate::telemetry::LogFormat;
@@ -51,6 +52,8 @@ pub struct Config {
     pub listen: Listen,
     pub metrics_listen: Option<Listen>,
     pub data_dir: PathBuf,
+    /// Where records are, if not in the data directory.
+    pub database: Option<PostgresOptions>,
     pub jwt_secret: Option<Secret>,
     pub http: Options,
     pub disk: DiskOptions,
@@ -71,6 +74,7 @@ impl Config {
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
         let limits = limits(&settings);
         let body = body(&settings);
+        let database = database(&settings)?;
         let connection = ConnectionTimes {
             head: settings.header_timeout.0,
             idle: settings.idle_timeout.0,
@@ -109,6 +113,7 @@ impl Config {
                 min_free: settings.min_free_space.0,
             },
             data_dir: settings.data_dir,
+            database,
             jwt_secret: settings.jwt_secret,
             cors: Cors {
                 origins: AllowedOrigin::listed(settings.cors_origins),
@@ -176,6 +181,43 @@ fn body(settings: &Settings) -> BodyLimits {
         max_fields: settings.max_fields,
         max_field_bytes: usize::try_from(settings.max_field_size.0).unwrap_or(usize::MAX),
     }
+}
+
+/// Where the records are, if not in the data directory.
+fn database(settings: &Settings) -> Result<Option<PostgresOptions>, ConfigError> {
+    let (password_file, ca_file) =
+        (&settings.database_password_file.0, &settings.database_ca_file.0);
+    let Some(url) = &settings.database_url else {
+        if password_file.is_some() || ca_file.is_some() {
+            let message = "--database-password-file and --database-ca-file need --database-url";
+            return Err(ConfigError(message.into()));
+        }
+        return Ok(None);
+    };
+    let options = database_at(url, password_file.as_deref(), ca_file.as_deref())?;
+    Ok(Some(PostgresOptions { connections: settings.database_connections, ..options }))
+}
+
+/// The database of this URL. No message repeats the URL, which may contain a password.
+pub(crate) fn database_at(
+    url: &Secret,
+    password_file: Option<&Path>,
+    ca_file: Option<&Path>,
+) -> Result<PostgresOptions, ConfigError> {
+    let url: DatabaseUrl =
+        url.expose().parse().map_err(|error| ConfigError(format!("--database-url: {error}")))?;
+    let read = |file: &Path| {
+        let text = std::fs::read_to_string(file);
+        text.map_err(|error| {
+            ConfigError(format!("--database-password-file {}: {error}", file.display()))
+        })
+    };
+    let password = password_file.map(read).transpose()?;
+    Ok(PostgresOptions {
+        password: password.map(|text| text.trim().to_owned()),
+        ca_file: ca_file.map(Path::to_owned).or_else(|| url.ca_file()),
+        ..PostgresOptions::new(url)
+    })
 }
 
 /// Addresses without limits: those of trusted proxies, and of this machine, because an unnamed local proxy forwards many

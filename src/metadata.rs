@@ -9,6 +9,7 @@ mod in_place;
 pub mod jobs;
 mod location;
 mod packed;
+pub mod postgres;
 pub mod quota;
 mod record;
 pub mod sqlite;

@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::{App, LOCK};
+use super::App;
+use super::directory::LOCK;
 
 impl App {
     /// Marks that a server is running. Logs a warning if the previous one was not shut down cleanly.

@@ -13,7 +13,6 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::control::{self, Command};
 use crate::fsck::{self, Report};
-use crate::metadata::sqlite::SqliteStore;
 use crate::storage::disk::DiskStore;
 use crate::telemetry;
 use crate::words::{self, counted};
@@ -79,16 +78,16 @@ fn check(config: &Config, deep: bool) -> Result<Report, ConfigError> {
     let dir = &config.data_dir;
     let failed = |error: &dyn std::fmt::Display| app::data_dir_error(dir, error);
     app::refuse_if_unused(dir)?;
-    let metadata = SqliteStore::open_read_only(dir).map_err(|error| failed(&error))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
+    let metadata = runtime.block_on(app::open_read_only(config))?;
     let blobs = DiskStore::at(dir);
     // If no server is running, no bytes are about to get a record.
     let strays_before = match app::lock(dir)? {
         Some(_) => u64::MAX,
         None => Clock::system().unix_secs().saturating_sub(config.unclaimed_age().as_secs()),
     };
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
     runtime
-        .block_on(fsck::check(&metadata, &blobs, deep, strays_before))
+        .block_on(fsck::check(metadata.as_ref(), &blobs, deep, strays_before))
         .map_err(|error| failed(&error))
 }
 

@@ -11,8 +11,7 @@ use crate::app;
 use crate::clock::Clock;
 use crate::control::{self, Command};
 use crate::ids::JobId;
-use crate::metadata::jobs::{JobQueue, JobStatus};
-use crate::metadata::sqlite::SqliteStore;
+use crate::metadata::jobs::JobStatus;
 use crate::words::{self, counted};
 
 /// Number of jobs read at once.
@@ -78,11 +77,10 @@ fn retry(id: Option<JobId>, place: &Place) -> Result<(), Failure> {
 
 /// Lists jobs without changing anything, even while a server is running.
 fn list(json: bool, place: &Place) -> Result<(), Failure> {
-    let dir = &place.data_dir()?;
-    let failed = |error: &dyn std::fmt::Display| app::data_dir_error(dir, error);
-    app::refuse_if_unused(dir)?;
-    let store = SqliteStore::open_read_only(dir).map_err(|error| failed(&error))?;
+    let config = place.load()?;
+    let failed = |error: &dyn std::fmt::Display| app::data_dir_error(&config.data_dir, error);
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
+    let store = runtime.block_on(app::open_read_only(&config))?;
     let now = Clock::system().unix_secs();
     let (mut after, mut count) = (0, 0);
     loop {

@@ -25,14 +25,26 @@ pub(super) struct PlaceAndAddress(Source);
 pub(super) struct PlaceAndSecret(Source);
 
 impl Place {
-    const OPTIONS: &[&str] = &["config", "data_dir"];
+    const OPTIONS: &[&str] =
+        &["config", "data_dir", "database_url", "database_password_file", "database_ca_file"];
+    const DATA_DIR: &[&str] = &["config", "data_dir"];
     /// The options that affect how the stores are opened.
-    const OPENING: &[&str] =
-        &["config", "data_dir", "jwt_secret", "durability", "data_group", "body_timeout"];
+    const OPENING: &[&str] = &[
+        "config",
+        "data_dir",
+        "database_url",
+        "database_password_file",
+        "database_ca_file",
+        "database_connections",
+        "jwt_secret",
+        "durability",
+        "data_group",
+        "body_timeout",
+    ];
 
     /// Returns the server's data directory.
     pub(super) fn data_dir(&self) -> Result<PathBuf, SettingsError> {
-        load(&self.0, Self::OPTIONS).map(|config| config.data_dir)
+        load(&self.0, Self::DATA_DIR).map(|config| config.data_dir)
     }
 
     /// Loads the settings for a command that opens the stores itself if no server is running.

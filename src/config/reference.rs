@@ -131,7 +131,10 @@ mod tests {
         for option in shown() {
             let name = option.get_id().as_str();
             let has_default = !option.get_default_values().is_empty();
-            assert!(has_default || ["config", "jwt_secret"].contains(&name), "{name}");
+            assert!(
+                has_default || ["config", "database_url", "jwt_secret"].contains(&name),
+                "{name}"
+            );
             assert!(option.get_help_heading().is_some(), "{name}");
             assert!(option.get_help().is_some_and(|help| !help.to_string().is_empty()), "{name}");
         }

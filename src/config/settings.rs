@@ -20,6 +20,7 @@ use crate::storage::Durability;
 use crate::telemetry::LogFormat;
 
 const SERVER: &str = "Server";
+const DATABASE: &str = "Database";
 const LOGS: &str = "Logs and metrics";
 const PROXY: &str = "Reverse proxy";
 const BROWSERS: &str = "Browsers";
@@ -74,6 +75,30 @@ pub struct Settings {
     /// SIGTERM, SIGINT (Ctrl-C) and SIGHUP stop the server; a second SIGTERM or Ctrl-C stops it at once.
     #[arg(long, help_heading = SERVER, value_name = "TIME", default_value = "30s")]
     pub shutdown_timeout: Span,
+
+    /// URL of a PostgreSQL database that keeps the records, instead of SQLite in the data directory
+    ///
+    /// For example postgres://haversack@db.example.org/haversack?sslmode=verify-full. PostgreSQL 14 or newer;
+    /// docs/postgres.md says how to set it up. Set it with the variable or in the file if it contains a password: other
+    /// users of the machine can read the command line. `sslmode` is disable, or verify-full with `--database-ca-file`.
+    #[arg(long, help_heading = DATABASE, value_name = "URL")]
+    pub database_url: Option<Secret>,
+
+    /// File with the password of the database's user
+    ///
+    /// Spaces and line breaks around it don't count. none: the URL contains it, or there is none.
+    #[arg(long, help_heading = DATABASE, value_name = "FILE", default_value = "none")]
+    pub database_password_file: OrNone<PathBuf>,
+
+    /// File with the certificates (PEM) of the authorities that may sign the database server's
+    ///
+    /// none: no TLS.
+    #[arg(long, help_heading = DATABASE, value_name = "FILE", default_value = "none")]
+    pub database_ca_file: OrNone<PathBuf>,
+
+    /// Maximum number of connections to the database
+    #[arg(long, help_heading = DATABASE, value_name = "COUNT", default_value = "16", value_parser = at_least_one::<usize>)]
+    pub database_connections: usize,
 
     /// Log level, for everything or per module: error, warn, info, debug or trace
     ///

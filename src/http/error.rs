@@ -145,6 +145,14 @@ impl ApiError {
         answer
     }
 
+    /// What the server needs can't be reached now. It is logged, and the client may retry.
+    pub fn unavailable(error: &dyn std::error::Error) -> Self {
+        let message = "the server can't reach its database: repeat this request in a few seconds";
+        let mut answer = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
+        answer.0.cause = Some(Cause::Failure(chain(error)));
+        answer.retry_after(2)
+    }
+
     /// Whether another request interfered, so that a retry may succeed.
     pub fn is_raced(&self) -> bool {
         self.0.code == "raced"

@@ -11,6 +11,7 @@ pub fn common(refusal: Refusal) -> Result<ApiError, Refusal> {
     Ok(match refusal {
         Refusal::Body(error) => error.into(),
         Refusal::Internal(source) => ApiError::internal(source.as_ref()),
+        Refusal::Unavailable(source) => ApiError::unavailable(source.as_ref()),
         Refusal::NotFound => ApiError::not_found(),
         Refusal::Removed => ApiError::gone(),
         Refusal::Raced => ApiError::raced(),

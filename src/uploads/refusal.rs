@@ -130,6 +130,8 @@ pub enum Refusal {
     /// A limit for this user.
     OverQuota(OverQuota),
     StorageFull(NoRoom),
+    /// The records can't be reached; a little later they may be.
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -152,6 +154,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Internal(_) => "something failed inside the server",
+            Self::Unavailable(_) => "the database is not available",
             Self::StorageFull(_) => "the server's storage is full",
             Self::NotFound => "there is no such upload or file",
             Self::Removed => "the upload or file was removed",
@@ -174,7 +177,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Internal(source) => Some(source.as_ref()),
+            Self::Internal(source) | Self::Unavailable(source) => Some(source.as_ref()),
             Self::StorageFull(why) => Some(why),
             _ => None,
         }
@@ -197,6 +200,7 @@ impl From<metadata::Error> for Refusal {
     fn from(error: metadata::Error) -> Self {
         match error {
             full @ metadata::Error::Full(_) => Self::StorageFull(NoRoom::Disk(Box::new(full))),
+            metadata::Error::Unavailable(source) => Self::Unavailable(source),
             metadata::Error::Failed(source) => Self::Internal(source),
         }
     }

@@ -1,8 +1,9 @@
-//! What clients see, once more over a store that doesn't write in place: the same tests, in a process of their own.
+//! What clients see, once more over a store that doesn't write in place, and with records in PostgreSQL: the same tests,
+//! in a process of their own.
 
 use std::process::Command;
 
-use crate::stores::STORE;
+use crate::stores::{RECORDS, STORE};
 
 /// The tests.
 const TESTS: &[&str] = &["protocol::", "model::every_answer_to_any_sequence"];
@@ -12,8 +13,18 @@ const OF_THE_DISK: &str = "a_disk_that_is_to_stay_as_free_as_it_is_takes_nothing
 
 #[test]
 fn clients_see_no_difference_where_parts_are_blobs_of_their_own() {
+    run(&[(STORE, "memory")], &["--skip", OF_THE_DISK]);
+}
+
+#[test]
+fn clients_see_no_difference_where_records_are_in_postgresql() {
+    run(&[(RECORDS, "postgres")], &[]);
+}
+
+/// Runs the tests with these variables.
+fn run(variables: &[(&str, &str)], arguments: &[&str]) {
     let mut tests = Command::new(std::env::current_exe().expect("this program"));
-    tests.env(STORE, "memory").args(TESTS).args(["--skip", OF_THE_DISK]);
+    tests.envs(variables.iter().copied()).args(TESTS).args(arguments);
     let ran = tests.output().expect("it runs");
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}");

@@ -70,7 +70,7 @@ impl From<rusqlite::Error> for CommitFailure {
     fn from(error: rusqlite::Error) -> Self {
         match sqlite(error) {
             Error::Full(reason) => Self::Full(reason.to_string()),
-            Error::Failed(reason) => Self::Failed(reason.to_string()),
+            Error::Unavailable(reason) | Error::Failed(reason) => Self::Failed(reason.to_string()),
         }
     }
 }

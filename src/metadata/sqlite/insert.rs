@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::filename::Filename;
+use crate::metadata::packed::{MEDIA, PARTIAL, THUMBNAIL};
 use crate::metadata::{NewUpload, Role};
 
 /// Adds an upload, or the record of a file that comes in one request.

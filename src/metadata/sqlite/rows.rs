@@ -9,7 +9,8 @@ use crate::ids::{BlobId, GenerationId, JobId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::media::{Facts, MediaType, thumbnail};
 use crate::metadata::packed::{
-    EXPIRED, FINISHED, PARTIAL, RECEIVING, REPLACED, THUMBNAIL, unpack, unpack_embedded, unpack_patches,
+    EXPIRED, FINISHED, PARTIAL, RECEIVING, REPLACED, THUMBNAIL, unpack, unpack_embedded,
+    unpack_patches,
 };
 use crate::metadata::{
     Append, Cursor, Finalizing, Listed, Location, NewFile, Record, Role, Snapshot, State,

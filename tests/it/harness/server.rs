@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Client;
-use crate::stores::{MemoryStore, store_of_bytes};
+use crate::stores::{MemoryStore, database_of_records, store_of_bytes};
 
 /// The secret for tokens in tests.
 pub(crate) const SECRET: &str = "a secret of the tests that is longer than 32 bytes";
@@ -69,6 +69,9 @@ impl Server {
             listen: address.into(),
             data_dir: data.path().to_owned(),
             jwt_secret: Some(SECRET.parse().unwrap()),
+            database_url: settings
+                .database_url
+                .or_else(|| database_of_records().map(|url| url.parse().unwrap())),
             ..settings
         };
         let clock = Clock::system();

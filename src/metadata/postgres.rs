@@ -1,0 +1,388 @@
+//! Records in PostgreSQL, 14 or newer: what the SQLite store does, over a network and for several servers.
+//!
+//! Each step is one statement, or one transaction at READ COMMITTED that first holds the rows it decides from
+//! (`locked`). A part is one statement. Steps are repeated within a bound while the database can't be reached, and a step
+//! whose reply was lost is told from one that was never taken (`attempts`). Every commit is synchronous: what is durable
+//! follows from the server's own settings.
+
+mod attempts;
+mod begin;
+mod check;
+mod extents;
+mod finish;
+mod forget;
+mod import;
+mod jobs;
+mod links;
+mod list;
+mod locked;
+mod migrate;
+mod options;
+mod parts;
+mod pictures;
+mod pool;
+mod query;
+mod queue;
+mod room;
+mod rows;
+mod trust;
+mod values;
+
+use tokio::sync::Semaphore;
+
+use super::jobs::Job;
+use super::quota::{Quota, Usage};
+use super::{
+    Begun, Caps, Cursor, Error, Finalizing, Generation, LinkKey, Listed, MetadataStore, NewFile,
+    NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Snapshot,
+    Stored, StoredFile,
+};
+use crate::filename::Filename;
+use crate::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
+use crate::metrics::DatabaseMetrics;
+use crate::part::{Part, PartIndex};
+use crate::storage::{Durability, Unready};
+use attempts::{Database, statement, step};
+pub use check::{Finding, check};
+pub use import::{Imported, Progress, import};
+use jobs::Holder;
+pub use options::{DatabaseUrl, PostgresOptions, UrlError};
+use pool::failed;
+use values::N;
+
+/// Tombstones of an erased user that go in one transaction.
+const ERASED_AT_ONCE: usize = 100;
+/// Readers of very much at most: the other connections are for those who want little.
+const LONG_READERS: usize = 2;
+
+/// The PostgreSQL store.
+pub struct PostgresStore {
+    database: Database,
+    durability: Durability,
+    read_only: bool,
+    /// Bounds those that read very much, and with them the memory that takes.
+    long_turns: Semaphore,
+}
+
+impl PostgresStore {
+    /// Connects, and brings the tables up to date.
+    pub async fn open(options: PostgresOptions, durability: Durability) -> Result<Self, Error> {
+        let store = Self::over(options, durability, false)?;
+        store.require_utf8().await?;
+        migrate::run(&store.database.pool).await?;
+        let ended: Result<(), Error> =
+            statement!("write", &store.database, |pg, _again| jobs::end_leases(
+                pg,
+                &store.database.options.node
+            ));
+        ended?;
+        Ok(store)
+    }
+
+    /// Connects to look at the records, also beside running servers. Fails where no server has made the tables.
+    pub async fn open_read_only(options: PostgresOptions) -> Result<Self, Error> {
+        let store = Self::over(options, Durability::default(), true)?;
+        migrate::verify(&store.database.pool).await?;
+        Ok(store)
+    }
+
+    fn over(
+        options: PostgresOptions,
+        durability: Durability,
+        read_only: bool,
+    ) -> Result<Self, Error> {
+        let pool = pool::make(&options, read_only)?;
+        Ok(Self {
+            database: Database { pool, options, metrics: DatabaseMetrics::default() },
+            durability,
+            read_only,
+            long_turns: Semaphore::new(LONG_READERS),
+        })
+    }
+
+    /// Names are compared byte by byte, and are what clients sent.
+    async fn require_utf8(&self) -> Result<(), Error> {
+        let sql = "SELECT current_setting('server_encoding')";
+        let encoding: Result<String, Error> =
+            statement!("read", &self.database, |pg, _again| async move {
+                pg.query_one(sql, &[]).await?.try_get(0)
+            });
+        match encoding?.as_str() {
+            "UTF8" => Ok(()),
+            other => Err(failed(format!("the database's encoding is {other}; it must be UTF8"))),
+        }
+    }
+
+    fn synced(&self) -> bool {
+        self.durability >= Durability::Finish
+    }
+
+    fn holder(&self, until: u64) -> Holder<'_> {
+        Holder { node: &self.database.options.node, until }
+    }
+
+    /// Records of which this is so, and where they continue.
+    async fn page(
+        &self,
+        so: &str,
+        values: query::Values<'_>,
+        limit: u32,
+    ) -> Result<(Vec<Record>, Option<Cursor>), Error> {
+        let _turn = self.long_turns.acquire().await.map_err(failed)?;
+        statement!("read", &self.database, |pg, _again| rows::page(pg, so, values, limit))
+    }
+
+    /// What is counted and measured of the database.
+    pub fn metrics(&self) -> &DatabaseMetrics {
+        &self.database.metrics
+    }
+}
+
+#[async_trait::async_trait]
+impl MetadataStore for PostgresStore {
+    async fn load(&self, id: UploadId) -> Result<Option<Record>, Error> {
+        statement!("read", &self.database, |pg, _again| rows::load(pg, id))
+    }
+
+    async fn received_parts(&self, id: UploadId) -> Result<Option<Vec<Part>>, Error> {
+        statement!("read", &self.database, |pg, _again| rows::received_parts(pg, id))
+    }
+
+    async fn begin_upload(&self, new: NewUpload, caps: Caps, now: u64) -> Result<Begun, Error> {
+        step!(&self.database, tx => begin::begin_upload(tx, &new, caps, now))
+    }
+
+    async fn reserve(&self, of: Generation, bytes: u64, quota: Quota) -> Result<Reserved, Error> {
+        step!(&self.database, tx => room::reserve(tx, of, bytes, quota))
+    }
+
+    async fn usage(&self, user: UserId) -> Result<Usage, Error> {
+        statement!("read", &self.database, |pg, _again| room::usage(pg, &user))
+    }
+
+    async fn total_bytes(&self) -> Result<u64, Error> {
+        statement!("read", &self.database, |pg, _again| room::total(pg))
+    }
+
+    async fn record_part(&self, of: Generation, new: NewPart, now: u64) -> Result<Recorded, Error> {
+        let attempt = uuid::Uuid::new_v4();
+        statement!("write", &self.database, |pg, again| parts::record(
+            pg, of, &new, attempt, again, now
+        ))
+    }
+
+    async fn is_current(&self, of: Snapshot) -> Result<bool, Error> {
+        statement!("read", &self.database, |pg, _again| rows::is_current(pg, of))
+    }
+
+    async fn restart_upload(
+        &self,
+        of: Generation,
+        next: GenerationId,
+        blob: Option<BlobId>,
+    ) -> Result<bool, Error> {
+        step!(&self.database, tx => begin::restart_upload(tx, of, next, blob))
+    }
+
+    async fn finalize_upload(
+        &self,
+        of: Snapshot,
+        finalizing: Finalizing,
+        leased_until: u64,
+    ) -> Result<Option<(Job, Snapshot)>, Error> {
+        step!(&self.database, tx => finish::finalize_upload(tx, of, &finalizing, self.holder(leased_until)))
+    }
+
+    async fn finish_upload(&self, of: Snapshot, file: NewFile, now: u64) -> Result<bool, Error> {
+        step!(&self.database, tx => finish::finish_upload(tx, of, &file, self.synced(), now))
+    }
+
+    async fn store_single(&self, new: NewSingle, quota: Quota, now: u64) -> Result<Stored, Error> {
+        step!(&self.database, tx => finish::store_single(tx, &new, quota, self.synced(), now))
+    }
+
+    async fn end_drawing(
+        &self,
+        id: UploadId,
+        lease: LeaseId,
+        picture: Option<NewPicture>,
+        now: u64,
+    ) -> Result<bool, Error> {
+        let picture = picture.as_ref();
+        step!(&self.database, tx => pictures::end_drawing(tx, id, lease, picture, self.synced(), now))
+    }
+
+    async fn name_upload(&self, of: Generation, filename: Filename) -> Result<(), Error> {
+        statement!("write", &self.database, |pg, _again| begin::name_upload(pg, of, &filename))
+    }
+
+    async fn name_file(&self, id: UploadId, filename: Filename) -> Result<bool, Error> {
+        step!(&self.database, tx => finish::name_file(tx, id, &filename))
+    }
+
+    async fn remove(
+        &self,
+        id: UploadId,
+        even_attached: bool,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Removed, Error> {
+        step!(&self.database, tx => forget::remove(tx, id, even_attached, now, self.holder(leased_until)))
+    }
+
+    async fn forget_parts(&self, number: u64) -> Result<bool, Error> {
+        statement!("write", &self.database, |pg, _again| parts::forget_more(pg, number))
+    }
+
+    async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
+        statement!("write", &self.database, |pg, _again| forget::forget_expired(pg, id))
+    }
+
+    async fn attach(&self, ids: Vec<UploadId>) -> Result<(), Error> {
+        statement!("write", &self.database, |pg, _again| finish::attach(pg, &ids))
+    }
+
+    async fn find_files(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Error> {
+        statement!("read", &self.database, |pg, _again| rows::find_files(pg, &ids))
+    }
+
+    async fn list(
+        &self,
+        user: UserId,
+        before: Option<Cursor>,
+        limit: u32,
+    ) -> Result<(Vec<Listed>, Option<Cursor>), Error> {
+        statement!("read", &self.database, |pg, _again| list::list(pg, &user, before, limit))
+    }
+
+    async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<UploadId>, Error> {
+        let found: Result<Vec<UploadId>, Error> =
+            statement!("read", &self.database, |pg, _again| forget::idle_uploads(
+                pg, idle_since, limit
+            ));
+        let swept: Result<(), Error> =
+            statement!("write", &self.database, |pg, _again| attempts::forget_old_names(pg));
+        swept?;
+        let mut expired = Vec::new();
+        for id in found? {
+            let did: Result<bool, Error> =
+                step!(&self.database, tx => forget::expire(tx, id, idle_since, now));
+            match did {
+                Ok(true) => expired.push(id),
+                Ok(false) => {}
+                Err(error) if expired.is_empty() => return Err(error),
+                Err(_) => break, // those before are forgotten, which the caller must know; the next call fails
+            }
+        }
+        Ok(expired)
+    }
+
+    async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error> {
+        statement!("read", &self.database, |pg, _again| extents::unclaimed(pg, &blobs))
+    }
+
+    async fn link_keys(&self, first: [u8; 32], now: u64) -> Result<Vec<LinkKey>, Error> {
+        step!(&self.database, tx => links::keys(tx, first, now))
+    }
+
+    async fn rotate_link_key(
+        &self,
+        new: [u8; 32],
+        accept_old_until: u64,
+        now: u64,
+    ) -> Result<(), Error> {
+        step!(&self.database, tx => links::rotate(tx, new, accept_old_until, now))
+    }
+
+    async fn has_uploads(&self) -> Result<bool, Error> {
+        let any = "SELECT 1 FROM uploads UNION ALL SELECT 1 FROM erased LIMIT 1";
+        statement!("read", &self.database, |pg, _again| query::exists(pg, any, &[]))
+    }
+
+    async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error> {
+        if self.read_only {
+            return statement!("read", &self.database, |pg, _again| trust::known_store_id(pg));
+        }
+        statement!("write", &self.database, |pg, _again| trust::store_id(pg, fresh))
+    }
+
+    async fn begin_boot(&self, boot: String) -> Result<(), Error> {
+        step!(&self.database, tx => trust::begin_boot(tx, &boot, &self.database.options.node))
+    }
+
+    async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error> {
+        let so = "state = 1 AND role = 0 AND NOT attached AND changed_at < $1";
+        Ok(self.page(so, &[&N(unix_secs)], limit).await?.0)
+    }
+
+    async fn doubt(&self, of: Generation) -> Result<(), Error> {
+        step!(&self.database, tx => trust::doubt(tx, of))
+    }
+
+    async fn all(&self, after: Cursor, limit: u32) -> Result<(Vec<Record>, Option<Cursor>), Error> {
+        self.page("seq > $1 AND state IN (0, 1)", &[&N(after)], limit).await
+    }
+
+    async fn of_user(&self, user: UserId, limit: u32) -> Result<Vec<Record>, Error> {
+        Ok(self.page("user_id = $1 AND state IN (0, 1)", &[&user], limit).await?.0)
+    }
+
+    async fn forget_user(&self, user: UserId) -> Result<Vec<UploadId>, Error> {
+        let tombstones: Result<Vec<UploadId>, Error> =
+            statement!("read", &self.database, |pg, _again| forget::tombstones(pg, &user));
+        let tombstones = tombstones?;
+        for some in tombstones.chunks(ERASED_AT_ONCE) {
+            let forgotten: Result<(), Error> =
+                step!(&self.database, tx => forget::forget_tombstones(tx, &user, some));
+            forgotten?;
+        }
+        let forgotten: Result<(), Error> =
+            step!(&self.database, tx => forget::forget_usage(tx, &user));
+        forgotten?;
+        Ok(tombstones)
+    }
+
+    async fn scrub(&self) -> Result<(), Error> {
+        let connection = self.database.pool.get().await.map_err(failed)?;
+        // A connection of its own: the time-out is not to be given back to others.
+        let connection = deadpool_postgres::Object::take(connection);
+        connection
+            .batch_execute("SET statement_timeout = 0; SET lock_timeout = 0")
+            .await
+            .map_err(failed)?;
+        for table in ["uploads", "parts", "extents", "usage", "jobs", "erased"] {
+            connection.batch_execute(&format!("VACUUM (FULL) {table}")).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error> {
+        Ok(self.page("suspect", &[], limit).await?.0)
+    }
+
+    async fn believe_upload(
+        &self,
+        of: Generation,
+        lost: Vec<(PartIndex, Part)>,
+    ) -> Result<(), Error> {
+        step!(&self.database, tx => trust::believe_upload(tx, of, &lost))
+    }
+
+    async fn believe_file(&self, id: UploadId) -> Result<(), Error> {
+        statement!("write", &self.database, |pg, _again| trust::believe_file(pg, id))
+    }
+
+    async fn check(&self) -> Result<(), Unready> {
+        // Changes nothing, but fails where nothing can be changed, as on a standby.
+        let sql = "UPDATE link_keys SET created_at = created_at WHERE false";
+        let checked: Result<u64, Error> =
+            statement!("write", &self.database, |pg, _again| query::execute(pg, sql, &[]));
+        checked?;
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.database.pool.close();
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Steps that put an upload on record, and end one that is to begin again.
+
+use tokio_postgres::Error;
+
+use super::attempts::{Failure, Pg};
+use super::values::N;
+use super::{extents, forget, jobs, locked, parts, query, room, rows};
+use crate::filename::Filename;
+use crate::ids::{BlobId, GenerationId};
+use crate::metadata::jobs::JobKind;
+use crate::metadata::packed::EXPIRED;
+use crate::metadata::{Begun, Caps, Generation, NewUpload, Role};
+
+pub(super) async fn begin_upload(
+    pg: &Pg,
+    new: &NewUpload,
+    caps: Caps,
+    now: u64,
+) -> Result<Begun, Failure> {
+    if rows::is_used(pg, new.id).await? {
+        return Ok(Begun::Exists);
+    }
+    let counted = room::hold(pg, &new.user).await?;
+    if let Err(over) = caps.quota.check(counted.usage, new.reserved, 1) {
+        return Ok(Begun::Over(over));
+    }
+    let mut evicted = None;
+    if counted.unfinished >= u64::from(caps.max_unfinished) {
+        // One that somebody else holds isn't idle. Nothing is waited for here, while the user's sums are held.
+        let so = format!("user_id = $1 AND {}", forget::IDLE.replace("$1", "$2"));
+        let Some(idle) = locked::first_free(pg, &so, &[&new.user, &N(caps.idle_since)]).await?
+        else {
+            return Ok(Begun::TooMany);
+        };
+        evicted = Some(idle.id);
+        forget::with_thumbnails(pg, &idle, EXPIRED, now).await?;
+    }
+    match insert(pg, new, Role::Media, now).await? {
+        Some(_) => Ok(Begun::Begun { evicted }),
+        None if evicted.is_none() => Ok(Begun::Exists),
+        // Another one took the uuid meanwhile, and nothing should have made room: all of it again.
+        None => Err(Failure::Again),
+    }
+}
+
+/// Adds an upload, or the record of a file that comes in one request, and returns its number; `None` where the uuid is
+/// taken.
+pub(super) async fn insert(
+    pg: &Pg,
+    new: &NewUpload,
+    role: Role,
+    now: u64,
+) -> Result<Option<N>, Error> {
+    let sql = "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, reserved, filename,
+                                    declared_type, created_at, changed_at, touched_at, generation)
+               VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9, $10, $10, $10, $11)
+               ON CONFLICT (id) DO NOTHING RETURNING seq";
+    let role = N::from(u32::from(role == Role::Thumbnail));
+    let row = query::row(
+        pg,
+        sql,
+        &[
+            &new.id,
+            &new.user,
+            &role,
+            &new.blob,
+            &new.parent,
+            &N::from(new.total_parts),
+            &N(new.reserved),
+            &new.filename.as_ref().map(Filename::as_str),
+            &new.declared_type,
+            &N(now),
+            &new.generation,
+        ],
+    )
+    .await?;
+    row.map(|row| row.try_get("seq")).transpose()
+}
+
+pub(super) async fn restart_upload(
+    pg: &Pg,
+    of: Generation,
+    next: GenerationId,
+    blob: Option<BlobId>,
+) -> Result<bool, Error> {
+    let Some(upload) = locked::receiving(pg, of).await? else {
+        return Ok(false);
+    };
+    let before = extents::forget(pg, upload.number(), upload.blob).await?;
+    extents::delete(pg, &before, of.upload).await?;
+    parts::forget_all(pg, upload.number()).await?;
+    jobs::forget(pg, JobKind::Finish, of.upload.to_bytes(), None).await?;
+    let restart = "
+        UPDATE uploads
+        SET generation = $2, blob = $3, even_size = NULL, parts = 0, received = 0, max_end = 0, min_even = NULL,
+            max_even = NULL, named = false, media_type = NULL, received_parts = NULL, received_md5 = NULL, patches = NULL,
+            suspect = false
+        WHERE seq = $1";
+    query::execute(pg, restart, &[&upload.number(), &next, &blob]).await?;
+    Ok(true)
+}
+
+pub(super) async fn name_upload(pg: &Pg, of: Generation, filename: &Filename) -> Result<(), Error> {
+    let sql = "UPDATE uploads SET filename = $3
+               WHERE id = $1 AND generation = $2 AND state = 0 AND filename IS NULL";
+    query::execute(pg, sql, &[&of.upload, &of.id, &filename.as_str()]).await.map(drop)
+}

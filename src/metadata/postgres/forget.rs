@@ -1,0 +1,162 @@
+//! Forgetting: from records to tombstones, and from those to nothing, or to bare uuids.
+
+use tokio_postgres::Error;
+
+use super::attempts::Pg;
+use super::locked::{self, Locked};
+use super::values::N;
+use super::{extents, jobs, parts, query};
+use crate::ids::{UploadId, UserId};
+use crate::metadata::jobs::{JobKind, NewJob};
+use crate::metadata::packed::{EXPIRED, REMOVED};
+use crate::metadata::{Removed, Role};
+
+/// An unfinished upload in which nothing was stored since `$1`, and which is not about to be a File.
+pub(super) const IDLE: &str = "state = 0 AND patches IS NULL AND touched_at < $1";
+
+pub(super) async fn remove(
+    pg: &Pg,
+    id: UploadId,
+    even_attached: bool,
+    now: u64,
+    holder: jobs::Holder<'_>,
+) -> Result<Removed, Error> {
+    let Some(found) = locked::record(pg, id).await?.filter(Locked::is_alive) else {
+        return Ok(Removed::Nothing);
+    };
+    if !even_attached && (found.attached || is_shown_with_its_media(pg, &found).await?) {
+        return Ok(Removed::Attached);
+    }
+    let Forgotten { deletions, thumbnails, thumbnail_bytes } =
+        with_thumbnails(pg, &found, REMOVED, now).await?;
+    let mut held = Vec::new();
+    for deletion in deletions {
+        held.extend(jobs::lease(pg, deletion.kind, deletion.subject, holder).await?);
+    }
+    Ok(Removed::Removed { deletions: held, thumbnails, thumbnail_bytes })
+}
+
+async fn is_shown_with_its_media(pg: &Pg, found: &Locked) -> Result<bool, Error> {
+    if found.role != Role::Thumbnail {
+        return Ok(false);
+    }
+    let attached = "SELECT 1 FROM uploads WHERE id = $1 AND attached";
+    query::exists(pg, attached, &[&found.parent]).await
+}
+
+/// What an upload and its thumbnails had.
+pub(super) struct Forgotten {
+    deletions: Vec<NewJob>,
+    thumbnails: u64,
+    /// What of the thumbnails counted against the quota.
+    thumbnail_bytes: u64,
+}
+
+/// Forgets an upload that is held, and its thumbnails; a thumbnail is also taken from its parent.
+pub(super) async fn with_thumbnails(
+    pg: &Pg,
+    found: &Locked,
+    state: i64,
+    now: u64,
+) -> Result<Forgotten, Error> {
+    let hide = "UPDATE uploads SET thumbnail = NULL WHERE id = $1 AND thumbnail = $2";
+    query::execute(pg, hide, &[&found.parent, &found.id]).await?;
+    let thumbnails = locked::thumbnails(pg, found.id, "state IN (1, 4)").await?;
+    let mut forgotten = Forgotten {
+        deletions: bytes(pg, found, state, now).await?,
+        thumbnails: 0,
+        thumbnail_bytes: if found.role == Role::Thumbnail { found.reserved } else { 0 },
+    };
+    for thumbnail in thumbnails {
+        let deletions = bytes(pg, &thumbnail, REMOVED, now).await?;
+        forgotten.thumbnails += u64::from(!deletions.is_empty());
+        forgotten.thumbnail_bytes += thumbnail.reserved;
+        forgotten.deletions.extend(deletions);
+    }
+    Ok(forgotten)
+}
+
+/// Turns a record that is held into the tombstone `state`: without bytes, and whatever was known of them. Their deletion
+/// becomes a job, which is returned; what else was to be done with them isn't any more.
+pub(super) async fn bytes(
+    pg: &Pg,
+    of: &Locked,
+    state: i64,
+    now: u64,
+) -> Result<Vec<NewJob>, Error> {
+    parts::forget(pg, of.seq).await?;
+    let blobs = extents::forget(pg, of.number(), of.blob).await?;
+    let forget = "
+        UPDATE uploads
+        SET state = $2, changed_at = $3, blob = NULL, generation = NULL, thumbnail = NULL, filename = NULL,
+            declared_type = NULL, media_type = NULL, embedded = NULL, received_parts = NULL, received_md5 = NULL,
+            crc32 = NULL, total_size = NULL, even_size = NULL, size = NULL, duration_secs = NULL, width = NULL,
+            height = NULL, patches = NULL, wanted_md5 = NULL, suspect = false, unsynced = false, reserved = 0, parts = 0,
+            received = 0, max_end = 0, min_even = NULL, max_even = NULL
+        WHERE seq = $1";
+    let state = N(u64::try_from(state).unwrap_or_default());
+    query::execute(pg, forget, &[&of.number(), &state, &N(now)]).await?;
+    jobs::forget(pg, JobKind::Finish, of.id.to_bytes(), None).await?;
+    jobs::forget_unheld(pg, JobKind::Thumbnail, of.id.to_bytes(), now).await?;
+    let deletions: Vec<NewJob> = NewJob::deletions(&blobs, of.id).collect();
+    for job in &deletions {
+        jobs::add(pg, job).await?;
+    }
+    Ok(deletions)
+}
+
+/// Uploads that may be expired.
+pub(super) async fn idle_uploads(
+    pg: &Pg,
+    idle_since: u64,
+    limit: u32,
+) -> Result<Vec<UploadId>, Error> {
+    let sql = format!("SELECT id FROM uploads WHERE {IDLE} ORDER BY created_at LIMIT $2");
+    let rows = query::rows(pg, &sql, &[&N(idle_since), &N::from(limit)]).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Expires an upload, unless a chunk came in since it was found; whether it did.
+pub(super) async fn expire(
+    pg: &Pg,
+    id: UploadId,
+    idle_since: u64,
+    now: u64,
+) -> Result<bool, Error> {
+    let so = format!("{IDLE} AND id = $2");
+    let Some(idle) = locked::first_free(pg, &so, &[&N(idle_since), &id]).await? else {
+        return Ok(false);
+    };
+    with_thumbnails(pg, &idle, EXPIRED, now).await?;
+    Ok(true)
+}
+
+/// What a user once had: tombstones of every kind.
+pub(super) async fn tombstones(pg: &Pg, user: &UserId) -> Result<Vec<UploadId>, Error> {
+    let sql = "SELECT id FROM uploads WHERE user_id = $1 AND state NOT IN (0, 1)";
+    query::rows(pg, sql, &[user]).await?.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Leaves of these tombstones the uuids. An expired one may have begun anew since it was found.
+pub(super) async fn forget_tombstones(
+    pg: &Pg,
+    user: &UserId,
+    tombstones: &[UploadId],
+) -> Result<(), Error> {
+    let sql = "WITH forgotten AS (
+                   DELETE FROM uploads WHERE id = ANY ($1) AND user_id = $2 AND state NOT IN (0, 1) RETURNING id)
+               INSERT INTO erased (id) SELECT id FROM forgotten ON CONFLICT DO NOTHING";
+    query::execute(pg, sql, &[&tombstones, user]).await.map(drop)
+}
+
+/// Forgets that the user was ever counted, unless something counts, and what was still to be done.
+pub(super) async fn forget_usage(pg: &Pg, user: &UserId) -> Result<(), Error> {
+    jobs::forget_user(pg, user).await?;
+    let sql = "DELETE FROM usage WHERE user_id = $1 AND bytes = 0 AND files = 0 AND unfinished = 0";
+    query::execute(pg, sql, &[user]).await.map(drop)
+}
+
+pub(super) async fn forget_expired(pg: &Pg, id: UploadId) -> Result<(), Error> {
+    let sql = "DELETE FROM uploads WHERE id = $1 AND state = 3";
+    query::execute(pg, sql, &[&id]).await.map(drop)
+}

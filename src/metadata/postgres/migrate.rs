@@ -1,0 +1,85 @@
+//! Bringing the tables up to date: once, however many servers start at the same time.
+
+use std::collections::BTreeMap;
+
+use deadpool_postgres::Pool;
+use refinery::Migration;
+
+use super::pool::failed;
+use crate::metadata::Error;
+
+mod embedded {
+    refinery::embed_migrations!("migrations/postgres");
+}
+
+/// The lock that whoever migrates holds; a number that nobody else uses.
+const LOCK: i64 = 0x6861_7665_7273_6163; // "haversac"
+
+/// Applies the migrations that this database lacks. Migrations only add, so one that a newer version has applied is no
+/// reason not to start: both versions may run side by side.
+pub(super) async fn run(pool: &Pool) -> Result<(), Error> {
+    let mut client = pool.get().await.map_err(unavailable)?;
+    let transaction = client.build_transaction().start().await.map_err(failed)?;
+    // Of the transaction, so that a pooler in between can't give it to somebody else. The wait has no time-out: another
+    // server may be migrating a large table.
+    transaction
+        .batch_execute(&format!(
+            "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({LOCK});
+             CREATE TABLE IF NOT EXISTS migrations (version bigint PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
+                 applied_at timestamptz NOT NULL DEFAULT now())"
+        ))
+        .await
+        .map_err(failed)?;
+    let rows = transaction.query("SELECT version, checksum FROM migrations", &[]).await;
+    let applied = rows.map_err(failed)?.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for migration in pending(&applied)? {
+        transaction.batch_execute(migration.sql().unwrap_or_default()).await.map_err(failed)?;
+        let (version, checksum) =
+            (i64::from(migration.version()), migration.checksum().to_string());
+        let record = "INSERT INTO migrations (version, name, checksum) VALUES ($1, $2, $3)";
+        let values: super::query::Values<'_> = &[&version, &migration.name(), &checksum];
+        transaction.execute(record, values).await.map_err(failed)?;
+        tracing::info!(%migration, "applied a migration of the database");
+    }
+    transaction.commit().await.map_err(failed)
+}
+
+/// Fails unless all migrations of this version are applied. Changes nothing.
+pub(super) async fn verify(pool: &Pool) -> Result<(), Error> {
+    let client = pool.get().await.map_err(unavailable)?;
+    let is_there = client.query_one("SELECT to_regclass('migrations') IS NOT NULL", &[]).await;
+    if !is_there.map_err(failed)?.get::<_, bool>(0) {
+        return Err(failed("no server has used this database yet"));
+    }
+    let rows = client.query("SELECT version, checksum FROM migrations", &[]).await;
+    let applied = rows.map_err(failed)?.iter().map(|row| (row.get(0), row.get(1))).collect();
+    if pending(&applied)?.is_empty() {
+        return Ok(());
+    }
+    Err(failed(
+        "the database is of an older version than this program; start the server once, or use its program",
+    ))
+}
+
+/// The migrations still to be applied, in order; fails where one that was applied isn't ours.
+fn pending(applied: &BTreeMap<i64, String>) -> Result<Vec<Migration>, Error> {
+    let mut ours = embedded::migrations::runner().get_migrations().clone();
+    ours.sort_by_key(Migration::version);
+    let mut pending = Vec::new();
+    for migration in ours {
+        match applied.get(&i64::from(migration.version())) {
+            None => pending.push(migration),
+            Some(checksum) if *checksum == migration.checksum().to_string() => {}
+            Some(_) => {
+                return Err(failed(format!(
+                    "migration {migration} of the database is not this program's"
+                )));
+            }
+        }
+    }
+    Ok(pending)
+}
+
+fn unavailable(error: deadpool_postgres::PoolError) -> Error {
+    Error::Unavailable(Box::new(error))
+}

@@ -1,0 +1,152 @@
+//! A connection that is lost after the database has committed and before it could say so: each step is taken once, and
+//! answers as if nothing had happened.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use haversack::ids::{BlobId, GenerationId};
+use haversack::metadata::jobs::{JobKind, JobQueue, NewJob, Outcome};
+use haversack::metadata::postgres::PostgresStore;
+use haversack::metadata::quota::Quota;
+use haversack::metadata::{Begun, Finalizing, MetadataStore, Recorded, Removed, Reserved, Stored};
+use haversack::storage::Durability;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::cluster::Cluster;
+use super::postgres::options;
+use super::records::{
+    ANNA, InBlob, NO_CAP, file_of, finished, picture, plain_part, received, single, snapshot,
+    take_drawing, unfinished, upload,
+};
+
+/// Stands between a store and the database, and swallows a reply when it is told to.
+#[derive(Clone, Default)]
+struct Wire {
+    swallow: Arc<AtomicBool>,
+    swallowed: Arc<AtomicBool>,
+}
+
+impl Wire {
+    /// Forwards connections to this port; returns its own.
+    async fn to(&self, port: u16) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let own = listener.local_addr().expect("bound").port();
+        let wire = self.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(("127.0.0.1", port)).await.expect("the database");
+                tokio::spawn(wire.clone().forward(client, server));
+            }
+        });
+        own
+    }
+
+    async fn forward(self, client: TcpStream, server: TcpStream) {
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_server, mut to_server) = server.into_split();
+        let requests = tokio::spawn(async move {
+            let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+        });
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(size @ 1..) = from_server.read(&mut buffer).await {
+            let reply = &buffer[..size];
+            // The tags of what ends a step: that of COMMIT, and that of a statement by itself.
+            let is_end = [&b"COMMIT\0"[..], b"SELECT 1\0", b"INSERT 0 1\0"]
+                .iter()
+                .any(|tag| reply.windows(tag.len()).any(|window| window == *tag));
+            let is_idle = reply.ends_with(b"Z\0\0\0\x05I"); // no transaction is open any more
+            if is_end && is_idle && self.swallow.swap(false, Ordering::SeqCst) {
+                self.swallowed.store(true, Ordering::SeqCst);
+                break;
+            }
+            if to_client.write_all(reply).await.is_err() {
+                break;
+            }
+        }
+        requests.abort();
+    }
+
+    /// Takes a step whose reply is lost.
+    async fn lose<T>(&self, step: impl Future<Output = T>) -> T {
+        self.swallow.store(true, Ordering::SeqCst);
+        self.swallowed.store(false, Ordering::SeqCst);
+        let answer = step.await;
+        assert!(self.swallowed.load(Ordering::SeqCst), "no reply was lost");
+        answer
+    }
+}
+
+async fn store_behind_a_wire() -> (PostgresStore, Wire) {
+    let (url, wire) = (Cluster::shared().fresh(), Wire::default());
+    let port: u16 = Cluster::shared().port();
+    let own = wire.to(port).await;
+    let url = url.replace(&format!(":{port}/"), &format!(":{own}/"));
+    let opened = PostgresStore::open(options(&url), Durability::default()).await;
+    (opened.expect("the store opens"), wire)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_goes_on_as_if_no_reply_had_been_lost() {
+    let (store, wire) = store_behind_a_wire().await;
+    let new = upload(ANNA, 2);
+    let begun = wire.lose(store.begin_upload(new.clone(), NO_CAP, 5)).await.expect("no error");
+    assert_eq!(begun, Begun::Begun { evicted: None });
+    let again = store.begin_upload(new.clone(), NO_CAP, 5).await.expect("no error");
+    assert_eq!(again, Begun::Exists, "another call is another one's");
+
+    let reserved = wire.lose(store.reserve(new.generation(), 100, Quota::NONE)).await;
+    assert_eq!(reserved.expect("no error"), Reserved::Reserved);
+    let parts = [plain_part(0, 0, 10), plain_part(1, 10, 10)];
+    for part in &parts {
+        let recorded = wire.lose(store.record_part(new.generation(), part.clone(), 6)).await;
+        assert_eq!(recorded.expect("no error"), Recorded::Stored);
+        let again = store.record_part(new.generation(), part.clone(), 6).await;
+        assert_eq!(again.expect("no error"), Recorded::Refused);
+    }
+    assert_eq!(unfinished(&store, new.id).await.layout.received_bytes(), 20);
+
+    let file = file_of(parts.iter().map(|part| part.part).collect(), new.blob());
+    let finalizing = Finalizing { file: file.clone(), patches: Vec::new() };
+    let held = wire.lose(store.finalize_upload(snapshot(&new), finalizing, 60)).await;
+    let (job, now) = held.expect("no error").expect("it is the first");
+    assert_eq!(job.subject, new.id.to_bytes());
+    assert!(wire.lose(store.finish_upload(now, file.clone(), 7)).await.expect("no error"));
+    assert!(!store.finish_upload(now, file, 7).await.expect("no error"));
+
+    let job = take_drawing(&store, new.id).await.expect("wanted");
+    let drawn = wire.lose(store.end_drawing(new.id, job.lease, Some(picture()), 8)).await;
+    assert!(drawn.expect("no error"));
+    let removed = wire.lose(store.remove(new.id, false, 9, 60)).await.expect("no error");
+    let Removed::Removed { deletions, thumbnails: 1, .. } = removed else { panic!("{removed:?}") };
+    assert_eq!(deletions.len(), 2, "held for the caller");
+    for job in deletions {
+        assert!(store.settle_job(job.id, job.lease, Outcome::Done).await.expect("no error"));
+    }
+    assert_eq!(store.usage(ANNA.into()).await.expect("no error").user_bytes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_restarts_and_jobs_are_done_once_though_replies_are_lost() {
+    let (store, wire) = store_behind_a_wire().await;
+    let whole = single(ANNA, None);
+    let stored = wire.lose(store.store_single(whole.clone(), Quota::NONE, 5)).await;
+    assert_eq!(stored.expect("no error"), Stored::Stored);
+    let stored = store.store_single(whole, Quota::NONE, 5).await.expect("no error");
+    assert_eq!(stored, Stored::Exists);
+
+    let (new, _) = received(&store).await;
+    let next = GenerationId::random();
+    let restart = store.restart_upload(new.generation(), next, Some(BlobId::random()));
+    assert!(wire.lose(restart).await.expect("no error"));
+
+    finished(&store, ANNA, 6).await;
+    let job = NewJob::at_once(JobKind::Compare, [7; 16]);
+    wire.lose(store.add_job(job)).await.expect("no error");
+    let taken = wire.lose(store.take_jobs(&[JobKind::Compare], &[], 9, 10, 70)).await;
+    let taken = taken.expect("no error");
+    assert_eq!(taken.len(), 1, "by the caller, not by nobody");
+    let (id, lease) = (taken[0].id, taken[0].lease);
+    assert!(wire.lose(store.settle_job(id, lease, Outcome::Done)).await.expect("no error"));
+    assert!(!store.settle_job(id, lease, Outcome::Done).await.expect("no error"));
+}

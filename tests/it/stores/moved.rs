@@ -1,0 +1,147 @@
+//! Records that move from SQLite to PostgreSQL are the same as before.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use haversack::ids::{BlobId, UploadId};
+use haversack::metadata::jobs::{JobKind, JobQueue, NewJob};
+use haversack::metadata::postgres::{Finding, PostgresStore, Progress, check, import};
+use haversack::metadata::sqlite::SqliteStore;
+use haversack::metadata::{MetadataStore, NewPart, Recorded};
+use haversack::storage::{Durability, Extent, Extents};
+
+use super::cluster::Cluster;
+use super::postgres::options;
+use super::records::{
+    ANNA, BERT, begin, finished, plain_part, record, single, store_single, thumbnail, upload,
+};
+
+/// Who is erased.
+const CARL: i64 = 3;
+
+#[derive(Default)]
+struct Told(AtomicU64);
+
+impl Progress for Told {
+    fn copied(&self, rows: u64, of: u64) {
+        assert!(rows <= of, "{rows} of {of}");
+        self.0.store(rows, Ordering::Relaxed);
+    }
+}
+
+/// Records of every kind in a data directory, and the uuids among them.
+async fn filled(folder: &Path) -> Vec<UploadId> {
+    let store = SqliteStore::open(folder).expect("it opens");
+    store.store_id(BlobId::random()).await.expect("named");
+    store.begin_boot("this boot".into()).await.expect("begun");
+    store.link_keys([1; 32], 5).await.expect("made");
+    store.rotate_link_key([2; 32], 500, 6).await.expect("rotated");
+    let (unfinished, apart, expired) = (upload(ANNA, 4), upload(BERT, 2), upload(ANNA, 1));
+    begin(&store, &expired, 1).await;
+    assert_eq!(store.expire(2, 9, 3).await.expect("no error"), [expired.id]);
+    begin(&store, &unfinished, 5).await;
+    for index in [0, 2] {
+        let part = NewPart {
+            even_size: Some(10),
+            total_size: Some(35),
+            ..plain_part(index, u64::from(index) * 10, 10)
+        };
+        let recorded = record(&store, unfinished.generation(), part, 20).await;
+        assert_eq!(recorded, Recorded::Stored);
+    }
+    let apart = haversack::metadata::NewUpload { blob: None, ..apart };
+    begin(&store, &apart, 5).await;
+    let extents = Extents::from_iter([
+        Extent::Stored { blob: BlobId::random(), offset: 3, size: 6 },
+        Extent::Zeros(4),
+    ]);
+    let part = NewPart { extents: Some(extents), ..plain_part(0, 0, 10) };
+    assert_eq!(record(&store, apart.generation(), part, 6).await, Recorded::Stored);
+    let media = finished(&store, ANNA, 7).await.id;
+    let (shown, _) = thumbnail(&store, media).await;
+    store.attach(vec![media]).await.expect("attached");
+    let (whole, removed, erased) = (
+        single(BERT, None),
+        finished(&store, ANNA, 8).await.id,
+        finished(&store, CARL, 8).await.id,
+    );
+    store_single(&store, &whole, 8).await;
+    store.remove(removed, false, 9, 0).await.expect("removed");
+    store.remove(erased, false, 9, 0).await.expect("removed");
+    store.forget_user(CARL.into()).await.expect("forgotten");
+    store.add_job(NewJob::at_once(JobKind::Compare, [9; 16])).await.expect("added");
+    store.close().await.expect("closed");
+    vec![unfinished.id, apart.id, expired.id, media, shown, whole.id, removed, erased]
+}
+
+/// Everything that a store says, but the numbers that only it knows.
+async fn all_of(store: &dyn MetadataStore, ids: &[UploadId]) -> Vec<String> {
+    let mut said = Vec::new();
+    for id in ids {
+        said.push(format!("{:?}", store.load(*id).await.expect("no error")));
+        said.push(format!("{:?}", store.received_parts(*id).await.expect("no error")));
+    }
+    for user in [ANNA, BERT] {
+        said.push(format!("{:?}", store.usage(user.into()).await.expect("no error")));
+        said.push(format!("{:?}", store.list(user.into(), None, 50).await.expect("no error")));
+    }
+    said.push(format!("{:?}", store.all(0, 100).await.expect("no error")));
+    said.push(format!("{:?}", store.list_jobs(0, 100, 1000).await.expect("no error")));
+    said.push(format!("{:?}", store.job_counts(1000).await.expect("no error").len()));
+    let keys = store.link_keys([0; 32], 10).await.expect("no error");
+    said.extend(
+        keys.iter().map(|key| format!("{} {:?} {:?}", key.id, key.secret, key.accepted_until)),
+    );
+    said.push(format!("{}", store.store_id(BlobId::random()).await.expect("no error")));
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moved_records_are_the_same_and_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ids = filled(folder.path()).await;
+    let before = all_of(&SqliteStore::open(folder.path()).expect("it opens"), &ids).await;
+    let options = options(&Cluster::shared().fresh());
+    let told = Told::default();
+    let (folder_path, runtime) = (folder.path().to_owned(), tokio::runtime::Handle::current());
+    let moved = || {
+        let moved = import(&folder_path, &options, &told);
+        tokio::task::block_in_place(|| runtime.block_on(moved)).expect("moved")
+    };
+    let imported = moved();
+    assert_eq!(
+        imported.rows.iter().map(|(_, rows)| rows).sum::<u64>(),
+        told.0.load(Ordering::Relaxed)
+    );
+    assert_eq!(moved(), imported, "repeating it changes nothing");
+
+    let store =
+        PostgresStore::open(options.clone(), Durability::default()).await.expect("it opens");
+    let after = all_of(&store, &ids).await;
+    assert_eq!(after, before);
+    // What placing relied on has come along, and numbers go on.
+    let unfinished = store.load(ids[0]).await.expect("no error").expect("there");
+    let haversack::metadata::State::Receiving(unfinished) = unfinished.state else { panic!() };
+    let of = unfinished.generation(ids[0]);
+    let uneven = plain_part(1, 10, 9);
+    assert_eq!(record(&store, of, uneven, 30).await, Recorded::Refused);
+    assert_eq!(record(&store, of, plain_part(1, 10, 10), 30).await, Recorded::Stored);
+    finished(&store, ANNA, 31).await;
+
+    let findings = check(&options).await.expect("no error");
+    assert!(findings.iter().all(|finding| matches!(finding, Finding::Good(_))), "{findings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_not_moved_to_those_of_another_directory() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let options = options(&Cluster::shared().fresh());
+    let runtime = tokio::runtime::Handle::current();
+    for (folder, is_first) in folders.iter().zip([true, false]) {
+        filled(folder.path()).await;
+        let told = Told::default();
+        let moved = import(folder.path(), &options, &told);
+        let moved = tokio::task::block_in_place(|| runtime.block_on(moved));
+        assert_eq!(moved.is_ok(), is_first, "{moved:?}");
+    }
+}

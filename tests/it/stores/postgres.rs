@@ -1,0 +1,199 @@
+//! The PostgreSQL store: the contract of records, and what happens while the database is away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future;
+use haversack::app::App;
+use haversack::clock::Clock;
+use haversack::config::{Config, Settings};
+use haversack::metadata::postgres::{PostgresOptions, PostgresStore};
+use haversack::metadata::quota::{OverQuota, Quota};
+use haversack::metadata::{Begun, Caps, Error, MetadataStore, Recorded};
+use haversack::storage::Durability;
+
+use super::Records;
+use super::cluster::Cluster;
+use super::records::{
+    ANNA, NO_CAP, begin, finished, plain_part, record, state, unfinished, upload,
+};
+
+use crate::harness::eventually;
+
+/// A schema of its own in the database that all tests share.
+struct Schema(String);
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self(Cluster::shared().fresh())
+    }
+}
+
+/// The settings of a store at this URL.
+pub(crate) fn options(url: &str) -> PostgresOptions {
+    PostgresOptions { node: "a node".into(), ..PostgresOptions::new(url.parse().expect("a URL")) }
+}
+
+async fn open(url: &str) -> PostgresStore {
+    PostgresStore::open(options(url), Durability::default()).await.expect("the store opens")
+}
+
+impl Records for Schema {
+    fn open(&self) -> Arc<dyn MetadataStore> {
+        let opened = || tokio::runtime::Handle::current().block_on(open(&self.0));
+        Arc::new(tokio::task::block_in_place(opened))
+    }
+}
+
+super::on_every_store_of_records!(Schema);
+
+/// So many parts of one upload are recorded while connections are lost.
+const PARTS: u32 = 200;
+
+/// The same store with so much patience that a loaded machine doesn't matter.
+async fn open_patiently(url: &str) -> PostgresStore {
+    let options = PostgresOptions { patience: Duration::from_mins(2), ..options(url) };
+    PostgresStore::open(options, Durability::default()).await.expect("the store opens")
+}
+
+/// Records parts one after the other, each once, and counts them.
+async fn record_all(store: &dyn MetadataStore, recorded_so_far: &AtomicU32) {
+    let new = upload(ANNA, PARTS);
+    begin(store, &new, 5).await;
+    for index in 0..PARTS {
+        let part = plain_part(index, u64::from(index) * 10, 10);
+        assert_eq!(record(store, new.generation(), part, 6).await, Recorded::Stored, "{index}");
+        recorded_so_far.fetch_add(1, Ordering::Relaxed);
+    }
+    let layout = unfinished(store, new.id).await.layout;
+    assert_eq!((layout.parts().len(), layout.received_bytes()), (PARTS as usize, 2000));
+}
+
+/// Lets four senders record parts, and disturbs them each time they have recorded some more.
+async fn disturbed(store: &dyn MetadataStore, times: u32, disturb: impl Fn()) {
+    let recorded = AtomicU32::new(0);
+    let recording = future::join_all((0..4).map(|_| record_all(store, &recorded)));
+    let disturbing = async {
+        for time in 0..times {
+            let enough = 4 * PARTS * time / times;
+            eventually("they go on", async || recorded.load(Ordering::Relaxed) >= enough).await;
+            tokio::task::block_in_place(&disturb);
+        }
+    };
+    tokio::join!(recording, disturbing);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminated_connections_are_not_noticed() {
+    let cluster = Cluster::shared();
+    let store = open_patiently(&cluster.database("terminated")).await;
+    let terminated = AtomicU32::new(0);
+    disturbed(&store, 20, || {
+        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                   WHERE datname = 'terminated' AND pid <> pg_backend_pid()";
+        let count = cluster.sql("postgres", sql).parse().expect("a count");
+        terminated.fetch_add(count, Ordering::Relaxed);
+    })
+    .await;
+    assert!(terminated.into_inner() >= 20);
+    finished(&store, ANNA, 7).await;
+    assert_eq!(store.usage(ANNA.into()).await.expect("no error").user_files, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_when_the_database_crashes() {
+    let cluster = Cluster::start();
+    let store = open_patiently(&cluster.url("haversack")).await;
+    disturbed(&store, 3, || {
+        cluster.stop();
+        cluster.start_again();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_away_is_unavailable_until_it_is_back() {
+    let cluster = Cluster::start();
+    let patience = Duration::from_millis(500);
+    let options = PostgresOptions { patience, ..options(&cluster.url("haversack")) };
+    let store = PostgresStore::open(options, Durability::default()).await.expect("it opens");
+    let kept = finished(&store, ANNA, 5).await;
+    tokio::task::block_in_place(|| cluster.stop());
+    let new = upload(ANNA, 1);
+    let begun = store.begin_upload(new.clone(), NO_CAP, 6).await;
+    assert!(matches!(begun, Err(Error::Unavailable(_))), "{begun:?}");
+    let loaded = store.load(kept.id).await;
+    assert!(matches!(loaded, Err(Error::Unavailable(_))), "{loaded:?}");
+    store.check().await.expect_err("it is not ready");
+    tokio::task::block_in_place(|| cluster.start_again());
+    store.check().await.expect("ready again");
+    state(&store, kept.id).await;
+    begin(&store, &new, 7).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_hangs_is_waited_for_within_a_bound() {
+    let url = Cluster::shared().database("hangs");
+    let options = PostgresOptions {
+        patience: Duration::from_millis(500),
+        statement_timeout: Duration::from_millis(300),
+        connections: 2,
+        ..options(&url)
+    };
+    let store = PostgresStore::open(options, Durability::default()).await.expect("it opens");
+    let (client, connection) =
+        tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("connected");
+    let driving = tokio::spawn(connection);
+    client.batch_execute("BEGIN; LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE").await.expect("held");
+    let begun = Instant::now();
+    let all = (0..8).map(|_| store.begin_upload(upload(ANNA, 1), NO_CAP, 5));
+    for begun in future::join_all(all).await {
+        assert!(matches!(begun, Err(Error::Unavailable(_))), "{begun:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    client.batch_execute("COMMIT").await.expect("let go");
+    begin(&store, &upload(ANNA, 1), 6).await;
+    assert_eq!(store.usage(ANNA.into()).await.expect("no error").user_files, 1);
+    driving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_is_exact_when_two_servers_begin_uploads_at_once() {
+    let url = Cluster::shared().fresh();
+    let stores = [open(&url).await, open(&url).await];
+    let quota = Quota { user_files: Some(10), ..Quota::NONE };
+    let caps = Caps { quota, ..NO_CAP };
+    let begins = (0..64).map(|number| stores[number % 2].begin_upload(upload(ANNA, 1), caps, 5));
+    let outcomes = future::join_all(begins).await;
+    let begun = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Begun::Begun { .. })));
+    assert_eq!(begun.count(), 10);
+    let over = Begun::Over(OverQuota::UserFiles { max: 10 });
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.as_ref().ok() == Some(&over)).count(), 54);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_start_at_once_make_the_tables_once() {
+    let url = Cluster::shared().fresh();
+    let stores = future::join_all((0..4).map(|_| open(&url))).await;
+    let kept = finished(&stores[0], ANNA, 5).await;
+    state(&stores[3], kept.id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_with_a_folder_of_its_own_is_refused() {
+    let url = Cluster::shared().fresh();
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let settings = |folder: &tempfile::TempDir| Settings {
+        data_dir: folder.path().to_owned(),
+        database_url: Some(url.parse().expect("not empty")),
+        ..Settings::default()
+    };
+    let config = |folder| Config::new(settings(folder)).expect("they go together");
+    let first = App::open(config(&folders[0]), Clock::system()).await.expect("it opens");
+    let second = App::open(config(&folders[1]), Clock::system()).await;
+    let error = second.err().expect("it is refused").to_string();
+    assert!(error.contains("another server keeps the files"), "{error}");
+    drop(first);
+    App::open(config(&folders[0]), Clock::system()).await.expect("it is the same server again");
+}
