@@ -1,7 +1,9 @@
 //! How records are written down, whatever the database: numbers for states, and lists packed into bytes. Pure.
 
+use crate::ids::UploadId;
 use crate::media::Patch;
 use crate::media::privacy::EmbeddedMetadata;
+use crate::metadata::Role;
 use crate::part::Part;
 
 pub(super) const RECEIVING: i64 = 0;
@@ -14,9 +16,28 @@ pub(super) const MEDIA: i64 = 0;
 pub(super) const THUMBNAIL: i64 = 1;
 pub(super) const PARTIAL: i64 = 2;
 
+/// The number of a role, which a piece of an upload to come has for itself.
+pub(super) fn pack_role(role: Role, is_partial: bool) -> i64 {
+    match role {
+        Role::Media if is_partial => PARTIAL,
+        Role::Media => MEDIA,
+        Role::Thumbnail => THUMBNAIL,
+    }
+}
+
 const REMOVED_METADATA: i64 = 1;
 const NO_METADATA: i64 = 2;
 const KEPT_METADATA: i64 = 3;
+
+/// The pieces that an upload was joined from, 16 bytes each.
+pub(super) fn pack_pieces(pieces: &[UploadId]) -> Vec<u8> {
+    pieces.iter().flat_map(|id| id.to_bytes()).collect()
+}
+
+pub(super) fn unpack_pieces(packed: &[u8]) -> Vec<UploadId> {
+    let (ids, _) = packed.as_chunks::<16>();
+    ids.iter().map(|id| UploadId::from_bytes(*id)).collect()
+}
 
 /// Sizes and checksums, 12 bytes a part; the parts lie end to end, so offsets need no room.
 pub(super) fn pack(parts: &[Part]) -> Vec<u8> {

@@ -5,6 +5,7 @@
 //! whose reply was lost is told from one that was never taken (`attempts`). Every commit is synchronous: what is durable
 //! follows from the server's own settings.
 
+mod append;
 mod attempts;
 mod begin;
 mod check;
@@ -12,7 +13,9 @@ mod extents;
 mod finish;
 mod forget;
 mod import;
+mod in_place;
 mod jobs;
+mod join;
 mod links;
 mod list;
 mod locked;
@@ -30,18 +33,17 @@ mod values;
 
 use tokio::sync::Semaphore;
 
-use super::jobs::Job;
 use super::quota::{Quota, Usage};
 use super::{
-    Begun, Caps, Cursor, Error, Finalizing, Generation, LinkKey, Listed, MetadataStore, NewFile,
-    NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded, Removed, Reserved, Snapshot,
-    Stored, StoredFile,
+    Appended, Begun, Caps, Cursor, Error, Generation, InPlaceRecords, Joined, LinkKey, Listed,
+    MetadataStore, NewBytes, NewFile, NewPart, NewPicture, NewSingle, NewUpload, Record, Recorded,
+    Removed, Reserved, Snapshot, Stored, StoredFile,
 };
 use crate::filename::Filename;
 use crate::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
 use crate::metrics::DatabaseMetrics;
-use crate::part::{Part, PartIndex};
-use crate::storage::{Durability, Unready};
+use crate::part::Part;
+use crate::storage::{Durability, Extents, Unready};
 use attempts::{Database, statement, step};
 pub use check::{Finding, check};
 pub use import::{Imported, Progress, import};
@@ -71,7 +73,7 @@ impl PostgresStore {
         store.require_utf8().await?;
         migrate::run(&store.database.pool).await?;
         let ended: Result<(), Error> =
-            statement!("write", &store.database, |pg, _again| jobs::end_leases(
+            statement!(write, &store.database, |pg, _again| jobs::end_leases(
                 pg,
                 &store.database.options.node
             ));
@@ -104,7 +106,7 @@ impl PostgresStore {
     async fn require_utf8(&self) -> Result<(), Error> {
         let sql = "SELECT current_setting('server_encoding')";
         let encoding: Result<String, Error> =
-            statement!("read", &self.database, |pg, _again| async move {
+            statement!(read, &self.database, |pg, _again| async move {
                 pg.query_one(sql, &[]).await?.try_get(0)
             });
         match encoding?.as_str() {
@@ -129,7 +131,7 @@ impl PostgresStore {
         limit: u32,
     ) -> Result<(Vec<Record>, Option<Cursor>), Error> {
         let _turn = self.long_turns.acquire().await.map_err(failed)?;
-        statement!("read", &self.database, |pg, _again| rows::page(pg, so, values, limit))
+        statement!(read, &self.database, |pg, _again| rows::page(pg, so, values, limit))
     }
 
     /// What is counted and measured of the database.
@@ -140,12 +142,16 @@ impl PostgresStore {
 
 #[async_trait::async_trait]
 impl MetadataStore for PostgresStore {
+    fn in_place(&self) -> &dyn InPlaceRecords {
+        self
+    }
+
     async fn load(&self, id: UploadId) -> Result<Option<Record>, Error> {
-        statement!("read", &self.database, |pg, _again| rows::load(pg, id))
+        statement!(read, &self.database, |pg, _again| rows::load(pg, id))
     }
 
     async fn received_parts(&self, id: UploadId) -> Result<Option<Vec<Part>>, Error> {
-        statement!("read", &self.database, |pg, _again| rows::received_parts(pg, id))
+        statement!(read, &self.database, |pg, _again| rows::received_parts(pg, id))
     }
 
     async fn begin_upload(&self, new: NewUpload, caps: Caps, now: u64) -> Result<Begun, Error> {
@@ -157,22 +163,47 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn usage(&self, user: UserId) -> Result<Usage, Error> {
-        statement!("read", &self.database, |pg, _again| room::usage(pg, &user))
+        statement!(read, &self.database, |pg, _again| room::usage(pg, &user))
     }
 
     async fn total_bytes(&self) -> Result<u64, Error> {
-        statement!("read", &self.database, |pg, _again| room::total(pg))
+        statement!(read, &self.database, |pg, _again| room::total(pg))
     }
 
     async fn record_part(&self, of: Generation, new: NewPart, now: u64) -> Result<Recorded, Error> {
         let attempt = uuid::Uuid::new_v4();
-        statement!("write", &self.database, |pg, again| parts::record(
+        statement!(write, &self.database, |pg, again| parts::record(
             pg, of, &new, attempt, again, now
         ))
     }
 
+    async fn append(
+        &self,
+        of: Generation,
+        new: NewBytes,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Appended, Error> {
+        step!(&self.database, tx => append::append(tx, of, &new, now, self.holder(leased_until)))
+    }
+
+    async fn join(
+        &self,
+        new: NewUpload,
+        pieces: Vec<UploadId>,
+        quota: Quota,
+        now: u64,
+        leased_until: u64,
+    ) -> Result<Joined, Error> {
+        step!(&self.database, tx => join::join(tx, &new, &pieces, quota, now, self.holder(leased_until)))
+    }
+
+    async fn pieces(&self, id: UploadId) -> Result<Vec<UploadId>, Error> {
+        statement!(read, &self.database, |pg, _again| join::pieces(pg, id))
+    }
+
     async fn is_current(&self, of: Snapshot) -> Result<bool, Error> {
-        statement!("read", &self.database, |pg, _again| rows::is_current(pg, of))
+        statement!(read, &self.database, |pg, _again| rows::is_current(pg, of))
     }
 
     async fn restart_upload(
@@ -184,17 +215,12 @@ impl MetadataStore for PostgresStore {
         step!(&self.database, tx => begin::restart_upload(tx, of, next, blob))
     }
 
-    async fn finalize_upload(
-        &self,
-        of: Snapshot,
-        finalizing: Finalizing,
-        leased_until: u64,
-    ) -> Result<Option<(Job, Snapshot)>, Error> {
-        step!(&self.database, tx => finish::finalize_upload(tx, of, &finalizing, self.holder(leased_until)))
-    }
-
     async fn finish_upload(&self, of: Snapshot, file: NewFile, now: u64) -> Result<bool, Error> {
         step!(&self.database, tx => finish::finish_upload(tx, of, &file, self.synced(), now))
+    }
+
+    async fn pack(&self, id: UploadId, lease: LeaseId, copy: Extents) -> Result<bool, Error> {
+        step!(&self.database, tx => join::pack(tx, id, lease, &copy))
     }
 
     async fn store_single(&self, new: NewSingle, quota: Quota, now: u64) -> Result<Stored, Error> {
@@ -213,7 +239,7 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn name_upload(&self, of: Generation, filename: Filename) -> Result<(), Error> {
-        statement!("write", &self.database, |pg, _again| begin::name_upload(pg, of, &filename))
+        statement!(write, &self.database, |pg, _again| begin::name_upload(pg, of, &filename))
     }
 
     async fn name_file(&self, id: UploadId, filename: Filename) -> Result<bool, Error> {
@@ -231,19 +257,31 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn forget_parts(&self, number: u64) -> Result<bool, Error> {
-        statement!("write", &self.database, |pg, _again| parts::forget_more(pg, number))
+        statement!(write, &self.database, |pg, _again| parts::forget_more(pg, number))
+    }
+
+    async fn withdraw_upload(&self, of: Generation, now: u64) -> Result<bool, Error> {
+        step!(&self.database, tx => forget::withdraw_upload(tx, of, now))
+    }
+
+    async fn unused_uploads(&self, begun_before: u64, limit: u32) -> Result<Vec<UploadId>, Error> {
+        statement!(read, &self.database, |pg, _again| forget::unused_uploads(
+            pg,
+            begun_before,
+            limit
+        ))
     }
 
     async fn forget_expired(&self, id: UploadId) -> Result<(), Error> {
-        statement!("write", &self.database, |pg, _again| forget::forget_expired(pg, id))
+        statement!(write, &self.database, |pg, _again| forget::forget_expired(pg, id))
     }
 
     async fn attach(&self, ids: Vec<UploadId>) -> Result<(), Error> {
-        statement!("write", &self.database, |pg, _again| finish::attach(pg, &ids))
+        statement!(write, &self.database, |pg, _again| finish::attach(pg, &ids))
     }
 
     async fn find_files(&self, ids: Vec<UploadId>) -> Result<Vec<Option<StoredFile>>, Error> {
-        statement!("read", &self.database, |pg, _again| rows::find_files(pg, &ids))
+        statement!(read, &self.database, |pg, _again| rows::find_files(pg, &ids))
     }
 
     async fn list(
@@ -252,16 +290,16 @@ impl MetadataStore for PostgresStore {
         before: Option<Cursor>,
         limit: u32,
     ) -> Result<(Vec<Listed>, Option<Cursor>), Error> {
-        statement!("read", &self.database, |pg, _again| list::list(pg, &user, before, limit))
+        statement!(read, &self.database, |pg, _again| list::list(pg, &user, before, limit))
     }
 
     async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<UploadId>, Error> {
         let found: Result<Vec<UploadId>, Error> =
-            statement!("read", &self.database, |pg, _again| forget::idle_uploads(
+            statement!(read, &self.database, |pg, _again| forget::idle_uploads(
                 pg, idle_since, limit
             ));
         let swept: Result<(), Error> =
-            statement!("write", &self.database, |pg, _again| attempts::forget_old_names(pg));
+            statement!(write, &self.database, |pg, _again| attempts::forget_old_names(pg));
         swept?;
         let mut expired = Vec::new();
         for id in found? {
@@ -278,7 +316,7 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn unclaimed(&self, blobs: Vec<BlobId>) -> Result<Vec<BlobId>, Error> {
-        statement!("read", &self.database, |pg, _again| extents::unclaimed(pg, &blobs))
+        statement!(read, &self.database, |pg, _again| extents::unclaimed(pg, &blobs))
     }
 
     async fn link_keys(&self, first: [u8; 32], now: u64) -> Result<Vec<LinkKey>, Error> {
@@ -296,27 +334,19 @@ impl MetadataStore for PostgresStore {
 
     async fn has_uploads(&self) -> Result<bool, Error> {
         let any = "SELECT 1 FROM uploads UNION ALL SELECT 1 FROM erased LIMIT 1";
-        statement!("read", &self.database, |pg, _again| query::exists(pg, any, &[]))
+        statement!(read, &self.database, |pg, _again| query::exists(pg, any, &[]))
     }
 
     async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error> {
         if self.read_only {
-            return statement!("read", &self.database, |pg, _again| trust::known_store_id(pg));
+            return statement!(read, &self.database, |pg, _again| trust::known_store_id(pg));
         }
-        statement!("write", &self.database, |pg, _again| trust::store_id(pg, fresh))
-    }
-
-    async fn begin_boot(&self, boot: String) -> Result<(), Error> {
-        step!(&self.database, tx => trust::begin_boot(tx, &boot, &self.database.options.node))
+        statement!(write, &self.database, |pg, _again| trust::store_id(pg, fresh))
     }
 
     async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error> {
         let so = "state = 1 AND role = 0 AND NOT attached AND changed_at < $1";
         Ok(self.page(so, &[&N(unix_secs)], limit).await?.0)
-    }
-
-    async fn doubt(&self, of: Generation) -> Result<(), Error> {
-        step!(&self.database, tx => trust::doubt(tx, of))
     }
 
     async fn all(&self, after: Cursor, limit: u32) -> Result<(Vec<Record>, Option<Cursor>), Error> {
@@ -329,7 +359,7 @@ impl MetadataStore for PostgresStore {
 
     async fn forget_user(&self, user: UserId) -> Result<Vec<UploadId>, Error> {
         let tombstones: Result<Vec<UploadId>, Error> =
-            statement!("read", &self.database, |pg, _again| forget::tombstones(pg, &user));
+            statement!(read, &self.database, |pg, _again| forget::tombstones(pg, &user));
         let tombstones = tombstones?;
         for some in tombstones.chunks(ERASED_AT_ONCE) {
             let forgotten: Result<(), Error> =
@@ -356,27 +386,11 @@ impl MetadataStore for PostgresStore {
         Ok(())
     }
 
-    async fn suspects(&self, limit: u32) -> Result<Vec<Record>, Error> {
-        Ok(self.page("suspect", &[], limit).await?.0)
-    }
-
-    async fn believe_upload(
-        &self,
-        of: Generation,
-        lost: Vec<(PartIndex, Part)>,
-    ) -> Result<(), Error> {
-        step!(&self.database, tx => trust::believe_upload(tx, of, &lost))
-    }
-
-    async fn believe_file(&self, id: UploadId) -> Result<(), Error> {
-        statement!("write", &self.database, |pg, _again| trust::believe_file(pg, id))
-    }
-
     async fn check(&self) -> Result<(), Unready> {
         // Changes nothing, but fails where nothing can be changed, as on a standby.
         let sql = "UPDATE link_keys SET created_at = created_at WHERE false";
         let checked: Result<u64, Error> =
-            statement!("write", &self.database, |pg, _again| query::execute(pg, sql, &[]));
+            statement!(write, &self.database, |pg, _again| query::execute(pg, sql, &[]));
         checked?;
         Ok(())
     }

@@ -40,6 +40,11 @@ impl NewUpload {
     pub fn generation(&self) -> Generation {
         Generation { upload: self.id, id: self.generation }
     }
+
+    /// Whether it begins a piece of an upload to come, which is no file of its own.
+    pub fn is_partial(&self) -> bool {
+        self.append.as_ref().is_some_and(|append| append.is_partial)
+    }
 }
 
 /// What a new upload must fit into.

@@ -14,7 +14,8 @@ use super::options::PostgresOptions;
 use super::pool::{Kind, kind};
 use super::values::Values;
 use crate::metadata::Error;
-use crate::metrics::DatabaseMetrics;
+use crate::metrics::{DatabaseMetrics, OperationMetrics};
+use crate::telemetry::Spent;
 
 /// A connection, as steps use it.
 pub(super) type Pg = ClientWrapper;
@@ -33,7 +34,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Takes a step in a transaction, and again while it fails for a reason that passes.
 macro_rules! step {
     ($database:expr, $tx:ident => $work:expr) => {{
-        let mut attempts = crate::metadata::postgres::attempts::Attempts::begin("write", $database);
+        let mut attempts = crate::metadata::postgres::attempts::Attempts::begin(
+            &$database.metrics.write,
+            $database,
+        );
         loop {
             match attempts.open().await? {
                 Err(committed) => break Ok(committed),
@@ -53,8 +57,11 @@ pub(super) use step;
 /// Runs one statement, which is a transaction of its own, or a few that only read, and again while they fail for a
 /// reason that passes. `$again` is whether an attempt before may have been committed.
 macro_rules! statement {
-    ($what:literal, $database:expr, |$tx:ident, $again:ident| $work:expr) => {{
-        let mut attempts = crate::metadata::postgres::attempts::Attempts::begin($what, $database);
+    ($operation:ident, $database:expr, |$tx:ident, $again:ident| $work:expr) => {{
+        let mut attempts = crate::metadata::postgres::attempts::Attempts::begin(
+            &$database.metrics.$operation,
+            $database,
+        );
         loop {
             let connection = attempts.connection().await?;
             let ($tx, $again) = (&*connection, attempts.is_repeated());
@@ -84,6 +91,9 @@ pub(super) enum Failure {
          that contains node-id and blobs of that server can be used"
     )]
     OthersFolder,
+    /// What must be new isn't.
+    #[error("there is an upload with the uuid of a new one")]
+    Taken,
     #[error(transparent)]
     Pool(PoolError),
 }
@@ -93,14 +103,14 @@ impl Failure {
         match self {
             Self::Database(error) | Self::Pool(PoolError::Backend(error)) => kind(error),
             Self::Again => Kind::Contended,
-            Self::OthersFolder => Kind::Permanent,
+            Self::OthersFolder | Self::Taken => Kind::Permanent,
             Self::Late | Self::Pool(_) => Kind::Unreachable,
         }
     }
 
     fn into_error(self) -> Error {
         match self.kind() {
-            Kind::Full => Error::Full,
+            Kind::Full => Error::Full(Box::new(self)),
             Kind::Contended | Kind::Unreachable => Error::Unavailable(Box::new(self)),
             Kind::Permanent => Error::Failed(Box::new(self)),
         }
@@ -137,7 +147,7 @@ impl Drop for Transaction {
 /// The attempts at one step.
 pub(super) struct Attempts<'a, T> {
     database: &'a Database,
-    what: &'static str,
+    operation: &'a OperationMetrics,
     begun: Instant,
     deadline: Instant,
     pause: Duration,
@@ -150,11 +160,11 @@ pub(super) struct Attempts<'a, T> {
 }
 
 impl<'a, T> Attempts<'a, T> {
-    pub(super) fn begin(what: &'static str, database: &'a Database) -> Self {
+    pub(super) fn begin(operation: &'a OperationMetrics, database: &'a Database) -> Self {
         let begun = Instant::now();
         Self {
             database,
-            what,
+            operation,
             begun,
             deadline: begun + database.options.patience,
             pause: FIRST_PAUSE,
@@ -296,7 +306,9 @@ impl<'a, T> Attempts<'a, T> {
     }
 
     fn count(&self, failed: bool) {
-        self.database.metrics.operation(self.what, self.begun.elapsed(), failed);
+        let took = self.begun.elapsed();
+        self.operation.ran(took, failed);
+        Spent::in_database(took);
     }
 }
 

@@ -3,12 +3,12 @@
 use tokio_postgres::Error;
 
 use super::attempts::{Failure, Pg};
-use super::values::N;
+use super::values::{N, number};
 use super::{extents, forget, jobs, locked, parts, query, room, rows};
 use crate::filename::Filename;
 use crate::ids::{BlobId, GenerationId};
 use crate::metadata::jobs::JobKind;
-use crate::metadata::packed::EXPIRED;
+use crate::metadata::packed::{EXPIRED, pack_role};
 use crate::metadata::{Begun, Caps, Generation, NewUpload, Role};
 
 pub(super) async fn begin_upload(
@@ -21,7 +21,7 @@ pub(super) async fn begin_upload(
         return Ok(Begun::Exists);
     }
     let counted = room::hold(pg, &new.user).await?;
-    if let Err(over) = caps.quota.check(counted.usage, new.reserved, 1) {
+    if let Err(over) = caps.quota.check(counted.usage, new.reserved, u64::from(!new.is_partial())) {
         return Ok(Begun::Over(over));
     }
     let mut evicted = None;
@@ -52,17 +52,18 @@ pub(super) async fn insert(
     now: u64,
 ) -> Result<Option<N>, Error> {
     let sql = "INSERT INTO uploads (id, user_id, state, role, blob, parent, total_parts, reserved, filename,
-                                    declared_type, created_at, changed_at, touched_at, generation)
-               VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9, $10, $10, $10, $11)
+                                    declared_type, created_at, changed_at, touched_at, generation, append, total_size,
+                                    wanted_md5)
+               VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9, $10, $10, $10, $11, $12, $13, $14)
                ON CONFLICT (id) DO NOTHING RETURNING seq";
-    let role = N::from(u32::from(role == Role::Thumbnail));
+    let append = new.append.as_ref();
     let row = query::row(
         pg,
         sql,
         &[
             &new.id,
             &new.user,
-            &role,
+            &number(pack_role(role, new.is_partial())),
             &new.blob,
             &new.parent,
             &N::from(new.total_parts),
@@ -71,6 +72,9 @@ pub(super) async fn insert(
             &new.declared_type,
             &N(now),
             &new.generation,
+            &append.is_some(),
+            &append.and_then(|append| append.total_size).map(N),
+            &append.and_then(|append| append.md5.as_ref().map(<[u8; 16]>::as_slice)),
         ],
     )
     .await?;
@@ -92,7 +96,7 @@ pub(super) async fn restart_upload(
     jobs::forget(pg, JobKind::Finish, of.upload.to_bytes(), None).await?;
     let restart = "
         UPDATE uploads
-        SET generation = $2, blob = $3, even_size = NULL, parts = 0, received = 0, max_end = 0, min_even = NULL,
+        SET generation = $2, blob = $3, epoch = epoch + 1, even_size = NULL, parts = 0, received = 0, max_end = 0, min_even = NULL,
             max_even = NULL, named = false, media_type = NULL, received_parts = NULL, received_md5 = NULL, patches = NULL,
             suspect = false
         WHERE seq = $1";

@@ -6,7 +6,7 @@ use super::attempts::Pg;
 use super::locked::{self, Locked};
 use super::pictures::{self, Older};
 use super::values::N;
-use super::{begin, extents, jobs, parts, query, room, rows};
+use super::{begin, extents, jobs, join, parts, query, room, rows};
 use crate::filename::Filename;
 use crate::ids::{GenerationId, UploadId, UserId};
 use crate::metadata::jobs::{Job, JobKind, NewJob};
@@ -26,6 +26,7 @@ pub(super) async fn finish_upload(
         return Ok(false);
     };
     make_file(pg, upload.id, upload.number(), upload.blob, file, synced, now).await?;
+    join::add_packing(pg, &upload, &file.extents).await?;
     parts::forget(pg, upload.seq).await?;
     jobs::forget(pg, JobKind::Finish, upload.id.to_bytes(), None).await?;
     Ok(true)
@@ -48,6 +49,7 @@ pub(super) async fn finalize_upload(
     }
     describe(pg, upload.number(), &finalizing.file).await?;
     let subject = upload.id.to_bytes();
+    jobs::forget(pg, JobKind::Finish, subject, None).await?; // of an upload whose bytes came in order
     jobs::add(pg, &NewJob::at_once(JobKind::Finish, subject)).await?;
     let job = jobs::lease(pg, JobKind::Finish, subject, holder).await?;
     Ok(job.map(|job| (job, Snapshot { epoch: of.epoch + 1, ..of })))
@@ -138,9 +140,8 @@ pub(super) async fn store_single(
     let mut older = Vec::new();
     if let (Role::Thumbnail, Some(parent)) = (new.role, new.parent) {
         let media = locked::record(pg, parent).await?;
-        let is_theirs = |media: &Locked| {
-            media.user == new.user && media.role == Role::Media && media.is_alive()
-        };
+        let is_theirs =
+            |media: &Locked| media.user == new.user && media.is_media && media.is_alive();
         match media.filter(is_theirs) {
             Some(media) if media.attached => return Ok(Stored::Attached),
             Some(_) => {}
@@ -162,6 +163,7 @@ pub(super) async fn store_single(
         generation: GenerationId::random(),
         blob: new.file.extents.single_blob(),
         total_parts: 1,
+        append: None,
         reserved: new.file.size,
         filename: None,
         declared_type: new.declared_type.clone(),

@@ -4,15 +4,19 @@ use tokio_postgres::Error;
 
 use super::attempts::Pg;
 use super::locked::{self, Locked};
-use super::values::N;
+use super::values::{N, number};
 use super::{extents, jobs, parts, query};
 use crate::ids::{UploadId, UserId};
 use crate::metadata::jobs::{JobKind, NewJob};
 use crate::metadata::packed::{EXPIRED, REMOVED};
-use crate::metadata::{Removed, Role};
+use crate::metadata::{Generation, Removed, Role};
 
 /// An unfinished upload in which nothing was stored since `$1`, and which is not about to be a File.
 pub(super) const IDLE: &str = "state = 0 AND patches IS NULL AND touched_at < $1";
+
+/// An unfinished upload that never had a chunk, and to which nothing else belongs.
+const UNUSED: &str = "u.state = 0 AND NOT u.append AND u.epoch = 0 AND u.parts = 0
+    AND NOT EXISTS (SELECT 1 FROM uploads t WHERE t.parent = u.id AND t.role = 1)";
 
 pub(super) async fn remove(
     pg: &Pg,
@@ -91,13 +95,14 @@ pub(super) async fn bytes(
         SET state = $2, changed_at = $3, blob = NULL, generation = NULL, thumbnail = NULL, filename = NULL,
             declared_type = NULL, media_type = NULL, embedded = NULL, received_parts = NULL, received_md5 = NULL,
             crc32 = NULL, total_size = NULL, even_size = NULL, size = NULL, duration_secs = NULL, width = NULL,
-            height = NULL, patches = NULL, wanted_md5 = NULL, suspect = false, unsynced = false, reserved = 0, parts = 0,
-            received = 0, max_end = 0, min_even = NULL, max_even = NULL
+            height = NULL, patches = NULL, wanted_md5 = NULL, partials = NULL, suspect = false, unsynced = false, reserved = 0,
+            parts = 0, received = 0, max_end = 0, min_even = NULL, max_even = NULL
         WHERE seq = $1";
-    let state = N(u64::try_from(state).unwrap_or_default());
-    query::execute(pg, forget, &[&of.number(), &state, &N(now)]).await?;
+    query::execute(pg, forget, &[&of.number(), &number(state), &N(now)]).await?;
     jobs::forget(pg, JobKind::Finish, of.id.to_bytes(), None).await?;
-    jobs::forget_unheld(pg, JobKind::Thumbnail, of.id.to_bytes(), now).await?;
+    for kind in [JobKind::Thumbnail, JobKind::Pack] {
+        jobs::forget_unheld(pg, kind, of.id.to_bytes(), now).await?;
+    }
     let deletions: Vec<NewJob> = NewJob::deletions(&blobs, of.id).collect();
     for job in &deletions {
         jobs::add(pg, job).await?;
@@ -159,4 +164,30 @@ pub(super) async fn forget_usage(pg: &Pg, user: &UserId) -> Result<(), Error> {
 pub(super) async fn forget_expired(pg: &Pg, id: UploadId) -> Result<(), Error> {
     let sql = "DELETE FROM uploads WHERE id = $1 AND state = 3";
     query::execute(pg, sql, &[&id]).await.map(drop)
+}
+
+/// Forgets an upload that never had a chunk. Whoever adds a thumbnail or a chunk holds its row, as this does.
+pub(super) async fn withdraw_upload(pg: &Pg, of: Generation, now: u64) -> Result<bool, Error> {
+    let Some(upload) = locked::receiving(pg, of).await? else {
+        return Ok(false);
+    };
+    let is_unused = format!("SELECT 1 FROM uploads u WHERE u.seq = $1 AND {UNUSED}");
+    if !query::exists(pg, &is_unused, &[&upload.number()]).await? {
+        return Ok(false);
+    }
+    bytes(pg, &upload, EXPIRED, now).await?;
+    forget_expired(pg, of.upload).await?;
+    Ok(true)
+}
+
+pub(super) async fn unused_uploads(
+    pg: &Pg,
+    begun_before: u64,
+    limit: u32,
+) -> Result<Vec<UploadId>, Error> {
+    let sql = format!(
+        "SELECT id FROM uploads u WHERE {UNUSED} AND u.created_at < $1 ORDER BY u.created_at LIMIT $2"
+    );
+    let rows = query::rows(pg, &sql, &[&N(begun_before), &N::from(limit)]).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
 }

@@ -20,7 +20,8 @@ pub(super) async fn list(
     let sql = format!(
         "SELECT {COLUMNS}, u.received FROM
             (SELECT * FROM uploads
-             WHERE user_id = $1 AND state IN (0, 1) AND role = 0 AND seq < $2 AND (state = 1 OR parts > 0)
+             WHERE user_id = $1 AND state IN (0, 1) AND role = 0 AND seq < $2 
+               AND (state = 1 OR append OR epoch > 0 OR parts > 0)
              ORDER BY seq DESC LIMIT $3) u
          {} ORDER BY u.seq DESC",
         JOINED.replace("u.state = 0", "false")

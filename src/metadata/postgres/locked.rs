@@ -4,11 +4,10 @@
 use tokio_postgres::{Error, Row};
 
 use super::attempts::Pg;
-use super::query;
-use super::rows::state_number;
 use super::values::{Columns, N};
+use super::{query, rows};
 use crate::ids::{BlobId, UploadId, UserId};
-use crate::metadata::packed::{FINISHED, RECEIVING};
+use crate::metadata::packed::{FINISHED, MEDIA, RECEIVING, THUMBNAIL};
 use crate::metadata::{Generation, Role};
 
 const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, reserved, attached";
@@ -21,6 +20,8 @@ pub(super) struct Locked {
     pub(super) user: UserId,
     pub(super) state: i64,
     pub(super) role: Role,
+    /// Whether it is a file of its own, or becomes one.
+    pub(super) is_media: bool,
     pub(super) blob: Option<BlobId>,
     pub(super) parent: Option<UploadId>,
     pub(super) thumbnail: Option<UploadId>,
@@ -30,13 +31,14 @@ pub(super) struct Locked {
 
 impl Locked {
     fn of(row: &Row) -> Result<Self, Error> {
-        let is_thumbnail = row.try_get::<_, i16>("role")? == 1;
+        let role = rows::role(row)?;
         Ok(Self {
             id: row.try_get("id")?,
             seq: row.number("seq")?,
             user: row.try_get("user_id")?,
-            state: state_number(row)?,
-            role: if is_thumbnail { Role::Thumbnail } else { Role::Media },
+            state: rows::state_number(row)?,
+            role: if role == THUMBNAIL { Role::Thumbnail } else { Role::Media },
+            is_media: role == MEDIA,
             blob: row.try_get("blob")?,
             parent: row.try_get("parent")?,
             thumbnail: row.try_get("thumbnail")?,

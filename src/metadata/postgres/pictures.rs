@@ -93,6 +93,7 @@ async fn add_thumbnail(
         generation: GenerationId::random(),
         blob: picture.extents.single_blob(),
         total_parts: 1,
+        append: None,
         reserved: 0,
         filename: None,
         declared_type: None,

@@ -10,7 +10,7 @@ use crate::metadata::jobs::{Job, JobCount, JobKind, JobQueue, JobStatus, NewJob,
 #[async_trait::async_trait]
 impl JobQueue for PostgresStore {
     async fn add_job(&self, job: NewJob) -> Result<(), Error> {
-        statement!("write", &self.database, |pg, _again| jobs::add(pg, &job))
+        statement!(write, &self.database, |pg, _again| jobs::add(pg, &job))
     }
 
     async fn take_jobs(
@@ -22,13 +22,11 @@ impl JobQueue for PostgresStore {
         leased_until: u64,
     ) -> Result<Vec<Job>, Error> {
         // Looked for first: a transaction begins only when there is something to take.
-        let any: Result<bool, Error> =
-            statement!("read", &self.database, |pg, _again| jobs::any_due(
-                pg,
-                kinds,
-                passed_over,
-                now
-            ));
+        let any: Result<bool, Error> = statement!(
+            read,
+            &self.database,
+            |pg, _again| jobs::any_due(pg, kinds, passed_over, now)
+        );
         if !any? {
             return Ok(Vec::new());
         }
@@ -37,7 +35,7 @@ impl JobQueue for PostgresStore {
     }
 
     async fn renew_job(&self, id: JobId, lease: LeaseId, leased_until: u64) -> Result<bool, Error> {
-        statement!("write", &self.database, |pg, _again| jobs::renew(pg, id, lease, leased_until))
+        statement!(write, &self.database, |pg, _again| jobs::renew(pg, id, lease, leased_until))
     }
 
     async fn settle_job(&self, id: JobId, lease: LeaseId, outcome: Outcome) -> Result<bool, Error> {
@@ -50,7 +48,7 @@ impl JobQueue for PostgresStore {
         user: Option<UserId>,
         now: u64,
     ) -> Result<bool, Error> {
-        statement!("read", &self.database, |pg, _again| jobs::any_running(
+        statement!(read, &self.database, |pg, _again| jobs::any_running(
             pg,
             kind,
             user.as_ref(),
@@ -59,7 +57,7 @@ impl JobQueue for PostgresStore {
     }
 
     async fn count_jobs(&self, kind: JobKind, user: UserId, at_most: u32) -> Result<u32, Error> {
-        statement!("read", &self.database, |pg, _again| jobs::count(pg, kind, &user, at_most))
+        statement!(read, &self.database, |pg, _again| jobs::count(pg, kind, &user, at_most))
     }
 
     async fn list_jobs(
@@ -68,11 +66,11 @@ impl JobQueue for PostgresStore {
         limit: u32,
         now: u64,
     ) -> Result<(Vec<JobStatus>, Option<u64>), Error> {
-        statement!("read", &self.database, |pg, _again| jobs::list(pg, after, limit, now))
+        statement!(read, &self.database, |pg, _again| jobs::list(pg, after, limit, now))
     }
 
     async fn job_counts(&self, now: u64) -> Result<Vec<JobCount>, Error> {
-        statement!("read", &self.database, |pg, _again| jobs::counts(pg, now))
+        statement!(read, &self.database, |pg, _again| jobs::counts(pg, now))
     }
 
     async fn retry_jobs(&self, id: Option<JobId>, now: u64) -> Result<u64, Error> {

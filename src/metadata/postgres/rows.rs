@@ -12,10 +12,12 @@ use crate::filename::Filename;
 use crate::ids::{BlobId, UploadId, UserId};
 use crate::media::{Facts, MediaType, Patch, thumbnail};
 use crate::metadata::packed::{
-    EXPIRED, FINISHED, RECEIVING, REPLACED, unpack, unpack_embedded, unpack_patches,
+    EXPIRED, FINISHED, PARTIAL, RECEIVING, REPLACED, THUMBNAIL, unpack, unpack_embedded,
+    unpack_patches,
 };
 use crate::metadata::{
-    Cursor, Finalizing, Location, NewFile, Record, Role, Snapshot, State, StoredFile, Unfinished,
+    Append, Cursor, Finalizing, Location, NewFile, Record, Role, Snapshot, State, StoredFile,
+    Unfinished,
 };
 use crate::part::{Layout, Part};
 use crate::storage::{Extent, Extents};
@@ -24,7 +26,8 @@ use crate::storage::{Extent, Extents};
 pub(super) const COLUMNS: &str = "u.seq, u.id, u.user_id, u.state, u.role, u.generation, u.blob, u.parent, u.thumbnail,
     u.total_parts, u.total_size, u.even_size, u.epoch, u.reserved, u.filename, u.named, u.declared_type, u.media_type,
     u.duration_secs, u.width, u.height, u.size, u.crc32, u.embedded, u.received_parts, u.received_md5, u.patches,
-    u.suspect, u.attached, u.created_at, u.touched_at, p.part_idx, p.part_off, p.part_size, p.part_crc32,
+    u.suspect, u.attached, u.created_at, u.touched_at, u.append, u.wanted_md5, u.partials IS NOT NULL AS joined,
+    p.part_idx, p.part_off, p.part_size, p.part_crc32,
     e.extent_at, e.extent_size, e.extent_blob, e.extent_off,
     EXISTS (SELECT 1 FROM jobs WHERE kind = 'thumbnail' AND subject = u.id AND NOT set_aside) AS undrawn";
 /// The same, as far as they lie in other tables.
@@ -140,6 +143,11 @@ pub(super) fn state_number(row: &Row) -> Result<i64, Error> {
     Ok(row.try_get::<_, i16>("state")?.into())
 }
 
+/// The number of a record's role.
+pub(super) fn role(row: &Row) -> Result<i64, Error> {
+    Ok(row.try_get::<_, i16>("role")?.into())
+}
+
 fn unfinished(row: &Row) -> Result<Unfinished, Error> {
     let mut layout = Layout::new(row.small("total_parts")?);
     layout.total_size = row.maybe_number("total_size")?;
@@ -160,11 +168,20 @@ fn unfinished(row: &Row) -> Result<Unfinished, Error> {
         location,
         epoch: row.small("epoch")?,
         layout,
+        append: row.try_get::<_, bool>("append")?.then(|| append(row)).transpose()?,
         reserved: row.number("reserved")?,
         filename: filename(row)?,
         declared_type: row.try_get("declared_type")?,
         touched_at: row.number("touched_at")?,
         suspect: row.try_get("suspect")?,
+    })
+}
+
+fn append(row: &Row) -> Result<Append, Error> {
+    Ok(Append {
+        md5: md5(row, "wanted_md5")?,
+        is_partial: role(row)? == PARTIAL,
+        is_joined: row.try_get("joined")?,
     })
 }
 
@@ -207,7 +224,7 @@ fn finalizing_file(row: &Row, location: &Location) -> Result<Option<Finalizing>,
         extents: location.of(0..size),
         size,
         crc32: row.small("crc32")?,
-        received_md5: md5(row)?,
+        received_md5: md5(row, "received_md5")?,
         received: unpack(row.try_get("received_parts")?),
         drawable,
     };
@@ -232,7 +249,7 @@ pub(super) fn stored_file(row: &Row) -> Result<StoredFile, Error> {
     Ok(StoredFile {
         id: row.try_get("id")?,
         user: row.try_get("user_id")?,
-        role: if row.try_get::<_, i16>("role")? == 1 { Role::Thumbnail } else { Role::Media },
+        role: if role(row)? == THUMBNAIL { Role::Thumbnail } else { Role::Media },
         extents,
         size,
         crc32: row.small("crc32")?,
@@ -240,7 +257,7 @@ pub(super) fn stored_file(row: &Row) -> Result<StoredFile, Error> {
         named: row.try_get("named")?,
         facts,
         embedded: unpack_embedded(row.try_get::<_, Option<i16>>("embedded")?.map(i64::from)),
-        received_md5: md5(row)?,
+        received_md5: md5(row, "received_md5")?,
         parent: row.try_get("parent")?,
         thumbnail: row.try_get("thumbnail")?,
         attached: row.try_get("attached")?,
@@ -249,8 +266,8 @@ pub(super) fn stored_file(row: &Row) -> Result<StoredFile, Error> {
     })
 }
 
-fn md5(row: &Row) -> Result<Option<[u8; 16]>, Error> {
-    Ok(row.try_get::<_, Option<&[u8]>>("received_md5")?.and_then(|md5| md5.try_into().ok()))
+fn md5(row: &Row, name: &str) -> Result<Option<[u8; 16]>, Error> {
+    Ok(row.try_get::<_, Option<&[u8]>>(name)?.and_then(|md5| md5.try_into().ok()))
 }
 
 pub(super) fn filename(row: &Row) -> Result<Option<Filename>, Error> {

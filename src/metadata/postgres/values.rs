@@ -18,6 +18,11 @@ type Failure = Box<dyn Error + Sync + Send>;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct N(pub(super) u64);
 
+/// One of the numbers that states and roles have.
+pub(super) fn number(packed: i64) -> N {
+    N(u64::try_from(packed).unwrap_or_default())
+}
+
 impl From<u32> for N {
     fn from(number: u32) -> Self {
         Self(number.into())

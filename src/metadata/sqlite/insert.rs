@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::filename::Filename;
-use crate::metadata::packed::{MEDIA, PARTIAL, THUMBNAIL};
+use crate::metadata::packed::pack_role;
 use crate::metadata::{NewUpload, Role};
 
 /// Adds an upload, or the record of a file that comes in one request.
@@ -21,7 +21,7 @@ pub(super) fn insert(
     .execute(params![
         new.id,
         new.user,
-        pack_role(role, is_partial(new)),
+        pack_role(role, new.is_partial()),
         new.blob,
         new.parent,
         new.total_parts,
@@ -35,17 +35,4 @@ pub(super) fn insert(
         new.append.as_ref().and_then(|append| append.md5),
     ])?;
     Ok(())
-}
-
-/// Whether it begins a piece of an upload to come, which is no file of its own.
-pub(super) fn is_partial(new: &NewUpload) -> bool {
-    new.append.as_ref().is_some_and(|append| append.is_partial)
-}
-
-fn pack_role(role: Role, is_partial: bool) -> i64 {
-    match role {
-        Role::Media if is_partial => PARTIAL,
-        Role::Media => MEDIA,
-        Role::Thumbnail => THUMBNAIL,
-    }
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{extents, insert::insert, jobs, parts, room};
 use crate::ids::{BlobId, LeaseId, UploadId, UserId};
 use crate::metadata::jobs::{JobKind, NewJob};
-use crate::metadata::packed::{PARTIAL, RECEIVING, REPLACED};
+use crate::metadata::packed::{PARTIAL, RECEIVING, REPLACED, pack_pieces, unpack_pieces};
 use crate::metadata::quota::Quota;
 use crate::metadata::{Joined, NewUpload, Role};
 use crate::part::{self, Part};
@@ -78,13 +78,7 @@ pub(super) fn pieces(connection: &Connection, id: UploadId) -> rusqlite::Result<
         .prepare_cached("SELECT partials FROM uploads WHERE id = ?")?
         .query_row([id], |row| row.get(0))
         .optional()?;
-    let packed = packed.flatten().unwrap_or_default();
-    let (ids, _) = packed.as_chunks::<16>();
-    Ok(ids.iter().map(|id| UploadId::from_bytes(*id)).collect())
-}
-
-fn packed(pieces: &[UploadId]) -> Vec<u8> {
-    pieces.iter().flat_map(|id| id.to_bytes()).collect()
+    Ok(unpack_pieces(&packed.flatten().unwrap_or_default()))
 }
 
 /// Makes the copying of a File into one blob a job, if it was joined from several.
@@ -131,7 +125,7 @@ fn joined_before(
         "SELECT whole.id FROM uploads piece JOIN uploads whole ON whole.id = piece.parent
          WHERE piece.id = ?1 AND piece.state = 4 AND piece.role = 2 AND whole.user_id = ?2 AND whole.partials = ?3",
     )?
-    .query_row(params![first, new.user, packed(pieces)], |row| row.get(0))
+    .query_row(params![first, new.user, pack_pieces(pieces)], |row| row.get(0))
     .optional()
 }
 

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::extents;
 use super::forget::{IDLE, forget_with_thumbnails};
-use super::insert::{insert, is_partial};
+use super::insert::insert;
 use super::jobs;
 use super::join;
 use super::parts;
@@ -31,7 +31,7 @@ pub(super) fn begin_upload(
     if rows::is_used(tx, new.id)? {
         return Ok(Begun::Exists);
     }
-    let files = u64::from(!is_partial(new));
+    let files = u64::from(!new.is_partial());
     if let Err(over) = caps.quota.check(room::usage(tx, &new.user)?, new.reserved, files) {
         return Ok(Begun::Over(over));
     }
