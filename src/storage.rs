@@ -202,6 +202,12 @@ pub enum Unready {
         /// The time waited, in seconds.
         secs: u64,
     },
+    /// The database doesn't answer, or doesn't accept changes.
+    #[error(
+        "the server can't reach its database, or that takes no changes: start it, or mend the network between them; the \
+         log says more"
+    )]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Another failure.
     #[error("the {what} can't be written; the log says why")]
     Failed {

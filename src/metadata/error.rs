@@ -19,6 +19,9 @@ pub enum Error {
 
 impl From<Error> for Unready {
     fn from(error: Error) -> Self {
-        Self::Failed { what: "records", source: Box::new(error) }
+        match error {
+            Error::Unavailable(source) => Self::Unreachable(source),
+            error => Self::Failed { what: "records", source: Box::new(error) },
+        }
     }
 }

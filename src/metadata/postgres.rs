@@ -389,8 +389,9 @@ impl MetadataStore for PostgresStore {
     async fn check(&self) -> Result<(), Unready> {
         // Changes nothing, but fails where nothing can be changed, as on a standby.
         let sql = "UPDATE link_keys SET created_at = created_at WHERE false";
+        let database = self.database.in_haste();
         let checked: Result<u64, Error> =
-            statement!(write, &self.database, |pg, _again| query::execute(pg, sql, &[]));
+            statement!(write, &database, |pg, _again| query::execute(pg, sql, &[]));
         checked?;
         Ok(())
     }

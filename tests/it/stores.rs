@@ -6,6 +6,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::similar_names)] // test data is small, and a test has the names of its subject
 
 mod append;
+mod away;
 pub(crate) mod blobs;
 pub(crate) mod cluster;
 mod disk;
@@ -24,6 +25,7 @@ pub(crate) mod records;
 mod singles;
 mod sqlite;
 mod uploads;
+mod withdrawn;
 
 use std::sync::Arc;
 
@@ -166,6 +168,10 @@ macro_rules! on_every_store_of_records {
                 an_expired_uuid_begins_afresh_once_it_is_forgotten,
                 only_expired_uploads_are_forgotten,
                 every_record_outlives_the_store,
+            },
+            withdrawn::{
+                an_upload_that_never_had_a_chunk_is_withdrawn_once,
+                what_somebody_uses_is_not_withdrawn,
             },
             generations::{
                 who_began_with_an_expired_upload_changes_nothing_of_its_successor,

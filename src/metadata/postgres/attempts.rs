@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{ClientWrapper, Object, Pool, PoolError};
+use deadpool_postgres::{ClientWrapper, Object, Pool, PoolError, Timeouts};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -25,6 +25,18 @@ pub(super) struct Database {
     pub(super) pool: Pool,
     pub(super) options: PostgresOptions,
     pub(super) metrics: DatabaseMetrics,
+}
+
+impl Database {
+    /// The same for whoever must answer soon, also while the database doesn't: within three seconds.
+    pub(super) fn in_haste(&self) -> Self {
+        let options = PostgresOptions {
+            patience: self.options.patience.min(Duration::from_secs(1)),
+            statement_timeout: self.options.statement_timeout.min(Duration::from_millis(500)),
+            ..self.options.clone()
+        };
+        Self { pool: self.pool.clone(), options, metrics: self.metrics.clone() }
+    }
 }
 
 /// The pause before the second attempt; each one after it is twice as long.
@@ -183,7 +195,9 @@ impl<'a, T> Attempts<'a, T> {
     /// A connection; waits for one while there is hope.
     pub(super) async fn connection(&mut self) -> Result<Object, Error> {
         loop {
-            match self.database.pool.get().await {
+            let bound = Some(self.database.options.patience);
+            let timeouts = Timeouts { wait: bound, create: bound, recycle: bound };
+            match self.database.pool.timeout_get(&timeouts).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => self.wait(Failure::Pool(error)).await?,
             }

@@ -15,18 +15,18 @@ use super::records::{
 };
 
 /// An upload whose bytes come in order.
-fn in_order(user: i64, total_size: Option<u64>) -> NewUpload {
+pub(crate) fn in_order(user: i64, total_size: Option<u64>) -> NewUpload {
     let append = NewAppend { total_size, ..NewAppend::default() };
     NewUpload { append: Some(append), ..upload(user, 0) }
 }
 
 /// A piece of an upload to come.
-fn piece(user: i64, total_size: u64) -> NewUpload {
+pub(crate) fn piece(user: i64, total_size: u64) -> NewUpload {
     let append = NewAppend { total_size: Some(total_size), is_partial: true, md5: None };
     NewUpload { append: Some(append), ..upload(user, 0) }
 }
 
-fn bytes(offset: u64, size: u64) -> NewBytes {
+pub(crate) fn bytes(offset: u64, size: u64) -> NewBytes {
     let crc32 = crc32fast::hash(&vec![0; size as usize]);
     NewBytes { part: Part { offset, size, crc32 }, extents: None, total_size: None }
 }
@@ -130,7 +130,7 @@ async fn join(store: &dyn MetadataStore, new: &NewUpload, pieces: &[&NewUpload])
     store.join(new.clone(), pieces, Quota::NONE, 10, 70).await.expect("no error")
 }
 
-fn joined(user: i64) -> NewUpload {
+pub(crate) fn joined(user: i64) -> NewUpload {
     NewUpload { blob: None, ..in_order(user, None) }
 }
 

@@ -8,16 +8,20 @@ use haversack::ids::{BlobId, GenerationId};
 use haversack::metadata::jobs::{JobKind, JobQueue, NewJob, Outcome};
 use haversack::metadata::postgres::PostgresStore;
 use haversack::metadata::quota::Quota;
-use haversack::metadata::{Begun, Finalizing, MetadataStore, Recorded, Removed, Reserved, Stored};
-use haversack::storage::Durability;
+use haversack::metadata::{
+    Appended, Begun, Finalizing, InPlaceRecords, Joined, MetadataStore, Recorded, Removed,
+    Reserved, Stored,
+};
+use haversack::storage::{Durability, Extents};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::append::{bytes, joined, piece};
 use super::cluster::Cluster;
 use super::postgres::options;
 use super::records::{
-    ANNA, InBlob, NO_CAP, file_of, finished, picture, plain_part, received, single, snapshot,
-    take_drawing, unfinished, upload,
+    ANNA, InBlob, NO_CAP, begin, file_of, finished, picture, plain_part, received, single,
+    snapshot, take_drawing, unfinished, upload,
 };
 
 /// Stands between a store and the database, and swallows a reply when it is told to.
@@ -124,6 +128,45 @@ async fn an_upload_goes_on_as_if_no_reply_had_been_lost() {
         assert!(store.settle_job(job.id, job.lease, Outcome::Done).await.expect("no error"));
     }
     assert_eq!(store.usage(ANNA.into()).await.expect("no error").user_bytes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_in_order_count_once_though_replies_are_lost() {
+    let (store, wire) = store_behind_a_wire().await;
+    let mut pieces = Vec::new();
+    for size in [6, 4] {
+        let new = piece(ANNA, 2 * size);
+        begin(&store, &new, 5).await;
+        for (at, expected) in [(0, Appended::Stored), (size, Appended::Complete { job: None })] {
+            let appended = wire.lose(store.append(new.generation(), bytes(at, size), 6, 66)).await;
+            assert_eq!(appended.expect("no error"), expected);
+            let again = store.append(new.generation(), bytes(at, size), 6, 66).await;
+            assert_eq!(
+                again.expect("no error"),
+                Appended::Refused,
+                "another call is another one's"
+            );
+        }
+        pieces.push(new.id);
+    }
+    let new = joined(ANNA);
+    let outcome = wire.lose(store.join(new.clone(), pieces, Quota::NONE, 7, 67)).await;
+    let outcome = outcome.expect("no error");
+    assert!(matches!(outcome, Joined::Joined { job: Some(_) }), "{outcome:?}");
+    let read = unfinished(&store, new.id).await;
+    assert_eq!(read.layout.end(), 20);
+    let mut file = file_of(read.layout.parts().map(|(_, part)| *part).collect(), BlobId::random());
+    file.extents = read.location.of(0..20);
+    assert!(wire.lose(store.finish_upload(snapshot(&new), file, 8)).await.expect("no error"));
+    let taken = wire.lose(store.take_jobs(&[JobKind::Pack], &[], 9, 10, 70)).await;
+    let lease = taken.expect("no error")[0].lease;
+    let copy = Extents::stored(BlobId::random(), 0, 20);
+    assert!(wire.lose(store.pack(new.id, lease, copy)).await.expect("no error"));
+
+    let unused = upload(ANNA, 2);
+    begin(&store, &unused, 9).await;
+    let withdrawn = wire.lose(store.withdraw_upload(unused.generation(), 10)).await;
+    assert!(withdrawn.expect("no error"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
