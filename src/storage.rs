@@ -204,8 +204,8 @@ pub enum Unready {
     },
     /// The database doesn't answer, or doesn't accept changes.
     #[error(
-        "the server can't reach its database, or that takes no changes: start it, or mend the network between them; the \
-         log says more"
+        "the server can't reach its database, or the database accepts no changes: start it, or repair the network \
+         between them; the log says more"
     )]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Another failure.

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 
 use super::cluster::Cluster;
-use crate::harness::{Form, Reply, Server, TUS, UPLOAD, new_uuid};
+use crate::harness::{Form, Reply, Server, new_uuid};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_either_dialect_are_told_to_come_back_while_the_database_is_away() {
@@ -22,12 +22,11 @@ async fn clients_of_either_dialect_are_told_to_come_back_while_the_database_is_a
     let server = Server::adjusted(settings, impatient).await;
     let (anna, service) = (server.user(1), server.service());
     let uuid = anna.begin(2, "01234").await;
-    let file = anna.store("a.txt", "stored").await;
+    let stored = anna.store_any().await;
     let url = anna.created(10).await;
     let chunk = || Form::chunk(1, 2, "56789").uuid(&uuid);
 
     tokio::task::block_in_place(|| cluster.stop());
-    let file_uuid = file["uuid"].as_str().expect("it has one");
     let tus = [("upload-length", "3")];
     let refused: Vec<(&str, Reply)> = vec![
         ("a chunk", anna.upload(chunk()).await),
@@ -36,9 +35,9 @@ async fn clients_of_either_dialect_are_told_to_come_back_while_the_database_is_a
         ("done", anna.done(&uuid).await),
         ("a status", anna.status(&uuid).await),
         ("a list", anna.list("").await),
-        ("a File", anna.file(file_uuid).await),
-        ("a deletion", anna.delete(file_uuid).await),
-        ("the backend's files", service.files(&json!({"uuids": [file_uuid]})).await),
+        ("a File", anna.file(&stored).await),
+        ("a deletion", anna.delete(&stored).await),
+        ("the backend's files", service.files(&json!({"uuids": [stored]})).await),
         ("a creation", anna.create(&tus).await),
         ("a PATCH", anna.patch(&url, 0, "0123456789").await),
         ("a termination", anna.tus(Method::DELETE, &url, &[], "").await),
@@ -63,5 +62,5 @@ async fn clients_of_either_dialect_are_told_to_come_back_while_the_database_is_a
     assert_eq!(anna.finish(&uuid).await, "0123456789");
     assert_eq!(anna.patch(&url, 0, "0123456789").await.status, 204);
     assert_eq!(anna.behind(&url).await, b"0123456789");
-    anna.file(file_uuid).await.ok();
+    anna.file(&stored).await.ok();
 }

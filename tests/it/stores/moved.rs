@@ -6,14 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use haversack::ids::{BlobId, UploadId};
 use haversack::metadata::jobs::{JobKind, JobQueue, NewJob};
 use haversack::metadata::postgres::{Finding, PostgresStore, Progress, check, import};
+use haversack::metadata::quota::Quota;
 use haversack::metadata::sqlite::SqliteStore;
-use haversack::metadata::{MetadataStore, NewPart, Recorded};
+use haversack::metadata::{
+    Appended, InPlaceRecords, Joined, MetadataStore, NewAppend, NewPart, NewUpload, Recorded,
+};
 use haversack::storage::{Durability, Extent, Extents};
 
+use super::append::{bytes, joined, piece};
 use super::cluster::Cluster;
 use super::postgres::options;
 use super::records::{
-    ANNA, BERT, begin, finished, plain_part, record, single, store_single, thumbnail, upload,
+    ANNA, BERT, begin, finished, plain_part, record, single, store_single, thumbnail, unfinished,
+    upload,
 };
 
 /// Who is erased.
@@ -49,7 +54,7 @@ async fn filled(folder: &Path) -> Vec<UploadId> {
         let recorded = record(&store, unfinished.generation(), part, 20).await;
         assert_eq!(recorded, Recorded::Stored);
     }
-    let apart = haversack::metadata::NewUpload { blob: None, ..apart };
+    let apart = NewUpload { blob: None, ..apart };
     begin(&store, &apart, 5).await;
     let extents = Extents::from_iter([
         Extent::Stored { blob: BlobId::random(), offset: 3, size: 6 },
@@ -57,21 +62,51 @@ async fn filled(folder: &Path) -> Vec<UploadId> {
     ]);
     let part = NewPart { extents: Some(extents), ..plain_part(0, 0, 10) };
     assert_eq!(record(&store, apart.generation(), part, 6).await, Recorded::Stored);
+    let [ordered, whole] = in_order_and_joined(&store).await;
     let media = finished(&store, ANNA, 7).await.id;
     let (shown, _) = thumbnail(&store, media).await;
     store.attach(vec![media]).await.expect("attached");
-    let (whole, removed, erased) = (
+    let (sent_whole, removed, erased) = (
         single(BERT, None),
         finished(&store, ANNA, 8).await.id,
         finished(&store, CARL, 8).await.id,
     );
-    store_single(&store, &whole, 8).await;
+    store_single(&store, &sent_whole, 8).await;
     store.remove(removed, false, 9, 0).await.expect("removed");
     store.remove(erased, false, 9, 0).await.expect("removed");
     store.forget_user(CARL.into()).await.expect("forgotten");
     store.add_job(NewJob::at_once(JobKind::Compare, [9; 16])).await.expect("added");
     store.close().await.expect("closed");
-    vec![unfinished.id, apart.id, expired.id, media, shown, whole.id, removed, erased]
+    vec![
+        unfinished.id,
+        apart.id,
+        expired.id,
+        ordered,
+        whole,
+        media,
+        shown,
+        sent_whole.id,
+        removed,
+        erased,
+    ]
+}
+
+/// An upload whose bytes come in order, and one that was joined.
+async fn in_order_and_joined(store: &dyn MetadataStore) -> [UploadId; 2] {
+    let append = NewAppend { md5: Some([7; 16]), ..NewAppend::default() };
+    let ordered = NewUpload { append: Some(append), ..upload(BERT, 0) };
+    let pieces = [6, 4].map(|size| (piece(BERT, size), size));
+    begin(store, &ordered, 6).await;
+    store.append(ordered.generation(), bytes(0, 8), 6, 66).await.expect("no error");
+    for (new, size) in &pieces {
+        begin(store, new, 6).await;
+        store.append(new.generation(), bytes(0, *size), 6, 66).await.expect("no error");
+    }
+    let whole = joined(BERT);
+    let pieces = pieces.iter().map(|(new, _)| new.id).collect();
+    let outcome = store.join(whole.clone(), pieces, Quota::NONE, 7, 67).await.expect("no error");
+    assert!(matches!(outcome, Joined::Joined { .. }), "{outcome:?}");
+    [ordered.id, whole.id]
 }
 
 /// Everything that a store says, but the numbers that only it knows.
@@ -80,6 +115,7 @@ async fn all_of(store: &dyn MetadataStore, ids: &[UploadId]) -> Vec<String> {
     for id in ids {
         said.push(format!("{:?}", store.load(*id).await.expect("no error")));
         said.push(format!("{:?}", store.received_parts(*id).await.expect("no error")));
+        said.push(format!("{:?}", store.pieces(*id).await.expect("no error")));
     }
     for user in [ANNA, BERT] {
         said.push(format!("{:?}", store.usage(user.into()).await.expect("no error")));
@@ -120,12 +156,13 @@ async fn moved_records_are_the_same_and_go_on() {
     let after = all_of(&store, &ids).await;
     assert_eq!(after, before);
     // What placing relied on has come along, and numbers go on.
-    let unfinished = store.load(ids[0]).await.expect("no error").expect("there");
-    let haversack::metadata::State::Receiving(unfinished) = unfinished.state else { panic!() };
-    let of = unfinished.generation(ids[0]);
+    let of = unfinished(&store, ids[0]).await.generation(ids[0]);
     let uneven = plain_part(1, 10, 9);
     assert_eq!(record(&store, of, uneven, 30).await, Recorded::Refused);
     assert_eq!(record(&store, of, plain_part(1, 10, 10), 30).await, Recorded::Stored);
+    let ordered = unfinished(&store, ids[3]).await.generation(ids[3]);
+    let appended = store.append(ordered, bytes(8, 4), 30, 90).await.expect("no error");
+    assert_eq!(appended, Appended::Stored);
     finished(&store, ANNA, 31).await;
 
     let findings = check(&options).await.expect("no error");
