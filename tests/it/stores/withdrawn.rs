@@ -26,7 +26,7 @@ pub(crate) async fn an_upload_that_never_had_a_chunk_is_withdrawn_once(records: 
     assert_eq!(to_delete(store.as_ref()).await, [new.blob()]);
     let usage = store.usage(ANNA.into()).await.expect("no error");
     assert_eq!((usage.user_bytes, usage.user_files), (0, 0));
-    begin(store.as_ref(), &upload(ANNA, 2), 12).await;
+    begin(store.as_ref(), &new, 12).await;
 }
 
 pub(crate) async fn what_somebody_uses_is_not_withdrawn(records: &dyn Records) {
