@@ -96,8 +96,8 @@ pub(super) async fn restart_upload(
     jobs::forget(pg, JobKind::Finish, of.upload.to_bytes(), None).await?;
     let restart = "
         UPDATE uploads
-        SET generation = $2, blob = $3, epoch = epoch + 1, even_size = NULL, parts = 0, received = 0, max_end = 0, min_even = NULL,
-            max_even = NULL, named = false, media_type = NULL, received_parts = NULL, received_md5 = NULL, patches = NULL,
+        SET generation = $2, blob = $3, epoch = epoch + 1, even_size = NULL, parts = 0, received = 0, max_end = 0,
+            min_even = NULL, max_even = NULL, named = false, media_type = NULL, received_parts = NULL, received_md5 = NULL, patches = NULL,
             suspect = false
         WHERE seq = $1";
     query::execute(pg, restart, &[&upload.number(), &next, &blob]).await?;

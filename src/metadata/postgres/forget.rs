@@ -95,8 +95,8 @@ pub(super) async fn bytes(
         SET state = $2, changed_at = $3, blob = NULL, generation = NULL, thumbnail = NULL, filename = NULL,
             declared_type = NULL, media_type = NULL, embedded = NULL, received_parts = NULL, received_md5 = NULL,
             crc32 = NULL, total_size = NULL, even_size = NULL, size = NULL, duration_secs = NULL, width = NULL,
-            height = NULL, patches = NULL, wanted_md5 = NULL, partials = NULL, suspect = false, unsynced = false, reserved = 0,
-            parts = 0, received = 0, max_end = 0, min_even = NULL, max_even = NULL
+            height = NULL, patches = NULL, wanted_md5 = NULL, partials = NULL, suspect = false, unsynced = false,
+            reserved = 0, parts = 0, received = 0, max_end = 0, min_even = NULL, max_even = NULL
         WHERE seq = $1";
     query::execute(pg, forget, &[&of.number(), &number(state), &N(now)]).await?;
     jobs::forget(pg, JobKind::Finish, of.id.to_bytes(), None).await?;
