@@ -11,7 +11,7 @@ use super::place::Place;
 use crate::app;
 use crate::config::{ConfigError, Secret, database_at};
 use crate::metadata::postgres::{self, Progress};
-use crate::telemetry::{chain, complain};
+use crate::telemetry::{chain, print_diagnostic};
 use crate::words::counted;
 
 /// The server uses the data directory.
@@ -93,7 +93,7 @@ impl Progress for Bar {
                 eprintln!();
             }
         } else {
-            complain(&text);
+            print_diagnostic(&text);
         }
     }
 }

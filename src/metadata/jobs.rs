@@ -72,9 +72,16 @@ impl JobKind {
         }
     }
 
-    /// Whether its subject is an upload or a File.
-    pub fn is_about_upload(self) -> bool {
+    /// The upload or File that a job of this kind is about, if it is about one.
+    pub fn upload(self, subject: [u8; 16]) -> Option<UploadId> {
         matches!(self, Self::Thumbnail | Self::Finish | Self::Pack)
+            .then(|| UploadId::from_bytes(subject))
+    }
+
+    /// Logs that a job is set aside, because the process ended too often while it ran.
+    pub(super) fn log_set_aside(self, id: JobId, subject: [u8; 16]) {
+        let (upload, kind) = (self.upload(subject).map(tracing::field::display), self.name());
+        tracing::error!(job = %id, kind, upload, "set a job aside: the process ended {MAX_DEATHS} times while it ran");
     }
 
     /// The kind of that name; `None` where there is none, as in a table that a newer version wrote.
@@ -161,7 +168,7 @@ pub struct Job {
 impl Job {
     /// The upload or File that it is about.
     pub fn upload(&self) -> Option<UploadId> {
-        self.kind.is_about_upload().then(|| UploadId::from_bytes(self.subject))
+        self.kind.upload(self.subject)
     }
 
     /// The blobs that a deletion deletes, and the upload that had them, where it is known.

@@ -159,6 +159,8 @@ async fn take_some(
     for row in &rows {
         if row.try_get("set_aside")? {
             were_set_aside = true;
+            let subject: Uuid = row.try_get("subject")?;
+            kind.log_set_aside(row.try_get("id")?, subject.into_bytes());
         } else {
             jobs.push(held(row, kind)?);
         }
@@ -265,8 +267,8 @@ pub(super) async fn list(
     limit: u32,
     now: u64,
 ) -> Result<(Vec<JobStatus>, Option<u64>), Error> {
-    let sql = "SELECT n, id, kind, subject, run_at, coalesce(leased_until > $3, false) AS running, deaths, failures,
-                      set_aside, error
+    let sql = "SELECT n, id, kind, subject, user_id, run_at, coalesce(leased_until > $3, false) AS running, deaths,
+                      failures, set_aside, error
                FROM jobs WHERE n > $1 ORDER BY n LIMIT $2";
     let rows = query::rows(pg, sql, &[&N(after), &N::from(limit), &N(now)]).await?;
     let next = rows.last().map(|row| row.number("n")).transpose()?;
@@ -274,10 +276,15 @@ pub(super) async fn list(
 }
 
 fn status(row: &Row) -> Result<JobStatus, Error> {
+    let kind: String = row.try_get("kind")?;
+    let subject: Uuid = row.try_get("subject")?;
+    let upload = JobKind::parse(&kind).and_then(|kind| kind.upload(subject.into_bytes()));
     Ok(JobStatus {
         id: row.try_get::<_, JobId>("id")?.to_string(),
-        kind: row.try_get("kind")?,
-        subject: row.try_get::<_, Uuid>("subject")?.simple().to_string(),
+        kind,
+        upload: upload.map(|upload| upload.to_string()),
+        user: row.try_get("user_id")?,
+        subject: subject.simple().to_string(),
         run_at: row.number("run_at")?,
         running: row.try_get("running")?,
         deaths: row.small("deaths")?,

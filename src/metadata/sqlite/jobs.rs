@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
-use crate::ids::{JobId, LeaseId, UploadId, UserId};
+use crate::ids::{JobId, LeaseId, UserId};
 use crate::metadata::jobs::{
     Job, JobCount, JobKind, JobState, JobStatus, LONGEST_PAUSE, MAX_DEATHS, NewJob, Outcome,
 };
@@ -176,9 +176,7 @@ fn set_aside(tx: &Connection, n: i64, kind: JobKind) -> rusqlite::Result<()> {
              WHERE n = ? RETURNING id, subject",
         )?
         .query_row([n], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let upload = kind.is_about_upload().then(|| UploadId::from_bytes(subject));
-    let (upload, kind) = (upload.map(tracing::field::display), kind.name());
-    tracing::error!(job = %id, kind, upload, "set a job aside: the process ended {MAX_DEATHS} times while it ran");
+    kind.log_set_aside(id, subject);
     Ok(())
 }
 
@@ -276,11 +274,11 @@ pub(super) fn list(
 fn status(row: &Row<'_>) -> rusqlite::Result<JobStatus> {
     let subject: [u8; 16] = row.get("subject")?;
     let kind: String = row.get("kind")?;
-    let is_about_upload = JobKind::parse(&kind).is_some_and(JobKind::is_about_upload);
+    let upload = JobKind::parse(&kind).and_then(|kind| kind.upload(subject));
     Ok(JobStatus {
         id: row.get::<_, JobId>("id")?.to_string(),
         kind,
-        upload: is_about_upload.then(|| UploadId::from_bytes(subject).to_string()),
+        upload: upload.map(|upload| upload.to_string()),
         user: row.get("user_id")?,
         subject: format!("{:032x}", u128::from_be_bytes(subject)),
         run_at: row.get("run_at")?,

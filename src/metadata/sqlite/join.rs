@@ -62,7 +62,7 @@ pub(super) fn join(
     insert(tx, &joined, Role::Media, now)?;
     let upload = tx.last_insert_rowid();
     tx.prepare_cached("UPDATE uploads SET partials = ? WHERE seq = ?")?
-        .execute(params![packed(pieces), upload])?;
+        .execute(params![pack_pieces(pieces), upload])?;
     let mut at = 0;
     for (index, piece) in found.iter().enumerate() {
         take_over(tx, &joined, upload, index, piece, at, now)?;
