@@ -67,12 +67,12 @@ pub(super) async fn with_thumbnails(
     query::execute(pg, hide, &[&found.parent, &found.id]).await?;
     let thumbnails = locked::thumbnails(pg, found.id, "state IN (1, 4)").await?;
     let mut forgotten = Forgotten {
-        deletions: bytes(pg, found, state, now).await?,
+        deletions: forget_bytes(pg, found, state, now).await?,
         thumbnails: 0,
         thumbnail_bytes: if found.role == Role::Thumbnail { found.reserved } else { 0 },
     };
     for thumbnail in thumbnails {
-        let deletions = bytes(pg, &thumbnail, REMOVED, now).await?;
+        let deletions = forget_bytes(pg, &thumbnail, REMOVED, now).await?;
         forgotten.thumbnails += u64::from(!deletions.is_empty());
         forgotten.thumbnail_bytes += thumbnail.reserved;
         forgotten.deletions.extend(deletions);
@@ -82,7 +82,7 @@ pub(super) async fn with_thumbnails(
 
 /// Turns a record that is held into the tombstone `state`: without bytes, and whatever was known of them. Their deletion
 /// becomes a job, which is returned; what else was to be done with them isn't any more.
-pub(super) async fn bytes(
+pub(super) async fn forget_bytes(
     pg: &Pg,
     of: &Locked,
     state: i64,
@@ -175,7 +175,7 @@ pub(super) async fn withdraw_upload(pg: &Pg, of: Generation, now: u64) -> Result
     if !query::exists(pg, &is_unused, &[&upload.number()]).await? {
         return Ok(false);
     }
-    bytes(pg, &upload, EXPIRED, now).await?;
+    forget_bytes(pg, &upload, EXPIRED, now).await?;
     forget_expired(pg, of.upload).await?;
     Ok(true)
 }

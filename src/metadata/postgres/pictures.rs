@@ -55,7 +55,7 @@ async fn end_of_sent(
 ) -> Result<(), Error> {
     let frozen = "SELECT 1 FROM uploads WHERE id = $1 AND attached AND thumbnail IS NOT NULL";
     if query::exists(pg, frozen, &[&parent]).await? {
-        forget::bytes(pg, sent, REPLACED, now).await?;
+        forget::forget_bytes(pg, sent, REPLACED, now).await?;
         return delete_picture(pg, picture).await;
     }
     let Some(picture) = picture else {
@@ -175,7 +175,7 @@ pub(super) async fn older(
 /// Replaces these thumbnails, also where their media shows them.
 pub(super) async fn replace(pg: &Pg, thumbnails: &[Locked], now: u64) -> Result<(), Error> {
     for thumbnail in thumbnails {
-        forget::bytes(pg, thumbnail, REPLACED, now).await?;
+        forget::forget_bytes(pg, thumbnail, REPLACED, now).await?;
         let hide = "UPDATE uploads SET thumbnail = NULL WHERE id = $1 AND thumbnail = $2";
         query::execute(pg, hide, &[&thumbnail.parent, &thumbnail.id]).await?;
     }
