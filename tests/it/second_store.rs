@@ -8,6 +8,10 @@ use crate::stores::{RECORDS, STORE};
 /// The tests.
 const TESTS: &[&str] = &["protocol::", "model::every_answer_to_any_sequence"];
 
+/// Tests of two servers that use the same stores.
+const OF_TWO_SERVERS: &[&str] =
+    &["properties::two", "properties::interleaved", "properties::appended"];
+
 /// Of these, what a disk alone can be: too full.
 const OF_THE_DISK: &str = "a_disk_that_is_to_stay_as_free_as_it_is_takes_nothing_more";
 
@@ -18,7 +22,7 @@ fn clients_see_no_difference_where_parts_are_blobs_of_their_own() {
 
 #[test]
 fn clients_see_no_difference_where_records_are_in_postgresql() {
-    run(&[(RECORDS, "postgres")], &[]);
+    run(&[(RECORDS, "postgres")], OF_TWO_SERVERS);
 }
 
 /// Runs the tests with these variables.

@@ -27,10 +27,13 @@ mod sqlite;
 mod uploads;
 mod withdrawn;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use haversack::metadata::MetadataStore;
-use haversack::storage::BlobStore;
+use haversack::metadata::postgres::{PostgresOptions, PostgresStore};
+use haversack::metadata::sqlite::SqliteStore;
+use haversack::storage::{BlobStore, Durability};
 
 pub(crate) use memory::MemoryStore;
 
@@ -56,6 +59,23 @@ pub(crate) fn database_of_records() -> Option<String> {
         Ok("postgres") => Some(cluster::Cluster::shared().fresh()),
         Ok(other) => panic!("{RECORDS} is {other}"),
     }
+}
+
+/// The records of two servers. Each connects to PostgreSQL itself, as a process of its own would; a SQLite database, which
+/// only one process can use, they share.
+pub(crate) async fn records_of_two_servers(dir: &Path) -> [Arc<dyn MetadataStore>; 2] {
+    let Some(url) = database_of_records() else {
+        let shared: Arc<dyn MetadataStore> =
+            Arc::new(SqliteStore::open(dir).expect("the store opens"));
+        return [shared.clone(), shared];
+    };
+    let connect = async |node: &str| -> Arc<dyn MetadataStore> {
+        let options = PostgresOptions { node: node.into(), ..postgres::options(&url) };
+        Arc::new(
+            PostgresStore::open(options, Durability::default()).await.expect("the store opens"),
+        )
+    };
+    [connect("first").await, connect("second").await]
 }
 
 /// A place for blobs that outlives the store opened on it.

@@ -86,7 +86,7 @@ async fn send(two: Arc<Two>, id: UploadId, mut random: Random, sent: Arc<Vec<u8>
 #[tokio::test(flavor = "multi_thread")]
 async fn appends_through_two_servers_make_one_file() {
     let sent = Arc::new(noise(SIZE));
-    for two in Two::over_each_store() {
+    for two in Two::over_each_store().await {
         let mut random = Random(seed());
         for _ in 0..ROUNDS {
             let id = create(&two.servers[0], SIZE).await;
@@ -144,7 +144,7 @@ async fn left(two: &Two) -> u64 {
 
 #[tokio::test]
 async fn of_two_nodes_that_append_at_one_place_the_first_to_record_wins() {
-    let [_, two] = Two::over_each_store();
+    let [_, two] = Two::over_each_store().await;
     let id = create(&two.servers[0], 8).await;
     let late = hang(&two, id, b"aaaa").await;
     assert_eq!(append(&two.servers[1], id, 0, b"bbbb").await.unwrap().offset, 4);
@@ -158,7 +158,7 @@ async fn of_two_nodes_that_append_at_one_place_the_first_to_record_wins() {
 
 #[tokio::test]
 async fn whoever_asks_one_node_is_told_what_the_other_has_put_on_record() {
-    let [_, two] = Two::over_each_store();
+    let [_, two] = Two::over_each_store().await;
     let id = create(&two.servers[0], 8).await;
     append(&two.servers[0], id, 0, b"aa").await.unwrap();
     append(&two.servers[1], id, 2, b"bb").await.unwrap();
@@ -172,7 +172,7 @@ async fn whoever_asks_one_node_is_told_what_the_other_has_put_on_record() {
 
 #[tokio::test]
 async fn bytes_that_come_while_their_upload_is_removed_elsewhere_leave_nothing() {
-    let [_, two] = Two::over_each_store();
+    let [_, two] = Two::over_each_store().await;
     let id = create(&two.servers[0], 8).await;
     let late = hang(&two, id, b"aaaa").await;
     two.servers[1].remove(id, Some(USER.into())).await.unwrap();
@@ -183,7 +183,7 @@ async fn bytes_that_come_while_their_upload_is_removed_elsewhere_leave_nothing()
 
 #[tokio::test]
 async fn bytes_that_come_while_their_file_is_finished_elsewhere_change_nothing() {
-    let [_, two] = Two::over_each_store();
+    let [_, two] = Two::over_each_store().await;
     let id = create(&two.servers[0], 8).await;
     let late = hang(&two, id, b"aaaa").await;
     let file = append(&two.servers[1], id, 0, b"bbbbbbbb").await.unwrap().file.unwrap();

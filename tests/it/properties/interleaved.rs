@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use haversack::ids::UploadId;
-use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{MetadataStore, StoredFile};
 use haversack::part::{Declaration, PlacementError};
 use haversack::storage::{self, BlobStore, SettleError};
@@ -20,7 +19,7 @@ use crate::media::without_metadata;
 use crate::regressions::{
     Gate, USER, bytes_in, declared, done, send_all, send_bytes, send_chunk, uploads,
 };
-use crate::stores::MemoryStore;
+use crate::stores::{MemoryStore, records_of_two_servers};
 
 /// A picture with metadata to remove, of which no thumbnail can be made.
 const PICTURE: &[u8] = include_bytes!("../../media/gps/exif.heic");
@@ -46,7 +45,7 @@ impl BlobHooks for Gates {
 
 struct Nodes {
     _dir: TempDir,
-    records: Arc<SqliteStore>,
+    records: Arc<dyn MetadataStore>,
     store: MemoryStore,
     gates: Arc<HookedBlobs<Gates, MemoryStore>>,
     first: Arc<Uploads>,
@@ -60,14 +59,14 @@ struct Stored {
 }
 
 impl Nodes {
-    fn new() -> Self {
+    async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let records = Arc::new(SqliteStore::open(dir.path()).unwrap());
+        let [records, of_second] = records_of_two_servers(dir.path()).await;
         let store = MemoryStore::default();
         let hooks = Gates { rewriting: Gate::new(), settling: Gate::new() };
         let gates = Arc::new(HookedBlobs { store: store.clone(), hooks });
         let first = uploads(gates.clone(), records.clone());
-        let second = uploads(Arc::new(store.clone()), records.clone());
+        let second = uploads(Arc::new(store.clone()), of_second);
         Self { _dir: dir, records, store, gates, first, second }
     }
 
@@ -137,7 +136,7 @@ impl Nodes {
 
 #[tokio::test]
 async fn a_part_stored_for_an_upload_that_expired_is_not_its_successors() {
-    let nodes = Nodes::new();
+    let nodes = Nodes::new().await;
     let id = nodes.begun().await;
     let stored = nodes.store_part(id, b"bbbb").await;
     nodes.records.expire(u64::MAX >> 1, 10, 1).await.unwrap();
@@ -153,7 +152,7 @@ async fn a_part_stored_for_an_upload_that_expired_is_not_its_successors() {
 
 #[tokio::test]
 async fn of_two_nodes_with_other_bytes_for_a_part_the_first_to_record_wins() {
-    let nodes = Nodes::new();
+    let nodes = Nodes::new().await;
     let id = nodes.begun().await;
     let stored = nodes.store_part(id, b"bbbb").await;
     nodes.send_second(id, 1, 4, b"BBBB").await.unwrap();
@@ -165,7 +164,7 @@ async fn of_two_nodes_with_other_bytes_for_a_part_the_first_to_record_wins() {
 
 #[tokio::test]
 async fn two_nodes_with_the_same_bytes_for_a_part_answer_the_same() {
-    let nodes = Nodes::new();
+    let nodes = Nodes::new().await;
     let id = nodes.begun().await;
     let stored = nodes.store_part(id, b"bbbb").await;
     nodes.send_second(id, 1, 4, b"bbbb").await.unwrap();
@@ -177,7 +176,7 @@ async fn two_nodes_with_the_same_bytes_for_a_part_answer_the_same() {
 #[tokio::test]
 async fn two_nodes_with_the_same_part_that_does_not_say_where_it_goes_answer_the_same() {
     for bytes in [b"".as_slice(), b"aaaa"] {
-        let nodes = Nodes::new();
+        let nodes = Nodes::new().await;
         let id = UploadId::random();
         let declared = || Declaration { offset: None, ..declared((0, 1), 0, bytes.len()) };
         let stored = nodes.store(id, declared(), bytes).await;
@@ -190,7 +189,7 @@ async fn two_nodes_with_the_same_part_that_does_not_say_where_it_goes_answer_the
 
 #[tokio::test]
 async fn a_part_that_overlaps_one_of_another_node_is_refused() {
-    let nodes = Nodes::new();
+    let nodes = Nodes::new().await;
     let id = UploadId::random();
     let send = |index, offset| send_bytes(&nodes.second, id, (index, 3), offset, vec![b'x'; 4]);
     send(0, 0).await.unwrap();
@@ -202,7 +201,7 @@ async fn a_part_that_overlaps_one_of_another_node_is_refused() {
 
 #[tokio::test]
 async fn a_part_stored_while_its_file_is_finished_elsewhere_changes_nothing() {
-    let nodes = Nodes::new();
+    let nodes = Nodes::new().await;
     let id = nodes.begun().await;
     let stored = nodes.store_part(id, b"bbbb").await;
     nodes.send_second(id, 1, 4, b"BBBB").await.unwrap();
@@ -214,7 +213,7 @@ async fn a_part_stored_while_its_file_is_finished_elsewhere_changes_nothing() {
 
 #[tokio::test]
 async fn a_done_sees_a_part_as_soon_as_it_is_on_record_anywhere() {
-    let nodes = Nodes::new();
+    let nodes = Nodes::new().await;
     let id = nodes.begun().await;
     let stored = nodes.store_part(id, b"bbbb").await;
     let early = done(&nodes.second, id).await;
@@ -226,7 +225,7 @@ async fn a_done_sees_a_part_as_soon_as_it_is_on_record_anywhere() {
 
 #[tokio::test]
 async fn a_part_stored_while_its_upload_is_removed_elsewhere_leaves_nothing() {
-    let nodes = Nodes::new();
+    let nodes = Nodes::new().await;
     let id = nodes.begun().await;
     let stored = nodes.store_part(id, b"bbbb").await;
     nodes.second.remove(id, Some(USER.into())).await.unwrap();
@@ -238,7 +237,7 @@ async fn a_part_stored_while_its_upload_is_removed_elsewhere_leaves_nothing() {
 
 #[tokio::test]
 async fn a_part_stored_while_its_user_is_erased_elsewhere_leaves_nothing() {
-    let nodes = Nodes::new();
+    let nodes = Nodes::new().await;
     let id = nodes.begun().await;
     let stored = nodes.store_part(id, b"bbbb").await;
     nodes.second.erase(&USER.into()).await.unwrap();
@@ -250,7 +249,7 @@ async fn a_part_stored_while_its_user_is_erased_elsewhere_leaves_nothing() {
 
 /// Lets the first node stop in a done of a file with metadata to remove, and the second finish it.
 async fn finished_by_both(stop: fn(&Gates) -> &Gate) {
-    let nodes = Nodes::new();
+    let nodes = Nodes::new().await;
     let id = UploadId::random();
     send_all(&nodes.second, id, PICTURE).await;
     let gate = stop(&nodes.gates.hooks);
@@ -276,7 +275,7 @@ async fn of_two_nodes_that_finish_a_file_the_second_answers_the_file_of_the_firs
 
 #[tokio::test]
 async fn a_file_that_is_finished_while_it_is_removed_elsewhere_leaves_nothing() {
-    let nodes = Nodes::new();
+    let nodes = Nodes::new().await;
     let id = UploadId::random();
     send_all(&nodes.second, id, PICTURE).await;
     nodes.gates.hooks.settling.arm();

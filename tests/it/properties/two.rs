@@ -10,7 +10,6 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use haversack::ids::{UploadId, UserId};
 use haversack::media::privacy::EmbeddedMetadata;
-use haversack::metadata::sqlite::SqliteStore;
 use haversack::metadata::{MetadataStore, State, StoredFile};
 use haversack::storage::disk::DiskStore;
 use haversack::storage::{self, BlobStore, BodyError, crc32};
@@ -20,10 +19,11 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::faults::seed;
+use crate::measured::setting;
 use crate::media::without_metadata;
 use crate::process::ledger::Random;
 use crate::regressions::{USER, bytes_in, done, send_all, send_bytes, uploads};
-use crate::stores::MemoryStore;
+use crate::stores::{MemoryStore, records_of_two_servers};
 
 /// A picture with metadata to overwrite, of which no thumbnail can be made.
 const PICTURE: &[u8] = include_bytes!("../../media/gps/exif.heic");
@@ -34,11 +34,15 @@ const CHUNK: usize = 1000;
 const CHUNKS: u64 = PLAIN.len().div_ceil(CHUNK) as u64;
 /// Senders of each upload.
 const SENDERS: usize = 4;
-const ROUNDS: usize = 25;
+
+/// Number of rounds of each test: 25, or as many as `HAVERSACK_TEST_PAIRS` says.
+fn rounds() -> usize {
+    setting("HAVERSACK_TEST_PAIRS").unwrap_or(25)
+}
 
 pub(super) struct Two {
     _dir: TempDir,
-    pub(super) records: Arc<SqliteStore>,
+    pub(super) records: Arc<dyn MetadataStore>,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) servers: [Arc<Uploads>; 2],
 }
@@ -53,17 +57,18 @@ enum End {
 
 impl Two {
     /// One pair over a store that writes in place, and one over a store that doesn't.
-    pub(super) fn over_each_store() -> [Arc<Self>; 2] {
-        let over = |blobs: fn(&Path) -> Arc<dyn BlobStore>| {
+    pub(super) async fn over_each_store() -> [Arc<Self>; 2] {
+        let over = async |blobs: fn(&Path) -> Arc<dyn BlobStore>| {
             let dir = tempfile::tempdir().unwrap();
-            let records = Arc::new(SqliteStore::open(dir.path()).unwrap());
+            let records = records_of_two_servers(dir.path()).await;
             let blobs = blobs(dir.path());
-            let servers = [(); 2].map(|()| uploads(blobs.clone(), records.clone()));
+            let servers = records.clone().map(|records| uploads(blobs.clone(), records));
+            let [records, _] = records;
             Arc::new(Self { _dir: dir, records, blobs, servers })
         };
         [
-            over(|dir| Arc::new(DiskStore::open(dir).unwrap())),
-            over(|_| Arc::new(MemoryStore::default())),
+            over(|dir| Arc::new(DiskStore::open(dir).unwrap())).await,
+            over(|_| Arc::new(MemoryStore::default())).await,
         ]
     }
 
@@ -171,9 +176,9 @@ impl Two {
 /// Several senders of the same file at once through both servers: each makes it the same File.
 #[tokio::test(flavor = "multi_thread")]
 async fn senders_through_two_servers_make_one_file() {
-    for two in Two::over_each_store() {
+    for two in Two::over_each_store().await {
         let mut random = Random(seed());
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             let id = UploadId::random();
             let senders = (0..SENDERS).map(|_| {
                 let (two, random) = (Arc::clone(&two), Random(random.next()));
@@ -191,10 +196,10 @@ async fn senders_through_two_servers_make_one_file() {
 /// Several dones at once through both servers, of a file in which something is overwritten.
 #[tokio::test(flavor = "multi_thread")]
 async fn dones_through_two_servers_make_one_file() {
-    for two in Two::over_each_store() {
+    for two in Two::over_each_store().await {
         let cleaned = without_metadata(PICTURE);
         let md5: [u8; 16] = Md5::digest(PICTURE).into();
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             let id = UploadId::random();
             send_all(&two.servers[0], id, PICTURE).await;
             let dones = (0..SENDERS).map(|sender| {
@@ -218,10 +223,10 @@ async fn dones_through_two_servers_make_one_file() {
 /// Senders through both servers while their uploads are cancelled, expire or are erased.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_that_end_what_the_other_receives_mix_nothing_up() {
-    for two in Two::over_each_store() {
+    for two in Two::over_each_store().await {
         let mut random = Random(seed());
         let (mut files, mut ended) = (0, 0);
-        for round in 0..ROUNDS {
+        for round in 0..rounds() {
             let ids = [(); 2].map(|()| UploadId::random());
             let mut tasks = Vec::new();
             for id in ids {
