@@ -198,7 +198,7 @@ fn try_to_start(rig: &Rig) -> Option<Server> {
         Err(panic) => {
             let said = panic.downcast_ref::<String>().expect("what it said");
             let lines: Vec<&str> =
-                said.lines().filter(|line| line.contains("haversack:")).collect();
+                said.lines().filter(|line| line.contains("haversack: ")).collect();
             assert!(!said.contains("panicked") && lines.len() == 1, "{said}");
             None
         }
