@@ -334,21 +334,8 @@ pub(super) async fn place_final(
         };
         return match placed {
             Some(Placement::At { start, even_size }) => Ok(Placed { start, even_size }),
-            _ => Err(why_not_receiving(shared, entry.id).await),
+            _ => Err(records::why_refused(shared, entry.id).await),
         };
-    }
-}
-
-/// Explains why a part could not be recorded: the upload was finished, removed or changed in the meantime.
-async fn why_not_receiving(shared: &Shared, id: UploadId) -> Refusal {
-    let standing = match shared.metadata.load(id).await {
-        Ok(record) => record.map(|record| record.state.standing()),
-        Err(error) => return error.into(),
-    };
-    match standing {
-        // A File has all its parts, so another sender recorded this one, and it must be compared.
-        Some(Standing::Finished) | None => Refusal::Raced,
-        Some(standing) => records::gone(shared, id, standing).await.unwrap_or(Refusal::Raced),
     }
 }
 

@@ -86,6 +86,18 @@ pub(super) async fn stored(shared: &Shared, id: UploadId) -> Result<StoredFile, 
     }
 }
 
+/// Explains why a part or bytes could not be recorded: the upload was finished, removed or changed in the meantime. A
+/// sender that repeats its request finds out what a File or a missing record means to it.
+pub(super) async fn why_refused(shared: &Shared, id: UploadId) -> Refusal {
+    match shared.metadata.load(id).await {
+        Ok(Some(record)) => {
+            gone(shared, id, record.state.standing()).await.unwrap_or(Refusal::Raced)
+        }
+        Ok(None) => Refusal::Raced,
+        Err(error) => error.into(),
+    }
+}
+
 /// Why an upload in this state accepts nothing; `None` if it is in progress or a File.
 pub(super) async fn gone(shared: &Shared, id: UploadId, standing: Standing) -> Option<Refusal> {
     match standing {

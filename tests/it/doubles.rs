@@ -131,6 +131,8 @@ pub(crate) trait RecordHooks: Send + Sync + 'static {
         None
     }
 
+    async fn before_append(&self) {}
+
     async fn before_name(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -172,6 +174,7 @@ impl<H: RecordHooks> MetadataStore for HookedRecords<H> {
         now: u64,
         leased_until: u64,
     ) -> Result<Appended, Error> {
+        self.hooks.before_append().await;
         self.records.append(of, new, now, leased_until).await
     }
 

@@ -1,5 +1,6 @@
 //! What once went wrong: each test failed before its fix.
 
+mod completed;
 mod connections;
 mod dropped;
 mod listing;

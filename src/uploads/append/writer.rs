@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 
 use super::body::{has_more, piece};
 use crate::crash::{self, Point};
-use crate::ids::{UploadId, UserId};
+use crate::ids::UserId;
 use crate::metadata::jobs::Settled;
 use crate::metadata::{Appended, Generation, NewBytes};
 use crate::part::PIECE;
@@ -34,6 +34,8 @@ pub(super) struct Writer {
     /// Offset of the next byte. All bytes before it are recorded.
     at: u64,
     total_size: Option<u64>,
+    /// Whether the last byte of the upload is recorded as such.
+    is_completed: bool,
     /// The task that finishes the upload, started with the last byte of the file.
     finishing: Option<Finishing>,
 }
@@ -55,11 +57,14 @@ impl Writer {
             granted,
             at: request.offset,
             total_size: granted.total_size,
+            is_completed: false,
             finishing: None,
         }
     }
 
-    /// Checks what a request declares before its first byte is read, and records the file's size if it is new.
+    /// Checks what a request declares before its first byte is read, and records the file's size if it is new and more
+    /// bytes must follow. A size that makes the upload complete is recorded in [`Writer::end`], once the body is known to
+    /// bring no bytes.
     pub(super) async fn check(&mut self, request: &AppendRequest) -> Result<(), Refusal> {
         let limits = &self.shared.limits;
         if let (Some(sent), Some(recorded)) = (request.total_size, self.total_size)
@@ -77,8 +82,10 @@ impl Writer {
         let entry = &self.sender.entry;
         let all = total_size.unwrap_or(end);
         room::reserve_all(&self.shared, entry, self.granted.of, all).await?;
-        if self.total_size.is_none() && total_size.is_some() {
-            self.record(NO_BYTES, None, total_size).await?;
+        let is_new = self.total_size.is_none() && total_size.is_some();
+        self.total_size = total_size;
+        if is_new && !self.is_complete() {
+            self.record(NO_BYTES, None).await?;
         }
         Ok(())
     }
@@ -97,9 +104,9 @@ impl Writer {
             let mut piece = pin!(piece(&mut carried, body.as_mut(), PIECE));
             let (spool, written) = self.write(bound.limit, piece.as_mut()).await;
             match written {
-                Ok(written) => self.record(written, spool, None).await?,
+                Ok(written) => self.record_bytes(written, spool).await?,
                 Err(WriteError::BrokenOff { error, safe }) => {
-                    self.record(safe, spool, None).await?;
+                    self.record_bytes(safe, spool).await?;
                     return Err(error.into());
                 }
                 Err(error) => return Err(self.failed(error, bound).await),
@@ -134,7 +141,7 @@ impl Writer {
         if !checksum.is_of(digest) {
             return Err(Refusal::ChecksumMismatch { algorithm: checksum.algorithm() });
         }
-        self.record(written, spool, None).await
+        self.record_bytes(written, spool).await
     }
 
     /// Computes how many bytes may be written now, of at most `most`.
@@ -184,22 +191,22 @@ impl Writer {
         }
     }
 
-    /// Records bytes written at the end. If they complete the file, finishing starts in a task of its own, so that it
-    /// continues even if the caller goes away.
-    async fn record(
+    /// Records bytes written at the end, if there are any.
+    async fn record_bytes(
         &mut self,
         written: Written,
         spool: Option<Spool>,
-        total_size: Option<u64>,
     ) -> Result<(), Refusal> {
-        let total = self.total_size.or(total_size);
-        if written.size == 0 && total_size.is_none() && total != Some(self.at) {
-            return Ok(());
-        }
+        if written.size == 0 { Ok(()) } else { self.record(written, spool).await }
+    }
+
+    /// Records bytes written at the end, and the file's size. If they complete the file, finishing starts in a task of
+    /// its own, so that it continues even if the caller goes away.
+    async fn record(&mut self, written: Written, spool: Option<Spool>) -> Result<(), Refusal> {
         let new = NewBytes {
             part: written.at(self.at),
             extents: spool.as_ref().map(|spool| spool.extents(written.size)),
-            total_size,
+            total_size: self.total_size,
         };
         let (shared, sender, user) =
             (Arc::clone(&self.shared), Arc::clone(&self.sender), self.user.clone());
@@ -213,10 +220,10 @@ impl Writer {
                 _ => Ok(None),
             }
         });
-        self.finishing = finishing.await?.or(self.finishing.take());
+        self.finishing = finishing.await?;
         self.at += written.size;
-        self.total_size = total;
         if self.is_complete() {
+            self.is_completed = true;
             self.claim = None; // the task that finishes the upload may need to overwrite its bytes
         }
         Ok(())
@@ -244,8 +251,8 @@ impl Writer {
     /// Returns the progress after this request. After the last byte, it first waits until the upload is a File or that
     /// takes too long.
     pub(super) async fn end(mut self, settled: Settled) -> Result<Progress, Refusal> {
-        if self.is_complete() && self.finishing.is_none() {
-            self.record(NO_BYTES, None, None).await?; // the upload is complete, although this request brought no bytes
+        if self.is_complete() && !self.is_completed {
+            self.record(NO_BYTES, None).await?; // the upload is complete, although this request brought no bytes
         }
         let Self { shared, sender, claim, granted, at, total_size, finishing, .. } = self;
         let id = granted.of.upload;
@@ -304,20 +311,8 @@ async fn commit(
     }
     sender.end_commit();
     match appended? {
-        Appended::Refused => Err(why_refused(shared, of.upload).await),
+        Appended::Refused => Err(records::why_refused(shared, of.upload).await),
         appended => Ok(appended),
-    }
-}
-
-/// Explains why bytes could not be recorded: the upload was finished, removed or changed in the meantime.
-async fn why_refused(shared: &Shared, id: UploadId) -> Refusal {
-    match shared.metadata.load(id).await {
-        Ok(Some(record)) => {
-            let gone = records::gone(shared, id, record.state.standing()).await;
-            gone.unwrap_or(Refusal::Raced)
-        }
-        Ok(None) => Refusal::NotFound,
-        Err(error) => error.into(),
     }
 }
 

@@ -63,9 +63,9 @@ impl Append {
         codes
     }
 
-    /// With the size that a request declares, if that is news and possible.
+    /// With the size that a request declares, if that is new and more bytes must follow.
     fn sized(&self, patch: &Patch) -> Option<Self> {
-        let total = patch.total.filter(|total| *total >= self.bytes.len());
+        let total = patch.total.filter(|total| *total > self.bytes.len());
         (self.total.is_none() && total.is_some()).then(|| Self { total, ..self.clone() })
     }
 

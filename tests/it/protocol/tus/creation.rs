@@ -78,6 +78,20 @@ async fn the_length_may_follow_without_any_bytes() {
 }
 
 #[tokio::test]
+async fn a_length_that_completes_an_upload_counts_only_with_a_right_body() {
+    let server = Server::start().await;
+    let user = server.user(1);
+    let url = user.create(&[("upload-defer-length", "1")]).await.header("location").to_owned();
+    user.patch(&url, 0, "hel").await;
+    let wrong = [("upload-length", "3"), ("upload-checksum", "crc32 AAAAAQ==")];
+    user.patch_with(&url, 3, &wrong, "").await.refused(460, "checksum_mismatch");
+    user.patch_with(&url, 3, &[("upload-length", "3")], "lo").await.refused(413, "beyond_total");
+    assert_eq!(user.progress(&url).await.header("upload-defer-length"), "1");
+    user.patch_with(&url, 3, &[("upload-length", "5")], "lo").await;
+    assert_eq!(user.behind(&url).await, b"hello");
+}
+
+#[tokio::test]
 async fn a_file_has_the_name_and_type_that_its_creation_gave() {
     let server = Server::start().await;
     let user = server.user(1);
