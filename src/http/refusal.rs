@@ -44,7 +44,37 @@ pub fn common(refusal: Refusal) -> Result<ApiError, Refusal> {
         Refusal::OverQuota(over) => {
             too_large("quota_exceeded", over.to_string()).over("user_quota")
         }
-        other => return Err(other),
+        // Each dialect answers these itself, in its `error.rs`. They are listed so that the compiler asks
+        // where a new refusal is answered.
+        own @ (Refusal::Placement(_)
+            | Refusal::UuidMissing { .. }
+            | Refusal::Expired
+            | Refusal::ChunkConflict { .. }
+            | Refusal::UploadFinished { .. }
+            | Refusal::FileConflict
+            | Refusal::TooManyParts { .. }
+            | Refusal::ChunkTooLarge { .. }
+            | Refusal::LongerThanDeclared { .. }
+            | Refusal::MissingParts { .. }
+            | Refusal::NotContiguous { .. }
+            | Refusal::TotalSizeMismatch { .. }
+            | Refusal::Md5Mismatch { .. }
+            | Refusal::ChecksumMismatch { .. }
+            | Refusal::OffsetMismatch { .. }
+            | Refusal::BeyondTotal { .. }
+            | Refusal::TotalChanged { .. }
+            | Refusal::Incomplete { .. }
+            | Refusal::SentInOrder
+            | Refusal::SentInChunks
+            | Refusal::Partial
+            | Refusal::Joined
+            | Refusal::NotAPiece { .. }
+            | Refusal::PieceIncomplete { .. }
+            | Refusal::Busy
+            | Refusal::Verifying
+            | Refusal::NotDurable
+            | Refusal::NotAnImage { .. }
+            | Refusal::NoParent) => return Err(own),
     })
 }
 
