@@ -69,11 +69,10 @@ pub(crate) async fn records_of_two_servers(dir: &Path) -> [Arc<dyn MetadataStore
             Arc::new(SqliteStore::open(dir).expect("the store opens"));
         return [shared.clone(), shared];
     };
-    let connect = async |node: &str| -> Arc<dyn MetadataStore> {
+    let connect = async |node: &str| {
         let options = PostgresOptions { node: node.into(), ..postgres::options(&url) };
-        Arc::new(
-            PostgresStore::open(options, Durability::default()).await.expect("the store opens"),
-        )
+        let opened = PostgresStore::open(options, Durability::default()).await;
+        Arc::new(opened.expect("the store opens")) as Arc<dyn MetadataStore>
     };
     [connect("first").await, connect("second").await]
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::{TryStreamExt, stream};
 use haversack::ids::UploadId;
-use haversack::metadata::{MetadataStore, StoredFile};
+use haversack::metadata::StoredFile;
 use haversack::storage::{self, BodyError};
 use haversack::uploads::{AppendRequest, Creation, Progress, Refusal, Uploads};
 use tokio::sync::mpsc;
