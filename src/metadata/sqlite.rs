@@ -95,9 +95,15 @@ impl SqliteStore {
             .open(&path)
             .map_err(failed)?;
         let mut writer = connect(&path, Access::Full)?;
-        migrations::migrations::runner().run(&mut writer).map_err(failed)?;
+        let migrated = migrations::migrations::runner().run(&mut writer).map_err(failed)?;
         jobs::end_leases(&writer).map_err(sqlite)?;
         let committer = Committer::start(writer, &path, Arc::clone(&reserve))?;
+        if !migrated.applied_migrations().is_empty()
+            && let Err(error) = committer.empty_log()
+        {
+            // The log holds the database once more, so a small disk has little room until it is emptied later.
+            tracing::warn!(%error, "the database's log could not be emptied after the migrations");
+        }
         reserve.renew(reserve::BYTES);
         Ok(Self::over(path, committer, reserve, Access::Full, durability))
     }

@@ -107,6 +107,14 @@ fn log_length(folder: &Folder) -> u64 {
     std::fs::metadata(folder.0.path().join("haversack.db-wal")).expect("there").len()
 }
 
+/// It holds the whole database once more, which a small disk has no room for.
+#[test]
+fn the_log_of_the_migrations_is_emptied_at_once() {
+    let folder = Folder::default();
+    let _store = SqliteStore::open(folder.0.path()).expect("it opens");
+    assert_eq!(log_length(&folder), 0);
+}
+
 #[tokio::test]
 async fn scrubbing_waits_for_a_checkpoint_under_way() {
     let folder = Folder::default();

@@ -77,9 +77,16 @@ impl Committer {
         Err(Error::Failed(message.into()))
     }
 
-    /// Commits what is pending, copies the log into the database and syncs it.
+    /// Stops the checkpoint thread, and empties the log.
     pub(in super::super) fn stop(&self) -> Result<(), Error> {
         lock(&self.checkpoints).take();
+        let emptied = self.empty_log();
+        crash::point(Point::LogEmptied);
+        emptied
+    }
+
+    /// Commits what is pending, copies the log into the database and syncs it.
+    pub(in super::super) fn empty_log(&self) -> Result<(), Error> {
         self.lead_and_wait();
         let result = {
             let mut writer = lock(&self.writer);
@@ -90,7 +97,6 @@ impl Committer {
                 self.noting_failure(truncated).map(drop)
             })
         };
-        crash::point(Point::LogEmptied);
         self.lead_and_wait();
         Ok(result?)
     }
