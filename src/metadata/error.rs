@@ -1,18 +1,18 @@
-//! Why a step with the records fails.
+//! Errors of the records.
 
 use crate::storage::Unready;
 
-/// Why the records could not be read or changed. Nothing was changed; only where the database was not available, the
-/// change may have been made all the same.
+/// Why the records could not be read or changed. Nothing was changed, except that the change may have been committed if
+/// the database was not available.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No room for another record.
+    /// There is no space for another record.
     #[error("the disk with the records is full: {0}")]
     Full(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The database can't be reached, is stopping or hangs. The same may work a little later.
+    /// The database can't be reached, is stopping, or doesn't respond. Repeating the call later may succeed.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Anything else; for the log, not for the client.
+    /// Anything else. The cause is for the log, not for the client.
     #[error("the database failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

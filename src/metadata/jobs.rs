@@ -1,8 +1,8 @@
-//! Work that outlives the request that made it necessary: the [`JobQueue`] contract and the types it speaks in.
+//! Work that outlives the request that made it necessary: the [`JobQueue`] contract and the types it uses.
 //!
-//! A job is committed in the transaction that makes it necessary. Whoever takes one holds a *lease*: while it
-//! lasts, nobody else takes the job, and every effect of the job names it. A job may run twice, as when a process
-//! dies, or a lease ends before its holder does. Times are seconds since 1970.
+//! A job is committed in the transaction that makes it necessary. Whoever takes a job holds a *lease*: while it lasts,
+//! nobody else takes the job, and every effect of the job names it. A job may run twice, for example after a process
+//! died, or if a lease ends before its holder does. Times are seconds since 1970.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use tokio::sync::{Notify, broadcast};
 use super::error::Error;
 use crate::ids::{BlobId, JobId, LeaseId, UploadId, UserId};
 
-/// A job belongs to its holder for so long after it was taken, and after each renewal.
+/// How long a lease lasts after the job was taken, and after each renewal.
 pub const LEASE: Duration = Duration::from_mins(1);
 /// The pause after the first failure of a job.
 pub const FIRST_RETRY: Duration = Duration::from_secs(5);
-/// No job is put off for longer: one that is due later than that was recorded by a clock that has been set back
-/// since, and is due now.
+/// The longest time for which a job is postponed. A job that is due later than that was recorded by a clock that has
+/// been set back since; it is treated as due now.
 pub const LONGEST_PAUSE: Duration = Duration::from_hours(2);
-/// Deaths of the process after which a job is set aside.
+/// Number of deaths of the process after which a job is set aside.
 pub const MAX_DEATHS: u32 = 3;
 
-/// What is to be done. The names are those that the table holds and `haversack jobs` prints.
+/// What a job does. The names are stored in the table and printed by `haversack jobs`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
@@ -31,22 +31,22 @@ pub enum JobKind {
     Thumbnail,
     /// Delete bytes that the records have forgotten.
     Delete,
-    /// Forget the parts of an upload that receives nothing any more, where it had many.
+    /// Forget the many parts of an upload that has ended.
     ForgetParts,
-    /// Finish an upload that has all its bytes, which may be partly overwritten.
+    /// Finish a complete upload, whose bytes may be partly overwritten.
     Finish,
     /// Copy a File's bytes, which lie in several blobs, into one.
     Pack,
-    /// Compare what an earlier boot of the machine left unsynced with its bytes.
+    /// Compare bytes that an earlier boot of the machine left unsynced with their checksums.
     Compare,
-    /// Expire idle uploads, and remove Files that no message shows; again and again.
+    /// Expire idle uploads, and remove Files that no message shows. Periodic.
     Expire,
-    /// Delete bytes that no record claims; again and again.
+    /// Delete bytes that no record claims. Periodic.
     Collect,
 }
 
 impl JobKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: &[Self] = &[
         Self::Thumbnail,
         Self::Delete,
@@ -58,7 +58,7 @@ impl JobKind {
         Self::Collect,
     ];
 
-    /// Its name in the table.
+    /// Returns its name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Thumbnail => "thumbnail",
@@ -72,7 +72,7 @@ impl JobKind {
         }
     }
 
-    /// The upload or File that a job of this kind is about, if it is about one.
+    /// Returns the upload or File that a job of this kind is about, if it is about one.
     pub fn upload(self, subject: [u8; 16]) -> Option<UploadId> {
         matches!(self, Self::Thumbnail | Self::Finish | Self::Pack)
             .then(|| UploadId::from_bytes(subject))
@@ -84,41 +84,42 @@ impl JobKind {
         tracing::error!(job = %id, kind, upload, "set a job aside: the process ended {MAX_DEATHS} times while it ran");
     }
 
-    /// The kind of that name; `None` where there is none, as in a table that a newer version wrote.
+    /// Returns the kind with this name. Returns `None` if this version doesn't know it, because a newer version
+    /// recorded the job.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 }
 
-/// A job to be put on record.
+/// A job to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewJob {
-    /// What is to be done.
+    /// What it does.
     pub kind: JobKind,
-    /// To what: an upload's uuid, the name of bytes, or a number in the records; 16 bytes. At most one job of a kind
-    /// and subject is on record at a time.
+    /// What it works on: an upload's uuid, the name of bytes, or a number in the records; 16 bytes. There is at most
+    /// one job per kind and subject.
     pub subject: [u8; 16],
-    /// Whose turn it takes; jobs of different users of one kind take turns.
+    /// The user whose turn it takes: users take turns in the jobs of each kind.
     pub user: Option<UserId>,
-    /// What the job needs to know beside its subject: ids, never personal data.
+    /// What the job needs to know besides its subject: ids, never personal data.
     pub payload: Vec<u8>,
-    /// Not before then.
+    /// Earliest time at which it runs.
     pub run_at: u64,
 }
 
-/// Blobs that one job deletes, at most.
+/// Maximum number of blobs that one job deletes.
 const DELETED_AT_ONCE: usize = 1000;
 
 /// The subject of jobs that concern no upload of their own.
 pub const PERIODIC: [u8; 16] = [0; 16];
 
 impl NewJob {
-    /// A job to be done as soon as can be, out of turn.
+    /// Creates a job that runs as soon as possible, out of turn.
     pub fn at_once(kind: JobKind, subject: [u8; 16]) -> Self {
         Self { kind, subject, user: None, payload: Vec::new(), run_at: 0 }
     }
 
-    /// The deletion of blobs that an upload had, so many in each job that it stays a small one.
+    /// Creates jobs that delete blobs of an upload, in batches so that each job is small.
     pub fn deletions(blobs: &[BlobId], of: UploadId) -> impl Iterator<Item = Self> {
         blobs.chunks(DELETED_AT_ONCE).map(move |blobs| {
             let (first, others) = (blobs[0], &blobs[1..]);
@@ -128,17 +129,17 @@ impl NewJob {
         })
     }
 
-    /// The forgetting of the parts of an upload that has this number in the records.
+    /// Creates a job that forgets the parts of the upload with this number in the records.
     pub fn forget_parts(number: u64) -> Self {
         Self::at_once(JobKind::ForgetParts, u128::from(number).to_be_bytes())
     }
 
-    /// The copying of this user's File into one blob.
+    /// Creates a job that copies this user's File into one blob.
     pub fn pack(of: UploadId, user: UserId) -> Self {
         Self { user: Some(user), ..Self::at_once(JobKind::Pack, of.to_bytes()) }
     }
 
-    /// The making of a thumbnail of this user's upload.
+    /// Creates a job that makes a thumbnail of this user's upload.
     pub fn thumbnail(of: UploadId, user: UserId) -> Self {
         Self { user: Some(user), ..Self::at_once(JobKind::Thumbnail, of.to_bytes()) }
     }
@@ -149,29 +150,29 @@ impl NewJob {
 pub struct Job {
     /// Its id.
     pub id: JobId,
-    /// What is to be done.
+    /// What it does.
     pub kind: JobKind,
-    /// To what.
+    /// What it works on.
     pub subject: [u8; 16],
-    /// Whose turn it takes.
+    /// The user whose turn it takes.
     pub user: Option<UserId>,
-    /// What it needs to know beside its subject.
+    /// What it needs to know besides its subject.
     pub payload: Vec<u8>,
     /// The lease; every effect and the outcome name it.
     pub lease: LeaseId,
-    /// Earlier leases that ended with no outcome: the process may have died of it.
+    /// Number of earlier leases that ended without an outcome: the job may have ended the process.
     pub deaths: u32,
-    /// Earlier outcomes that were failures.
+    /// Number of earlier failures.
     pub failures: u32,
 }
 
 impl Job {
-    /// The upload or File that it is about.
+    /// Returns the upload or File that the job is about.
     pub fn upload(&self) -> Option<UploadId> {
         self.kind.upload(self.subject)
     }
 
-    /// The blobs that a deletion deletes, and the upload that had them, where it is known.
+    /// Returns the blobs that a deletion deletes, and the upload that they belonged to, if it is known.
     pub fn deleted(&self) -> (Vec<BlobId>, Option<UploadId>) {
         let (ids, _) = self.payload.as_chunks::<16>();
         let others = ids.iter().skip(1).map(|blob| BlobId::from_bytes(*blob));
@@ -180,86 +181,87 @@ impl Job {
     }
 }
 
-/// What became of a job.
+/// Outcome of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// There is nothing more to do: the job is forgotten.
+    /// There is nothing more to do. The job is forgotten.
     Done,
-    /// It was not really tried, as when the server stops: it may be taken at once, and nothing is counted.
+    /// It was not really tried, for example because the server stops. It may be taken again at once, and nothing is
+    /// counted.
     Returned,
-    /// It failed, and is tried again then.
+    /// It failed, and is retried.
     Failed {
-        /// Why, for the operator; no personal data.
+        /// Why it failed, for the operator. Contains no personal data.
         error: String,
-        /// Not before then.
+        /// Earliest time of the next attempt.
         retry_at: u64,
     },
-    /// A periodic job came to its end, and runs again then.
+    /// A run of a periodic job is over, and the job runs again.
     Again {
-        /// Not before then.
+        /// Earliest time of the next run.
         run_at: u64,
     },
 }
 
-/// A job as the operator sees it.
+/// A job as shown to the operator.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct JobStatus {
     /// Its id.
     pub id: String,
-    /// What is to be done; a name that this version may not know.
+    /// What it does. This version may not know the name.
     pub kind: String,
-    /// To what: 32 hexadecimal digits.
+    /// What it works on, as 32 hexadecimal digits.
     pub subject: String,
-    /// The upload or File that it is about, if it is about one.
+    /// The upload or File that the job is about, if it is about one.
     pub upload: Option<String>,
-    /// Whose turn it takes.
+    /// The user whose turn it takes.
     pub user: Option<String>,
-    /// Not before then, unix seconds.
+    /// Earliest time at which it runs, in unix seconds.
     pub run_at: u64,
     /// Whether somebody holds its lease.
     pub running: bool,
-    /// Leases that ended with no outcome.
+    /// Number of leases that ended without an outcome.
     pub deaths: u32,
-    /// Outcomes that were failures.
+    /// Number of failures.
     pub failures: u32,
-    /// Whether it is set aside: nobody takes it until the operator says so.
+    /// Whether it is set aside: nobody takes it until the operator retries it.
     pub set_aside: bool,
-    /// Why it failed last.
+    /// Why it failed the last time.
     pub error: Option<String>,
 }
 
-/// The state of a job as the operator sees it.
+/// The state of a job as shown to the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
     /// It waits for a worker.
     Due,
     /// Somebody holds its lease.
     Running,
-    /// It failed, and will be tried again later.
+    /// It failed, and will be retried later.
     Retrying,
     /// It is due later.
     Scheduled,
-    /// Nobody takes it until the operator says so.
+    /// Nobody takes it until the operator retries it.
     SetAside,
 }
 
 /// The jobs of one kind in one state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobCount {
-    /// The kind's name, which this version may not know.
+    /// The kind's name. This version may not know it.
     pub kind: String,
     /// Their state.
     pub state: JobState,
     /// How many there are.
     pub count: u64,
-    /// The number of the one that was put on record first.
+    /// The number of the job that was recorded first.
     pub first: u64,
-    /// Before then that one is not done, unix seconds.
+    /// Earliest time at which that job runs, in unix seconds.
     pub run_at: u64,
 }
 
-/// What the tasks of one process tell each other about jobs, so that nobody has to ask the queue again and again.
-/// A hint: the queue alone says what is so.
+/// How the tasks of one process tell each other about jobs, so that they needn't poll the queue often. These are only
+/// hints: the queue is authoritative.
 #[derive(Debug)]
 pub struct JobSignal {
     added: Notify,
@@ -273,33 +275,33 @@ impl Default for JobSignal {
 }
 
 impl JobSignal {
-    /// Tells the workers that a job was put on record.
+    /// Tells the workers that a job was recorded.
     pub fn job_added(&self) {
         self.added.notify_waiters();
     }
 
-    /// Completes when a job is put on record after this was called.
+    /// Completes when a job is recorded after this call.
     pub fn added(&self) -> tokio::sync::futures::Notified<'_> {
         self.added.notified()
     }
 
-    /// Tells whoever waits that a job came to an end, for now or for good.
+    /// Tells waiting tasks that a job has ended, for now or for good.
     pub fn job_settled(&self, kind: JobKind, subject: [u8; 16]) {
         let _ = self.settled.send((kind, subject)); // nobody may be waiting
     }
 
-    /// The jobs that come to an end after this was called.
+    /// Receives the jobs that end after this call.
     pub fn settled(&self) -> Settled {
         Settled(self.settled.subscribe())
     }
 }
 
-/// Jobs that come to an end; see [`JobSignal::settled`].
+/// Jobs that have ended; see [`JobSignal::settled`].
 pub struct Settled(broadcast::Receiver<(JobKind, [u8; 16])>);
 
 impl Settled {
-    /// Waits for the job of this kind and subject; also returns when so many others ended that it may have been
-    /// missed.
+    /// Waits for the job with this kind and subject. Also returns if so many other jobs ended that this one may have
+    /// been missed.
     pub async fn wait_for(&mut self, kind: JobKind, subject: [u8; 16]) {
         self.wait_until(|settled| settled == (kind, subject)).await;
     }
@@ -321,13 +323,12 @@ impl Settled {
 /// The queue of jobs.
 #[async_trait::async_trait]
 pub trait JobQueue: Send + Sync + 'static {
-    /// Puts a job on record; changes nothing when one of its kind and subject is there.
+    /// Records a job. Changes nothing if there is one with its kind and subject.
     async fn add_job(&self, job: NewJob) -> Result<(), Error>;
 
-    /// Takes at most `limit` jobs of these kinds that are due, each under a lease of its own until
-    /// `leased_until`. Jobs of different users take turns; those of `passed_over` are left alone. A job whose
-    /// lease has ended may be taken again: that counts as a death of its holder, and at [`MAX_DEATHS`] the job is
-    /// set aside instead.
+    /// Takes at most `limit` due jobs of these kinds, each under its own lease until `leased_until`. Users take turns;
+    /// jobs of the users in `passed_over` are left alone. A job whose lease has ended may be taken again: that counts
+    /// as a death of its holder, and at [`MAX_DEATHS`] the job is set aside instead.
     async fn take_jobs(
         &self,
         kinds: &[JobKind],
@@ -337,14 +338,14 @@ pub trait JobQueue: Send + Sync + 'static {
         leased_until: u64,
     ) -> Result<Vec<Job>, Error>;
 
-    /// Holds a job for longer; `false` when its lease is somebody else's by now, or the job is gone.
+    /// Extends a lease. Returns `false` if `lease` doesn't hold the job any more, or the job is gone.
     async fn renew_job(&self, id: JobId, lease: LeaseId, leased_until: u64) -> Result<bool, Error>;
 
-    /// Puts the outcome on record; `false`, and nothing changes, when the lease is somebody else's by now, or the
-    /// job is gone: repeating it is harmless.
+    /// Records the outcome. Returns `false` and changes nothing if `lease` doesn't hold the job any more, or the job is
+    /// gone; so repeating it is harmless.
     async fn settle_job(&self, id: JobId, lease: LeaseId, outcome: Outcome) -> Result<bool, Error>;
 
-    /// Whether somebody holds a job of this kind now; of this user's, if one is given.
+    /// Whether somebody holds a job of this kind now; of this user, if one is given.
     async fn any_running(
         &self,
         kind: JobKind,
@@ -352,11 +353,11 @@ pub trait JobQueue: Send + Sync + 'static {
         now: u64,
     ) -> Result<bool, Error>;
 
-    /// How many jobs of this kind a user has on record, those set aside apart; counted up to `at_most`.
+    /// Counts a user's jobs of this kind that aren't set aside, up to `at_most`.
     async fn count_jobs(&self, kind: JobKind, user: UserId, at_most: u32) -> Result<u32, Error>;
 
-    /// At most `limit` jobs in the order in which they were put on record, from behind `after` on (0: from the
-    /// first), and where to continue.
+    /// Returns at most `limit` jobs in the order in which they were recorded, beginning after `after` (0: at the first
+    /// one), and where to continue.
     async fn list_jobs(
         &self,
         after: u64,
@@ -364,10 +365,10 @@ pub trait JobQueue: Send + Sync + 'static {
         now: u64,
     ) -> Result<(Vec<JobStatus>, Option<u64>), Error>;
 
-    /// How many jobs there are of each kind and in each state.
+    /// Counts the jobs of each kind and state.
     async fn job_counts(&self, now: u64) -> Result<Vec<JobCount>, Error>;
 
-    /// Lets jobs that are set aside, or wait after a failure, be taken at once; all of them, or the one of this
-    /// id. Returns how many there were.
+    /// Makes jobs that are set aside, or wait after a failure, due at once: all of them, or the one with this id.
+    /// Returns how many there were.
     async fn retry_jobs(&self, id: Option<JobId>, now: u64) -> Result<u64, Error>;
 }

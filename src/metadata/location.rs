@@ -1,4 +1,4 @@
-//! Where the parts of an unfinished upload lie: pure.
+//! Where the bytes of an unfinished upload are stored. Pure.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,17 +6,17 @@ use std::ops::Range;
 use crate::ids::BlobId;
 use crate::storage::{Extent, Extents};
 
-/// Where the parts of an unfinished upload lie.
+/// Where the parts of an unfinished upload are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// All of them in this blob, each at its offset in the file: the store writes in place.
+    /// All parts are in this blob, each at its offset in the file: the store writes in place.
     InPlace(BlobId),
-    /// Each in blobs of its own: extents by where they begin in the file.
+    /// Each part is in blobs of its own. The extents, by their offset in the file.
     Apart(BTreeMap<u64, Extent>),
 }
 
 impl Location {
-    /// Adds a part's extents, unless they follow from its place.
+    /// Adds a part's extents, unless they follow from its offset.
     pub fn add(&mut self, offset: u64, extents: &Extents) {
         if let Self::Apart(parts) = self {
             let mut at = offset;
@@ -27,7 +27,7 @@ impl Location {
         }
     }
 
-    /// The extents of the parts that make up this range of the file.
+    /// Returns the extents of the parts that make up this range of the file.
     pub fn of(&self, range: Range<u64>) -> Extents {
         match self {
             Self::InPlace(blob) => Extents::stored(*blob, range.start, range.end - range.start),
@@ -35,7 +35,7 @@ impl Location {
         }
     }
 
-    /// The blob that all parts lie in; `None` where each lies apart.
+    /// Returns the blob that contains all parts; `None` if each part is stored apart.
     pub fn blob(&self) -> Option<BlobId> {
         match self {
             Self::InPlace(blob) => Some(*blob),
@@ -43,7 +43,7 @@ impl Location {
         }
     }
 
-    /// The blobs that hold bytes of any part.
+    /// Returns the blobs that contain bytes of any part.
     pub fn blobs(&self) -> Vec<BlobId> {
         match self {
             Self::InPlace(blob) => vec![*blob],

@@ -1,4 +1,4 @@
-//! How records are written down, whatever the database: numbers for states, and lists packed into bytes. Pure.
+//! How values are encoded in columns of any database: states as numbers, and lists packed into bytes. Pure.
 
 use crate::ids::UploadId;
 use crate::media::Patch;
@@ -16,7 +16,7 @@ pub(super) const MEDIA: i64 = 0;
 pub(super) const THUMBNAIL: i64 = 1;
 pub(super) const PARTIAL: i64 = 2;
 
-/// The number of a role, which a piece of an upload to come has for itself.
+/// Returns the number of a role. Partial uploads have a number of their own.
 pub(super) fn pack_role(role: Role, is_partial: bool) -> i64 {
     match role {
         Role::Media if is_partial => PARTIAL,
@@ -29,7 +29,7 @@ const REMOVED_METADATA: i64 = 1;
 const NO_METADATA: i64 = 2;
 const KEPT_METADATA: i64 = 3;
 
-/// The pieces that an upload was joined from, 16 bytes each.
+/// Packs the uuids of the partial uploads that an upload was joined from, 16 bytes each.
 pub(super) fn pack_pieces(pieces: &[UploadId]) -> Vec<u8> {
     pieces.iter().flat_map(|id| id.to_bytes()).collect()
 }
@@ -39,7 +39,7 @@ pub(super) fn unpack_pieces(packed: &[u8]) -> Vec<UploadId> {
     ids.iter().map(|id| UploadId::from_bytes(*id)).collect()
 }
 
-/// Sizes and checksums, 12 bytes a part; the parts lie end to end, so offsets need no room.
+/// Packs sizes and checksums, 12 bytes per part. Offsets needn't be stored because there are no gaps between parts.
 pub(super) fn pack(parts: &[Part]) -> Vec<u8> {
     let sizes_and_sums = parts
         .iter()
@@ -59,7 +59,7 @@ pub(super) fn unpack(packed: &[u8]) -> Vec<Part> {
     unpack.collect()
 }
 
-/// Offset, length of the bytes, zeros, and the bytes.
+/// Packs patches, each as its offset, the number of bytes, the number of zeros, and the bytes.
 pub(super) fn pack_patches(patches: &[Patch]) -> Vec<u8> {
     let mut packed = Vec::new();
     for patch in patches {
@@ -87,7 +87,7 @@ pub(super) fn unpack_patches(mut packed: &[u8]) -> Option<Vec<Patch>> {
     Some(patches)
 }
 
-/// Files that were finished before it was told have nothing there.
+/// Unpacks what happened to embedded metadata. Files that were finished by versions that didn't record it have none.
 pub(super) fn unpack_embedded(packed: Option<i64>) -> EmbeddedMetadata {
     match packed {
         Some(REMOVED_METADATA) => EmbeddedMetadata::Removed,
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packed_parts_come_back_end_to_end() {
+    fn packed_parts_are_unpacked_without_gaps() {
         let parts = [
             Part { offset: 0, size: 5, crc32: 7 },
             Part { offset: 5, size: u64::from(u32::MAX) + 1, crc32: u32::MAX },
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_patches_come_back() {
+    fn packed_patches_are_unpacked_unchanged() {
         let patches = [
             Patch { offset: 7, bytes: b"Exif".to_vec(), zeros: 0 },
             Patch { offset: u64::MAX, bytes: Vec::new(), zeros: 5 },

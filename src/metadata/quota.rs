@@ -1,23 +1,23 @@
-//! What may be on record at most, of one user's and of all users': pure.
+//! Limits on the stored bytes and files of one user and of all users. Pure.
 //!
-//! A finished file counts with its size, an unfinished one with what it has reserved. Thumbnails are no files;
-//! those that clients send count with their bytes until a picture was made of them. Pictures made here cost
-//! nothing: a file has one at most.
+//! A finished file counts with its size, an unfinished one with what it has reserved. Thumbnails don't count as files.
+//! The bytes of a thumbnail that a client sent count until a picture was made of it. Pictures that the server makes are
+//! free, because a file has at most one.
 
 use crate::words::bytes;
 
-/// Limits; `None` is none.
+/// Limits. `None` means unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Bytes of one user.
+    /// Maximum number of bytes of one user.
     pub user_bytes: Option<u64>,
-    /// Files of one user, unfinished ones included.
+    /// Maximum number of files of one user, unfinished ones included.
     pub user_files: Option<u64>,
-    /// Bytes of all users.
+    /// Maximum number of bytes of all users.
     pub total_bytes: Option<u64>,
 }
 
-/// What is on record.
+/// How much is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Bytes of this user.
@@ -28,22 +28,22 @@ pub struct Usage {
     pub total_bytes: u64,
 }
 
-/// Why something may not be put on record. The messages are for the client.
+/// Why something exceeds a limit. The messages are for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OverQuota {
-    /// The user has too many bytes.
+    /// The user's bytes would exceed the limit.
     #[error(
         "only {} of your {} are left, and this takes more: delete files or cancel unfinished uploads first",
         bytes(*left),
         bytes(*max)
     )]
     UserBytes {
-        /// What is left.
+        /// Bytes left.
         left: u64,
         /// The limit.
         max: u64,
     },
-    /// The user has too many files.
+    /// The user's files would exceed the limit.
     #[error(
         "you have reached the limit of {max} files, which includes unfinished uploads: delete one first"
     )]
@@ -51,13 +51,13 @@ pub enum OverQuota {
         /// The limit.
         max: u64,
     },
-    /// All users together have too many bytes.
+    /// The bytes of all users would exceed the limit.
     #[error("the server's storage is full")]
     Storage,
 }
 
 impl Usage {
-    /// The same once so many of the user's bytes are gone.
+    /// Returns the usage after removing this many bytes of the user.
     #[must_use]
     pub fn without(self, bytes: u64) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl Quota {
         *self == Self::NONE
     }
 
-    /// Refuses so many bytes and files more than are on record.
+    /// Returns an error if this many more bytes and files would exceed a limit.
     pub fn check(&self, usage: Usage, bytes: u64, files: u64) -> Result<(), OverQuota> {
         if let Some(max) = self.user_files
             && files > max.saturating_sub(usage.user_files)
@@ -96,7 +96,7 @@ impl Quota {
         }
     }
 
-    /// The most bytes more that [`Quota::check`] lets pass.
+    /// Returns the maximum number of further bytes that [`Quota::check`] accepts.
     pub fn left(&self, usage: Usage) -> u64 {
         let user = self.user_bytes.map(|max| max.saturating_sub(usage.user_bytes));
         let total = self.total_bytes.map(|max| max.saturating_sub(usage.total_bytes));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn each_limit_is_one_of_its_own() {
+    fn limits_are_independent() {
         let check = |usage| QUOTA.check(usage, 40, 1);
         assert_eq!(check(usage(61, 0, 0)), Err(OverQuota::UserBytes { left: 39, max: 100 }));
         assert_eq!(check(usage(0, 3, 0)), Err(OverQuota::UserFiles { max: 3 }));
@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn who_is_over_a_lowered_limit_may_still_take_nothing_more() {
+    fn usage_above_a_lowered_limit_is_not_an_error_of_its_own() {
         assert_eq!(QUOTA.check(usage(500, 9, 5000), 0, 0), Ok(()));
         assert!(QUOTA.check(usage(500, 0, 0), 1, 0).is_err());
     }
 
     #[test]
-    fn what_is_left_is_what_passes() {
+    fn check_accepts_exactly_what_is_left() {
         for usage in [usage(60, 0, 0), usage(0, 0, 970), usage(200, 0, 2000)] {
             let left = QUOTA.left(usage);
             assert!(QUOTA.check(usage, left, 0).is_ok());

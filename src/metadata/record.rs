@@ -1,4 +1,4 @@
-//! What the records say: of uploads and Files, and of link keys.
+//! The contents of the records: uploads, Files, and link keys.
 
 use super::{Append, Location};
 use crate::filename::Filename;
@@ -8,29 +8,29 @@ use crate::media::{Facts, Patch};
 use crate::part::{Layout, Part};
 use crate::storage::Extents;
 
-/// What the records say of one uuid.
+/// The record of one uuid.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Its uuid.
     pub id: UploadId,
-    /// Whose it is; nobody's once it is erased.
+    /// Its owner; `None` once the owner was erased.
     pub user: Option<UserId>,
-    /// How far it has come.
+    /// Its state.
     pub state: State,
 }
 
-/// How far an upload has come.
+/// The state of an upload.
 #[derive(Clone, Debug)]
 pub enum State {
-    /// Chunks are coming in.
+    /// It receives chunks.
     Receiving(Box<Unfinished>),
     /// It is a File.
     Finished(Box<StoredFile>),
-    /// Cancelled or deleted: gone for ever.
+    /// It was cancelled or deleted, for good.
     Removed,
     /// It was not finished in time.
     Expired,
-    /// A thumbnail that a newer one replaced; it still stands for its parent.
+    /// A thumbnail that was replaced by a newer one. Its uuid still stands for its parent.
     Replaced {
         /// The media it belongs to.
         parent: UploadId,
@@ -40,7 +40,7 @@ pub enum State {
 }
 
 impl State {
-    /// The media that a thumbnail belongs to.
+    /// Returns the media that a thumbnail belongs to.
     pub fn parent(&self) -> Option<UploadId> {
         match self {
             Self::Finished(file) if file.role == Role::Thumbnail => file.parent,
@@ -49,7 +49,7 @@ impl State {
         }
     }
 
-    /// The state without its details.
+    /// Returns the state without its details.
     pub fn standing(&self) -> Standing {
         match self {
             Self::Receiving(_) => Standing::Receiving,
@@ -60,117 +60,118 @@ impl State {
     }
 }
 
-/// How far an upload has come, without the details.
+/// The state of an upload, without the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Chunks are coming in.
+    /// It receives chunks.
     Receiving,
     /// It is a File.
     Finished,
-    /// It is gone for ever; a replaced thumbnail too takes and gives nothing of its own.
+    /// It is gone for good. A replaced thumbnail, too, accepts and serves no bytes of its own.
     Removed,
     /// It was not finished in time.
     Expired,
 }
 
-/// One life of an unfinished upload. Its uuid may begin anew once it has expired, and it begins again where the store
-/// failed to keep its bytes; what somebody still does who began with an earlier life is refused.
+/// One life of an unfinished upload. A new one begins when the uuid is used again after the upload expired, and when
+/// the upload starts over because the store failed to keep its bytes. Requests that name an earlier generation are
+/// refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation {
     /// Its uuid.
     pub upload: UploadId,
-    /// Another one in each life.
+    /// Random, and new in each generation.
     pub id: GenerationId,
 }
 
-/// What somebody read of an unfinished upload who is to make a File of it.
+/// The version of an unfinished upload from which a File is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The upload.
     pub generation: Generation,
-    /// [`Unfinished::epoch`], as it was then.
+    /// [`Unfinished::epoch`] at that time.
     pub epoch: u32,
 }
 
 /// An upload that receives chunks.
 #[derive(Clone, Debug)]
 pub struct Unfinished {
-    /// Which life of it this is.
+    /// The current generation.
     pub generation: GenerationId,
-    /// Where its parts lie.
+    /// Where its parts are stored.
     pub location: Location,
-    /// Counts what makes void what was read of it: that parts were taken away again, and that somebody put on record
-    /// what it is about to become. A part that is added makes nothing void.
+    /// Increases whenever snapshots of the upload become void: when parts are taken away, and when the File that it is
+    /// about to become is recorded. Adding a part voids no snapshot.
     pub epoch: u32,
     /// Its parts and totals.
     pub layout: Layout,
-    /// What else is known of it if its bytes come in order; `None` if its parts have indexes.
+    /// What else is known of it if its bytes arrive in order; `None` if its parts have indexes.
     pub append: Option<Append>,
     /// Bytes that count against its user's quota.
     pub reserved: u64,
-    /// The name its chunks gave.
+    /// The filename that its chunks declared.
     pub filename: Option<Filename>,
     /// The media type its chunks declared.
     pub declared_type: Option<String>,
-    /// The last time something of it was stored.
+    /// The last time at which something of it was stored.
     pub touched_at: u64,
-    /// What it is about to become: its bytes may be partly overwritten already.
+    /// The File that it is about to become, if that is recorded: its bytes may be partly overwritten.
     pub finalizing: Option<Box<Finalizing>>,
-    /// Whether its parts are to be compared with their bytes first: the machine was booted since.
+    /// Whether its parts must be compared with their checksums first, because the machine was booted since.
     pub suspect: bool,
 }
 
 impl Unfinished {
-    /// This life of the upload `id`.
+    /// Returns the current generation of the upload, whose uuid is `id`.
     pub fn generation(&self, id: UploadId) -> Generation {
         Generation { upload: id, id: self.generation }
     }
 
-    /// Whether no chunk of it was ever on record. An upload whose bytes come in order is used from the start: its client
-    /// knows of it.
+    /// Whether no chunk of it was ever recorded. An upload whose bytes arrive in order counts as used from the start,
+    /// because its client knows of it.
     pub fn is_unused(&self) -> bool {
         self.append.is_none() && self.epoch == 0 && self.layout.parts().len() == 0
     }
 
-    /// The upload `id` as it was read.
+    /// Returns a snapshot of the upload, whose uuid is `id`.
     pub fn snapshot(&self, id: UploadId) -> Snapshot {
         Snapshot { generation: self.generation(id), epoch: self.epoch }
     }
 }
 
-/// A File whose bytes are still to be overwritten in places.
+/// A File some of whose bytes are still to be overwritten.
 #[derive(Clone, Debug)]
 pub struct Finalizing {
-    /// What the upload will be; sizes and checksum are those after overwriting.
+    /// What the upload will be. Sizes and checksums are those after overwriting.
     pub file: NewFile,
-    /// What to overwrite. Doing it again is harmless.
+    /// The bytes to overwrite. Repeating it is harmless.
     pub patches: Vec<Patch>,
 }
 
-/// A file to put on record.
+/// A file to be recorded.
 #[derive(Clone, Debug)]
 pub struct NewFile {
-    /// What receivers see it called.
+    /// The filename that receivers see.
     pub filename: Filename,
-    /// Whether that name is final.
+    /// Whether the filename is final.
     pub named: bool,
-    /// Whether nobody gave it: then one that a chunk gave in the meantime counts.
+    /// Whether the server made the filename up: then one that a chunk has declared in the meantime is used.
     pub made_up: bool,
-    /// What its bytes say.
+    /// What was detected from its bytes.
     pub facts: Facts,
-    /// What became of the metadata in its bytes.
+    /// What happened to the metadata embedded in its bytes.
     pub embedded: EmbeddedMetadata,
-    /// Where its bytes lie.
+    /// Where its bytes are stored.
     pub extents: Extents,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// CRC-32 of the whole.
+    /// CRC-32 of all bytes.
     pub crc32: u32,
-    /// MD5 of the bytes as they were sent, where a client asked to compare it.
+    /// MD5 of the bytes as they were sent, if a client asked to compare it.
     pub received_md5: Option<[u8; 16]>,
-    /// The parts as they were received, in order and end to end.
+    /// The parts as they were received, in order and without gaps.
     pub received: Vec<Part>,
-    /// Whether a thumbnail is to be made of these bytes.
+    /// Whether a thumbnail can be made of these bytes.
     pub drawable: bool,
 }
 
@@ -188,33 +189,33 @@ pub enum Role {
 pub struct StoredFile {
     /// Its uuid.
     pub id: UploadId,
-    /// Whose it is.
+    /// Its owner.
     pub user: UserId,
     /// What it is for.
     pub role: Role,
-    /// Where its bytes lie.
+    /// Where its bytes are stored.
     pub extents: Extents,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// CRC-32 of the whole.
+    /// CRC-32 of all bytes.
     pub crc32: u32,
-    /// What receivers see it called.
+    /// The filename that receivers see.
     pub filename: Filename,
-    /// Whether a done has given that name; until then the first done may.
+    /// Whether a done request has set the filename; until then the first one may.
     pub named: bool,
-    /// What its bytes say.
+    /// What was detected from its bytes.
     pub facts: Facts,
-    /// What became of the metadata in its bytes.
+    /// What happened to the metadata embedded in its bytes.
     pub embedded: EmbeddedMetadata,
-    /// MD5 of the bytes as they were sent, where a client asked to compare it.
+    /// MD5 of the bytes as they were sent, if a client asked to compare it.
     pub received_md5: Option<[u8; 16]>,
-    /// The media this thumbnail or scaled copy belongs to.
+    /// The media that this thumbnail or scaled copy belongs to.
     pub parent: Option<UploadId>,
     /// Its current thumbnail.
     pub thumbnail: Option<UploadId>,
     /// Whether a message shows it.
     pub attached: bool,
-    /// Whether a picture is still to be made of it.
+    /// Whether a thumbnail is still to be made of it.
     pub undrawn: bool,
     /// When its upload began, in unix seconds.
     pub created_at: u64,
@@ -239,33 +240,33 @@ impl Listed {
     }
 }
 
-/// An unfinished upload without its parts, of which it may have very many.
+/// An unfinished upload without its parts, of which there may be very many.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// Its uuid.
     pub id: UploadId,
-    /// The name its chunks gave.
+    /// The filename that its chunks declared.
     pub filename: Option<Filename>,
-    /// Into how many parts it is cut; 0 where its bytes come in order.
+    /// The number of its parts; 0 if its bytes arrive in order.
     pub total_parts: u32,
-    /// The file's size, once somebody declared it.
+    /// The file's size, once a request has declared it.
     pub total_size: Option<u64>,
     /// Bytes received.
     pub received_bytes: u64,
-    /// The last time something of it was stored.
+    /// The last time at which something of it was stored.
     pub touched_at: u64,
 }
 
-/// Where a list of records continues: rows older than this one.
+/// Where a list of records continues: with rows older than this one.
 pub type Cursor = u64;
 
 /// A key that signs links.
 #[derive(Clone)]
 pub struct LinkKey {
-    /// Its number, which a link names.
+    /// Its number, which links contain.
     pub id: u64,
     /// 32 random bytes.
     pub secret: [u8; 32],
-    /// Unix seconds from which on its links show nothing; `None` for the one that signs.
+    /// Unix seconds from which on its links aren't accepted; `None` for the key that signs.
     pub accepted_until: Option<u64>,
 }

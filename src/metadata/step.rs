@@ -1,5 +1,4 @@
-//! What changes the records, and what becomes of it: the arguments and outcomes of the steps in
-//! [`MetadataStore`](super::MetadataStore).
+//! Arguments and outcomes of the steps in [`MetadataStore`](super::MetadataStore).
 
 use super::jobs::Job;
 use super::quota::{OverQuota, Quota};
@@ -10,65 +9,66 @@ use crate::media::Facts;
 use crate::part::{Part, PartIndex};
 use crate::storage::Extents;
 
-/// What begins an upload.
+/// An upload to begin.
 #[derive(Clone, Debug)]
 pub struct NewUpload {
-    /// Made here or adopted from the client.
+    /// Its uuid, chosen by the server or by the client.
     pub id: UploadId,
-    /// Whose it is.
+    /// Its owner.
     pub user: UserId,
-    /// Random: no life of an upload had it before.
+    /// A random id that no generation of an upload had before.
     pub generation: GenerationId,
-    /// The blob that its parts will be written into, each at its offset; `None` where the store doesn't write in place.
+    /// The blob into which its parts will be written, each at its offset; `None` if the store doesn't write in place.
     pub blob: Option<BlobId>,
-    /// Into how many parts it is cut; 0 where its bytes come in order.
+    /// The number of its parts; 0 if its bytes arrive in order.
     pub total_parts: u32,
-    /// What begins one whose bytes come in order; `None` where its parts have indexes. It stays what it is.
+    /// Details of an upload whose bytes arrive in order; `None` if its parts have indexes. No step turns one kind into
+    /// the other.
     pub append: Option<NewAppend>,
     /// Bytes that count against its user's quota.
     pub reserved: u64,
-    /// The name its first chunk gave.
+    /// The filename that its first chunk declared.
     pub filename: Option<Filename>,
     /// The media type its first chunk declared.
     pub declared_type: Option<String>,
-    /// The media this scaled copy belongs to.
+    /// The media that this scaled copy belongs to.
     pub parent: Option<UploadId>,
 }
 
 impl NewUpload {
-    /// The life of the upload that begins with it.
+    /// Returns the generation that begins with it.
     pub fn generation(&self) -> Generation {
         Generation { upload: self.id, id: self.generation }
     }
 
-    /// Whether it begins a piece of an upload to come, which is no file of its own.
+    /// Whether it begins a partial upload, which is no file of its own.
     pub fn is_partial(&self) -> bool {
         self.append.as_ref().is_some_and(|append| append.is_partial)
     }
 }
 
-/// What a new upload must fit into.
+/// Limits that apply to a new upload.
 #[derive(Clone, Copy, Debug)]
 pub struct Caps {
-    /// Unfinished uploads of one user, at most.
+    /// Maximum number of unfinished uploads per user.
     pub max_unfinished: u32,
-    /// At that cap, the oldest one in which nothing was stored since then makes room.
+    /// At that maximum, the oldest upload in which nothing was stored since this time is expired.
     pub idle_since: u64,
-    /// Bytes and files.
+    /// Limits on bytes and files.
     pub quota: Quota,
 }
 
 /// The outcome of [`MetadataStore::begin_upload`](super::MetadataStore::begin_upload).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// It is on record; this older one expired to make room.
+    /// It is recorded.
     Begun {
-        /// The upload that made room.
+        /// The older upload that was expired to make room for it.
         evicted: Option<UploadId>,
     },
-    /// The uuid is taken.
+    /// The uuid was used before.
     Exists,
-    /// The user has too many unfinished uploads, all of them busy.
+    /// The user has too many unfinished uploads, none of them idle.
     TooMany,
     /// There is no room for it.
     Over(OverQuota),
@@ -77,47 +77,47 @@ pub enum Begun {
 /// The outcome of [`MetadataStore::reserve`](super::MetadataStore::reserve).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserved {
-    /// So many bytes, or more, are reserved.
+    /// At least this many bytes are reserved.
     Reserved,
-    /// The upload receives nothing (any more).
+    /// The upload isn't receiving (any more).
     NotReceiving,
-    /// There is no room for them; what was reserved before still is.
+    /// There is no room for them. Earlier reservations remain.
     Over(OverQuota),
 }
 
-/// A part and what its request said of the whole.
+/// A part, and what its request declared about the whole file.
 #[derive(Clone, Debug)]
 pub struct NewPart {
-    /// Its number.
+    /// Its index.
     pub index: PartIndex,
-    /// Its place in the file and what is in it.
+    /// Its offset, size and checksum.
     pub part: Part,
-    /// Where its bytes lie; `None` where the upload has a blob, in which they lie at the part's offset.
+    /// Where its bytes are stored; `None` if the upload has a blob, which contains them at the part's offset.
     pub extents: Option<Extents>,
-    /// The file's size, where the request declared it.
+    /// The file's size, if the request declared it.
     pub total_size: Option<u64>,
-    /// The size of all parts but the last, where placing relied on it.
+    /// The size of all parts but the last, if placing this part relied on it.
     pub even_size: Option<u64>,
 }
 
 /// The outcome of [`MetadataStore::record_part`](super::MetadataStore::record_part).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// It counts.
+    /// The part is recorded.
     Stored,
-    /// The upload takes no parts (any more) or began anew, the index or some of the bytes are taken, the part is out
-    /// of order, or another request changed what this one relied on.
+    /// The upload accepts no parts (any more) or started over, the index or some of the bytes are taken, the part is
+    /// out of order, or another request changed what this one relied on.
     Refused,
 }
 
-/// A file that came in one request.
+/// A file that was sent in one request.
 #[derive(Clone, Debug)]
 pub struct NewSingle {
-    /// Made here or adopted from the client.
+    /// Its uuid, chosen by the server or by the client.
     pub id: UploadId,
-    /// Whose it is.
+    /// Its owner.
     pub user: UserId,
-    /// What it is for; a thumbnail has a parent.
+    /// What it is for. A thumbnail has a parent.
     pub role: Role,
     /// The media it belongs to.
     pub parent: Option<UploadId>,
@@ -128,7 +128,7 @@ pub struct NewSingle {
 }
 
 impl NewSingle {
-    /// The File it becomes, stored at `now` (unix seconds).
+    /// Returns the File that it becomes when it is stored at `now` (unix seconds).
     pub fn stored(self, now: u64) -> StoredFile {
         StoredFile {
             id: self.id,
@@ -156,45 +156,45 @@ impl NewSingle {
 pub enum Stored {
     /// It is a File.
     Stored,
-    /// The uuid is taken.
+    /// The uuid was used before.
     Exists,
-    /// The parent isn't there (any more).
+    /// There is no such parent (any more).
     NoParent,
-    /// A message shows the parent, which takes no thumbnail any more.
+    /// A message shows the parent, which therefore accepts no thumbnail any more.
     Attached,
     /// There is no room for it.
     Over(OverQuota),
 }
 
-/// A picture that was made of an image.
+/// A thumbnail that the server made of an image.
 #[derive(Clone, Debug)]
 pub struct NewPicture {
-    /// The uuid it gets when it isn't made of a thumbnail that has one.
+    /// Its uuid, unless it is made of a thumbnail that has one.
     pub id: UploadId,
-    /// Where its bytes lie.
+    /// Where its bytes are stored.
     pub extents: Extents,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// CRC-32 of the whole.
+    /// CRC-32 of all bytes.
     pub crc32: u32,
-    /// Its type and its size in pixels.
+    /// Its media type and its dimensions in pixels.
     pub facts: Facts,
 }
 
 /// The outcome of [`MetadataStore::remove`](super::MetadataStore::remove).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// It is gone.
+    /// It was removed.
     Removed {
-        /// The deletions of its bytes and its thumbnails', held for the caller.
+        /// The jobs that delete its bytes and those of its thumbnails, held for the caller.
         deletions: Vec<Job>,
-        /// How many thumbnails went with it.
+        /// How many thumbnails were removed with it.
         thumbnails: u64,
-        /// Bytes of the thumbnails among it, as far as they counted against the user's quota.
+        /// How many bytes of removed thumbnails counted against the user's quota.
         thumbnail_bytes: u64,
     },
     /// A message shows it, or the media that this thumbnail belongs to.
     Attached,
-    /// There was nothing (any more) to remove.
+    /// There was nothing to remove (any more).
     Nothing,
 }
