@@ -1,9 +1,9 @@
-//! Records in SQLite: one connection that writes, with group commit, and a few that read.
+//! Records in SQLite: one connection that writes, with group commit, and several that read.
 //!
-//! Write-ahead log; commits that promise to survive power loss raise `synchronous` to FULL for their batch. Which
-//! ones promise it follows from the durability that the operator chose. What is deleted is overwritten
-//! (`secure_delete`), and soon gone from the log, too; traces of records that moved within the file may stay until
-//! [`MetadataStore::scrub`].
+//! The database uses a write-ahead log. A batch with a durable commit is committed with `synchronous` set to FULL;
+//! which commits are durable follows from the durability that the operator chose. Deleted data is overwritten
+//! (`secure_delete`) and soon disappears from the log, too. Traces of records that SQLite moved within the file may
+//! remain until [`MetadataStore::scrub`].
 
 mod append;
 mod commit;
@@ -52,15 +52,16 @@ mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
 }
 
-/// Uploads that expire in one transaction; other writers come in between. They are found many at a time, since that
-/// takes a look at all unfinished ones.
-const EXPIRED_AT_ONCE: usize = 50;
-/// Tombstones of an erased user that go in one transaction; they are found in a look at all records.
-const ERASED_AT_ONCE: usize = 100;
-/// Reading connections at most; they are made when they are needed and kept.
-const READERS: usize = 8;
-/// Of these, readers of very much at most: the others are for those who want little.
-const LONG_READERS: usize = 2;
+/// Maximum number of uploads that expire in one transaction, so that other writers can run in between. Many are found
+/// at once, because that reads all unfinished ones.
+const EXPIRE_BATCH: usize = 50;
+/// Maximum number of tombstones of an erased user that are removed in one transaction. They are found by reading all
+/// records.
+const ERASE_BATCH: usize = 100;
+/// Maximum number of reading connections. They are opened when they are needed, and kept.
+const MAX_READERS: usize = 8;
+/// Maximum number of these that run long queries, so that short queries needn't wait for them.
+const MAX_LONG_READERS: usize = 2;
 
 /// The SQLite store. One process at a time; the caller holds the data directory's lock.
 pub struct SqliteStore {
@@ -69,29 +70,29 @@ pub struct SqliteStore {
     committer: Arc<Committer>,
     reserve: Arc<Reserve>,
     readers: Arc<Mutex<Vec<Connection>>>,
-    /// Bounds the readers: each holds two open files.
-    turns: Semaphore,
-    /// Bounds those that read very much, and with them the memory that takes.
-    long_turns: Semaphore,
+    /// Limits the number of readers, each of which has two open files.
+    reader_permits: Semaphore,
+    /// Limits the number of long queries, and with it their memory.
+    long_reader_permits: Semaphore,
     durability: Durability,
 }
 
 impl SqliteStore {
-    /// Opens `haversack.db` in `data_dir`, makes it on first use, and brings its tables up to date.
+    /// Opens `haversack.db` in `data_dir`, creates it on first use, and brings its tables up to date.
     pub fn open(data_dir: &Path) -> Result<Self, Error> {
         Self::open_with(data_dir, Durability::default())
     }
 
-    /// [`SqliteStore::open`]; what commits promise follows from `durability`.
+    /// [`SqliteStore::open`] with the durability of commits as configured.
     pub fn open_with(data_dir: &Path, durability: Durability) -> Result<Self, Error> {
         let path = data_dir.join("haversack.db");
         let reserve = Arc::new(Reserve::of(data_dir));
-        reserve.give_up_if_full();
+        reserve.release_if_full();
         OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o600) // SQLite gives its log the same mode
+            .mode(0o600) // SQLite creates its log with the same mode
             .open(&path)
             .map_err(failed)?;
         let mut writer = connect(&path, Access::Full)?;
@@ -105,11 +106,11 @@ impl SqliteStore {
             tracing::warn!(%error, "the database's log could not be emptied after the migrations");
         }
         reserve.renew(reserve::BYTES);
-        Ok(Self::over(path, committer, reserve, Access::Full, durability))
+        Ok(Self::with_parts(path, committer, reserve, Access::Full, durability))
     }
 
-    /// Opens the database to be looked at, also beside a running server; steps that change something fail. Fails
-    /// when there is none, or when it is of another version.
+    /// Opens the database for reading, also while a server is running. Steps that change something return an error.
+    /// Returns an error if there is no database, or if it has another version.
     pub fn open_read_only(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join("haversack.db");
         let mut reader = connect(&path, Access::ReadOnly)?;
@@ -117,15 +118,15 @@ impl SqliteStore {
         let applied = runner.get_last_applied_migration(&mut reader).map_err(failed)?;
         let ours = runner.get_migrations().iter().map(refinery::Migration::version).max();
         if applied.map(|migration| migration.version()) != ours {
-            let message = "the database is of another version than this program; use the server's";
+            let message = "the database has another version: use the version of haversack that the server runs";
             return Err(Error::Failed(message.into()));
         }
         let committer = Committer::new(reader, &path);
         let reserve = Arc::new(Reserve::of(data_dir));
-        Ok(Self::over(path, committer, reserve, Access::ReadOnly, Durability::default()))
+        Ok(Self::with_parts(path, committer, reserve, Access::ReadOnly, Durability::default()))
     }
 
-    fn over(
+    fn with_parts(
         path: PathBuf,
         committer: Arc<Committer>,
         reserve: Arc<Reserve>,
@@ -138,13 +139,13 @@ impl SqliteStore {
             committer,
             reserve,
             readers: Arc::default(),
-            turns: Semaphore::new(READERS),
-            long_turns: Semaphore::new(LONG_READERS),
+            reader_permits: Semaphore::new(MAX_READERS),
+            long_reader_permits: Semaphore::new(MAX_LONG_READERS),
             durability,
         }
     }
 
-    /// Takes a step that makes room, durably: where the disk has none for its record, the reserve does.
+    /// Commits a durable step that frees space. If the disk is full, releases reserved space for its record.
     async fn make_room<T: Send + 'static>(
         &self,
         step: impl FnOnce(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
@@ -152,7 +153,7 @@ impl SqliteStore {
         self.with_reserve(step, true).await
     }
 
-    /// Takes a step that must not fail for want of room.
+    /// Commits a step. If the disk is full, releases reserved space for its record.
     async fn with_reserve<T: Send + 'static>(
         &self,
         step: impl FnOnce(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
@@ -160,28 +161,28 @@ impl SqliteStore {
     ) -> Result<T, Error> {
         loop {
             match self.committer.enqueue(step.clone(), durable).await {
-                Err(Error::Full(_)) if self.reserve.give_up_some() => {}
+                Err(Error::Full(_)) if self.reserve.release_some() => {}
                 taken => return taken,
             }
         }
     }
 
-    /// The same as [`SqliteStore::read`] for queries that may read very many rows.
+    /// [`SqliteStore::read`] for queries that may read very many rows.
     async fn read_long<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let _turn = self.long_turns.acquire().await.map_err(failed)?;
+        let _permit = self.long_reader_permits.acquire().await.map_err(failed)?;
         self.read(query).await
     }
 
-    /// Runs `query` on a reading connection, away from the async threads.
+    /// Runs `query` on a reading connection, on the blocking pool.
     async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         let begun = Instant::now();
-        let _turn = self.turns.acquire().await.map_err(failed)?;
+        let _permit = self.reader_permits.acquire().await.map_err(failed)?;
         let (readers, path, access) = (Arc::clone(&self.readers), self.path.clone(), self.access);
         let work = move || {
             let idle = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -200,7 +201,7 @@ impl SqliteStore {
         result
     }
 
-    /// What is counted and measured of the database.
+    /// Returns the metrics of the database.
     pub fn metrics(&self) -> &DatabaseMetrics {
         &self.committer.metrics
     }
@@ -382,7 +383,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<UploadId>, Error> {
-        // Found on a reading connection first: writers wait only when there is something to expire.
+        // Search on a reading connection first, so that writers wait only if there is something to expire.
         let found = self.read_long(move |c| forget::idle_uploads(c, idle_since, limit)).await?;
         if found.is_empty() {
             return Ok(Vec::new());
@@ -390,15 +391,15 @@ impl MetadataStore for SqliteStore {
         let mut expired = Vec::new();
         let mut left = &found[..];
         while !left.is_empty() {
-            let some = left[..left.len().min(EXPIRED_AT_ONCE)].to_vec();
+            let some = left[..left.len().min(EXPIRE_BATCH)].to_vec();
             let step = move |tx: &Connection| forget::expire(tx, &some, idle_since, now);
             match self.make_room(step).await {
-                Ok((more, looked_at)) => {
+                Ok((more, checked)) => {
                     expired.extend(more);
-                    left = &left[looked_at..];
+                    left = &left[checked..];
                 }
                 Err(error) if expired.is_empty() => return Err(error),
-                Err(_) => break, // those before are forgotten, which the caller must know; the next call fails
+                Err(_) => break, // the caller must learn which ones have expired; the next call returns the error
             }
         }
         self.committer.note_forgotten();
@@ -451,7 +452,7 @@ impl MetadataStore for SqliteStore {
         let of = user.clone();
         let tombstones =
             self.read_long(move |connection| rows::tombstones(connection, &of)).await?;
-        for some in tombstones.chunks(ERASED_AT_ONCE) {
+        for some in tombstones.chunks(ERASE_BATCH) {
             let (user, some) = (user.clone(), some.to_vec());
             self.make_room(move |tx| forget::forget_tombstones(tx, &user, &some)).await?;
         }
@@ -474,7 +475,7 @@ impl MetadataStore for SqliteStore {
         let stop = move || {
             let stopped = loop {
                 match committer.stop() {
-                    Err(Error::Full(_)) if reserve.give_up_some() => {}
+                    Err(Error::Full(_)) if reserve.release_some() => {}
                     Err(Error::Full(_)) => break committer.keep_log(),
                     stopped => break stopped,
                 }

@@ -1,4 +1,4 @@
-//! Bytes at the end of uploads whose bytes come in order.
+//! Records bytes at the end of uploads whose bytes arrive in order.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -14,7 +14,7 @@ pub(super) fn append(
     now: u64,
     leased_until: u64,
 ) -> rusqlite::Result<Appended> {
-    // While it is suspect nobody knows where it ends.
+    // While an upload is suspect, its end isn't known.
     let receiving: Option<(i64, Option<u64>, bool)> = tx
         .prepare_cached(
             "SELECT seq, total_size, role = 0 FROM uploads

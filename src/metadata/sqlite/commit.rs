@@ -1,8 +1,8 @@
-//! Group commit: steps that arrive while a commit runs share the next one.
+//! Group commit: steps that arrive during a commit share the next one.
 //!
-//! No writer thread: whoever finds the connection free commits everyone's steps ("flat combining"), so
-//! that a lone sender waits for no hand-over and a crowd shares one transaction. Whoever lets go of the
-//! connection looks at the list again: a step that found it busy relies on that.
+//! There is no writer thread. The task that finds the connection free commits the steps of all tasks ("flat
+//! combining"), so that a lone sender needs no hand-over and many senders share one transaction. A task that releases
+//! the connection checks the list again, because a step that found the connection busy relies on that.
 
 mod log;
 
@@ -24,17 +24,17 @@ use crate::metadata::Error;
 use crate::metrics::DatabaseMetrics;
 use crate::telemetry::Spent;
 
-/// How often the log's length is looked at.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// How often the log's length is checked.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Committer {
     pending: Mutex<Vec<Box<dyn Step>>>,
     writer: Mutex<Writer>,
     log: PathBuf,
-    /// Whether a sync of the log has failed, or may have in an earlier process: then what can be read of it
-    /// need not be on the disk, and no later sync would say so ([`Committer::trust_log`]).
-    log_doubted: AtomicBool,
-    /// Whether the log may hold what the records have forgotten.
+    /// Whether a sync of the log has failed, or may have failed in an earlier process. Then what can be read of the log
+    /// may not be on the disk, and no later sync would report that ([`Committer::trust_log`]).
+    log_untrusted: AtomicBool,
+    /// Whether the log may contain data that the records have forgotten.
     forgotten: AtomicBool,
     /// Dropping the sender stops the checkpoint thread.
     checkpoints: Mutex<Option<mpsc::Sender<()>>>,
@@ -44,20 +44,20 @@ pub(super) struct Committer {
 /// The connection that writes.
 struct Writer {
     connection: Connection,
-    /// Whether its commits would survive power loss. Setting that anew compiles a statement.
+    /// Whether `synchronous` is FULL. Remembered because setting it compiles a statement.
     full: bool,
 }
 
 /// One step of the business within a shared transaction.
 trait Step: Send {
     fn durable(&self) -> bool;
-    /// Takes the step; `false` when its changes must be undone.
+    /// Runs the step. Returns `false` if its changes must be undone.
     fn run(&mut self, tx: &Connection) -> bool;
-    /// Tells the waiting task, once the transaction is committed or has failed.
+    /// Sends the result to the waiting task, once the transaction is committed or has failed.
     fn settle(self: Box<Self>, committed: Result<(), CommitFailure>);
 }
 
-/// Why a whole batch failed; every step of it is told.
+/// Why a whole batch failed. Each of its steps returns it.
 #[derive(Clone, Debug, thiserror::Error)]
 enum CommitFailure {
     #[error("{0}")]
@@ -112,7 +112,7 @@ where
     }
 
     fn run(&mut self, tx: &Connection) -> bool {
-        // A panic stays this step's own: its batch goes on, its submitter is told.
+        // A panic fails only this step: the batch continues, and the submitter gets an error.
         let work = self.work.take();
         self.outcome = work.and_then(|work| catch_unwind(AssertUnwindSafe(|| work(tx))).ok());
         matches!(self.outcome, Some(Ok(_)))
@@ -125,34 +125,34 @@ where
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(Error::Failed("a step panicked".into())),
         };
-        let _ = self.reply.send(result); // nobody waits any more: the change stands all the same
+        let _ = self.reply.send(result); // the change is valid even if nobody waits for the result
     }
 }
 
-/// A submitter's duty to see that its step is taken.
-struct Turn<'a>(&'a Arc<Committer>);
+/// Commits pending steps when it is dropped, so that a submitted step is always run.
+struct CommitOnDrop<'a>(&'a Arc<Committer>);
 
-impl Drop for Turn<'_> {
+impl Drop for CommitOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.lead();
+        self.0.commit_pending();
     }
 }
 
 impl Committer {
-    /// Commits through this connection to the database at `path`; nobody looks after its log.
+    /// Commits through this connection to the database at `path`. Nothing checkpoints its log.
     pub(super) fn new(writer: Connection, path: &Path) -> Arc<Self> {
         Arc::new(Self {
             pending: Mutex::default(),
-            writer: Mutex::new(Writer { connection: writer, full: false }), // as it was opened
+            writer: Mutex::new(Writer { connection: writer, full: false }), // as `connect` sets it
             log: log_path(path),
-            log_doubted: AtomicBool::new(true),
-            forgotten: AtomicBool::new(true), // an earlier process may have died before it had emptied it
+            log_untrusted: AtomicBool::new(true),
+            forgotten: AtomicBool::new(true), // an earlier process may have died before it emptied the log
             checkpoints: Mutex::default(),
             metrics: DatabaseMetrics::default(),
         })
     }
 
-    /// The same; a thread keeps the log short and the reserve whole.
+    /// [`Committer::new`] with a thread that checkpoints the log and restores the reserve.
     pub(super) fn start(
         writer: Connection,
         path: &Path,
@@ -161,17 +161,17 @@ impl Committer {
         let (stop, stopped) = mpsc::channel();
         let committer = Self::new(writer, path);
         *lock(&committer.checkpoints) = Some(stop);
-        let beside = connect(path, Access::Full)?;
+        let connection = connect(path, Access::Full)?;
         let weak = Arc::downgrade(&committer);
         std::thread::Builder::new()
             .name("checkpoints".into())
             .spawn(move || {
-                while stopped.recv_timeout(CHECKPOINT_EVERY) == Err(RecvTimeoutError::Timeout) {
+                while stopped.recv_timeout(CHECKPOINT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                     let Some(committer) = weak.upgrade() else {
                         return;
                     };
-                    if let Err(error) = committer.checkpoint(&beside) {
-                        tracing::warn!(%error, "the database's log could not be checkpointed");
+                    if let Err(error) = committer.checkpoint(&connection) {
+                        tracing::warn!(%error, "can't checkpoint the database's write-ahead log; retrying");
                     }
                     reserve.renew(reserve::BYTES);
                 }
@@ -180,7 +180,7 @@ impl Committer {
         Ok(committer)
     }
 
-    /// Takes a step in a transaction and answers when it is committed.
+    /// Runs a step in a transaction, and returns when it is committed.
     pub(super) async fn submit<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -188,7 +188,7 @@ impl Committer {
         self.enqueue(work, false).await
     }
 
-    /// The same; answers when it would survive power loss.
+    /// [`Committer::submit`], but returns when the change would survive a power failure.
     pub(super) async fn submit_durable<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -196,7 +196,7 @@ impl Committer {
         self.enqueue(work, true).await
     }
 
-    /// The same; `durable`: answers when it would survive power loss.
+    /// [`Committer::submit`] or, with `durable`, [`Committer::submit_durable`].
     pub(super) async fn enqueue<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -206,9 +206,9 @@ impl Committer {
         let (reply, result) = oneshot::channel();
         let step = Submitted { work: Some(work), outcome: None, durable, reply };
         lock(&self.pending).push(Box::new(step));
-        let turn = Turn(self); // also when this task is dropped right here: the step is on the list
+        let commit = CommitOnDrop(self); // the step is in the list, even if this task is dropped right here
         tokio::task::yield_now().await; // lets other tasks add theirs to the batch
-        drop(turn);
+        drop(commit);
         let result = result.await.map_err(failed)?;
         let failed = matches!(result, Err(Error::Failed(_)));
         self.metrics.write.ran(begun.elapsed(), failed);
@@ -216,8 +216,8 @@ impl Committer {
         result
     }
 
-    /// Commits what is pending, here or, when the disk must be waited for, on the blocking pool.
-    fn lead(self: &Arc<Self>) {
+    /// Commits the pending steps: here, or on the blocking pool if that waits for the disk.
+    fn commit_pending(self: &Arc<Self>) {
         while !lock(&self.pending).is_empty() {
             let mut writer = match self.writer.try_lock() {
                 Ok(writer) => writer,
@@ -228,46 +228,47 @@ impl Committer {
                 let mut pending = lock(&self.pending);
                 if pending.iter().any(|step| step.durable()) {
                     let this = Arc::clone(self);
-                    tokio::task::spawn_blocking(move || this.lead_and_wait());
+                    tokio::task::spawn_blocking(move || this.commit_pending_blocking());
                     return;
                 }
                 std::mem::take(&mut *pending)
             };
             if let Some(batch) = self.commit(&mut writer, batch, Duration::ZERO) {
-                // Another program holds the database, which is waited for where it holds up nobody else.
+                // Another program has locked the database. Wait for it on the blocking pool.
                 lock(&self.pending).splice(0..0, batch);
                 let this = Arc::clone(self);
-                tokio::task::spawn_blocking(move || this.lead_and_wait());
+                tokio::task::spawn_blocking(move || this.commit_pending_blocking());
                 return;
             }
         }
     }
 
-    fn lead_and_wait(&self) {
+    fn commit_pending_blocking(&self) {
         while !lock(&self.pending).is_empty() {
             let mut writer = lock(&self.writer);
             let batch = std::mem::take(&mut *lock(&self.pending));
-            let _ = self.commit(&mut writer, batch, BUSY_TIMEOUT); // none comes back
+            let _ = self.commit(&mut writer, batch, BUSY_TIMEOUT); // no batch is returned with this timeout
         }
     }
 
-    /// Commits a batch, and tells its steps. Where another program holds the database and there is no `patience` to wait
-    /// for it, the batch comes back.
+    /// Commits a batch and settles its steps. Returns the batch if another program has locked the database and
+    /// `timeout` is zero.
     fn commit(
         &self,
         writer: &mut Writer,
         mut batch: Vec<Box<dyn Step>>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<Vec<Box<dyn Step>>> {
         let started = Instant::now();
         let durable = batch.iter().any(|step| step.durable());
         let trusted = if durable { self.trust_log(writer) } else { Ok(()) };
-        let begun = trusted.map(|()| writer.begin(durable, patience));
-        if patience.is_zero() && matches!(&begun, Ok(Err(error)) if is_busy(error)) {
+        let begun = trusted.map(|()| writer.begin(durable, timeout));
+        if timeout.is_zero() && matches!(&begun, Ok(Err(error)) if is_busy(error)) {
             return Some(batch);
         }
-        let committed = begun
-            .and_then(|begun| self.noting_failure(begun.and_then(|()| writer.end(&mut batch))));
+        let committed = begun.and_then(|begun| {
+            self.note_failure(begun.and_then(|()| writer.run_and_commit(&mut batch)))
+        });
         self.metrics.committed(batch.len(), started.elapsed());
         crash::point(Point::CommitMade);
         for step in batch {
@@ -278,7 +279,7 @@ impl Committer {
 }
 
 impl Writer {
-    fn promise(&mut self, full: bool) -> rusqlite::Result<()> {
+    fn set_synchronous(&mut self, full: bool) -> rusqlite::Result<()> {
         if self.full != full {
             let text = if full { "synchronous = FULL" } else { "synchronous = NORMAL" };
             pragma(&self.connection, text)?;
@@ -287,33 +288,33 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins a transaction, and waits so long for another program that holds the database.
-    fn begin(&mut self, durable: bool, patience: Duration) -> rusqlite::Result<()> {
+    /// Begins a transaction. Waits at most `timeout` for another program that has locked the database.
+    fn begin(&mut self, durable: bool, timeout: Duration) -> rusqlite::Result<()> {
         if !self.connection.is_autocommit() {
-            self.run("ROLLBACK")?; // what a panic left
+            self.run("ROLLBACK")?; // a panic left a transaction open
         }
-        self.promise(durable)?;
+        self.set_synchronous(durable)?;
         crash::point(Point::CommitUnbegun);
-        // Immediate: a deferred transaction that turns into a writer does not wait for another one.
-        self.connection.busy_timeout(patience)?;
+        // Immediate, because a deferred transaction that becomes a writer doesn't wait for another writer.
+        self.connection.busy_timeout(timeout)?;
         let begun = self.run("BEGIN IMMEDIATE");
         self.connection.busy_timeout(BUSY_TIMEOUT)?;
         begun
     }
 
-    /// Takes the steps, and ends the transaction.
-    fn end(&mut self, batch: &mut [Box<dyn Step>]) -> rusqlite::Result<()> {
-        let end = self.take(batch);
+    /// Runs the steps and ends the transaction.
+    fn run_and_commit(&mut self, batch: &mut [Box<dyn Step>]) -> rusqlite::Result<()> {
+        let end = self.run_steps(batch);
         crash::point(Point::CommitPrepared);
         let committed = end.and_then(|end| self.run(end));
         if committed.is_err() && !self.connection.is_autocommit() {
-            let _ = self.run("ROLLBACK"); // why there was no commit says more than why no rollback
+            let _ = self.run("ROLLBACK"); // the error of the commit says more than one of the rollback
         }
         committed
     }
 
-    /// Takes the steps, undoing those that fail; how the transaction is to end.
-    fn take(&self, batch: &mut [Box<dyn Step>]) -> rusqlite::Result<&'static str> {
+    /// Runs the steps and undoes those that fail. Returns the statement that ends the transaction.
+    fn run_steps(&self, batch: &mut [Box<dyn Step>]) -> rusqlite::Result<&'static str> {
         if let [step] = batch {
             return Ok(if step.run(&self.connection) { "COMMIT" } else { "ROLLBACK" });
         }

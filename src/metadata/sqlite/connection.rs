@@ -1,4 +1,4 @@
-//! Connections to the database, and what their errors mean.
+//! Connections to the database, and the meaning of their errors.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::metadata::Error;
 
-/// How long a connection waits for another one's lock.
+/// How long a connection waits for a lock that another one holds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a connection may do.
@@ -59,12 +59,12 @@ pub(super) fn sqlite(error: rusqlite::Error) -> Error {
     }
 }
 
-/// Whether another program holds the database.
+/// Whether another program has locked the database.
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
-/// Where SQLite keeps the log of the database at `path`.
+/// Returns the path of SQLite's write-ahead log of the database at `path`.
 pub(super) fn log_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");

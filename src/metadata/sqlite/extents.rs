@@ -1,4 +1,4 @@
-//! Where bytes lie: in the blob of a record's row, from its beginning, or as the extents of a row without one say.
+//! Where bytes are stored: in the blob of the record's row, from its beginning, or, without a blob, in rows of extents.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -10,7 +10,7 @@ use crate::ids::{BlobId, UploadId};
 use crate::metadata::jobs::NewJob;
 use crate::storage::{Extent, Extents};
 
-/// The extents of a row without a blob, by where they begin in the file.
+/// Returns the extents of a row without a blob, by their offset in the file.
 pub(super) fn of_row(connection: &Connection, seq: i64) -> rusqlite::Result<BTreeMap<u64, Extent>> {
     connection
         .prepare_cached("SELECT at, size, blob, offset FROM extents WHERE upload = ?")?
@@ -44,7 +44,7 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Lets a record's bytes lie here from now on. The deletion of blobs that it has no bytes in any more becomes a job.
+/// Replaces the extents of a record. The deletion of blobs in which it has no bytes any more becomes a job.
 pub(super) fn replace(tx: &Connection, id: UploadId, extents: &Extents) -> rusqlite::Result<()> {
     let before = blobs(tx, id)?;
     let blob = extents.single_blob();
@@ -61,15 +61,15 @@ pub(super) fn replace(tx: &Connection, id: UploadId, extents: &Extents) -> rusql
     delete(tx, &left, id)
 }
 
-/// Forgets where a record's bytes lie, and returns their blobs. The blob in its row is the caller's to forget.
+/// Forgets the extents of a record, and returns their blobs. The caller clears the blob in the record's row.
 pub(super) fn forget(tx: &Connection, id: UploadId) -> rusqlite::Result<Vec<BlobId>> {
     let blobs = blobs(tx, id)?;
     drop_extents(tx, id)?;
     Ok(blobs)
 }
 
-/// Forgets where the bytes of a part in this range of the file lie, and returns their blobs. None of them lie in the
-/// blob of a row.
+/// Forgets the extents of a part in this range of the file, and returns their blobs. The record must not have a blob in
+/// its row.
 pub(super) fn take(
     tx: &Connection,
     seq: i64,
@@ -84,12 +84,12 @@ pub(super) fn take(
     Ok(blobs.into_iter().flatten().collect())
 }
 
-/// Makes the deletion of blobs that an upload had a job.
+/// Adds jobs that delete blobs of an upload.
 pub(super) fn delete(tx: &Connection, blobs: &[BlobId], of: UploadId) -> rusqlite::Result<()> {
     NewJob::deletions(blobs, of).try_for_each(|job| jobs::add(tx, &job))
 }
 
-/// Those of these blobs in which no record has bytes.
+/// Returns those of these blobs in which no record has bytes.
 pub(super) fn unclaimed(
     connection: &Connection,
     blobs: Vec<BlobId>,
@@ -106,7 +106,7 @@ pub(super) fn unclaimed(
     Ok(unclaimed)
 }
 
-/// The blobs in which a record has bytes, or may get some.
+/// Returns the blobs that contain bytes of a record, or will.
 fn blobs(connection: &Connection, id: UploadId) -> rusqlite::Result<Vec<BlobId>> {
     let row: Option<(i64, Option<BlobId>)> = connection
         .prepare_cached("SELECT seq, blob FROM uploads WHERE id = ?")?

@@ -1,4 +1,4 @@
-//! Forgetting: from records to tombstones, and from those to nothing, or to bare uuids.
+//! Forgetting: turns records into tombstones, and tombstones into nothing or into bare uuids.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use crate::metadata::jobs::{Job, JobKind, NewJob};
 use crate::metadata::packed::{EXPIRED, FINISHED, RECEIVING, REMOVED};
 use crate::metadata::{Generation, Removed};
 
-/// Other writers wait for so long while uploads expire, each of which may have very many parts to be looked at.
-const LONGEST: Duration = Duration::from_millis(5);
+/// How long other writers wait at most while uploads expire, each of which may have very many parts to check.
+const MAX_EXPIRE_TIME: Duration = Duration::from_millis(5);
 
-/// An unfinished upload in which nothing was stored since `:idle_since`, and which is not about to be a File.
+/// Condition for an unfinished upload in which nothing was stored since `:idle_since`, and that isn't being finalized.
 pub(super) const IDLE: &str =
     "u.state = 0 AND u.patches IS NULL AND u.created_at < :idle_since AND NOT EXISTS
     (SELECT 1 FROM parts p WHERE p.upload = u.seq AND p.stored_at >= :idle_since)";
 
-/// An unfinished upload that never had a chunk, and to which nothing else belongs.
+/// Condition for an unfinished upload that never had a chunk and to which nothing else belongs.
 const UNUSED: &str = "u.state = 0 AND u.append = 0 AND u.epoch = 0
     AND NOT EXISTS (SELECT 1 FROM parts p WHERE p.upload = u.seq)
     AND NOT EXISTS (SELECT 1 FROM uploads t WHERE t.parent = u.id AND t.role = 1)";
@@ -57,15 +57,15 @@ pub(super) fn remove(
     Ok(Removed::Removed { deletions, thumbnails, thumbnail_bytes })
 }
 
-/// What an upload and its thumbnails had.
+/// What was forgotten of an upload and its thumbnails.
 pub(super) struct WithThumbnails {
     deletions: Vec<NewJob>,
     thumbnails: u64,
-    /// What of the thumbnails counted against the quota.
+    /// Bytes of the thumbnails that counted against the quota.
     thumbnail_bytes: u64,
 }
 
-/// Forgets an upload and its thumbnails; a thumbnail is also taken from its parent.
+/// Forgets an upload and its thumbnails. If it is a thumbnail, also removes it from its parent.
 pub(super) fn forget_with_thumbnails(
     tx: &Connection,
     id: UploadId,
@@ -88,22 +88,22 @@ pub(super) fn forget_with_thumbnails(
     Ok(WithThumbnails {
         thumbnails: forgotten[1..].iter().filter(|bytes| !bytes.deletions.is_empty()).count()
             as u64,
-        thumbnail_bytes: forgotten.iter().map(|bytes| bytes.of_thumbnail).sum(),
+        thumbnail_bytes: forgotten.iter().map(|bytes| bytes.thumbnail_bytes).sum(),
         deletions: forgotten.into_iter().flat_map(|bytes| bytes.deletions).collect(),
     })
 }
 
-/// Bytes that a record forgot.
+/// The bytes that a record has forgotten.
 #[derive(Default)]
 pub(super) struct ForgottenBytes {
     /// The jobs that delete them.
     deletions: Vec<NewJob>,
-    /// How many a thumbnail took of its user's quota.
-    of_thumbnail: u64,
+    /// Bytes that counted against the user's quota, if it was a thumbnail.
+    thumbnail_bytes: u64,
 }
 
-/// Turns a record into the tombstone `state`: without bytes, and whatever was known of them. Their deletion becomes a
-/// job; what else was to be done with them isn't any more.
+/// Turns a record into a tombstone with this `state`, without bytes and everything known of them. Their deletion
+/// becomes a job; other jobs on them are forgotten.
 pub(super) fn forget_bytes(
     tx: &Connection,
     id: UploadId,
@@ -112,7 +112,7 @@ pub(super) fn forget_bytes(
 ) -> rusqlite::Result<ForgottenBytes> {
     parts::forget(tx, id)?;
     let blobs = extents::forget(tx, id)?;
-    let of_thumbnail = tx
+    let thumbnail_bytes = tx
         .prepare_cached("SELECT reserved * (role = 1) FROM uploads WHERE id = ?")?
         .query_row([id], |row| row.get(0))
         .optional()?;
@@ -130,7 +130,7 @@ pub(super) fn forget_bytes(
     }
     let deletions: Vec<NewJob> = NewJob::deletions(&blobs, id).collect();
     deletions.iter().try_for_each(|job| jobs::add(tx, job))?;
-    Ok(ForgottenBytes { deletions, of_thumbnail: of_thumbnail.unwrap_or_default() })
+    Ok(ForgottenBytes { deletions, thumbnail_bytes: thumbnail_bytes.unwrap_or_default() })
 }
 
 pub(super) fn idle_uploads(
@@ -144,7 +144,8 @@ pub(super) fn idle_uploads(
         .collect()
 }
 
-/// Expires the first of these that are still idle; which, and how many were looked at in [`LONGEST`].
+/// Expires those of these uploads that are still idle, for at most [`MAX_EXPIRE_TIME`]. Returns which ones expired, and
+/// how many were checked.
 pub(super) fn expire(
     tx: &Connection,
     found: &[UploadId],
@@ -152,21 +153,21 @@ pub(super) fn expire(
     now: u64,
 ) -> rusqlite::Result<(Vec<UploadId>, usize)> {
     let began = Instant::now();
-    // Looked at again: a chunk may have come in since they were found.
+    // Check again: a chunk may have been stored since they were found.
     let mut still_idle =
         tx.prepare_cached(&format!("SELECT 1 FROM uploads u WHERE u.id = :id AND {IDLE}"))?;
-    let (mut expired, mut looked_at) = (Vec::new(), 0);
+    let (mut expired, mut checked) = (Vec::new(), 0);
     for id in found {
-        if looked_at > 0 && began.elapsed() > LONGEST {
+        if checked > 0 && began.elapsed() > MAX_EXPIRE_TIME {
             break;
         }
-        looked_at += 1;
+        checked += 1;
         if still_idle.exists(named_params! {":id": id, ":idle_since": idle_since})? {
             forget_with_thumbnails(tx, *id, EXPIRED, now)?;
             expired.push(*id);
         }
     }
-    Ok((expired, looked_at))
+    Ok((expired, checked))
 }
 
 pub(super) fn forget_tombstones(
@@ -174,8 +175,8 @@ pub(super) fn forget_tombstones(
     user: &UserId,
     tombstones: &[UploadId],
 ) -> rusqlite::Result<()> {
-    // An expired one may have begun anew since it was found.
-    let mut keep = tx.prepare_cached(
+    // An expired upload may have begun again since it was found.
+    let mut remember = tx.prepare_cached(
         "INSERT OR IGNORE INTO erased (id)
          SELECT id FROM uploads WHERE id = ? AND user_id = ? AND state NOT IN (0, 1)",
     )?;
@@ -183,13 +184,13 @@ pub(super) fn forget_tombstones(
         "DELETE FROM uploads WHERE id = ? AND user_id = ? AND state NOT IN (0, 1)",
     )?;
     for id in tombstones {
-        keep.execute(params![id, user])?;
+        remember.execute(params![id, user])?;
         forget.execute(params![id, user])?;
     }
     Ok(())
 }
 
-/// Forgets that the user was ever counted, unless something counts, and what was still to be done.
+/// Forgets the user's row of used quota, unless something still counts, and the user's remaining jobs.
 pub(super) fn forget_usage(tx: &Connection, user: &UserId) -> rusqlite::Result<()> {
     jobs::forget_user(tx, user)?;
     tx.prepare_cached("DELETE FROM usage WHERE user_id = ? AND bytes = 0 AND files = 0")?

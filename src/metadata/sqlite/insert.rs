@@ -1,4 +1,4 @@
-//! Rows of uploads, as every step adds them.
+//! Inserts rows of uploads.
 
 use rusqlite::{Connection, params};
 
@@ -6,7 +6,7 @@ use crate::filename::Filename;
 use crate::metadata::packed::pack_role;
 use crate::metadata::{NewUpload, Role};
 
-/// Adds an upload, or the record of a file that comes in one request.
+/// Inserts an upload, or the record of a file that was sent in one request.
 pub(super) fn insert(
     tx: &Connection,
     new: &NewUpload,

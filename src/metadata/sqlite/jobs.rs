@@ -1,4 +1,4 @@
-//! The table of jobs: recording, taking turns, leases and outcomes.
+//! The table of jobs: recording, turns, leases and outcomes.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
@@ -7,10 +7,10 @@ use crate::metadata::jobs::{
     Job, JobCount, JobKind, JobState, JobStatus, LONGEST_PAUSE, MAX_DEATHS, NewJob, Outcome,
 };
 
-/// Puts a job on record unless one of its kind and subject is there.
+/// Adds a job unless there is one with its kind and subject.
 ///
-/// Its round is the one after its user's last waiting job, but no earlier than the first one that others wait in:
-/// whoever has many jobs waits for himself, not for others to have none.
+/// Its round is the one after the user's last waiting job, but at least the first round in which other jobs wait. So a
+/// user with many jobs doesn't delay the jobs of others.
 pub(super) fn add(tx: &Connection, job: &NewJob) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT OR IGNORE INTO jobs (id, kind, subject, user_id, payload, run_at, round)
@@ -32,7 +32,8 @@ pub(super) fn add(tx: &Connection, job: &NewJob) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Forgets a job that is not needed any more; whether there was one, held by `lease` if that is given.
+/// Forgets a job that isn't needed any more. Returns whether there was one; if `lease` is given, only a job that it
+/// holds.
 pub(super) fn forget(
     tx: &Connection,
     kind: JobKind,
@@ -47,7 +48,7 @@ pub(super) fn forget(
     Ok(forgotten > 0)
 }
 
-/// Forgets a job that is not needed any more, unless somebody holds it, who will notice.
+/// Forgets a job that isn't needed any more. If somebody holds it, it stays, and its holder will notice.
 pub(super) fn forget_unheld(
     tx: &Connection,
     kind: JobKind,
@@ -62,7 +63,7 @@ pub(super) fn forget_unheld(
     Ok(())
 }
 
-/// Forgets what is left of a user's jobs about uploads that are gone.
+/// Forgets a user's remaining jobs on uploads that are gone.
 pub(super) fn forget_user(tx: &Connection, user: &UserId) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "DELETE FROM jobs
@@ -72,7 +73,7 @@ pub(super) fn forget_user(tx: &Connection, user: &UserId) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Holds a job of this transaction's own making for whoever began it.
+/// Takes the lease of a job that this transaction has added.
 pub(super) fn lease(
     tx: &Connection,
     kind: JobKind,
@@ -114,7 +115,7 @@ pub(super) fn take(
     Ok(taken)
 }
 
-/// Whether there is anything to take.
+/// Whether any job is due.
 pub(super) fn any_due(
     connection: &Connection,
     kinds: &[JobKind],
@@ -129,7 +130,7 @@ pub(super) fn any_due(
     Ok(false)
 }
 
-/// The next job whose turn it is: its number, whether a lease of it has just ended, and how often that happened.
+/// Returns the next due job: its number, whether a lease of it has just ended, and how often that happened before.
 fn next_due(
     tx: &Connection,
     kind: JobKind,
@@ -322,7 +323,7 @@ pub(super) fn retry(tx: &Connection, id: Option<JobId>, now: u64) -> rusqlite::R
     Ok(retried as u64)
 }
 
-/// Ends all leases: only this process uses the database, so their holders are dead.
+/// Ends all leases. Only this process uses the database, so their holders are dead.
 pub(super) fn end_leases(tx: &Connection) -> rusqlite::Result<()> {
     tx.execute("UPDATE jobs SET leased_until = 0 WHERE lease IS NOT NULL", ())?;
     Ok(())

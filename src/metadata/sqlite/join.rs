@@ -1,4 +1,4 @@
-//! Joining pieces of an upload to come. No byte moves: the upload's extents are those of the pieces.
+//! Joins partial uploads. No bytes are moved: the extents of the new upload are those of the partial uploads.
 
 use std::collections::HashSet;
 
@@ -13,17 +13,17 @@ use crate::metadata::{Joined, NewUpload, Role};
 use crate::part::{self, Part};
 use crate::storage::Extents;
 
-/// What an upload is that is to be joined.
-enum Found {
-    /// It can be.
+/// The result of looking for a partial upload.
+enum Lookup {
+    /// It can be joined.
     Piece(Piece),
-    /// Bytes of it are still to come.
+    /// Not all of its bytes have arrived.
     Incomplete,
-    /// It is no piece, or not this user's. While it is suspect nobody knows.
+    /// It isn't a partial upload of this user, or it is suspect, so that its size isn't known.
     NotAPiece,
 }
 
-/// A piece that can be joined.
+/// A partial upload that can be joined.
 struct Piece {
     id: UploadId,
     seq: i64,
@@ -46,8 +46,8 @@ pub(super) fn join(
     let (mut found, mut seen) = (Vec::new(), HashSet::new());
     for id in pieces {
         match piece(tx, new, *id)? {
-            Found::Piece(piece) if seen.insert(*id) => found.push(piece),
-            Found::Incomplete => return Ok(Joined::Incomplete(*id)),
+            Lookup::Piece(piece) if seen.insert(*id) => found.push(piece),
+            Lookup::Incomplete => return Ok(Joined::Incomplete(*id)),
             _ => return Ok(Joined::NotAPiece(*id)),
         }
     }
@@ -81,7 +81,7 @@ pub(super) fn pieces(connection: &Connection, id: UploadId) -> rusqlite::Result<
     Ok(unpack_pieces(&packed.flatten().unwrap_or_default()))
 }
 
-/// Makes the copying of a File into one blob a job, if it was joined from several.
+/// Adds the job that copies a File into one blob, if the File was joined and has several.
 pub(super) fn add_packing(
     tx: &Connection,
     id: UploadId,
@@ -114,7 +114,7 @@ pub(super) fn pack(
     Ok(false)
 }
 
-/// The upload of this user's that the same pieces were joined into.
+/// Returns the upload of this user into which the same partial uploads were joined.
 fn joined_before(
     tx: &Connection,
     new: &NewUpload,
@@ -129,13 +129,13 @@ fn joined_before(
     .optional()
 }
 
-fn piece(tx: &Connection, new: &NewUpload, id: UploadId) -> rusqlite::Result<Found> {
+fn piece(tx: &Connection, new: &NewUpload, id: UploadId) -> rusqlite::Result<Lookup> {
     let read = |row: &Row<'_>| {
         let received: Option<u64> = row.get("received")?;
         if received.is_none() || received != row.get("total_size")? {
-            return Ok(Found::Incomplete);
+            return Ok(Lookup::Incomplete);
         }
-        Ok(Found::Piece(Piece {
+        Ok(Lookup::Piece(Piece {
             id,
             seq: row.get("seq")?,
             blob: row.get("blob")?,
@@ -150,10 +150,10 @@ fn piece(tx: &Connection, new: &NewUpload, id: UploadId) -> rusqlite::Result<Fou
         )?
         .query_row(params![id, new.user, RECEIVING, PARTIAL], read)
         .optional()?;
-    Ok(found.unwrap_or(Found::NotAPiece))
+    Ok(found.unwrap_or(Lookup::NotAPiece))
 }
 
-/// Gives the bytes of a piece to the upload that it is joined into, where they are one part; the piece stands for that
+/// Moves the bytes of a partial upload to the upload that it is joined into, as one part. Its uuid stands for that
 /// upload from now on.
 fn take_over(
     tx: &Connection,
@@ -164,11 +164,11 @@ fn take_over(
     at: u64,
     now: u64,
 ) -> rusqlite::Result<()> {
-    let whole = whole(tx, piece.seq)?;
+    let part = as_one_part(tx, piece.seq)?;
     tx.prepare_cached(
         "INSERT INTO parts (upload, idx, offset, size, crc32, stored_at) VALUES (?, ?, ?, ?, ?, ?)",
     )?
-    .execute(params![upload, index, at, whole.size, whole.crc32, now])?;
+    .execute(params![upload, index, at, part.size, part.crc32, now])?;
     parts::forget(tx, piece.id)?;
     tx.prepare_cached(
         "UPDATE uploads SET state = ?2, changed_at = ?3, parent = ?4, blob = NULL, generation = NULL, filename = NULL,
@@ -189,14 +189,14 @@ fn take_over(
     }
 }
 
-/// All parts of a piece as one.
-fn whole(tx: &Connection, seq: i64) -> rusqlite::Result<Part> {
+/// Returns all parts of a partial upload as one part.
+fn as_one_part(tx: &Connection, seq: i64) -> rusqlite::Result<Part> {
     let mut statement =
         tx.prepare_cached("SELECT offset, size, crc32 FROM parts WHERE upload = ? ORDER BY idx")?;
     let parts = statement.query_map([seq], |row| {
         Ok(Part { offset: row.get(0)?, size: row.get(1)?, crc32: row.get(2)? })
     })?;
     let parts: Vec<Part> = parts.collect::<rusqlite::Result<_>>()?;
-    let nothing = Part { offset: 0, size: 0, crc32: 0 };
-    Ok(parts.into_iter().reduce(part::joined).unwrap_or(nothing))
+    let empty = Part { offset: 0, size: 0, crc32: 0 };
+    Ok(parts.into_iter().reduce(part::joined).unwrap_or(empty))
 }

@@ -1,7 +1,7 @@
-//! Forgetting parts, of which an upload may have very many: few at a time, so that no other writer waits for long.
+//! Forgets parts. An upload may have very many, so they are deleted in batches and no other writer waits for long.
 //!
-//! Parts of an upload that receives nothing any more mean nothing, and its row's number is never used again. So the
-//! step that ends it takes a few of them along and leaves the rest to a job.
+//! The parts of an upload that isn't receiving any more are never read, and the number of its row is never used again.
+//! So the step that ends the upload deletes a few of them, and leaves the rest to a job.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -9,45 +9,45 @@ use super::jobs;
 use crate::ids::UploadId;
 use crate::metadata::jobs::NewJob;
 
-/// Parts of one upload that go with it; some end in the same transaction.
-const AT_ONCE: u32 = 100;
-/// Parts that the job forgets in one transaction.
-const MORE: u32 = 1000;
+/// Maximum number of parts that are deleted by the step that ends the upload. Several uploads may end in one step.
+const INLINE_BATCH: u32 = 100;
+/// Maximum number of parts that the job deletes in one transaction.
+const JOB_BATCH: u32 = 1000;
 
-/// Forgets the parts of an upload that receives nothing any more, now or little by little.
+/// Forgets the parts of an upload that isn't receiving any more, now or by a job.
 pub(super) fn forget(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
     let number: Option<u64> = tx
         .prepare_cached("SELECT seq FROM uploads WHERE id = ?")?
         .query_row([id], |row| row.get(0))
         .optional()?;
     if let Some(number) = number
-        && forget_some(tx, number, AT_ONCE)?
+        && forget_some(tx, number, INLINE_BATCH)?
     {
         jobs::add(tx, &NewJob::forget_parts(number))?;
     }
     Ok(())
 }
 
-/// Forgets more parts of an upload, unless it receives; whether some are left.
+/// Forgets more parts of an upload, unless it is receiving. Returns whether some are left.
 pub(super) fn forget_more(tx: &Connection, number: u64) -> rusqlite::Result<bool> {
-    let receives = "SELECT 1 FROM uploads WHERE seq = ? AND state = 0";
-    Ok(!tx.prepare_cached(receives)?.exists([number])? && forget_some(tx, number, MORE)?)
+    let is_receiving = "SELECT 1 FROM uploads WHERE seq = ? AND state = 0";
+    Ok(!tx.prepare_cached(is_receiving)?.exists([number])? && forget_some(tx, number, JOB_BATCH)?)
 }
 
-/// Forgets all parts of an upload that begins again under its number.
+/// Forgets all parts of an upload that starts over with the same row.
 pub(super) fn forget_all(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM parts WHERE upload = (SELECT seq FROM uploads WHERE id = ?)")?
         .execute([id])?;
     Ok(())
 }
 
-fn forget_some(tx: &Connection, number: u64, most: u32) -> rusqlite::Result<bool> {
+fn forget_some(tx: &Connection, number: u64, limit: u32) -> rusqlite::Result<bool> {
     let deleted = tx
         .prepare_cached(
             "DELETE FROM parts WHERE upload = ?1 AND idx <=
                 (SELECT max(idx) FROM (SELECT idx FROM parts WHERE upload = ?1 ORDER BY idx LIMIT ?2))",
         )?
-        .execute(params![number, most])?;
-    Ok(deleted == most as usize
+        .execute(params![number, limit])?;
+    Ok(deleted == limit as usize
         && tx.prepare_cached("SELECT 1 FROM parts WHERE upload = ?")?.exists([number])?)
 }

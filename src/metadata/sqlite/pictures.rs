@@ -1,4 +1,4 @@
-//! Steps around thumbnails: which pictures are to be made, and which one a media shows.
+//! Steps of thumbnails: which ones are to be made, and which one a media shows.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -30,7 +30,7 @@ pub(super) fn end_drawing(
         return Ok(true);
     };
     match (file.role, file.parent, picture) {
-        (Role::Thumbnail, Some(parent), _) => end_of_sent(tx, id, parent, picture, synced, now)?,
+        (Role::Thumbnail, Some(parent), _) => finish_sent(tx, id, parent, picture, synced, now)?,
         (Role::Media, _, Some(picture)) if file.thumbnail.is_none() => {
             add_thumbnail(tx, &file, picture, synced, now)?;
         }
@@ -39,10 +39,10 @@ pub(super) fn end_drawing(
     Ok(true)
 }
 
-/// Lets a thumbnail that a client sent take the place of older ones. With a picture of it, the media shows it
-/// instead of whatever it showed; without, those that were sent before it go, and those made here stay. What a
-/// message shows stays: then it is this one that goes.
-fn end_of_sent(
+/// Replaces older thumbnails with one that a client sent. If a picture was made of it, the media shows the picture
+/// instead of any earlier thumbnail. Otherwise only thumbnails that were sent before it are replaced. If a message
+/// shows the media with a thumbnail, that stays, and the sent one is removed.
+fn finish_sent(
     tx: &Connection,
     id: UploadId,
     parent: UploadId,
@@ -75,7 +75,7 @@ fn delete_picture(tx: &Connection, picture: Option<&NewPicture>) -> rusqlite::Re
     extents::delete(tx, &blobs, picture.id)
 }
 
-/// Makes a thumbnail of its own of the picture of a media.
+/// Records a picture that was made of a media as the media's thumbnail.
 fn add_thumbnail(
     tx: &Connection,
     of: &StoredFile,
@@ -104,7 +104,7 @@ fn add_thumbnail(
     Ok(())
 }
 
-/// Puts a picture in the place of a thumbnail's bytes.
+/// Replaces the bytes of a thumbnail with a picture.
 fn set_picture(
     tx: &Connection,
     id: UploadId,
@@ -125,12 +125,12 @@ fn set_picture(
         picture.facts.width,
         picture.facts.height,
         !synced,
-        pack_embedded(EmbeddedMetadata::None), // encoded anew
+        pack_embedded(EmbeddedMetadata::None), // the picture was encoded by the server
     ])?;
     Ok(())
 }
 
-/// Whether a message shows this media of the user's; `None` when there is none.
+/// Whether a message shows this media of the user. Returns `None` if there is no such media.
 pub(super) fn is_attached(
     tx: &Connection,
     media: UploadId,
@@ -146,29 +146,29 @@ pub(super) fn is_attached(
 /// Which thumbnails a new one replaces.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Older {
-    /// Those that a client sent and that the media doesn't show.
+    /// Those that a client sent, except the one that the media shows.
     SentAndHidden,
     /// Those that a client sent.
     Sent,
-    /// Those made here, too.
+    /// All, also those that the server made.
     All,
 }
 
-/// A thumbnail that is to be replaced.
-pub(super) struct ToReplace {
+/// A thumbnail to be replaced.
+pub(super) struct OldThumbnail {
     id: UploadId,
     parent: UploadId,
-    /// What it takes of its user's quota.
+    /// Bytes that count against the user's quota.
     pub(super) counted: u64,
 }
 
-/// The thumbnails of a media that `id` replaces.
+/// Returns the thumbnails of a media that `id` replaces.
 pub(super) fn older(
     tx: &Connection,
     parent: UploadId,
     id: UploadId,
     which: Older,
-) -> rusqlite::Result<Vec<ToReplace>> {
+) -> rusqlite::Result<Vec<OldThumbnail>> {
     let which = match which {
         Older::SentAndHidden => {
             "received IS NOT NULL AND id IS NOT (SELECT thumbnail FROM uploads WHERE id = ?1)"
@@ -182,14 +182,18 @@ pub(super) fn older(
     );
     tx.prepare_cached(&sql)?
         .query_map(params![parent, id], |row| {
-            Ok(ToReplace { id: row.get(0)?, parent, counted: row.get(1)? })
+            Ok(OldThumbnail { id: row.get(0)?, parent, counted: row.get(1)? })
         })?
         .collect()
 }
 
-/// Replaces these thumbnails, also where their media shows them.
-pub(super) fn replace(tx: &Connection, thumbnails: &[ToReplace], now: u64) -> rusqlite::Result<()> {
-    for ToReplace { id, parent, .. } in thumbnails {
+/// Marks these thumbnails as replaced, and removes them from their media.
+pub(super) fn replace(
+    tx: &Connection,
+    thumbnails: &[OldThumbnail],
+    now: u64,
+) -> rusqlite::Result<()> {
+    for OldThumbnail { id, parent, .. } in thumbnails {
         forget_bytes(tx, *id, REPLACED, now)?;
         tx.prepare_cached("UPDATE uploads SET thumbnail = NULL WHERE id = ? AND thumbnail = ?")?
             .execute([parent, id])?;

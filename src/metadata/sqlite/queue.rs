@@ -1,5 +1,5 @@
-//! The queue of jobs in SQLite: the table behind [`JobQueue`]. Where the disk is full, jobs other than thumbnails use the
-//! reserve: they are what makes room.
+//! The queue of jobs in SQLite: implements [`JobQueue`] with the table of jobs. If the disk is full, jobs other than
+//! thumbnails use the reserve, because they free space.
 
 use rusqlite::Connection;
 
@@ -26,7 +26,7 @@ impl JobQueue for SqliteStore {
         let kinds = kinds.to_vec();
         let users: Vec<&str> = passed_over.iter().map(UserId::as_str).collect();
         let users = serde_json::to_string(&users).map_err(failed)?;
-        // Looked for on a reading connection first: writers wait only when there is something to take.
+        // Search on a reading connection first, so that writers wait only if there is something to take.
         let (wanted, passed_over) = (kinds.clone(), users.clone());
         if !self.read(move |c| jobs::any_due(c, &wanted, &passed_over, now)).await? {
             return Ok(Vec::new());

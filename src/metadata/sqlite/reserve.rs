@@ -1,5 +1,5 @@
-//! A file that keeps some of the disk for what makes room: when nothing is left, a removal still needs a few pages of
-//! the log, and a stop some of the database. It is given up piece by piece, and made whole once there is room.
+//! A file that reserves disk space for steps that free space: on a full disk, a removal still needs a few pages of the
+//! log, and a stop some of the database. The file is released piece by piece, and restored once there is space.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -10,30 +10,30 @@ use rustix::fs::FallocateFlags;
 
 use crate::space;
 
-/// Its size when it is whole: twice the length at which the log is copied into the database and begins anew.
+/// Its full size: twice the length at which the log is checkpointed and starts over.
 pub(super) const BYTES: u64 = 8 << 20;
-/// So much of it is given up at once: what is free meanwhile, others may take.
+/// How much is released at once. Others may take what is released.
 const PIECE: u64 = 1 << 20;
 
 pub(super) struct Reserve {
-    folder: PathBuf,
+    dir: PathBuf,
     path: PathBuf,
 }
 
 impl Reserve {
-    /// That of a data directory, whether it is there or not.
+    /// Returns the reserve of a data directory, whether or not the file exists.
     pub(super) fn of(data_dir: &Path) -> Self {
-        Self { folder: data_dir.to_owned(), path: data_dir.join("haversack.reserve") }
+        Self { dir: data_dir.to_owned(), path: data_dir.join("haversack.reserve") }
     }
 
-    /// Gives up a piece of it; `false` when there is none left.
-    pub(super) fn give_up_some(&self) -> bool {
-        let given = OpenOptions::new().write(true).open(&self.path).and_then(|file| {
+    /// Releases a piece of it. Returns `false` if none is left.
+    pub(super) fn release_some(&self) -> bool {
+        let released = OpenOptions::new().write(true).open(&self.path).and_then(|file| {
             let left = file.metadata()?.len().saturating_sub(PIECE);
             file.set_len(left)?;
             Ok(left)
         });
-        match given {
+        match released {
             Ok(left) => {
                 if left == 0 {
                     let _ = std::fs::remove_file(&self.path);
@@ -41,37 +41,36 @@ impl Reserve {
                 let left = space::in_words(left);
                 tracing::warn!(
                     left,
-                    "the disk with the records is full: removals use the space kept for them"
+                    "the disk with the records is full; using reserved space for removals"
                 );
                 true
             }
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(%error, "haversack.reserve could not be given up");
+                    tracing::warn!(%error, "can't release the space reserved by haversack.reserve");
                 }
                 false
             }
         }
     }
 
-    /// Gives up what the database takes to be opened.
-    pub(super) fn give_up_if_full(&self) {
-        if space::free(&self.folder).is_ok_and(|free| free < space::LEAST) {
-            self.give_up_some();
+    /// Releases what is needed to open the database on a full disk.
+    pub(super) fn release_if_full(&self) {
+        if space::free(&self.dir).is_ok_and(|free| free < space::LEAST) {
+            self.release_some();
         }
     }
 
-    /// Makes it as large as it should be, as far as `spare` bytes stay free beside it. On a file system that can't
-    /// reserve blocks there is none.
+    /// Restores its size, as far as `spare` bytes stay free. Removes the file if the file system can't reserve blocks.
     pub(super) fn renew(&self, spare: u64) {
-        let there = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
-        if there >= BYTES {
+        let size_now = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+        if size_now >= BYTES {
             return;
         }
-        let free = space::free(&self.folder).unwrap_or(0).saturating_sub(spare);
-        let size = (there + free).min(BYTES) / PIECE * PIECE;
-        if size > there && self.allocate(size).is_err() {
-            let _ = std::fs::remove_file(&self.path); // one that holds nothing would pass for one that does
+        let free = space::free(&self.dir).unwrap_or(0).saturating_sub(spare);
+        let size = (size_now + free).min(BYTES) / PIECE * PIECE;
+        if size > size_now && self.allocate(size).is_err() {
+            let _ = std::fs::remove_file(&self.path); // a file without blocks must not count as a reserve
         }
     }
 
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_its_blocks_once_and_gives_them_back_piece_by_piece() {
+    fn allocates_blocks_once_and_releases_them_piece_by_piece() {
         let dir = tempfile::tempdir().unwrap();
         let reserve = Reserve::of(dir.path());
         for _ in 0..2 {
@@ -100,15 +99,15 @@ mod tests {
             assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
         }
         for left in (0..BYTES / PIECE).rev() {
-            assert!(reserve.give_up_some());
+            assert!(reserve.release_some());
             let length = std::fs::metadata(&reserve.path).map_or(0, |metadata| metadata.len());
             assert_eq!(length, left * PIECE);
         }
-        assert!(!reserve.give_up_some() && !reserve.path.exists());
+        assert!(!reserve.release_some() && !reserve.path.exists());
     }
 
     #[test]
-    fn it_takes_nothing_of_what_is_to_stay_free() {
+    fn leaves_spare_space_free() {
         let dir = tempfile::tempdir().unwrap();
         let reserve = Reserve::of(dir.path());
         reserve.renew(u64::MAX);
@@ -116,11 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_with_room_keeps_it() {
+    fn keeps_the_reserve_if_the_disk_has_space() {
         let dir = tempfile::tempdir().unwrap();
         let reserve = Reserve::of(dir.path());
         reserve.renew(0);
-        reserve.give_up_if_full();
+        reserve.release_if_full();
         assert_eq!(std::fs::metadata(&reserve.path).unwrap().len(), BYTES);
     }
 }

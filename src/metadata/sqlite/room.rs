@@ -1,4 +1,4 @@
-//! What counts against quotas; triggers keep the sums (see the migration).
+//! How much of the quotas is used. Triggers update the sums (see the migration).
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,7 +15,7 @@ pub(super) fn usage(connection: &Connection, user: &UserId) -> rusqlite::Result<
     Ok(Usage { user_bytes, user_files, total_bytes: total(connection)? })
 }
 
-/// Bytes of all users.
+/// Returns the bytes of all users.
 pub(super) fn total(connection: &Connection) -> rusqlite::Result<u64> {
     connection.prepare_cached("SELECT bytes FROM total_usage")?.query_row((), |row| row.get(0))
 }

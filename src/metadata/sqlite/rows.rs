@@ -19,15 +19,16 @@ use crate::metadata::{
 use crate::part::{Layout, Part};
 use crate::storage::Extents;
 
-/// The columns [`record`] reads.
+/// The columns that [`record`] reads.
 const COLUMNS: &str = "seq, id, user_id, state, role, generation, blob, parent, thumbnail, total_parts, total_size, \
      even_size, epoch, reserved, filename, named, declared_type, media_type, duration_secs, width, height, size, crc32, embedded, received, \
      received_md5, patches, suspect, attached, created_at, append, wanted_md5, partials IS NOT NULL AS joined, \
      EXISTS (SELECT 1 FROM jobs WHERE kind = 'thumbnail' AND subject = uploads.id AND set_aside = 0) AS undrawn";
 
-/// An upload of more parts is read in another one's turn than those of few.
+/// Number of parts above which an upload is read as a long query.
 const MANY_PARTS: u32 = 1000;
-/// A page of records ends with the upload that brings its parts to so many: those of one upload, by default.
+/// A page of records ends with the upload with which its parts reach this number, the default limit of parts per
+/// upload.
 const PAGE_PARTS: usize = 50_000;
 
 pub(super) fn store_id(connection: &Connection) -> rusqlite::Result<BlobId> {
@@ -47,7 +48,7 @@ pub(super) fn load(connection: &Connection, id: UploadId) -> rusqlite::Result<Op
     Ok(erased.then_some(Record { id, user: None, state: State::Erased }))
 }
 
-/// Whether this uuid was ever used, which it is once.
+/// Whether this uuid was ever used. It can be used only once.
 pub(super) fn is_used(connection: &Connection, id: UploadId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
@@ -56,7 +57,7 @@ pub(super) fn is_used(connection: &Connection, id: UploadId) -> rusqlite::Result
         .exists([id])
 }
 
-/// What a user once had: tombstones of every kind.
+/// Returns the tombstones of a user.
 pub(super) fn tombstones(
     connection: &Connection,
     user: &UserId,
@@ -67,7 +68,7 @@ pub(super) fn tombstones(
         .collect()
 }
 
-/// Whether it is an unfinished upload that may have very many parts.
+/// Whether this is an unfinished upload that may have very many parts.
 pub(super) fn may_be_large(connection: &Connection, id: UploadId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM uploads WHERE id = ? AND state = 0 AND total_parts > ?")?
@@ -99,28 +100,28 @@ pub(super) fn unattached(
     before: u64,
     limit: u32,
 ) -> rusqlite::Result<Vec<Record>> {
-    let so = "state = 1 AND role = 0 AND attached = 0 AND changed_at < ?";
-    records(connection, so, [before], limit)
+    let condition = "state = 1 AND role = 0 AND attached = 0 AND changed_at < ?";
+    records(connection, condition, [before], limit)
 }
 
-/// The oldest records of which this is so.
+/// Returns the oldest records that meet the condition.
 fn records(
     connection: &Connection,
-    so: &str,
+    condition: &str,
     values: impl Params,
     limit: u32,
 ) -> rusqlite::Result<Vec<Record>> {
-    Ok(page(connection, so, values, limit)?.0)
+    Ok(page(connection, condition, values, limit)?.0)
 }
 
-/// The oldest records of which this is so, and where they continue.
+/// Returns the oldest records that meet the condition, and where to continue.
 fn page(
     connection: &Connection,
-    so: &str,
+    condition: &str,
     values: impl Params,
     limit: u32,
 ) -> rusqlite::Result<(Vec<Record>, Option<Cursor>)> {
-    let sql = format!("SELECT {COLUMNS} FROM uploads WHERE {so} ORDER BY seq LIMIT {limit}");
+    let sql = format!("SELECT {COLUMNS} FROM uploads WHERE {condition} ORDER BY seq LIMIT {limit}");
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query(values)?;
     let (mut records, mut parts, mut last) = (Vec::new(), 0, None);
@@ -183,7 +184,7 @@ fn listed(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Listed> {
     }))
 }
 
-/// The File of this uuid; a thumbnail's, also a replaced one's, gives its parent's.
+/// Returns the File with this uuid. The uuid of a thumbnail, also of a replaced one, stands for its parent.
 pub(super) fn find_file(
     connection: &Connection,
     id: UploadId,
@@ -348,7 +349,7 @@ fn filename(row: &Row<'_>) -> rusqlite::Result<Option<Filename>> {
     Ok(row.get::<_, Option<String>>("filename")?.and_then(|name| Filename::parse(&name)))
 }
 
-macro_rules! stored_as_sixteen_bytes {
+macro_rules! stored_as_bytes {
     ($($id:ident),*) => {
         $(impl ToSql for $id {
             fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -358,12 +359,12 @@ macro_rules! stored_as_sixteen_bytes {
 
         impl FromSql for $id {
             fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                sixteen_bytes(value).map(Self::from_bytes)
+                id_bytes(value).map(Self::from_bytes)
             }
         })*
     };
 }
-stored_as_sixteen_bytes!(UploadId, BlobId, GenerationId, JobId, LeaseId);
+stored_as_bytes!(UploadId, BlobId, GenerationId, JobId, LeaseId);
 
 impl ToSql for UserId {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -377,6 +378,6 @@ impl FromSql for UserId {
     }
 }
 
-fn sixteen_bytes(value: ValueRef<'_>) -> FromSqlResult<[u8; 16]> {
+fn id_bytes(value: ValueRef<'_>) -> FromSqlResult<[u8; 16]> {
     value.as_blob()?.try_into().map_err(|_| FromSqlError::InvalidType)
 }

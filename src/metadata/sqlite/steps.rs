@@ -1,4 +1,4 @@
-//! Changing records: each function is one step within a transaction that the caller commits.
+//! Changes records. Each function is one step within a transaction that the caller commits.
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
@@ -65,8 +65,9 @@ pub(super) fn record_part(
     new: &NewPart,
     now: u64,
 ) -> rusqlite::Result<Recorded> {
-    // Of one row, not of a SELECT: that would take a journal of its own. No upload: a NULL, which is ignored.
-    // The two parts beside it are all that a part may share bytes with: offsets ascend with indexes.
+    // Inserts a row of values, not of a SELECT, which would need a statement journal. Without the upload its number is
+    // NULL, and the row is ignored. Only its two neighbours can overlap with the part, because offsets ascend with
+    // indexes.
     let inserted = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO parts (upload, idx, offset, size, crc32, stored_at)
@@ -89,7 +90,7 @@ pub(super) fn record_part(
             now,
             of.id
         ])?;
-    if inserted == 0 || !agree(tx, of.upload, new)? {
+    if inserted == 0 || !record_totals(tx, of.upload, new)? {
         return Ok(Recorded::Refused);
     }
     if let Some(extents) = &new.extents {
@@ -98,13 +99,13 @@ pub(super) fn record_part(
     Ok(Recorded::Stored)
 }
 
-/// Puts on record what a new part says of the whole; where that contradicts others, the part goes, and the answer is
-/// `false`.
-fn agree(tx: &Connection, id: UploadId, new: &NewPart) -> rusqlite::Result<bool> {
+/// Records what a new part declares about the whole file. If that contradicts earlier parts, deletes the part and
+/// returns `false`.
+fn record_totals(tx: &Connection, id: UploadId, new: &NewPart) -> rusqlite::Result<bool> {
     if new.total_size.is_none() && new.even_size.is_none() {
         return Ok(true);
     }
-    // What this part says of the whole stands only beside what earlier ones said and are.
+    // The declaration is recorded only if it agrees with all earlier declarations and parts.
     let agrees = tx
         .prepare_cached(
             "UPDATE uploads SET total_size = coalesce(?2, total_size), even_size = coalesce(?3, even_size)
@@ -130,7 +131,7 @@ pub(super) fn finish_upload(
     synced: bool,
     now: u64,
 ) -> rusqlite::Result<bool> {
-    if !is_so(tx, of, &file.received)? {
+    if !can_finish(tx, of, &file.received)? {
         return Ok(false);
     }
     let id = of.generation.upload;
@@ -147,7 +148,7 @@ pub(super) fn finalize_upload(
     finalizing: &Finalizing,
     leased_until: u64,
 ) -> rusqlite::Result<Option<(Job, Snapshot)>> {
-    if !is_so(tx, of, &finalizing.file.received)? {
+    if !can_finish(tx, of, &finalizing.file.received)? {
         return Ok(None);
     }
     let id = of.generation.upload;
@@ -162,15 +163,15 @@ pub(super) fn finalize_upload(
         return Ok(None);
     };
     describe(tx, id, &finalizing.file)?;
-    jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?; // of an upload whose bytes came in order
+    jobs::forget(tx, JobKind::Finish, id.to_bytes(), None)?; // if bytes arrived in order, there is one already
     jobs::add(tx, &NewJob::at_once(JobKind::Finish, id.to_bytes()))?;
     let job = jobs::lease(tx, JobKind::Finish, id.to_bytes(), leased_until)?;
     Ok(job.map(|job| (job, Snapshot { epoch, ..of })))
 }
 
-/// Whether an upload still is what somebody read who is to make a File of these parts, and these are all it has. While
-/// it is suspect nobody can tell, unless its bytes are being overwritten: then whoever finishes it compares the whole.
-fn is_so(tx: &Connection, of: Snapshot, received: &[Part]) -> rusqlite::Result<bool> {
+/// Whether an upload still matches the snapshot from which a File is to be made, and has exactly these parts. Refuses a
+/// suspect upload, unless its bytes are being overwritten: then whoever finishes it compares the whole file.
+fn can_finish(tx: &Connection, of: Snapshot, received: &[Part]) -> rusqlite::Result<bool> {
     let (count, size) = (received.len(), received.iter().map(|part| part.size).sum::<u64>());
     tx.prepare_cached(
         "SELECT 1 FROM uploads
@@ -181,7 +182,7 @@ fn is_so(tx: &Connection, of: Snapshot, received: &[Part]) -> rusqlite::Result<b
     .exists(params![of.generation.upload, of.generation.id, of.epoch, count, size])
 }
 
-/// Makes a File of a row, whose thumbnail becomes a job where one can be made.
+/// Turns a row into a File. Adds the job that makes its thumbnail, if one can be made.
 fn make_file(
     tx: &Connection,
     id: UploadId,
@@ -204,7 +205,7 @@ fn make_file(
     Ok(())
 }
 
-/// Writes down what an upload becomes.
+/// Writes the columns that describe the File that an upload becomes.
 fn describe(tx: &Connection, id: UploadId, file: &NewFile) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "UPDATE uploads SET filename = CASE WHEN ?13 THEN coalesce(filename, ?2) ELSE ?2 END,
@@ -247,7 +248,7 @@ pub(super) fn store_single(
             Some(true) => return Ok(Stored::Attached),
             None => return Ok(Stored::NoParent),
         }
-        // Without a picture in sight it takes the place of the shown one, too.
+        // If no picture can be made of it, it replaces the shown thumbnail at once, too.
         let which = if new.file.drawable { Older::SentAndHidden } else { Older::Sent };
         older = pictures::older(tx, parent, new.id, which)?;
     }
@@ -437,7 +438,7 @@ pub(super) fn rotate_link_key(
 }
 
 pub(super) fn check(tx: &Connection) -> rusqlite::Result<()> {
-    // Dirties nothing, but needs the lock and the file as every writer does.
+    // Changes nothing, but takes the lock and opens the file like any writer.
     tx.prepare_cached("UPDATE link_keys SET created_at = created_at WHERE 0")?.execute(())?;
     Ok(())
 }

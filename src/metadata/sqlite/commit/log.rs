@@ -1,4 +1,4 @@
-//! The log: copied into the database, emptied, and made durable where that is in doubt.
+//! The write-ahead log: checkpointed into the database, truncated, and made durable when a sync may have failed.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -14,66 +14,68 @@ use super::{CommitFailure, Committer, Writer, lock, pragma};
 use crate::crash::{self, Point};
 use crate::metadata::Error;
 
-/// From this length on the log is copied into the database beside the writers.
+/// Length from which on the log is checkpointed while writers continue.
 const CHECKPOINT_BYTES: u64 = 4 << 20;
-/// From this length on the writers wait for it, so that the log begins anew.
+/// Length from which on the writers wait for a checkpoint, so that the log starts over.
 const RESTART_BYTES: u64 = 64 << 20;
-/// So long the writers wait for readers when the log is emptied in passing.
-const READER_PATIENCE: Duration = Duration::from_millis(50);
-/// So long a stop waits for readers and for a checkpoint under way: nobody else waits then.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
-/// How often it is looked whether another checkpoint has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long the writers wait for readers when the log is truncated while the server runs.
+const READER_TIMEOUT: Duration = Duration::from_millis(50);
+/// How long a stop waits for readers and for another checkpoint. Nothing else waits then.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often to check whether another checkpoint has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 impl Committer {
-    /// Says that the records have forgotten something: the log, which still holds it, is emptied soon.
+    /// Notes that the records have forgotten something that is still in the log, which is then truncated soon.
     pub(in super::super) fn note_forgotten(&self) {
         self.forgotten.store(true, Ordering::SeqCst);
     }
 
-    pub(super) fn checkpoint(&self, beside: &Connection) -> Result<(), CommitFailure> {
-        // A log that is not on the disk must not be older there than the database.
-        if self.log_doubted.load(Ordering::SeqCst) {
+    pub(super) fn checkpoint(&self, connection: &Connection) -> Result<(), CommitFailure> {
+        // If the log isn't on the disk, the database must not become newer than the log there.
+        if self.log_untrusted.load(Ordering::SeqCst) {
             return Ok(());
         }
         let forgotten = self.forgotten.swap(false, Ordering::SeqCst) && length(&self.log) > 0;
         if length(&self.log) < CHECKPOINT_BYTES && !forgotten {
             return Ok(());
         }
-        let emptied = self.checkpoint_now(beside, forgotten);
-        if forgotten && !matches!(emptied, Ok(true)) {
+        let truncated = self.checkpoint_now(connection, forgotten);
+        if forgotten && !matches!(truncated, Ok(true)) {
             self.note_forgotten();
         }
-        emptied.map(drop)
+        truncated.map(drop)
     }
 
-    /// Copies the log into the database, and empties it where that is asked for or due; whether it did.
-    fn checkpoint_now(&self, beside: &Connection, empty: bool) -> Result<bool, CommitFailure> {
+    /// Checkpoints the log, and truncates it if `truncate` is set or it is long. Returns whether it truncated it.
+    fn checkpoint_now(
+        &self,
+        connection: &Connection,
+        truncate: bool,
+    ) -> Result<bool, CommitFailure> {
         crash::point(Point::CheckpointUnbegun);
-        self.noting_failure(pragma(beside, "wal_checkpoint(PASSIVE)"))?;
+        self.note_failure(pragma(connection, "wal_checkpoint(PASSIVE)"))?;
         crash::point(Point::CheckpointMade);
-        if length(&self.log) < RESTART_BYTES && !empty {
+        if length(&self.log) < RESTART_BYTES && !truncate {
             return Ok(false);
         }
-        let emptied = truncate_log(&lock(&self.writer).connection, READER_PATIENCE);
-        self.lead_and_wait();
-        self.noting_failure(emptied)
+        let truncated = truncate_log(&lock(&self.writer).connection, READER_TIMEOUT);
+        self.commit_pending_blocking();
+        self.note_failure(truncated)
     }
 
-    /// Rewrites the database without what was deleted from it, and empties the log. Deleting overwrites; but
-    /// SQLite leaves copies of records where it moves them from page to page.
+    /// Rewrites the database without deleted data, and truncates the log. Deleting overwrites data, but SQLite leaves
+    /// copies of records behind when it moves them from page to page.
     pub(in super::super) fn scrub(&self) -> Result<(), Error> {
-        let emptied = {
+        let truncated = {
             let mut writer = lock(&self.writer);
-            self.trust_log(&mut writer)
-                .and_then(|()| self.noting_failure(writer.rewrite(&self.log)))
+            self.trust_log(&mut writer).and_then(|()| self.note_failure(writer.rewrite(&self.log)))
         };
-        self.lead_and_wait();
-        if emptied? {
+        self.commit_pending_blocking();
+        if truncated? {
             return Ok(());
         }
-        let message =
-            "another process uses the database, so its log can't be emptied: end that one first";
+        let message = "another process is reading the database, which keeps its write-ahead log: stop that process first";
         Err(Error::Failed(message.into()))
     }
 
@@ -85,65 +87,64 @@ impl Committer {
         emptied
     }
 
-    /// Commits what is pending, copies the log into the database and syncs it.
+    /// Commits the pending steps, checkpoints the log and syncs the database.
     pub(in super::super) fn empty_log(&self) -> Result<(), Error> {
-        self.lead_and_wait();
+        self.commit_pending_blocking();
         let result = {
             let mut writer = lock(&self.writer);
             self.trust_log(&mut writer).and_then(|()| {
                 let truncated = writer
-                    .promise(true)
-                    .and_then(|()| truncate_log(&writer.connection, STOP_PATIENCE));
-                self.noting_failure(truncated).map(drop)
+                    .set_synchronous(true)
+                    .and_then(|()| truncate_log(&writer.connection, STOP_TIMEOUT));
+                self.note_failure(truncated).map(drop)
             })
         };
-        self.lead_and_wait();
+        self.commit_pending_blocking();
         Ok(result?)
     }
 
-    /// Stops where there is no room to copy the log: it is synced, and copied at the next start.
+    /// Stops without space to checkpoint the log: it is synced, and checkpointed at the next start.
     pub(in super::super) fn keep_log(&self) -> Result<(), Error> {
-        tracing::warn!("the disk with the records is full: its log is kept for the next start");
+        tracing::warn!(
+            "the disk with the records is full; the write-ahead log stays and is checkpointed at the next start"
+        );
         let synced = OpenOptions::new().read(true).open(&self.log).and_then(|log| log.sync_all());
         synced.map_err(failed)
     }
 
-    pub(super) fn noting_failure<T>(
-        &self,
-        result: rusqlite::Result<T>,
-    ) -> Result<T, CommitFailure> {
+    pub(super) fn note_failure<T>(&self, result: rusqlite::Result<T>) -> Result<T, CommitFailure> {
         let failure = result.map_err(CommitFailure::from);
         if let Err(CommitFailure::Failed(_)) = &failure {
-            self.log_doubted.store(true, Ordering::SeqCst);
+            self.log_untrusted.store(true, Ordering::SeqCst);
         }
         failure
     }
 
-    /// Makes a doubted log durable: a sync after a failed one succeeds without what that one was to keep, so
-    /// all of it is written once more, in place, and synced. Nothing durable is committed before.
+    /// Makes an untrusted log durable. A sync after a failed one succeeds although the data of the failed one is lost.
+    /// So the whole log is written again, in place, and synced. Nothing durable is committed before.
     pub(super) fn trust_log(&self, writer: &mut Writer) -> Result<(), CommitFailure> {
-        if !self.log_doubted.load(Ordering::SeqCst) {
+        if !self.log_untrusted.load(Ordering::SeqCst) {
             return Ok(());
         }
-        // Holds the lock of writers: a command beside the server may be one, too.
+        // Takes the write lock, because a command that runs besides the server may write, too.
         let _tx = Transaction::new(&mut writer.connection, TransactionBehavior::Immediate)?;
         rewrite(&self.log)?;
         crash::point(Point::LogRewritten);
-        self.log_doubted.store(false, Ordering::SeqCst);
+        self.log_untrusted.store(false, Ordering::SeqCst);
         Ok(())
     }
 }
 
 impl Writer {
-    /// Writes the whole database anew, and empties the log; `false` when a reader still needs that. The new one is
-    /// first written to a file without a name beside it: it may be too large for the memory.
+    /// Rewrites the whole database and truncates the log. Returns `false` if a reader still needs the log. The new
+    /// database is first written to an unnamed file in the same directory, because it may be too large for memory.
     fn rewrite(&mut self, log: &Path) -> rusqlite::Result<bool> {
         if !self.connection.is_autocommit() {
-            self.run("ROLLBACK")?; // what a panic left
+            self.run("ROLLBACK")?; // a panic left a transaction open
         }
-        self.promise(true)?;
-        let folder = log.parent().unwrap_or(Path::new(".")).to_string_lossy();
-        self.connection.pragma_update(None, "temp_store_directory", folder)?;
+        self.set_synchronous(true)?;
+        let dir = log.parent().unwrap_or(Path::new(".")).to_string_lossy();
+        self.connection.pragma_update(None, "temp_store_directory", dir)?;
         self.connection.pragma_update(None, "temp_store", "FILE")?;
         let rewritten = self.connection.execute_batch("VACUUM");
         self.connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -151,11 +152,12 @@ impl Writer {
     }
 }
 
-/// Empties the log; `false` when a reader still needs it, or another checkpoint is under way, after so long.
-fn truncate_log(writer: &Connection, patience: Duration) -> rusqlite::Result<bool> {
-    let emptied = truncate_log_until(writer, Instant::now() + patience);
+/// Truncates the log. Returns `false` if a reader still needs it or another checkpoint is running when the timeout
+/// ends.
+fn truncate_log(writer: &Connection, timeout: Duration) -> rusqlite::Result<bool> {
+    let truncated = truncate_log_until(writer, Instant::now() + timeout);
     writer.busy_timeout(BUSY_TIMEOUT)?;
-    emptied
+    truncated
 }
 
 fn truncate_log_until(writer: &Connection, until: Instant) -> rusqlite::Result<bool> {
@@ -168,12 +170,12 @@ fn truncate_log_until(writer: &Connection, until: Instant) -> rusqlite::Result<b
         if !busy || left.is_zero() {
             return Ok(!busy);
         }
-        // SQLite waits for readers, but never for another checkpoint, such as the one beside the writers.
-        std::thread::sleep(LOOK_EVERY.min(left));
+        // SQLite waits for readers, but never for another checkpoint, such as one that runs while writers continue.
+        std::thread::sleep(POLL_INTERVAL.min(left));
     }
 }
 
-/// Writes a file's bytes where they are, and syncs it.
+/// Writes a file's bytes again in place, and syncs the file.
 fn rewrite(path: &Path) -> io::Result<()> {
     const PIECE: usize = 1 << 20;
     let file = match OpenOptions::new().read(true).write(true).open(path) {
