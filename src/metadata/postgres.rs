@@ -1,9 +1,9 @@
-//! Records in PostgreSQL, 14 or newer: what the SQLite store does, over a network and for several servers.
+//! Records in PostgreSQL, 14 or newer. Equivalent to the SQLite store, but over a network and for several servers.
 //!
-//! Each step is one statement, or one transaction at READ COMMITTED that first holds the rows it decides from
-//! (`locked`). A part is one statement. Steps are repeated within a bound while the database can't be reached, and a step
-//! whose reply was lost is told from one that was never taken (`attempts`). Every commit is synchronous: what is durable
-//! follows from the server's own settings.
+//! Each step is one statement, or one transaction at READ COMMITTED that first locks the rows on which its decision
+//! depends (`locked`). Recording a part is one statement. If the database can't be reached, a step is retried for a
+//! limited time; after a lost reply, it is checked whether the step was committed (`attempts`). Commits are
+//! synchronous: which of them are durable depends on the database's own settings.
 
 mod append;
 mod attempts;
@@ -52,24 +52,24 @@ pub use options::{DatabaseUrl, PostgresOptions, UrlError};
 use pool::failed;
 use values::N;
 
-/// Tombstones of an erased user that go in one transaction.
-const ERASED_AT_ONCE: usize = 100;
-/// Readers of very much at most: the other connections are for those who want little.
-const LONG_READERS: usize = 2;
+/// Maximum number of tombstones of an erased user that are removed in one transaction.
+const ERASE_BATCH: usize = 100;
+/// Maximum number of connections that run long queries, so that short queries needn't wait for them.
+const MAX_LONG_READERS: usize = 2;
 
 /// The PostgreSQL store.
 pub struct PostgresStore {
     database: Database,
     durability: Durability,
     read_only: bool,
-    /// Bounds those that read very much, and with them the memory that takes.
-    long_turns: Semaphore,
+    /// Limits the number of long queries, and with it their memory.
+    long_reader_permits: Semaphore,
 }
 
 impl PostgresStore {
     /// Connects, and brings the tables up to date.
     pub async fn open(options: PostgresOptions, durability: Durability) -> Result<Self, Error> {
-        let store = Self::over(options, durability, false)?;
+        let store = Self::with_options(options, durability, false)?;
         store.require_utf8().await?;
         migrate::run(&store.database.pool).await?;
         let ended: Result<(), Error> =
@@ -81,14 +81,14 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// Connects to look at the records, also beside running servers. Fails where no server has made the tables.
+    /// Connects for reading, also while servers are running. Returns an error if no server has created the tables.
     pub async fn open_read_only(options: PostgresOptions) -> Result<Self, Error> {
-        let store = Self::over(options, Durability::default(), true)?;
+        let store = Self::with_options(options, Durability::default(), true)?;
         migrate::verify(&store.database.pool).await?;
         Ok(store)
     }
 
-    fn over(
+    fn with_options(
         options: PostgresOptions,
         durability: Durability,
         read_only: bool,
@@ -98,11 +98,11 @@ impl PostgresStore {
             database: Database { pool, options, metrics: DatabaseMetrics::default() },
             durability,
             read_only,
-            long_turns: Semaphore::new(LONG_READERS),
+            long_reader_permits: Semaphore::new(MAX_LONG_READERS),
         })
     }
 
-    /// Names are compared byte by byte, and are what clients sent.
+    /// Returns an error unless the encoding is UTF-8: names are compared byte by byte, and stored as clients sent them.
     async fn require_utf8(&self) -> Result<(), Error> {
         let sql = "SELECT current_setting('server_encoding')";
         let encoding: Result<String, Error> =
@@ -123,18 +123,18 @@ impl PostgresStore {
         Holder { node: &self.database.options.node, until }
     }
 
-    /// Records of which this is so, and where they continue.
+    /// Returns records that meet the condition, oldest first, and where to continue.
     async fn page(
         &self,
-        so: &str,
+        condition: &str,
         values: query::Values<'_>,
         limit: u32,
     ) -> Result<(Vec<Record>, Option<Cursor>), Error> {
-        let _turn = self.long_turns.acquire().await.map_err(failed)?;
-        statement!(read, &self.database, |pg, _again| rows::page(pg, so, values, limit))
+        let _permit = self.long_reader_permits.acquire().await.map_err(failed)?;
+        statement!(read, &self.database, |pg, _again| rows::page(pg, condition, values, limit))
     }
 
-    /// What is counted and measured of the database.
+    /// Returns the metrics of the database.
     pub fn metrics(&self) -> &DatabaseMetrics {
         &self.database.metrics
     }
@@ -298,18 +298,18 @@ impl MetadataStore for PostgresStore {
             statement!(read, &self.database, |pg, _again| forget::idle_uploads(
                 pg, idle_since, limit
             ));
-        let swept: Result<(), Error> =
-            statement!(write, &self.database, |pg, _again| attempts::forget_old_names(pg));
-        swept?;
+        let deleted: Result<(), Error> =
+            statement!(write, &self.database, |pg, _again| attempts::delete_old_steps(pg));
+        deleted?;
         let mut expired = Vec::new();
         for id in found? {
-            let did: Result<bool, Error> =
+            let has_expired: Result<bool, Error> =
                 step!(&self.database, tx => forget::expire(tx, id, idle_since, now));
-            match did {
+            match has_expired {
                 Ok(true) => expired.push(id),
                 Ok(false) => {}
                 Err(error) if expired.is_empty() => return Err(error),
-                Err(_) => break, // those before are forgotten, which the caller must know; the next call fails
+                Err(_) => break, // the caller must learn which ones have expired; the next call returns the error
             }
         }
         Ok(expired)
@@ -345,8 +345,8 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error> {
-        let so = "state = 1 AND role = 0 AND NOT attached AND changed_at < $1";
-        Ok(self.page(so, &[&N(unix_secs)], limit).await?.0)
+        let condition = "state = 1 AND role = 0 AND NOT attached AND changed_at < $1";
+        Ok(self.page(condition, &[&N(unix_secs)], limit).await?.0)
     }
 
     async fn all(&self, after: Cursor, limit: u32) -> Result<(Vec<Record>, Option<Cursor>), Error> {
@@ -361,7 +361,7 @@ impl MetadataStore for PostgresStore {
         let tombstones: Result<Vec<UploadId>, Error> =
             statement!(read, &self.database, |pg, _again| forget::tombstones(pg, &user));
         let tombstones = tombstones?;
-        for some in tombstones.chunks(ERASED_AT_ONCE) {
+        for some in tombstones.chunks(ERASE_BATCH) {
             let forgotten: Result<(), Error> =
                 step!(&self.database, tx => forget::forget_tombstones(tx, &user, some));
             forgotten?;
@@ -374,7 +374,7 @@ impl MetadataStore for PostgresStore {
 
     async fn scrub(&self) -> Result<(), Error> {
         let connection = self.database.pool.get().await.map_err(failed)?;
-        // A connection of its own: the time-out is not to be given back to others.
+        // Take the connection out of the pool, so that others don't get it with these timeouts.
         let connection = deadpool_postgres::Object::take(connection);
         connection
             .batch_execute("SET statement_timeout = 0; SET lock_timeout = 0")
@@ -387,9 +387,9 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn check(&self) -> Result<(), Unready> {
-        // Changes nothing, but fails where nothing can be changed, as on a standby.
+        // Changes nothing, but fails if nothing can be changed, as on a standby.
         let sql = "UPDATE link_keys SET created_at = created_at WHERE false";
-        let database = self.database.in_haste();
+        let database = self.database.with_short_timeouts();
         let checked: Result<u64, Error> =
             statement!(write, &database, |pg, _again| query::execute(pg, sql, &[]));
         checked?;

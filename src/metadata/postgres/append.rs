@@ -1,9 +1,9 @@
-//! Bytes at the end of uploads whose bytes come in order.
+//! Records bytes at the end of uploads whose bytes arrive in order.
 
 use tokio_postgres::{Error, Row};
 
 use super::attempts::Pg;
-use super::extents::Packed;
+use super::extents::ExtentColumns;
 use super::values::{Columns, N};
 use super::{jobs, query};
 use crate::metadata::jobs::{JobKind, NewJob};
@@ -11,18 +11,18 @@ use crate::metadata::{Appended, Generation, NewBytes};
 use crate::part::{Part, PartIndex, appended};
 use crate::storage::Extents;
 
-/// Holds the upload. While it is suspect nobody knows where it ends.
+/// Locks the upload. While an upload is suspect, its end isn't known.
 const RECEIVING: &str = "
     SELECT seq, total_size, max_end, role = 0 AS becomes_file FROM uploads
     WHERE id = $1 AND generation = $2 AND state = 0 AND append AND partials IS NULL AND NOT suspect AND patches IS NULL
     FOR UPDATE";
 
-/// Puts the last part on record, which is a new one or has become larger, and keeps the sums.
+/// Records the last part, which is new or has grown, and updates the sums.
 const RECORD: &str = "
     WITH part AS (
         INSERT INTO parts (upload, idx, off, size, crc32, attempt) VALUES ($1, $2, $3, $4, $5, gen_random_uuid())
         ON CONFLICT (upload, idx) DO UPDATE SET size = excluded.size, crc32 = excluded.crc32),
-    lie AS (
+    new_extents AS (
         INSERT INTO extents (upload, at, size, blob, off)
         SELECT $1, * FROM unnest($6::bigint[], $7::bigint[], $8::uuid[], $9::bigint[]))
     UPDATE uploads
@@ -78,7 +78,8 @@ async fn record(
     let last = last_part(pg, seq).await?;
     let (index, part) = appended(last, new.part);
     let is_new = last.is_none_or(|(last, _)| last != index);
-    let lie = Packed::new(new.part.offset, new.extents.as_ref().unwrap_or(&Extents::default()));
+    let new_extents =
+        ExtentColumns::new(new.part.offset, new.extents.as_ref().unwrap_or(&Extents::default()));
     query::execute(
         pg,
         RECORD,
@@ -88,10 +89,10 @@ async fn record(
             &N(part.offset),
             &N(part.size),
             &N::from(part.crc32),
-            &lie.places,
-            &lie.sizes,
-            &lie.blobs,
-            &lie.offsets,
+            &new_extents.starts,
+            &new_extents.sizes,
+            &new_extents.blobs,
+            &new_extents.offsets,
             &N(u64::from(is_new)),
             &N(new.part.size),
             &total_size.map(N),
@@ -108,7 +109,7 @@ async fn last_part(pg: &Pg, seq: N) -> Result<Option<(PartIndex, Part)>, Error> 
     query::row(pg, sql, &[&seq]).await?.map(read).transpose()
 }
 
-/// A part of a row with these columns.
+/// Reads a part from a row with these columns.
 pub(super) fn part(row: &Row) -> Result<Part, Error> {
     let (offset, size) = (row.number("off")?, row.number("size")?);
     Ok(Part { offset, size, crc32: row.small("crc32")? })

@@ -1,8 +1,8 @@
-//! Attempts at a step: what failed for a reason that passes is repeated, within a bound.
+//! Attempts at a step: a step that failed for a temporary reason is retried for a limited time.
 //!
-//! A connection may be lost between a commit and its reply. So each step puts a random name on record with what it
-//! changes: where that name is there already, the attempt before was committed, and its answer is the answer. If that
-//! attempt isn't over yet, recording the name waits for it.
+//! A connection may be lost between a commit and its reply. So each step records a random name together with its
+//! changes. If the name exists when the step is retried, the previous attempt was committed, and its result is
+//! returned. If that attempt is still running, recording the name waits for it.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::metadata::Error;
 use crate::metrics::{DatabaseMetrics, OperationMetrics};
 use crate::telemetry::Spent;
 
-/// A connection, as steps use it.
+/// A connection as steps use it.
 pub(super) type Pg = ClientWrapper;
 
-/// What attempts need.
+/// What attempts need to know of the database.
 pub(super) struct Database {
     pub(super) pool: Pool,
     pub(super) options: PostgresOptions,
@@ -28,10 +28,11 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// The same for whoever must answer soon, also while the database doesn't: within three seconds.
-    pub(super) fn in_haste(&self) -> Self {
+    /// Returns the same database with short timeouts, for callers that must respond within three seconds even if the
+    /// database doesn't.
+    pub(super) fn with_short_timeouts(&self) -> Self {
         let options = PostgresOptions {
-            patience: self.options.patience.min(Duration::from_secs(1)),
+            retry_timeout: self.options.retry_timeout.min(Duration::from_secs(1)),
             statement_timeout: self.options.statement_timeout.min(Duration::from_millis(500)),
             ..self.options.clone()
         };
@@ -39,11 +40,11 @@ impl Database {
     }
 }
 
-/// The pause before the second attempt; each one after it is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pause before the second attempt. It doubles with each further attempt.
+const MIN_PAUSE: Duration = Duration::from_millis(20);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// Takes a step in a transaction, and again while it fails for a reason that passes.
+/// Runs a step in a transaction, and retries it while it fails for a temporary reason.
 macro_rules! step {
     ($database:expr, $tx:ident => $work:expr) => {{
         let mut attempts = crate::metadata::postgres::attempts::Attempts::begin(
@@ -51,13 +52,13 @@ macro_rules! step {
             $database,
         );
         loop {
-            match attempts.open().await? {
+            match attempts.begin_transaction().await? {
                 Err(committed) => break Ok(committed),
                 Ok(transaction) => {
                     let $tx = &*transaction;
-                    let work = attempts.in_time($work).await;
-                    if let Some(answer) = attempts.commit(transaction, work).await? {
-                        break Ok(answer);
+                    let work = attempts.with_timeout($work).await;
+                    if let Some(result) = attempts.commit(transaction, work).await? {
+                        break Ok(result);
                     }
                 }
             }
@@ -66,8 +67,8 @@ macro_rules! step {
 }
 pub(super) use step;
 
-/// Runs one statement, which is a transaction of its own, or a few that only read, and again while they fail for a
-/// reason that passes. `$again` is whether an attempt before may have been committed.
+/// Runs one statement, which is a transaction of its own, or several that only read, and retries them while they fail
+/// for a temporary reason. `$again` is whether an earlier attempt may have been committed.
 macro_rules! statement {
     ($operation:ident, $database:expr, |$tx:ident, $again:ident| $work:expr) => {{
         let mut attempts = crate::metadata::postgres::attempts::Attempts::begin(
@@ -78,9 +79,9 @@ macro_rules! statement {
             let connection = attempts.connection().await?;
             let ($tx, $again) = (&*connection, attempts.is_repeated());
             let _ = $again;
-            let work = attempts.in_time($work).await;
-            if let Some(answer) = attempts.end(connection, work).await? {
-                break Ok(answer);
+            let work = attempts.with_timeout($work).await;
+            if let Some(result) = attempts.finish(connection, work).await? {
+                break Ok(result);
             }
         }
     }};
@@ -92,20 +93,20 @@ pub(super) use statement;
 pub(super) enum Failure {
     #[error(transparent)]
     Database(#[from] tokio_postgres::Error),
-    /// Another transaction was in the way.
-    #[error("another transaction was in the way")]
-    Again,
-    #[error("the database did not answer in time")]
-    Late,
+    /// A concurrent transaction changed the same rows.
+    #[error("a concurrent transaction changed the same rows")]
+    Contended,
+    #[error("the database did not respond in time")]
+    Timeout,
     /// The files of these records are in another server's data directory.
     #[error(
-        "another server keeps the files of these records in its data directory: with a database, only a data directory \
-         that contains node-id and blobs of that server can be used"
+        "another server keeps the files of these records in its data directory; use the data directory that contains \
+         the node-id and blobs of that server"
     )]
-    OthersFolder,
-    /// What must be new isn't.
-    #[error("there is an upload with the uuid of a new one")]
-    Taken,
+    OtherDirectory,
+    /// The uuid of a new upload is already used.
+    #[error("the uuid of a new upload is already used")]
+    UuidUsed,
     #[error(transparent)]
     Pool(PoolError),
 }
@@ -114,9 +115,9 @@ impl Failure {
     fn kind(&self) -> Kind {
         match self {
             Self::Database(error) | Self::Pool(PoolError::Backend(error)) => kind(error),
-            Self::Again => Kind::Contended,
-            Self::OthersFolder | Self::Taken => Kind::Permanent,
-            Self::Late | Self::Pool(_) => Kind::Unreachable,
+            Self::Contended => Kind::Contended,
+            Self::OtherDirectory | Self::UuidUsed => Kind::Permanent,
+            Self::Timeout | Self::Pool(_) => Kind::Unreachable,
         }
     }
 
@@ -129,21 +130,22 @@ impl Failure {
     }
 }
 
-/// A connection with a transaction begun. Dropped before its end, as when nobody waits for the step any more, it is
-/// closed: the database rolls the transaction back, and nobody else gets a connection in the middle of one.
+/// A connection with an open transaction. If it is dropped before the transaction ends, for example because the caller
+/// was cancelled, the connection is closed: the database rolls the transaction back, and the pool never contains a
+/// connection with an open transaction.
 pub(super) struct Transaction(Option<Object>);
 
 impl std::ops::Deref for Transaction {
     type Target = Pg;
 
     fn deref(&self) -> &Pg {
-        self.0.as_ref().expect("a connection is there until its transaction has ended")
+        self.0.as_ref().expect("the connection is present until its transaction has ended")
     }
 }
 
 impl Transaction {
-    /// Gives the connection back, whose transaction has ended.
-    fn ended(mut self) {
+    /// Returns the connection to the pool after its transaction has ended.
+    fn release(mut self) {
         drop(self.0.take());
     }
 }
@@ -165,10 +167,10 @@ pub(super) struct Attempts<'a, T> {
     pause: Duration,
     repeated: bool,
     name: Uuid,
-    /// What the last attempt came to, where it isn't known whether it was committed.
-    in_doubt: Option<T>,
-    /// Whether it isn't known of some attempt.
-    doubtful: bool,
+    /// The result of the last attempt, if it isn't known whether it was committed.
+    unconfirmed: Option<T>,
+    /// Whether some attempt may have been committed.
+    maybe_committed: bool,
 }
 
 impl<'a, T> Attempts<'a, T> {
@@ -178,67 +180,67 @@ impl<'a, T> Attempts<'a, T> {
             database,
             operation,
             begun,
-            deadline: begun + database.options.patience,
-            pause: FIRST_PAUSE,
+            deadline: begun + database.options.retry_timeout,
+            pause: MIN_PAUSE,
             repeated: false,
             name: Uuid::new_v4(),
-            in_doubt: None,
-            doubtful: false,
+            unconfirmed: None,
+            maybe_committed: false,
         }
     }
 
-    /// Whether there was an attempt before.
+    /// Whether there was an earlier attempt.
     pub(super) fn is_repeated(&self) -> bool {
         self.repeated
     }
 
-    /// A connection; waits for one while there is hope.
+    /// Returns a connection. Waits and retries until the deadline.
     pub(super) async fn connection(&mut self) -> Result<Object, Error> {
         loop {
-            let bound = Some(self.database.options.patience);
+            let bound = Some(self.database.options.retry_timeout);
             let timeouts = Timeouts { wait: bound, create: bound, recycle: bound };
             match self.database.pool.timeout_get(&timeouts).await {
                 Ok(connection) => return Ok(connection),
-                Err(error) => self.wait(Failure::Pool(error)).await?,
+                Err(error) => self.wait_or_fail(Failure::Pool(error)).await?,
             }
         }
     }
 
-    /// A connection with a transaction begun; or what the attempt before came to, if that was committed.
-    pub(super) async fn open(&mut self) -> Result<Result<Transaction, T>, Error> {
+    /// Returns a connection with an open transaction, or the result of the previous attempt if that was committed.
+    pub(super) async fn begin_transaction(&mut self) -> Result<Result<Transaction, T>, Error> {
         loop {
             let connection = Transaction(Some(self.connection().await?));
             let is_new = async {
                 let record = connection
                     .prepare_cached("INSERT INTO steps (name) VALUES ($1) ON CONFLICT DO NOTHING")
                     .await?;
-                // One after the other, in one round trip.
+                // Both are sent in order, in one round trip.
                 let begin = connection.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED");
                 let name: Values<'_> = &[&self.name];
                 let ((), recorded) = tokio::try_join!(begin, connection.execute(&record, name))?;
                 Ok::<_, tokio_postgres::Error>(recorded > 0)
             };
-            match self.in_time(is_new).await {
+            match self.with_timeout(is_new).await {
                 Ok(true) => {
-                    (self.in_doubt, self.doubtful) = (None, false);
+                    (self.unconfirmed, self.maybe_committed) = (None, false);
                     return Ok(Ok(connection));
                 }
-                Ok(false) => match self.in_doubt.take() {
-                    Some(answer) => {
+                Ok(false) => match self.unconfirmed.take() {
+                    Some(result) => {
                         self.count(false);
-                        return Ok(Err(answer));
+                        return Ok(Err(result));
                     }
                     None => self.name = Uuid::new_v4(),
                 },
                 Err(error) => {
                     drop(connection);
-                    self.wait(error).await?;
+                    self.wait_or_fail(error).await?;
                 }
             }
         }
     }
 
-    /// Commits; `None`: the step is to be taken again.
+    /// Commits. Returns `None` if the step must be retried.
     pub(super) async fn commit(
         &mut self,
         transaction: Transaction,
@@ -246,76 +248,76 @@ impl<'a, T> Attempts<'a, T> {
     ) -> Result<Option<T>, Error> {
         let failure = match work {
             Err(failure) => failure,
-            Ok(answer) => {
-                self.in_doubt = Some(answer);
+            Ok(result) => {
+                self.unconfirmed = Some(result);
                 let committed = transaction.batch_execute("COMMIT");
-                match self.in_time(committed).await {
+                match self.with_timeout(committed).await {
                     Ok(()) => {
-                        transaction.ended();
+                        transaction.release();
                         self.count(false);
-                        return Ok(self.in_doubt.take());
+                        return Ok(self.unconfirmed.take());
                     }
                     Err(failure) => {
-                        self.doubtful = failure.kind() == Kind::Unreachable;
+                        self.maybe_committed = failure.kind() == Kind::Unreachable;
                         failure
                     }
                 }
             }
         };
         drop(transaction);
-        self.wait(failure).await?;
+        self.wait_or_fail(failure).await?;
         Ok(None)
     }
 
-    /// The answer of a statement; `None`: it is to be run again.
-    pub(super) async fn end(
+    /// Returns the result of a statement, or `None` if it must be retried.
+    pub(super) async fn finish(
         &mut self,
         connection: Object,
         work: Result<T, Failure>,
     ) -> Result<Option<T>, Error> {
         match work {
-            Ok(answer) => {
+            Ok(result) => {
                 self.count(false);
-                Ok(Some(answer))
+                Ok(Some(result))
             }
             Err(failure) => {
                 if failure.kind() == Kind::Unreachable {
-                    self.doubtful = true;
+                    self.maybe_committed = true;
                     discard(connection);
                 }
-                self.wait(failure).await?;
+                self.wait_or_fail(failure).await?;
                 Ok(None)
             }
         }
     }
 
-    /// Runs work against the clock: a server that hangs, or a network that swallows everything, says nothing.
-    pub(super) async fn in_time<R, E: Into<Failure>>(
+    /// Runs `work` with a timeout, because a server that hangs and a broken network send nothing.
+    pub(super) async fn with_timeout<R, E: Into<Failure>>(
         &self,
         work: impl Future<Output = Result<R, E>>,
     ) -> Result<R, Failure> {
-        let most = self.database.options.statement_timeout * 2;
-        match tokio::time::timeout(most, work).await {
+        let timeout = self.database.options.statement_timeout * 2;
+        match tokio::time::timeout(timeout, work).await {
             Ok(result) => result.map_err(Into::into),
-            Err(_) => Err(Failure::Late),
+            Err(_) => Err(Failure::Timeout),
         }
     }
 
-    /// Waits before the next attempt; fails when there is to be none.
-    async fn wait(&mut self, failure: Failure) -> Result<(), Error> {
-        let passes = matches!(failure.kind(), Kind::Contended | Kind::Unreachable);
-        if !passes || Instant::now() + self.pause > self.deadline {
+    /// Waits before the next attempt. Returns an error if there must be none.
+    async fn wait_or_fail(&mut self, failure: Failure) -> Result<(), Error> {
+        let is_temporary = matches!(failure.kind(), Kind::Contended | Kind::Unreachable);
+        if !is_temporary || Instant::now() + self.pause > self.deadline {
             self.count(failure.kind() != Kind::Full);
-            // Whoever is told that the disk is full, say, takes the step for one that was not taken.
-            if self.doubtful {
+            // Another error, such as a full disk, would tell the caller that the step was not committed.
+            if self.maybe_committed {
                 return Err(Error::Unavailable(Box::new(failure)));
             }
             return Err(failure.into_error());
         }
-        tracing::debug!(error = %failure, "the database failed; trying again");
+        tracing::debug!(error = %failure, "a step failed in the database; retrying");
         self.repeated = true;
         tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.pause = (self.pause * 2).min(MAX_PAUSE);
         Ok(())
     }
 
@@ -326,13 +328,13 @@ impl<'a, T> Attempts<'a, T> {
     }
 }
 
-/// Closes a connection whose state nobody knows, instead of giving it back.
+/// Closes a connection in an unknown state instead of returning it to the pool.
 fn discard(connection: Object) {
     drop(Object::take(connection));
 }
 
-/// Forgets names of steps that nobody repeats any more.
-pub(super) async fn forget_old_names(pg: &Pg) -> Result<(), tokio_postgres::Error> {
+/// Deletes the names of steps that nobody retries any more.
+pub(super) async fn delete_old_steps(pg: &Pg) -> Result<(), tokio_postgres::Error> {
     let sql = "DELETE FROM steps WHERE name IN
                    (SELECT name FROM steps WHERE taken_at < now() - interval '1 hour' LIMIT 20000)";
     pg.execute(sql, &[]).await.map(drop)

@@ -1,4 +1,4 @@
-//! Steps that put an upload on record, and end one that is to begin again.
+//! Steps that begin, restart or name an upload.
 
 use tokio_postgres::Error;
 
@@ -20,15 +20,17 @@ pub(super) async fn begin_upload(
     if rows::is_used(pg, new.id).await? {
         return Ok(Begun::Exists);
     }
-    let counted = room::hold(pg, &new.user).await?;
-    if let Err(over) = caps.quota.check(counted.usage, new.reserved, u64::from(!new.is_partial())) {
+    let used = room::lock_usage(pg, &new.user).await?;
+    if let Err(over) = caps.quota.check(used.usage, new.reserved, u64::from(!new.is_partial())) {
         return Ok(Begun::Over(over));
     }
     let mut evicted = None;
-    if counted.unfinished >= u64::from(caps.max_unfinished) {
-        // One that somebody else holds isn't idle. Nothing is waited for here, while the user's sums are held.
-        let so = format!("user_id = $1 AND {}", forget::IDLE.replace("$1", "$2"));
-        let Some(idle) = locked::first_free(pg, &so, &[&new.user, &N(caps.idle_since)]).await?
+    if used.unfinished >= u64::from(caps.max_unfinished) {
+        // An upload that another transaction has locked isn't idle. The user's sums are locked here, so nothing may
+        // wait.
+        let condition = format!("user_id = $1 AND {}", forget::IDLE.replace("$1", "$2"));
+        let Some(idle) =
+            locked::first_free(pg, &condition, &[&new.user, &N(caps.idle_since)]).await?
         else {
             return Ok(Begun::TooMany);
         };
@@ -38,13 +40,13 @@ pub(super) async fn begin_upload(
     match insert(pg, new, Role::Media, now).await? {
         Some(_) => Ok(Begun::Begun { evicted }),
         None if evicted.is_none() => Ok(Begun::Exists),
-        // Another one took the uuid meanwhile, and nothing should have made room: all of it again.
-        None => Err(Failure::Again),
+        // Another transaction has used the uuid meanwhile, so nothing should have been evicted: retry the whole step.
+        None => Err(Failure::Contended),
     }
 }
 
-/// Adds an upload, or the record of a file that comes in one request, and returns its number; `None` where the uuid is
-/// taken.
+/// Inserts an upload, or the record of a file that was sent in one request. Returns its number, or `None` if the uuid
+/// is already used.
 pub(super) async fn insert(
     pg: &Pg,
     new: &NewUpload,

@@ -1,4 +1,5 @@
-//! What a database lacks to keep the records, in one line each, and how to give it that. Changes nothing.
+//! Checks whether a database meets the server's requirements, and says how to meet those that are missing. Changes
+//! nothing.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,16 +10,16 @@ use super::pool;
 use crate::metadata;
 
 /// PostgreSQL 14.
-const OLDEST: i32 = 140_000;
-/// Clocks that differ by more make uploads expire early or late.
-const CLOCKS_APART: u64 = 5;
+const MIN_VERSION: i32 = 140_000;
+/// If clocks differ by more, uploads expire noticeably early or late.
+const MAX_CLOCK_DIFFERENCE_SECS: u64 = 5;
 
-/// Something that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// It is as it should be.
+    /// The requirement is met.
     Good(String),
-    /// It works, but something is to be known.
+    /// The server works, but the operator should know of this.
     Warning(String),
     /// The server would not work.
     Missing(String),
@@ -26,7 +27,7 @@ pub enum Finding {
 
 use Finding::{Good, Missing, Warning};
 
-/// Looks at a database as the server would use it. Fails where it can't be reached.
+/// Checks a database as the server would use it. Returns an error if it can't be reached.
 pub async fn check(options: &PostgresOptions) -> Result<Vec<Finding>, metadata::Error> {
     let pool = pool::make(options, true)?;
     let unavailable = |error| metadata::Error::Unavailable(Box::new(error));
@@ -52,7 +53,7 @@ async fn text(client: &Client, sql: &str) -> Result<String, Error> {
     client.query_one(sql, &[]).await?.try_get(0)
 }
 
-async fn is_so(client: &Client, sql: &str) -> Result<bool, Error> {
+async fn query_bool(client: &Client, sql: &str) -> Result<bool, Error> {
     client.query_one(sql, &[]).await?.try_get(0)
 }
 
@@ -64,10 +65,10 @@ async fn version(client: &Client) -> Result<Finding, Error> {
         )
         .await?;
     let (number, name): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
-    Ok(if number >= OLDEST {
+    Ok(if number >= MIN_VERSION {
         Good(format!("version: PostgreSQL {name}"))
     } else {
-        Missing(format!("version: this is PostgreSQL {name}; 14 or newer is needed"))
+        Missing(format!("version: PostgreSQL {name} is too old; 14 or newer is required"))
     })
 }
 
@@ -77,7 +78,8 @@ async fn encoding(client: &Client) -> Result<Finding, Error> {
         Good("encoding: UTF8".into())
     } else {
         Missing(format!(
-            "encoding: it is {encoding}; create the database with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            "encoding: {encoding} is not supported; create the database with \
+             CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         ))
     })
 }
@@ -91,18 +93,18 @@ async fn extension(client: &Client) -> Result<Finding, Error> {
             &[],
         )
         .await?;
-    let (is_there, is_available, may_create): (bool, bool, bool) =
+    let (is_installed, is_available, may_create): (bool, bool, bool) =
         (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let (user, database): (String, String) = (row.try_get(3)?, row.try_get(4)?);
-    Ok(match (is_there, is_available, may_create) {
-        (true, ..) => Good("extension: btree_gist is there".into()),
+    Ok(match (is_installed, is_available, may_create) {
+        (true, ..) => Good("extension: btree_gist is installed".into()),
         (false, false, _) => Missing(
-            "extension: btree_gist is not installed on the database's machine; Debian has it in postgresql-contrib".into(),
+            "extension: btree_gist is not available on the database server; on Debian, install postgresql-contrib".into(),
         ),
         (false, true, true) => Good("extension: btree_gist will be created at the first start".into()),
         (false, true, false) => Missing(format!(
-            "extension: as an administrator, run in this database: CREATE EXTENSION btree_gist; \
-             (or GRANT CREATE ON DATABASE \"{database}\" TO \"{user}\")"
+            "extension: btree_gist is missing; as an administrator, run in this database: \
+             CREATE EXTENSION btree_gist (or GRANT CREATE ON DATABASE \"{database}\" TO \"{user}\")"
         )),
     })
 }
@@ -114,15 +116,19 @@ async fn schema(client: &Client) -> Result<Finding, Error> {
     let (schema, user): (String, String) = (row.try_get(0)?, row.try_get(1)?);
     if schema.is_empty() {
         return Ok(Missing(format!(
-            "schema: none can be used; run: CREATE SCHEMA haversack AUTHORIZATION \"{user}\"; \
+            "schema: search_path contains no usable schema; run: CREATE SCHEMA haversack AUTHORIZATION \"{user}\"; \
              ALTER ROLE \"{user}\" SET search_path = haversack, public"
         )));
     }
-    let may = is_so(client, "SELECT has_schema_privilege(current_schema(), 'CREATE')").await?;
-    Ok(if may {
+    let may_create =
+        query_bool(client, "SELECT has_schema_privilege(current_schema(), 'CREATE')").await?;
+    Ok(if may_create {
         Good(format!("schema: {user} may create tables in {schema}"))
     } else {
-        Missing(format!("schema: run: GRANT CREATE, USAGE ON SCHEMA \"{schema}\" TO \"{user}\""))
+        Missing(format!(
+            "schema: {user} may not create tables in {schema}; run: \
+             GRANT CREATE, USAGE ON SCHEMA \"{schema}\" TO \"{user}\""
+        ))
     })
 }
 
@@ -131,11 +137,11 @@ async fn clock(client: &Client) -> Result<Finding, Error> {
     let theirs = u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
     let ours = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let apart = theirs.abs_diff(ours);
-    Ok(if apart <= CLOCKS_APART {
-        Good("clock: it agrees with this machine's".into())
+    Ok(if apart <= MAX_CLOCK_DIFFERENCE_SECS {
+        Good("clock: agrees with this machine's clock".into())
     } else {
         Warning(format!(
-            "clock: the database's and this machine's differ by {apart} s; let both synchronize (NTP)"
+            "clock: differs from this machine's clock by {apart} s; synchronize both (NTP)"
         ))
     })
 }
@@ -146,20 +152,20 @@ async fn isolation(client: &Client) -> Result<Finding, Error> {
         Good("isolation: read committed".into())
     } else {
         Missing(format!(
-            "isolation: it is {level}; run: ALTER ROLE … SET default_transaction_isolation = 'read committed'"
+            "isolation: {level} is not supported; run: ALTER ROLE … SET default_transaction_isolation = 'read committed'"
         ))
     })
 }
 
-/// A pooler in between doesn't pass on what a connection begins with.
+/// A connection pooler may ignore the settings that the server requests for a connection.
 async fn pooler(client: &Client, options: &PostgresOptions) -> Result<Finding, Error> {
     let sql = "SELECT (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint";
     let timeout: i64 = client.query_one(sql, &[]).await?.try_get(0)?;
     Ok(if u128::try_from(timeout).ok() == Some(options.statement_timeout.as_millis()) {
-        Good("pooler: none in between that keeps settings back".into())
+        Good("pooler: the settings of connections are applied".into())
     } else {
         Warning(format!(
-            "pooler: something in between does not pass on statement_timeout; set it for the role: \
+            "pooler: a connection pooler ignores statement_timeout; set it for the role: \
              ALTER ROLE … SET statement_timeout = '{}ms'",
             options.statement_timeout.as_millis()
         ))
@@ -167,14 +173,14 @@ async fn pooler(client: &Client, options: &PostgresOptions) -> Result<Finding, E
 }
 
 async fn role(client: &Client) -> Result<Finding, Error> {
-    Ok(if is_so(client, "SELECT pg_is_in_recovery()").await? {
+    Ok(if query_bool(client, "SELECT pg_is_in_recovery()").await? {
         Missing(
-            "role: this is a standby, which takes no changes; name the primary, or all of them with \
+            "role: this is a standby, which accepts no changes; name the primary, or all hosts with \
              target_session_attrs=read-write in the URL"
                 .into(),
         )
     } else {
-        Good("role: it takes changes".into())
+        Good("role: accepts changes".into())
     })
 }
 
@@ -184,24 +190,24 @@ async fn durability(client: &Client) -> Result<Finding, Error> {
                                       CASE WHEN current_setting('full_page_writes') = 'off' THEN 'full_page_writes' END)";
     let off = text(client, off).await?;
     Ok(if off.is_empty() {
-        Good("durability: what is committed survives a crash".into())
+        Good("durability: committed data survives a crash".into())
     } else {
         Warning(format!(
-            "durability: acknowledged files may be lost in a crash; these are off: {off}"
+            "durability: acknowledged files may be lost in a crash, because these settings are off: {off}"
         ))
     })
 }
 
 async fn connections(client: &Client, options: &PostgresOptions) -> Result<Finding, Error> {
-    let most = "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int";
-    let most: i32 = client.query_one(most, &[]).await?.try_get(0)?;
+    let max = "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int";
+    let max: i32 = client.query_one(max, &[]).await?.try_get(0)?;
     let wanted = options.connections;
-    Ok(if usize::try_from(most).is_ok_and(|most| wanted <= most) {
-        Good(format!("connections: {wanted} of {most}"))
+    Ok(if usize::try_from(max).is_ok_and(|max| wanted <= max) {
+        Good(format!("connections: up to {wanted} of {max}"))
     } else {
         Warning(format!(
-            "connections: {wanted} are wanted, and the database allows {most}; lower --database-connections or raise \
-             max_connections"
+            "connections: the server opens up to {wanted}, but the database allows {max}; lower --database-connections or \
+             raise max_connections"
         ))
     })
 }

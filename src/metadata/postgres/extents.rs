@@ -1,4 +1,4 @@
-//! Where bytes lie: in the blob of a record's row, from its beginning, or as the extents of a row without one say.
+//! Where bytes are stored: in the blob of the record's row, from its beginning, or, without a blob, in rows of extents.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -12,25 +12,25 @@ use crate::ids::{BlobId, UploadId};
 use crate::metadata::jobs::NewJob;
 use crate::storage::{Extent, Extents};
 
-/// Extents as columns, in order.
-pub(super) struct Packed {
-    pub(super) places: Vec<N>,
+/// Extents as one array per column, in order.
+pub(super) struct ExtentColumns {
+    pub(super) starts: Vec<N>,
     pub(super) sizes: Vec<N>,
     pub(super) blobs: Vec<Option<BlobId>>,
     pub(super) offsets: Vec<N>,
 }
 
-impl Packed {
-    /// Those of bytes that begin at `at` in the file.
+impl ExtentColumns {
+    /// Creates the arrays for bytes that begin at `at` in the file.
     pub(super) fn new(mut at: u64, extents: &Extents) -> Self {
         let mut packed =
-            Self { places: Vec::new(), sizes: Vec::new(), blobs: Vec::new(), offsets: Vec::new() };
+            Self { starts: Vec::new(), sizes: Vec::new(), blobs: Vec::new(), offsets: Vec::new() };
         for extent in extents {
             let (blob, offset) = match *extent {
                 Extent::Stored { blob, offset, .. } => (Some(blob), offset),
                 Extent::Zeros(_) => (None, 0),
             };
-            packed.places.push(N(at));
+            packed.starts.push(N(at));
             packed.sizes.push(N(extent.size()));
             packed.blobs.push(blob);
             packed.offsets.push(N(offset));
@@ -42,14 +42,14 @@ impl Packed {
 
 /// Adds the extents of bytes that begin at `at` in the file.
 pub(super) async fn add(pg: &Pg, seq: N, at: u64, extents: &Extents) -> Result<(), Error> {
-    let Packed { places, sizes, blobs, offsets } = Packed::new(at, extents);
+    let ExtentColumns { starts, sizes, blobs, offsets } = ExtentColumns::new(at, extents);
     let sql = "INSERT INTO extents (upload, at, size, blob, off)
                SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::uuid[], $5::bigint[])";
-    query::execute(pg, sql, &[&seq, &places, &sizes, &blobs, &offsets]).await.map(drop)
+    query::execute(pg, sql, &[&seq, &starts, &sizes, &blobs, &offsets]).await.map(drop)
 }
 
-/// Lets the bytes of a record that is held, with this blob in its row, lie here from now on. The deletion of blobs that
-/// it has no bytes in any more becomes a job.
+/// Replaces the extents of a locked record with this blob in its row. The deletion of blobs in which it has no bytes
+/// any more becomes a job.
 pub(super) async fn replace(
     pg: &Pg,
     id: UploadId,
@@ -62,7 +62,7 @@ pub(super) async fn replace(
     if next.is_some_and(|next| before == [next]) {
         return Ok(());
     }
-    drop_all(pg, seq, blob).await?;
+    drop_extents(pg, seq, blob).await?;
     query::execute(pg, "UPDATE uploads SET blob = $2 WHERE seq = $1", &[&seq, &next]).await?;
     if next.is_none() {
         add(pg, seq, 0, extents).await?;
@@ -72,14 +72,14 @@ pub(super) async fn replace(
     delete(pg, &left, id).await
 }
 
-/// Forgets where a record's bytes lie, and returns their blobs. The blob in its row is the caller's to forget.
+/// Forgets the extents of a record, and returns their blobs. The caller clears the blob in the record's row.
 pub(super) async fn forget(pg: &Pg, seq: N, blob: Option<BlobId>) -> Result<Vec<BlobId>, Error> {
     let blobs = blobs(pg, seq, blob).await?;
-    drop_all(pg, seq, blob).await?;
+    drop_extents(pg, seq, blob).await?;
     Ok(blobs)
 }
 
-/// Forgets where the bytes of these ranges of the file lie, and returns their blobs. None of them lie in the blob of a
+/// Forgets the extents in these ranges of the file, and returns their blobs. The record must not have a blob in its
 /// row.
 pub(super) async fn take(pg: &Pg, seq: N, ranges: &[Range<u64>]) -> Result<HashSet<BlobId>, Error> {
     let (starts, ends): (Vec<N>, Vec<N>) =
@@ -92,7 +92,7 @@ pub(super) async fn take(pg: &Pg, seq: N, ranges: &[Range<u64>]) -> Result<HashS
     Ok(blobs.into_iter().flatten().collect())
 }
 
-/// Makes the deletion of blobs that an upload had a job.
+/// Adds jobs that delete blobs of an upload.
 pub(super) async fn delete(pg: &Pg, blobs: &[BlobId], of: UploadId) -> Result<(), Error> {
     for job in NewJob::deletions(blobs, of) {
         jobs::add(pg, &job).await?;
@@ -100,7 +100,7 @@ pub(super) async fn delete(pg: &Pg, blobs: &[BlobId], of: UploadId) -> Result<()
     Ok(())
 }
 
-/// Those of these blobs in which no record has bytes.
+/// Returns those of these blobs in which no record has bytes.
 pub(super) async fn unclaimed(pg: &Pg, blobs: &[BlobId]) -> Result<Vec<BlobId>, Error> {
     let sql = "SELECT asked.blob FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (blob, number)
                WHERE NOT EXISTS (SELECT 1 FROM uploads WHERE blob = asked.blob)
@@ -109,7 +109,7 @@ pub(super) async fn unclaimed(pg: &Pg, blobs: &[BlobId]) -> Result<Vec<BlobId>, 
     query::rows(pg, sql, &[&blobs]).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// The blobs in which a record has bytes, or may get some.
+/// Returns the blobs that contain bytes of a record, or will.
 async fn blobs(pg: &Pg, seq: N, blob: Option<BlobId>) -> Result<Vec<BlobId>, Error> {
     if let Some(blob) = blob {
         return Ok(vec![blob]);
@@ -118,8 +118,8 @@ async fn blobs(pg: &Pg, seq: N, blob: Option<BlobId>) -> Result<Vec<BlobId>, Err
     query::rows(pg, sql, &[&seq]).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// A row with a blob has no extents.
-async fn drop_all(pg: &Pg, seq: N, blob: Option<BlobId>) -> Result<(), Error> {
+/// Deletes the extents of a record. A row with a blob has none.
+async fn drop_extents(pg: &Pg, seq: N, blob: Option<BlobId>) -> Result<(), Error> {
     if blob.is_none() {
         query::execute(pg, "DELETE FROM extents WHERE upload = $1", &[&seq]).await?;
     }

@@ -1,4 +1,4 @@
-//! Steps that make a File.
+//! Steps that make a File, and change one.
 
 use tokio_postgres::{Error, Row};
 
@@ -22,7 +22,7 @@ pub(super) async fn finish_upload(
     synced: bool,
     now: u64,
 ) -> Result<bool, Error> {
-    let Some(upload) = as_it_was_read(pg, of, &file.received).await? else {
+    let Some(upload) = lock_if_current(pg, of, &file.received).await? else {
         return Ok(false);
     };
     make_file(pg, upload.id, upload.number(), upload.blob, file, synced, now).await?;
@@ -38,7 +38,7 @@ pub(super) async fn finalize_upload(
     finalizing: &Finalizing,
     holder: jobs::Holder<'_>,
 ) -> Result<Option<(Job, Snapshot)>, Error> {
-    let Some(upload) = as_it_was_read(pg, of, &finalizing.file.received).await? else {
+    let Some(upload) = lock_if_current(pg, of, &finalizing.file.received).await? else {
         return Ok(None);
     };
     let keep =
@@ -49,28 +49,31 @@ pub(super) async fn finalize_upload(
     }
     describe(pg, upload.number(), &finalizing.file).await?;
     let subject = upload.id.to_bytes();
-    jobs::forget(pg, JobKind::Finish, subject, None).await?; // of an upload whose bytes came in order
+    jobs::forget(pg, JobKind::Finish, subject, None).await?; // if bytes arrived in order, there is one already
     jobs::add(pg, &NewJob::at_once(JobKind::Finish, subject)).await?;
     let job = jobs::lease(pg, JobKind::Finish, subject, holder).await?;
     Ok(job.map(|job| (job, Snapshot { epoch: of.epoch + 1, ..of })))
 }
 
-/// Holds an upload if it still is what somebody read who is to make a File of these parts, and these are all it has.
-/// While it is suspect nobody can tell, unless its bytes are being overwritten: then whoever finishes it compares the
-/// whole.
-async fn as_it_was_read(pg: &Pg, of: Snapshot, received: &[Part]) -> Result<Option<Locked>, Error> {
+/// Locks an upload if it still matches the snapshot from which a File is to be made, and has exactly these parts.
+/// Refuses a suspect upload, unless its bytes are being overwritten: then whoever finishes it compares the whole file.
+async fn lock_if_current(
+    pg: &Pg,
+    of: Snapshot,
+    received: &[Part],
+) -> Result<Option<Locked>, Error> {
     let Some(upload) = locked::receiving(pg, of.generation).await? else {
         return Ok(None);
     };
-    let so = "SELECT 1 FROM uploads
+    let condition = "SELECT 1 FROM uploads
               WHERE seq = $1 AND epoch = $2 AND (NOT suspect OR patches IS NOT NULL)
                 AND (append OR total_parts = $3) AND parts = $3 AND received = $4";
     let (count, size) = (received.len() as u64, received.iter().map(|part| part.size).sum());
     let values: query::Values<'_> = &[&upload.number(), &N::from(of.epoch), &N(count), &N(size)];
-    Ok(query::exists(pg, so, values).await?.then_some(upload))
+    Ok(query::exists(pg, condition, values).await?.then_some(upload))
 }
 
-/// Makes a File of a row that is held, whose thumbnail becomes a job where one can be made.
+/// Turns a locked row into a File. Adds the job that makes its thumbnail, if one can be made.
 async fn make_file(
     pg: &Pg,
     id: UploadId,
@@ -94,7 +97,7 @@ async fn make_file(
     Ok(())
 }
 
-/// Writes down what an upload becomes.
+/// Writes the columns that describe the File that an upload becomes.
 async fn describe(pg: &Pg, seq: N, file: &NewFile) -> Result<(), Error> {
     let sql = "
         UPDATE uploads
@@ -147,12 +150,12 @@ pub(super) async fn store_single(
             Some(_) => {}
             None => return Ok(Stored::NoParent),
         }
-        // Without a picture in sight it takes the place of the shown one, too.
+        // If no picture can be made of it, it replaces the shown thumbnail at once, too.
         let which = if new.file.drawable { Older::SentAndHidden } else { Older::Sent };
         older = pictures::older(pg, parent, new.id, which).await?;
     }
     let freed = older.iter().map(|thumbnail| thumbnail.reserved).sum();
-    let usage = room::hold(pg, &new.user).await?.usage.without(freed);
+    let usage = room::lock_usage(pg, &new.user).await?.usage.without(freed);
     let files = u64::from(new.role == Role::Media);
     if let Err(over) = quota.check(usage, new.file.size, files) {
         return Ok(Stored::Over(over));
@@ -170,7 +173,7 @@ pub(super) async fn store_single(
         parent: new.parent,
     };
     let Some(seq) = begin::insert(pg, &upload, new.role, now).await? else {
-        return Ok(Stored::Exists); // meanwhile
+        return Ok(Stored::Exists); // another transaction has used the uuid meanwhile
     };
     pictures::replace(pg, &older, now).await?;
     make_file(pg, new.id, seq, upload.blob, &new.file, synced, now).await?;
@@ -187,7 +190,7 @@ pub(super) async fn name_file(pg: &Pg, id: UploadId, filename: &Filename) -> Res
     Ok(!query::exists(pg, attached, &[&id]).await?)
 }
 
-/// Marks Files as shown, in the order in which everybody holds several rows.
+/// Marks Files as shown. Locks the rows in the same order as every step that locks several.
 pub(super) async fn attach(pg: &Pg, ids: &[UploadId]) -> Result<(), Error> {
     let sql = "UPDATE uploads SET attached = true WHERE id IN
                    (SELECT id FROM uploads WHERE id = ANY ($1) AND state = 1 AND NOT attached ORDER BY id FOR UPDATE)";

@@ -1,4 +1,4 @@
-//! Forgetting: from records to tombstones, and from those to nothing, or to bare uuids.
+//! Forgetting: turns records into tombstones, and tombstones into nothing or into bare uuids.
 
 use tokio_postgres::Error;
 
@@ -11,10 +11,10 @@ use crate::metadata::jobs::{JobKind, NewJob};
 use crate::metadata::packed::{EXPIRED, REMOVED};
 use crate::metadata::{Generation, Removed, Role};
 
-/// An unfinished upload in which nothing was stored since `$1`, and which is not about to be a File.
+/// Condition for an unfinished upload in which nothing was stored since `$1`, and that isn't being finalized.
 pub(super) const IDLE: &str = "state = 0 AND patches IS NULL AND touched_at < $1";
 
-/// An unfinished upload that never had a chunk, and to which nothing else belongs.
+/// Condition for an unfinished upload that never had a chunk and to which nothing else belongs.
 const UNUSED: &str = "u.state = 0 AND NOT u.append AND u.epoch = 0 AND u.parts = 0
     AND NOT EXISTS (SELECT 1 FROM uploads t WHERE t.parent = u.id AND t.role = 1)";
 
@@ -48,15 +48,15 @@ async fn is_shown_with_its_media(pg: &Pg, found: &Locked) -> Result<bool, Error>
     query::exists(pg, attached, &[&found.parent]).await
 }
 
-/// What an upload and its thumbnails had.
+/// What was forgotten of an upload and its thumbnails.
 pub(super) struct Forgotten {
     deletions: Vec<NewJob>,
     thumbnails: u64,
-    /// What of the thumbnails counted against the quota.
+    /// Bytes of the thumbnails that counted against the quota.
     thumbnail_bytes: u64,
 }
 
-/// Forgets an upload that is held, and its thumbnails; a thumbnail is also taken from its parent.
+/// Forgets a locked upload and its thumbnails. If it is a thumbnail, also removes it from its parent.
 pub(super) async fn with_thumbnails(
     pg: &Pg,
     found: &Locked,
@@ -80,8 +80,8 @@ pub(super) async fn with_thumbnails(
     Ok(forgotten)
 }
 
-/// Turns a record that is held into the tombstone `state`: without bytes, and whatever was known of them. Their deletion
-/// becomes a job, which is returned; what else was to be done with them isn't any more.
+/// Turns a locked record into a tombstone with this `state`, without bytes and everything known of them. Their deletion
+/// becomes a job, which is returned; other jobs on them are forgotten.
 pub(super) async fn forget_bytes(
     pg: &Pg,
     of: &Locked,
@@ -110,7 +110,7 @@ pub(super) async fn forget_bytes(
     Ok(deletions)
 }
 
-/// Uploads that may be expired.
+/// Returns uploads that may have to be expired.
 pub(super) async fn idle_uploads(
     pg: &Pg,
     idle_since: u64,
@@ -121,28 +121,28 @@ pub(super) async fn idle_uploads(
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Expires an upload, unless a chunk came in since it was found; whether it did.
+/// Expires an upload, unless a chunk was stored since it was found. Returns whether it expired.
 pub(super) async fn expire(
     pg: &Pg,
     id: UploadId,
     idle_since: u64,
     now: u64,
 ) -> Result<bool, Error> {
-    let so = format!("{IDLE} AND id = $2");
-    let Some(idle) = locked::first_free(pg, &so, &[&N(idle_since), &id]).await? else {
+    let condition = format!("{IDLE} AND id = $2");
+    let Some(idle) = locked::first_free(pg, &condition, &[&N(idle_since), &id]).await? else {
         return Ok(false);
     };
     with_thumbnails(pg, &idle, EXPIRED, now).await?;
     Ok(true)
 }
 
-/// What a user once had: tombstones of every kind.
+/// Returns the tombstones of a user.
 pub(super) async fn tombstones(pg: &Pg, user: &UserId) -> Result<Vec<UploadId>, Error> {
     let sql = "SELECT id FROM uploads WHERE user_id = $1 AND state NOT IN (0, 1)";
     query::rows(pg, sql, &[user]).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Leaves of these tombstones the uuids. An expired one may have begun anew since it was found.
+/// Keeps only the uuids of these tombstones. An expired upload may have begun again since it was found.
 pub(super) async fn forget_tombstones(
     pg: &Pg,
     user: &UserId,
@@ -154,7 +154,7 @@ pub(super) async fn forget_tombstones(
     query::execute(pg, sql, &[&tombstones, user]).await.map(drop)
 }
 
-/// Forgets that the user was ever counted, unless something counts, and what was still to be done.
+/// Forgets the user's row of used quota, unless something still counts, and the user's remaining jobs.
 pub(super) async fn forget_usage(pg: &Pg, user: &UserId) -> Result<(), Error> {
     jobs::forget_user(pg, user).await?;
     let sql = "DELETE FROM usage WHERE user_id = $1 AND bytes = 0 AND files = 0 AND unfinished = 0";
@@ -166,7 +166,7 @@ pub(super) async fn forget_expired(pg: &Pg, id: UploadId) -> Result<(), Error> {
     query::execute(pg, sql, &[&id]).await.map(drop)
 }
 
-/// Forgets an upload that never had a chunk. Whoever adds a thumbnail or a chunk holds its row, as this does.
+/// Forgets an upload that never had a chunk. Steps that add a chunk or a thumbnail lock the same row.
 pub(super) async fn withdraw_upload(pg: &Pg, of: Generation, now: u64) -> Result<bool, Error> {
     let Some(upload) = locked::receiving(pg, of).await? else {
         return Ok(false);

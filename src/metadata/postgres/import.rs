@@ -1,7 +1,7 @@
-//! Moving the records of a data directory from SQLite into an empty database. Bytes stay where they are.
+//! Moves the records of a data directory from SQLite into an empty database. Stored bytes stay where they are.
 //!
-//! Rows are copied in their order, some thousands in a transaction, so what was interrupted goes on where it stopped.
-//! At the end everything is counted on both sides.
+//! Rows are copied in order, in batches of one transaction each, so that an interrupted import can continue. At the
+//! end, rows and sums on both sides are compared.
 
 mod tables;
 
@@ -17,24 +17,24 @@ use super::pool::{self, failed};
 use crate::metadata::Error;
 use tables::{Column, TABLES, Table};
 
-/// Rows that are copied in one transaction.
-const AT_ONCE: u32 = 2000;
+/// Number of rows copied in one transaction.
+const BATCH_ROWS: u32 = 2000;
 
-/// What is told while records are copied.
+/// Receives the progress of an import.
 pub trait Progress {
-    /// So many rows of all are copied.
+    /// This many of all rows are copied.
     fn copied(&self, rows: u64, of: u64);
 }
 
-/// What was copied.
+/// The result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
-    /// Rows of each table, the same on both sides.
+    /// The number of rows in each table, which is the same on both sides.
     pub rows: Vec<(&'static str, u64)>,
 }
 
-/// Copies the records at `haversack.db` in `data_dir`, which no server uses meanwhile. Repeating it goes on where it
-/// stopped, and changes nothing once all is copied.
+/// Copies the records from `haversack.db` in `data_dir`, which no server may use meanwhile. Repeating it continues
+/// where it stopped, and changes nothing once everything is copied.
 pub async fn import(
     data_dir: &Path,
     options: &PostgresOptions,
@@ -47,7 +47,7 @@ pub async fn import(
     migrate::run(&pool).await?;
     let mut client = pool.get().await.map_err(|error| Error::Unavailable(Box::new(error)))?;
     client.batch_execute("SET statement_timeout = 0").await.map_err(failed)?;
-    require_the_same_store(&source, &client).await?;
+    require_same_store(&source, &client).await?;
     let mut all = 0;
     for table in TABLES {
         all += count(&source, table)?;
@@ -61,8 +61,8 @@ pub async fn import(
     compare(&source, &client).await
 }
 
-/// Refuses a database that contains records of anything else.
-async fn require_the_same_store(source: &Connection, client: &Client) -> Result<(), Error> {
+/// Returns an error if the database contains any other records.
+async fn require_same_store(source: &Connection, client: &Client) -> Result<(), Error> {
     let ours: [u8; 16] =
         source.query_row("SELECT id FROM store", (), |row| row.get(0)).map_err(failed)?;
     let theirs = client.query_opt("SELECT id FROM store", &[]).await.map_err(failed)?;
@@ -75,7 +75,7 @@ async fn require_the_same_store(source: &Connection, client: &Client) -> Result<
         None => {
             let used = "SELECT 1 FROM uploads UNION ALL SELECT 1 FROM erased LIMIT 1";
             if client.query_opt(used, &[]).await.map_err(failed)?.is_some() {
-                return Err(failed("the database is not empty"));
+                return Err(failed("the database must be empty, but contains other records"));
             }
             Ok(())
         }
@@ -87,21 +87,21 @@ fn count(source: &Connection, table: &Table) -> Result<u64, Error> {
     source.query_row(&sql, (), |row| row.get(0)).map_err(failed)
 }
 
-/// Copies the rows of a table that aren't there yet; returns how many the table has.
+/// Copies the missing rows of a table. Returns how many rows the table has.
 async fn copy(
     source: &Connection,
     client: &mut Client,
     table: &Table,
-    told: impl Fn(u64),
+    report: impl Fn(u64),
 ) -> Result<u64, Error> {
     let count = count(source, table)?;
     let done = format!("SELECT count(*) FROM {}", table.name);
     let done: i64 = client.query_one(&done, &[]).await.map_err(failed)?.get(0);
-    // In order, so those that are there are the first.
+    // Rows are copied in order, so those that exist are the first ones.
     let mut done = u64::try_from(done).unwrap_or(0);
     let names: Vec<&str> = table.columns.iter().map(|column| column.from).collect();
     let read = format!(
-        "SELECT {} FROM {} ORDER BY {} LIMIT {AT_ONCE} OFFSET ?",
+        "SELECT {} FROM {} ORDER BY {} LIMIT {BATCH_ROWS} OFFSET ?",
         names.join(", "),
         table.name,
         table.order
@@ -125,7 +125,7 @@ async fn copy(
         }
         transaction.commit().await.map_err(failed)?;
         done += rows.len() as u64;
-        told(done);
+        report(done);
     }
     Ok(count)
 }
@@ -146,7 +146,7 @@ fn rows(
     rows.collect::<rusqlite::Result<_>>().map_err(failed)
 }
 
-/// Counts and sums everything on both sides.
+/// Compares the numbers of rows and the sums on both sides.
 async fn compare(source: &Connection, client: &Client) -> Result<Imported, Error> {
     let mut rows = Vec::new();
     for table in TABLES {
@@ -156,7 +156,7 @@ async fn compare(source: &Connection, client: &Client) -> Result<Imported, Error
         if ours != theirs {
             let name = table.name;
             return Err(failed(format!(
-                "{name}: {ours} rows in SQLite, and {theirs} in the database"
+                "{name}: {ours} rows in SQLite, but {theirs} in PostgreSQL"
             )));
         }
         rows.push((table.name, u64::try_from(ours).unwrap_or(0)));
@@ -166,7 +166,7 @@ async fn compare(source: &Connection, client: &Client) -> Result<Imported, Error
             source.query_row(&sql.replace("::bigint", ""), (), |row| row.get(0)).map_err(failed)?;
         let theirs: i64 = client.query_one(*sql, &[]).await.map_err(failed)?.get(0);
         if ours != theirs {
-            return Err(failed(format!("{what}: {ours} in SQLite, and {theirs} in the database")));
+            return Err(failed(format!("{what}: {ours} in SQLite, but {theirs} in PostgreSQL")));
         }
     }
     Ok(Imported { rows })

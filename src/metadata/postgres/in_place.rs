@@ -1,4 +1,4 @@
-//! What only a store of bytes that writes in place needs.
+//! The part of the records that only byte stores that write in place need.
 
 use super::attempts::{statement, step};
 use super::{PostgresStore, finish, trust};

@@ -1,4 +1,4 @@
-//! The table of jobs: recording, taking turns, leases and outcomes.
+//! The table of jobs: recording, turns, leases and outcomes.
 
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
@@ -11,21 +11,21 @@ use crate::metadata::jobs::{
     Job, JobCount, JobKind, JobState, JobStatus, LONGEST_PAUSE, MAX_DEATHS, NewJob, Outcome,
 };
 
-/// For whom a job is held, and until when.
+/// Who holds a job, and until when.
 #[derive(Clone, Copy)]
 pub(super) struct Holder<'a> {
     pub(super) node: &'a str,
     pub(super) until: u64,
 }
 
-/// The columns of a job that is held.
+/// The columns of a held job.
 const HELD: &str =
     "id, kind, subject, user_id, payload, lease, deaths, failures, round, n, set_aside";
 
-/// Puts a job on record unless one of its kind and subject is there.
+/// Adds a job unless there is one with its kind and subject.
 ///
-/// Its round is the one after its user's last waiting job, but no earlier than the first one that others wait in:
-/// whoever has many jobs waits for himself, not for others to have none.
+/// Its round is the one after the user's last waiting job, but at least the first round in which other jobs wait. So a
+/// user with many jobs doesn't delay the jobs of others.
 pub(super) async fn add(pg: &Pg, job: &NewJob) -> Result<(), Error> {
     let sql = "
         INSERT INTO jobs (kind, subject, user_id, payload, run_at, round)
@@ -40,7 +40,8 @@ pub(super) async fn add(pg: &Pg, job: &NewJob) -> Result<(), Error> {
     query::execute(pg, sql, values).await.map(drop)
 }
 
-/// Forgets a job that is not needed any more; whether there was one, held by `lease` if that is given.
+/// Forgets a job that isn't needed any more. Returns whether there was one; if `lease` is given, only a job that it
+/// holds.
 pub(super) async fn forget(
     pg: &Pg,
     kind: JobKind,
@@ -53,7 +54,7 @@ pub(super) async fn forget(
     Ok(query::execute(pg, sql, values).await? > 0)
 }
 
-/// Forgets a job that is not needed any more, unless somebody holds it, who will notice.
+/// Forgets a job that isn't needed any more. If somebody holds it, it stays, and its holder will notice.
 pub(super) async fn forget_unheld(
     pg: &Pg,
     kind: JobKind,
@@ -65,7 +66,7 @@ pub(super) async fn forget_unheld(
     query::execute(pg, sql, values).await.map(drop)
 }
 
-/// Forgets what is left of a user's jobs about uploads that are gone.
+/// Forgets a user's remaining jobs on uploads that are gone.
 pub(super) async fn forget_user(pg: &Pg, user: &UserId) -> Result<(), Error> {
     let sql = "DELETE FROM jobs WHERE n IN
                    (SELECT n FROM jobs WHERE user_id = $1
@@ -74,7 +75,7 @@ pub(super) async fn forget_user(pg: &Pg, user: &UserId) -> Result<(), Error> {
     query::execute(pg, sql, &[user]).await.map(drop)
 }
 
-/// Holds a job of this transaction's own making for whoever began it.
+/// Takes the lease of a job that this transaction has added.
 pub(super) async fn lease(
     pg: &Pg,
     kind: JobKind,
@@ -90,7 +91,7 @@ pub(super) async fn lease(
     query::row(pg, &sql, values).await?.map(|row| held(&row, kind)).transpose()
 }
 
-/// Which jobs of the kind `$1` are due at `$2`, of users other than `$3`.
+/// Condition for a job of the kind `$1` that is due at `$2` and doesn't belong to a user in `$3`.
 const DUE: &str = "kind = $1 AND NOT set_aside AND (run_at <= $2 OR run_at > $2 + $4)
     AND (lease IS NULL OR leased_until <= $2) AND (user_id IS NULL OR user_id <> ALL ($3))";
 
@@ -106,10 +107,10 @@ pub(super) async fn take(
     for kind in kinds {
         while taken.len() < limit as usize {
             let wanted = limit as usize - taken.len();
-            let (jobs, were_set_aside) =
+            let (jobs, any_set_aside) =
                 take_some(pg, *kind, passed_over, wanted, now, holder).await?;
             taken.extend(jobs);
-            if !were_set_aside {
+            if !any_set_aside {
                 break;
             }
         }
@@ -117,7 +118,8 @@ pub(super) async fn take(
     Ok(taken)
 }
 
-/// Takes jobs of one kind, and sets aside those that ended their holders too often; whether there were such.
+/// Takes jobs of one kind, and sets aside those during which the process ended too often. Returns whether it set any
+/// aside.
 async fn take_some(
     pg: &Pg,
     kind: JobKind,
@@ -126,16 +128,16 @@ async fn take_some(
     now: u64,
     holder: Holder<'_>,
 ) -> Result<(Vec<Job>, bool), Error> {
-    // MATERIALIZED: else the planner may run the LIMIT more than once.
+    // MATERIALIZED, because otherwise the planner may run the LIMIT more than once.
     let sql = format!(
         "WITH due AS MATERIALIZED
-            (SELECT n AS job, lease IS NOT NULL AS died, lease IS NOT NULL AND deaths + 1 >= {MAX_DEATHS} AS is_enough
+            (SELECT n AS job, lease IS NOT NULL AS died, lease IS NOT NULL AND deaths + 1 >= {MAX_DEATHS} AS is_too_often
              FROM jobs WHERE {DUE} ORDER BY round, n LIMIT $5 FOR UPDATE SKIP LOCKED)
          UPDATE jobs
-         SET deaths = deaths + died::int, set_aside = is_enough,
-             lease = CASE WHEN NOT is_enough THEN gen_random_uuid() END,
-             leased_until = CASE WHEN NOT is_enough THEN $6::bigint END, node = $7,
-             error = CASE WHEN is_enough THEN 'the process ended each time while this ran' ELSE error END
+         SET deaths = deaths + died::int, set_aside = is_too_often,
+             lease = CASE WHEN NOT is_too_often THEN gen_random_uuid() END,
+             leased_until = CASE WHEN NOT is_too_often THEN $6::bigint END, node = $7,
+             error = CASE WHEN is_too_often THEN 'the process ended each time while this ran' ELSE error END
          FROM due WHERE n = job RETURNING {HELD}"
     );
     let limit = N(limit as u64);
@@ -153,19 +155,19 @@ async fn take_some(
         ],
     )
     .await?;
-    let turn = |row: &Row| (row.number("round").unwrap_or(0), row.number("n").unwrap_or(0));
-    rows.sort_by_key(turn);
-    let (mut jobs, mut were_set_aside) = (Vec::new(), false);
+    let order = |row: &Row| (row.number("round").unwrap_or(0), row.number("n").unwrap_or(0));
+    rows.sort_by_key(order);
+    let (mut jobs, mut any_set_aside) = (Vec::new(), false);
     for row in &rows {
         if row.try_get("set_aside")? {
-            were_set_aside = true;
+            any_set_aside = true;
             let subject: Uuid = row.try_get("subject")?;
             kind.log_set_aside(row.try_get("id")?, subject.into_bytes());
         } else {
             jobs.push(held(row, kind)?);
         }
     }
-    Ok((jobs, were_set_aside))
+    Ok((jobs, any_set_aside))
 }
 
 fn held(row: &Row, kind: JobKind) -> Result<Job, Error> {
@@ -181,7 +183,7 @@ fn held(row: &Row, kind: JobKind) -> Result<Job, Error> {
     })
 }
 
-/// Whether there is anything to take.
+/// Whether any job is due.
 pub(super) async fn any_due(
     pg: &Pg,
     kinds: &[JobKind],
@@ -210,27 +212,27 @@ pub(super) async fn settle(
     lease: LeaseId,
     outcome: &Outcome,
 ) -> Result<bool, Error> {
-    let give_back = "UPDATE jobs SET lease = NULL, leased_until = NULL, node = NULL";
+    let release = "UPDATE jobs SET lease = NULL, leased_until = NULL, node = NULL";
     let settled = match outcome {
         Outcome::Done => {
             let sql = "DELETE FROM jobs WHERE id = $1 AND lease = $2";
             query::execute(pg, sql, &[&id, &lease]).await?
         }
         Outcome::Returned => {
-            let sql = format!("{give_back} WHERE id = $1 AND lease = $2");
+            let sql = format!("{release} WHERE id = $1 AND lease = $2");
             query::execute(pg, &sql, &[&id, &lease]).await?
         }
         Outcome::Failed { error, retry_at } => {
             let sql = format!(
-                "{give_back}, deaths = 0, failures = failures + 1, error = $3, run_at = $4
+                "{release}, deaths = 0, failures = failures + 1, error = $3, run_at = $4
                  WHERE id = $1 AND lease = $2"
             );
-            let error = error.replace('\0', " "); // which no text of PostgreSQL's has
+            let error = error.replace('\0', " "); // which PostgreSQL doesn't allow in text
             query::execute(pg, &sql, &[&id, &lease, &error, &N(*retry_at)]).await?
         }
         Outcome::Again { run_at } => {
             let sql = format!(
-                "{give_back}, deaths = 0, failures = 0, error = NULL, run_at = $3
+                "{release}, deaths = 0, failures = 0, error = NULL, run_at = $3
                  WHERE id = $1 AND lease = $2"
             );
             query::execute(pg, &sql, &[&id, &lease, &N(*run_at)]).await?
@@ -330,7 +332,7 @@ pub(super) async fn retry(pg: &Pg, id: Option<JobId>, now: u64) -> Result<u64, E
     query::execute(pg, sql, &[&id, &N(now)]).await
 }
 
-/// Ends the leases of this node: it has started again, so their holders are dead.
+/// Ends the leases of this node. It has started again, so their holders are dead.
 pub(super) async fn end_leases(pg: &Pg, node: &str) -> Result<(), Error> {
     let sql = "UPDATE jobs SET leased_until = 0 WHERE node = $1 AND lease IS NOT NULL";
     query::execute(pg, sql, &[&node]).await.map(drop)

@@ -1,4 +1,4 @@
-//! Joining pieces of an upload to come. No byte moves: the upload's extents are those of the pieces.
+//! Joins partial uploads. No bytes are moved: the extents of the new upload are those of the partial uploads.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::metadata::{Joined, NewUpload, Role};
 use crate::part::{self, Part};
 use crate::storage::Extents;
 
-/// What is to be joined, as it is held: a piece of this user's, whole or not.
+/// A locked partial upload of the user.
 struct Piece {
     id: UploadId,
     seq: u64,
@@ -34,13 +34,13 @@ pub(super) async fn join(
     now: u64,
     holder: jobs::Holder<'_>,
 ) -> Result<Joined, Failure> {
-    let mut held = hold(pg, new, pieces).await?;
+    let mut locked_pieces = lock_partials(pg, new, pieces).await?;
     if let Some(before) = joined_before(pg, new, pieces).await? {
         return Ok(Joined::Before(before));
     }
     let mut found = Vec::new();
     for id in pieces {
-        match held.remove(id) {
+        match locked_pieces.remove(id) {
             Some(piece) if piece.is_complete => found.push(piece),
             Some(_) => return Ok(Joined::Incomplete(*id)),
             None => return Ok(Joined::NotAPiece(*id)),
@@ -48,13 +48,13 @@ pub(super) async fn join(
     }
     let size = found.iter().map(|piece| piece.size).sum();
     let reserved = found.iter().map(|piece| piece.reserved).sum();
-    let usage = room::hold(pg, &new.user).await?.usage.without(reserved);
+    let usage = room::lock_usage(pg, &new.user).await?.usage.without(reserved);
     if let Err(over) = quota.check(usage, size, 1) {
         return Ok(Joined::Over(over));
     }
     let mut joined = NewUpload { reserved: size, ..new.clone() };
     joined.append.get_or_insert_default().total_size = Some(size);
-    let upload = begin::insert(pg, &joined, Role::Media, now).await?.ok_or(Failure::Taken)?;
+    let upload = begin::insert(pg, &joined, Role::Media, now).await?.ok_or(Failure::UuidUsed)?;
     add_parts(pg, upload, &found).await?;
     let of =
         "UPDATE uploads SET partials = $2, parts = $3, received = $4, max_end = $4 WHERE seq = $1";
@@ -76,7 +76,7 @@ pub(super) async fn pieces(pg: &Pg, id: UploadId) -> Result<Vec<UploadId>, Error
     row.map_or(Ok(Vec::new()), |row| row.try_get(0).map(unpack_pieces))
 }
 
-/// Makes the copying of a File into one blob a job, if it was joined from several.
+/// Adds the job that copies a File into one blob, if the File was joined and has several.
 pub(super) async fn add_packing(pg: &Pg, of: &Locked, extents: &Extents) -> Result<(), Error> {
     let joined = "SELECT 1 FROM uploads WHERE seq = $1 AND partials IS NOT NULL";
     if extents.blobs().len() < 2 || !query::exists(pg, joined, &[&of.number()]).await? {
@@ -93,9 +93,9 @@ pub(super) async fn pack(
 ) -> Result<bool, Error> {
     let found = locked::record(pg, id).await?.filter(|file| file.state == FINISHED);
     let is_held = jobs::forget(pg, JobKind::Pack, id.to_bytes(), Some(lease)).await?;
-    let so = "SELECT 1 FROM uploads WHERE seq = $1 AND size = $2";
+    let condition = "SELECT 1 FROM uploads WHERE seq = $1 AND size = $2";
     if let Some(file) = found.filter(|_| is_held)
-        && query::exists(pg, so, &[&file.number(), &N(copy.size())]).await?
+        && query::exists(pg, condition, &[&file.number(), &N(copy.size())]).await?
     {
         extents::replace(pg, id, file.number(), file.blob, copy).await?;
         return Ok(true);
@@ -105,9 +105,9 @@ pub(super) async fn pack(
     Ok(false)
 }
 
-/// Holds those of these uploads that are pieces of this user's and receive. While one is suspect nobody knows. Another one
-/// who joins the same pieces is waited for, whatever the order in which he names them.
-async fn hold(
+/// Locks those of these uploads that are partial uploads of this user, unless they are suspect, so that their sizes
+/// aren't known. Locks them in the order of their uuids, so that another step that joins the same ones waits.
+async fn lock_partials(
     pg: &Pg,
     new: &NewUpload,
     pieces: &[UploadId],
@@ -131,7 +131,7 @@ async fn hold(
     query::rows(pg, sql, values).await?.iter().map(read).collect()
 }
 
-/// The upload of this user's that the same pieces were joined into.
+/// Returns the upload of this user into which the same partial uploads were joined.
 async fn joined_before(
     pg: &Pg,
     new: &NewUpload,
@@ -145,21 +145,21 @@ async fn joined_before(
     query::row(pg, sql, values).await?.map(|row| row.try_get(0)).transpose()
 }
 
-/// Adds a part for each piece: all parts of it as one.
+/// Adds one part for each partial upload, which combines all of its parts.
 async fn add_parts(pg: &Pg, upload: N, pieces: &[Piece]) -> Result<(), Error> {
     let numbers: Vec<N> = pieces.iter().map(|piece| N(piece.seq)).collect();
     let read =
         "SELECT upload, off, size, crc32 FROM parts WHERE upload = ANY ($1) ORDER BY upload, idx";
-    let mut wholes: HashMap<u64, Part> = HashMap::new();
+    let mut combined: HashMap<u64, Part> = HashMap::new();
     for row in query::rows(pg, read, &[&numbers]).await? {
         let more = append::part(&row)?;
-        let whole = wholes.entry(row.number("upload")?);
-        whole.and_modify(|whole| *whole = part::joined(*whole, more)).or_insert(more);
+        let entry = combined.entry(row.number("upload")?);
+        entry.and_modify(|part| *part = part::joined(*part, more)).or_insert(more);
     }
     let (mut offsets, mut sums, mut at) = (Vec::new(), Vec::new(), 0);
     for piece in pieces {
         offsets.push(N(at));
-        sums.push(N::from(wholes.get(&piece.seq).map_or(0, |whole| whole.crc32)));
+        sums.push(N::from(combined.get(&piece.seq).map_or(0, |part| part.crc32)));
         at += piece.size;
     }
     let sizes: Vec<N> = pieces.iter().map(|piece| N(piece.size)).collect();
@@ -170,7 +170,7 @@ async fn add_parts(pg: &Pg, upload: N, pieces: &[Piece]) -> Result<(), Error> {
     query::execute(pg, add, &[&upload, &offsets, &sizes, &sums]).await.map(drop)
 }
 
-/// Gives the bytes of a piece, which is held, to the upload that it is joined into, where they begin at `at`; the piece
+/// Moves the bytes of a locked partial upload to the upload that it is joined into, where they begin at `at`. Its uuid
 /// stands for that upload from now on.
 async fn take_over(
     pg: &Pg,

@@ -12,7 +12,7 @@ pub(super) async fn keys(pg: &Pg, first: [u8; 32], now: u64) -> Result<Vec<LinkK
     if !found.is_empty() {
         return Ok(found);
     }
-    hold(pg).await?;
+    lock_keys(pg).await?;
     if accepted(pg, now).await?.is_empty() {
         insert(pg, first, now).await?;
     }
@@ -25,15 +25,15 @@ pub(super) async fn rotate(
     accept_old_until: u64,
     now: u64,
 ) -> Result<(), Error> {
-    hold(pg).await?;
+    lock_keys(pg).await?;
     query::execute(pg, "DELETE FROM link_keys WHERE accepted_until <= $1", &[&N(now)]).await?;
     let end = "UPDATE link_keys SET accepted_until = least(accepted_until, $1)";
     query::execute(pg, end, &[&N(accept_old_until)]).await?;
     insert(pg, new, now).await
 }
 
-/// Lets nobody else change the keys until the transaction ends.
-async fn hold(pg: &Pg) -> Result<(), Error> {
+/// Prevents others from changing the keys until the transaction ends.
+async fn lock_keys(pg: &Pg) -> Result<(), Error> {
     pg.batch_execute("LOCK TABLE link_keys IN SHARE ROW EXCLUSIVE MODE").await
 }
 
@@ -51,7 +51,7 @@ async fn accepted(pg: &Pg, now: u64) -> Result<Vec<LinkKey>, Error> {
 }
 
 async fn insert(pg: &Pg, secret: [u8; 32], now: u64) -> Result<(), Error> {
-    // Random, and short enough to be told in a link.
+    // Random, and short, because links contain it.
     let (_, random) = uuid::Uuid::new_v4().as_u64_pair();
     let id = random & u64::from(u32::MAX);
     let sql = "INSERT INTO link_keys (id, secret, created_at) VALUES ($1, $2, $3)";

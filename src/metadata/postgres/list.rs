@@ -16,7 +16,7 @@ pub(super) async fn list(
     before: Option<Cursor>,
     limit: u32,
 ) -> Result<(Vec<Listed>, Option<Cursor>), Error> {
-    // What is unfinished is told by its sums, not by its parts, of which it may have very many.
+    // Unfinished uploads are described by their sums, because they may have very many parts.
     let sql = format!(
         "SELECT {COLUMNS}, u.received FROM
             (SELECT * FROM uploads

@@ -1,5 +1,5 @@
-//! Rows held until the end of the transaction. Whoever changes more than one row of a media and its thumbnails holds the
-//! media's first: so no two steps wait for each other.
+//! Rows that are locked until the end of the transaction. A step that changes several rows of a media and its
+//! thumbnails locks the media's row first, so that no two steps wait for each other.
 
 use tokio_postgres::{Error, Row};
 
@@ -12,7 +12,7 @@ use crate::metadata::{Generation, Role};
 
 const COLUMNS: &str = "seq, id, user_id, state, role, blob, parent, thumbnail, reserved, attached";
 
-/// A record whose row is held.
+/// A record whose row is locked.
 #[derive(Clone)]
 pub(super) struct Locked {
     pub(super) id: UploadId,
@@ -20,7 +20,7 @@ pub(super) struct Locked {
     pub(super) user: UserId,
     pub(super) state: i64,
     pub(super) role: Role,
-    /// Whether it is a file of its own, or becomes one.
+    /// Whether it is a file of its own, or will become one.
     pub(super) is_media: bool,
     pub(super) blob: Option<BlobId>,
     pub(super) parent: Option<UploadId>,
@@ -47,18 +47,18 @@ impl Locked {
         })
     }
 
-    /// Its number, as a value.
+    /// Returns its number as a parameter.
     pub(super) fn number(&self) -> N {
         N(self.seq)
     }
 
-    /// Whether it is an upload that receives, or a File.
+    /// Whether it is an upload that is receiving, or a File.
     pub(super) fn is_alive(&self) -> bool {
         matches!(self.state, RECEIVING | FINISHED)
     }
 }
 
-/// Holds a record; of a thumbnail, its media first, if that is on record.
+/// Locks a record. If it is a thumbnail, locks its media first, if there is a record of that.
 pub(super) async fn record(pg: &Pg, id: UploadId) -> Result<Option<Locked>, Error> {
     let family = format!(
         "SELECT {COLUMNS} FROM uploads
@@ -70,7 +70,7 @@ pub(super) async fn record(pg: &Pg, id: UploadId) -> Result<Option<Locked>, Erro
     Ok(found.into_iter().find(|locked| locked.id == id))
 }
 
-/// Holds an upload, if this life of it receives.
+/// Locks an upload, if it is receiving and this is its generation.
 pub(super) async fn receiving(pg: &Pg, of: Generation) -> Result<Option<Locked>, Error> {
     let sql = format!(
         "SELECT {COLUMNS} FROM uploads WHERE id = $1 AND generation = $2 AND state = 0 FOR UPDATE"
@@ -78,22 +78,26 @@ pub(super) async fn receiving(pg: &Pg, of: Generation) -> Result<Option<Locked>,
     query::row(pg, &sql, &[&of.upload, &of.id]).await?.as_ref().map(Locked::of).transpose()
 }
 
-/// Holds the thumbnails of a media that is held, of which this is so, oldest first.
-pub(super) async fn thumbnails(pg: &Pg, media: UploadId, so: &str) -> Result<Vec<Locked>, Error> {
+/// Locks the thumbnails of a locked media that meet the condition, oldest first.
+pub(super) async fn thumbnails(
+    pg: &Pg,
+    media: UploadId,
+    condition: &str,
+) -> Result<Vec<Locked>, Error> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM uploads WHERE parent = $1 AND role = 1 AND {so} ORDER BY seq FOR UPDATE"
+        "SELECT {COLUMNS} FROM uploads WHERE parent = $1 AND role = 1 AND {condition} ORDER BY seq FOR UPDATE"
     );
     query::rows(pg, &sql, &[&media]).await?.iter().map(Locked::of).collect()
 }
 
-/// Holds the first upload of which this is so, and which nobody else holds.
+/// Locks the first upload that meets the condition and isn't locked by others.
 pub(super) async fn first_free(
     pg: &Pg,
-    so: &str,
+    condition: &str,
     values: query::Values<'_>,
 ) -> Result<Option<Locked>, Error> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM uploads WHERE {so} ORDER BY created_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED"
+        "SELECT {COLUMNS} FROM uploads WHERE {condition} ORDER BY created_at, seq LIMIT 1 FOR UPDATE SKIP LOCKED"
     );
     query::row(pg, &sql, values).await?.as_ref().map(Locked::of).transpose()
 }

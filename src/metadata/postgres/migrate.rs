@@ -1,4 +1,4 @@
-//! Bringing the tables up to date: once, however many servers start at the same time.
+//! Applies migrations: each once, however many servers start at the same time.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ mod embedded {
     refinery::embed_migrations!("migrations/postgres");
 }
 
-/// The lock that whoever migrates holds; a number that nobody else uses.
+/// Key of the advisory lock that is held while migrating.
 const LOCK: i64 = 0x6861_7665_7273_6163; // "haversac"
 
-/// Applies the migrations that this database lacks. Migrations only add, so one that a newer version has applied is no
-/// reason not to start: both versions may run side by side.
+/// Applies the missing migrations. Migrations only add things, so migrations of a newer version are accepted: both
+/// versions may run side by side.
 pub(super) async fn run(pool: &Pool) -> Result<(), Error> {
     let mut client = pool.get().await.map_err(unavailable)?;
     let transaction = client.build_transaction().start().await.map_err(failed)?;
-    // Of the transaction, so that a pooler in between can't give it to somebody else. The wait has no time-out: another
-    // server may be migrating a large table.
+    // A lock of the transaction, because a pooler could give a lock of the session to others. There is no timeout,
+    // because another server may be migrating a large table.
     transaction
         .batch_execute(&format!(
             "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({LOCK});
@@ -39,16 +39,16 @@ pub(super) async fn run(pool: &Pool) -> Result<(), Error> {
         let record = "INSERT INTO migrations (version, name, checksum) VALUES ($1, $2, $3)";
         let values: super::query::Values<'_> = &[&version, &migration.name(), &checksum];
         transaction.execute(record, values).await.map_err(failed)?;
-        tracing::info!(%migration, "applied a migration of the database");
+        tracing::info!(%migration, "applied a database migration");
     }
     transaction.commit().await.map_err(failed)
 }
 
-/// Fails unless all migrations of this version are applied. Changes nothing.
+/// Returns an error unless all migrations of this version are applied. Changes nothing.
 pub(super) async fn verify(pool: &Pool) -> Result<(), Error> {
     let client = pool.get().await.map_err(unavailable)?;
-    let is_there = client.query_one("SELECT to_regclass('migrations') IS NOT NULL", &[]).await;
-    if !is_there.map_err(failed)?.get::<_, bool>(0) {
+    let exists = client.query_one("SELECT to_regclass('migrations') IS NOT NULL", &[]).await;
+    if !exists.map_err(failed)?.get::<_, bool>(0) {
         return Err(failed("no server has used this database yet"));
     }
     let rows = client.query("SELECT version, checksum FROM migrations", &[]).await;
@@ -57,11 +57,12 @@ pub(super) async fn verify(pool: &Pool) -> Result<(), Error> {
         return Ok(());
     }
     Err(failed(
-        "the database is of an older version than this program; start the server once, or use its program",
+        "the database has an older version: start the server once, or use the version of haversack that the server \
+         runs",
     ))
 }
 
-/// The migrations still to be applied, in order; fails where one that was applied isn't ours.
+/// Returns the missing migrations, in order. Returns an error if an applied migration differs from ours.
 fn pending(applied: &BTreeMap<i64, String>) -> Result<Vec<Migration>, Error> {
     let mut ours = embedded::migrations::runner().get_migrations().clone();
     ours.sort_by_key(Migration::version);
@@ -72,7 +73,7 @@ fn pending(applied: &BTreeMap<i64, String>) -> Result<Vec<Migration>, Error> {
             Some(checksum) if *checksum == migration.checksum().to_string() => {}
             Some(_) => {
                 return Err(failed(format!(
-                    "migration {migration} of the database is not this program's"
+                    "migration {migration} of the database differs from that of this version of haversack"
                 )));
             }
         }

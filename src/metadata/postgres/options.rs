@@ -1,4 +1,4 @@
-//! Where the database is, and how long it may take: the settings of a [`PostgresStore`](super::PostgresStore).
+//! The address of the database and its timeouts: the settings of a [`PostgresStore`](super::PostgresStore).
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio_postgres::config::SslMode;
 
-/// How long a step is repeated, and a connection waited for, by default.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest that the database may take for one statement, by default.
+/// Default of [`PostgresOptions::retry_timeout`].
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Default of [`PostgresOptions::statement_timeout`].
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections, by default.
+/// Default of [`PostgresOptions::connections`].
 const CONNECTIONS: usize = 16;
 
-/// A database's URL as it was given, without what it says of TLS.
+/// The URL of a database, without its parameters on TLS.
 #[derive(Clone)]
 pub struct DatabaseUrl {
     config: tokio_postgres::Config,
@@ -21,21 +21,21 @@ pub struct DatabaseUrl {
     ca_file: Option<PathBuf>,
 }
 
-/// Why a URL is no database's. No message repeats the URL, which may hold a password.
+/// Why a URL is not valid. No message repeats the URL, which may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// It isn't one, or names a parameter that there is none of.
+    /// It isn't a URL of a PostgreSQL database, or has an unknown parameter.
     #[error(
-        "this is no URL of a PostgreSQL database, such as postgres://haversack@db.example.org/haversack"
+        "this is not the URL of a PostgreSQL database, such as postgres://haversack@db.example.org/haversack"
     )]
     Malformed,
-    /// It names no host or no database.
+    /// It has no host or no database.
     #[error(
         "the URL must name a host and a database, as in postgres://haversack@db.example.org/haversack"
     )]
     Incomplete,
-    /// TLS without a look at the certificate protects from nobody in between.
-    #[error("sslmode is verify-full, with a file of certificates, or disable")]
+    /// TLS without verified certificates protects against nobody on the network path.
+    #[error("sslmode must be verify-full, with a file of CA certificates, or disable")]
     SslMode,
 }
 
@@ -50,7 +50,8 @@ impl FromStr for DatabaseUrl {
         let (mut kept, mut verified, mut ca_file) = (Vec::new(), false, None);
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             match parameter.split_once('=') {
-                // Managed databases' URLs often say `require`, which verifies nothing elsewhere: more is asked here.
+                // URLs of managed databases often say `require`, which verifies nothing in other clients. Here it
+                // verifies.
                 Some(("sslmode", "verify-full" | "require")) => verified = true,
                 Some(("sslmode", "disable")) => verified = false,
                 Some(("sslmode", _)) => return Err(UrlError::SslMode),
@@ -77,7 +78,7 @@ fn decoded(text: &str) -> String {
 }
 
 impl DatabaseUrl {
-    /// The file of certificates that the URL names.
+    /// Returns the file of CA certificates that the URL names.
     pub fn ca_file(&self) -> Option<PathBuf> {
         self.ca_file.clone()
     }
@@ -85,49 +86,49 @@ impl DatabaseUrl {
 
 impl std::fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("DatabaseUrl(…)") // it may hold a password
+        f.write_str("DatabaseUrl(…)") // it may contain a password
     }
 }
 
 /// The settings of a store.
 #[derive(Clone)]
 pub struct PostgresOptions {
-    /// Where the database is.
+    /// The address of the database.
     pub url: DatabaseUrl,
-    /// The user's password, unless the URL tells it.
+    /// The user's password, unless the URL contains it.
     pub password: Option<String>,
-    /// Certificates (PEM) of who may sign the server's, with `sslmode=verify-full`.
+    /// File with the CA certificates (PEM) for `sslmode=verify-full`.
     pub ca_file: Option<PathBuf>,
-    /// Connections at most.
+    /// Maximum number of connections.
     pub connections: usize,
-    /// How long a step is repeated while the database can't be reached, and a free connection is waited for.
-    pub patience: Duration,
-    /// The longest that the database may take for one statement.
+    /// How long a step is retried while the database can't be reached, and how long it waits for a free connection.
+    pub retry_timeout: Duration,
+    /// The longest time for one statement.
     pub statement_timeout: Duration,
-    /// Who holds the leases that this store takes: those of the same name have ended when it is opened.
+    /// The name under which this store holds leases. Opening the store ends earlier leases of this name.
     pub node: String,
 }
 
 impl PostgresOptions {
-    /// Those that nobody set.
+    /// Returns the default settings.
     pub fn new(url: DatabaseUrl) -> Self {
         Self {
             url,
             password: None,
             ca_file: None,
             connections: CONNECTIONS,
-            patience: PATIENCE,
+            retry_timeout: RETRY_TIMEOUT,
             statement_timeout: STATEMENT_TIMEOUT,
             node: String::new(),
         }
     }
 
-    /// Whether the server must prove by its certificate who it is.
+    /// Whether the database server must prove its identity with a certificate.
     pub(super) fn is_verified(&self) -> bool {
         self.url.verified
     }
 
-    /// What each connection is made with.
+    /// Returns the configuration of a connection.
     pub(super) fn connection(&self, read_only: bool) -> tokio_postgres::Config {
         let mut config = self.url.config.clone();
         if let Some(password) = &self.password {
@@ -147,7 +148,7 @@ impl PostgresOptions {
         config
             .options(settings)
             .application_name("haversack")
-            .connect_timeout(self.patience.min(Duration::from_secs(5)))
+            .connect_timeout(self.retry_timeout.min(Duration::from_secs(5)))
             .tcp_user_timeout(self.statement_timeout);
         config
     }
@@ -155,7 +156,7 @@ impl PostgresOptions {
 
 impl std::fmt::Debug for PostgresOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PostgresOptions").field("url", &self.url).finish_non_exhaustive() // neither the password
+        f.debug_struct("PostgresOptions").field("url", &self.url).finish_non_exhaustive() // the password is secret, too
     }
 }
 
@@ -164,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_without_a_mode_of_tls_is_one_in_plain_text() {
+    fn without_sslmode_the_connection_is_unencrypted() {
         let url: DatabaseUrl =
             "postgres://anna:secret@db.example.org:6432/haversack".parse().unwrap();
         assert!(!url.verified);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_verified_or_there_is_none() {
+    fn sslmode_is_verified_or_disabled() {
         let parse = |mode| {
             DatabaseUrl::from_str(&format!(
                 "postgres://db/haversack?sslmode={mode}&connect_timeout=3"
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_a_database_is_refused() {
+    fn invalid_urls_are_refused() {
         for url in
             ["", "haversack.db", "mysql://db/haversack", "postgres://db/haversack?nonsense=1"]
         {

@@ -1,25 +1,25 @@
-//! Parts: recording one, and forgetting them, of which an upload may have very many.
+//! Records and forgets parts. An upload may have very many, so they are deleted in batches.
 
 use tokio_postgres::Error;
 use uuid::Uuid;
 
 use super::attempts::Pg;
-use super::extents::Packed;
-use super::pool::is_taken;
+use super::extents::ExtentColumns;
+use super::pool::is_constraint_violation;
 use super::values::N;
 use super::{jobs, query};
 use crate::metadata::jobs::NewJob;
 use crate::metadata::{Generation, NewPart, Recorded};
 use crate::storage::Extents;
 
-/// Parts of one upload that go with it.
-const AT_ONCE: u32 = 100;
-/// Parts that the job forgets in one transaction.
-const MORE: u32 = 1000;
+/// Maximum number of parts that are deleted by the step that ends the upload.
+const INLINE_BATCH: u32 = 100;
+/// Maximum number of parts that the job deletes in one transaction.
+const JOB_BATCH: u32 = 1000;
 
-/// Records a part. Whatever placing it relied on is a column of the row that this holds; that it shares no byte with
-/// another part, and that offsets ascend, the table of parts ensures. There is no `ON CONFLICT`, which would keep the
-/// sums' change.
+/// Records a part. Everything on which its placement relied is a column of the row that this statement locks. The
+/// constraints of the table ensure that parts don't overlap and that their offsets ascend. There is no `ON CONFLICT`,
+/// which would keep the changed sums.
 const RECORD: &str = "
     WITH changed AS (
         UPDATE uploads
@@ -36,12 +36,12 @@ const RECORD: &str = "
         RETURNING seq),
     part AS (
         INSERT INTO parts (upload, idx, off, size, crc32, attempt) SELECT seq, $3, $4, $5, $6::bigint, $7::uuid FROM changed),
-    lie AS (
+    new_extents AS (
         INSERT INTO extents (upload, at, size, blob, off)
         SELECT changed.seq, e.* FROM changed, unnest($11::bigint[], $12::bigint[], $13::uuid[], $14::bigint[]) e)
     SELECT 1 FROM changed";
 
-/// Puts a part on record; `attempt` names this call, and `again` is whether it may have been committed before.
+/// Records a part. `attempt` identifies this call. `again` is whether an earlier attempt may have been committed.
 pub(super) async fn record(
     pg: &Pg,
     of: Generation,
@@ -51,7 +51,8 @@ pub(super) async fn record(
     now: u64,
 ) -> Result<Recorded, Error> {
     let index = N::from(new.index);
-    let lie = Packed::new(new.part.offset, new.extents.as_ref().unwrap_or(&Extents::default()));
+    let new_extents =
+        ExtentColumns::new(new.part.offset, new.extents.as_ref().unwrap_or(&Extents::default()));
     let recorded = query::exists(
         pg,
         RECORD,
@@ -66,20 +67,20 @@ pub(super) async fn record(
             &new.total_size.map(N),
             &new.even_size.map(N),
             &N(now),
-            &lie.places,
-            &lie.sizes,
-            &lie.blobs,
-            &lie.offsets,
+            &new_extents.starts,
+            &new_extents.sizes,
+            &new_extents.blobs,
+            &new_extents.offsets,
         ],
     )
     .await;
     match recorded {
         Ok(true) => return Ok(Recorded::Stored),
         Ok(false) => {}
-        Err(error) if is_taken(&error) => {}
+        Err(error) if is_constraint_violation(&error) => {}
         Err(error) => return Err(error),
     }
-    // Not by this attempt. The reply to an earlier one may have been lost.
+    // This attempt has not recorded it, but an earlier one may have, whose reply was lost.
     let own = "SELECT 1 FROM parts JOIN uploads ON seq = upload
                WHERE id = $1 AND generation = $2 AND idx = $3 AND attempt = $4";
     let values: query::Values<'_> = &[&of.upload, &of.id, &index, &attempt];
@@ -87,29 +88,30 @@ pub(super) async fn record(
     Ok(if is_own { Recorded::Stored } else { Recorded::Refused })
 }
 
-/// Forgets the parts of an upload that receives nothing any more, now or little by little.
+/// Forgets the parts of an upload that isn't receiving any more, now or by a job.
 pub(super) async fn forget(pg: &Pg, seq: u64) -> Result<(), Error> {
-    if forget_some(pg, seq, AT_ONCE).await? {
+    if forget_some(pg, seq, INLINE_BATCH).await? {
         jobs::add(pg, &NewJob::forget_parts(seq)).await?;
     }
     Ok(())
 }
 
-/// Forgets more parts of an upload, unless it receives; whether some are left.
+/// Forgets more parts of an upload, unless it is receiving. Returns whether some are left.
 pub(super) async fn forget_more(pg: &Pg, seq: u64) -> Result<bool, Error> {
-    let receives = "SELECT 1 FROM uploads WHERE seq = $1 AND state = 0";
-    Ok(!query::exists(pg, receives, &[&N(seq)]).await? && forget_some(pg, seq, MORE).await?)
+    let is_receiving = "SELECT 1 FROM uploads WHERE seq = $1 AND state = 0";
+    Ok(!query::exists(pg, is_receiving, &[&N(seq)]).await?
+        && forget_some(pg, seq, JOB_BATCH).await?)
 }
 
-/// Forgets all parts of an upload that begins again under its number.
+/// Forgets all parts of an upload that starts over with the same row.
 pub(super) async fn forget_all(pg: &Pg, seq: N) -> Result<(), Error> {
     query::execute(pg, "DELETE FROM parts WHERE upload = $1", &[&seq]).await.map(drop)
 }
 
-async fn forget_some(pg: &Pg, seq: u64, most: u32) -> Result<bool, Error> {
+async fn forget_some(pg: &Pg, seq: u64, limit: u32) -> Result<bool, Error> {
     let delete = "DELETE FROM parts WHERE upload = $1 AND idx <=
         (SELECT max(idx) FROM (SELECT idx FROM parts WHERE upload = $1 ORDER BY idx LIMIT $2) few)";
-    let deleted = query::execute(pg, delete, &[&N(seq), &N::from(most)]).await?;
+    let deleted = query::execute(pg, delete, &[&N(seq), &N::from(limit)]).await?;
     let left = "SELECT 1 FROM parts WHERE upload = $1 LIMIT 1";
-    Ok(deleted == u64::from(most) && query::exists(pg, left, &[&N(seq)]).await?)
+    Ok(deleted == u64::from(limit) && query::exists(pg, left, &[&N(seq)]).await?)
 }

@@ -1,4 +1,4 @@
-//! Steps around thumbnails: which pictures are to be made, and which one a media shows.
+//! Steps of thumbnails: which ones are to be made, and which one a media shows.
 
 use tokio_postgres::Error;
 
@@ -32,7 +32,7 @@ pub(super) async fn end_drawing(
     };
     match (file.role, file.parent, picture) {
         (Role::Thumbnail, Some(parent), _) => {
-            end_of_sent(pg, &file, parent, picture, synced, now).await?;
+            finish_sent(pg, &file, parent, picture, synced, now).await?;
         }
         (Role::Media, _, Some(picture)) if file.thumbnail.is_none() => {
             add_thumbnail(pg, &file, picture, synced, now).await?;
@@ -42,10 +42,10 @@ pub(super) async fn end_drawing(
     Ok(true)
 }
 
-/// Lets a thumbnail that a client sent take the place of older ones. With a picture of it, the media shows it
-/// instead of whatever it showed; without, those that were sent before it go, and those made here stay. What a
-/// message shows stays: then it is this one that goes.
-async fn end_of_sent(
+/// Replaces older thumbnails with one that a client sent. If a picture was made of it, the media shows the picture
+/// instead of any earlier thumbnail. Otherwise only thumbnails that were sent before it are replaced. If a message
+/// shows the media with a thumbnail, that stays, and the sent one is removed.
+async fn finish_sent(
     pg: &Pg,
     sent: &Locked,
     parent: UploadId,
@@ -79,7 +79,7 @@ async fn delete_picture(pg: &Pg, picture: Option<&NewPicture>) -> Result<(), Err
     extents::delete(pg, &blobs, picture.id).await
 }
 
-/// Makes a thumbnail of its own of the picture of a media.
+/// Records a picture that was made of a media as the media's thumbnail.
 async fn add_thumbnail(
     pg: &Pg,
     of: &Locked,
@@ -100,7 +100,7 @@ async fn add_thumbnail(
         parent: Some(of.id),
     };
     let Some(seq) = insert(pg, &upload, Role::Thumbnail, now).await? else {
-        return delete_picture(pg, Some(picture)).await; // no two random uuids are equal
+        return delete_picture(pg, Some(picture)).await; // never happens: random uuids are unique
     };
     let made = "UPDATE uploads SET state = 1, generation = NULL WHERE seq = $1";
     query::execute(pg, made, &[&seq]).await?;
@@ -108,7 +108,7 @@ async fn add_thumbnail(
     show(pg, of.id, picture.id).await
 }
 
-/// Puts a picture in the place of a thumbnail's bytes.
+/// Replaces the bytes of a thumbnail with a picture.
 async fn set_picture(
     pg: &Pg,
     id: UploadId,
@@ -122,7 +122,7 @@ async fn set_picture(
                SET size = $2, crc32 = $3, media_type = $4, width = $5, height = $6, unsynced = $7, embedded = $8,
                    filename = NULL, reserved = 0
                WHERE seq = $1";
-    let embedded = pack_embedded(EmbeddedMetadata::None); // encoded anew
+    let embedded = pack_embedded(EmbeddedMetadata::None); // the picture was encoded by the server
     query::execute(
         pg,
         sql,
@@ -144,15 +144,15 @@ async fn set_picture(
 /// Which thumbnails a new one replaces.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Older {
-    /// Those that a client sent and that the media doesn't show.
+    /// Those that a client sent, except the one that the media shows.
     SentAndHidden,
     /// Those that a client sent.
     Sent,
-    /// Those made here, too.
+    /// All, also those that the server made.
     All,
 }
 
-/// The thumbnails of a media, which is held, that `id` replaces.
+/// Locks and returns the thumbnails of a locked media that `id` replaces.
 pub(super) async fn older(
     pg: &Pg,
     parent: UploadId,
@@ -172,7 +172,7 @@ pub(super) async fn older(
     Ok(older)
 }
 
-/// Replaces these thumbnails, also where their media shows them.
+/// Marks these thumbnails as replaced, and removes them from their media.
 pub(super) async fn replace(pg: &Pg, thumbnails: &[Locked], now: u64) -> Result<(), Error> {
     for thumbnail in thumbnails {
         forget::forget_bytes(pg, thumbnail, REPLACED, now).await?;

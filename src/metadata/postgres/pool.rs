@@ -1,4 +1,4 @@
-//! Connections to the database: a bounded pool, TLS, and what their errors mean.
+//! Connections to the database: a bounded pool, TLS, and the meaning of their errors.
 
 use std::error::Error as _;
 use std::io;
@@ -15,23 +15,25 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::options::PostgresOptions;
 use crate::metadata::Error;
 
-/// Makes the pool; connects nowhere yet. On its connections nothing can be changed if it is to be so.
+/// Creates the pool, which doesn't connect yet. With `read_only`, its connections can't change anything.
 pub(super) fn make(options: &PostgresOptions, read_only: bool) -> Result<Pool, Error> {
     let config = options.connection(read_only);
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = match (options.is_verified(), &options.ca_file) {
         (true, Some(file)) => {
-            Manager::from_config(config, MakeRustlsConnect::new(verifying(file)?), recycling)
+            Manager::from_config(config, MakeRustlsConnect::new(verified_tls(file)?), recycling)
         }
         (true, None) => {
-            return Err(failed("sslmode=verify-full needs a file of certificates to verify with"));
+            return Err(failed("sslmode=verify-full requires a file of CA certificates"));
         }
         (false, Some(_)) => {
-            return Err(failed("a file of certificates needs sslmode=verify-full in the URL"));
+            return Err(failed(
+                "a file of CA certificates requires sslmode=verify-full in the URL",
+            ));
         }
         (false, None) => Manager::from_config(config, NoTls, recycling),
     };
-    let bound = Some(options.patience);
+    let bound = Some(options.retry_timeout);
     Pool::builder(manager)
         .max_size(options.connections)
         .runtime(Runtime::Tokio1)
@@ -40,17 +42,18 @@ pub(super) fn make(options: &PostgresOptions, read_only: bool) -> Result<Pool, E
         .map_err(failed)
 }
 
-/// TLS that takes only a certificate for the server's name which one of these has signed.
-fn verifying(ca_file: &Path) -> Result<ClientConfig, Error> {
-    let of_file = |error: &dyn std::fmt::Display| failed(format!("{}: {error}", ca_file.display()));
+/// Returns a TLS configuration that accepts only certificates for the server's name signed by one of these CAs.
+fn verified_tls(ca_file: &Path) -> Result<ClientConfig, Error> {
+    let with_path =
+        |error: &dyn std::fmt::Display| failed(format!("{}: {error}", ca_file.display()));
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca_file).map_err(|error| of_file(&error))? {
+    for certificate in CertificateDer::pem_file_iter(ca_file).map_err(|error| with_path(&error))? {
         roots
-            .add(certificate.map_err(|error| of_file(&error))?)
-            .map_err(|error| of_file(&error))?;
+            .add(certificate.map_err(|error| with_path(&error))?)
+            .map_err(|error| with_path(&error))?;
     }
     if roots.is_empty() {
-        return Err(of_file(&"there is no certificate in it"));
+        return Err(with_path(&"the file contains no certificate"));
     }
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let config = ClientConfig::builder_with_provider(provider.into())
@@ -63,20 +66,20 @@ pub(super) fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>)
     Error::Failed(error.into())
 }
 
-/// What an error says of the chance that the same works a moment later.
+/// Whether the same step may succeed later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Another transaction was in the way: at once, on the same connection.
+    /// A concurrent transaction caused the failure. Retrying at once may succeed, on the same connection.
     Contended,
-    /// The connection is of no use any more, or there is none to be had.
+    /// The connection is lost, or there is none.
     Unreachable,
     /// The database's disk is full.
     Full,
-    /// It will fail again.
+    /// Retrying would fail again.
     Permanent,
 }
 
-/// Tells errors apart (PostgreSQL documentation, appendix A).
+/// Classifies an error (PostgreSQL documentation, appendix A).
 pub(super) fn kind(error: &tokio_postgres::Error) -> Kind {
     let Some(state) = error.code() else {
         let is_of_network = error.is_closed()
@@ -90,7 +93,7 @@ pub(super) fn kind(error: &tokio_postgres::Error) -> Kind {
         | SqlState::T_R_DEADLOCK_DETECTED
         | SqlState::LOCK_NOT_AVAILABLE => Kind::Contended,
         SqlState::DISK_FULL => Kind::Full,
-        // Of a server that stops, starts, is promoted or hangs, and of one that has no connection left.
+        // The server stops, starts, is promoted, hangs, or has no connection left.
         SqlState::ADMIN_SHUTDOWN
         | SqlState::CRASH_SHUTDOWN
         | SqlState::CANNOT_CONNECT_NOW
@@ -104,7 +107,7 @@ pub(super) fn kind(error: &tokio_postgres::Error) -> Kind {
     }
 }
 
-/// Whether a row was refused because another one is in its place.
-pub(super) fn is_taken(error: &tokio_postgres::Error) -> bool {
+/// Whether a row was refused because it conflicts with an existing one.
+pub(super) fn is_constraint_violation(error: &tokio_postgres::Error) -> bool {
     matches!(error.code(), Some(&SqlState::UNIQUE_VIOLATION | &SqlState::EXCLUSION_VIOLATION))
 }

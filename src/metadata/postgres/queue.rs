@@ -1,4 +1,4 @@
-//! The queue of jobs in PostgreSQL: the table behind [`JobQueue`].
+//! The queue of jobs in PostgreSQL: implements [`JobQueue`] with the table of jobs.
 
 use super::PostgresStore;
 use super::attempts::{statement, step};
@@ -21,7 +21,7 @@ impl JobQueue for PostgresStore {
         now: u64,
         leased_until: u64,
     ) -> Result<Vec<Job>, Error> {
-        // Looked for first: a transaction begins only when there is something to take.
+        // Search first, so that a transaction begins only if there is something to take.
         let any: Result<bool, Error> = statement!(
             read,
             &self.database,

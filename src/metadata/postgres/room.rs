@@ -1,4 +1,4 @@
-//! What counts against quotas; triggers keep the sums (see the migration).
+//! How much of the quotas is used. Triggers update the sums (see the migration).
 
 use tokio_postgres::{Error, Row};
 
@@ -9,15 +9,15 @@ use crate::ids::UserId;
 use crate::metadata::quota::{Quota, Usage};
 use crate::metadata::{Generation, Reserved};
 
-/// What is on record of one user's, and how many of it are uploads that receive.
-pub(super) struct Counted {
+/// How much of the quotas a user has used, and the number of the user's unfinished uploads.
+pub(super) struct UserUsage {
     pub(super) usage: Usage,
     pub(super) unfinished: u64,
 }
 
 const TOTAL: &str = "(SELECT coalesce(sum(bytes), 0)::bigint FROM total_usage) AS total";
 
-impl Counted {
+impl UserUsage {
     fn of(row: &Row) -> Result<Self, Error> {
         let usage = Usage {
             user_bytes: row.number("bytes")?,
@@ -28,13 +28,13 @@ impl Counted {
     }
 }
 
-/// What is on record, held until the transaction ends: what is decided from it stays so.
-pub(super) async fn hold(pg: &Pg, user: &UserId) -> Result<Counted, Error> {
+/// Returns a user's usage, and locks its row until the transaction ends, so that a decision stays valid.
+pub(super) async fn lock_usage(pg: &Pg, user: &UserId) -> Result<UserUsage, Error> {
     let sql = format!(
         "INSERT INTO usage AS u (user_id) VALUES ($1) ON CONFLICT (user_id) DO UPDATE SET bytes = u.bytes
          RETURNING bytes, files, unfinished, {TOTAL}"
     );
-    Counted::of(&query::one(pg, &sql, &[user]).await?)
+    UserUsage::of(&query::one(pg, &sql, &[user]).await?)
 }
 
 pub(super) async fn usage(pg: &Pg, user: &UserId) -> Result<Usage, Error> {
@@ -42,10 +42,10 @@ pub(super) async fn usage(pg: &Pg, user: &UserId) -> Result<Usage, Error> {
         "SELECT coalesce(bytes, 0) AS bytes, coalesce(files, 0) AS files, 0::bigint AS unfinished, {TOTAL}
          FROM (SELECT 1) always LEFT JOIN usage ON user_id = $1"
     );
-    Ok(Counted::of(&query::one(pg, &sql, &[user]).await?)?.usage)
+    Ok(UserUsage::of(&query::one(pg, &sql, &[user]).await?)?.usage)
 }
 
-/// Bytes of all users.
+/// Returns the bytes of all users.
 pub(super) async fn total(pg: &Pg) -> Result<u64, Error> {
     query::one(pg, &format!("SELECT {TOTAL}"), &[]).await?.number("total")
 }
@@ -62,8 +62,8 @@ pub(super) async fn reserve(
     if bytes <= upload.reserved {
         return Ok(Reserved::Reserved);
     }
-    let counted = hold(pg, &upload.user).await?;
-    if let Err(over) = quota.check(counted.usage, bytes - upload.reserved, 0) {
+    let used = lock_usage(pg, &upload.user).await?;
+    if let Err(over) = quota.check(used.usage, bytes - upload.reserved, 0) {
         return Ok(Reserved::Over(over));
     }
     let reserve = "UPDATE uploads SET reserved = $2 WHERE seq = $1";

@@ -1,5 +1,5 @@
-//! Reading records: from rows to the types of [`crate::metadata`]. What a record consists of is read by one statement, so
-//! that it was all so at one time.
+//! Reading records: from rows to the types of [`crate::metadata`]. One statement reads everything that belongs to a
+//! record, so that it is consistent.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,7 +30,7 @@ pub(super) const COLUMNS: &str = "u.seq, u.id, u.user_id, u.state, u.role, u.gen
     p.part_idx, p.part_off, p.part_size, p.part_crc32,
     e.extent_at, e.extent_size, e.extent_blob, e.extent_off,
     EXISTS (SELECT 1 FROM jobs WHERE kind = 'thumbnail' AND subject = u.id AND NOT set_aside) AS undrawn";
-/// The same, as far as they lie in other tables.
+/// The joins for those columns that are in other tables.
 pub(super) const JOINED: &str = "LEFT JOIN LATERAL
     (SELECT array_agg(idx ORDER BY idx) AS part_idx, array_agg(off ORDER BY idx) AS part_off,
             array_agg(size ORDER BY idx) AS part_size, array_agg(crc32 ORDER BY idx) AS part_crc32
@@ -40,7 +40,7 @@ pub(super) const JOINED: &str = "LEFT JOIN LATERAL
             array_agg(blob ORDER BY at) AS extent_blob, array_agg(off ORDER BY at) AS extent_off
      FROM extents WHERE upload = u.seq AND u.blob IS NULL AND u.state IN (0, 1)) e ON true";
 
-/// A page of records ends before the upload that would bring its parts to more than so many, unless it is the first.
+/// A page of records ends before the upload with which its parts would exceed this number, unless it is the first.
 const PAGE_PARTS: u32 = 50_000;
 
 pub(super) async fn load(pg: &Pg, id: UploadId) -> Result<Option<Record>, Error> {
@@ -52,17 +52,17 @@ pub(super) async fn load(pg: &Pg, id: UploadId) -> Result<Option<Record>, Error>
     Ok(erased.then_some(Record { id, user: None, state: State::Erased }))
 }
 
-/// Whether this uuid was ever used, which it is once.
+/// Whether this uuid was ever used. It can be used only once.
 pub(super) async fn is_used(pg: &Pg, id: UploadId) -> Result<bool, Error> {
     let used =
         "SELECT 1 FROM uploads WHERE id = $1 UNION ALL SELECT 1 FROM erased WHERE id = $1 LIMIT 1";
     query::exists(pg, used, &[&id]).await
 }
 
-/// The oldest records of which this is so, and where they continue.
+/// Returns the oldest records that meet the condition, and where to continue.
 pub(super) async fn page(
     pg: &Pg,
-    so: &str,
+    condition: &str,
     values: Values<'_>,
     limit: u32,
 ) -> Result<(Vec<Record>, Option<Cursor>), Error> {
@@ -70,16 +70,17 @@ pub(super) async fn page(
         "SELECT {COLUMNS} FROM
             (SELECT *, sum(parts) FILTER (WHERE state = 0) OVER (ORDER BY seq) AS parts_so_far,
                     row_number() OVER (ORDER BY seq) AS number
-             FROM (SELECT * FROM uploads WHERE {so} ORDER BY seq LIMIT {limit}) found) u
+             FROM (SELECT * FROM uploads WHERE {condition} ORDER BY seq LIMIT {limit}) found) u
          {JOINED}
          WHERE number = 1 OR coalesce(parts_so_far, 0) <= {PAGE_PARTS} ORDER BY u.seq"
     );
-    let rows = pg.query(&sql, values).await?; // not prepared once for all: the limits differ
+    let rows = pg.query(&sql, values).await?; // not cached as a prepared statement, because limits vary
     let last = rows.last().map(|row| row.number("seq")).transpose()?;
     Ok((rows.iter().map(record).collect::<Result<_, _>>()?, last))
 }
 
-/// The Files of these uuids, in order; a thumbnail's, also a replaced one's, gives its parent's.
+/// Returns the Files with these uuids, in order. The uuid of a thumbnail, also of a replaced one, stands for its
+/// parent.
 pub(super) async fn find_files(
     pg: &Pg,
     ids: &[UploadId],
@@ -105,7 +106,7 @@ async fn states(pg: &Pg, ids: &[UploadId]) -> Result<HashMap<UploadId, State>, E
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    // An unfinished one is no File, and may have very many parts.
+    // Unfinished uploads are left out: they are no Files, and may have very many parts.
     let sql =
         format!("SELECT {COLUMNS} FROM uploads u {JOINED} WHERE u.id = ANY ($1) AND u.state <> 0");
     let rows = query::rows(pg, &sql, &[&ids]).await?;
@@ -138,12 +139,12 @@ pub(super) fn record(row: &Row) -> Result<Record, Error> {
     Ok(Record { id, user: Some(user), state })
 }
 
-/// The number of a record's state.
+/// Returns the number of a record's state.
 pub(super) fn state_number(row: &Row) -> Result<i64, Error> {
     Ok(row.try_get::<_, i16>("state")?.into())
 }
 
-/// The number of a record's role.
+/// Returns the number of a record's role.
 pub(super) fn role(row: &Row) -> Result<i64, Error> {
     Ok(row.try_get::<_, i16>("role")?.into())
 }
@@ -195,12 +196,12 @@ fn small_numbers(row: &Row, name: &str) -> Result<Vec<u32>, Error> {
     Ok(numbers.into_iter().map(|number| number.0).collect())
 }
 
-/// The extents of a row without a blob, by where they begin in the file.
+/// Returns the extents of a row without a blob, by their offset in the file.
 fn extents(row: &Row) -> Result<BTreeMap<u64, Extent>, Error> {
-    let (places, sizes) = (numbers(row, "extent_at")?, numbers(row, "extent_size")?);
+    let (starts, sizes) = (numbers(row, "extent_at")?, numbers(row, "extent_size")?);
     let blobs = row.try_get::<_, Option<Vec<Option<BlobId>>>>("extent_blob")?.unwrap_or_default();
     let offsets = numbers(row, "extent_off")?;
-    let each = places.into_iter().zip(sizes).zip(blobs).zip(offsets);
+    let each = starts.into_iter().zip(sizes).zip(blobs).zip(offsets);
     let extent = |(((at, size), blob), offset)| {
         let stored = |blob| Extent::Stored { blob, offset, size };
         (at, Option::map_or(blob, Extent::Zeros(size), stored))
@@ -283,7 +284,7 @@ impl<'a> tokio_postgres::types::FromSql<'a> for Patches {
         raw: &'a [u8],
     ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
         let packed = <&[u8]>::from_sql(of, raw)?;
-        unpack_patches(packed).map(Self).ok_or_else(|| "broken patches".into())
+        unpack_patches(packed).map(Self).ok_or_else(|| "invalid patches".into())
     }
 
     fn accepts(of: &tokio_postgres::types::Type) -> bool {

@@ -1,4 +1,5 @@
-//! What only a store on a disk needs: what an earlier boot of the machine left is compared before it is believed.
+//! What only a store on a disk needs: bytes that an earlier boot of the machine left unsynced are suspect until they
+//! are compared.
 
 use tokio_postgres::Error;
 
@@ -20,12 +21,12 @@ pub(super) async fn known_store_id(pg: &Pg) -> Result<BlobId, Error> {
     query::one(pg, "SELECT id FROM store", &[]).await?.try_get(0)
 }
 
-/// Only a store that writes in place has boots. Its bytes are in one server's folder, so the first server to begin one is
-/// the only one from then on.
+/// Only a byte store that writes in place has boots. Its bytes are in the data directory of one server, so the first
+/// server that calls this stays the only one.
 pub(super) async fn begin_boot(pg: &Pg, boot: &str, node: &str) -> Result<(), Failure> {
     let claim = "UPDATE store SET node = $1 WHERE node IS NULL OR node = $1";
     if query::execute(pg, claim, &[&node]).await? == 0 {
-        return Err(Failure::OthersFolder);
+        return Err(Failure::OtherDirectory);
     }
     let sql = "UPDATE store SET boot = $1 WHERE boot IS DISTINCT FROM $1";
     if query::execute(pg, sql, &[&boot]).await? > 0 {
@@ -68,7 +69,7 @@ pub(super) async fn believe_upload(
     let ranges = forgotten.iter().map(range).collect::<Result<Vec<_>, Error>>()?;
     let blobs: Vec<BlobId> = extents::take(pg, seq, &ranges).await?.into_iter().collect();
     extents::delete(pg, &blobs, of.upload).await?;
-    // The sums of what is left.
+    // Compute the sums of the remaining parts.
     let sum = "
         UPDATE uploads
         SET epoch = epoch + 1, parts = left_over.parts, received = left_over.received, max_end = left_over.max_end,

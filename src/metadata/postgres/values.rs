@@ -1,4 +1,4 @@
-//! Our types as columns.
+//! Conversions between our types and columns.
 
 use std::error::Error;
 
@@ -9,16 +9,16 @@ use uuid::Uuid;
 
 use crate::ids::{BlobId, GenerationId, JobId, LeaseId, UploadId, UserId};
 
-/// Values for a statement's parameters.
+/// Parameters of a statement.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-type Failure = Box<dyn Error + Sync + Send>;
+type BoxError = Box<dyn Error + Sync + Send>;
 
-/// A number: columns hold signed ones, of which none of ours is negative. More than fits is an error.
+/// A non-negative number in a column of signed numbers. A number that doesn't fit is an error.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct N(pub(super) u64);
 
-/// One of the numbers that states and roles have.
+/// Converts the number of a state or role.
 pub(super) fn number(packed: i64) -> N {
     N(u64::try_from(packed).unwrap_or_default())
 }
@@ -30,7 +30,7 @@ impl From<u32> for N {
 }
 
 impl ToSql for N {
-    fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
         match *of {
             Type::INT2 => i16::try_from(self.0)?.to_sql(of, out),
             Type::INT4 => i32::try_from(self.0)?.to_sql(of, out),
@@ -46,7 +46,7 @@ impl ToSql for N {
 }
 
 impl<'a> FromSql<'a> for N {
-    fn from_sql(of: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
+    fn from_sql(of: &Type, raw: &'a [u8]) -> Result<Self, BoxError> {
         let number = match *of {
             Type::INT2 => i16::from_sql(of, raw)?.into(),
             Type::INT4 => i32::from_sql(of, raw)?.into(),
@@ -63,7 +63,7 @@ impl<'a> FromSql<'a> for N {
 macro_rules! stored_as_uuids {
     ($($id:ident),*) => {
         $(impl ToSql for $id {
-            fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+            fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
                 Uuid::from_bytes(self.to_bytes()).to_sql(of, out)
             }
 
@@ -75,7 +75,7 @@ macro_rules! stored_as_uuids {
         }
 
         impl<'a> FromSql<'a> for $id {
-            fn from_sql(of: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
+            fn from_sql(of: &Type, raw: &'a [u8]) -> Result<Self, BoxError> {
                 Uuid::from_sql(of, raw).map(|id| Self::from_bytes(id.into_bytes()))
             }
 
@@ -88,7 +88,7 @@ macro_rules! stored_as_uuids {
 stored_as_uuids!(UploadId, BlobId, GenerationId, JobId, LeaseId);
 
 impl ToSql for UserId {
-    fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+    fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
         self.as_str().to_sql(of, out)
     }
 
@@ -100,9 +100,9 @@ impl ToSql for UserId {
 }
 
 impl<'a> FromSql<'a> for UserId {
-    fn from_sql(of: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
+    fn from_sql(of: &Type, raw: &'a [u8]) -> Result<Self, BoxError> {
         let name = <&str as FromSql>::from_sql(of, raw)?;
-        Self::parse(name).ok_or_else(|| "no name of a user".into())
+        Self::parse(name).ok_or_else(|| "invalid user id".into())
     }
 
     fn accepts(of: &Type) -> bool {
@@ -110,15 +110,15 @@ impl<'a> FromSql<'a> for UserId {
     }
 }
 
-/// Reads columns by name, as our types.
+/// Reads columns by name, converted to our types.
 pub(super) trait Columns {
-    /// A number.
+    /// Returns a number.
     fn number(&self, name: &str) -> Result<u64, tokio_postgres::Error>;
-    /// A number that may be absent.
+    /// Returns a number that may be NULL.
     fn maybe_number(&self, name: &str) -> Result<Option<u64>, tokio_postgres::Error>;
-    /// A small number that may be absent.
+    /// Returns a number of 32 bits that may be NULL.
     fn maybe_small(&self, name: &str) -> Result<Option<u32>, tokio_postgres::Error>;
-    /// A small number.
+    /// Returns a number of 32 bits.
     fn small(&self, name: &str) -> Result<u32, tokio_postgres::Error>;
 }
 
@@ -144,7 +144,7 @@ impl Columns for Row {
 pub(super) struct Small(pub(super) u32);
 
 impl<'a> FromSql<'a> for Small {
-    fn from_sql(of: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
+    fn from_sql(of: &Type, raw: &'a [u8]) -> Result<Self, BoxError> {
         Ok(Self(N::from_sql(of, raw)?.0.try_into()?))
     }
 

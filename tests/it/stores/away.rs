@@ -17,7 +17,7 @@ async fn clients_of_either_dialect_are_told_to_come_back_while_the_database_is_a
         ..Settings::default()
     };
     let impatient = |config: &mut haversack::config::Config| {
-        config.database.as_mut().expect("a database").patience = Duration::from_millis(300);
+        config.database.as_mut().expect("a database").retry_timeout = Duration::from_millis(300);
     };
     let server = Server::adjusted(settings, impatient).await;
     let (anna, service) = (server.user(1), server.service());

@@ -51,9 +51,9 @@ super::on_every_store_of_records!(Schema);
 /// So many parts of one upload are recorded while connections are lost.
 const PARTS: u32 = 200;
 
-/// The same store with so much patience that a loaded machine doesn't matter.
+/// The same store with so much retry_timeout that a loaded machine doesn't matter.
 async fn open_patiently(url: &str) -> PostgresStore {
-    let options = PostgresOptions { patience: Duration::from_mins(2), ..options(url) };
+    let options = PostgresOptions { retry_timeout: Duration::from_mins(2), ..options(url) };
     PostgresStore::open(options, Durability::default()).await.expect("the store opens")
 }
 
@@ -115,8 +115,8 @@ async fn nothing_acknowledged_is_lost_when_the_database_crashes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_away_is_unavailable_until_it_is_back() {
     let cluster = Cluster::start();
-    let patience = Duration::from_millis(500);
-    let options = PostgresOptions { patience, ..options(&cluster.url("haversack")) };
+    let retry_timeout = Duration::from_millis(500);
+    let options = PostgresOptions { retry_timeout, ..options(&cluster.url("haversack")) };
     let store = PostgresStore::open(options, Durability::default()).await.expect("it opens");
     let kept = finished(&store, ANNA, 5).await;
     tokio::task::block_in_place(|| cluster.stop());
@@ -136,7 +136,7 @@ async fn a_database_that_is_away_is_unavailable_until_it_is_back() {
 async fn a_database_that_hangs_is_waited_for_within_a_bound() {
     let url = Cluster::shared().database("hangs");
     let options = PostgresOptions {
-        patience: Duration::from_millis(500),
+        retry_timeout: Duration::from_millis(500),
         statement_timeout: Duration::from_millis(300),
         connections: 2,
         ..options(&url)

@@ -4,7 +4,7 @@ use rusqlite::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-/// What a column contains.
+/// The type of a column's values.
 #[derive(Clone, Copy)]
 enum Kind {
     Number,
@@ -23,7 +23,7 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// Its value, as PostgreSQL takes it.
+    /// Reads its value as a parameter for PostgreSQL.
     pub(super) fn read(
         &self,
         row: &Row<'_>,
@@ -40,29 +40,29 @@ impl Column {
     }
 }
 
-/// A table of both.
+/// A table in both databases.
 pub(super) struct Table {
     pub(super) name: &'static str,
-    /// The order of its rows, in which only new ones come last.
+    /// An order of the rows in which new rows come last.
     pub(super) order: &'static str,
     pub(super) columns: &'static [Column],
-    /// What PostgreSQL has beside these columns, and its values.
-    also: &'static [(&'static str, &'static str)],
+    /// Further columns in PostgreSQL, and SQL expressions for their values.
+    extra: &'static [(&'static str, &'static str)],
 }
 
 impl Table {
-    /// The statement that adds a row.
+    /// Returns the statement that inserts a row.
     pub(super) fn insert(&self) -> String {
-        let also = self.also.iter();
+        let extra = self.extra.iter();
         let names: Vec<&str> = self
             .columns
             .iter()
             .map(|column| column.to)
-            .chain(also.clone().map(|(name, _)| *name))
+            .chain(extra.clone().map(|(name, _)| *name))
             .collect();
-        let places = (1..=self.columns.len()).map(|at| format!("${at}"));
+        let placeholders = (1..=self.columns.len()).map(|at| format!("${at}"));
         let values: Vec<String> =
-            places.chain(also.map(|(_, value)| (*value).to_owned())).collect();
+            placeholders.chain(extra.map(|(_, value)| (*value).to_owned())).collect();
         format!(
             "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
             self.name,
@@ -82,13 +82,13 @@ const fn as_name(from: &'static str, to: &'static str, kind: Kind) -> Column {
 
 use Kind::{Bytes, Flag, Id, Number, Small, Text};
 
-/// All tables with records. What users have taken of their quotas the database counts itself.
+/// All tables with records. The database itself counts the use of quotas.
 pub(super) const TABLES: &[Table] = &[
     Table {
         name: "store",
         order: "rowid",
         columns: &[same("id", Id), same("boot", Text)],
-        also: &[],
+        extra: &[],
     },
     Table {
         name: "uploads",
@@ -135,7 +135,7 @@ pub(super) const TABLES: &[Table] = &[
                 Number,
             ),
         ],
-        also: &[],
+        extra: &[],
     },
     Table {
         name: "parts",
@@ -147,7 +147,7 @@ pub(super) const TABLES: &[Table] = &[
             same("size", Number),
             same("crc32", Number),
         ],
-        also: &[("attempt", "gen_random_uuid()")],
+        extra: &[("attempt", "gen_random_uuid()")],
     },
     Table {
         name: "extents",
@@ -159,7 +159,7 @@ pub(super) const TABLES: &[Table] = &[
             same("blob", Id),
             as_name("offset", "off", Number),
         ],
-        also: &[],
+        extra: &[],
     },
     Table {
         name: "jobs",
@@ -180,7 +180,7 @@ pub(super) const TABLES: &[Table] = &[
             same("error", Text),
             same("set_aside", Flag),
         ],
-        also: &[],
+        extra: &[],
     },
     Table {
         name: "link_keys",
@@ -192,12 +192,12 @@ pub(super) const TABLES: &[Table] = &[
             same("created_at", Number),
             same("accepted_until", Number),
         ],
-        also: &[],
+        extra: &[],
     },
-    Table { name: "erased", order: "id", columns: &[same("id", Id)], also: &[] },
+    Table { name: "erased", order: "id", columns: &[same("id", Id)], extra: &[] },
 ];
 
-/// What follows from the rows: the sums of unfinished uploads, and the numbers that come next.
+/// Computes what follows from the rows: the sums of unfinished uploads, and the next numbers of sequences.
 pub(super) const SUMS: &str = "
     UPDATE uploads u
     SET parts = sums.parts, received = sums.received, max_end = sums.max_end, min_even = sums.min_even,
@@ -213,7 +213,7 @@ pub(super) const SUMS: &str = "
     SELECT setval(pg_get_serial_sequence('link_keys', 'n'), coalesce((SELECT max(n) FROM link_keys), 1));
     ANALYZE";
 
-/// Sums that must be the same on both sides.
+/// Sums that must be equal on both sides.
 pub(super) const COMPARED: &[(&str, &str)] = &[
     ("bytes of files", "SELECT coalesce(sum(size), 0)::bigint FROM uploads WHERE state = 1"),
     ("checksums of files", "SELECT coalesce(sum(crc32), 0)::bigint FROM uploads WHERE state = 1"),

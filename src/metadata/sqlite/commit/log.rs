@@ -75,7 +75,8 @@ impl Committer {
         if truncated? {
             return Ok(());
         }
-        let message = "another process is reading the database, which keeps its write-ahead log: stop that process first";
+        let message = "another process is using the database, so its log can't be emptied: \
+                       stop that process first";
         Err(Error::Failed(message.into()))
     }
 
