@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::config::ConfigError;
 use crate::space;
 
-/// The file with the name of a data directory whose records are in a database.
+/// The file with the name under which the server of this data directory holds leases, if its records are in a database.
 pub(super) const NODE: &str = "node-id";
 
 pub(super) const FULL: &str = " (its disk is full: free some space, then start again)";

@@ -1,4 +1,4 @@
-//! Where the records are: in the data directory, or in a PostgreSQL database.
+//! Opens the records in the data directory, or in a PostgreSQL database.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,8 +13,8 @@ use crate::metadata::sqlite::SqliteStore;
 use crate::metrics::DatabaseMetrics;
 use crate::storage::disk::make_private_file;
 
-/// Opens the records, which are made on first use, and what is measured of their database. The caller holds the data
-/// directory's lock.
+/// Opens the records, which are created on first use. Also returns the metrics of their database. The caller holds the
+/// data directory's lock.
 pub(super) async fn open(
     config: &Config,
 ) -> Result<(Arc<dyn MetadataStore>, DatabaseMetrics), ConfigError> {
@@ -23,46 +23,46 @@ pub(super) async fn open(
         let opened = SqliteStore::open_with(dir, config.disk.durability);
         let full = if is_full(dir) { FULL } else { "" };
         let store = opened.map_err(|error| data_dir_error(dir, &format_args!("{error}{full}")))?;
-        let measured = store.metrics().clone();
-        return Ok((Arc::new(store), measured));
+        let metrics = store.metrics().clone();
+        return Ok((Arc::new(store), metrics));
     };
-    refuse_if_in_directory(dir)?;
+    refuse_if_directory_has_records(dir)?;
     let node = node(dir).map_err(|error| data_dir_error(dir, &error))?;
     let options = PostgresOptions { node, ..options.clone() };
     let store = PostgresStore::open(options, config.disk.durability)
         .await
-        .map_err(|error| of_database(&error))?;
-    let measured = store.metrics().clone();
-    Ok((Arc::new(store), measured))
+        .map_err(|error| database_error(&error))?;
+    let metrics = store.metrics().clone();
+    Ok((Arc::new(store), metrics))
 }
 
-/// Opens the records to be looked at, also beside a running server; steps that change something fail. Fails where no
-/// server has used them.
+/// Opens the records for reading, also while a server is running. Steps that change something return an error. Returns
+/// an error if no server has used the records yet.
 pub async fn open_read_only(config: &Config) -> Result<Arc<dyn MetadataStore>, ConfigError> {
     let dir = &config.data_dir;
     if let Some(options) = &config.database {
         let opened = PostgresStore::open_read_only(options.clone()).await;
-        return Ok(Arc::new(opened.map_err(|error| of_database(&error))?));
+        return Ok(Arc::new(opened.map_err(|error| database_error(&error))?));
     }
     refuse_if_unused(dir)?;
     let opened = SqliteStore::open_read_only(dir);
     Ok(Arc::new(opened.map_err(|error| data_dir_error(dir, &error))?))
 }
 
-/// Refuses to begin with an empty database where the data directory contains the records of its files.
-fn refuse_if_in_directory(dir: &Path) -> Result<(), ConfigError> {
+/// Returns an error if the data directory contains records, which an empty database would hide.
+fn refuse_if_directory_has_records(dir: &Path) -> Result<(), ConfigError> {
     match dir.join("haversack.db").try_exists() {
         Ok(false) => Ok(()),
         Ok(true) => Err(data_dir_error(
             dir,
-            &"it contains records (haversack.db), which --database-url would leave behind: leave that option out, or \
-              use an empty directory",
+            &"it contains records (haversack.db), which --database-url would ignore: move them with `haversack \
+              migrate`, leave that option out, or use an empty directory",
         )),
         Err(error) => Err(data_dir_error(dir, &error)),
     }
 }
 
-/// The name under which this data directory's server holds jobs.
+/// Returns the name under which this data directory's server holds leases. Creates it on first use.
 fn node(dir: &Path) -> std::io::Result<String> {
     let path = dir.join(NODE);
     match std::fs::read_to_string(&path) {
@@ -75,6 +75,6 @@ fn node(dir: &Path) -> std::io::Result<String> {
     Ok(fresh)
 }
 
-fn of_database(error: &crate::metadata::Error) -> ConfigError {
+fn database_error(error: &crate::metadata::Error) -> ConfigError {
     ConfigError(format!("--database-url: {}", crate::telemetry::chain(error)))
 }

@@ -1,4 +1,4 @@
-//! `haversack check`: whether the database can keep the records.
+//! `haversack check`: checks whether the database meets the server's requirements.
 
 use std::process::ExitCode;
 
@@ -21,10 +21,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let config = arguments.place.load()?;
     let Some(options) = &config.database else {
         print(|out| {
-            writeln!(
-                out,
-                "ok: records are in the data directory; there is no --database-url to check"
-            )
+            writeln!(out, "ok: the records are in the data directory; --database-url is not set")
         })?;
         return Ok(ExitCode::SUCCESS);
     };
@@ -34,9 +31,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .map_err(|error| ConfigError(format!("--database-url: {}", chain(&error))))?;
     print(|out| {
         findings.iter().try_for_each(|finding| match finding {
-            Finding::Good(what) => writeln!(out, "ok: {what}"),
-            Finding::Warning(what) => writeln!(out, "warning: {what}"),
-            Finding::Missing(what) => writeln!(out, "missing: {what}"),
+            Finding::Good(text) => writeln!(out, "ok: {text}"),
+            Finding::Warning(text) => writeln!(out, "warning: {text}"),
+            Finding::Missing(text) => writeln!(out, "missing: {text}"),
         })
     })?;
     let is_missing = findings.iter().any(|finding| matches!(finding, Finding::Missing(_)));

@@ -14,21 +14,20 @@ use crate::metadata::postgres::{self, Progress};
 use crate::telemetry::{chain, print_diagnostic};
 use crate::words::counted;
 
-/// The server uses the data directory.
-const RUNNING: &str = "a server is running with it; stop that one first";
+const IN_USE: &str = "a server is using it; stop that server first";
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// URL of the PostgreSQL database, which must be empty, or contain what an interrupted run copied
-    /// [default: that of --database-url]
+    /// URL of the PostgreSQL database, which must be empty or contain the result of an interrupted run
+    /// [default: the value of --database-url]
     #[arg(long, value_name = "URL")]
     to_database_url: Option<Secret>,
 
-    /// File with the password of the database's user
+    /// File with the password of the database user
     #[arg(long, value_name = "FILE")]
     to_database_password_file: Option<PathBuf>,
 
-    /// File with the certificates (PEM) of the authorities that may sign the database server's
+    /// File with the certificates (PEM) of the CAs that may sign the database server's certificate
     #[arg(long, value_name = "FILE")]
     to_database_ca_file: Option<PathBuf>,
 
@@ -40,9 +39,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let dir = arguments.place.data_dir()?;
     let failed = |error: &dyn std::fmt::Display| app::data_dir_error(&dir, error);
     if !dir.join("haversack.db").exists() {
-        return Err(failed(&"there are no records (haversack.db) in it").into());
+        return Err(failed(&"it contains no records (haversack.db)").into());
     }
-    let _lock = app::lock(&dir)?.ok_or_else(|| failed(&RUNNING))?;
+    let _lock = app::lock(&dir)?.ok_or_else(|| failed(&IN_USE))?;
     let options = match &arguments.to_database_url {
         Some(url) => database_at(
             url,
@@ -50,14 +49,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             arguments.to_database_ca_file.as_deref(),
         )?,
         None => arguments.place.load()?.database.ok_or_else(|| {
-            Failure::Usage("--to-database-url says into which database the records go".into())
+            Failure::Usage(
+                "the target database is missing: set --to-database-url or --database-url".into(),
+            )
         })?,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed(&error))?;
     let imported = runtime
-        .block_on(postgres::import(&dir, &options, &Bar))
+        .block_on(postgres::import(&dir, &options, &ProgressBar))
         .map_err(|error| ConfigError(chain(&error)))?;
-    // So that nobody starts the server with the old records, and the next start with the new ones is not refused.
+    // Renamed so that no server starts with the old records, and so that the next start with the database isn't
+    // refused.
     for name in ["haversack.db", "haversack.db-wal", "haversack.db-shm"] {
         match std::fs::rename(dir.join(name), dir.join(format!("migrated-{name}"))) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -72,17 +74,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         writeln!(
             out,
-            "all records were copied, and both databases agree; start the server with HAVERSACK_DATABASE_URL now. \
-             The old records are in migrated-haversack.db"
+            "all records were copied and verified; start the server with HAVERSACK_DATABASE_URL now. The old records are \
+             in migrated-haversack.db"
         )
     })?;
     Ok(())
 }
 
-/// Tells a person how far it is, on standard error.
-struct Bar;
+/// Prints the progress on standard error.
+struct ProgressBar;
 
-impl Progress for Bar {
+impl Progress for ProgressBar {
     fn copied(&self, rows: u64, of: u64) {
         let tenths = (rows * 1000).checked_div(of).unwrap_or(1000);
         let text = format!("{:>3}.{} %  {rows} of {of} rows", tenths / 10, tenths % 10);

@@ -20,7 +20,7 @@ pub(super) struct Place(Source);
 #[derive(Debug)]
 pub(super) struct PlaceAndAddress(Source);
 
-/// [`Place`], and the secret.
+/// [`Place`], and the secret that signs tokens.
 #[derive(Debug)]
 pub(super) struct PlaceAndSecret(Source);
 
