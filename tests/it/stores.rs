@@ -1,4 +1,4 @@
-//! The two store contracts, written once as functions over the traits and run on every store there is.
+//! The contracts of both stores, written once as functions over the traits and run on every store.
 //!
 //! A contract takes a *fixture* that opens the store, and opens it again as after a restart. A new store
 //! joins by a fixture and one line of `on_every_store!`.
@@ -37,10 +37,10 @@ use haversack::storage::{BlobStore, Durability};
 
 pub(crate) use memory::MemoryStore;
 
-/// The variable that names the store in which servers keep bytes: `memory`, or else the disk.
+/// The variable that selects the byte store of servers: `memory`; the disk if it is unset.
 pub(crate) const STORE: &str = "HAVERSACK_TEST_STORE";
 
-/// The store of a new server's bytes; `None`: its data directory.
+/// Returns the byte store of a new server; `None` for its data directory.
 pub(crate) fn store_of_bytes() -> Option<MemoryStore> {
     match std::env::var(STORE).as_deref() {
         Err(_) => None,
@@ -49,10 +49,10 @@ pub(crate) fn store_of_bytes() -> Option<MemoryStore> {
     }
 }
 
-/// The variable that names the database in which servers keep records: `postgres`, or else the one in the data directory.
+/// The variable that selects the database of servers: `postgres`; SQLite in the data directory if it is unset.
 pub(crate) const RECORDS: &str = "HAVERSACK_TEST_RECORDS";
 
-/// The URL of a new server's database; `None`: its data directory.
+/// Returns the database URL of a new server; `None` for the database in its data directory.
 pub(crate) fn database_of_records() -> Option<String> {
     match std::env::var(RECORDS).as_deref() {
         Err(_) => None,
@@ -79,13 +79,13 @@ pub(crate) async fn records_of_two_servers(dir: &Path) -> [Arc<dyn MetadataStore
 
 /// A place for blobs that outlives the store opened on it.
 pub(crate) trait Blobs {
-    /// Opens the store, also again after the one before was dropped.
+    /// Opens the store, or opens it again after it was dropped.
     fn open(&self) -> Arc<dyn BlobStore>;
 }
 
 /// A place for records that outlives the store opened on it.
 pub(crate) trait Records {
-    /// Opens the store, also again after the one before was dropped.
+    /// Opens the store, or opens it again after it was dropped.
     fn open(&self) -> Arc<dyn MetadataStore>;
 }
 
@@ -107,24 +107,24 @@ pub(crate) use on_every_store;
 macro_rules! on_every_store_of_bytes {
     ($fixture:ident) => {
         crate::stores::on_every_store!($fixture: blobs::{
-            written_bytes_are_told_by_size_and_checksum,
+            writing_returns_size_and_checksum,
             parts_written_in_any_order_make_the_file,
-            parts_written_side_by_side_make_the_file,
-            a_body_up_to_its_limit_is_taken_and_one_byte_more_refused,
-            of_a_body_that_breaks_off_is_kept_what_came,
+            parts_written_concurrently_make_the_file,
+            a_body_up_to_the_limit_is_accepted_and_one_byte_more_is_refused,
+            an_interrupted_body_keeps_the_bytes_that_arrived,
             each_frame_is_dropped_before_the_next_is_polled,
-            settling_bytes_that_are_not_there_fails,
+            settling_missing_bytes_fails,
             settling_again_is_harmless,
             a_file_may_be_empty,
-            every_range_of_a_file_in_pieces_can_be_read,
-            a_reader_goes_anywhere_in_a_file_in_pieces,
-            reading_what_is_not_there_fails_by_its_kind,
-            rewriting_changes_the_patched_bytes_alone,
-            deleted_blobs_are_gone_and_may_be_deleted_again,
+            every_range_of_a_file_of_several_extents_can_be_read,
+            a_reader_seeks_anywhere_in_a_file_of_several_extents,
+            reading_missing_bytes_returns_the_matching_error,
+            rewriting_changes_only_the_patched_bytes,
+            deleting_blobs_is_idempotent,
             blobs_are_listed_by_their_age,
             bytes_outlive_the_store,
-            a_healthy_store_says_so_and_its_probe_leaves_no_blob,
-            a_store_keeps_its_mark,
+            the_check_of_a_healthy_store_succeeds_and_leaves_no_blob,
+            a_store_keeps_its_marker,
         });
     };
 }
@@ -135,151 +135,151 @@ macro_rules! on_every_store_of_records {
     ($fixture:ident) => {
         crate::stores::on_every_store!($fixture:
             append::{
-                bytes_count_only_at_the_end,
-                large_pieces_are_parts_of_their_own,
-                the_total_is_told_once,
-                the_last_byte_makes_finishing_a_job,
-                an_upload_is_indexed_or_in_order_and_never_both,
-                joined_pieces_keep_their_bytes_where_they_are,
-                what_is_no_whole_piece_is_not_joined,
-                a_copy_takes_the_place_of_what_was_joined,
+                bytes_are_accepted_only_at_the_end,
+                large_appends_are_separate_parts,
+                the_total_can_be_set_only_once,
+                the_last_byte_adds_the_job_that_finishes,
+                an_upload_is_either_indexed_or_in_order,
+                joining_partial_uploads_moves_no_bytes,
+                only_complete_partial_uploads_are_joined,
+                a_copy_replaces_the_joined_blobs,
             },
             extents::{
-                parts_that_lie_apart_are_found_again,
+                parts_in_separate_blobs_are_loaded,
                 a_refused_part_claims_nothing,
-                a_file_lies_where_its_parts_lay_or_where_cleaning_put_it,
+                a_file_has_the_extents_of_its_parts_or_of_the_rewritten_bytes,
                 removing_deletes_all_blobs_in_one_job,
-                an_upload_whose_parts_lie_apart_can_begin_again,
-                a_part_that_was_lost_can_come_again_elsewhere,
+                an_upload_with_parts_in_separate_blobs_can_restart,
+                a_lost_part_can_be_recorded_again_in_another_blob,
                 an_empty_file_has_no_blob,
             },
             records::{
-                removing_an_upload_gives_its_bytes_once,
-                a_removed_upload_takes_nothing_any_more,
-                removing_a_file_takes_its_thumbnails_along,
-                removing_a_thumbnail_leaves_its_media,
-                an_attached_file_is_removed_by_the_backend_alone,
-                of_what_a_user_once_had_the_uuids_are_left,
-                users_whose_names_differ_in_a_byte_are_two,
-                an_unfinished_upload_can_not_be_attached,
-                blobs_of_records_are_claimed_until_these_forget_them,
-                the_keys_of_links_are_made_once,
+                removing_an_upload_deletes_its_bytes_once,
+                a_removed_upload_accepts_nothing_any_more,
+                removing_a_file_removes_its_thumbnails,
+                removing_a_thumbnail_keeps_its_media,
+                only_the_backend_can_remove_an_attached_file,
+                only_uuids_remain_of_an_erased_user,
+                users_whose_ids_differ_in_one_byte_are_different,
+                an_unfinished_upload_cannot_be_attached,
+                blobs_are_claimed_until_their_records_forget_them,
+                the_first_link_key_is_made_once,
                 rotated_keys_are_accepted_until_their_date,
-                a_healthy_store_says_so,
-                what_is_unknown_is_not_found,
+                the_check_of_a_healthy_store_succeeds,
+                unknown_uuids_are_not_found,
             },
             uploads::{
-                a_new_upload_is_on_record_as_it_was_begun,
-                a_uuid_begins_once_whoever_asks,
-                at_the_cap_only_an_idle_upload_makes_room,
-                the_cap_counts_one_users_unfinished_uploads_alone,
-                parts_are_on_record_in_any_order,
-                a_parts_numbers_are_kept_up_to_their_limits,
-                a_recorded_index_is_refused_and_stays_as_it_was,
-                parts_that_belong_to_nothing_are_refused,
+                a_new_upload_is_recorded_as_given,
+                a_uuid_can_begin_only_once,
+                at_the_cap_only_an_idle_upload_is_evicted,
+                the_cap_counts_only_unfinished_uploads_of_one_user,
+                parts_are_recorded_in_any_order,
+                numbers_of_a_part_are_stored_up_to_their_limits,
+                a_second_part_with_the_same_index_is_refused,
+                parts_outside_any_receiving_upload_are_refused,
                 a_part_that_contradicts_the_whole_is_refused,
                 finishing_makes_a_file_once,
                 what_an_earlier_boot_left_is_suspect_until_it_is_compared,
-                what_an_upload_is_about_to_become_is_kept_until_it_is,
-                an_upload_that_begins_again_is_about_to_become_nothing,
-                uploads_expire_when_nothing_was_stored_for_long,
-                no_more_expire_at_once_than_asked_for,
-                an_expired_uuid_begins_afresh_once_it_is_forgotten,
+                finalizing_survives_a_crash_until_the_upload_is_finished,
+                a_restarted_upload_is_not_finalizing,
+                idle_uploads_expire,
+                at_most_the_requested_number_of_uploads_expires,
+                a_forgotten_expired_uuid_can_begin_again,
                 only_expired_uploads_are_forgotten,
-                every_record_outlives_the_store,
+                all_records_outlive_the_store,
             },
             withdrawn::{
                 an_upload_that_never_had_a_chunk_is_withdrawn_once,
-                what_somebody_uses_is_not_withdrawn,
+                used_uploads_are_not_withdrawn,
             },
             generations::{
-                who_began_with_an_expired_upload_changes_nothing_of_its_successor,
-                who_began_before_a_restart_changes_nothing_after_it,
-                of_two_parts_that_share_bytes_the_first_counts,
+                requests_of_an_expired_generation_do_not_change_its_successor,
+                requests_begun_before_a_restart_change_nothing_after_it,
+                the_first_of_two_overlapping_parts_is_kept,
                 offsets_of_parts_ascend_with_their_indexes,
-                an_ended_upload_takes_no_part_however_it_ended,
-                what_was_examined_before_parts_were_taken_away_finishes_nothing,
+                an_ended_upload_accepts_no_part,
+                a_snapshot_from_before_parts_were_lost_cannot_finish,
                 a_suspect_upload_is_not_finished_before_it_is_compared,
-                no_parts_are_taken_away_from_what_is_being_overwritten,
-                of_two_who_finish_one_does_and_its_facts_stand,
-                a_file_is_made_of_all_parts_and_no_others,
+                no_parts_are_forgotten_while_bytes_are_overwritten,
+                one_of_two_finishes_wins_and_its_facts_are_kept,
+                a_file_is_made_of_exactly_the_parts_of_the_upload,
                 bytes_of_a_restarted_upload_are_deleted_once,
-                very_many_parts_of_what_ended_are_forgotten_little_by_little,
-                few_parts_of_what_ended_go_at_once,
-                parts_of_what_receives_are_not_forgotten,
+                many_parts_of_an_ended_upload_are_forgotten_in_batches,
+                few_parts_of_an_ended_upload_are_forgotten_at_once,
+                parts_of_a_receiving_upload_are_not_forgotten,
             },
             singles::{
                 a_single_file_is_finished_as_it_is_stored,
                 a_uuid_is_stored_once_whatever_it_named_before,
-                a_thumbnail_of_nothing_is_refused,
-                a_thumbnail_of_somebody_elses_is_refused,
-                what_a_message_shows_keeps_its_name,
-                the_first_name_a_done_gives_is_final,
-                a_name_that_came_while_a_done_made_one_up_counts,
+                a_thumbnail_of_an_unknown_or_removed_media_is_refused,
+                a_thumbnail_of_another_users_media_is_refused,
+                an_attached_file_keeps_its_name,
+                the_first_name_set_by_a_done_request_is_final,
+                a_name_that_arrives_during_a_done_request_replaces_a_made_up_one,
             },
             quotas::{
-                what_is_taken_is_counted_until_it_is_forgotten,
-                finishing_gives_back_what_it_does_not_take,
-                more_is_reserved_only_where_there_is_room,
-                what_has_no_room_leaves_nothing_on_record,
-                a_thumbnail_is_no_file_and_its_picture_costs_nothing,
+                bytes_and_files_count_until_they_are_forgotten,
+                finishing_releases_unneeded_reservations,
+                reservations_beyond_the_quota_are_refused,
+                uploads_over_the_quota_leave_no_record,
+                a_thumbnail_does_not_count_as_a_file_and_its_picture_is_free,
             },
             pictures::{
-                a_sent_thumbnail_shows_itself_once_a_picture_was_made_of_it,
+                a_sent_thumbnail_is_shown_once_a_picture_was_made_of_it,
                 a_second_thumbnail_replaces_the_first,
-                an_older_thumbnail_whose_picture_comes_late_replaces_nothing,
-                a_thumbnail_of_which_no_picture_can_be_made_is_never_shown,
-                a_thumbnail_that_waits_for_its_picture_is_replaced_at_once,
-                a_thumbnail_without_a_picture_leaves_the_one_made_here,
-                what_a_message_shows_takes_no_other_thumbnail,
-                a_picture_that_comes_late_does_not_change_what_a_message_shows,
-                a_message_shows_the_picture_that_comes_late_where_it_showed_none,
-                the_media_may_still_be_on_its_way,
+                a_late_picture_of_an_older_thumbnail_replaces_nothing,
+                a_broken_thumbnail_is_never_shown,
+                a_thumbnail_without_its_picture_yet_is_replaced_at_once,
+                a_broken_thumbnail_keeps_the_one_that_the_server_made,
+                an_attached_media_accepts_no_other_thumbnail,
+                a_late_picture_does_not_change_an_attached_media,
+                an_attached_media_without_a_thumbnail_accepts_a_late_picture,
+                a_thumbnail_may_arrive_before_its_media_is_finished,
                 a_picture_of_a_media_becomes_its_thumbnail,
-                a_sent_thumbnail_replaces_the_one_made_here,
+                a_sent_thumbnail_replaces_the_one_that_the_server_made,
                 a_media_with_a_thumbnail_needs_no_picture,
-                a_picture_of_what_is_gone_is_unwanted,
-                of_two_who_make_the_picture_the_one_that_holds_the_job_counts,
-                only_one_picture_is_made,
+                a_picture_of_a_removed_file_is_deleted,
+                only_the_picture_of_the_lease_holder_is_kept,
+                ending_a_drawing_again_discards_the_second_picture,
             },
             jobs::{
                 a_job_is_taken_once_it_is_due,
-                a_job_of_one_kind_and_subject_is_on_record_once,
+                only_one_job_per_kind_and_subject_is_recorded,
                 users_take_turns,
                 jobs_of_users_who_must_wait_are_passed_over,
-                a_lease_can_be_renewed_until_somebody_else_has_the_job,
+                a_lease_can_be_renewed_until_the_job_is_taken_by_another,
                 a_job_that_ends_the_process_three_times_is_set_aside,
-                a_job_given_back_counts_nothing,
-                a_failed_job_waits_and_tells_why,
+                returning_a_job_counts_as_no_failure,
+                a_failed_job_is_delayed_and_keeps_its_error,
                 a_periodic_job_runs_again,
-                a_job_put_off_by_a_clock_that_was_ahead_is_due,
-                jobs_taken_at_once_are_taken_by_one_each,
+                a_job_postponed_by_a_fast_clock_is_due,
+                jobs_taken_concurrently_are_taken_once_each,
                 jobs_are_listed_page_by_page,
                 jobs_outlive_the_store,
-                what_is_doubted_is_to_be_compared,
-                no_job_about_what_is_gone_is_left_of_a_forgotten_user,
+                doubting_an_upload_adds_a_compare_job,
+                forgetting_a_user_forgets_jobs_on_removed_uploads,
             },
             listing::{
                 uploads_and_files_are_listed_newest_first,
-                the_list_leaves_out_thumbnails_and_what_is_gone_or_empty,
-                a_user_without_anything_has_an_empty_list,
-                a_page_is_not_shifted_by_what_comes_meanwhile,
-                a_list_tells_how_far_each_has_come,
-                files_are_found_in_the_order_asked_for,
+                the_list_omits_thumbnails_and_removed_or_unused_uploads,
+                a_user_without_uploads_has_an_empty_list,
+                new_uploads_do_not_shift_later_pages,
+                the_list_shows_the_progress_of_each_upload,
+                files_are_returned_in_the_requested_order,
             },
             races::{
-                of_many_begins_of_one_uuid_one_begins,
-                the_cap_is_exact_when_many_begin_at_once,
-                of_many_records_of_one_part_one_counts,
-                parts_recorded_at_once_are_all_there,
-                of_contradicting_totals_one_stands,
-                of_many_finishes_one_makes_the_file,
-                a_removal_and_a_finish_at_once_leave_nothing_behind,
-                an_attachment_and_a_removal_at_once_agree,
-                of_many_single_files_of_one_uuid_one_is_stored,
-                of_many_thumbnails_all_but_one_are_replaced,
+                one_of_many_concurrent_begins_wins,
+                the_cap_is_exact_under_concurrent_begins,
+                one_of_many_concurrent_parts_with_one_index_wins,
+                all_concurrently_recorded_parts_are_kept,
+                one_of_many_contradicting_totals_wins,
+                one_of_many_concurrent_finishes_wins,
+                a_concurrent_removal_and_finish_leave_no_bytes_behind,
+                a_concurrent_attachment_and_removal_agree,
+                one_of_many_concurrent_single_files_wins,
+                all_but_one_of_many_concurrent_thumbnails_are_replaced,
                 a_late_part_saves_an_upload_or_is_refused,
-                a_change_whose_caller_is_gone_breaks_nothing,
+                cancelling_the_caller_of_a_change_breaks_nothing,
             },
         );
     };

@@ -1,4 +1,4 @@
-//! The contract of a `MetadataStore`: bytes at the end of uploads, and pieces that are joined.
+//! The contract of a `MetadataStore`: appending bytes, and joining partial uploads.
 
 use haversack::ids::{BlobId, LeaseId};
 use haversack::metadata::jobs::{JobKind, Outcome};
@@ -14,13 +14,13 @@ use super::records::{
     ANNA, BERT, begin, file_of, plain_part, record, snapshot, unfinished, upload,
 };
 
-/// An upload whose bytes come in order.
+/// An upload whose bytes arrive in order.
 pub(crate) fn in_order(user: i64, total_size: Option<u64>) -> NewUpload {
     let append = NewAppend { total_size, ..NewAppend::default() };
     NewUpload { append: Some(append), ..upload(user, 0) }
 }
 
-/// A piece of an upload to come.
+/// A partial upload.
 pub(crate) fn piece(user: i64, total_size: u64) -> NewUpload {
     let append = NewAppend { total_size: Some(total_size), is_partial: true, md5: None };
     NewUpload { append: Some(append), ..upload(user, 0) }
@@ -39,7 +39,7 @@ async fn end(store: &dyn MetadataStore, of: Generation) -> u64 {
     unfinished(store, of.upload).await.layout.end()
 }
 
-pub(crate) async fn bytes_count_only_at_the_end(records: &impl Records) {
+pub(crate) async fn bytes_are_accepted_only_at_the_end(records: &impl Records) {
     let store = records.open();
     let new = in_order(ANNA, Some(20));
     begin(&*store, &new, 5).await;
@@ -57,10 +57,10 @@ pub(crate) async fn bytes_count_only_at_the_end(records: &impl Records) {
     let read = unfinished(&*store, new.id).await;
     assert_eq!((read.layout.end(), read.layout.total_size, read.touched_at), (12, Some(20), 7));
     let parts: Vec<_> = read.layout.parts().map(|(index, part)| (index, *part)).collect();
-    assert_eq!(parts, [(0, bytes(0, 12).part)], "small ones share a part");
+    assert_eq!(parts, [(0, bytes(0, 12).part)], "small appends share a part");
 }
 
-pub(crate) async fn large_pieces_are_parts_of_their_own(records: &impl Records) {
+pub(crate) async fn large_appends_are_separate_parts(records: &impl Records) {
     let store = records.open();
     let new = in_order(ANNA, None);
     begin(&*store, &new, 5).await;
@@ -71,39 +71,43 @@ pub(crate) async fn large_pieces_are_parts_of_their_own(records: &impl Records) 
     assert_eq!(unfinished(&*store, new.id).await.layout.parts().len(), 3);
 }
 
-pub(crate) async fn the_total_is_told_once(records: &impl Records) {
+pub(crate) async fn the_total_can_be_set_only_once(records: &impl Records) {
     let store = records.open();
     let new = in_order(ANNA, None);
     begin(&*store, &new, 5).await;
     let of = new.generation();
     append(&*store, of, bytes(0, 8), 6).await;
     let total = |total| NewBytes { total_size: Some(total), ..bytes(8, 0) };
-    assert_eq!(append(&*store, of, total(7), 6).await, Appended::Refused, "there are more");
+    assert_eq!(
+        append(&*store, of, total(7), 6).await,
+        Appended::Refused,
+        "more bytes are recorded"
+    );
     assert_eq!(append(&*store, of, total(10), 6).await, Appended::Stored);
     assert_eq!(append(&*store, of, total(11), 6).await, Appended::Refused);
     assert_eq!(append(&*store, of, total(10), 6).await, Appended::Stored, "a repeat");
     assert_eq!(unfinished(&*store, new.id).await.layout.total_size, Some(10));
 }
 
-pub(crate) async fn the_last_byte_makes_finishing_a_job(records: &impl Records) {
+pub(crate) async fn the_last_byte_adds_the_job_that_finishes(records: &impl Records) {
     let store = records.open();
     let new = in_order(ANNA, Some(8));
     begin(&*store, &new, 5).await;
     let done = append(&*store, new.generation(), bytes(0, 8), 100).await;
     let Appended::Complete { job: Some(job) } = done else { panic!("{done:?}") };
     let again = append(&*store, new.generation(), bytes(8, 0), 100).await;
-    assert_eq!(again, Appended::Complete { job: None }, "somebody holds it");
+    assert_eq!(again, Appended::Complete { job: None }, "another call holds the job");
     let kinds = [JobKind::Finish];
     assert_eq!(store.take_jobs(&kinds, &[], 9, 100, 160).await.expect("no error"), []);
     store.settle_job(job.id, job.lease, Outcome::Returned).await.expect("no error");
     let taken = store.take_jobs(&kinds, &[], 9, 100, 160).await.expect("no error");
     assert_eq!(taken.len(), 1);
-    let file = file_of(vec![bytes(0, 8).part], new.blob.expect("it has one"));
+    let file = file_of(vec![bytes(0, 8).part], new.blob.expect("the upload has a blob"));
     assert!(store.finish_upload(snapshot(&new), file, 101).await.expect("no error"));
     assert_eq!(store.take_jobs(&kinds, &[], 9, 900, 960).await.expect("no error"), []);
 }
 
-pub(crate) async fn an_upload_is_indexed_or_in_order_and_never_both(records: &impl Records) {
+pub(crate) async fn an_upload_is_either_indexed_or_in_order(records: &impl Records) {
     let store = records.open();
     let (ordered, indexed) = (in_order(ANNA, Some(20)), upload(ANNA, 2));
     for new in [&ordered, &indexed] {
@@ -116,12 +120,12 @@ pub(crate) async fn an_upload_is_indexed_or_in_order_and_never_both(records: &im
     assert_eq!(record(&*store, indexed.generation(), part, 6).await, Recorded::Stored);
 }
 
-/// Begins a piece of so many bytes and puts them on record.
+/// Begins a partial upload and records this many bytes of it.
 async fn received(store: &dyn MetadataStore, size: u64) -> NewUpload {
     let new = piece(ANNA, size);
     begin(store, &new, 5).await;
     let done = append(store, new.generation(), bytes(0, size), 6).await;
-    assert_eq!(done, Appended::Complete { job: None }, "it becomes no file of its own");
+    assert_eq!(done, Appended::Complete { job: None }, "a partial upload is not finished");
     new
 }
 
@@ -134,14 +138,15 @@ pub(crate) fn joined(user: i64) -> NewUpload {
     NewUpload { blob: None, ..in_order(user, None) }
 }
 
-pub(crate) async fn joined_pieces_keep_their_bytes_where_they_are(records: &impl Records) {
+pub(crate) async fn joining_partial_uploads_moves_no_bytes(records: &impl Records) {
     let store = records.open();
     let (first, second) = (received(&*store, 6).await, received(&*store, 4).await);
     let new = joined(ANNA);
     let outcome = join(&*store, &new, &[&second, &first]).await;
     assert!(matches!(outcome, Joined::Joined { job: Some(_) }), "{outcome:?}");
     let read = unfinished(&*store, new.id).await;
-    let [of_first, of_second] = [&first, &second].map(|piece| piece.blob.expect("it has one"));
+    let [of_first, of_second] =
+        [&first, &second].map(|piece| piece.blob.expect("the upload has a blob"));
     let extents = Extents::from_iter([
         Extent::Stored { blob: of_second, offset: 0, size: 4 },
         Extent::Stored { blob: of_first, offset: 0, size: 6 },
@@ -162,7 +167,7 @@ pub(crate) async fn joined_pieces_keep_their_bytes_where_they_are(records: &impl
     assert_eq!(unclaimed, []);
 }
 
-pub(crate) async fn what_is_no_whole_piece_is_not_joined(records: &impl Records) {
+pub(crate) async fn only_complete_partial_uploads_are_joined(records: &impl Records) {
     let store = records.open();
     let (whole, part, plain) =
         (received(&*store, 6).await, piece(ANNA, 9), in_order(ANNA, Some(3)));
@@ -176,11 +181,11 @@ pub(crate) async fn what_is_no_whole_piece_is_not_joined(records: &impl Records)
     let outcome = join(&*store, &joined(ANNA), &[&whole, &part]).await;
     assert_eq!(outcome, Joined::Incomplete(part.id));
     let outcome = join(&*store, &joined(BERT), &[&whole]).await;
-    assert_eq!(outcome, Joined::NotAPiece(whole.id), "it is Anna's");
+    assert_eq!(outcome, Joined::NotAPiece(whole.id), "it belongs to Anna");
     assert_eq!(end(&*store, whole.generation()).await, 6);
 }
 
-pub(crate) async fn a_copy_takes_the_place_of_what_was_joined(records: &impl Records) {
+pub(crate) async fn a_copy_replaces_the_joined_blobs(records: &impl Records) {
     let store = records.open();
     let (first, second) = (received(&*store, 6).await, received(&*store, 4).await);
     let new = joined(ANNA);
@@ -195,11 +200,11 @@ pub(crate) async fn a_copy_takes_the_place_of_what_was_joined(records: &impl Rec
     let copy = BlobId::random();
     let extents = Extents::stored(copy, 0, 10);
     let stale = store.pack(new.id, LeaseId::random(), extents.clone()).await;
-    assert!(!stale.expect("no error"), "another's lease changes nothing");
+    assert!(!stale.expect("no error"), "another lease changes nothing");
     assert!(store.pack(new.id, job.lease, extents.clone()).await.expect("no error"));
     let state = store.load(new.id).await.expect("no error").expect("known").state;
     assert!(matches!(state, State::Finished(file) if file.extents == extents));
-    let blobs = [&first, &second].map(|piece| piece.blob.expect("it has one"));
+    let blobs = [&first, &second].map(|piece| piece.blob.expect("the upload has a blob"));
     let unclaimed = store.unclaimed(blobs.to_vec()).await.expect("no error");
     assert_eq!(unclaimed.len(), 2, "their deletion is a job");
 }

@@ -1,4 +1,4 @@
-//! What clients are told while the database is away, and that they go on when it is back.
+//! Clients get errors while the database is unavailable, and continue when it is back.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use super::cluster::Cluster;
 use crate::harness::{Form, Reply, Server, new_uuid};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_of_either_dialect_are_told_to_come_back_while_the_database_is_away() {
+async fn clients_of_both_dialects_get_503_while_the_database_is_unavailable() {
     let cluster = Cluster::start();
     let settings = Settings {
         database_url: Some(cluster.url("haversack").parse().expect("a URL")),
         ..Settings::default()
     };
-    let impatient = |config: &mut haversack::config::Config| {
+    let with_short_retries = |config: &mut haversack::config::Config| {
         config.database.as_mut().expect("a database").retry_timeout = Duration::from_millis(300);
     };
-    let server = Server::adjusted(settings, impatient).await;
+    let server = Server::adjusted(settings, with_short_retries).await;
     let (anna, service) = (server.user(1), server.service());
     let uuid = anna.begin(2, "01234").await;
     let stored = anna.store_any().await;
@@ -42,11 +42,11 @@ async fn clients_of_either_dialect_are_told_to_come_back_while_the_database_is_a
         ("a PATCH", anna.patch(&url, 0, "0123456789").await),
         ("a termination", anna.tus(Method::DELETE, &url, &[], "").await),
     ];
-    for (what, reply) in refused {
-        assert_eq!(reply.header("retry-after"), "2", "{what}: {reply:?}");
+    for (request, reply) in refused {
+        assert_eq!(reply.header("retry-after"), "2", "{request}: {reply:?}");
         let refused = reply.refused(503, "unavailable");
-        assert!(!refused.prevent_retry && !refused.reset, "{what}: {refused:?}");
-        assert!(refused.message.contains("database"), "{what}: {refused:?}");
+        assert!(!refused.prevent_retry && !refused.reset, "{request}: {refused:?}");
+        assert!(refused.message.contains("database"), "{request}: {refused:?}");
     }
     let head = anna.progress(&url).await;
     assert_eq!((head.status.as_u16(), head.header("retry-after")), (503, "2"));

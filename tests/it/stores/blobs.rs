@@ -15,10 +15,10 @@ use haversack::storage::{
 
 use super::Blobs;
 
-/// A second beyond every clock's.
+/// A time later than any clock shows.
 const FAR_FUTURE: u64 = 4_000_000_000;
 
-/// Bytes that differ by position, so that a shifted part shows.
+/// Bytes that differ by position, so that shifted parts are detected.
 pub(crate) fn pattern(range: Range<u64>) -> Vec<u8> {
     range.map(|at| (at * 31 + at / 251) as u8).collect()
 }
@@ -35,15 +35,15 @@ pub(crate) async fn write(
     store.write(target, bytes.len() as u64, pin!(body)).await.expect("written")
 }
 
-/// Writes bytes into a new blob; where they lie.
+/// Writes bytes into a new blob, and returns their extents.
 pub(crate) async fn fresh(store: &dyn BlobStore, bytes: &[u8]) -> Extents {
     let blob = BlobId::random();
     write(store, Target::Fresh(blob), bytes, 4000).await;
     Extents::stored(blob, 0, bytes.len() as u64)
 }
 
-/// Where a part of an upload goes that begins at `offset` in the file, and where its bytes lie then. `blob`: the
-/// upload's, in a store that writes in place.
+/// Returns where to write a part with this range of the file, and the extents of its bytes. In a store that writes in
+/// place, they are in `blob`.
 fn place(store: &dyn BlobStore, blob: BlobId, range: &Range<usize>) -> (Target, Extents) {
     let (offset, size) = (range.start as u64, range.len() as u64);
     if store.in_place() {
@@ -54,7 +54,7 @@ fn place(store: &dyn BlobStore, blob: BlobId, range: &Range<usize>) -> (Target, 
     }
 }
 
-/// All of `range`, or the error that opening or reading met.
+/// Reads `range`, or returns the error of opening or reading.
 pub(crate) async fn read(
     store: &dyn BlobStore,
     extents: &Extents,
@@ -64,7 +64,7 @@ pub(crate) async fn read(
     pieces.try_fold(Vec::new(), async |all, piece| Ok([all, piece.to_vec()].concat())).await
 }
 
-/// All bytes, which must be there.
+/// Reads all bytes.
 pub(crate) async fn whole(store: &dyn BlobStore, extents: &Extents) -> Vec<u8> {
     read(store, extents, 0..extents.size()).await.expect("readable")
 }
@@ -79,7 +79,7 @@ pub(crate) async fn blobs_older_than(store: &dyn BlobStore, unix_secs: u64) -> V
     listed
 }
 
-pub(crate) async fn written_bytes_are_told_by_size_and_checksum(blobs: &dyn Blobs) {
+pub(crate) async fn writing_returns_size_and_checksum(blobs: &dyn Blobs) {
     let store = blobs.open();
     let written = write(store.as_ref(), Target::Fresh(BlobId::random()), b"123456789", 4).await;
     let known = Written {
@@ -104,7 +104,7 @@ pub(crate) async fn parts_written_in_any_order_make_the_file(blobs: &dyn Blobs) 
     assert_eq!(file.single_blob().is_some(), store.in_place(), "{file:?}");
 }
 
-pub(crate) async fn parts_written_side_by_side_make_the_file(blobs: &dyn Blobs) {
+pub(crate) async fn parts_written_concurrently_make_the_file(blobs: &dyn Blobs) {
     let (store, blob, bytes) = (blobs.open(), BlobId::random(), pattern(0..64 * 700));
     let writers = (0..64).map(|index| {
         let range = index * 700..(index + 1) * 700;
@@ -121,7 +121,9 @@ pub(crate) async fn parts_written_side_by_side_make_the_file(blobs: &dyn Blobs) 
     assert_eq!(whole(store.as_ref(), &file).await, bytes);
 }
 
-pub(crate) async fn a_body_up_to_its_limit_is_taken_and_one_byte_more_refused(blobs: &dyn Blobs) {
+pub(crate) async fn a_body_up_to_the_limit_is_accepted_and_one_byte_more_is_refused(
+    blobs: &dyn Blobs,
+) {
     let store = blobs.open();
     for (sizes, fits) in [(vec![6, 4], true), (vec![6, 5], false), (vec![11], false)] {
         let body = stream::iter(sizes.into_iter().map(|size| Ok(Bytes::from(vec![1; size]))));
@@ -133,7 +135,7 @@ pub(crate) async fn a_body_up_to_its_limit_is_taken_and_one_byte_more_refused(bl
     }
 }
 
-pub(crate) async fn of_a_body_that_breaks_off_is_kept_what_came(blobs: &dyn Blobs) {
+pub(crate) async fn an_interrupted_body_keeps_the_bytes_that_arrived(blobs: &dyn Blobs) {
     let (store, blob) = (blobs.open(), BlobId::random());
     let frames = [Ok(Bytes::from_static(b"123456789")), Err(BodyError::Aborted)];
     let refused = store.write(Target::Fresh(blob), 100, pin!(stream::iter(frames))).await;
@@ -141,13 +143,13 @@ pub(crate) async fn of_a_body_that_breaks_off_is_kept_what_came(blobs: &dyn Blob
         panic!("{refused:?}");
     };
     assert_eq!(safe, Written { size: 9, crc32: 0xCBF4_3926 });
-    let came = Extents::stored(blob, 0, safe.size);
-    store.settle(&came).await.expect("settled");
-    assert_eq!(whole(store.as_ref(), &came).await, b"123456789");
+    let arrived = Extents::stored(blob, 0, safe.size);
+    store.settle(&arrived).await.expect("settled");
+    assert_eq!(whole(store.as_ref(), &arrived).await, b"123456789");
 }
 
 pub(crate) async fn each_frame_is_dropped_before_the_next_is_polled(blobs: &dyn Blobs) {
-    #[allow(dead_code)] // held for its count
+    #[allow(dead_code)] // kept for its reference count
     struct Frame(Arc<()>);
     impl AsRef<[u8]> for Frame {
         fn as_ref(&self) -> &[u8] {
@@ -158,18 +160,18 @@ pub(crate) async fn each_frame_is_dropped_before_the_next_is_polled(blobs: &dyn 
     let alive = Arc::new(());
     let watched = Arc::clone(&alive);
     let body = stream::iter(0..10).map(move |_| {
-        assert_eq!(Arc::strong_count(&watched), 2, "an earlier frame is still held");
+        assert_eq!(Arc::strong_count(&watched), 2, "an earlier frame was not dropped");
         Ok(Bytes::from_owner(Frame(Arc::clone(&watched))))
     });
     store.write(Target::Fresh(BlobId::random()), 50, pin!(body)).await.expect("written");
     assert_eq!(Arc::strong_count(&alive), 1);
 }
 
-pub(crate) async fn settling_bytes_that_are_not_there_fails(blobs: &dyn Blobs) {
+pub(crate) async fn settling_missing_bytes_fails(blobs: &dyn Blobs) {
     let store = blobs.open();
     let blob = fresh(store.as_ref(), &pattern(0..99)).await.single_blob().expect("one");
-    for lacking in [Extents::stored(blob, 0, 100), Extents::stored(BlobId::random(), 0, 1)] {
-        assert!(store.settle(&lacking).await.is_err());
+    for missing in [Extents::stored(blob, 0, 100), Extents::stored(BlobId::random(), 0, 1)] {
+        assert!(store.settle(&missing).await.is_err());
     }
 }
 
@@ -193,8 +195,8 @@ pub(crate) async fn a_file_may_be_empty(blobs: &dyn Blobs) {
 }
 
 /// A file of several extents, and its bytes.
-async fn in_pieces(store: &dyn BlobStore) -> (Extents, Vec<u8>) {
-    let (first, second) = (pattern(0..600_000), pattern(7..100_007)); // more than a reader takes at once
+async fn of_several_extents(store: &dyn BlobStore) -> (Extents, Vec<u8>) {
+    let (first, second) = (pattern(0..600_000), pattern(7..100_007)); // more than a reader reads at once
     let (a, b) = (fresh(store, &first).await, fresh(store, &second).await);
     let zeros = Extents::from_iter([Extent::Zeros(200_000)]);
     let file = joined([&a.slice(5..550_000), &zeros, &b, &a.slice(1..2)]);
@@ -203,9 +205,9 @@ async fn in_pieces(store: &dyn BlobStore) -> (Extents, Vec<u8>) {
     (file, bytes)
 }
 
-pub(crate) async fn every_range_of_a_file_in_pieces_can_be_read(blobs: &dyn Blobs) {
+pub(crate) async fn every_range_of_a_file_of_several_extents_can_be_read(blobs: &dyn Blobs) {
     let store = blobs.open();
-    let (file, bytes) = in_pieces(store.as_ref()).await;
+    let (file, bytes) = of_several_extents(store.as_ref()).await;
     let (border, end) = (549_995, bytes.len() as u64);
     for range in [0..1, 0..end, end - 1..end, 262_143..262_145, border - 1..border + 1, 5..5] {
         let expected = &bytes[range.start as usize..range.end as usize];
@@ -218,19 +220,19 @@ pub(crate) async fn every_range_of_a_file_in_pieces_can_be_read(blobs: &dyn Blob
         Ok([all, piece.to_vec()].concat())
     });
     assert!(joined.await.expect("readable") == bytes);
-    assert_eq!(store.proxy_path(&file), None, "no web server joins them");
+    assert_eq!(store.proxy_path(&file), None, "a web server can't join blobs");
 }
 
-pub(crate) async fn a_reader_goes_anywhere_in_a_file_in_pieces(blobs: &dyn Blobs) {
+pub(crate) async fn a_reader_seeks_anywhere_in_a_file_of_several_extents(blobs: &dyn Blobs) {
     let store = blobs.open();
-    let (file, bytes) = in_pieces(store.as_ref()).await;
+    let (file, bytes) = of_several_extents(store.as_ref()).await;
     let read = tokio::task::spawn_blocking(move || {
         let mut reader = store.reader(&file).expect("opened");
         let mut end = vec![0; 300_000];
-        reader.seek(SeekFrom::End(-300_000)).expect("there");
+        reader.seek(SeekFrom::End(-300_000)).expect("seek");
         reader.read_exact(&mut end).expect("read");
         let mut all = Vec::new();
-        reader.rewind().expect("there");
+        reader.rewind().expect("seek");
         reader.read_to_end(&mut all).expect("read");
         (end, all)
     });
@@ -238,7 +240,7 @@ pub(crate) async fn a_reader_goes_anywhere_in_a_file_in_pieces(blobs: &dyn Blobs
     assert!(all == bytes && all.ends_with(&end));
 }
 
-pub(crate) async fn reading_what_is_not_there_fails_by_its_kind(blobs: &dyn Blobs) {
+pub(crate) async fn reading_missing_bytes_returns_the_matching_error(blobs: &dyn Blobs) {
     let store = blobs.open();
     let file = fresh(store.as_ref(), &pattern(0..100)).await;
     store.settle(&file).await.expect("settled");
@@ -255,7 +257,7 @@ pub(crate) async fn reading_what_is_not_there_fails_by_its_kind(blobs: &dyn Blob
     assert!(matches!(store.reader(&nothing), Err(Error::NotFound)));
 }
 
-pub(crate) async fn rewriting_changes_the_patched_bytes_alone(blobs: &dyn Blobs) {
+pub(crate) async fn rewriting_changes_only_the_patched_bytes(blobs: &dyn Blobs) {
     let (store, bytes) = (blobs.open(), pattern(0..200_000));
     let patches = [
         Patch { offset: 10, bytes: b"Exif".to_vec(), zeros: 3 },
@@ -280,15 +282,15 @@ pub(crate) async fn rewriting_changes_the_patched_bytes_alone(blobs: &dyn Blobs)
     assert!(!store.in_place() || matches!(lost, Err(Error::NotFound)), "{lost:?}");
 }
 
-pub(crate) async fn deleted_blobs_are_gone_and_may_be_deleted_again(blobs: &dyn Blobs) {
+pub(crate) async fn deleting_blobs_is_idempotent(blobs: &dyn Blobs) {
     let store = blobs.open();
     let mut files = Vec::new();
     for _ in 0..3 {
         files.push(fresh(store.as_ref(), b"bytes").await);
     }
-    let doomed = [&files[0], &files[1]].map(|file| file.single_blob().expect("one"));
+    let deleted = [&files[0], &files[1]].map(|file| file.single_blob().expect("one"));
     for _ in 0..2 {
-        store.delete(&doomed).await.expect("deleted");
+        store.delete(&deleted).await.expect("deleted");
     }
     for file in &files[..2] {
         let found = read(store.as_ref(), file, 0..5).await;
@@ -330,13 +332,13 @@ pub(crate) async fn bytes_outlive_the_store(blobs: &dyn Blobs) {
     assert_eq!(whole(blobs.open().as_ref(), &file).await, bytes);
 }
 
-pub(crate) async fn a_healthy_store_says_so_and_its_probe_leaves_no_blob(blobs: &dyn Blobs) {
+pub(crate) async fn the_check_of_a_healthy_store_succeeds_and_leaves_no_blob(blobs: &dyn Blobs) {
     let store = blobs.open();
     store.check().await.expect("healthy");
     assert_eq!(blobs_older_than(store.as_ref(), FAR_FUTURE).await, []);
 }
 
-pub(crate) async fn a_store_keeps_its_mark(blobs: &dyn Blobs) {
+pub(crate) async fn a_store_keeps_its_marker(blobs: &dyn Blobs) {
     let (store, id) = (blobs.open(), BlobId::random());
     assert_eq!(store.marker().await.expect("read"), None);
     store.mark(id).await.expect("marked");

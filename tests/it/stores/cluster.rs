@@ -1,5 +1,5 @@
-//! A PostgreSQL server of the tests' own, which lives as long as this process: on a free port of this machine, with
-//! everything written durably, as an operator's would. Needs Debian's package `postgresql`.
+//! A PostgreSQL server for tests that ends with this process. It uses a free port, and writes durably, like a server in
+//! production. Needs Debian's package `postgresql`.
 
 use std::fs::Permissions;
 use std::net::TcpListener;
@@ -11,34 +11,34 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// The user of the database, who owns everything in it.
+/// The database user, who owns all databases and schemas.
 const USER: &str = "haversack";
 
 /// A running server.
 pub(crate) struct Cluster {
     folder: PathBuf,
     port: u16,
-    /// The shell that ends the server when this process has ended, and nobody writes to its input any more.
+    /// The shell that stops the server when its input is closed, because this process has ended.
     _keeper: Child,
 }
 
 impl Cluster {
-    /// The one that all tests of this process share.
+    /// Returns the server that the tests of this process share.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
-    /// One more, for tests that stop it or hold it up.
+    /// Starts another server, for tests that stop it or make it hang.
     pub(crate) fn start() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("haversack-postgres")
             .tempdir()
-            .expect("a folder")
+            .expect("a directory")
             .keep();
         std::fs::set_permissions(&folder, Permissions::from_mode(0o700)).expect("set");
         if let Some((uid, gid)) = other_user() {
-            chown(&folder, Some(uid), Some(gid)).expect("given away");
+            chown(&folder, Some(uid), Some(gid)).expect("the owner changes");
         }
         let data = folder.join("data");
         run(command("initdb")
@@ -73,7 +73,7 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until it takes connections.
+    /// Waits until it accepts connections.
     pub(crate) fn await_ready(&self) {
         let begun = Instant::now();
         let mut ready = command("pg_isready");
@@ -104,7 +104,7 @@ impl Cluster {
         run(&mut psql)
     }
 
-    /// The URL of a place that nobody has used: a schema of its own.
+    /// Creates a new schema, and returns its URL.
     pub(crate) fn fresh(&self) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -112,23 +112,23 @@ impl Cluster {
         format!("{}?options=-c%20search_path%3D{name}%2Cpublic", self.url(USER))
     }
 
-    /// The URL of a database.
+    /// Returns the URL of a database.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Its port.
+    /// Returns its port.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// A database of its own.
+    /// Creates a database, and returns its URL.
     pub(crate) fn database(&self, name: &str) -> String {
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
         self.url(name)
     }
 
-    /// Stops the server at once, as a crash does.
+    /// Stops the server immediately, like a crash.
     pub(crate) fn stop(&self) {
         self.pg_ctl(&["stop", "-m", "immediate"]);
     }
@@ -146,7 +146,7 @@ impl Cluster {
     }
 }
 
-/// PostgreSQL refuses to run as root: then as the user of Debian's package.
+/// Returns the user of Debian's package if this process runs as root, because PostgreSQL refuses to run as root.
 fn other_user() -> Option<(u32, u32)> {
     let postgres =
         || nix::unistd::User::from_name("postgres").ok().flatten().expect("Debian's user postgres");
@@ -168,7 +168,7 @@ fn command(name: &str) -> Command {
     as_user(Command::new(tool(name)))
 }
 
-/// A program of PostgreSQL's newest version that is installed; Debian keeps them out of the path.
+/// Returns the path of a program of the newest installed PostgreSQL version. Debian doesn't add them to PATH.
 fn tool(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut versions: Vec<(u32, PathBuf)> = versions

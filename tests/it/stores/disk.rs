@@ -1,4 +1,4 @@
-//! The disk store: the contract of blobs, and what a folder of files promises beyond it.
+//! The disk store: the contract of a `BlobStore`, and properties of its files.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ struct Folder(tempfile::TempDir);
 
 impl Default for Folder {
     fn default() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
+        Self(tempfile::tempdir().expect("a directory"))
     }
 }
 
@@ -34,25 +34,25 @@ impl Folder {
         self.0.path().join("blobs").join(&name[..2]).join(name)
     }
 
-    /// Bytes of the disk that a blob takes, what is reserved for it included.
-    fn taken_by(&self, blob: BlobId) -> u64 {
+    /// Returns the disk space that a blob uses, including preallocated space.
+    fn space_used_by(&self, blob: BlobId) -> u64 {
         self.path_of(blob).metadata().expect("the blob's file").blocks() * 512
     }
 }
 
-/// What a file system gives out at least.
+/// The smallest allocation of a file system.
 const BLOCK: u64 = 4096;
 const MIB: u64 = 1 << 20;
 
 super::on_every_store_of_bytes!(Folder);
 
-/// At `offset` of a blob of which so many bytes are on record.
+/// A write at `offset` of a blob of which `stored` bytes are recorded.
 fn at(blob: BlobId, offset: u64, stored: u64) -> Target {
     Target::At { blob, offset, stored }
 }
 
 #[tokio::test]
-async fn a_part_is_written_where_it_will_stay() {
+async fn a_part_is_written_at_its_final_place() {
     let (folder, blob) = (Folder::default(), BlobId::random());
     let store = folder.open();
     write(store.as_ref(), at(blob, 1000, 0), &pattern(1000..1100), 100).await;
@@ -75,7 +75,7 @@ async fn writing_a_range_again_replaces_it() {
 }
 
 #[tokio::test]
-async fn a_write_over_its_limit_leaves_the_neighbour_behind_it_alone() {
+async fn a_write_over_its_limit_does_not_change_the_next_part() {
     let (folder, blob) = (Folder::default(), BlobId::random());
     let (store, bytes) = (folder.open(), pattern(0..200));
     write(store.as_ref(), at(blob, 100, 0), &bytes[100..], 100).await;
@@ -89,7 +89,7 @@ async fn a_write_over_its_limit_leaves_the_neighbour_behind_it_alone() {
 }
 
 #[tokio::test]
-async fn settling_cuts_off_what_lies_behind_the_file() {
+async fn settling_truncates_the_blob_after_the_file() {
     let (folder, blob) = (Folder::default(), BlobId::random());
     let (store, bytes) = (folder.open(), pattern(0..150));
     write(store.as_ref(), at(blob, 0, 0), &bytes, 150).await;
@@ -99,7 +99,7 @@ async fn settling_cuts_off_what_lies_behind_the_file() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_one_blob_is_handed_over_to_a_web_server() {
+async fn a_file_of_one_blob_has_a_path_for_the_web_server() {
     let (folder, blob) = (Folder::default(), BlobId::random());
     let store = folder.open();
     write(store.as_ref(), at(blob, 0, 0), b"bytes", 5).await;
@@ -122,7 +122,7 @@ async fn only_the_owner_may_open_folders_and_files() {
 }
 
 #[tokio::test]
-async fn files_that_are_no_blobs_are_never_listed() {
+async fn files_other_than_blobs_are_never_listed() {
     let folder = Folder::default();
     let store = folder.open();
     let shard = folder.0.path().join("blobs/ab");
@@ -133,7 +133,7 @@ async fn files_that_are_no_blobs_are_never_listed() {
 }
 
 #[tokio::test]
-async fn a_store_whose_folder_is_gone_says_so() {
+async fn the_check_of_a_store_without_its_directory_fails() {
     let folder = Folder::default();
     let store = folder.open();
     std::fs::remove_dir_all(folder.0.path().join("blobs")).expect("removed");
@@ -141,52 +141,55 @@ async fn a_store_whose_folder_is_gone_says_so() {
 }
 
 #[test]
-fn a_file_in_the_folders_place_is_refused() {
+fn a_file_instead_of_the_directory_is_refused() {
     let folder = Folder::default();
-    std::fs::write(folder.0.path().join("blobs"), "in the way").expect("written");
+    std::fs::write(folder.0.path().join("blobs"), "not a directory").expect("written");
     assert!(DiskStore::open(folder.0.path()).is_err());
 }
 
 #[tokio::test]
-async fn chunks_far_apart_take_no_more_disk_than_they_have_bytes() {
+async fn distant_chunks_use_no_disk_space_between_them() {
     let (folder, blob) = (Folder::default(), BlobId::random());
     let store = folder.open();
     for number in 1..64 {
         write(store.as_ref(), at(blob, number * 16 * MIB, number - 1), b"x", 1).await;
     }
-    assert!(folder.taken_by(blob) <= 2 * 63 * BLOCK, "{}", folder.taken_by(blob));
+    assert!(folder.space_used_by(blob) <= 2 * 63 * BLOCK, "{}", folder.space_used_by(blob));
 }
 
 #[tokio::test]
-async fn a_growing_file_is_reserved_ahead_at_most_once_over() {
+async fn at_most_its_own_size_is_preallocated_for_a_growing_file() {
     let (folder, blob) = (Folder::default(), BlobId::random());
     let (store, chunk) = (folder.open(), vec![b'x'; 300 << 10]);
     let mut stored = 0;
-    let mut ahead = 0;
+    let mut preallocated = 0;
     while stored < 40 * MIB {
         write(store.as_ref(), at(blob, stored, stored), &chunk, 64 << 10).await;
         stored += chunk.len() as u64;
-        let taken = folder.taken_by(blob);
+        let taken = folder.space_used_by(blob);
         assert!(taken <= 2 * stored + 2 * BLOCK, "{taken} for {stored}");
-        ahead = ahead.max(taken.saturating_sub(stored));
+        preallocated = preallocated.max(taken.saturating_sub(stored));
     }
-    assert!(ahead > 8 * MIB, "only {ahead}: each chunk would ask for blocks of its own");
+    assert!(
+        preallocated > 8 * MIB,
+        "only {preallocated}: each chunk would allocate blocks separately"
+    );
 }
 
 #[tokio::test]
-async fn a_file_that_comes_in_one_request_is_reserved_ahead_at_most_once_over() {
+async fn at_most_its_own_size_is_preallocated_for_a_file_in_one_request() {
     let (folder, blob) = (Folder::default(), BlobId::random());
     let store = folder.open();
     let size = 5 * MIB + 1000;
     write(store.as_ref(), Target::Fresh(blob), &vec![b'x'; size as usize], 64 << 10).await;
-    let taken = folder.taken_by(blob);
+    let taken = folder.space_used_by(blob);
     assert!(taken > size + MIB && taken <= 2 * size + BLOCK, "{taken} for {size}");
     store.settle(&Extents::stored(blob, 0, size)).await.expect("settled");
-    assert!(folder.taken_by(blob) < size + MIB / 4, "settling gives back the rest");
+    assert!(folder.space_used_by(blob) < size + MIB / 4, "settling releases the rest");
 }
 
 #[tokio::test]
-async fn a_blob_is_deleted_once_nobody_writes_it_any_more() {
+async fn a_blob_is_deleted_after_its_last_writer_has_ended() {
     let folder = Folder::default();
     let (store, blob) = (folder.open(), BlobId::random());
     write(store.as_ref(), Target::At { blob, offset: 0, stored: 0 }, &pattern(0..10), 10).await;

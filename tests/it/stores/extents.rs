@@ -1,4 +1,4 @@
-//! The contract of a `MetadataStore`: where bytes lie.
+//! The contract of a `MetadataStore`: where bytes are stored.
 
 use haversack::ids::{BlobId, GenerationId};
 use haversack::metadata::jobs::{Job, JobKind, Outcome};
@@ -13,7 +13,7 @@ use super::records::{
     store_single, unfinished, upload,
 };
 
-/// A part of ten bytes in two blobs of its own, and these.
+/// Returns a part of ten bytes in two blobs of its own, and the blobs.
 fn part_apart(index: u32) -> (NewPart, [BlobId; 2]) {
     let blobs = [BlobId::random(), BlobId::random()];
     let extents = [
@@ -24,7 +24,7 @@ fn part_apart(index: u32) -> (NewPart, [BlobId; 2]) {
     (NewPart { extents: Some(Extents::from_iter(extents)), ..part }, blobs)
 }
 
-/// An upload of three such parts, recorded in another order than theirs; their extents and blobs.
+/// Returns an upload of three such parts, recorded out of order, with their extents and blobs.
 async fn received_apart(store: &dyn MetadataStore) -> (NewUpload, Extents, Vec<BlobId>) {
     let new = NewUpload { blob: None, ..upload(ANNA, 3) };
     begin(store, &new, 5).await;
@@ -38,7 +38,7 @@ async fn received_apart(store: &dyn MetadataStore) -> (NewUpload, Extents, Vec<B
     (new, extents, parts.iter().flat_map(|(_, blobs)| *blobs).collect())
 }
 
-/// The blobs that are to be deleted, sorted; they count as deleted then.
+/// Takes the jobs that delete blobs, and returns the blobs, sorted.
 async fn deleted(store: &dyn MetadataStore) -> Vec<BlobId> {
     let jobs = store.take_jobs(&[JobKind::Delete], &[], u32::MAX, 1000, 2000).await;
     let mut all = Vec::new();
@@ -60,7 +60,7 @@ fn sorted(mut blobs: Vec<BlobId>) -> Vec<BlobId> {
     blobs
 }
 
-pub(crate) async fn parts_that_lie_apart_are_found_again(records: &dyn Records) {
+pub(crate) async fn parts_in_separate_blobs_are_loaded(records: &dyn Records) {
     let (new, extents, blobs) = received_apart(records.open().as_ref()).await;
     let store = records.open();
     let found = unfinished(store.as_ref(), new.id).await;
@@ -83,7 +83,7 @@ pub(crate) async fn a_refused_part_claims_nothing(records: &dyn Records) {
     assert_eq!(unfinished(store.as_ref(), new.id).await.location.of(0..30), extents);
 }
 
-pub(crate) async fn a_file_lies_where_its_parts_lay_or_where_cleaning_put_it(
+pub(crate) async fn a_file_has_the_extents_of_its_parts_or_of_the_rewritten_bytes(
     records: &dyn Records,
 ) {
     for cleaned in [false, true] {
@@ -98,8 +98,8 @@ pub(crate) async fn a_file_lies_where_its_parts_lay_or_where_cleaning_put_it(
             kept = [&[literals], &blobs[2..]].concat();
         }
         let received = [0, 1, 2].map(|index| part_apart(index).0.part).to_vec();
-        let file_now = NewFile { extents: extents.clone(), ..file_of(received, literals) };
-        assert!(store.finish_upload(snapshot(&new), file_now, 7).await.expect("no error"));
+        let new_file = NewFile { extents: extents.clone(), ..file_of(received, literals) };
+        assert!(store.finish_upload(snapshot(&new), new_file, 7).await.expect("no error"));
         drop(store);
         let store = records.open();
         assert_eq!(file(store.as_ref(), new.id).await.extents, extents);
@@ -124,7 +124,7 @@ pub(crate) async fn removing_deletes_all_blobs_in_one_job(records: &dyn Records)
     assert_eq!((sorted(all), of), (sorted(blobs), Some(new.id)));
 }
 
-pub(crate) async fn an_upload_whose_parts_lie_apart_can_begin_again(records: &dyn Records) {
+pub(crate) async fn an_upload_with_parts_in_separate_blobs_can_restart(records: &dyn Records) {
     let store = records.open();
     let (new, _, blobs) = received_apart(store.as_ref()).await;
     let next = GenerationId::random();
@@ -139,7 +139,7 @@ pub(crate) async fn an_upload_whose_parts_lie_apart_can_begin_again(records: &dy
     assert_eq!(unfinished(store.as_ref(), new.id).await.location.of(10..20), extents);
 }
 
-pub(crate) async fn a_part_that_was_lost_can_come_again_elsewhere(records: &dyn Records) {
+pub(crate) async fn a_lost_part_can_be_recorded_again_in_another_blob(records: &dyn Records) {
     let store = records.open();
     let (new, extents, blobs) = received_apart(store.as_ref()).await;
     let (again, fresh) = part_apart(1);

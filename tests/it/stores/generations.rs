@@ -1,5 +1,5 @@
-//! The contract of a `MetadataStore`: the records decide. Each test is an order of steps of two senders, neither of
-//! whom knows of the other, as when they are two processes: nothing but the transaction keeps them apart.
+//! The contract of a `MetadataStore`: the records decide. Each test interleaves steps of two senders that don't know of
+//! each other, as in two processes: only transactions keep them apart.
 
 use haversack::ids::{BlobId, GenerationId};
 use haversack::media::Patch;
@@ -15,26 +15,26 @@ use super::records::{
     state, subjects, to_delete, unfinished, upload,
 };
 
-/// Ends an upload by expiry and begins its uuid anew; what it is now.
-async fn begun_anew(store: &dyn MetadataStore, before: &NewUpload) -> NewUpload {
+/// Expires an upload, begins another one with its uuid, and returns that.
+async fn begin_again(store: &dyn MetadataStore, before: &NewUpload) -> NewUpload {
     assert_eq!(store.expire(1000, 10, 1001).await.expect("no error"), [before.id]);
     store.forget_expired(before.id).await.expect("forgotten");
-    let anew = NewUpload { id: before.id, ..upload(ANNA, before.total_parts) };
-    begin(store, &anew, 2000).await;
-    anew
+    let successor = NewUpload { id: before.id, ..upload(ANNA, before.total_parts) };
+    begin(store, &successor, 2000).await;
+    successor
 }
 
 fn a_patch() -> Vec<Patch> {
     vec![Patch { offset: 0, bytes: Vec::new(), zeros: 2 }]
 }
 
-pub(crate) async fn who_began_with_an_expired_upload_changes_nothing_of_its_successor(
+pub(crate) async fn requests_of_an_expired_generation_do_not_change_its_successor(
     records: &dyn Records,
 ) {
     let store = records.open();
     let before = upload(ANNA, 1);
     begin(store.as_ref(), &before, 5).await;
-    let anew = begun_anew(store.as_ref(), &before).await;
+    let successor = begin_again(store.as_ref(), &before).await;
     let (frozen, part) = (before.generation(), plain_part(0, 0, 10));
 
     assert_eq!(record(store.as_ref(), frozen, part.clone(), 2001).await, Recorded::Refused);
@@ -42,15 +42,16 @@ pub(crate) async fn who_began_with_an_expired_upload_changes_nothing_of_its_succ
     assert_eq!(reserved, Reserved::NotReceiving);
     store.name_upload(frozen, name("frozen.txt")).await.expect("harmless");
     store.in_place().doubt(frozen).await.expect("harmless");
-    let again = store.restart_upload(frozen, GenerationId::random(), Some(BlobId::random())).await;
-    assert!(!again.expect("no error"));
-    let found = unfinished(store.as_ref(), anew.id).await;
-    assert_eq!((found.generation, found.blob()), (anew.generation, anew.blob()));
+    let restarted =
+        store.restart_upload(frozen, GenerationId::random(), Some(BlobId::random())).await;
+    assert!(!restarted.expect("no error"));
+    let found = unfinished(store.as_ref(), successor.id).await;
+    assert_eq!((found.generation, found.blob()), (successor.generation, successor.blob()));
     assert_eq!((found.reserved, found.suspect), (0, false));
     assert!(found.filename.is_none() && found.layout.parts().len() == 0);
 
-    record(store.as_ref(), anew.generation(), part.clone(), 2002).await;
-    let (of, file) = (snapshot(&before), file_of(vec![part.part], anew.blob()));
+    record(store.as_ref(), successor.generation(), part.clone(), 2002).await;
+    let (of, file) = (snapshot(&before), file_of(vec![part.part], successor.blob()));
     assert!(!store.is_current(of).await.expect("no error"));
     assert!(!store.finish_upload(of, file.clone(), 2003).await.expect("no error"));
     let finalizing = Finalizing { file, patches: a_patch() };
@@ -58,33 +59,33 @@ pub(crate) async fn who_began_with_an_expired_upload_changes_nothing_of_its_succ
         store.in_place().finalize_upload(of, finalizing, 3000).await.expect("no error"),
         None
     );
-    store.in_place().doubt(anew.generation()).await.expect("no error");
+    store.in_place().doubt(successor.generation()).await.expect("no error");
     store.in_place().believe_upload(frozen, vec![(0, part.part)]).await.expect("harmless");
-    let found = unfinished(store.as_ref(), anew.id).await;
+    let found = unfinished(store.as_ref(), successor.id).await;
     assert_eq!((found.layout.parts().len(), found.suspect), (1, true));
 }
 
-pub(crate) async fn who_began_before_a_restart_changes_nothing_after_it(records: &dyn Records) {
+pub(crate) async fn requests_begun_before_a_restart_change_nothing_after_it(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
     record(store.as_ref(), new.generation(), plain_part(0, 0, 10), 5).await;
-    let anew = NewUpload { id: new.id, ..upload(ANNA, 2) };
+    let successor = NewUpload { id: new.id, ..upload(ANNA, 2) };
     let restart = async |to: &NewUpload| {
         let restarted = store.restart_upload(new.generation(), to.generation, to.blob).await;
         restarted.expect("no error")
     };
-    assert!(restart(&anew).await);
-    assert!(!restart(&upload(ANNA, 2)).await, "its failure is dealt with already");
+    assert!(restart(&successor).await);
+    assert!(!restart(&upload(ANNA, 2)).await, "the upload has restarted already");
     let late = record(store.as_ref(), new.generation(), plain_part(1, 10, 10), 6).await;
     assert_eq!(late, Recorded::Refused, "its bytes are in the blob that failed");
     let found = unfinished(store.as_ref(), new.id).await;
-    assert_eq!((found.generation, found.blob()), (anew.generation, anew.blob()));
+    assert_eq!((found.generation, found.blob()), (successor.generation, successor.blob()));
     assert_eq!(found.layout.parts().len(), 0);
-    finish(store.as_ref(), &anew, 7).await;
+    finish(store.as_ref(), &successor, 7).await;
 }
 
-pub(crate) async fn of_two_parts_that_share_bytes_the_first_counts(records: &dyn Records) {
+pub(crate) async fn the_first_of_two_overlapping_parts_is_kept(records: &dyn Records) {
     for (first, second) in
         [((1, 10, 10), (2, 19, 5)), ((2, 19, 5), (1, 10, 10)), ((1, 0, 99), (3, 50, 1))]
     {
@@ -126,14 +127,14 @@ pub(crate) async fn offsets_of_parts_ascend_with_their_indexes(records: &dyn Rec
         let recorded = record(store.as_ref(), new.generation(), part, 6).await;
         assert_eq!(recorded, expected, "part {index} at {offset}");
     }
-    // The parts of another upload don't count.
+    // Parts of other uploads don't matter.
     let other = upload(ANNA, 9);
     begin(store.as_ref(), &other, 5).await;
     let part = plain_part(4, 0, 100);
     assert_eq!(record(store.as_ref(), other.generation(), part, 6).await, Recorded::Stored);
 }
 
-pub(crate) async fn an_ended_upload_takes_no_part_however_it_ended(records: &dyn Records) {
+pub(crate) async fn an_ended_upload_accepts_no_part(records: &dyn Records) {
     let store = records.open();
     let part = plain_part(1, 10, 10);
     let [cancelled, expired, done] = [(); 3].map(|()| upload(ANNA, 2));
@@ -151,8 +152,8 @@ pub(crate) async fn an_ended_upload_takes_no_part_however_it_ended(records: &dyn
     }
 }
 
-/// An upload of two parts, of which the first is found to be lost after somebody read both.
-async fn with_a_part_taken_away(store: &dyn MetadataStore) -> (NewUpload, Snapshot, [NewPart; 2]) {
+/// Returns an upload of two parts whose first part was lost after the snapshot was taken.
+async fn with_a_lost_part(store: &dyn MetadataStore) -> (NewUpload, Snapshot, [NewPart; 2]) {
     let new = upload(ANNA, 2);
     begin(store, &new, 5).await;
     let parts = [plain_part(0, 0, 10), plain_part(1, 10, 10)];
@@ -166,16 +167,14 @@ async fn with_a_part_taken_away(store: &dyn MetadataStore) -> (NewUpload, Snapsh
     (new, read, parts)
 }
 
-pub(crate) async fn what_was_examined_before_parts_were_taken_away_finishes_nothing(
-    records: &dyn Records,
-) {
+pub(crate) async fn a_snapshot_from_before_parts_were_lost_cannot_finish(records: &dyn Records) {
     let store = records.open();
-    let (new, read, parts) = with_a_part_taken_away(store.as_ref()).await;
+    let (new, read, parts) = with_a_lost_part(store.as_ref()).await;
     let file = file_of(parts.iter().map(|part| part.part).collect(), new.blob());
     let finalizing = Finalizing { file: file.clone(), patches: a_patch() };
-    for comes_again in [false, true] {
-        if comes_again {
-            // With other bytes, of which nobody who read the first ones knows.
+    for is_sent_again in [false, true] {
+        if is_sent_again {
+            // With other bytes than in the snapshot.
             let mut other = parts[0].clone();
             other.part.crc32 ^= 1;
             let recorded = record(store.as_ref(), new.generation(), other, 6).await;
@@ -204,7 +203,7 @@ pub(crate) async fn a_suspect_upload_is_not_finished_before_it_is_compared(recor
     assert!(store.finish_upload(snapshot(&new), file, 6).await.expect("nothing was lost"));
 }
 
-pub(crate) async fn no_parts_are_taken_away_from_what_is_being_overwritten(records: &dyn Records) {
+pub(crate) async fn no_parts_are_forgotten_while_bytes_are_overwritten(records: &dyn Records) {
     let store = records.open();
     let (new, part) = received(store.as_ref()).await;
     store.in_place().doubt(new.generation()).await.expect("no error");
@@ -212,8 +211,8 @@ pub(crate) async fn no_parts_are_taken_away_from_what_is_being_overwritten(recor
     let file = file_of(vec![part.part], new.blob());
     let finalizing = Finalizing { file, patches: a_patch() };
     let held = store.in_place().finalize_upload(snapshot(&new), finalizing.clone(), 60).await;
-    let (_, now) = held.expect("no error").expect("it is the first");
-    // Compared with bytes that are others by now.
+    let (_, now) = held.expect("no error").expect("the first call succeeds");
+    // The comparison reads bytes that were overwritten meanwhile.
     store.in_place().doubt(new.generation()).await.expect("no error");
     store
         .in_place()
@@ -224,18 +223,18 @@ pub(crate) async fn no_parts_are_taken_away_from_what_is_being_overwritten(recor
     assert!(store.finish_upload(now, finalizing.file, 7).await.expect("no error"));
 }
 
-pub(crate) async fn of_two_who_finish_one_does_and_its_facts_stand(records: &dyn Records) {
+pub(crate) async fn one_of_two_finishes_wins_and_its_facts_are_kept(records: &dyn Records) {
     let store = records.open();
     let (new, part) = received(store.as_ref()).await;
-    let read = snapshot(&new); // by both
+    let read = snapshot(&new); // read by both senders
     let cleaned = file_of(vec![part.part], new.blob());
     let mut half_read = cleaned.clone();
     (half_read.crc32, half_read.filename) = (7, name("half-read.png"));
-    // One finds metadata to overwrite. The other reads while that is done, and finds none.
+    // One sender finds metadata to overwrite. The other reads the bytes while they are overwritten, and finds none.
     let finalizing = Finalizing { file: cleaned.clone(), patches: a_patch() };
     let held = store.in_place().finalize_upload(read, finalizing, 60).await.expect("no error");
     assert!(!store.finish_upload(read, half_read.clone(), 6).await.expect("no error"));
-    let (_, now) = held.expect("it is the first");
+    let (_, now) = held.expect("the first call succeeds");
     for expected in [true, false] {
         let done = store.finish_upload(now, cleaned.clone(), 7).await;
         assert_eq!(done.expect("no error"), expected);
@@ -245,7 +244,7 @@ pub(crate) async fn of_two_who_finish_one_does_and_its_facts_stand(records: &dyn
     assert_eq!((found.crc32, found.filename), (cleaned.crc32, cleaned.filename));
 }
 
-pub(crate) async fn a_file_is_made_of_all_parts_and_no_others(records: &dyn Records) {
+pub(crate) async fn a_file_is_made_of_exactly_the_parts_of_the_upload(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
@@ -256,10 +255,10 @@ pub(crate) async fn a_file_is_made_of_all_parts_and_no_others(records: &dyn Reco
         let done = store.finish_upload(snapshot(&new), file, 6).await;
         done.expect("no error")
     };
-    assert!(!finish(&parts).await, "one is missing");
-    assert!(!finish(&parts[..1]).await, "it has more");
+    assert!(!finish(&parts).await, "a part is missing");
+    assert!(!finish(&parts[..1]).await, "the upload has more parts");
     record(store.as_ref(), new.generation(), plain_part(1, 10, 10), 6).await;
-    assert!(!finish(&parts[..1]).await, "it has more");
+    assert!(!finish(&parts[..1]).await, "the upload has more parts");
     assert!(finish(&parts).await);
 }
 
@@ -278,16 +277,14 @@ pub(crate) async fn bytes_of_a_restarted_upload_are_deleted_once(records: &dyn R
     assert!(matches!(state(store.as_ref(), new.id).await, State::Removed));
 }
 
-/// The number that the job of forgetting the parts of an ended upload is about; `None` when they went at once.
+/// Returns the subject of the job that forgets the remaining parts; `None` if all parts were forgotten at once.
 async fn parts_left(store: &dyn MetadataStore) -> Option<u64> {
     let subjects = subjects(store, JobKind::ForgetParts).await;
     assert!(subjects.len() < 2);
     subjects.first().map(|subject| u128::from_be_bytes(*subject) as u64)
 }
 
-pub(crate) async fn very_many_parts_of_what_ended_are_forgotten_little_by_little(
-    records: &dyn Records,
-) {
+pub(crate) async fn many_parts_of_an_ended_upload_are_forgotten_in_batches(records: &dyn Records) {
     const PARTS: u32 = 2500;
     for end in ["cancelled", "expired", "finished"] {
         let store = records.open();
@@ -300,7 +297,7 @@ pub(crate) async fn very_many_parts_of_what_ended_are_forgotten_little_by_little
         }
         match end {
             "cancelled" => drop(store.remove(new.id, false, 6, 0).await.expect("removed")),
-            "expired" => drop(begun_anew(store.as_ref(), &new).await),
+            "expired" => drop(begin_again(store.as_ref(), &new).await),
             _ => {
                 let received = parts.iter().map(|part| part.part).collect();
                 let file = file_of(received, new.blob());
@@ -310,7 +307,7 @@ pub(crate) async fn very_many_parts_of_what_ended_are_forgotten_little_by_little
                 assert_eq!(received.map(|parts| parts.len()), Some(PARTS as usize));
             }
         }
-        let number = parts_left(store.as_ref()).await.expect("not all of them at once");
+        let number = parts_left(store.as_ref()).await.expect("some parts are left");
         if end == "expired" {
             assert_eq!(unfinished(store.as_ref(), new.id).await.layout.parts().len(), 0);
         }
@@ -318,15 +315,15 @@ pub(crate) async fn very_many_parts_of_what_ended_are_forgotten_little_by_little
         while store.forget_parts(number).await.expect("no error") {
             times += 1;
         }
-        assert!(times > 1, "{end}: all at once");
+        assert!(times > 1, "{end}: all parts were forgotten at once");
         assert!(!store.forget_parts(number).await.expect("harmless"));
         let job = store.take_jobs(&[JobKind::ForgetParts], &[], 9, 10, 70).await.expect("no error");
         store.settle_job(job[0].id, job[0].lease, Outcome::Done).await.expect("no error");
-        store.remove(new.id, false, 8, 0).await.expect("cleared");
+        store.remove(new.id, false, 8, 0).await.expect("removed");
     }
 }
 
-pub(crate) async fn few_parts_of_what_ended_go_at_once(records: &dyn Records) {
+pub(crate) async fn few_parts_of_an_ended_upload_are_forgotten_at_once(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 100);
     begin(store.as_ref(), &new, 5).await;
@@ -334,7 +331,7 @@ pub(crate) async fn few_parts_of_what_ended_go_at_once(records: &dyn Records) {
     assert_eq!(parts_left(store.as_ref()).await, None);
 }
 
-pub(crate) async fn parts_of_what_receives_are_not_forgotten(records: &dyn Records) {
+pub(crate) async fn parts_of_a_receiving_upload_are_not_forgotten(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;

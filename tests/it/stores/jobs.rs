@@ -42,13 +42,13 @@ pub(crate) async fn a_job_is_taken_once_it_is_due(records: &dyn Records) {
     let taken = take(store.as_ref(), &[JobKind::Delete], 9, 10).await;
     assert_eq!(numbers(&taken), [1]);
     assert_eq!((taken[0].payload.as_slice(), taken[0].deaths), (&[1][..], 0));
-    assert_eq!(take(store.as_ref(), &[JobKind::Delete], 9, 69).await, [], "it is leased");
+    assert_eq!(take(store.as_ref(), &[JobKind::Delete], 9, 69).await, [], "the job is leased");
     assert!(settle(store.as_ref(), &taken[0], Outcome::Done).await);
     assert!(!settle(store.as_ref(), &taken[0], Outcome::Done).await, "repeating it is harmless");
     assert_eq!(all(store.as_ref(), 70).await, []);
 }
 
-pub(crate) async fn a_job_of_one_kind_and_subject_is_on_record_once(records: &dyn Records) {
+pub(crate) async fn only_one_job_per_kind_and_subject_is_recorded(records: &dyn Records) {
     let store = records.open();
     add(store.as_ref(), job(JobKind::Delete, 1, None)).await;
     add(store.as_ref(), NewJob { run_at: 99, ..job(JobKind::Delete, 1, None) }).await;
@@ -81,7 +81,9 @@ pub(crate) async fn jobs_of_users_who_must_wait_are_passed_over(records: &dyn Re
     assert_eq!(numbers(&taken.expect("no error")), [2, 3]);
 }
 
-pub(crate) async fn a_lease_can_be_renewed_until_somebody_else_has_the_job(records: &dyn Records) {
+pub(crate) async fn a_lease_can_be_renewed_until_the_job_is_taken_by_another(
+    records: &dyn Records,
+) {
     let store = records.open();
     add(store.as_ref(), job(JobKind::Delete, 1, None)).await;
     let slow = take(store.as_ref(), &[JobKind::Delete], 1, 10).await.remove(0);
@@ -90,7 +92,7 @@ pub(crate) async fn a_lease_can_be_renewed_until_somebody_else_has_the_job(recor
     let second = take(store.as_ref(), &[JobKind::Delete], 1, 100).await.remove(0);
     assert_eq!((second.id, second.deaths), (slow.id, 1));
     assert!(!store.renew_job(slow.id, slow.lease, LATER).await.expect("no error"));
-    assert!(!settle(store.as_ref(), &slow, Outcome::Done).await, "it is no longer the slow one's");
+    assert!(!settle(store.as_ref(), &slow, Outcome::Done).await, "another lease holds the job");
     assert!(settle(store.as_ref(), &second, Outcome::Done).await);
     assert!(!store.renew_job(JobId::random(), LeaseId::random(), LATER).await.expect("no error"));
 }
@@ -116,7 +118,7 @@ pub(crate) async fn a_job_that_ends_the_process_three_times_is_set_aside(records
     assert_eq!((numbers(&again), again[0].deaths), (vec![1], 0));
 }
 
-pub(crate) async fn a_job_given_back_counts_nothing(records: &dyn Records) {
+pub(crate) async fn returning_a_job_counts_as_no_failure(records: &dyn Records) {
     let store = records.open();
     add(store.as_ref(), job(JobKind::Thumbnail, 1, Some(ANNA.into()))).await;
     for _ in 0..5 {
@@ -126,7 +128,7 @@ pub(crate) async fn a_job_given_back_counts_nothing(records: &dyn Records) {
     }
 }
 
-pub(crate) async fn a_failed_job_waits_and_tells_why(records: &dyn Records) {
+pub(crate) async fn a_failed_job_is_delayed_and_keeps_its_error(records: &dyn Records) {
     let store = records.open();
     add(store.as_ref(), job(JobKind::Delete, 1, None)).await;
     let taken = take(store.as_ref(), &[JobKind::Delete], 1, 10).await.remove(0);
@@ -136,7 +138,7 @@ pub(crate) async fn a_failed_job_waits_and_tells_why(records: &dyn Records) {
     assert_eq!((status.failures, status.run_at, status.set_aside), (1, 50, false));
     assert_eq!(status.error.as_deref(), Some("the disk is on fire"));
     assert_eq!(take(store.as_ref(), &[JobKind::Delete], 1, 49).await, []);
-    assert_eq!(store.retry_jobs(None, 20).await.expect("no error"), 1, "or at once");
+    assert_eq!(store.retry_jobs(None, 20).await.expect("no error"), 1, "retries it at once");
     assert_eq!(take(store.as_ref(), &[JobKind::Delete], 1, 20).await.len(), 1);
 }
 
@@ -145,19 +147,19 @@ pub(crate) async fn a_periodic_job_runs_again(records: &dyn Records) {
     add(store.as_ref(), job(JobKind::Expire, 0, None)).await;
     let taken = take(store.as_ref(), &[JobKind::Expire], 1, 10).await.remove(0);
     assert!(settle(store.as_ref(), &taken, Outcome::Again { run_at: 70 }).await);
-    add(store.as_ref(), job(JobKind::Expire, 0, None)).await; // as at the next start
+    add(store.as_ref(), job(JobKind::Expire, 0, None)).await; // the next start adds it again
     assert_eq!(take(store.as_ref(), &[JobKind::Expire], 1, 69).await, []);
     assert_eq!(take(store.as_ref(), &[JobKind::Expire], 1, 70).await.len(), 1);
 }
 
-pub(crate) async fn a_job_put_off_by_a_clock_that_was_ahead_is_due(records: &dyn Records) {
+pub(crate) async fn a_job_postponed_by_a_fast_clock_is_due(records: &dyn Records) {
     let store = records.open();
     add(store.as_ref(), NewJob { run_at: 1_000_000, ..job(JobKind::Delete, 1, None) }).await;
     assert_eq!(take(store.as_ref(), &[JobKind::Delete], 1, 1_000_000 - 7200).await, []);
     assert_eq!(take(store.as_ref(), &[JobKind::Delete], 1, 1_000_000 - 7201).await.len(), 1);
 }
 
-pub(crate) async fn jobs_taken_at_once_are_taken_by_one_each(records: &dyn Records) {
+pub(crate) async fn jobs_taken_concurrently_are_taken_once_each(records: &dyn Records) {
     let store = records.open();
     for number in 0..64 {
         add(store.as_ref(), job(JobKind::Delete, number, None)).await;
@@ -200,7 +202,7 @@ pub(crate) async fn jobs_outlive_the_store(records: &dyn Records) {
     assert_eq!((again.id, again.payload, again.deaths), (held.id, held.payload, 1));
 }
 
-pub(crate) async fn what_is_doubted_is_to_be_compared(records: &dyn Records) {
+pub(crate) async fn doubting_an_upload_adds_a_compare_job(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
@@ -208,10 +210,12 @@ pub(crate) async fn what_is_doubted_is_to_be_compared(records: &dyn Records) {
     assert_eq!(subjects(store.as_ref(), JobKind::Compare).await, [PERIODIC]);
 }
 
-pub(crate) async fn no_job_about_what_is_gone_is_left_of_a_forgotten_user(records: &dyn Records) {
+pub(crate) async fn forgetting_a_user_forgets_jobs_on_removed_uploads(records: &dyn Records) {
     let store = records.open();
     let gone = finished(store.as_ref(), ANNA, 5).await;
-    take_drawing(store.as_ref(), gone.id).await.expect("it is held when its file goes");
+    take_drawing(store.as_ref(), gone.id)
+        .await
+        .expect("its lease is held when the file is removed");
     store.remove(gone.id, false, 7, 8).await.expect("removed");
     let begun_meanwhile = finished(store.as_ref(), ANNA, 7).await;
     let others = finished(store.as_ref(), BERT, 7).await;

@@ -1,4 +1,4 @@
-//! The contract of a `MetadataStore`: what a user has, page by page, and many Files at once.
+//! The contract of a `MetadataStore`: lists of uploads and Files, and finding several Files.
 
 use haversack::ids::UploadId;
 use haversack::metadata::{Listed, MetadataStore};
@@ -8,7 +8,7 @@ use super::records::{
     ANNA, BERT, begin, finished, plain_part, record, single, store_single, thumbnail, upload,
 };
 
-/// All pages of `limit`, which must be full but for the last.
+/// Returns all pages of `limit` entries. All but the last must be full.
 async fn pages(store: &dyn MetadataStore, limit: u32) -> Vec<UploadId> {
     let (mut all, mut before) = (Vec::new(), None);
     loop {
@@ -36,13 +36,11 @@ pub(crate) async fn uploads_and_files_are_listed_newest_first(records: &dyn Reco
     }
     expected.reverse();
     for limit in [1, 3, 19, 20, 21, 50] {
-        assert_eq!(pages(store.as_ref(), limit).await, expected, "{limit} a page");
+        assert_eq!(pages(store.as_ref(), limit).await, expected, "{limit} per page");
     }
 }
 
-pub(crate) async fn the_list_leaves_out_thumbnails_and_what_is_gone_or_empty(
-    records: &dyn Records,
-) {
+pub(crate) async fn the_list_omits_thumbnails_and_removed_or_unused_uploads(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 50).await;
     thumbnail(store.as_ref(), media.id).await;
@@ -51,18 +49,18 @@ pub(crate) async fn the_list_leaves_out_thumbnails_and_what_is_gone_or_empty(
     store.remove(removed.id, false, 53, 0).await.expect("removed");
     begin(store.as_ref(), &upload(ANNA, 2), 5).await;
     store.expire(6, 10, 54).await.expect("expired");
-    begin(store.as_ref(), &upload(ANNA, 2), 55).await; // nothing of it is stored
+    begin(store.as_ref(), &upload(ANNA, 2), 55).await; // without a chunk
     assert_eq!(pages(store.as_ref(), 50).await, [media.id]);
 }
 
-pub(crate) async fn a_user_without_anything_has_an_empty_list(records: &dyn Records) {
+pub(crate) async fn a_user_without_uploads_has_an_empty_list(records: &dyn Records) {
     let store = records.open();
     begin(store.as_ref(), &upload(BERT, 2), 5).await;
     let (page, next) = store.list(ANNA.into(), None, 50).await.expect("no error");
     assert!(page.is_empty() && next.is_none());
 }
 
-pub(crate) async fn a_page_is_not_shifted_by_what_comes_meanwhile(records: &dyn Records) {
+pub(crate) async fn new_uploads_do_not_shift_later_pages(records: &dyn Records) {
     let store = records.open();
     let mut ids = Vec::new();
     for now in 0..4 {
@@ -77,7 +75,7 @@ pub(crate) async fn a_page_is_not_shifted_by_what_comes_meanwhile(records: &dyn 
     assert!(end.is_none());
 }
 
-pub(crate) async fn a_list_tells_how_far_each_has_come(records: &dyn Records) {
+pub(crate) async fn the_list_shows_the_progress_of_each_upload(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
@@ -88,7 +86,7 @@ pub(crate) async fn a_list_tells_how_far_each_has_come(records: &dyn Records) {
     assert!(matches!(page[1], Listed::Unfinished(_)));
 }
 
-pub(crate) async fn files_are_found_in_the_order_asked_for(records: &dyn Records) {
+pub(crate) async fn files_are_returned_in_the_requested_order(records: &dyn Records) {
     let store = records.open();
     let (first, second) =
         (finished(store.as_ref(), ANNA, 5).await.id, finished(store.as_ref(), BERT, 5).await.id);

@@ -1,5 +1,5 @@
-//! A store that doesn't write in place, as an object store doesn't: every write makes a blob of its own, which never
-//! changes. In memory; what uses it must not rely on what a disk alone can do.
+//! A byte store in memory that doesn't write in place, like an object store: every write creates a blob, which never
+//! changes. Tests with it fail if code relies on properties of disks.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -18,14 +18,14 @@ use haversack::storage::{
 
 use super::Blobs;
 
-/// Blobs in memory. A clone is the same store, as after a restart.
+/// Blobs in memory. A clone is the same store, as if opened again.
 #[derive(Clone, Default)]
-pub(crate) struct MemoryStore(Arc<Mutex<Inside>>);
+pub(crate) struct MemoryStore(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
-struct Inside {
+struct Inner {
     blobs: HashMap<BlobId, Blob>,
-    /// How much has come of blobs that are being written.
+    /// How many bytes have arrived of blobs that are being written.
     coming: HashMap<BlobId, u64>,
     marker: Option<BlobId>,
 }
@@ -36,16 +36,16 @@ struct Blob {
 }
 
 impl MemoryStore {
-    fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.0.lock().expect("nobody panics with it")
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().expect("no thread panics while it holds the lock")
     }
 
-    /// The lengths of all blobs, in no order.
+    /// Returns the lengths of all blobs, in any order.
     pub(crate) fn lengths(&self) -> Vec<u64> {
         self.lock().blobs.values().map(|blob| blob.bytes.len() as u64).collect()
     }
 
-    /// Bytes that have come of blobs that are being written.
+    /// Returns how many bytes have arrived of blobs that are being written.
     pub(crate) fn coming(&self) -> u64 {
         self.lock().coming.values().sum()
     }
@@ -54,12 +54,12 @@ impl MemoryStore {
         self.lock().blobs.get(&blob).map(|blob| blob.bytes.clone()).ok_or(Error::NotFound)
     }
 
-    /// Fails with what an object store says of a name that is taken.
+    /// Returns an error if the blob exists, like an object store.
     fn put(&self, blob: BlobId, bytes: Bytes) -> Result<(), Error> {
         let new = Blob { bytes, written: SystemTime::now() };
         match self.lock().blobs.insert(blob, new) {
             None => Ok(()),
-            Some(_) => Err(Error::other("a blob is written twice")),
+            Some(_) => Err(Error::other("the blob exists already")),
         }
     }
 }
@@ -90,7 +90,7 @@ impl BlobStore for MemoryStore {
         body: Incoming<'_>,
     ) -> Result<Written, WriteError> {
         let Target::Fresh(blob) = target else {
-            return Err(Error::other("it doesn't write in place").into());
+            return Err(Error::other("this store doesn't write in place").into());
         };
         let mut bytes = BytesMut::new();
         let _coming = Coming(self, blob);
@@ -162,8 +162,8 @@ impl BlobStore for MemoryStore {
 
     fn list_older_than(&self, unix_secs: u64) -> Listing {
         let before = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(unix_secs));
-        let inside = self.lock();
-        let old = inside
+        let inner = self.lock();
+        let old = inner
             .blobs
             .iter()
             .filter(|(_, blob)| before.is_none_or(|before| blob.written < before));

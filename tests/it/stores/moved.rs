@@ -1,4 +1,4 @@
-//! Records that move from SQLite to PostgreSQL are the same as before.
+//! Importing records from SQLite into PostgreSQL changes nothing in them.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,22 +21,22 @@ use super::records::{
     upload,
 };
 
-/// Who is erased.
+/// The user who is erased.
 const CARL: i64 = 3;
 
 #[derive(Default)]
-struct Told(AtomicU64);
+struct CopiedRows(AtomicU64);
 
-impl Progress for Told {
+impl Progress for CopiedRows {
     fn copied(&self, rows: u64, of: u64) {
         assert!(rows <= of, "{rows} of {of}");
         self.0.store(rows, Ordering::Relaxed);
     }
 }
 
-/// Records of every kind in a data directory, and the uuids among them.
-async fn filled(folder: &Path) -> Vec<UploadId> {
-    let store = SqliteStore::open(folder).expect("it opens");
+/// Creates records of every kind in a data directory, and returns their uuids.
+async fn create_records(folder: &Path) -> Vec<UploadId> {
+    let store = SqliteStore::open(folder).expect("the store opens");
     store.store_id(BlobId::random()).await.expect("named");
     store.begin_boot("this boot".into()).await.expect("begun");
     store.link_keys([1; 32], 5).await.expect("made");
@@ -91,7 +91,7 @@ async fn filled(folder: &Path) -> Vec<UploadId> {
     ]
 }
 
-/// An upload whose bytes come in order, and one that was joined.
+/// Begins an upload whose bytes arrive in order, and one that is joined.
 async fn in_order_and_joined(store: &dyn MetadataStore) -> [UploadId; 2] {
     let append = NewAppend { md5: Some([7; 16]), ..NewAppend::default() };
     let ordered = NewUpload { append: Some(append), ..upload(BERT, 0) };
@@ -109,53 +109,53 @@ async fn in_order_and_joined(store: &dyn MetadataStore) -> [UploadId; 2] {
     [ordered.id, whole.id]
 }
 
-/// Everything that a store says, but the numbers that only it knows.
+/// Returns everything that a store returns about these uploads, except internal numbers.
 async fn all_of(store: &dyn MetadataStore, ids: &[UploadId]) -> Vec<String> {
-    let mut said = Vec::new();
+    let mut seen = Vec::new();
     for id in ids {
-        said.push(format!("{:?}", store.load(*id).await.expect("no error")));
-        said.push(format!("{:?}", store.received_parts(*id).await.expect("no error")));
-        said.push(format!("{:?}", store.pieces(*id).await.expect("no error")));
+        seen.push(format!("{:?}", store.load(*id).await.expect("no error")));
+        seen.push(format!("{:?}", store.received_parts(*id).await.expect("no error")));
+        seen.push(format!("{:?}", store.pieces(*id).await.expect("no error")));
     }
     for user in [ANNA, BERT] {
-        said.push(format!("{:?}", store.usage(user.into()).await.expect("no error")));
-        said.push(format!("{:?}", store.list(user.into(), None, 50).await.expect("no error")));
+        seen.push(format!("{:?}", store.usage(user.into()).await.expect("no error")));
+        seen.push(format!("{:?}", store.list(user.into(), None, 50).await.expect("no error")));
     }
-    said.push(format!("{:?}", store.all(0, 100).await.expect("no error")));
-    said.push(format!("{:?}", store.list_jobs(0, 100, 1000).await.expect("no error")));
-    said.push(format!("{:?}", store.job_counts(1000).await.expect("no error").len()));
+    seen.push(format!("{:?}", store.all(0, 100).await.expect("no error")));
+    seen.push(format!("{:?}", store.list_jobs(0, 100, 1000).await.expect("no error")));
+    seen.push(format!("{:?}", store.job_counts(1000).await.expect("no error").len()));
     let keys = store.link_keys([0; 32], 10).await.expect("no error");
-    said.extend(
+    seen.extend(
         keys.iter().map(|key| format!("{} {:?} {:?}", key.id, key.secret, key.accepted_until)),
     );
-    said.push(format!("{}", store.store_id(BlobId::random()).await.expect("no error")));
-    said
+    seen.push(format!("{}", store.store_id(BlobId::random()).await.expect("no error")));
+    seen
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn moved_records_are_the_same_and_go_on() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let ids = filled(folder.path()).await;
-    let before = all_of(&SqliteStore::open(folder.path()).expect("it opens"), &ids).await;
+async fn imported_records_are_the_same_and_usable() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let ids = create_records(folder.path()).await;
+    let before = all_of(&SqliteStore::open(folder.path()).expect("the store opens"), &ids).await;
     let options = options(&Cluster::shared().fresh());
-    let told = Told::default();
+    let copied = CopiedRows::default();
     let (folder_path, runtime) = (folder.path().to_owned(), tokio::runtime::Handle::current());
-    let moved = || {
-        let moved = import(&folder_path, &options, &told);
-        tokio::task::block_in_place(|| runtime.block_on(moved)).expect("moved")
+    let run = || {
+        let moved = import(&folder_path, &options, &copied);
+        tokio::task::block_in_place(|| runtime.block_on(moved)).expect("imported")
     };
-    let imported = moved();
+    let imported = run();
     assert_eq!(
         imported.rows.iter().map(|(_, rows)| rows).sum::<u64>(),
-        told.0.load(Ordering::Relaxed)
+        copied.0.load(Ordering::Relaxed)
     );
-    assert_eq!(moved(), imported, "repeating it changes nothing");
+    assert_eq!(run(), imported, "repeating it changes nothing");
 
     let store =
-        PostgresStore::open(options.clone(), Durability::default()).await.expect("it opens");
+        PostgresStore::open(options.clone(), Durability::default()).await.expect("the store opens");
     let after = all_of(&store, &ids).await;
     assert_eq!(after, before);
-    // What placing relied on has come along, and numbers go on.
+    // The columns on which placement relies are imported, and new rows get new numbers.
     let of = unfinished(&store, ids[0]).await.generation(ids[0]);
     let uneven = plain_part(1, 10, 9);
     assert_eq!(record(&store, of, uneven, 30).await, Recorded::Refused);
@@ -170,14 +170,14 @@ async fn moved_records_are_the_same_and_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_are_not_moved_to_those_of_another_directory() {
-    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+async fn records_are_not_imported_into_those_of_another_directory() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
     let options = options(&Cluster::shared().fresh());
     let runtime = tokio::runtime::Handle::current();
     for (folder, is_first) in folders.iter().zip([true, false]) {
-        filled(folder.path()).await;
-        let told = Told::default();
-        let moved = import(folder.path(), &options, &told);
+        create_records(folder.path()).await;
+        let copied = CopiedRows::default();
+        let moved = import(folder.path(), &options, &copied);
         let moved = tokio::task::block_in_place(|| runtime.block_on(moved));
         assert_eq!(moved.is_ok(), is_first, "{moved:?}");
     }

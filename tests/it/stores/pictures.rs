@@ -1,4 +1,4 @@
-//! The contract of a `MetadataStore`: thumbnails, those that clients send and those made here.
+//! The contract of a `MetadataStore`: thumbnails that clients send, and those that the server makes.
 
 use haversack::ids::{BlobId, UploadId};
 use haversack::metadata::jobs::JobKind;
@@ -11,7 +11,7 @@ use super::records::{
     store_single, take_drawing, thumbnail, undrawn, upload,
 };
 
-/// What a media shows.
+/// Returns the current thumbnail of a media.
 async fn shown(store: &dyn MetadataStore, media: UploadId) -> Option<UploadId> {
     file(store, media).await.thumbnail
 }
@@ -21,9 +21,7 @@ async fn end_without_picture(store: &dyn MetadataStore, id: UploadId) -> Vec<Blo
     end_drawing(store, id, job.lease, None).await
 }
 
-pub(crate) async fn a_sent_thumbnail_shows_itself_once_a_picture_was_made_of_it(
-    records: &dyn Records,
-) {
+pub(crate) async fn a_sent_thumbnail_is_shown_once_a_picture_was_made_of_it(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let sent = single(ANNA, Some(media));
@@ -36,14 +34,14 @@ pub(crate) async fn a_sent_thumbnail_shows_itself_once_a_picture_was_made_of_it(
     );
 
     let (picture, unwanted) = draw(store.as_ref(), sent.id).await;
-    assert_eq!(unwanted, [sent.blob()], "what was sent");
+    assert_eq!(unwanted, [sent.blob()], "the sent bytes");
     assert_eq!(shown(store.as_ref(), media).await, Some(sent.id));
     let found = file(store.as_ref(), sent.id).await;
     assert_eq!((found.blob(), found.size, found.crc32), (picture.blob(), 99, 98));
     assert_eq!(found.facts.media_type, picture.facts.media_type);
     assert_eq!((found.facts.width, found.facts.height), (Some(512), Some(300)));
     let received = store.received_parts(sent.id).await.expect("no error");
-    assert_eq!(received, Some(sent.file.received), "for whoever sends it again");
+    assert_eq!(received, Some(sent.file.received), "recognizes a repeat");
     let found = store.find_files(vec![sent.id]).await.expect("no error");
     assert_eq!(found[0].as_ref().map(|file| file.id), Some(media));
 }
@@ -54,7 +52,7 @@ pub(crate) async fn a_second_thumbnail_replaces_the_first(records: &dyn Records)
     let (first, first_picture) = thumbnail(store.as_ref(), media).await;
     let second = single(ANNA, Some(media));
     store_single(store.as_ref(), &second, 7).await;
-    assert_eq!(shown(store.as_ref(), media).await, Some(first), "until there is another picture");
+    assert_eq!(shown(store.as_ref(), media).await, Some(first), "until the new picture is made");
     let (second_picture, unwanted) = draw(store.as_ref(), second.id).await;
     assert_eq!(unwanted, [second.blob(), first_picture.blob()]);
     assert!(matches!(
@@ -70,9 +68,7 @@ pub(crate) async fn a_second_thumbnail_replaces_the_first(records: &dyn Records)
     }
 }
 
-pub(crate) async fn an_older_thumbnail_whose_picture_comes_late_replaces_nothing(
-    records: &dyn Records,
-) {
+pub(crate) async fn a_late_picture_of_an_older_thumbnail_replaces_nothing(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let older = single(ANNA, Some(media));
@@ -81,33 +77,33 @@ pub(crate) async fn an_older_thumbnail_whose_picture_comes_late_replaces_nothing
     let (newer, _) = thumbnail(store.as_ref(), media).await;
     let late = picture();
     let unwanted = end_drawing(store.as_ref(), older.id, job.lease, Some(late.clone())).await;
-    assert_eq!(unwanted, [late.blob()], "what was sent went when the newer came");
+    assert_eq!(
+        unwanted,
+        [late.blob()],
+        "the sent bytes were deleted when the newer thumbnail was stored"
+    );
     assert_eq!(shown(store.as_ref(), media).await, Some(newer));
     assert!(matches!(state(store.as_ref(), older.id).await, State::Replaced { .. }));
 }
 
-pub(crate) async fn a_thumbnail_of_which_no_picture_can_be_made_is_never_shown(
-    records: &dyn Records,
-) {
+pub(crate) async fn a_broken_thumbnail_is_never_shown(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let (good, picture) = thumbnail(store.as_ref(), media).await;
     let broken = single(ANNA, Some(media));
     assert_eq!(store_single(store.as_ref(), &broken, 7).await, []);
-    assert_eq!(shown(store.as_ref(), media).await, Some(good), "nobody knows that it is broken");
+    assert_eq!(shown(store.as_ref(), media).await, Some(good), "it is not known to be broken yet");
     assert_eq!(end_without_picture(store.as_ref(), broken.id).await, [picture.blob()]);
     assert_eq!(shown(store.as_ref(), media).await, None);
     assert!(matches!(state(store.as_ref(), good).await, State::Replaced { .. }));
     let found = store.find_files(vec![broken.id]).await.expect("no error");
-    assert_eq!(found[0].as_ref().map(|file| file.id), Some(media), "it stands for the media");
+    assert_eq!(found[0].as_ref().map(|file| file.id), Some(media), "its uuid stands for the media");
     let third = single(ANNA, Some(media));
     let replaced = store_single(store.as_ref(), &third, 8).await;
-    assert_eq!(replaced, [broken.blob()], "the next one replaces it too");
+    assert_eq!(replaced, [broken.blob()], "the next thumbnail replaces it, too");
 }
 
-pub(crate) async fn a_thumbnail_that_waits_for_its_picture_is_replaced_at_once(
-    records: &dyn Records,
-) {
+pub(crate) async fn a_thumbnail_without_its_picture_yet_is_replaced_at_once(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let mut before = single(ANNA, Some(media));
@@ -123,20 +119,20 @@ pub(crate) async fn a_thumbnail_that_waits_for_its_picture_is_replaced_at_once(
     assert_eq!(undrawn(store.as_ref()).await, [media, before.id]);
 }
 
-pub(crate) async fn a_thumbnail_without_a_picture_leaves_the_one_made_here(records: &dyn Records) {
+pub(crate) async fn a_broken_thumbnail_keeps_the_one_that_the_server_made(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
-    let (made_here, _) = draw(store.as_ref(), media).await;
+    let (made_by_server, _) = draw(store.as_ref(), media).await;
     let mut plain = single(ANNA, Some(media));
     plain.file.drawable = false;
     assert_eq!(store_single(store.as_ref(), &plain, 6).await, []);
     let broken = single(ANNA, Some(media));
     assert_eq!(store_single(store.as_ref(), &broken, 7).await, [plain.blob()]);
     assert_eq!(end_without_picture(store.as_ref(), broken.id).await, []);
-    assert_eq!(shown(store.as_ref(), media).await, Some(made_here.id));
+    assert_eq!(shown(store.as_ref(), media).await, Some(made_by_server.id));
 }
 
-pub(crate) async fn what_a_message_shows_takes_no_other_thumbnail(records: &dyn Records) {
+pub(crate) async fn an_attached_media_accepts_no_other_thumbnail(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let (sent, _) = thumbnail(store.as_ref(), media).await;
@@ -151,15 +147,13 @@ pub(crate) async fn what_a_message_shows_takes_no_other_thumbnail(records: &dyn 
     assert!(matches!(by_backend, Removed::Removed { .. }));
 }
 
-pub(crate) async fn a_picture_that_comes_late_does_not_change_what_a_message_shows(
-    records: &dyn Records,
-) {
+pub(crate) async fn a_late_picture_does_not_change_an_attached_media(records: &dyn Records) {
     let store = records.open();
-    let made_here = async |media| draw(store.as_ref(), media).await.0.id;
+    let made_by_server = async |media| draw(store.as_ref(), media).await.0.id;
     let sent = async |media| thumbnail(store.as_ref(), media).await.0;
     for (is_sent, broken) in [(false, false), (false, true), (true, false), (true, true)] {
         let media = finished(store.as_ref(), ANNA, 5).await.id;
-        let before = if is_sent { sent(media).await } else { made_here(media).await };
+        let before = if is_sent { sent(media).await } else { made_by_server(media).await };
         let late = single(ANNA, Some(media));
         store_single(store.as_ref(), &late, 6).await;
         let job = take_drawing(store.as_ref(), late.id).await.expect("wanted");
@@ -173,7 +167,7 @@ pub(crate) async fn a_picture_that_comes_late_does_not_change_what_a_message_sho
     }
 }
 
-pub(crate) async fn a_message_shows_the_picture_that_comes_late_where_it_showed_none(
+pub(crate) async fn an_attached_media_without_a_thumbnail_accepts_a_late_picture(
     records: &dyn Records,
 ) {
     let store = records.open();
@@ -185,13 +179,13 @@ pub(crate) async fn a_message_shows_the_picture_that_comes_late_where_it_showed_
     assert_eq!(shown(store.as_ref(), media).await, Some(late.id));
 }
 
-pub(crate) async fn the_media_may_still_be_on_its_way(records: &dyn Records) {
+pub(crate) async fn a_thumbnail_may_arrive_before_its_media_is_finished(records: &dyn Records) {
     let store = records.open();
     let media = upload(ANNA, 1);
     begin(store.as_ref(), &media, 5).await;
     let (shown_first, _) = thumbnail(store.as_ref(), media.id).await;
     let found = store.find_files(vec![shown_first]).await.expect("no error");
-    assert!(found[0].is_none(), "no File yet");
+    assert!(found[0].is_none(), "the media is no File yet");
     finish(store.as_ref(), &media, 6).await;
     assert_eq!(shown(store.as_ref(), media.id).await, Some(shown_first));
 }
@@ -212,17 +206,21 @@ pub(crate) async fn a_picture_of_a_media_becomes_its_thumbnail(records: &dyn Rec
     assert_eq!((found.blob(), found.size, found.crc32), (picture.blob(), 99, 98));
     assert_eq!(store.received_parts(picture.id).await.expect("no error"), Some(Vec::new()));
     assert_eq!(found.facts, picture.facts);
-    assert_eq!(file(store.as_ref(), media.id).await.blob(), media.blob(), "the media stays");
+    assert_eq!(
+        file(store.as_ref(), media.id).await.blob(),
+        media.blob(),
+        "the media keeps its bytes"
+    );
 }
 
-pub(crate) async fn a_sent_thumbnail_replaces_the_one_made_here(records: &dyn Records) {
+pub(crate) async fn a_sent_thumbnail_replaces_the_one_that_the_server_made(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let early = single(ANNA, Some(media));
-    store_single(store.as_ref(), &early, 6).await; // sent before, drawn after
-    let (made_here, _) = draw(store.as_ref(), media).await;
+    store_single(store.as_ref(), &early, 6).await; // sent before the other one is made, drawn after it
+    let (made_by_server, _) = draw(store.as_ref(), media).await;
     let (_, unwanted) = draw(store.as_ref(), early.id).await;
-    assert_eq!(unwanted, [early.blob(), made_here.blob()]);
+    assert_eq!(unwanted, [early.blob(), made_by_server.blob()]);
     assert_eq!(shown(store.as_ref(), media).await, Some(early.id));
 }
 
@@ -238,10 +236,10 @@ pub(crate) async fn a_media_with_a_thumbnail_needs_no_picture(records: &dyn Reco
     begin(store.as_ref(), &media, 5).await;
     thumbnail(store.as_ref(), media.id).await;
     finish(store.as_ref(), &media, 6).await;
-    assert_eq!(undrawn(store.as_ref()).await, [], "none is to be made");
+    assert_eq!(undrawn(store.as_ref()).await, [], "no picture is to be made");
 }
 
-pub(crate) async fn a_picture_of_what_is_gone_is_unwanted(records: &dyn Records) {
+pub(crate) async fn a_picture_of_a_removed_file_is_deleted(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let job = take_drawing(store.as_ref(), media).await.expect("wanted");
@@ -253,9 +251,7 @@ pub(crate) async fn a_picture_of_what_is_gone_is_unwanted(records: &dyn Records)
     assert!(store.load(late.id).await.expect("no error").is_none());
 }
 
-pub(crate) async fn of_two_who_make_the_picture_the_one_that_holds_the_job_counts(
-    records: &dyn Records,
-) {
+pub(crate) async fn only_the_picture_of_the_lease_holder_is_kept(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let slow = take_drawing(store.as_ref(), media).await.expect("wanted");
@@ -270,12 +266,12 @@ pub(crate) async fn of_two_who_make_the_picture_the_one_that_holds_the_job_count
     assert_eq!(shown(store.as_ref(), media).await, Some(good.id));
 }
 
-pub(crate) async fn only_one_picture_is_made(records: &dyn Records) {
+pub(crate) async fn ending_a_drawing_again_discards_the_second_picture(records: &dyn Records) {
     let store = records.open();
     let mut plain = single(ANNA, None);
     plain.file.drawable = false;
     store_single(store.as_ref(), &plain, 5).await;
-    assert_eq!(undrawn(store.as_ref()).await, [], "none is wanted");
+    assert_eq!(undrawn(store.as_ref()).await, [], "no picture is to be made");
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let job = take_drawing(store.as_ref(), media).await.expect("wanted");
     let (first, second) = (picture(), picture());

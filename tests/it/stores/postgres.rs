@@ -1,4 +1,4 @@
-//! The PostgreSQL store: the contract of records, and what happens while the database is away.
+//! The PostgreSQL store: the contract of a `MetadataStore`, and an unavailable database.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,7 +21,7 @@ use super::records::{
 
 use crate::harness::eventually;
 
-/// A schema of its own in the database that all tests share.
+/// A new schema in the database that all tests share.
 struct Schema(String);
 
 impl Default for Schema {
@@ -30,7 +30,7 @@ impl Default for Schema {
     }
 }
 
-/// The settings of a store at this URL.
+/// Returns the settings of a store with this URL.
 pub(crate) fn options(url: &str) -> PostgresOptions {
     PostgresOptions { node: "a node".into(), ..PostgresOptions::new(url.parse().expect("a URL")) }
 }
@@ -48,16 +48,16 @@ impl Records for Schema {
 
 super::on_every_store_of_records!(Schema);
 
-/// So many parts of one upload are recorded while connections are lost.
+/// Number of parts of each upload that are recorded while connections are lost.
 const PARTS: u32 = 200;
 
-/// The same store with so much retry_timeout that a loaded machine doesn't matter.
-async fn open_patiently(url: &str) -> PostgresStore {
+/// Opens a store that retries long enough for a loaded machine.
+async fn open_with_long_retries(url: &str) -> PostgresStore {
     let options = PostgresOptions { retry_timeout: Duration::from_mins(2), ..options(url) };
     PostgresStore::open(options, Durability::default()).await.expect("the store opens")
 }
 
-/// Records parts one after the other, each once, and counts them.
+/// Records parts one by one, each once, and counts them.
 async fn record_all(store: &dyn MetadataStore, recorded_so_far: &AtomicU32) {
     let new = upload(ANNA, PARTS);
     begin(store, &new, 5).await;
@@ -70,14 +70,17 @@ async fn record_all(store: &dyn MetadataStore, recorded_so_far: &AtomicU32) {
     assert_eq!((layout.parts().len(), layout.received_bytes()), (PARTS as usize, 2000));
 }
 
-/// Lets four senders record parts, and disturbs them each time they have recorded some more.
+/// Records parts of four uploads concurrently, and calls `disturb` several times meanwhile.
 async fn disturbed(store: &dyn MetadataStore, times: u32, disturb: impl Fn()) {
     let recorded = AtomicU32::new(0);
     let recording = future::join_all((0..4).map(|_| record_all(store, &recorded)));
     let disturbing = async {
         for time in 0..times {
             let enough = 4 * PARTS * time / times;
-            eventually("they go on", async || recorded.load(Ordering::Relaxed) >= enough).await;
+            eventually("more parts are recorded", async || {
+                recorded.load(Ordering::Relaxed) >= enough
+            })
+            .await;
             tokio::task::block_in_place(&disturb);
         }
     };
@@ -85,9 +88,9 @@ async fn disturbed(store: &dyn MetadataStore, times: u32, disturb: impl Fn()) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn terminated_connections_are_not_noticed() {
+async fn callers_do_not_notice_terminated_connections() {
     let cluster = Cluster::shared();
-    let store = open_patiently(&cluster.database("terminated")).await;
+    let store = open_with_long_retries(&cluster.database("terminated")).await;
     let terminated = AtomicU32::new(0);
     disturbed(&store, 20, || {
         let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -102,9 +105,9 @@ async fn terminated_connections_are_not_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost_when_the_database_crashes() {
+async fn no_acknowledged_part_is_lost_when_the_database_crashes() {
     let cluster = Cluster::start();
-    let store = open_patiently(&cluster.url("haversack")).await;
+    let store = open_with_long_retries(&cluster.url("haversack")).await;
     disturbed(&store, 3, || {
         cluster.stop();
         cluster.start_again();
@@ -113,11 +116,11 @@ async fn nothing_acknowledged_is_lost_when_the_database_crashes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_away_is_unavailable_until_it_is_back() {
+async fn steps_return_unavailable_until_the_database_is_back() {
     let cluster = Cluster::start();
     let retry_timeout = Duration::from_millis(500);
     let options = PostgresOptions { retry_timeout, ..options(&cluster.url("haversack")) };
-    let store = PostgresStore::open(options, Durability::default()).await.expect("it opens");
+    let store = PostgresStore::open(options, Durability::default()).await.expect("the store opens");
     let kept = finished(&store, ANNA, 5).await;
     tokio::task::block_in_place(|| cluster.stop());
     let new = upload(ANNA, 1);
@@ -125,7 +128,7 @@ async fn a_database_that_is_away_is_unavailable_until_it_is_back() {
     assert!(matches!(begun, Err(Error::Unavailable(_))), "{begun:?}");
     let loaded = store.load(kept.id).await;
     assert!(matches!(loaded, Err(Error::Unavailable(_))), "{loaded:?}");
-    store.check().await.expect_err("it is not ready");
+    store.check().await.expect_err("the database is unavailable");
     tokio::task::block_in_place(|| cluster.start_again());
     store.check().await.expect("ready again");
     state(&store, kept.id).await;
@@ -133,7 +136,7 @@ async fn a_database_that_is_away_is_unavailable_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_hangs_is_waited_for_within_a_bound() {
+async fn steps_on_a_hanging_database_time_out() {
     let url = Cluster::shared().database("hangs");
     let options = PostgresOptions {
         retry_timeout: Duration::from_millis(500),
@@ -141,18 +144,21 @@ async fn a_database_that_hangs_is_waited_for_within_a_bound() {
         connections: 2,
         ..options(&url)
     };
-    let store = PostgresStore::open(options, Durability::default()).await.expect("it opens");
+    let store = PostgresStore::open(options, Durability::default()).await.expect("the store opens");
     let (client, connection) =
         tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("connected");
     let driving = tokio::spawn(connection);
-    client.batch_execute("BEGIN; LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE").await.expect("held");
+    client
+        .batch_execute("BEGIN; LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE")
+        .await
+        .expect("locked");
     let begun = Instant::now();
     let all = (0..8).map(|_| store.begin_upload(upload(ANNA, 1), NO_CAP, 5));
     for begun in future::join_all(all).await {
         assert!(matches!(begun, Err(Error::Unavailable(_))), "{begun:?}");
     }
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
-    client.batch_execute("COMMIT").await.expect("let go");
+    client.batch_execute("COMMIT").await.expect("unlocked");
     begin(&store, &upload(ANNA, 1), 6).await;
     assert_eq!(store.usage(ANNA.into()).await.expect("no error").user_files, 1);
     driving.abort();
@@ -173,7 +179,7 @@ async fn a_quota_is_exact_when_two_servers_begin_uploads_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_that_start_at_once_make_the_tables_once() {
+async fn servers_that_start_concurrently_migrate_once() {
     let url = Cluster::shared().fresh();
     let stores = future::join_all((0..4).map(|_| open(&url))).await;
     let kept = finished(&stores[0], ANNA, 5).await;
@@ -181,19 +187,19 @@ async fn servers_that_start_at_once_make_the_tables_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_server_with_a_folder_of_its_own_is_refused() {
+async fn a_second_server_with_its_own_data_directory_is_refused() {
     let url = Cluster::shared().fresh();
-    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
     let settings = |folder: &tempfile::TempDir| Settings {
         data_dir: folder.path().to_owned(),
         database_url: Some(url.parse().expect("not empty")),
         ..Settings::default()
     };
-    let config = |folder| Config::new(settings(folder)).expect("they go together");
-    let first = App::open(config(&folders[0]), Clock::system()).await.expect("it opens");
+    let config = |folder| Config::new(settings(folder)).expect("the settings are valid");
+    let first = App::open(config(&folders[0]), Clock::system()).await.expect("the store opens");
     let second = App::open(config(&folders[1]), Clock::system()).await;
-    let error = second.err().expect("it is refused").to_string();
+    let error = second.err().expect("refused").to_string();
     assert!(error.contains("another server keeps the files"), "{error}");
     drop(first);
-    App::open(config(&folders[0]), Clock::system()).await.expect("it is the same server again");
+    App::open(config(&folders[0]), Clock::system()).await.expect("the same server opens it again");
 }

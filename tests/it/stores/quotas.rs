@@ -1,4 +1,4 @@
-//! The contract of a `MetadataStore`: what counts against quotas, and that it is decided with the record.
+//! The contract of a `MetadataStore`: what counts against quotas, and checking them in the transaction.
 
 use haversack::metadata::quota::{OverQuota, Quota, Usage};
 use haversack::metadata::{Begun, Caps, MetadataStore, NewUpload, Reserved, Role, Stored};
@@ -18,7 +18,7 @@ fn reserving(reserved: u64) -> NewUpload {
     NewUpload { reserved, ..upload(ANNA, 3) }
 }
 
-pub(crate) async fn what_is_taken_is_counted_until_it_is_forgotten(records: &dyn Records) {
+pub(crate) async fn bytes_and_files_count_until_they_are_forgotten(records: &dyn Records) {
     let store = records.open();
     let store = store.as_ref();
     assert_eq!(usage(store).await, (0, 0));
@@ -41,7 +41,7 @@ pub(crate) async fn what_is_taken_is_counted_until_it_is_forgotten(records: &dyn
     assert_eq!(usage(store).await, (0, 0));
 }
 
-pub(crate) async fn finishing_gives_back_what_it_does_not_take(records: &dyn Records) {
+pub(crate) async fn finishing_releases_unneeded_reservations(records: &dyn Records) {
     let store = records.open();
     let new = NewUpload { reserved: 100, ..upload(ANNA, 1) };
     begin(store.as_ref(), &new, 5).await;
@@ -52,7 +52,7 @@ pub(crate) async fn finishing_gives_back_what_it_does_not_take(records: &dyn Rec
     assert_eq!(usage(store.as_ref()).await, (30, 1));
 }
 
-pub(crate) async fn more_is_reserved_only_where_there_is_room(records: &dyn Records) {
+pub(crate) async fn reservations_beyond_the_quota_are_refused(records: &dyn Records) {
     let store = records.open();
     let quota = Quota { user_bytes: Some(100), ..Quota::NONE };
     let new = reserving(10);
@@ -60,7 +60,7 @@ pub(crate) async fn more_is_reserved_only_where_there_is_room(records: &dyn Reco
     let reserve =
         async |bytes| store.reserve(new.generation(), bytes, quota).await.expect("no error");
     assert_eq!(reserve(100).await, Reserved::Reserved);
-    assert_eq!(reserve(40).await, Reserved::Reserved); // never fewer
+    assert_eq!(reserve(40).await, Reserved::Reserved); // a smaller number changes nothing
     assert_eq!(reserve(101).await, Reserved::Over(OverQuota::UserBytes { left: 0, max: 100 }));
     assert_eq!(usage(store.as_ref()).await, (100, 1));
     store.remove(new.id, false, 6, 0).await.expect("removed");
@@ -68,7 +68,7 @@ pub(crate) async fn more_is_reserved_only_where_there_is_room(records: &dyn Reco
     assert_eq!(usage(store.as_ref()).await, (0, 0));
 }
 
-pub(crate) async fn what_has_no_room_leaves_nothing_on_record(records: &dyn Records) {
+pub(crate) async fn uploads_over_the_quota_leave_no_record(records: &dyn Records) {
     let store = records.open();
     let quota = Quota { user_bytes: Some(100), user_files: Some(1), total_bytes: Some(100) };
     let begun = store.begin_upload(reserving(101), Caps { quota, ..NO_CAP }, 5).await;
@@ -84,7 +84,9 @@ pub(crate) async fn what_has_no_room_leaves_nothing_on_record(records: &dyn Reco
     assert_eq!(usage(store.as_ref()).await, (95, 1));
 }
 
-pub(crate) async fn a_thumbnail_is_no_file_and_its_picture_costs_nothing(records: &dyn Records) {
+pub(crate) async fn a_thumbnail_does_not_count_as_a_file_and_its_picture_is_free(
+    records: &dyn Records,
+) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await;
     let sent = single(ANNA, Some(media.id));
@@ -94,6 +96,6 @@ pub(crate) async fn a_thumbnail_is_no_file_and_its_picture_costs_nothing(records
     draw(store.as_ref(), sent.id).await;
     assert_eq!(usage(store.as_ref()).await, (10, 1));
     let second = finished(store.as_ref(), ANNA, 5).await;
-    draw(store.as_ref(), second.id).await; // made here
+    draw(store.as_ref(), second.id).await; // made by the server
     assert_eq!(usage(store.as_ref()).await, (20, 2));
 }

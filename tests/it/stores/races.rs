@@ -1,4 +1,4 @@
-//! The contract of a `MetadataStore` under races: each decision is made once.
+//! The contract of a `MetadataStore` with concurrent steps: each decision is made once.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use super::records::{
     single, snapshot, state, to_delete, unfinished, upload,
 };
 
-/// So many at once.
-const CROWD: u32 = 64;
+/// Number of concurrent tasks.
+const TASKS: u32 = 64;
 
-/// Runs `step` for each of a crowd at once, on several threads.
-async fn crowd<T, F>(
+/// Runs `step` in many concurrent tasks, on several threads.
+async fn concurrently<T, F>(
     store: &Arc<dyn MetadataStore>,
     step: impl Fn(Arc<dyn MetadataStore>, u32) -> F,
 ) -> Vec<T>
@@ -28,7 +28,7 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    let tasks = (0..CROWD).map(|number| tokio::spawn(step(Arc::clone(store), number)));
+    let tasks = (0..TASKS).map(|number| tokio::spawn(step(Arc::clone(store), number)));
     let outcomes = future::join_all(tasks).await;
     outcomes.into_iter().map(|outcome| outcome.expect("no panic")).collect()
 }
@@ -37,10 +37,10 @@ fn count<T: PartialEq>(outcomes: &[T], wanted: &T) -> usize {
     outcomes.iter().filter(|outcome| *outcome == wanted).count()
 }
 
-pub(crate) async fn of_many_begins_of_one_uuid_one_begins(records: &dyn Records) {
+pub(crate) async fn one_of_many_concurrent_begins_wins(records: &dyn Records) {
     let store = records.open();
     let id = upload(ANNA, 1).id;
-    let outcomes = crowd(&store, |store, number| async move {
+    let outcomes = concurrently(&store, |store, number| async move {
         let new = NewUpload { id, ..upload(ANNA, number + 1) };
         let blob = new.blob();
         (store.begin_upload(new, NO_CAP, 5).await.expect("no error"), blob)
@@ -51,10 +51,10 @@ pub(crate) async fn of_many_begins_of_one_uuid_one_begins(records: &dyn Records)
     assert_eq!(unfinished(store.as_ref(), id).await.blob(), begun[0].1);
 }
 
-pub(crate) async fn the_cap_is_exact_when_many_begin_at_once(records: &dyn Records) {
+pub(crate) async fn the_cap_is_exact_under_concurrent_begins(records: &dyn Records) {
     let store = records.open();
     let cap = Caps { max_unfinished: 10, quota: Quota::NONE, idle_since: 0 };
-    let outcomes = crowd(&store, |store, _| async move {
+    let outcomes = concurrently(&store, |store, _| async move {
         let new = upload(ANNA, 1);
         let begun = store.begin_upload(new.clone(), cap, 5).await.expect("no error");
         if begun != Begun::TooMany {
@@ -69,12 +69,12 @@ pub(crate) async fn the_cap_is_exact_when_many_begin_at_once(records: &dyn Recor
     assert_eq!(page.len(), 10);
 }
 
-pub(crate) async fn of_many_records_of_one_part_one_counts(records: &dyn Records) {
+pub(crate) async fn one_of_many_concurrent_parts_with_one_index_wins(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 3);
     begin(store.as_ref(), &new, 5).await;
     let (id, of) = (new.id, new.generation());
-    let outcomes = crowd(&store, |store, number| async move {
+    let outcomes = concurrently(&store, |store, number| async move {
         let mut part = plain_part(1, 10, 10);
         part.part.crc32 = number;
         (record(store.as_ref(), of, part.clone(), 6).await, part.part)
@@ -86,28 +86,28 @@ pub(crate) async fn of_many_records_of_one_part_one_counts(records: &dyn Records
     assert_eq!(layout.part(1), Some(&stored[0].1));
 }
 
-pub(crate) async fn parts_recorded_at_once_are_all_there(records: &dyn Records) {
+pub(crate) async fn all_concurrently_recorded_parts_are_kept(records: &dyn Records) {
     let store = records.open();
-    let new = upload(ANNA, CROWD);
+    let new = upload(ANNA, TASKS);
     begin(store.as_ref(), &new, 5).await;
     let (id, of) = (new.id, new.generation());
-    let outcomes = crowd(&store, |store, number| async move {
+    let outcomes = concurrently(&store, |store, number| async move {
         let part = plain_part(number, u64::from(number) * 10, 10);
         record(store.as_ref(), of, part, 6).await
     })
     .await;
-    assert_eq!(count(&outcomes, &Recorded::Stored), CROWD as usize);
+    assert_eq!(count(&outcomes, &Recorded::Stored), TASKS as usize);
     let layout = unfinished(store.as_ref(), id).await.layout;
-    assert_eq!(layout.contiguous_size(), Ok(u64::from(CROWD) * 10));
+    assert_eq!(layout.contiguous_size(), Ok(u64::from(TASKS) * 10));
     assert!(layout.missing().is_empty());
 }
 
-pub(crate) async fn of_contradicting_totals_one_stands(records: &dyn Records) {
+pub(crate) async fn one_of_many_contradicting_totals_wins(records: &dyn Records) {
     let store = records.open();
-    let new = upload(ANNA, CROWD);
+    let new = upload(ANNA, TASKS);
     begin(store.as_ref(), &new, 5).await;
     let (id, of) = (new.id, new.generation());
-    let outcomes = crowd(&store, |store, number| async move {
+    let outcomes = concurrently(&store, |store, number| async move {
         let part = NewPart {
             total_size: Some(1000 + u64::from(number % 4)),
             ..plain_part(number, u64::from(number) * 10, 10)
@@ -116,21 +116,21 @@ pub(crate) async fn of_contradicting_totals_one_stands(records: &dyn Records) {
     })
     .await;
     let layout = unfinished(store.as_ref(), id).await.layout;
-    let stands = layout.total_size;
+    let recorded = layout.total_size;
     for (outcome, total_size) in outcomes {
-        assert_eq!(outcome == Recorded::Stored, total_size == stands);
+        assert_eq!(outcome == Recorded::Stored, total_size == recorded);
     }
     assert_eq!(layout.parts().count(), 16);
 }
 
-pub(crate) async fn of_many_finishes_one_makes_the_file(records: &dyn Records) {
+pub(crate) async fn one_of_many_concurrent_finishes_wins(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
     let part = plain_part(0, 0, 10);
     record(store.as_ref(), new.generation(), part.clone(), 5).await;
     let (id, of, blob, received) = (new.id, snapshot(&new), new.blob(), part.part);
-    let outcomes = crowd(&store, |store, number| async move {
+    let outcomes = concurrently(&store, |store, number| async move {
         let mut file = file_of(vec![received], blob);
         file.filename = name(&format!("{number}.png"));
         let name = file.filename.clone();
@@ -142,7 +142,7 @@ pub(crate) async fn of_many_finishes_one_makes_the_file(records: &dyn Records) {
     assert_eq!(file(store.as_ref(), id).await.filename, finished[0].1);
 }
 
-pub(crate) async fn a_removal_and_a_finish_at_once_leave_nothing_behind(records: &dyn Records) {
+pub(crate) async fn a_concurrent_removal_and_finish_leave_no_bytes_behind(records: &dyn Records) {
     let store = records.open();
     for _ in 0..32 {
         let new = upload(ANNA, 1);
@@ -159,12 +159,12 @@ pub(crate) async fn a_removal_and_a_finish_at_once_leave_nothing_behind(records:
         finish.await.expect("no panic").expect("no error");
         let outcome = remove.await.expect("no panic").expect("no error");
         assert!(matches!(outcome, Removed::Removed { .. }));
-        assert_eq!(to_delete(store.as_ref()).await, [new.blob()], "either way");
+        assert_eq!(to_delete(store.as_ref()).await, [new.blob()], "whichever was first");
         assert!(matches!(state(store.as_ref(), id).await, State::Removed));
     }
 }
 
-pub(crate) async fn an_attachment_and_a_removal_at_once_agree(records: &dyn Records) {
+pub(crate) async fn a_concurrent_attachment_and_removal_agree(records: &dyn Records) {
     let store = records.open();
     for _ in 0..32 {
         let new = finished(store.as_ref(), ANNA, 5).await;
@@ -179,15 +179,15 @@ pub(crate) async fn an_attachment_and_a_removal_at_once_agree(records: &dyn Reco
                 assert_eq!(to_delete(store.as_ref()).await, [new.blob()]);
                 assert!(matches!(state(store.as_ref(), id).await, State::Removed));
             }
-            Removed::Nothing => panic!("there was a file"),
+            Removed::Nothing => panic!("the file existed"),
         }
     }
 }
 
-pub(crate) async fn of_many_single_files_of_one_uuid_one_is_stored(records: &dyn Records) {
+pub(crate) async fn one_of_many_concurrent_single_files_wins(records: &dyn Records) {
     let store = records.open();
     let id = single(ANNA, None).id;
-    let outcomes = crowd(&store, |store, _| async move {
+    let outcomes = concurrently(&store, |store, _| async move {
         let new = NewSingle { id, ..single(ANNA, None) };
         let blob = new.blob();
         (store.store_single(new, Quota::NONE, 5).await.expect("no error"), blob)
@@ -198,15 +198,15 @@ pub(crate) async fn of_many_single_files_of_one_uuid_one_is_stored(records: &dyn
     assert_eq!(file(store.as_ref(), id).await.blob(), stored[0].1);
 }
 
-pub(crate) async fn of_many_thumbnails_all_but_one_are_replaced(records: &dyn Records) {
+pub(crate) async fn all_but_one_of_many_concurrent_thumbnails_are_replaced(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
-    let outcomes = crowd(&store, |store, _| async move {
+    let outcomes = concurrently(&store, |store, _| async move {
         let sent = single(ANNA, Some(media));
         let stored = store.store_single(sent.clone(), Quota::NONE, 6).await.expect("no error");
         assert_eq!(stored, Stored::Stored);
         let mut written = vec![sent.blob()];
-        // That of another one, as the case may be.
+        // Possibly the job of another thumbnail.
         let job = store.take_jobs(&[JobKind::Thumbnail], &[], 1, 7, 1000).await.expect("no error");
         if let Some(job) = job.first() {
             let (of, picture) = (UploadId::from_bytes(job.subject), picture());
@@ -220,7 +220,7 @@ pub(crate) async fn of_many_thumbnails_all_but_one_are_replaced(records: &dyn Re
     let mut unclaimed = store.unclaimed(outcomes.concat()).await.expect("no error");
     unclaimed.sort();
     forgotten.sort();
-    assert_eq!(unclaimed, forgotten, "each is to be deleted once");
+    assert_eq!(unclaimed, forgotten, "each blob is deleted once");
 }
 
 pub(crate) async fn a_late_part_saves_an_upload_or_is_refused(records: &dyn Records) {
@@ -244,15 +244,15 @@ pub(crate) async fn a_late_part_saves_an_upload_or_is_refused(records: &dyn Reco
             }
             Recorded::Refused => assert_eq!(expired, [id]),
         }
-        store.remove(id, false, 100, 0).await.expect("cleared");
+        store.remove(id, false, 100, 0).await.expect("removed");
     }
 }
 
-pub(crate) async fn a_change_whose_caller_is_gone_breaks_nothing(records: &dyn Records) {
+pub(crate) async fn cancelling_the_caller_of_a_change_breaks_nothing(records: &dyn Records) {
     let store = records.open();
-    let new = upload(ANNA, CROWD);
+    let new = upload(ANNA, TASKS);
     begin(store.as_ref(), &new, 5).await;
-    let recorders: Vec<_> = (0..CROWD)
+    let recorders: Vec<_> = (0..TASKS)
         .map(|number| {
             let (store, of) = (Arc::clone(&store), new.generation());
             tokio::spawn(async move {

@@ -1,5 +1,5 @@
-//! The contract of a `MetadataStore`: removal, links, names, probes. Uploads, singles, lists and races have
-//! files of their own; what they share is here.
+//! The contract of a `MetadataStore`: removal, link keys, erasing users, and checks. Also contains what the other
+//! contracts share.
 
 use haversack::filename::Filename;
 use haversack::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
@@ -18,7 +18,7 @@ use super::Records;
 
 pub(crate) const ANNA: i64 = 1;
 pub(crate) const BERT: i64 = i64::MAX;
-/// A cap that nobody meets.
+/// Limits that no test reaches.
 pub(crate) const NO_CAP: Caps =
     Caps { max_unfinished: u32::MAX, quota: Quota::NONE, idle_since: 0 };
 
@@ -26,14 +26,14 @@ pub(crate) fn name(text: &str) -> Filename {
     Filename::parse(text).expect("a name")
 }
 
-/// What has a blob of its own.
+/// Something whose bytes are in one blob.
 pub(crate) trait InBlob {
     fn blob(&self) -> BlobId;
 }
 
 impl InBlob for NewUpload {
     fn blob(&self) -> BlobId {
-        self.blob.expect("it has one")
+        self.blob.expect("the upload has a blob")
     }
 }
 
@@ -48,19 +48,19 @@ impl InBlob for Unfinished {
 
 impl InBlob for NewSingle {
     fn blob(&self) -> BlobId {
-        self.file.extents.single_blob().expect("it has one")
+        self.file.extents.single_blob().expect("the upload has a blob")
     }
 }
 
 impl InBlob for NewPicture {
     fn blob(&self) -> BlobId {
-        self.extents.single_blob().expect("it has one")
+        self.extents.single_blob().expect("the upload has a blob")
     }
 }
 
 impl InBlob for StoredFile {
     fn blob(&self) -> BlobId {
-        self.extents.single_blob().expect("it has one")
+        self.extents.single_blob().expect("the upload has a blob")
     }
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn upload(user: impl Into<UserId>, total_parts: u32) -> NewUpload {
     }
 }
 
-/// Begins an upload that must be new.
+/// Begins a new upload.
 pub(crate) async fn begin(store: &dyn MetadataStore, new: &NewUpload, now: u64) {
     let begun = store.begin_upload(new.clone(), NO_CAP, now).await;
     assert_eq!(begun.expect("no error"), Begun::Begun { evicted: None });
@@ -104,7 +104,7 @@ pub(crate) async fn record(
     store.record_part(of, new, now).await.expect("no error")
 }
 
-/// A file that was received in these parts, in a blob of its own.
+/// Returns a file that was received in these parts, in this blob.
 pub(crate) fn file_of(received: Vec<Part>, blob: BlobId) -> NewFile {
     let size = received.iter().map(|part| part.size).sum();
     NewFile {
@@ -127,12 +127,12 @@ pub(crate) fn file_of(received: Vec<Part>, blob: BlobId) -> NewFile {
     }
 }
 
-/// An upload as it is read of which nothing was taken away yet.
+/// Returns the snapshot of an upload that has lost no parts.
 pub(crate) fn snapshot(new: &NewUpload) -> Snapshot {
     Snapshot { generation: new.generation(), epoch: 0 }
 }
 
-/// An upload of Anna's whose only part is on record.
+/// Returns an upload of Anna whose only part is recorded.
 pub(crate) async fn received(store: &dyn MetadataStore) -> (NewUpload, NewPart) {
     let (new, part) = (upload(ANNA, 1), plain_part(0, 0, 10));
     begin(store, &new, 5).await;
@@ -140,7 +140,7 @@ pub(crate) async fn received(store: &dyn MetadataStore) -> (NewUpload, NewPart) 
     (new, part)
 }
 
-/// An upload of one part, finished at `now`.
+/// Returns an upload of one part, finished at `now`.
 pub(crate) async fn finished(
     store: &dyn MetadataStore,
     user: impl Into<UserId>,
@@ -181,7 +181,7 @@ pub(crate) fn single(user: impl Into<UserId>, thumbnail_of: Option<UploadId>) ->
     }
 }
 
-/// Stores a single file that must be new; gives the bytes of what it replaced.
+/// Stores a new single file, and returns the blobs of what it replaced.
 pub(crate) async fn store_single(
     store: &dyn MetadataStore,
     new: &NewSingle,
@@ -193,7 +193,7 @@ pub(crate) async fn store_single(
     to_delete(store).await
 }
 
-/// What becomes of removing something that has so many thumbnails, which count with so many bytes.
+/// Returns the outcome of removing something with this many thumbnails, and bytes of them that counted.
 pub(crate) fn removed(thumbnails: u64, thumbnail_bytes: u64) -> Removed {
     Removed::Removed { deletions: Vec::new(), thumbnails, thumbnail_bytes }
 }
@@ -209,7 +209,7 @@ pub(crate) fn picture() -> NewPicture {
     NewPicture { id: UploadId::random(), extents, size: 99, crc32: 98, facts }
 }
 
-/// What the jobs of this kind are about, in the order in which they were put on record.
+/// Returns the subjects of the jobs of this kind, in the order in which they were recorded.
 pub(crate) async fn subjects(store: &dyn MetadataStore, kind: JobKind) -> Vec<[u8; 16]> {
     let (jobs, _) = store.list_jobs(0, u32::MAX, 0).await.expect("no error");
     let of_kind = jobs.iter().filter(|job| job.kind == kind.name() && !job.set_aside);
@@ -217,12 +217,12 @@ pub(crate) async fn subjects(store: &dyn MetadataStore, kind: JobKind) -> Vec<[u
     of_kind.map(|job| number(job).to_be_bytes()).collect()
 }
 
-/// Files of which a picture is to be made.
+/// Returns the Files of which a picture is to be made.
 pub(crate) async fn undrawn(store: &dyn MetadataStore) -> Vec<UploadId> {
     subjects(store, JobKind::Thumbnail).await.into_iter().map(UploadId::from_bytes).collect()
 }
 
-/// Bytes that became to be deleted since this was last asked.
+/// Returns the blobs whose deletion became a job since the last call.
 pub(crate) async fn to_delete(store: &dyn MetadataStore) -> Vec<BlobId> {
     let blobs = subjects(store, JobKind::Delete).await;
     let taken = store.take_jobs(&[JobKind::Delete], &[], u32::MAX, 1000, 2000).await;
@@ -232,7 +232,7 @@ pub(crate) async fn to_delete(store: &dyn MetadataStore) -> Vec<BlobId> {
     blobs.into_iter().map(BlobId::from_bytes).collect()
 }
 
-/// Takes the job of making a picture of this file; `None` when none is to be made.
+/// Takes the job that makes a picture of this file; `None` if there is none.
 pub(crate) async fn take_drawing(store: &dyn MetadataStore, id: UploadId) -> Option<Job> {
     let taken = store.take_jobs(&[JobKind::Thumbnail], &[], u32::MAX, 5, 2000).await;
     let mut wanted = None;
@@ -246,7 +246,7 @@ pub(crate) async fn take_drawing(store: &dyn MetadataStore, id: UploadId) -> Opt
     wanted
 }
 
-/// Ends making a picture of this file; gives the bytes to delete.
+/// Ends the job that makes a picture of this file, and returns the blobs to delete.
 pub(crate) async fn end_drawing(
     store: &dyn MetadataStore,
     id: UploadId,
@@ -258,7 +258,7 @@ pub(crate) async fn end_drawing(
     to_delete(store).await
 }
 
-/// Makes a picture of this file; gives it and the bytes to delete.
+/// Makes a picture of this file, and returns it and the blobs to delete.
 pub(crate) async fn draw(store: &dyn MetadataStore, id: UploadId) -> (NewPicture, Vec<BlobId>) {
     let job = take_drawing(store, id).await.expect("a picture is wanted");
     let picture = picture();
@@ -266,7 +266,7 @@ pub(crate) async fn draw(store: &dyn MetadataStore, id: UploadId) -> (NewPicture
     (picture, unwanted)
 }
 
-/// Removes what is there; gives what became of it, and the bytes to delete.
+/// Removes an upload or File, and returns the outcome and the blobs to delete.
 pub(crate) async fn remove(
     store: &dyn MetadataStore,
     id: UploadId,
@@ -275,12 +275,12 @@ pub(crate) async fn remove(
     to_delete(store).await;
     let mut removed = store.remove(id, even_attached, 7, 0).await.expect("no error");
     if let Removed::Removed { deletions, .. } = &mut removed {
-        deletions.clear(); // they are on record, too
+        deletions.clear(); // they are recorded, too
     }
     (removed, to_delete(store).await)
 }
 
-/// Stores a thumbnail that a client sent and makes the picture it shows; gives its uuid and that.
+/// Stores a thumbnail as sent by a client, makes its picture, and returns its uuid and the picture.
 pub(crate) async fn thumbnail(
     store: &dyn MetadataStore,
     media: UploadId,
@@ -310,7 +310,7 @@ pub(crate) async fn file(store: &dyn MetadataStore, id: UploadId) -> StoredFile 
     }
 }
 
-pub(crate) async fn removing_an_upload_gives_its_bytes_once(records: &dyn Records) {
+pub(crate) async fn removing_an_upload_deletes_its_bytes_once(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
@@ -323,7 +323,7 @@ pub(crate) async fn removing_an_upload_gives_its_bytes_once(records: &dyn Record
     assert!(matches!(state(store.as_ref(), new.id).await, State::Removed));
 }
 
-pub(crate) async fn a_removed_upload_takes_nothing_any_more(records: &dyn Records) {
+pub(crate) async fn a_removed_upload_accepts_nothing_any_more(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
@@ -339,7 +339,7 @@ pub(crate) async fn a_removed_upload_takes_nothing_any_more(records: &dyn Record
     assert!(matches!(state(store.as_ref(), new.id).await, State::Removed));
 }
 
-pub(crate) async fn removing_a_file_takes_its_thumbnails_along(records: &dyn Records) {
+pub(crate) async fn removing_a_file_removes_its_thumbnails(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await;
     let (shown, picture) = thumbnail(store.as_ref(), media.id).await;
@@ -347,8 +347,8 @@ pub(crate) async fn removing_a_file_takes_its_thumbnails_along(records: &dyn Rec
     store_single(store.as_ref(), &waiting, 6).await;
     let outcome = remove(store.as_ref(), media.id, false).await;
     let blobs = vec![media.blob(), picture.blob(), waiting.blob()];
-    assert_eq!(outcome, (removed(2, 10), blobs), "what no picture was made of yet counts");
-    assert_eq!(undrawn(store.as_ref()).await, [], "and none is to be made of it any more");
+    assert_eq!(outcome, (removed(2, 10), blobs), "only a thumbnail without its picture counts");
+    assert_eq!(undrawn(store.as_ref()).await, [], "no picture is to be made any more");
     for id in [media.id, shown, waiting.id] {
         assert!(matches!(state(store.as_ref(), id).await, State::Removed));
     }
@@ -356,7 +356,7 @@ pub(crate) async fn removing_a_file_takes_its_thumbnails_along(records: &dyn Rec
     assert!(found.expect("no error").iter().all(Option::is_none));
 }
 
-pub(crate) async fn removing_a_thumbnail_leaves_its_media(records: &dyn Records) {
+pub(crate) async fn removing_a_thumbnail_keeps_its_media(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await;
     let (shown, picture) = thumbnail(store.as_ref(), media.id).await;
@@ -369,7 +369,7 @@ pub(crate) async fn removing_a_thumbnail_leaves_its_media(records: &dyn Records)
     assert_eq!(outcome, (removed(0, 10), vec![waiting.blob()]));
 }
 
-pub(crate) async fn an_attached_file_is_removed_by_the_backend_alone(records: &dyn Records) {
+pub(crate) async fn only_the_backend_can_remove_an_attached_file(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await;
     for _ in 0..2 {
@@ -385,7 +385,7 @@ pub(crate) async fn an_attached_file_is_removed_by_the_backend_alone(records: &d
     assert_eq!(by_backend, (removed(0, 0), vec![media.blob()]));
 }
 
-pub(crate) async fn of_what_a_user_once_had_the_uuids_are_left(records: &dyn Records) {
+pub(crate) async fn only_uuids_remain_of_an_erased_user(records: &dyn Records) {
     let store = records.open();
     let kept = finished(store.as_ref(), ANNA, 5).await;
     let others = upload(BERT, 1);
@@ -423,8 +423,8 @@ pub(crate) async fn of_what_a_user_once_had_the_uuids_are_left(records: &dyn Rec
     assert!(matches!(state(store.as_ref(), kept.id).await, State::Finished(_)));
 }
 
-/// Names of users are text: what looks like one number is not one user.
-pub(crate) async fn users_whose_names_differ_in_a_byte_are_two(records: &dyn Records) {
+/// User ids are text: different spellings of one number are different users.
+pub(crate) async fn users_whose_ids_differ_in_one_byte_are_different(records: &dyn Records) {
     let store = records.open();
     let longest = "é".repeat(127);
     let names = ["7", "007", "7.0", " 7", "anna", "Anna", "' OR 1 --", &longest];
@@ -454,7 +454,7 @@ pub(crate) async fn users_whose_names_differ_in_a_byte_are_two(records: &dyn Rec
     }
 }
 
-pub(crate) async fn an_unfinished_upload_can_not_be_attached(records: &dyn Records) {
+pub(crate) async fn an_unfinished_upload_cannot_be_attached(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
@@ -463,7 +463,7 @@ pub(crate) async fn an_unfinished_upload_can_not_be_attached(records: &dyn Recor
     assert!(matches!(removed, Removed::Removed { .. }));
 }
 
-pub(crate) async fn blobs_of_records_are_claimed_until_these_forget_them(records: &dyn Records) {
+pub(crate) async fn blobs_are_claimed_until_their_records_forget_them(records: &dyn Records) {
     let store = records.open();
     let unfinished = upload(ANNA, 1);
     begin(store.as_ref(), &unfinished, 5).await;
@@ -483,7 +483,7 @@ pub(crate) async fn blobs_of_records_are_claimed_until_these_forget_them(records
     assert!(none.is_empty());
 }
 
-pub(crate) async fn the_keys_of_links_are_made_once(records: &dyn Records) {
+pub(crate) async fn the_first_link_key_is_made_once(records: &dyn Records) {
     let store = records.open();
     let first = store.link_keys([5; 32], 5).await.expect("made");
     assert_eq!(first.len(), 1);
@@ -497,7 +497,7 @@ pub(crate) async fn the_keys_of_links_are_made_once(records: &dyn Records) {
     }
 }
 
-/// The secrets of the keys accepted at `now`, and until when.
+/// Returns the secrets of the keys that are accepted at `now`, and until when.
 async fn keys(store: &dyn MetadataStore, now: u64) -> Vec<(u8, Option<u64>)> {
     let keys = store.link_keys([0; 32], now).await.expect("no error");
     keys.iter().map(|key| (key.secret[0], key.accepted_until)).collect()
@@ -511,17 +511,17 @@ pub(crate) async fn rotated_keys_are_accepted_until_their_date(records: &dyn Rec
     assert_eq!(keys(store.as_ref(), 100).await, [(2, None)]);
     store.rotate_link_key([3; 32], 50, 7).await.expect("rotated");
     let expected = [(3, None), (2, Some(50)), (1, Some(50))];
-    assert_eq!(keys(store.as_ref(), 49).await, expected, "never longer than the last said");
+    assert_eq!(keys(store.as_ref(), 49).await, expected, "a later rotation can shorten the time");
     store.rotate_link_key([4; 32], 200, 60).await.expect("rotated");
     assert_eq!(keys(store.as_ref(), 61).await, [(4, None), (3, Some(200))]);
 }
 
-pub(crate) async fn a_healthy_store_says_so(records: &dyn Records) {
+pub(crate) async fn the_check_of_a_healthy_store_succeeds(records: &dyn Records) {
     let store = records.open();
     store.check().await.expect("healthy");
 }
 
-pub(crate) async fn what_is_unknown_is_not_found(records: &dyn Records) {
+pub(crate) async fn unknown_uuids_are_not_found(records: &dyn Records) {
     let (store, id) = (records.open(), UploadId::random());
     assert!(store.load(id).await.expect("no error").is_none());
     assert_eq!(store.received_parts(id).await.expect("no error"), None);

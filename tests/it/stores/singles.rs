@@ -1,4 +1,4 @@
-//! The contract of a `MetadataStore`: files of one request, thumbnails, names.
+//! The contract of a `MetadataStore`: files that are sent in one request, thumbnails, and names.
 
 use haversack::ids::UploadId;
 use haversack::metadata::quota::Quota;
@@ -42,7 +42,7 @@ pub(crate) async fn a_uuid_is_stored_once_whatever_it_named_before(records: &dyn
     unfinished(store.as_ref(), receiving.id).await;
 }
 
-pub(crate) async fn a_thumbnail_of_nothing_is_refused(records: &dyn Records) {
+pub(crate) async fn a_thumbnail_of_an_unknown_or_removed_media_is_refused(records: &dyn Records) {
     let store = records.open();
     let removed = finished(store.as_ref(), ANNA, 5).await;
     store.remove(removed.id, false, 6, 0).await.expect("removed");
@@ -54,7 +54,7 @@ pub(crate) async fn a_thumbnail_of_nothing_is_refused(records: &dyn Records) {
     }
 }
 
-pub(crate) async fn a_thumbnail_of_somebody_elses_is_refused(records: &dyn Records) {
+pub(crate) async fn a_thumbnail_of_another_users_media_is_refused(records: &dyn Records) {
     let store = records.open();
     let media = finished(store.as_ref(), ANNA, 5).await.id;
     let of_others = single(BERT, Some(media));
@@ -62,7 +62,7 @@ pub(crate) async fn a_thumbnail_of_somebody_elses_is_refused(records: &dyn Recor
     assert_eq!(stored.expect("no error"), Stored::NoParent);
 }
 
-pub(crate) async fn what_a_message_shows_keeps_its_name(records: &dyn Records) {
+pub(crate) async fn an_attached_file_keeps_its_name(records: &dyn Records) {
     let store = records.open();
     let unnamed = single(ANNA, None);
     store_single(store.as_ref(), &unnamed, 5).await;
@@ -75,7 +75,7 @@ pub(crate) async fn what_a_message_shows_keeps_its_name(records: &dyn Records) {
     }
 }
 
-pub(crate) async fn the_first_name_a_done_gives_is_final(records: &dyn Records) {
+pub(crate) async fn the_first_name_set_by_a_done_request_is_final(records: &dyn Records) {
     let store = records.open();
     let unnamed = single(ANNA, None);
     store_single(store.as_ref(), &unnamed, 5).await;
@@ -89,7 +89,9 @@ pub(crate) async fn the_first_name_a_done_gives_is_final(records: &dyn Records) 
     }
 }
 
-pub(crate) async fn a_name_that_came_while_a_done_made_one_up_counts(records: &dyn Records) {
+pub(crate) async fn a_name_that_arrives_during_a_done_request_replaces_a_made_up_one(
+    records: &dyn Records,
+) {
     let store = records.open();
     for (made_up, expected) in [(true, "given.png"), (false, "holiday.png")] {
         let new = NewUpload { filename: None, ..upload(ANNA, 1) };

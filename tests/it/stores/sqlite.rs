@@ -1,4 +1,4 @@
-//! The SQLite store: the contract of records, and what one file of it promises beyond it.
+//! The SQLite store: the contract of a `MetadataStore`, and properties of its files.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ struct Folder(tempfile::TempDir);
 
 impl Default for Folder {
     fn default() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
+        Self(tempfile::tempdir().expect("a directory"))
     }
 }
 
@@ -44,9 +44,9 @@ async fn only_the_owner_may_read_the_database_and_its_log() {
     assert!(names.contains(&"haversack.db".into()) && names.contains(&"haversack.db-wal".into()));
 }
 
-/// Rows that grow move from page to page, and leave copies of themselves behind.
+/// Growing rows move from page to page, and SQLite leaves copies of them behind.
 #[tokio::test]
-async fn what_was_scrubbed_is_in_no_file() {
+async fn scrubbed_data_is_in_no_file() {
     let folder = Folder::default();
     let store = folder.open();
     let named = |number: u32| NewUpload {
@@ -77,7 +77,7 @@ async fn what_was_scrubbed_is_in_no_file() {
 }
 
 #[tokio::test]
-async fn closing_leaves_everything_in_the_database_itself() {
+async fn closing_checkpoints_the_whole_log() {
     let folder = Folder::default();
     let store = folder.open();
     let new = finished(store.as_ref(), ANNA, 5).await;
@@ -89,14 +89,14 @@ async fn closing_leaves_everything_in_the_database_itself() {
     assert!(found.is_some(), "the database without its log is complete");
 }
 
-/// A connection of another program's, such as a backup's.
-fn beside(folder: &Folder) -> Connection {
+/// Opens a connection as another program, such as a backup.
+fn connect(folder: &Folder) -> Connection {
     let connection = Connection::open(folder.0.path().join("haversack.db")).expect("opened");
     connection.busy_timeout(Duration::from_mins(1)).expect("set");
     connection
 }
 
-/// Copies the log into the database; `false` when another checkpoint is under way.
+/// Runs a checkpoint. Returns `false` if another one is running.
 fn checkpoint(connection: &Connection, mode: &str) -> bool {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
     let busy = connection.query_row(&sql, (), |row| row.get::<_, bool>(0));
@@ -116,13 +116,13 @@ fn the_log_of_the_migrations_is_emptied_at_once() {
 }
 
 #[tokio::test]
-async fn scrubbing_waits_for_a_checkpoint_under_way() {
+async fn scrubbing_waits_for_a_running_checkpoint() {
     let folder = Folder::default();
     let store = folder.open();
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();
-    let other = beside(&folder);
-    // One begins while the database is rewritten, and ends after that.
+    let other = connect(&folder);
+    // Some checkpoints begin while the database is rewritten, and end after that.
     tokio::task::spawn_blocking(move || {
         while !stop.is_cancelled() {
             checkpoint(&other, "FULL");
@@ -135,23 +135,23 @@ async fn scrubbing_waits_for_a_checkpoint_under_way() {
 }
 
 #[tokio::test]
-async fn closing_waits_for_a_checkpoint_under_way() {
+async fn closing_waits_for_a_running_checkpoint() {
     let folder = Folder::default();
     let store = folder.open();
     finished(store.as_ref(), ANNA, 5).await;
-    let reader = beside(&folder);
+    let reader = connect(&folder);
     reader.execute_batch("BEGIN; SELECT * FROM uploads").expect("read");
     finished(store.as_ref(), ANNA, 6).await;
     // A checkpoint that waits for the reader.
-    let other = beside(&folder);
-    let checkpoint_under_way = tokio::task::spawn_blocking(move || {
-        while !checkpoint(&other, "RESTART") {} // no other one is waited for
+    let other = connect(&folder);
+    let running_checkpoint = tokio::task::spawn_blocking(move || {
+        while !checkpoint(&other, "RESTART") {} // SQLite doesn't wait for other checkpoints
     });
-    eventually("the checkpoint begins", async || !checkpoint(&beside(&folder), "PASSIVE")).await;
+    eventually("the checkpoint begins", async || !checkpoint(&connect(&folder), "PASSIVE")).await;
     let ends = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         drop(reader);
-        checkpoint_under_way.await.expect("no panic");
+        running_checkpoint.await.expect("no panic");
     };
     let (closed, ()) = tokio::join!(store.close(), ends);
     closed.expect("closed");
@@ -159,7 +159,7 @@ async fn closing_waits_for_a_checkpoint_under_way() {
 }
 
 #[test]
-fn what_is_no_database_is_refused() {
+fn a_file_that_is_no_database_is_refused() {
     let folder = Folder::default();
     let text = "this is no database at all. ".repeat(100);
     std::fs::write(folder.0.path().join("haversack.db"), text).expect("written");

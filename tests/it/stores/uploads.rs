@@ -13,7 +13,7 @@ use super::records::{
     state, subjects, to_delete, undrawn, unfinished, upload,
 };
 
-pub(crate) async fn a_new_upload_is_on_record_as_it_was_begun(records: &dyn Records) {
+pub(crate) async fn a_new_upload_is_recorded_as_given(records: &dyn Records) {
     let store = records.open();
     let new = NewUpload {
         filename: Some(name("Grüße 🎒.mp4")),
@@ -32,7 +32,7 @@ pub(crate) async fn a_new_upload_is_on_record_as_it_was_begun(records: &dyn Reco
     assert_eq!(found.layout.parts().count(), 0);
 }
 
-pub(crate) async fn a_uuid_begins_once_whoever_asks(records: &dyn Records) {
+pub(crate) async fn a_uuid_can_begin_only_once(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 3);
     begin(store.as_ref(), &new, 5).await;
@@ -45,7 +45,7 @@ pub(crate) async fn a_uuid_begins_once_whoever_asks(records: &dyn Records) {
     assert_eq!((found.blob(), found.layout.total_parts), (new.blob(), 3));
 }
 
-pub(crate) async fn at_the_cap_only_an_idle_upload_makes_room(records: &dyn Records) {
+pub(crate) async fn at_the_cap_only_an_idle_upload_is_evicted(records: &dyn Records) {
     let store = records.open();
     let cap = |idle_since| Caps { max_unfinished: 2, quota: Quota::NONE, idle_since };
     let (busy, idle) = (upload(ANNA, 2), upload(ANNA, 2));
@@ -64,7 +64,7 @@ pub(crate) async fn at_the_cap_only_an_idle_upload_makes_room(records: &dyn Reco
     }
 }
 
-pub(crate) async fn the_cap_counts_one_users_unfinished_uploads_alone(records: &dyn Records) {
+pub(crate) async fn the_cap_counts_only_unfinished_uploads_of_one_user(records: &dyn Records) {
     let store = records.open();
     finished(store.as_ref(), ANNA, 5).await;
     let removed = upload(ANNA, 1);
@@ -78,7 +78,7 @@ pub(crate) async fn the_cap_counts_one_users_unfinished_uploads_alone(records: &
     assert_eq!(second.expect("no error"), Begun::TooMany);
 }
 
-pub(crate) async fn parts_are_on_record_in_any_order(records: &dyn Records) {
+pub(crate) async fn parts_are_recorded_in_any_order(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 4);
     begin(store.as_ref(), &new, 5).await;
@@ -96,7 +96,7 @@ pub(crate) async fn parts_are_on_record_in_any_order(records: &dyn Records) {
     assert_eq!(found.touched_at, 30, "the last time something was stored");
 }
 
-pub(crate) async fn a_parts_numbers_are_kept_up_to_their_limits(records: &dyn Records) {
+pub(crate) async fn numbers_of_a_part_are_stored_up_to_their_limits(records: &dyn Records) {
     let store = records.open();
     let total_parts = i32::MAX as u32;
     let new = upload(ANNA, total_parts);
@@ -115,7 +115,7 @@ pub(crate) async fn a_parts_numbers_are_kept_up_to_their_limits(records: &dyn Re
     assert_eq!(found.layout.total_size, largest.total_size);
 }
 
-pub(crate) async fn a_recorded_index_is_refused_and_stays_as_it_was(records: &dyn Records) {
+pub(crate) async fn a_second_part_with_the_same_index_is_refused(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
@@ -128,7 +128,7 @@ pub(crate) async fn a_recorded_index_is_refused_and_stays_as_it_was(records: &dy
     assert_eq!(found.layout.part(0), Some(&first.part));
 }
 
-pub(crate) async fn parts_that_belong_to_nothing_are_refused(records: &dyn Records) {
+pub(crate) async fn parts_outside_any_receiving_upload_are_refused(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
@@ -145,19 +145,19 @@ pub(crate) async fn a_part_that_contradicts_the_whole_is_refused(records: &dyn R
     let store = records.open();
     let new = upload(ANNA, 5);
     begin(store.as_ref(), &new, 5).await;
-    let says = |index, total_size, even_size| NewPart {
+    let declares = |index, total_size, even_size| NewPart {
         total_size,
         even_size,
         ..plain_part(index, u64::from(index) * 10, 10)
     };
     let steps = [
-        (says(0, None, Some(10)), Recorded::Stored),
-        (says(1, Some(50), None), Recorded::Stored),
-        (says(2, Some(51), None), Recorded::Refused),
-        (says(2, None, Some(11)), Recorded::Refused),
-        (says(2, Some(50), Some(11)), Recorded::Refused),
-        (says(2, Some(50), Some(10)), Recorded::Stored),
-        (says(3, None, None), Recorded::Stored),
+        (declares(0, None, Some(10)), Recorded::Stored),
+        (declares(1, Some(50), None), Recorded::Stored),
+        (declares(2, Some(51), None), Recorded::Refused),
+        (declares(2, None, Some(11)), Recorded::Refused),
+        (declares(2, Some(50), Some(11)), Recorded::Refused),
+        (declares(2, Some(50), Some(10)), Recorded::Stored),
+        (declares(3, None, None), Recorded::Stored),
     ];
     for (part, expected) in steps {
         let recorded = record(store.as_ref(), new.generation(), part.clone(), 6).await;
@@ -195,7 +195,9 @@ pub(crate) async fn finishing_makes_a_file_once(records: &dyn Records) {
     assert_eq!(store.received_parts(new.id).await.expect("no error"), Some(received));
 }
 
-pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(records: &dyn Records) {
+pub(crate) async fn finalizing_survives_a_crash_until_the_upload_is_finished(
+    records: &dyn Records,
+) {
     let store = records.open();
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
@@ -210,22 +212,22 @@ pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(record
     let read = snapshot(&new);
     let held =
         store.in_place().finalize_upload(read, finalizing.clone(), 60).await.expect("no error");
-    let (job, now) = held.expect("it is the first");
+    let (job, now) = held.expect("the first call succeeds");
     assert_eq!(job.subject, new.id.to_bytes());
     for of in [read, now] {
         let again =
             store.in_place().finalize_upload(of, finalizing.clone(), 60).await.expect("no error");
-        assert_eq!(again, None, "somebody else is finishing it");
+        assert_eq!(again, None, "another call is finishing it");
     }
     let by_another = store.finish_upload(read, file.clone(), 6).await.expect("no error");
     assert!(!by_another, "its bytes may have been read while they were overwritten");
-    drop(store); // a crash
+    drop(store); // simulates a crash
     let store = records.open();
     assert_eq!(subjects(store.as_ref(), JobKind::Finish).await, [new.id.to_bytes()]);
     let found = unfinished(store.as_ref(), new.id).await;
-    assert_eq!(found.layout.present(), [(0, 0)], "its parts are still on record");
+    assert_eq!(found.layout.present(), [(0, 0)], "its parts are still recorded");
     assert_eq!(found.snapshot(new.id), now);
-    let found = *found.finalizing.expect("it was about to be finished");
+    let found = *found.finalizing.expect("it is finalizing");
     assert_eq!(found.patches, patches);
     assert_eq!((&found.file.filename, &found.file.facts), (&file.filename, &file.facts));
     assert_eq!((found.file.size, found.file.crc32), (file.size, file.crc32));
@@ -234,7 +236,7 @@ pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(record
         (&file.received, file.received_md5)
     );
     assert!(found.file.named && found.file.drawable);
-    assert_eq!(store.expire(100, 9, 101).await.expect("no error"), [], "it is about to be a File");
+    assert_eq!(store.expire(100, 9, 101).await.expect("no error"), [], "it is finalizing");
     assert!(store.finish_upload(now, found.file, 7).await.expect("no error"));
     assert!(subjects(store.as_ref(), JobKind::Finish).await.is_empty());
     assert_eq!(
@@ -244,7 +246,7 @@ pub(crate) async fn what_an_upload_is_about_to_become_is_kept_until_it_is(record
     assert_eq!(self::file(store.as_ref(), new.id).await.crc32, file.crc32);
 }
 
-pub(crate) async fn an_upload_that_begins_again_is_about_to_become_nothing(records: &dyn Records) {
+pub(crate) async fn a_restarted_upload_is_not_finalizing(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 1);
     begin(store.as_ref(), &new, 5).await;
@@ -297,10 +299,10 @@ pub(crate) async fn what_an_earlier_boot_left_is_suspect_until_it_is_compared(
     record(store.as_ref(), new.generation(), plain_part(0, 0, 10), 6).await;
     store.in_place().believe_upload(new.generation(), lost).await.expect("no error");
     let found = unfinished(store.as_ref(), new.id).await;
-    assert_eq!(found.layout.present(), [(0, 1)], "it came again since");
+    assert_eq!(found.layout.present(), [(0, 1)], "it was sent again meanwhile");
 }
 
-pub(crate) async fn uploads_expire_when_nothing_was_stored_for_long(records: &dyn Records) {
+pub(crate) async fn idle_uploads_expire(records: &dyn Records) {
     let store = records.open();
     let (idle, busy, young) = (upload(ANNA, 2), upload(BERT, 2), upload(ANNA, 2));
     begin(store.as_ref(), &idle, 10).await;
@@ -321,7 +323,7 @@ pub(crate) async fn uploads_expire_when_nothing_was_stored_for_long(records: &dy
     file(store.as_ref(), done.id).await;
 }
 
-pub(crate) async fn no_more_expire_at_once_than_asked_for(records: &dyn Records) {
+pub(crate) async fn at_most_the_requested_number_of_uploads_expires(records: &dyn Records) {
     let store = records.open();
     let mut all = Vec::new();
     for _ in 0..7 {
@@ -340,7 +342,7 @@ pub(crate) async fn no_more_expire_at_once_than_asked_for(records: &dyn Records)
     assert_eq!(expired, all);
 }
 
-pub(crate) async fn an_expired_uuid_begins_afresh_once_it_is_forgotten(records: &dyn Records) {
+pub(crate) async fn a_forgotten_expired_uuid_can_begin_again(records: &dyn Records) {
     let store = records.open();
     let new = upload(ANNA, 2);
     begin(store.as_ref(), &new, 5).await;
@@ -356,7 +358,7 @@ pub(crate) async fn an_expired_uuid_begins_afresh_once_it_is_forgotten(records: 
     begin(store.as_ref(), &again, 101).await;
     let found = unfinished(store.as_ref(), new.id).await;
     assert_eq!(found.layout.total_parts, 9);
-    assert_eq!(found.layout.parts().count(), 0, "the old parts are gone");
+    assert_eq!(found.layout.parts().count(), 0, "the old parts are forgotten");
 }
 
 pub(crate) async fn only_expired_uploads_are_forgotten(records: &dyn Records) {
@@ -371,7 +373,7 @@ pub(crate) async fn only_expired_uploads_are_forgotten(records: &dyn Records) {
     file(store.as_ref(), done.id).await;
 }
 
-pub(crate) async fn every_record_outlives_the_store(records: &dyn Records) {
+pub(crate) async fn all_records_outlive_the_store(records: &dyn Records) {
     let store = records.open();
     let (open, gone, late) = (upload(ANNA, 3), upload(ANNA, 1), upload(ANNA, 1));
     begin(store.as_ref(), &late, 1).await;
@@ -383,7 +385,7 @@ pub(crate) async fn every_record_outlives_the_store(records: &dyn Records) {
     store.expire(5, 1, 6).await.expect("expired");
     let done = finished(store.as_ref(), ANNA, 6).await;
     store.attach(vec![done.id]).await.expect("attached");
-    drop(store); // without a word, as at the death of the process
+    drop(store); // without closing, as if the process was killed
     let store = records.open();
     let layout = unfinished(store.as_ref(), open.id).await.layout;
     assert_eq!(layout.part(1), Some(&part.part));

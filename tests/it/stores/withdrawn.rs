@@ -19,7 +19,7 @@ pub(crate) async fn an_upload_that_never_had_a_chunk_is_withdrawn_once(records: 
     let (listed, _) = store.list(ANNA.into(), None, 9).await.expect("no error");
     assert!(listed.is_empty(), "{listed:?}");
     let other = Generation { id: GenerationId::random(), ..new.generation() };
-    assert!(!store.withdraw_upload(other, 11).await.expect("no error"), "another life of it");
+    assert!(!store.withdraw_upload(other, 11).await.expect("no error"), "another generation");
     assert!(store.withdraw_upload(new.generation(), 11).await.expect("no error"));
     assert!(!store.withdraw_upload(new.generation(), 11).await.expect("no error"));
     assert!(store.load(new.id).await.expect("no error").is_none());
@@ -29,7 +29,7 @@ pub(crate) async fn an_upload_that_never_had_a_chunk_is_withdrawn_once(records: 
     begin(store.as_ref(), &new, 12).await;
 }
 
-pub(crate) async fn what_somebody_uses_is_not_withdrawn(records: &dyn Records) {
+pub(crate) async fn used_uploads_are_not_withdrawn(records: &dyn Records) {
     let store = records.open();
     let (begun, with_thumbnail, in_order) =
         (upload(ANNA, 2), upload(ANNA, 2), in_order(ANNA, Some(20)));
@@ -40,7 +40,7 @@ pub(crate) async fn what_somebody_uses_is_not_withdrawn(records: &dyn Records) {
     assert_eq!(stored, Recorded::Stored);
     store_single(store.as_ref(), &single(ANNA, Some(with_thumbnail.id)), 11).await;
     let mut used = vec![begun.generation(), with_thumbnail.generation(), in_order.generation()];
-    // One that began again had chunks, and its sender knows of it.
+    // An upload that started over had chunks, and its sender knows of it.
     let again = upload(ANNA, 2);
     begin(store.as_ref(), &again, 10).await;
     let next = Generation { id: GenerationId::random(), ..again.generation() };
