@@ -77,7 +77,7 @@ pub trait MetadataStore: JobQueue {
     ) -> Result<Appended, Error>;
 
     /// Begins an upload that takes over the bytes of these partial uploads, in this order. Each must be complete, and
-    /// is no partial upload any more afterwards. Adds the job that finishes the upload, held for the caller until
+    /// is no longer a partial upload afterwards. Adds the job that finishes the upload, held for the caller until
     /// `leased_until`. The uuid must be new. Repeating it with the same partial uploads returns the upload that they
     /// were joined into.
     async fn join(
@@ -121,7 +121,7 @@ pub trait MetadataStore: JobQueue {
     /// bytes, and the media's older thumbnail. If no picture could be made, the sent thumbnail stays as it is and
     /// replaces an older one that was sent. Neither changes what a message shows: if the media is attached and has a
     /// thumbnail, that stays and the new one is removed. Durable. The deletion of replaced or unwanted bytes becomes a
-    /// job, also that of a picture whose job `lease` doesn't hold any more; then the method returns `false`.
+    /// job, also that of a picture whose job `lease` no longer holds; then the method returns `false`.
     async fn end_drawing(
         &self,
         id: UploadId,

@@ -58,8 +58,8 @@ CREATE UNIQUE INDEX uploads_blobs ON uploads (blob) WHERE blob IS NOT NULL;
 CREATE INDEX uploads_suspect ON uploads (seq) WHERE suspect;
 CREATE INDEX uploads_unattached ON uploads (changed_at) WHERE state = 1 AND role = 0 AND NOT attached;
 
--- The parts of unfinished uploads. Finishing packs them into uploads.received_parts. The parts of an upload that isn't
--- receiving any more are never read, and are deleted in batches.
+-- The parts of unfinished uploads. Finishing packs them into uploads.received_parts. The parts of an upload that is no
+-- longer receiving are never read, and are deleted in batches.
 CREATE TABLE parts (
     upload  bigint NOT NULL, -- uploads.seq, which is never reused
     idx     bigint NOT NULL,

@@ -49,7 +49,7 @@ pub struct NewAppend {
 /// Bytes at the end of an upload.
 #[derive(Clone, Debug)]
 pub struct NewBytes {
-    /// Their place in the file, size and checksum. The size is 0 if a request only tells the total.
+    /// Their place in the file, size and checksum. The size is 0 if a request only declares the total.
     pub part: Part,
     /// Where they are stored; `None` if the upload has a blob, which contains them at their offset.
     pub extents: Option<Extents>,
@@ -67,6 +67,6 @@ pub enum Appended {
         /// The job that finishes it, held for the caller. `None` if somebody else holds it, and for a partial upload.
         job: Option<Job>,
     },
-    /// The upload accepts no such bytes (any more), started over, or ends elsewhere.
+    /// The upload accepts no such bytes, started over, or ends elsewhere.
     Refused,
 }

@@ -21,7 +21,7 @@ pub trait InPlaceRecords: Send + Sync {
     async fn doubt(&self, of: Generation) -> Result<(), Error>;
 
     /// Marks an unfinished upload as no longer suspect, and forgets the `lost` parts, whose bytes are gone; that voids
-    /// every snapshot. Durable. Changes nothing if the upload isn't suspect (any more), because the same parts may have
+    /// every snapshot. Durable. Changes nothing if the upload isn't suspect, because the same parts may have
     /// been sent again since. Forgets no parts if bytes are being overwritten.
     async fn believe_upload(
         &self,

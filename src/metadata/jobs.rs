@@ -35,7 +35,7 @@ pub enum JobKind {
     ForgetParts,
     /// Finish a complete upload, whose bytes may be partly overwritten.
     Finish,
-    /// Copy a File's bytes, which lie in several blobs, into one.
+    /// Copy a File's bytes, which are in several blobs, into one.
     Pack,
     /// Compare bytes that an earlier boot of the machine left unsynced with their checksums.
     Compare,
@@ -338,10 +338,10 @@ pub trait JobQueue: Send + Sync + 'static {
         leased_until: u64,
     ) -> Result<Vec<Job>, Error>;
 
-    /// Extends a lease. Returns `false` if `lease` doesn't hold the job any more, or the job is gone.
+    /// Extends a lease. Returns `false` if `lease` no longer holds the job, or the job is gone.
     async fn renew_job(&self, id: JobId, lease: LeaseId, leased_until: u64) -> Result<bool, Error>;
 
-    /// Records the outcome. Returns `false` and changes nothing if `lease` doesn't hold the job any more, or the job is
+    /// Records the outcome. Returns `false` and changes nothing if `lease` no longer holds the job, or the job is
     /// gone; so repeating it is harmless.
     async fn settle_job(&self, id: JobId, lease: LeaseId, outcome: Outcome) -> Result<bool, Error>;
 

@@ -79,7 +79,7 @@ pub enum Begun {
 pub enum Reserved {
     /// At least this many bytes are reserved.
     Reserved,
-    /// The upload isn't receiving (any more).
+    /// The upload isn't receiving.
     NotReceiving,
     /// There is no room for them. Earlier reservations remain.
     Over(OverQuota),
@@ -105,7 +105,7 @@ pub struct NewPart {
 pub enum Recorded {
     /// The part is recorded.
     Stored,
-    /// The upload accepts no parts (any more) or started over, the index or some of the bytes are taken, the part is
+    /// The upload accepts no parts or started over, the index or some of the bytes are taken, the part is
     /// out of order, or another request changed what this one relied on.
     Refused,
 }
@@ -158,9 +158,9 @@ pub enum Stored {
     Stored,
     /// The uuid was used before.
     Exists,
-    /// There is no such parent (any more).
+    /// There is no such parent.
     NoParent,
-    /// A message shows the parent, which therefore accepts no thumbnail any more.
+    /// A message shows the parent, which therefore no longer accepts a thumbnail.
     Attached,
     /// There is no room for it.
     Over(OverQuota),
@@ -195,6 +195,6 @@ pub enum Removed {
     },
     /// A message shows it, or the media that this thumbnail belongs to.
     Attached,
-    /// There was nothing to remove (any more).
+    /// There was nothing to remove.
     Nothing,
 }

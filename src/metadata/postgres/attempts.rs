@@ -333,7 +333,7 @@ fn discard(connection: Object) {
     drop(Object::take(connection));
 }
 
-/// Deletes the names of steps that nobody retries any more.
+/// Deletes the names of steps that are no longer retried.
 pub(super) async fn delete_old_steps(pg: &Pg) -> Result<(), tokio_postgres::Error> {
     let sql = "DELETE FROM steps WHERE name IN
                    (SELECT name FROM steps WHERE taken_at < now() - interval '1 hour' LIMIT 20000)";

@@ -48,8 +48,8 @@ pub(super) async fn add(pg: &Pg, seq: N, at: u64, extents: &Extents) -> Result<(
     query::execute(pg, sql, &[&seq, &starts, &sizes, &blobs, &offsets]).await.map(drop)
 }
 
-/// Replaces the extents of a locked record with this blob in its row. The deletion of blobs in which it has no bytes
-/// any more becomes a job.
+/// Replaces the extents of a locked record with this blob in its row. The deletion of blobs that no longer contain
+/// bytes of it becomes a job.
 pub(super) async fn replace(
     pg: &Pg,
     id: UploadId,

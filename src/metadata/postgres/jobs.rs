@@ -40,7 +40,7 @@ pub(super) async fn add(pg: &Pg, job: &NewJob) -> Result<(), Error> {
     query::execute(pg, sql, values).await.map(drop)
 }
 
-/// Forgets a job that isn't needed any more. Returns whether there was one; if `lease` is given, only a job that it
+/// Forgets a job that is no longer needed. Returns whether there was one; if `lease` is given, only a job that it
 /// holds.
 pub(super) async fn forget(
     pg: &Pg,
@@ -54,7 +54,7 @@ pub(super) async fn forget(
     Ok(query::execute(pg, sql, values).await? > 0)
 }
 
-/// Forgets a job that isn't needed any more. If somebody holds it, it stays, and its holder will notice.
+/// Forgets a job that is no longer needed. If somebody holds it, it stays, and its holder will notice.
 pub(super) async fn forget_unheld(
     pg: &Pg,
     kind: JobKind,

@@ -88,7 +88,7 @@ pub(super) async fn record(
     Ok(if is_own { Recorded::Stored } else { Recorded::Refused })
 }
 
-/// Forgets the parts of an upload that isn't receiving any more, now or by a job.
+/// Forgets the parts of an upload that is no longer receiving, now or by a job.
 pub(super) async fn forget(pg: &Pg, seq: u64) -> Result<(), Error> {
     if forget_some(pg, seq, INLINE_BATCH).await? {
         jobs::add(pg, &NewJob::forget_parts(seq)).await?;

@@ -44,7 +44,7 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Replaces the extents of a record. The deletion of blobs in which it has no bytes any more becomes a job.
+/// Replaces the extents of a record. The deletion of blobs that no longer contain bytes of it becomes a job.
 pub(super) fn replace(tx: &Connection, id: UploadId, extents: &Extents) -> rusqlite::Result<()> {
     let before = blobs(tx, id)?;
     let blob = extents.single_blob();

@@ -32,7 +32,7 @@ pub(super) fn add(tx: &Connection, job: &NewJob) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Forgets a job that isn't needed any more. Returns whether there was one; if `lease` is given, only a job that it
+/// Forgets a job that is no longer needed. Returns whether there was one; if `lease` is given, only a job that it
 /// holds.
 pub(super) fn forget(
     tx: &Connection,
@@ -48,7 +48,7 @@ pub(super) fn forget(
     Ok(forgotten > 0)
 }
 
-/// Forgets a job that isn't needed any more. If somebody holds it, it stays, and its holder will notice.
+/// Forgets a job that is no longer needed. If somebody holds it, it stays, and its holder will notice.
 pub(super) fn forget_unheld(
     tx: &Connection,
     kind: JobKind,

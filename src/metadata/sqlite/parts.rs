@@ -1,6 +1,6 @@
 //! Forgets parts. An upload may have very many, so they are deleted in batches and no other writer waits for long.
 //!
-//! The parts of an upload that isn't receiving any more are never read, and the number of its row is never used again.
+//! The parts of an upload that is no longer receiving are never read, and the number of its row is never used again.
 //! So the step that ends the upload deletes a few of them, and leaves the rest to a job.
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -14,7 +14,7 @@ const INLINE_BATCH: u32 = 100;
 /// Maximum number of parts that the job deletes in one transaction.
 const JOB_BATCH: u32 = 1000;
 
-/// Forgets the parts of an upload that isn't receiving any more, now or by a job.
+/// Forgets the parts of an upload that is no longer receiving, now or by a job.
 pub(super) fn forget(tx: &Connection, id: UploadId) -> rusqlite::Result<()> {
     let number: Option<u64> = tx
         .prepare_cached("SELECT seq FROM uploads WHERE id = ?")?

@@ -134,8 +134,8 @@ pub(crate) async fn an_upload_with_parts_in_separate_blobs_can_restart(records: 
     assert_eq!((found.generation, found.location.blobs()), (next, Vec::new()));
     let (part, _) = part_apart(1);
     let extents = part.extents.clone().expect("it lies apart");
-    let anew = Generation { upload: new.id, id: next };
-    assert_eq!(record(store.as_ref(), anew, part, 8).await, Recorded::Stored);
+    let successor = Generation { upload: new.id, id: next };
+    assert_eq!(record(store.as_ref(), successor, part, 8).await, Recorded::Stored);
     assert_eq!(unfinished(store.as_ref(), new.id).await.location.of(10..20), extents);
 }
 

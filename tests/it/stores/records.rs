@@ -41,7 +41,7 @@ impl InBlob for Unfinished {
     fn blob(&self) -> BlobId {
         match self.location {
             Location::InPlace(blob) => blob,
-            Location::Apart(_) => panic!("its parts lie apart"),
+            Location::Apart(_) => panic!("each part has blobs of its own"),
         }
     }
 }
@@ -293,7 +293,7 @@ pub(crate) async fn thumbnail(
 
 pub(crate) async fn state(store: &dyn MetadataStore, id: UploadId) -> State {
     let record = store.load(id).await.expect("no error");
-    record.expect("it is on record").state
+    record.expect("it is recorded").state
 }
 
 pub(crate) async fn unfinished(store: &dyn MetadataStore, id: UploadId) -> Unfinished {
@@ -470,15 +470,15 @@ pub(crate) async fn blobs_are_claimed_until_their_records_forget_them(records: &
     let media = finished(store.as_ref(), ANNA, 5).await;
     let thumbnail = single(ANNA, Some(media.id));
     store_single(store.as_ref(), &thumbnail, 5).await;
-    let nobodys = BlobId::random();
-    let all = vec![unfinished.blob(), nobodys, media.blob(), thumbnail.blob()];
+    let unclaimed_blob = BlobId::random();
+    let all = vec![unfinished.blob(), unclaimed_blob, media.blob(), thumbnail.blob()];
     let unclaimed = store.unclaimed(all.clone()).await.expect("no error");
-    assert_eq!(unclaimed, [nobodys]);
+    assert_eq!(unclaimed, [unclaimed_blob]);
     for id in [unfinished.id, thumbnail.id] {
         store.remove(id, false, 6, 0).await.expect("removed");
     }
     let unclaimed = store.unclaimed(all).await.expect("no error");
-    assert_eq!(unclaimed, [unfinished.blob(), nobodys, thumbnail.blob()]);
+    assert_eq!(unclaimed, [unfinished.blob(), unclaimed_blob, thumbnail.blob()]);
     let none = store.unclaimed(Vec::new()).await.expect("no error");
     assert!(none.is_empty());
 }
