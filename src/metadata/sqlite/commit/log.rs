@@ -127,7 +127,7 @@ impl Committer {
         if !self.log_untrusted.load(Ordering::SeqCst) {
             return Ok(());
         }
-        // Takes the write lock, because a command that runs besides the server may write, too.
+        // Takes the write lock, because a command that runs alongside the server may write, too.
         let _tx = Transaction::new(&mut writer.connection, TransactionBehavior::Immediate)?;
         rewrite(&self.log)?;
         crash::point(Point::LogRewritten);
