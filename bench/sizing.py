@@ -5,13 +5,14 @@
 others. It takes some seconds, and prints the same every time.
 """
 
-import heapq
 import math
-import random
 import re
 import sys
-from collections import deque
 from pathlib import Path
+
+sys.dont_write_bytecode = True
+
+from harness.queues import Log, Servers, World  # noqa: E402
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/sizing.md"
 FILE = 10_000_000  # bytes of one upload
@@ -157,80 +158,7 @@ def pack_seconds(chunk):
     return chunks(chunk) / 4 * C["get"] + C["put"] + FILE / (C["put_rate"] * 1e6)
 
 
-# The simulation: requests wait in turn for processors, the bucket, connections, and the log.
-
-
-class Servers:
-    """So many servers of one queue."""
-
-    def __init__(self, world, count):
-        self.world, self.free, self.count, self.queue, self.busy = world, count, count, deque(), 0.0
-
-    def take(self, process):
-        if self.free:
-            self.free -= 1
-            self.world.after(0, process)
-        else:
-            self.queue.append(process)
-
-    def give(self):
-        if self.queue:
-            self.world.after(0, self.queue.popleft())
-        else:
-            self.free += 1
-
-
-class Log:
-    """Commits that wait together are flushed together."""
-
-    def __init__(self, world, seconds):
-        self.world, self.seconds, self.waiting, self.flushing = world, seconds, [], False
-
-    def commit(self, process):
-        self.waiting.append(process)
-        if not self.flushing:
-            self.flush()
-
-    def flush(self):
-        batch, self.waiting, self.flushing = self.waiting, [], True
-        self.world.at(self.world.now + self.seconds, lambda: self.flushed(batch))
-
-    def flushed(self, batch):
-        self.flushing = False
-        if self.waiting:
-            self.flush()
-        for process in batch:
-            self.world.after(0, process)
-
-
-class World:
-    def __init__(self, seed):
-        self.now, self.events, self.number, self.random = 0.0, [], 0, random.Random(seed).random
-
-    def at(self, time, call):
-        self.number += 1
-        heapq.heappush(self.events, (time, self.number, call))
-
-    def after(self, seconds, process):
-        self.at(self.now + seconds, lambda: self.step(process))
-
-    def step(self, process):
-        """Runs a process to its next wait: seconds, or a function that takes it on."""
-        wait = next(process, None)
-        if wait is None:
-            return
-        if callable(wait):
-            wait(process)
-        else:
-            self.after(wait, process)
-
-    def run(self, until):
-        while self.events and self.events[0][0] < until:
-            self.now, _, call = heapq.heappop(self.events)
-            call()
-
-    def expo(self, mean):
-        return -mean * math.log(1 - self.random())
+# The simulation
 
 
 class Cluster:
