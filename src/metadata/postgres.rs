@@ -298,9 +298,13 @@ impl MetadataStore for PostgresStore {
             statement!(read, &self.database, |pg, _again| forget::idle_uploads(
                 pg, idle_since, limit
             ));
-        let deleted: Result<(), Error> =
-            statement!(write, &self.database, |pg, _again| attempts::delete_old_steps(pg));
-        deleted?;
+        loop {
+            let deleted: Result<bool, Error> =
+                statement!(write, &self.database, |pg, _again| attempts::delete_old_steps(pg));
+            if !deleted? {
+                break;
+            }
+        }
         let mut expired = Vec::new();
         for id in found? {
             let has_expired: Result<bool, Error> =

@@ -333,9 +333,12 @@ fn discard(connection: Object) {
     drop(Object::take(connection));
 }
 
-/// Deletes the names of steps that are no longer retried.
-pub(super) async fn delete_old_steps(pg: &Pg) -> Result<(), tokio_postgres::Error> {
-    let sql = "DELETE FROM steps WHERE name IN
-                   (SELECT name FROM steps WHERE taken_at < now() - interval '1 hour' LIMIT 20000)";
-    pg.execute(sql, &[]).await.map(drop)
+/// Deletes some names of steps that are no longer retried. Returns whether there may be more.
+pub(super) async fn delete_old_steps(pg: &Pg) -> Result<bool, tokio_postgres::Error> {
+    const LIMIT: u32 = 20_000;
+    let sql = format!(
+        "DELETE FROM steps WHERE name IN
+             (SELECT name FROM steps WHERE taken_at < now() - interval '1 hour' LIMIT {LIMIT})"
+    );
+    Ok(pg.execute(&sql, &[]).await? >= LIMIT.into())
 }

@@ -4,6 +4,7 @@
 //!
 //! `HAVERSACK_TEST_SEED` repeats a run as far as its threads do.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,6 +85,7 @@ impl Two {
         let mut left: Vec<usize> = (0..chunks.len()).collect();
         random.shuffle(&mut left);
         let total = chunks.len() as u32;
+        let mut refusals = BTreeMap::<String, u32>::new();
         for _ in 0..1000 {
             let server = &self.servers[usize::from(random.flip())];
             let refusal = if let Some(index) = left.last().copied() {
@@ -103,6 +105,7 @@ impl Two {
                     Err(refusal) => refusal,
                 }
             };
+            *refusals.entry(format!("{refusal:?}")).or_default() += 1;
             match refusal {
                 Refusal::Raced | Refusal::Verifying | Refusal::Body(BodyError::Superseded) => {}
                 Refusal::Removed => return None,
@@ -118,7 +121,7 @@ impl Two {
                 other => panic!("{other:?}"),
             }
         }
-        panic!("no end")
+        panic!("no end: {refusals:?}")
     }
 
     /// Ends the upload in some of the moments before all its chunks are confirmed.
