@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use haversack::ids::{UploadId, UserId};
@@ -107,7 +108,11 @@ impl Two {
             };
             *refusals.entry(format!("{refusal:?}")).or_default() += 1;
             match refusal {
-                Refusal::Raced | Refusal::Verifying | Refusal::Body(BodyError::Superseded) => {}
+                Refusal::Raced | Refusal::Verifying => {}
+                // As clients do: senders that repeat a part at once could replace each other for ever.
+                Refusal::Body(BodyError::Superseded) => {
+                    tokio::time::sleep(Duration::from_millis(random.below(20))).await;
+                }
                 Refusal::Removed => return None,
                 // It begins anew, as its client would.
                 Refusal::Expired | Refusal::NotFound | Refusal::MissingParts { .. } => {
