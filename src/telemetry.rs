@@ -3,83 +3,122 @@
 //!
 //! Logging never blocks and never fails, whatever happens to standard error.
 
-mod as_display;
-mod json;
+mod context;
 mod level;
+mod line;
 mod output;
 mod recent;
-mod spent;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
+use std::sync::{Arc, OnceLock};
 
-use tracing_subscriber::fmt::format::JsonFields;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::{Event, Level, Subscriber};
+use tracing_log::NormalizeEvent;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
-pub use level::{ACCESS, REQUEST, check_filter, set_level, toggle_level};
+pub use context::{
+    InContext, RequestContext, in_thread, on_behalf, spent_in_database, spent_on_files,
+};
+use level::ACCESS;
+pub use level::{check_filter, set_level, toggle_level};
+pub use line::{Line, LogFormat};
 pub use output::FlushGuard;
 use output::Output;
 pub use recent::{LoggedError, recent_errors};
-pub use spent::Spent;
 
-/// The format of log lines.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    clap::ValueEnum,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For humans: time, level, request, module, message, and fields as `name=value`.
-    #[default]
-    Text,
-    /// For programs: one JSON object per line.
-    Json,
-}
+/// Writes the lines of this process.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Starts logging panics, and whatever `filter` selects. Dropping the result waits until everything is written. A
 /// second call changes nothing.
 pub fn start(filter: &str, format: LogFormat) -> Result<FlushGuard, String> {
-    let parsed = level::parse(filter)?;
     let dropped = |lines| {
         tracing::error!("{lines} log lines were dropped because standard error was not being read");
     };
     let (output, flush) = Output::start(std::io::stderr(), dropped)
         .map_err(|error| format!("can't start the thread that writes the log: {error}"))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(output);
-    match format {
-        LogFormat::Text => {
-            let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
-            level::remember_handle(filter, lines.reload_handle());
-            let _ = lines.finish().with(recent::Errors).try_init();
-        }
-        LogFormat::Json => {
-            let lines = lines.fmt_fields(JsonFields::new()).event_format(json::Lines);
-            let lines = lines.with_filter_reloading();
-            level::remember_handle(filter, lines.reload_handle());
-            let _ = lines.finish().with(recent::Errors).try_init();
-        }
-    }
+    let colours = std::io::stderr().is_terminal();
+    start_with(filter, format, colours, move |line| output.write(line))?;
     std::panic::set_hook(Box::new(log_panic)); // the default hook blocks while standard error does
     Ok(flush)
+}
+
+/// Starts passing the lines that `filter` selects to `write`, which must not block. A second call changes nothing.
+pub fn start_with(
+    filter: &str,
+    format: LogFormat,
+    colours: bool,
+    write: impl Fn(&[u8]) + Send + Sync + 'static,
+) -> Result<(), String> {
+    let (levels, handle) = reload::Layer::new(level::parse(filter)?);
+    level::remember_handle(filter, handle);
+    let lines = LINES.get_or_init(|| Lines { format, colours, write: Arc::new(write) });
+    let log = tracing_subscriber::registry().with(levels).with(lines.clone()).with(recent::Errors);
+    let _ = log.try_init();
+    Ok(())
+}
+
+/// Writes lines in this format.
+#[derive(Clone)]
+struct Lines {
+    format: LogFormat,
+    colours: bool,
+    write: Arc<dyn Fn(&[u8]) + Send + Sync>,
+}
+
+impl Lines {
+    fn write(
+        &self,
+        level: Level,
+        target: &str,
+        request: Option<&RequestContext>,
+        fields: impl FnOnce(&mut Line<'_>),
+    ) {
+        let mut line = Line::begin(self.format, self.colours, level, target, request);
+        fields(&mut line);
+        (self.write)(&line.end());
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let of_log = event.normalized_metadata();
+        let metadata = of_log.as_ref().unwrap_or_else(|| event.metadata());
+        let request = context::current();
+        let fields = |line: &mut Line<'_>| event.record(line);
+        self.write(*metadata.level(), metadata.target(), request.as_deref(), fields);
+    }
+}
+
+/// Writes a line of the access log, unless the level hides its target. It isn't an event, because events with so many
+/// fields take ten times as long as writing the line does.
+pub fn log_access(
+    request: Option<&RequestContext>,
+    message: &str,
+    fields: impl FnOnce(&mut Line<'_>),
+) {
+    if let Some(lines) = LINES.get()
+        && tracing::enabled!(target: ACCESS, Level::INFO)
+    {
+        lines.write(Level::INFO, ACCESS, request, |line| {
+            line.message(message);
+            fields(line);
+        });
+    }
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(&backtrace);
     let at = panic.location().map(tracing::field::display);
-    let message = panic.payload_as_str().unwrap_or("no message");
+    let said = panic.payload_as_str().unwrap_or("no message");
     tracing::error!(
         at,
-        message,
+        said,
         backtrace = backtrace.map(tracing::field::display),
         "a task panicked"
     );
@@ -87,15 +126,9 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 
 /// Prints an error or a warning of a command on standard error. Doesn't wait if nothing reads it.
 pub fn print_diagnostic(line: &str) {
-    if let Ok((mut output, _flush)) = Output::start(std::io::stderr(), |_| ()) {
-        let _ = output.write_all(format!("{line}\n").as_bytes());
+    if let Ok((output, _flush)) = Output::start(std::io::stderr(), |_| ()) {
+        output.write(format!("{line}\n").as_bytes());
     }
-}
-
-/// Wraps work for another thread, so that its log lines contain the id of the current request.
-pub fn in_span<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
-    let span = tracing::Span::current();
-    move || span.in_scope(work)
 }
 
 /// Formats an error and its causes as one line. Many errors repeat their cause at their own end; that is said once.

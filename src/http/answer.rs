@@ -14,7 +14,6 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
-use tracing::Instrument as _;
 
 use super::context::Context;
 use super::error::{ApiError, Explained, explain, log_failure};
@@ -39,12 +38,12 @@ pub async fn answer(
     let (peer, proxied) = (client.ip(), client.is_proxied());
     let (method, headers) = (request.method(), request.headers());
     let seen = context.requests.begin(peer, proxied, method, headers, route);
-    let (span, spent) = (seen.span().clone(), Arc::clone(seen.notes().spent()));
+    let request_context = Arc::clone(seen.context());
     let answer = async {
         let response = routed(&context, &routes, request, client, share, &seen).await?;
         Ok(reply(seen, response))
     };
-    spent.of(answer).instrument(span).await
+    request_context.of(answer).await
 }
 
 /// The reply of a request's route, and what every reply has.
@@ -63,7 +62,7 @@ async fn routed(
         None => routes.router.clone().oneshot(request).await?,
     };
     log_failure(seen.method(), seen.route(), &response);
-    explain(&mut response, seen.id().as_str());
+    explain(&mut response, seen.id());
     if response.status().is_client_error() {
         let guessed = response.extensions().get().is_some_and(Explained::is_guess);
         client.hold_back(context, seen.notes(), guessed).await;

@@ -1,5 +1,5 @@
-//! What is seen of requests: each has an id, a span that gives the id to every line logged meanwhile, one line about it
-//! once its reply has ended, and counts in the metrics. Knows no dialect.
+//! What is seen of requests: each has an id, which every line logged meanwhile has, one line about it once its
+//! reply has ended, and counts in the metrics. Knows no dialect.
 
 mod access;
 mod body;
@@ -17,12 +17,13 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method};
 
 pub use access::AccessLog;
-pub use id::{RequestId, X_REQUEST_ID};
+pub use id::X_REQUEST_ID;
 pub use notes::{Notes, Operation};
 pub use route::{Route, Routes, Traffic};
 pub use seen::Seen;
 
 use crate::metrics::HttpMetrics;
+use crate::telemetry::RequestContext;
 use body::SeenBody;
 use id::Ids;
 use seen::{Head, Watching};
@@ -49,16 +50,17 @@ impl Requests {
         headers: &HeaderMap,
         route: Route,
     ) -> Seen {
-        let id = proxied.then(|| RequestId::sent(headers)).flatten();
-        let id = id.unwrap_or_else(|| self.ids.next());
-        Seen::begin(Arc::clone(&self.watching), id, &Head { peer, method, headers, route })
+        let id = proxied.then(|| id::sent(headers)).flatten();
+        let id = id.map_or_else(|| self.ids.next(), ToOwned::to_owned);
+        let context = RequestContext::new(id, id::traceparent(headers).map(ToOwned::to_owned));
+        Seen::begin(Arc::clone(&self.watching), Head { context, peer, method, route })
     }
 }
 
 /// Gives a reply the id of its request, which goes on until the reply's body has ended.
 pub fn reply(mut seen: Seen, mut response: Response) -> Response {
     seen.replied(response.status(), response.extensions_mut().remove());
-    if let Ok(id) = HeaderValue::from_str(seen.id().as_str()) {
+    if let Ok(id) = HeaderValue::from_str(seen.id()) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
     let (head, body) = response.into_parts();

@@ -43,7 +43,7 @@ use crate::metrics::DatabaseMetrics;
 use crate::part::Part;
 use crate::space;
 use crate::storage::{Durability, Extents, Unready};
-use crate::telemetry::Spent;
+use crate::telemetry::spent_in_database;
 use commit::Committer;
 use connection::{Access, connect, failed, sqlite};
 use reserve::Reserve;
@@ -197,7 +197,7 @@ impl SqliteStore {
         let result = tokio::task::spawn_blocking(work).await.map_err(failed)?;
         let failed = matches!(result, Err(Error::Failed(_)));
         self.metrics().read.ran(begun.elapsed(), failed);
-        Spent::in_database(begun.elapsed());
+        spent_in_database(begun.elapsed());
         result
     }
 

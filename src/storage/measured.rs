@@ -16,7 +16,7 @@ use super::{
 use crate::ids::BlobId;
 use crate::media::Patch;
 use crate::metrics::{OperationMetrics, StorageMetrics};
-use crate::telemetry::Spent;
+use crate::telemetry::spent_on_files;
 
 /// A store whose operations are timed and counted. Missing bytes and a full store don't count as errors.
 pub struct MeasuredStore {
@@ -44,7 +44,7 @@ impl MeasuredStore {
 /// Counts an operation, and adds its time to the request that caused it.
 fn count(metrics: &OperationMetrics, took: Duration, failed: bool) {
     metrics.ran(took, failed);
-    Spent::in_files(took);
+    spent_on_files(took);
 }
 
 #[async_trait::async_trait]

@@ -8,9 +8,7 @@ use tracing_subscriber::reload::Handle;
 
 /// The target of lines in the access log. `--access-log` decides which requests have a line, whatever `--log` says
 /// about other targets.
-pub const ACCESS: &str = "haversack::access";
-/// The target of the span of a request, which adds the request's id to every line.
-pub const REQUEST: &str = "haversack::request";
+pub(super) const ACCESS: &str = "haversack::access";
 
 /// The log of this process.
 static LOG: OnceLock<Log> = OnceLock::new();
@@ -63,7 +61,7 @@ pub(super) fn parse(filter: &str) -> Result<EnvFilter, String> {
             "\"{word}\" is not a level: use error, warn, info, debug or trace"
         )));
     }
-    // Directives of the user that name these targets come later, so they take precedence.
-    let with_requests = format!("{REQUEST}=error,{ACCESS}=info,{filter}");
-    EnvFilter::try_new(with_requests).map_err(|error| wrong(&error))
+    // A directive of the user that names this target comes later, so it takes precedence.
+    let with_access = format!("{ACCESS}=info,{filter}");
+    EnvFilter::try_new(with_access).map_err(|error| wrong(&error))
 }

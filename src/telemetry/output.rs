@@ -8,8 +8,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tracing_subscriber::fmt::MakeWriter;
-
 /// Size of the buffer in bytes. The thread may be writing as much again.
 const MAX_WAITING: usize = 1 << 20;
 /// Number of bytes written at once: few, so that a slow reader can be told apart from a stalled one.
@@ -58,29 +56,21 @@ impl Output {
     }
 }
 
-impl Write for Output {
+impl Output {
     /// Accepts the whole line or drops it.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+    pub(super) fn write(&self, line: &[u8]) {
         let mut state = self.0.state();
         if state.waiting.len() + line.len() > MAX_WAITING {
             state.dropped += 1;
-        } else {
-            state.waiting.extend_from_slice(line);
+            return;
+        }
+        // The thread looks for more lines before it waits.
+        let is_first = state.waiting.is_empty();
+        state.waiting.extend_from_slice(line);
+        drop(state);
+        if is_first {
             self.0.changed.notify_all();
         }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Output {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
 
@@ -136,8 +126,11 @@ impl Shared {
                 Ok(0) => break,
                 Ok(written) => {
                     rest = &rest[written..];
-                    self.state().progress += 1;
-                    self.changed.notify_all();
+                    let mut state = self.state();
+                    state.progress += 1;
+                    if state.closed {
+                        self.changed.notify_all();
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
@@ -179,7 +172,7 @@ mod tests {
 
     #[test]
     fn everything_is_written_before_the_end() {
-        let (mut output, flush, mut reader, reports) = pipe();
+        let (output, flush, mut reader, reports) = pipe();
         let reading = thread::spawn(move || {
             let mut read = String::new();
             reader.read_to_string(&mut read).unwrap();
@@ -187,7 +180,7 @@ mod tests {
         });
         let lines: Vec<_> = (0..900).map(line).collect();
         for line in &lines {
-            output.write_all(line.as_bytes()).unwrap();
+            output.write(line.as_bytes());
         }
         drop(flush);
         assert_eq!(reading.join().unwrap(), lines.concat());
@@ -196,19 +189,19 @@ mod tests {
 
     #[test]
     fn neither_writing_nor_the_end_waits_for_a_pipe_that_is_not_read() {
-        let (mut output, flush, _reader, _) = pipe();
+        let (output, flush, _reader, _) = pipe();
         for number in 0..10_000 {
-            output.write_all(line(number).as_bytes()).unwrap();
+            output.write(line(number).as_bytes());
         }
         drop(flush);
     }
 
     #[test]
     fn dropped_lines_are_counted_and_reported_once_the_pipe_is_read_again() {
-        let (mut output, flush, mut reader, reports) = pipe();
+        let (output, flush, mut reader, reports) = pipe();
         let count = 10_000;
         for number in 0..count {
-            output.write_all(line(number).as_bytes()).unwrap();
+            output.write(line(number).as_bytes());
         }
         let reading = thread::spawn(move || {
             let mut read = String::new();
@@ -226,10 +219,10 @@ mod tests {
 
     #[test]
     fn a_reader_that_goes_away_does_no_harm() {
-        let (mut output, flush, reader, _) = pipe();
+        let (output, flush, reader, _) = pipe();
         drop(reader);
         for number in 0..10_000 {
-            output.write_all(line(number).as_bytes()).unwrap();
+            output.write(line(number).as_bytes());
         }
         drop(flush);
     }
@@ -256,15 +249,15 @@ mod tests {
     fn lines_that_could_not_be_written_are_counted_too() {
         let ((succeed, success), (written, seen)) = (mpsc::channel(), mpsc::channel());
         let (report, reports) = mpsc::channel();
-        let (mut output, flush) =
+        let (output, flush) =
             Output::start(Disk(success, written), move |dropped| report.send(dropped).unwrap())
                 .unwrap();
-        output.write_all(b"lost\n").unwrap();
+        output.write(b"lost\n");
         succeed.send(false).unwrap();
         while output.0.state().dropped == 0 {
             thread::yield_now();
         }
-        output.write_all(b"kept\n").unwrap();
+        output.write(b"kept\n");
         succeed.send(true).unwrap();
         assert_eq!(seen.recv().unwrap(), "kept\n");
         assert_eq!(reports.recv().unwrap(), 1);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tracing::Instrument as _;
 
 use super::entries::Entries;
 use super::{Limits, Refusal};
@@ -12,7 +11,7 @@ use crate::ids::{BlobId, UploadId};
 use crate::metadata::MetadataStore;
 use crate::metadata::jobs::{JobSignal, LEASE};
 use crate::storage::BlobStore;
-use crate::telemetry::Spent;
+use crate::telemetry::on_behalf;
 
 /// Maximum number of files examined at once. Each takes a thread of the blocking pool for milliseconds, a hostile one
 /// for seconds.
@@ -76,7 +75,7 @@ impl Shared {
 pub(super) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) -> Result<T, Refusal> {
-    tokio::spawn(Spent::on_behalf(work).in_current_span())
+    tokio::spawn(on_behalf(work))
         .await
         .unwrap_or_else(|panic| Err(Refusal::Internal(Box::new(panic))))
 }

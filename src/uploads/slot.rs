@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use tracing::Instrument as _;
 
 use super::Refusal;
 use super::restart::restart;
@@ -21,6 +20,7 @@ use crate::part::Part;
 use crate::storage::{
     self, BlobStore, BodyError, Claim, Extents, Incoming, READ_BYTES, Target, WriteError, Written,
 };
+use crate::telemetry::on_behalf;
 
 /// Where the bytes of one request go.
 pub enum Slot {
@@ -274,7 +274,7 @@ impl Drop for Spool {
                 tracing::warn!(%blob, %error, "can't delete a spool; the sweep will delete it");
             }
         };
-        tokio::spawn(delete.in_current_span());
+        tokio::spawn(on_behalf(delete));
     }
 }
 

@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
-use tracing::Instrument as _;
-
 use super::entries::Entry;
 use super::shared::Shared;
 use super::{Refusal, records};
 use crate::metadata::Generation;
+use crate::telemetry::on_behalf;
 
 /// Number of uploads looked up at once.
 const BATCH: u32 = 1000;
@@ -19,7 +18,7 @@ const BATCH: u32 = 1000;
 /// Calls [`withdraw`] in a task of its own.
 pub(super) fn spawn(shared: &Arc<Shared>, entry: &Arc<Entry>) {
     let (shared, entry) = (Arc::clone(shared), Arc::clone(entry));
-    tokio::spawn(async move { withdraw(&shared, &entry).await }.in_current_span());
+    tokio::spawn(on_behalf(async move { withdraw(&shared, &entry).await }));
 }
 
 /// Withdraws the upload if it never had a chunk and has no sender. A request that arrives meanwhile waits, and begins

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::facts::Facts;
-use super::notes::Operation;
-use crate::telemetry::ACCESS;
+use super::facts::{Facts, Times};
+use crate::telemetry::{self, Line};
 
 /// A request is slow from here on. Time in which the server waits for the client doesn't count, nor does the wait for the
 /// request's turn.
@@ -34,7 +33,7 @@ pub enum AccessLog {
 }
 
 impl AccessLog {
-    /// Writes the line about a request that has just ended, if it gets one. Call it in the request's span.
+    /// Writes the line about a request that has just ended, if it gets one.
     pub(super) fn log(self, request: &Facts) {
         let times = request.times();
         let is_error = request.status.is_some_and(|status| status.as_u16() >= 400);
@@ -52,34 +51,52 @@ impl AccessLog {
             Some(_) if !request.complete => "connection lost before the whole reply was sent",
             Some(_) => "request answered",
         };
-        let (notes, explained) = (&request.notes, request.explained.as_ref());
-        tracing::info!(
-            target: ACCESS,
-            message,
-            method = request.method,
-            route = request.route,
-            operation = notes.known_operation().map(Operation::name),
-            status = request.status.map(|status| status.as_u16()),
-            code = explained.map(|explained| explained.code),
-            reason = explained.and_then(|explained| explained.reason.as_deref()),
-            limit = explained.and_then(|explained| explained.limit),
-            ms = tenths(times.all),
-            client_ms = tenths(times.client),
-            wait_ms = told(times.limits),
-            database_ms = told(notes.spent().database()),
-            files_ms = told(notes.spent().files()),
-            bytes_in = notes.received().bytes(),
-            bytes_out = request.sent,
-            user = notes.known_user(),
-            upload = notes.known_upload().map(tracing::field::display),
-            peer = %request.peer,
-        );
+        telemetry::log_access(Some(&request.context), message, |line| {
+            request_fields(line, request, &times);
+        });
     }
 }
 
-/// Milliseconds, if it took that long.
-fn told(time: Duration) -> Option<f64> {
-    (time >= Duration::from_millis(1)).then(|| tenths(time))
+fn request_fields(line: &mut Line<'_>, request: &Facts, times: &Times) {
+    line.text("method", request.method);
+    line.text("route", request.route);
+    let notes = &request.notes;
+    if let Some(operation) = notes.known_operation() {
+        line.text("operation", operation.name());
+    }
+    if let Some(status) = request.status {
+        line.number("status", status.as_u16());
+    }
+    if let Some(explained) = &request.explained {
+        line.text("code", explained.code);
+        if let Some(reason) = &explained.reason {
+            line.text("reason", reason);
+        }
+        if let Some(limit) = explained.limit {
+            line.text("limit", limit);
+        }
+    }
+    line.number("ms", tenths(times.all));
+    line.number("client_ms", tenths(times.client));
+    told(line, "wait_ms", times.limits);
+    told(line, "database_ms", request.context.database());
+    told(line, "files_ms", request.context.files());
+    line.number("bytes_in", notes.received().bytes());
+    line.number("bytes_out", request.sent);
+    if let Some(user) = notes.known_user() {
+        line.text("user", user);
+    }
+    if let Some(upload) = notes.known_upload() {
+        line.displayed("upload", upload);
+    }
+    line.displayed("peer", request.peer);
+}
+
+/// Adds a time in milliseconds, if it took that long.
+fn told(line: &mut Line<'_>, name: &str, time: Duration) {
+    if time >= Duration::from_millis(1) {
+        line.number(name, tenths(time));
+    }
 }
 
 /// Milliseconds, with one decimal.

@@ -55,11 +55,8 @@ impl http_body::Body for SeenBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         this.taken();
-        let polled = {
-            let _request = this.seen.span().enter();
-            Pin::new(&mut this.inner).poll_frame(cx)
-        };
-        let frame = ready!(polled);
+        let inner = Pin::new(&mut this.inner);
+        let frame = ready!(this.seen.context().during(|| inner.poll_frame(cx)));
         match &frame {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;

@@ -1,6 +1,7 @@
 //! What is known of a request.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
@@ -8,9 +9,11 @@ use http::{Method, StatusCode};
 use super::notes::Notes;
 use super::route::Traffic;
 use crate::http::error::Explained;
+use crate::telemetry::RequestContext;
 
 /// What is known of a request.
 pub(super) struct Facts {
+    pub(super) context: Arc<RequestContext>,
     pub(super) begun: Instant,
     pub(super) peer: IpAddr,
     pub(super) method: &'static str,

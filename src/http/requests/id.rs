@@ -1,8 +1,6 @@
 //! Ids of requests, and W3C Trace Context.
 
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderName};
@@ -13,30 +11,13 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken over from a proxy, in bytes.
 const MAX_BYTES: usize = 128;
 
-/// The id of a request. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(Arc<str>);
-
-impl RequestId {
-    /// The id that a proxy has given to the request: one header of up to 128 letters, digits and `-._:/+=@`, so that
-    /// it can stand anywhere. Any other counts as none.
-    pub(super) fn sent(headers: &HeaderMap) -> Option<Self> {
-        let text = only(headers, &X_REQUEST_ID)?;
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/+=@".contains(&byte);
-        let is_id = (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(is_plain);
-        is_id.then(|| Self(text.into()))
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// The id that a proxy has given to the request: one header of up to 128 letters, digits and `-._:/+=@`, so that it can
+/// stand anywhere. Any other counts as none.
+pub(super) fn sent(headers: &HeaderMap) -> Option<&str> {
+    let text = only(headers, &X_REQUEST_ID)?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/+=@".contains(&byte);
+    let is_id = (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(is_plain);
+    is_id.then_some(text)
 }
 
 /// Makes ids: 16 hexadecimal digits, different ones in every process. A keyed hash of a counter, because asking the
@@ -49,9 +30,9 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    pub(super) fn next(&self) -> RequestId {
+    pub(super) fn next(&self) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        RequestId(format!("{:016x}", self.key.hash_one(number)).into())
+        format!("{:016x}", self.key.hash_one(number))
     }
 }
 
@@ -103,10 +84,9 @@ mod tests {
         let long = "x".repeat(128);
         for id in ["7", "Root=1-67891233-abcdef", "0b/c+d:e@f_g~"] {
             let expected = (!id.contains('~')).then_some(id);
-            let sent = RequestId::sent(&headers("x-request-id", &[id]));
-            assert_eq!(sent.as_ref().map(RequestId::as_str), expected, "{id}");
+            assert_eq!(sent(&headers("x-request-id", &[id])), expected, "{id}");
         }
-        assert!(RequestId::sent(&headers("x-request-id", &[&long])).is_some());
+        assert!(sent(&headers("x-request-id", &[&long])).is_some());
     }
 
     #[test]
@@ -115,14 +95,14 @@ mod tests {
         for ids in
             [&[""][..], &["a b"], &["a\"b"], &["a,b"], &["a=<b>"], &[&long], &["a", "a"], &[]]
         {
-            assert_eq!(RequestId::sent(&headers("x-request-id", ids)), None, "{ids:?}");
+            assert_eq!(sent(&headers("x-request-id", ids)), None, "{ids:?}");
         }
     }
 
     #[test]
     fn made_ids_are_different_and_do_not_count() {
         let ids = Ids::default();
-        let made: Vec<String> = (0..1000).map(|_| ids.next().to_string()).collect();
+        let made: Vec<String> = (0..1000).map(|_| ids.next()).collect();
         assert!(made.iter().all(|id| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit())));
         let mut sorted = made.clone();
         sorted.sort();

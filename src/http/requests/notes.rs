@@ -9,7 +9,6 @@ use http::Extensions;
 use crate::http::pace::Received;
 use crate::ids::{UploadId, UserId};
 use crate::metrics::IntCounter;
-use crate::telemetry::Spent;
 
 /// What a request asks for, where its route alone doesn't say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +50,6 @@ struct Known {
     operation: OnceLock<Operation>,
     /// Microseconds.
     waited: AtomicU64,
-    spent: Arc<Spent>,
 }
 
 impl Notes {
@@ -85,11 +83,6 @@ impl Notes {
     pub fn waited(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.0.waited.fetch_add(micros, Ordering::Relaxed);
-    }
-
-    /// The time that it takes in the stores.
-    pub fn spent(&self) -> &Arc<Spent> {
-        &self.0.spent
     }
 
     /// How long it waited because of limits.

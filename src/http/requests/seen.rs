@@ -4,18 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, StatusCode};
-use tracing::Span;
+use http::{Method, StatusCode};
 
 use super::access::AccessLog;
 use super::count;
 use super::facts::{Facts, method_name};
-use super::id::{RequestId, traceparent};
 use super::notes::Notes;
 use super::route::{Route, Traffic};
 use crate::http::error::Explained;
 use crate::metrics::{HttpMetrics, IntGauge};
-use crate::telemetry::REQUEST;
+use crate::telemetry::RequestContext;
 
 /// What happens with requests.
 pub(super) struct Watching {
@@ -25,9 +23,9 @@ pub(super) struct Watching {
 
 /// The head of a request.
 pub(super) struct Head<'a> {
+    pub(super) context: RequestContext,
     pub(super) peer: IpAddr,
     pub(super) method: &'a Method,
-    pub(super) headers: &'a HeaderMap,
     pub(super) route: Route,
 }
 
@@ -35,22 +33,13 @@ pub(super) struct Head<'a> {
 /// the line says that the connection was lost.
 pub struct Seen {
     watching: Arc<Watching>,
-    id: RequestId,
-    span: Span,
     /// Counts it among those under way.
     in_flight: Option<IntGauge>,
     pub(super) facts: Facts,
 }
 
 impl Seen {
-    pub(super) fn begin(watching: Arc<Watching>, id: RequestId, head: &Head<'_>) -> Self {
-        // At this level the span is there whatever is logged, and so is the id.
-        let span = tracing::error_span!(
-            target: REQUEST,
-            "request",
-            request_id = id.as_str(),
-            traceparent = traceparent(head.headers),
-        );
+    pub(super) fn begin(watching: Arc<Watching>, head: Head<'_>) -> Self {
         let metrics = &watching.metrics;
         let in_flight = match (head.route.traffic, head.method) {
             (Traffic::Upload, &Method::POST | &Method::PATCH) => Some(metrics.uploads.clone()),
@@ -65,6 +54,7 @@ impl Seen {
             notes.upload(upload);
         }
         let facts = Facts {
+            context: Arc::new(head.context),
             begun: Instant::now(),
             peer: head.peer,
             method: method_name(head.method),
@@ -77,17 +67,17 @@ impl Seen {
             reader_waits: Duration::ZERO,
             complete: false,
         };
-        Self { watching, id, span, in_flight, facts }
+        Self { watching, in_flight, facts }
     }
 
     /// Its id.
-    pub fn id(&self) -> &RequestId {
-        &self.id
+    pub fn id(&self) -> &str {
+        &self.facts.context.id
     }
 
-    /// Its span.
-    pub fn span(&self) -> &Span {
-        &self.span
+    /// What its log lines and the stores need to know of it.
+    pub fn context(&self) -> &Arc<RequestContext> {
+        &self.facts.context
     }
 
     /// Its method; `OTHER` if HTTP doesn't define it.
@@ -130,6 +120,6 @@ impl Drop for Seen {
             gauge.dec();
         }
         count::ended(&self.watching.metrics, &self.facts);
-        self.span.in_scope(|| self.watching.access.log(&self.facts));
+        self.watching.access.log(&self.facts);
     }
 }

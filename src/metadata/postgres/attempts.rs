@@ -15,7 +15,7 @@ use super::pool::{Kind, kind};
 use super::values::Values;
 use crate::metadata::Error;
 use crate::metrics::{DatabaseMetrics, OperationMetrics};
-use crate::telemetry::Spent;
+use crate::telemetry::spent_in_database;
 
 /// A connection as steps use it.
 pub(super) type Pg = ClientWrapper;
@@ -324,7 +324,7 @@ impl<'a, T> Attempts<'a, T> {
     fn count(&self, failed: bool) {
         let took = self.begun.elapsed();
         self.operation.ran(took, failed);
-        Spent::in_database(took);
+        spent_in_database(took);
     }
 }
 

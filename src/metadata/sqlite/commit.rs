@@ -22,7 +22,7 @@ use super::reserve::{self, Reserve};
 use crate::crash::{self, Point};
 use crate::metadata::Error;
 use crate::metrics::DatabaseMetrics;
-use crate::telemetry::Spent;
+use crate::telemetry::spent_in_database;
 
 /// How often the log's length is checked.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
@@ -212,7 +212,7 @@ impl Committer {
         let result = result.await.map_err(failed)?;
         let failed = matches!(result, Err(Error::Failed(_)));
         self.metrics.write.ran(begun.elapsed(), failed);
-        Spent::in_database(begun.elapsed());
+        spent_in_database(begun.elapsed());
         result
     }
 

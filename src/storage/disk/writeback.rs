@@ -15,7 +15,7 @@ use rustix::fs::FallocateFlags;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::ids::BlobId;
-use crate::telemetry::in_span;
+use crate::telemetry::in_thread;
 
 /// How many bytes of a blob may be unsynced before a sync of it starts, and how many more while that runs.
 const UNSYNCED_BYTES: u64 = 8 << 20;
@@ -150,7 +150,7 @@ fn reserve_blocks(file: &File, offset: u64, stored: u64) -> io::Result<u64> {
 }
 
 fn begin_sync(blob: BlobId, file: Arc<File>, mut failed: OwnedMutexGuard<bool>) {
-    tokio::task::spawn_blocking(in_span(move || {
+    tokio::task::spawn_blocking(in_thread(move || {
         if let Err(error) = file.sync_data() {
             tracing::error!(%blob, %error, "can't sync written bytes");
             *failed = true;

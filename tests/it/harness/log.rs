@@ -1,10 +1,9 @@
 //! Reads everything that servers in this process log, at every level, and checks that it contains no secret. The first
 //! secret ends the process, whichever test caused it.
 
-use std::io::{self, Write};
 use std::sync::Once;
 
-use tracing_subscriber::fmt::MakeWriter;
+use haversack::telemetry::{self, LogFormat};
 
 use super::SECRET;
 
@@ -16,33 +15,15 @@ const SECRETS: [&str; 5] = [SECRET, "eyJ", "Bearer ", "signature=", "token="];
 pub(super) fn read_along() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let log = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
-        log.with_ansi(false).with_writer(Reader).init();
+        telemetry::start_with("trace", LogFormat::Text, false, check).expect("it starts");
     });
 }
 
-struct Reader;
-
-impl Write for Reader {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if let Some(secret) = SECRETS.iter().find(|secret| holds(line, secret.as_bytes())) {
-            // A panic would end only the task that logged.
-            eprintln!("{secret:?} was logged: {}", String::from_utf8_lossy(line));
-            std::process::abort();
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Reader {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        Self
+fn check(line: &[u8]) {
+    if let Some(secret) = SECRETS.iter().find(|secret| holds(line, secret.as_bytes())) {
+        // A panic would end only the task that logged.
+        eprintln!("{secret:?} was logged: {}", String::from_utf8_lossy(line));
+        std::process::abort();
     }
 }
 

@@ -235,3 +235,29 @@ fn a_client_that_goes_away_while_it_sends_leaves_a_line_too() {
     assert_eq!(access[0]["upload"], id.to_string());
     assert_eq!(access[0]["code"], "body_incomplete");
 }
+
+#[test]
+fn a_text_line_of_the_access_log_has_the_same_fields_in_the_same_order() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::start(serve(dir.path()).env("HAVERSACK_ACCESS_LOG", "all"));
+    let id = UploadId::random();
+    let reply = chunk(id, 0, b"0123456789").send(&server.host).expect("a reply");
+    let request_id = reply.header("x-request-id").expect("an id").to_owned();
+    let log = server.stop().stderr;
+    let line = log.lines().find(|line| line.contains(ACCESS)).expect("a line");
+    let mut rest = line;
+    for part in [
+        "Z  INFO request{request_id=\"",
+        &request_id,
+        "\"}: haversack::access: request answered method=\"POST\" route=\"/api/v2/pm/upload\" \
+         operation=\"chunk\" status=200 ms=",
+        " client_ms=",
+        " bytes_in=",
+        " bytes_out=",
+        &format!(" user=\"7\" upload={id} peer=127.0.0.1"),
+    ] {
+        let (_, after) = rest.split_once(part).unwrap_or_else(|| panic!("{part}: {line}"));
+        rest = after;
+    }
+    assert_eq!(rest, "", "{line}");
+}
