@@ -44,8 +44,10 @@ pub async fn serve(
             answer(Arc::clone(&context), Arc::clone(&routes), request, peer, Arc::clone(&share))
         })
     };
+    let context = Arc::clone(&app.http);
+    let head_refused = move |peer, error: &hyper::Error| context.requests.head_refused(peer, error);
     let admission = Arc::clone(&app.http.admission);
-    server::serve(listeners, limits, admission, connected, shutdown).await;
+    server::serve(listeners, limits, admission, connected, head_refused, shutdown).await;
     watch.abort();
     let _ = watch.await;
     app.jobs.stop();

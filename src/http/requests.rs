@@ -5,6 +5,7 @@ mod access;
 mod body;
 mod count;
 mod facts;
+mod heads;
 mod id;
 mod notes;
 mod route;
@@ -25,6 +26,7 @@ pub use seen::Seen;
 use crate::metrics::HttpMetrics;
 use crate::telemetry::RequestContext;
 use body::SeenBody;
+use heads::RefusedHeads;
 use id::Ids;
 use seen::{Head, Watching};
 
@@ -32,12 +34,19 @@ use seen::{Head, Watching};
 pub struct Requests {
     ids: Ids,
     watching: Arc<Watching>,
+    refused_heads: RefusedHeads,
 }
 
 impl Requests {
     /// Requests of which these get a line in the log, and all are counted.
     pub fn new(access: AccessLog, metrics: HttpMetrics) -> Self {
-        Self { ids: Ids::default(), watching: Arc::new(Watching { access, metrics }) }
+        let watching = Arc::new(Watching { access, metrics });
+        Self { ids: Ids::default(), watching, refused_heads: RefusedHeads::default() }
+    }
+
+    /// A connection from `peer` ended because the head of a request was refused.
+    pub fn head_refused(&self, peer: std::net::IpAddr, reason: &dyn std::error::Error) {
+        self.refused_heads.log(self.watching.access, peer, reason);
     }
 
     /// A request from `peer` whose head has just been read. `proxied`: a trusted proxy passed it on, which may have

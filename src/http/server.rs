@@ -74,12 +74,14 @@ pub struct ConnectionLimits {
 }
 
 /// Serves until `shutdown` completes. Then it accepts no new connections and waits for requests in progress, for the
-/// configured time. `connected` returns the service for a connection from an address.
+/// configured time. `connected` returns the service for a connection from an address. `head_refused` is told who sent a
+/// head that isn't valid HTTP or is too large: hyper answers it, and closes the connection.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     limits: ConnectionLimits,
     admission: Arc<Admission>,
     connected: impl Fn(IpAddr) -> S,
+    head_refused: impl Fn(IpAddr, &hyper::Error) + Clone + Send + 'static,
     shutdown: impl Future<Output = ()>,
 ) where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
@@ -108,10 +110,17 @@ pub async fn serve<S>(
             Ok((stream, peer)) => {
                 let (limiter, stop, service) =
                     (limiter.clone(), stop.clone(), connected(peer.ip()));
+                let head_refused = head_refused.clone();
                 connections.spawn(async move {
                     let permit = stop.run_until_cancelled(limiter.admit(free.ok(), peer)).await;
                     if let Some(Some(permit)) = permit {
-                        connection(stream, peer, service, permit, stop).await;
+                        let ended = connection(stream, service, permit, stop).await;
+                        if let Err(error) = ended {
+                            tracing::debug!(%peer, %error, "connection ended early");
+                            if error.is_parse() {
+                                head_refused(peer.ip(), &error);
+                            }
+                        }
                     }
                 });
             }
@@ -199,11 +208,11 @@ impl ConnectionPermit {
 
 async fn connection<S>(
     stream: TcpStream,
-    peer: SocketAddr,
     service: S,
     permit: ConnectionPermit,
     stop: CancellationToken,
-) where
+) -> hyper::Result<()>
+where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
 {
@@ -221,14 +230,11 @@ async fn connection<S>(
         .max_buf_size(read_bytes)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
+    tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "connection ended early");
     }
 }

@@ -38,7 +38,8 @@ pub async fn run(listeners: Vec<TcpListener>, app: Arc<App>, stop: CancellationT
         let app = Arc::clone(&app);
         service_fn(move |request| answer(Arc::clone(&app), request))
     };
-    server::serve(listeners, limits, admission, connected, stop.cancelled_owned()).await;
+    let stop = stop.cancelled_owned();
+    server::serve(listeners, limits, admission, connected, |_, _| (), stop).await;
     lag.abort();
 }
 

@@ -237,6 +237,31 @@ fn a_client_that_goes_away_while_it_sends_leaves_a_line_too() {
 }
 
 #[test]
+fn a_head_that_is_not_http_or_too_large_leaves_a_line_unless_the_access_log_is_off() {
+    let heads = [
+        ("invalid HTTP header parsed", b"GET / HTTP/1.1\r\na b: c\r\n\r\n".to_vec()),
+        ("message head is too large", [b"GET / HTTP/1.1\r\na: ", &[b'a'; 300 << 10][..]].concat()),
+    ];
+    for (access_log, count) in [("errors", heads.len()), ("off", 0)] {
+        let (server, _dir) = start(access_log);
+        for (_, head) in &heads {
+            let mut stream = connect(&server.host).expect("connected");
+            let _ = stream.write_all(head); // the server may close the connection while it reads the head
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+        let log = server.stop().stderr;
+        let access = access(&log);
+        assert_eq!(access.len(), count, "{log}");
+        for (line, (reason, _)) in access.iter().zip(&heads) {
+            assert_eq!(line["message"], "request head refused");
+            assert_eq!(line["reason"], *reason);
+            assert_eq!(line["peer"], "127.0.0.1");
+            assert_eq!(line["request_id"], Value::Null);
+        }
+    }
+}
+
+#[test]
 fn a_text_line_of_the_access_log_has_the_same_fields_in_the_same_order() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::start(serve(dir.path()).env("HAVERSACK_ACCESS_LOG", "all"));
