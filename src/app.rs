@@ -93,7 +93,8 @@ impl App {
             blobs
         } else {
             let disk = open_disk(dir, config.disk, metadata.as_ref()).await;
-            Arc::new(disk.map_err(|error| in_dir(&error))?)
+            let disk = disk.map_err(|error| in_dir(&error))?;
+            Arc::new(disk.timed(metrics.storage.sync.clone()))
         };
         let blobs: Arc<dyn BlobStore> =
             Arc::new(MeasuredStore::new(blobs, metrics.storage.clone()));

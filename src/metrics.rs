@@ -115,7 +115,7 @@ pub struct StorageMetrics {
     pub read: OperationMetrics,
     /// Deletions.
     pub delete: OperationMetrics,
-    /// Durations of syncs.
+    /// Durations of syncs, of growing and of finished files.
     pub sync: Histogram,
 }
 
@@ -243,7 +243,7 @@ impl Metrics {
             delete: OperationMetrics::of("delete", &times, &errors),
             sync: make.histogram(
                 "sync_duration_seconds",
-                "Time it took to make the bytes of a finished file durable.",
+                "Time it took to sync bytes of a file, while it grows and when it is finished.",
                 TIMES,
             ),
         };

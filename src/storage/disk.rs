@@ -28,6 +28,7 @@ use super::{
 use crate::crash::{self, Point};
 use crate::ids::BlobId;
 use crate::media::Patch;
+use crate::metrics::Histogram;
 use crate::space;
 pub use access::{Gid, make_private_dir, make_private_file};
 use access::{SHARED, make_private, share, share_shard};
@@ -90,6 +91,13 @@ impl DiskStore {
         let folder = Arc::new(StoreFolder::new(folder));
         let (writeback, claims) = (Writeback::default(), Arc::default());
         Ok(Self { folder, watched, options, writeback, claims })
+    }
+
+    /// Times the syncs of growing files there. Those of finished files are operations of the store.
+    #[must_use]
+    pub fn timed(mut self, syncs: Histogram) -> Self {
+        self.writeback.syncs = Some(syncs);
+        self
     }
 
     /// The store below `data_dir` as it is, for inspection.

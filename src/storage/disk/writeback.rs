@@ -15,6 +15,7 @@ use rustix::fs::FallocateFlags;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::ids::BlobId;
+use crate::metrics::Histogram;
 use crate::telemetry::in_thread;
 
 /// How many bytes of a blob may be unsynced before a sync of it starts, and how many more while that runs.
@@ -30,7 +31,11 @@ const STAT_BLOCK: u64 = 512;
 
 /// The state of blobs that are being written.
 #[derive(Debug, Default)]
-pub(super) struct Writeback(Mutex<HashMap<BlobId, Progress>>);
+pub(super) struct Writeback {
+    blobs: Mutex<HashMap<BlobId, Progress>>,
+    /// Durations of the syncs of growing files.
+    pub(super) syncs: Option<Histogram>,
+}
 
 #[derive(Debug, Default)]
 struct Progress {
@@ -88,7 +93,7 @@ impl Writeback {
             && let Ok(failed) = Arc::clone(&progress.failed).try_lock_owned()
         {
             progress.unsynced = 0;
-            begin_sync(blob, Arc::clone(file), failed);
+            begin_sync(blob, Arc::clone(file), failed, self.syncs.clone());
         }
     }
 
@@ -133,7 +138,7 @@ impl Writeback {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<BlobId, Progress>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,8 +154,14 @@ fn reserve_blocks(file: &File, offset: u64, stored: u64) -> io::Result<u64> {
     Ok(offset)
 }
 
-fn begin_sync(blob: BlobId, file: Arc<File>, mut failed: OwnedMutexGuard<bool>) {
+fn begin_sync(
+    blob: BlobId,
+    file: Arc<File>,
+    mut failed: OwnedMutexGuard<bool>,
+    syncs: Option<Histogram>,
+) {
     tokio::task::spawn_blocking(in_thread(move || {
+        let _timed = syncs.map(|syncs| syncs.start_timer());
         if let Err(error) = file.sync_data() {
             tracing::error!(%blob, %error, "can't sync written bytes");
             *failed = true;
@@ -163,6 +174,7 @@ mod tests {
     use std::io::Write as _;
 
     use futures_util::FutureExt;
+    use prometheus::HistogramOpts;
 
     use super::*;
 
@@ -181,6 +193,19 @@ mod tests {
         throttled.await;
         assert!(writeback.syncs(blob, 1).is_none(), "all that was written is being synced");
         assert!(!writeback.end(blob).await);
+    }
+
+    #[tokio::test]
+    async fn syncs_of_a_growing_file_are_timed() {
+        let syncs = Histogram::with_opts(HistogramOpts::new("syncs", "Syncs.")).unwrap();
+        let writeback = Writeback { syncs: Some(syncs.clone()), ..Writeback::default() };
+        let (blob, file) = (BlobId::random(), Arc::new(tempfile::tempfile().unwrap()));
+        writeback.wrote(blob, &file, UNSYNCED_BYTES - 1);
+        assert!(!writeback.end(blob).await);
+        assert_eq!(syncs.get_sample_count(), 0);
+        writeback.wrote(blob, &file, UNSYNCED_BYTES);
+        assert!(!writeback.end(blob).await);
+        assert_eq!(syncs.get_sample_count(), 1);
     }
 
     #[test]
