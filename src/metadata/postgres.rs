@@ -9,6 +9,7 @@ mod append;
 mod attempts;
 mod begin;
 mod check;
+mod clock;
 mod extents;
 mod finish;
 mod forget;
@@ -61,7 +62,6 @@ const MAX_LONG_READERS: usize = 2;
 pub struct PostgresStore {
     database: Database,
     durability: Durability,
-    read_only: bool,
     /// Limits the number of long queries, and with it their memory.
     long_reader_permits: Semaphore,
 }
@@ -93,11 +93,10 @@ impl PostgresStore {
         durability: Durability,
         read_only: bool,
     ) -> Result<Self, Error> {
-        let pool = pool::make(&options, read_only)?;
+        let pool = pool::make(&options)?;
         Ok(Self {
-            database: Database { pool, options, metrics: DatabaseMetrics::default() },
+            database: Database { pool, options, metrics: DatabaseMetrics::default(), read_only },
             durability,
-            read_only,
             long_reader_permits: Semaphore::new(MAX_LONG_READERS),
         })
     }
@@ -121,6 +120,21 @@ impl PostgresStore {
 
     fn holder(&self, until: u64) -> Holder<'_> {
         Holder { node: &self.database.options.node, until }
+    }
+
+    /// Whether the clocks of the database and of this machine agree well enough to tell what is old.
+    async fn clocks_agree(&self) -> Result<bool, Error> {
+        let difference: Result<u64, Error> =
+            statement!(read, &self.database, |pg, _again| clock::difference_secs(pg));
+        let difference_secs = difference?;
+        let agree = difference_secs <= clock::MAX_DIFFERENCE_SECS;
+        if !agree {
+            tracing::error!(
+                difference_secs,
+                "the clocks of the database and of this machine differ: nothing expires until both are right (NTP)"
+            );
+        }
+        Ok(agree)
     }
 
     /// Returns records that meet the condition, oldest first, and where to continue.
@@ -265,6 +279,9 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn unused_uploads(&self, begun_before: u64, limit: u32) -> Result<Vec<UploadId>, Error> {
+        if !self.clocks_agree().await? {
+            return Ok(Vec::new());
+        }
         statement!(read, &self.database, |pg, _again| forget::unused_uploads(
             pg,
             begun_before,
@@ -294,6 +311,9 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn expire(&self, idle_since: u64, limit: u32, now: u64) -> Result<Vec<UploadId>, Error> {
+        if !self.clocks_agree().await? {
+            return Ok(Vec::new());
+        }
         let found: Result<Vec<UploadId>, Error> =
             statement!(read, &self.database, |pg, _again| forget::idle_uploads(
                 pg, idle_since, limit
@@ -342,13 +362,16 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn store_id(&self, fresh: BlobId) -> Result<BlobId, Error> {
-        if self.read_only {
+        if self.database.read_only {
             return statement!(read, &self.database, |pg, _again| trust::known_store_id(pg));
         }
         statement!(write, &self.database, |pg, _again| trust::store_id(pg, fresh))
     }
 
     async fn unattached(&self, unix_secs: u64, limit: u32) -> Result<Vec<Record>, Error> {
+        if !self.clocks_agree().await? {
+            return Ok(Vec::new());
+        }
         let condition = "state = 1 AND role = 0 AND NOT attached AND changed_at < $1";
         Ok(self.page(condition, &[&N(unix_secs)], limit).await?.0)
     }
@@ -391,12 +414,19 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn check(&self) -> Result<(), Unready> {
-        // Changes nothing, but fails if nothing can be changed, as on a standby.
-        let sql = "UPDATE link_keys SET created_at = created_at WHERE false";
+        // Changes nothing, but fails soon if nothing can be changed, as on a standby.
+        let nothing = "UPDATE link_keys SET created_at = created_at WHERE false";
         let database = self.database.with_short_timeouts();
         let checked: Result<u64, Error> =
-            statement!(write, &database, |pg, _again| query::execute(pg, sql, &[]));
+            statement!(write, &database, |pg, _again| query::execute(pg, nothing, &[]));
         checked?;
+        // Then a real commit, which fails if the disk is full, and hangs while a synchronous standby is missing. There is no
+        // timeout, because the database would continue to wait, and keep a connection for each check that timed out.
+        let commit = "INSERT INTO steps (name) VALUES (gen_random_uuid())";
+        let database = self.database.without_timeouts();
+        let committed: Result<u64, Error> =
+            statement!(write, &database, |pg, _again| query::execute(pg, commit, &[]));
+        committed?;
         Ok(())
     }
 

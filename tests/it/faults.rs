@@ -5,7 +5,7 @@
 
 mod alerts;
 mod check;
-mod full;
+pub(crate) mod full;
 mod journal;
 mod points;
 mod power_loss;

@@ -5,6 +5,7 @@
 
 mod config;
 mod dashboards;
+mod databases;
 mod diagnosis;
 mod erasing;
 pub(crate) mod http;
@@ -14,6 +15,7 @@ mod large;
 pub(crate) mod ledger;
 mod many;
 pub(crate) mod metrics;
+mod moving;
 mod nginx;
 mod outputs;
 mod page;

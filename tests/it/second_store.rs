@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::stores::{RECORDS, STORE};
+use crate::stores::{DATABASE, STORE};
 
 /// The tests.
 const TESTS: &[&str] = &["protocol::", "model::every_answer_to_any_sequence"];
@@ -22,7 +22,7 @@ fn clients_see_no_difference_where_parts_are_blobs_of_their_own() {
 
 #[test]
 fn clients_see_no_difference_where_records_are_in_postgresql() {
-    run(&[(RECORDS, "postgres")], OF_TWO_SERVERS);
+    run(&[(DATABASE, "postgres")], OF_TWO_SERVERS);
 }
 
 /// Runs the tests with these variables.

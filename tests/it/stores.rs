@@ -11,20 +11,26 @@ pub(crate) mod blobs;
 pub(crate) mod cluster;
 mod disk;
 mod extents;
+mod full;
 mod generations;
+mod hunt;
 mod jobs;
 mod listing;
 mod lost_replies;
 mod memory;
 mod moved;
 mod pictures;
-mod postgres;
+pub(crate) mod postgres;
 mod quotas;
 mod races;
 pub(crate) mod records;
 mod singles;
 mod sqlite;
+mod standby;
+mod tls;
+mod trips;
 mod uploads;
+mod waits;
 mod withdrawn;
 
 use std::path::Path;
@@ -50,14 +56,14 @@ pub(crate) fn store_of_bytes() -> Option<MemoryStore> {
 }
 
 /// The variable that selects the database of servers: `postgres`; SQLite in the data directory if it is unset.
-pub(crate) const RECORDS: &str = "HAVERSACK_TEST_RECORDS";
+pub(crate) const DATABASE: &str = "HAVERSACK_TEST_DATABASE";
 
 /// Returns the database URL of a new server; `None` for the database in its data directory.
 pub(crate) fn database_of_records() -> Option<String> {
-    match std::env::var(RECORDS).as_deref() {
+    match std::env::var(DATABASE).as_deref() {
         Err(_) => None,
         Ok("postgres") => Some(cluster::Cluster::shared().fresh()),
-        Ok(other) => panic!("{RECORDS} is {other}"),
+        Ok(other) => panic!("{DATABASE} is {other}"),
     }
 }
 
@@ -136,6 +142,7 @@ macro_rules! on_every_store_of_records {
         crate::stores::on_every_store!($fixture:
             append::{
                 bytes_are_accepted_only_at_the_end,
+                of_concurrent_appends_at_one_offset_the_first_wins,
                 large_appends_are_separate_parts,
                 the_total_can_be_set_only_once,
                 the_last_byte_adds_the_job_that_finishes,

@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Object, Pool, PoolError, Timeouts};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::options::PostgresOptions;
-use super::pool::{Kind, kind};
+use super::pool::{Kind, failed, kind, unavailable};
 use super::values::Values;
 use crate::metadata::Error;
 use crate::metrics::{DatabaseMetrics, OperationMetrics};
@@ -25,6 +26,8 @@ pub(super) struct Database {
     pub(super) pool: Pool,
     pub(super) options: PostgresOptions,
     pub(super) metrics: DatabaseMetrics,
+    /// Whether steps that change something fail.
+    pub(super) read_only: bool,
 }
 
 impl Database {
@@ -36,10 +39,22 @@ impl Database {
             statement_timeout: self.options.statement_timeout.min(Duration::from_millis(500)),
             ..self.options.clone()
         };
-        Self { pool: self.pool.clone(), options, metrics: self.metrics.clone() }
+        self.with(options)
+    }
+
+    /// Returns the same database for statements that wait as long as the connection lasts.
+    pub(super) fn without_timeouts(&self) -> Self {
+        self.with(PostgresOptions { statement_timeout: DAY, ..self.options.clone() })
+    }
+
+    fn with(&self, options: PostgresOptions) -> Self {
+        Self { pool: self.pool.clone(), options, metrics: self.metrics.clone(), ..*self }
     }
 }
 
+/// How long a discarded connection may take to answer before it is closed.
+const DISCARD_TIMEOUT: Duration = Duration::from_mins(10);
+const DAY: Duration = Duration::from_hours(24);
 /// The pause before the second attempt. It doubles with each further attempt.
 const MIN_PAUSE: Duration = Duration::from_millis(20);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
@@ -122,10 +137,12 @@ impl Failure {
     }
 
     fn into_error(self) -> Error {
-        match self.kind() {
-            Kind::Full => Error::Full(Box::new(self)),
-            Kind::Contended | Kind::Unreachable => Error::Unavailable(Box::new(self)),
-            Kind::Permanent => Error::Failed(Box::new(self)),
+        match (self.kind(), self) {
+            // A password or certificate that is refused, too: the operator mends that, and clients come back.
+            (_, Self::Pool(error)) => unavailable(error),
+            (Kind::Full, failure) => Error::Full(Box::new(failure)),
+            (Kind::Contended | Kind::Unreachable, failure) => Error::Unavailable(Box::new(failure)),
+            (Kind::Permanent, failure) => Error::Failed(Box::new(failure)),
         }
     }
 }
@@ -162,6 +179,7 @@ impl Drop for Transaction {
 pub(super) struct Attempts<'a, T> {
     database: &'a Database,
     operation: &'a OperationMetrics,
+    is_write: bool,
     begun: Instant,
     deadline: Instant,
     pause: Duration,
@@ -179,6 +197,7 @@ impl<'a, T> Attempts<'a, T> {
         Self {
             database,
             operation,
+            is_write: std::ptr::eq(operation, &raw const database.metrics.write),
             begun,
             deadline: begun + database.options.retry_timeout,
             pause: MIN_PAUSE,
@@ -196,6 +215,9 @@ impl<'a, T> Attempts<'a, T> {
 
     /// Returns a connection. Waits and retries until the deadline.
     pub(super) async fn connection(&mut self) -> Result<Object, Error> {
+        if self.database.read_only && self.is_write {
+            return Err(failed("the records were opened read-only"));
+        }
         loop {
             let bound = Some(self.database.options.retry_timeout);
             let timeouts = Timeouts { wait: bound, create: bound, recycle: bound };
@@ -328,9 +350,19 @@ impl<'a, T> Attempts<'a, T> {
     }
 }
 
-/// Closes a connection in an unknown state instead of returning it to the pool.
+/// Closes a connection in an unknown state instead of returning it to the pool. First waits until the database has
+/// processed what it was sent. Until then the connection counts as one of the pool's: otherwise a database that hangs,
+/// as commits do while a synchronous standby is missing, would get more and more connections.
 fn discard(connection: Object) {
-    drop(Object::take(connection));
+    let Ok(runtime) = Handle::try_current() else {
+        drop(Object::take(connection));
+        return;
+    };
+    runtime.spawn(async move {
+        let done = connection.batch_execute("");
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, done).await;
+        drop(Object::take(connection));
+    });
 }
 
 /// Deletes some names of steps that are no longer retried. Returns whether there may be more.

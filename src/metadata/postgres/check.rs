@@ -1,18 +1,16 @@
 //! Checks whether a database meets the server's requirements, and says how to meet those that are missing. Changes
 //! nothing.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use tokio_postgres::{Client, Error};
 
 use super::options::PostgresOptions;
-use super::pool;
+use super::{clock, pool};
 use crate::metadata;
 
 /// PostgreSQL 14.
 const MIN_VERSION: i32 = 140_000;
 /// If clocks differ by more, uploads expire noticeably early or late.
-const MAX_CLOCK_DIFFERENCE_SECS: u64 = 5;
+const CLOCK_WARNING_SECS: u64 = 5;
 
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +27,8 @@ use Finding::{Good, Missing, Warning};
 
 /// Checks a database as the server would use it. Returns an error if it can't be reached.
 pub async fn check(options: &PostgresOptions) -> Result<Vec<Finding>, metadata::Error> {
-    let pool = pool::make(options, true)?;
-    let unavailable = |error| metadata::Error::Unavailable(Box::new(error));
-    let client = pool.get().await.map_err(unavailable)?;
+    let pool = pool::make(options)?;
+    let client = pool.get().await.map_err(pool::unavailable)?;
     let found = async {
         Ok::<_, Error>(vec![
             version(&client).await?,
@@ -133,15 +130,14 @@ async fn schema(client: &Client) -> Result<Finding, Error> {
 }
 
 async fn clock(client: &Client) -> Result<Finding, Error> {
-    let row = client.query_one("SELECT extract(epoch FROM clock_timestamp())::bigint", &[]).await?;
-    let theirs = u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
-    let ours = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let apart = theirs.abs_diff(ours);
-    Ok(if apart <= MAX_CLOCK_DIFFERENCE_SECS {
+    let difference = clock::difference_secs(client).await?;
+    Ok(if difference <= CLOCK_WARNING_SECS {
         Good("clock: agrees with this machine's clock".into())
     } else {
         Warning(format!(
-            "clock: differs from this machine's clock by {apart} s; synchronize both (NTP)"
+            "clock: differs from this machine's clock by {difference} s; synchronize both (NTP). Nothing expires while \
+             they differ by more than {} s",
+            clock::MAX_DIFFERENCE_SECS
         ))
     })
 }

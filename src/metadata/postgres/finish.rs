@@ -190,9 +190,10 @@ pub(super) async fn name_file(pg: &Pg, id: UploadId, filename: &Filename) -> Res
     Ok(!query::exists(pg, attached, &[&id]).await?)
 }
 
-/// Marks Files as shown. Locks the rows in the same order as every step that locks several.
+/// Marks Files as shown. Locks the rows in the same order as every step that locks several: media before their
+/// thumbnails.
 pub(super) async fn attach(pg: &Pg, ids: &[UploadId]) -> Result<(), Error> {
     let sql = "UPDATE uploads SET attached = true WHERE id IN
-                   (SELECT id FROM uploads WHERE id = ANY ($1) AND state = 1 AND NOT attached ORDER BY id FOR UPDATE)";
+                   (SELECT id FROM uploads WHERE id = ANY ($1) AND state = 1 AND NOT attached ORDER BY role, seq FOR UPDATE)";
     query::execute(pg, sql, &[&ids]).await.map(drop)
 }

@@ -148,17 +148,20 @@ pub(super) async fn forget_tombstones(
     user: &UserId,
     tombstones: &[UploadId],
 ) -> Result<(), Error> {
-    let sql = "WITH forgotten AS (
-                   DELETE FROM uploads WHERE id = ANY ($1) AND user_id = $2 AND state NOT IN (0, 1) RETURNING id)
+    // Held in the order in which everybody holds several rows.
+    let sql = "WITH held AS MATERIALIZED (
+                   SELECT seq FROM uploads WHERE id = ANY ($1) AND user_id = $2 AND state NOT IN (0, 1)
+                   ORDER BY role, seq FOR UPDATE),
+               forgotten AS (DELETE FROM uploads USING held WHERE uploads.seq = held.seq RETURNING id)
                INSERT INTO erased (id) SELECT id FROM forgotten ON CONFLICT DO NOTHING";
     query::execute(pg, sql, &[&tombstones, user]).await.map(drop)
 }
 
 /// Forgets the user's row of used quota, unless something still counts, and the user's remaining jobs.
 pub(super) async fn forget_usage(pg: &Pg, user: &UserId) -> Result<(), Error> {
-    jobs::forget_user(pg, user).await?;
     let sql = "DELETE FROM usage WHERE user_id = $1 AND bytes = 0 AND files = 0 AND unfinished = 0";
-    query::execute(pg, sql, &[user]).await.map(drop)
+    query::execute(pg, sql, &[user]).await?;
+    jobs::forget_user(pg, user).await
 }
 
 pub(super) async fn forget_expired(pg: &Pg, id: UploadId) -> Result<(), Error> {

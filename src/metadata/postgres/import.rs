@@ -43,9 +43,9 @@ pub async fn import(
     let from = data_dir.join("haversack.db");
     let source = Connection::open_with_flags(&from, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .map_err(|error| failed(format!("{}: {error}", from.display())))?;
-    let pool = pool::make(options, false)?;
+    let pool = pool::make(options)?;
     migrate::run(&pool).await?;
-    let mut client = pool.get().await.map_err(|error| Error::Unavailable(Box::new(error)))?;
+    let mut client = pool.get().await.map_err(pool::unavailable)?;
     client.batch_execute("SET statement_timeout = 0").await.map_err(failed)?;
     require_same_store(&source, &client).await?;
     let mut all = 0;

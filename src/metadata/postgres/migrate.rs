@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use deadpool_postgres::Pool;
 use refinery::Migration;
+use tokio_postgres::error::SqlState;
 
-use super::pool::failed;
+use super::pool::{failed, unavailable};
 use crate::metadata::Error;
+use crate::telemetry::chain;
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
@@ -29,11 +31,11 @@ pub(super) async fn run(pool: &Pool) -> Result<(), Error> {
                  applied_at timestamptz NOT NULL DEFAULT now())"
         ))
         .await
-        .map_err(failed)?;
+        .map_err(refused)?;
     let rows = transaction.query("SELECT version, checksum FROM migrations", &[]).await;
     let applied = rows.map_err(failed)?.iter().map(|row| (row.get(0), row.get(1))).collect();
     for migration in pending(&applied)? {
-        transaction.batch_execute(migration.sql().unwrap_or_default()).await.map_err(failed)?;
+        transaction.batch_execute(migration.sql().unwrap_or_default()).await.map_err(refused)?;
         let (version, checksum) =
             (i64::from(migration.version()), migration.checksum().to_string());
         let record = "INSERT INTO migrations (version, name, checksum) VALUES ($1, $2, $3)";
@@ -81,6 +83,15 @@ fn pending(applied: &BTreeMap<i64, String>) -> Result<Vec<Migration>, Error> {
     Ok(pending)
 }
 
-fn unavailable(error: deadpool_postgres::PoolError) -> Error {
-    Error::Unavailable(Box::new(error))
+/// Why tables can't be made.
+fn refused(error: tokio_postgres::Error) -> Error {
+    match error.code() {
+        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+            failed("the database accepts no changes: it is a standby, or set to be read only")
+        }
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            failed(format!("{}; `haversack check` says what to grant", chain(&error)))
+        }
+        _ => failed(error),
+    }
 }

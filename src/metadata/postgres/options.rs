@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 /// Default of [`PostgresOptions::retry_timeout`].
 const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Default of [`PostgresOptions::statement_timeout`].
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a host may take to accept a connection, unless the URL says it: short enough to try the next host in time.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Default of [`PostgresOptions::connections`].
 const CONNECTIONS: usize = 16;
 
@@ -67,6 +69,10 @@ impl FromStr for DatabaseUrl {
         let mut config = tokio_postgres::Config::from_str(&url).map_err(|_| UrlError::Malformed)?;
         if config.get_hosts().is_empty() || config.get_dbname().is_none() {
             return Err(UrlError::Incomplete);
+        }
+        // Of several hosts, all but one are standbys, and which one isn't changes with each fail-over.
+        if config.get_hosts().len() > 1 && !query.contains("target_session_attrs=") {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         config.ssl_mode(if verified { SslMode::Require } else { SslMode::Disable });
         Ok(Self { config, verified, ca_file })
@@ -129,7 +135,7 @@ impl PostgresOptions {
     }
 
     /// Returns the configuration of a connection.
-    pub(super) fn connection(&self, read_only: bool) -> tokio_postgres::Config {
+    pub(super) fn connection(&self) -> tokio_postgres::Config {
         let mut config = self.url.config.clone();
         if let Some(password) = &self.password {
             config.password(password);
@@ -139,16 +145,16 @@ impl PostgresOptions {
             "-c statement_timeout={timeout} -c lock_timeout={timeout} -c idle_in_transaction_session_timeout={timeout} \
              -c default_transaction_isolation=read\\ committed"
         );
-        let settings =
-            if read_only { settings + " -c default_transaction_read_only=on" } else { settings };
         let settings = match config.get_options() {
             Some(given) => format!("{settings} {given}"),
             None => settings,
         };
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(self.retry_timeout.min(CONNECT_TIMEOUT));
+        }
         config
             .options(settings)
             .application_name("haversack")
-            .connect_timeout(self.retry_timeout.min(Duration::from_secs(5)))
             .tcp_user_timeout(self.statement_timeout);
         config
     }
@@ -171,6 +177,26 @@ mod tests {
         assert!(!url.verified);
         assert_eq!(url.config.get_ports(), [6432]);
         assert_eq!(format!("{url:?}"), "DatabaseUrl(…)");
+    }
+
+    #[test]
+    fn of_several_hosts_the_one_that_accepts_changes_is_used() {
+        let attributes =
+            |url: &str| DatabaseUrl::from_str(url).unwrap().config.get_target_session_attrs();
+        assert_eq!(attributes("postgres://a:1,b:2/haversack"), TargetSessionAttrs::ReadWrite);
+        let any = "postgres://a:1,b:2/haversack?target_session_attrs=any";
+        assert_eq!(attributes(any), TargetSessionAttrs::Any);
+        assert_eq!(attributes("postgres://a/haversack"), TargetSessionAttrs::Any);
+    }
+
+    #[test]
+    fn the_url_can_set_the_connect_timeout() {
+        let timeout = |query: &str| {
+            let url = DatabaseUrl::from_str(&format!("postgres://a/haversack{query}")).unwrap();
+            PostgresOptions::new(url).connection().get_connect_timeout().copied()
+        };
+        assert_eq!(timeout(""), Some(CONNECT_TIMEOUT));
+        assert_eq!(timeout("?connect_timeout=1"), Some(Duration::from_secs(1)));
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::error::Error as _;
 use std::io;
 use std::path::Path;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -15,9 +17,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::options::PostgresOptions;
 use crate::metadata::Error;
 
-/// Creates the pool, which doesn't connect yet. With `read_only`, its connections can't change anything.
-pub(super) fn make(options: &PostgresOptions, read_only: bool) -> Result<Pool, Error> {
-    let config = options.connection(read_only);
+/// Creates the pool, which doesn't connect yet.
+pub(super) fn make(options: &PostgresOptions) -> Result<Pool, Error> {
+    let config = options.connection();
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = match (options.is_verified(), &options.ca_file) {
         (true, Some(file)) => {
@@ -66,6 +68,14 @@ pub(super) fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>)
     Error::Failed(error.into())
 }
 
+/// Explains why there is no connection, without the pool's own words around the cause.
+pub(super) fn unavailable(error: PoolError) -> Error {
+    Error::Unavailable(match error {
+        PoolError::Backend(error) => Box::new(error),
+        error => Box::new(error),
+    })
+}
+
 /// Whether the same step may succeed later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -82,8 +92,10 @@ pub(super) enum Kind {
 /// Classifies an error (PostgreSQL documentation, appendix A).
 pub(super) fn kind(error: &tokio_postgres::Error) -> Kind {
     let Some(state) = error.code() else {
+        // A certificate that is not the right one is an error of input and output as well, but will not become right.
+        let is_io = |error: &io::Error| error.kind() != io::ErrorKind::InvalidData;
         let is_of_network = error.is_closed()
-            || error.source().is_some_and(|source| source.downcast_ref::<io::Error>().is_some())
+            || error.source().and_then(|source| source.downcast_ref()).is_some_and(is_io)
             || error.to_string().contains("error connecting")
             || error.to_string().contains("timeout");
         return if is_of_network { Kind::Unreachable } else { Kind::Permanent };

@@ -161,7 +161,7 @@ impl Shared {
 }
 
 /// Fills the rest of the disk that this file is on.
-fn fill(path: &Path) {
+pub(crate) fn fill(path: &Path) {
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.append(true).create(true).open(path).expect("opened");
     while file.write_all(&[0; 4096]).is_ok() {}

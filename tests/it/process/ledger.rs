@@ -93,16 +93,26 @@ pub(crate) struct Client {
 pub(crate) struct Line<'a> {
     pub(crate) host: &'a str,
     pub(crate) acknowledged: Sender<()>,
+    /// Whether the server may say that its database is away: then, too, nothing is known about a request.
+    pub(crate) may_be_away: bool,
 }
 
 impl Line<'_> {
     /// Sends and counts. An error means that the connection was cut or refused, and nothing is known about the request.
     fn send(&self, request: &Request) -> io::Result<Reply> {
-        let reply = request.send(self.host)?;
+        let reply = self.unless_away(request.send(self.host)?)?;
         if reply.status < 300 {
             let _ = self.acknowledged.send(());
         }
         Ok(reply)
+    }
+
+    fn unless_away(&self, reply: Reply) -> io::Result<Reply> {
+        if !self.may_be_away || reply.status != 503 {
+            return Ok(reply);
+        }
+        assert_eq!(reply.header("retry-after"), Some("2"), "{reply:?}");
+        Err(io::Error::other("its database is away"))
     }
 }
 
@@ -403,6 +413,7 @@ impl Client {
         let known = self.file.as_ref().map(identity);
         assert_eq!(Some(identity(&file)), known, "{id}");
         let served = download(line.host, file["url"].as_str().expect("a link"))?;
+        let served = line.unless_away(served)?;
         assert_eq!(served.status, 200);
         assert!(served.body == self.served, "{id}: other bytes are served");
         Ok(())

@@ -60,6 +60,18 @@ pub(crate) async fn bytes_are_accepted_only_at_the_end(records: &impl Records) {
     assert_eq!(parts, [(0, bytes(0, 12).part)], "small appends share a part");
 }
 
+pub(crate) async fn of_concurrent_appends_at_one_offset_the_first_wins(records: &impl Records) {
+    let store = records.open();
+    let new = in_order(ANNA, None);
+    begin(&*store, &new, 5).await;
+    let senders = (0..16).map(|_| append(&*store, new.generation(), bytes(0, 8), 6));
+    let outcomes = futures_util::future::join_all(senders).await;
+    let stored = outcomes.iter().filter(|outcome| **outcome == Appended::Stored);
+    assert_eq!(stored.count(), 1, "{outcomes:?}");
+    let layout = unfinished(&*store, new.id).await.layout;
+    assert_eq!((layout.end(), layout.received_bytes()), (8, 8));
+}
+
 pub(crate) async fn large_appends_are_separate_parts(records: &impl Records) {
     let store = records.open();
     let new = in_order(ANNA, None);

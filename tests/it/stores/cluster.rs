@@ -31,6 +31,54 @@ impl Cluster {
 
     /// Starts another server, for tests that stop it or make it hang.
     pub(crate) fn start() -> Self {
+        let cluster = Self::begin("", |data| {
+            run(&mut initdb(data));
+        });
+        cluster.make_database();
+        cluster
+    }
+
+    fn make_database(&self) {
+        self.sql("postgres", &format!("CREATE DATABASE {USER}"));
+        self.sql(USER, "CREATE EXTENSION btree_gist");
+    }
+
+    /// One whose data, or its log of changes, is on a volume of its own of so many MiB, at the path that is returned. The
+    /// other one is not. Requires root.
+    pub(crate) fn on_volume(is_log: bool, mib: u32) -> (Self, PathBuf) {
+        let mut volume = PathBuf::new();
+        let cluster = Self::begin("min_wal_size = 2MB\nmax_wal_size = 8MB", |data| {
+            let log = data.with_file_name("log");
+            volume = if is_log { log.clone() } else { data.to_owned() };
+            std::fs::create_dir(&volume).expect("made");
+            let (uid, gid) =
+                other_user().expect("this trial has to mount a volume, which takes root");
+            let options = format!("size={mib}m,mode=0700,uid={uid},gid={gid}");
+            let mut mount = Command::new("mount");
+            run(mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&volume));
+            run(initdb(data).arg("--wal-segsize=1").arg("--waldir").arg(&log));
+        });
+        cluster.make_database();
+        (cluster, volume)
+    }
+
+    /// A standby of this server, which has all that it has.
+    pub(crate) fn standby(&self) -> Self {
+        let port = self.port.to_string();
+        Self::begin("", |data| {
+            run(command("pg_basebackup")
+                .args(["-h", "127.0.0.1", "-p", &port, "-U", USER, "-R", "-c", "fast", "-D"])
+                .arg(data));
+        })
+    }
+
+    /// Makes a primary of a standby.
+    pub(crate) fn promote(&self) {
+        self.pg_ctl(&["promote"]);
+    }
+
+    /// One with these settings, whose data `fill` puts into a folder.
+    fn begin(more_settings: &str, fill: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("haversack-postgres")
             .tempdir()
@@ -41,23 +89,21 @@ impl Cluster {
             chown(&folder, Some(uid), Some(gid)).expect("the owner changes");
         }
         let data = folder.join("data");
-        run(command("initdb")
-            .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--username", USER, "-D"])
-            .arg(&data));
+        fill(&data);
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .expect("a port")
             .port();
         let settings = format!(
             "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nmax_connections = 300\n\
-             shared_buffers = 32MB\nfsync = on\nlog_min_messages = panic\nlog_min_error_statement = panic\n"
+             shared_buffers = 32MB\nfsync = on\nlog_min_messages = panic\nlog_min_error_statement = panic\n{more_settings}\n"
         );
         let file = data.join("postgresql.conf");
         let standard = std::fs::read_to_string(&file).expect("read");
         std::fs::write(&file, standard + &settings).expect("written");
         let script = r#""$0" -D "$1" & server=$!
-            read -r _; last=$(head -n 1 "$1/postmaster.pid"); kill -QUIT "$last"; wait "$server"
-            while kill -0 "$last"; do sleep 0.1; done; rm -rf "$2""#;
+            read -r _; last=$(head -n 1 "$1/postmaster.pid"); [ -z "$last" ] || kill -QUIT "$last"; wait "$server"
+            while [ -n "$last" ] && kill -0 "$last"; do sleep 0.1; done; rm -rf "$2""#;
         let mut keeper = as_user(Command::new("sh"));
         keeper.args(["-c", script]).arg(tool("postgres")).arg(&data).arg(&folder);
         let keeper = keeper
@@ -68,18 +114,52 @@ impl Cluster {
         let keeper = keeper.spawn().expect("started");
         let cluster = Self { folder, port, _keeper: keeper };
         cluster.await_ready();
-        cluster.sql("postgres", &format!("CREATE DATABASE {USER}"));
-        cluster.sql(USER, "CREATE EXTENSION btree_gist");
         cluster
+    }
+
+    /// Its folder, which nobody but the database's user may read.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes a file that only the database's user may read; returns its path.
+    pub(crate) fn keep(&self, name: &str, text: &[u8]) -> PathBuf {
+        let path = self.folder.join(name);
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
+        if let Some((uid, gid)) = other_user() {
+            chown(&path, Some(uid), Some(gid)).expect("given away");
+        }
+        path
+    }
+
+    /// Changes a setting, for connections made from now on.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        self.sql("postgres", &format!("ALTER SYSTEM SET {name} = '{value}'"));
+        self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
     /// Waits until it accepts connections.
     pub(crate) fn await_ready(&self) {
-        let begun = Instant::now();
+        self.wait_until("it takes connections", || self.is_ready());
+    }
+
+    /// Whether it takes connections.
+    pub(crate) fn is_ready(&self) -> bool {
         let mut ready = command("pg_isready");
         ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        while !ready.status().expect("it runs").success() {
-            assert!(begun.elapsed() < Duration::from_mins(2), "PostgreSQL does not start");
+        ready.status().expect("it runs").success()
+    }
+
+    /// Waits until something is so.
+    pub(crate) fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(
+                begun.elapsed() < Duration::from_mins(2),
+                "PostgreSQL at {}: not yet: {what}",
+                self.port
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -133,6 +213,36 @@ impl Cluster {
         self.pg_ctl(&["stop", "-m", "immediate"]);
     }
 
+    /// Kills the server, and with it all of its processes, as the system does that has no memory left.
+    pub(crate) fn kill(&self) {
+        let pid = self.postmaster().expect("it runs");
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let all = format!("{pid} {}", children.expect("it has some"));
+        let mut kill = as_user(Command::new("sh")); // who can end no process of somebody else's
+        let killed = kill.args(["-c", &format!("kill -KILL {all}")]).stderr(Stdio::null()).status();
+        killed.expect("a shell");
+        let runs = |pid: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            stat.is_ok_and(|stat| !stat.contains(") Z ")) // a zombie waits for whoever started it
+        };
+        self.wait_until("it is gone", || !all.split_whitespace().any(runs));
+        // Else, at the end of the tests, whoever has that number then would be stopped.
+        let _ = std::fs::remove_file(self.folder.join("data/postmaster.pid"));
+    }
+
+    /// Kills one of its processes.
+    pub(crate) fn kill_process(&self, pid: u32) {
+        let mut kill = as_user(Command::new("sh"));
+        kill.args(["-c", &format!("kill -KILL {pid}")]).stderr(Stdio::null());
+        kill.status().expect("a shell");
+    }
+
+    /// The number of its first process, where it runs.
+    pub(crate) fn postmaster(&self) -> Option<u32> {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).ok()?;
+        file.lines().next()?.parse().ok()
+    }
+
     /// Starts the server again.
     pub(crate) fn start_again(&self) {
         self.pg_ctl(&["start", "-l", "/dev/null"]);
@@ -154,6 +264,14 @@ fn other_user() -> Option<(u32, u32)> {
         let user = postgres();
         (user.uid.as_raw(), user.gid.as_raw())
     })
+}
+
+/// Makes a database of files in this folder.
+fn initdb(data: &Path) -> Command {
+    let mut initdb = command("initdb");
+    initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--username", USER, "-D"]);
+    initdb.arg(data);
+    initdb
 }
 
 fn as_user(mut command: Command) -> Command {

@@ -10,7 +10,7 @@ use haversack::clock::Clock;
 use haversack::config::{Config, Settings};
 use haversack::metadata::postgres::{PostgresOptions, PostgresStore};
 use haversack::metadata::quota::{OverQuota, Quota};
-use haversack::metadata::{Begun, Caps, Error, MetadataStore, Recorded};
+use haversack::metadata::{Begun, Caps, Error, MetadataStore, NewPart, Recorded};
 use haversack::storage::Durability;
 
 use super::Records;
@@ -35,7 +35,7 @@ pub(crate) fn options(url: &str) -> PostgresOptions {
     PostgresOptions { node: "a node".into(), ..PostgresOptions::new(url.parse().expect("a URL")) }
 }
 
-async fn open(url: &str) -> PostgresStore {
+pub(super) async fn open(url: &str) -> PostgresStore {
     PostgresStore::open(options(url), Durability::default()).await.expect("the store opens")
 }
 
@@ -52,13 +52,13 @@ super::on_every_store_of_records!(Schema);
 const PARTS: u32 = 200;
 
 /// Opens a store that retries long enough for a loaded machine.
-async fn open_with_long_retries(url: &str) -> PostgresStore {
+pub(super) async fn open_with_long_retries(url: &str) -> PostgresStore {
     let options = PostgresOptions { retry_timeout: Duration::from_mins(2), ..options(url) };
     PostgresStore::open(options, Durability::default()).await.expect("the store opens")
 }
 
 /// Records parts one by one, each once, and counts them.
-async fn record_all(store: &dyn MetadataStore, recorded_so_far: &AtomicU32) {
+pub(super) async fn record_all(store: &dyn MetadataStore, recorded_so_far: &AtomicU32) {
     let new = upload(ANNA, PARTS);
     begin(store, &new, 5).await;
     for index in 0..PARTS {
@@ -71,7 +71,7 @@ async fn record_all(store: &dyn MetadataStore, recorded_so_far: &AtomicU32) {
 }
 
 /// Records parts of four uploads concurrently, and calls `disturb` several times meanwhile.
-async fn disturbed(store: &dyn MetadataStore, times: u32, disturb: impl Fn()) {
+pub(super) async fn disturbed(store: &dyn MetadataStore, times: u32, disturb: impl Fn()) {
     let recorded = AtomicU32::new(0);
     let recording = future::join_all((0..4).map(|_| record_all(store, &recorded)));
     let disturbing = async {
@@ -176,6 +176,67 @@ async fn a_quota_is_exact_when_two_servers_begin_uploads_at_once() {
     assert_eq!(begun.count(), 10);
     let over = Begun::Over(OverQuota::UserFiles { max: 10 });
     assert_eq!(outcomes.iter().filter(|outcome| outcome.as_ref().ok() == Some(&over)).count(), 54);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_expires_while_the_clocks_differ() {
+    let cluster = Cluster::shared();
+    let url = cluster.database("clocks");
+    // The database's own functions come last: a clock of the tests' takes the place of theirs.
+    let store = open(&format!("{url}?options=-c%20search_path%3Dpublic%2Cpg_catalog")).await;
+    let (unfinished, unused) = (upload(ANNA, 1), upload(ANNA, 1));
+    begin(&store, &unfinished, 5).await;
+    record(&store, unfinished.generation(), plain_part(0, 0, 10), 5).await;
+    begin(&store, &unused, 5).await;
+    let whole = finished(&store, ANNA, 5).await;
+    for (off_by, expire) in [("6 minutes", false), ("-6 minutes", false), ("4 minutes", true)] {
+        let clock = format!(
+            "CREATE OR REPLACE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+             AS $$ SELECT pg_catalog.clock_timestamp() + interval '{off_by}' $$"
+        );
+        cluster.sql("clocks", &clock);
+        let unattached = store.unattached(100, 10).await.expect("no error");
+        assert_eq!(unattached.iter().any(|file| file.id == whole.id), expire, "{off_by}");
+        let never_used = store.unused_uploads(100, 10).await.expect("no error");
+        assert_eq!(never_used == [unused.id], expire, "{off_by}");
+        let mut expired = store.expire(100, 10, 101).await.expect("no error");
+        expired.sort();
+        let mut both = [unfinished.id, unused.id];
+        both.sort();
+        assert_eq!(expired == both, expire, "{off_by}: {expired:?}");
+    }
+}
+
+/// Another server may have recorded parts since this one read the layout, so recording checks what placing relied on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_placed_by_a_stale_layout_is_refused() {
+    let store = open(&Cluster::shared().fresh()).await;
+    let even = |index, size, even_size| NewPart {
+        even_size,
+        ..plain_part(index, u64::from(index) * 10, size)
+    };
+    let total =
+        |index, total_size| NewPart { total_size, ..plain_part(index, u64::from(index) * 10, 10) };
+    let cases = [
+        ("of another size than all", vec![even(0, 10, Some(10)), even(1, 9, None)]),
+        ("all of one size, after some of others", vec![even(1, 9, None), even(0, 10, Some(10))]),
+        ("all of one size, after some larger", vec![even(1, 10, None), even(0, 9, Some(9))]),
+        ("beyond the end", vec![total(0, Some(15)), total(1, None)]),
+        ("an end before one that is there", vec![total(1, None), total(0, Some(15))]),
+        ("in another one's place", vec![even(0, 10, None), plain_part(1, 9, 10)]),
+        ("before one of a lower index", vec![even(1, 10, None), plain_part(2, 0, 10)]),
+    ];
+    for (what, parts) in cases {
+        let new = upload(ANNA, 4);
+        begin(&store, &new, 5).await;
+        let [first, second] = &parts[..] else { panic!("{parts:?}") };
+        let outcome = record(&store, new.generation(), first.clone(), 6).await;
+        assert_eq!(outcome, Recorded::Stored, "{what}");
+        let outcome = record(&store, new.generation(), second.clone(), 6).await;
+        assert_eq!(outcome, Recorded::Refused, "{what}");
+        let layout = unfinished(&store, new.id).await.layout;
+        assert_eq!((layout.parts().len(), layout.received_bytes()), (1, first.part.size), "{what}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
