@@ -13,6 +13,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing::{Event, Level, Subscriber};
 use tracing_log::NormalizeEvent;
@@ -32,6 +33,8 @@ pub use recent::{LoggedError, recent_errors};
 
 /// Writes the lines of this process.
 static LINES: OnceLock<Lines> = OnceLock::new();
+/// Where they go.
+static OUTPUT: OnceLock<Output> = OnceLock::new();
 
 /// Starts logging panics, and whatever `filter` selects. Dropping the result waits until everything is written. A
 /// second call changes nothing.
@@ -41,10 +44,19 @@ pub fn start(filter: &str, format: LogFormat) -> Result<FlushGuard, String> {
     };
     let (output, flush) = Output::start(std::io::stderr(), dropped)
         .map_err(|error| format!("can't start the thread that writes the log: {error}"))?;
+    let _ = OUTPUT.set(output.clone());
     let colours = std::io::stderr().is_terminal();
     start_with(filter, format, colours, move |line| output.write(line))?;
     std::panic::set_hook(Box::new(log_panic)); // the default hook blocks while standard error does
     Ok(flush)
+}
+
+/// Waits until all log lines so far are written, but no longer than this. Call it before work that may end the process.
+/// Blocks.
+pub fn wait_until_written(timeout: Duration) {
+    if let Some(output) = OUTPUT.get() {
+        output.wait_until_written(timeout);
+    }
 }
 
 /// Starts passing the lines that `filter` selects to `write`, which must not block. A second call changes nothing.

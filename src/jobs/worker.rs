@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::RwLock;
+use tokio::task::spawn_blocking;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,7 @@ use crate::clock::Clock;
 use crate::metadata::Error;
 use crate::metadata::jobs::{FIRST_RETRY, Job, JobKind, JobQueue, JobSignal, LEASE, Outcome};
 use crate::metrics::JobMetrics;
-use crate::words;
+use crate::{telemetry, words};
 
 /// How often to renew a lease. If a renewal fails, there is time for two more before the lease ends.
 const RENEW_EVERY: Duration = Duration::from_secs(20);
@@ -22,6 +23,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(20);
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// Maximum pause between two attempts.
 const LAST_RETRY: Duration = Duration::from_mins(10);
+/// How long a job may wait for a log line about it to be written.
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 /// Maximum time that a user's jobs may take per minute.
 const USER_TIME_PER_MINUTE: Duration = Duration::from_secs(20);
 
@@ -126,6 +129,8 @@ impl<P: Perform> Worker<P> {
             let (id, kind, deaths) = (job.id, job.kind.name(), job.deaths);
             let upload = job.upload().map(tracing::field::display);
             tracing::warn!(job = %id, kind, upload, deaths, "running a job again: the process ended while it ran");
+            // It may do so again, at once.
+            let _ = spawn_blocking(|| telemetry::wait_until_written(LOG_TIMEOUT)).await;
         }
         let outcome = tokio::select! {
             outcome = self.perform_in_turn(&job) => Some(self.outcome(&job, outcome)),

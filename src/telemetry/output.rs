@@ -36,6 +36,8 @@ struct State {
     dropped: u64,
     /// Number of pieces that were written.
     progress: u64,
+    /// Whether the thread is writing lines that it took from the buffer.
+    is_writing: bool,
     /// Whether the thread ends once the buffer is empty.
     closed: bool,
     /// Whether the thread has ended.
@@ -71,6 +73,12 @@ impl Output {
         if is_first {
             self.0.changed.notify_all();
         }
+    }
+
+    /// Waits until all lines accepted so far are written, but no longer than this.
+    pub(super) fn wait_until_written(&self, timeout: Duration) {
+        let is_busy = |state: &mut State| state.is_writing || !state.waiting.is_empty();
+        let _ = self.0.changed.wait_timeout_while(self.0.state(), timeout, is_busy);
     }
 }
 
@@ -111,10 +119,14 @@ impl Shared {
         let idle = |state: &mut State| {
             state.waiting.is_empty() && !state.closed && !(writable && state.dropped > 0)
         };
-        let waited = self.changed.wait_while(self.state(), idle);
+        let mut state = self.state();
+        state.is_writing = false;
+        self.changed.notify_all();
+        let waited = self.changed.wait_while(state, idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         let dropped = if writable { std::mem::take(&mut state.dropped) } else { 0 };
         let lines = std::mem::take(&mut state.waiting);
+        state.is_writing = !lines.is_empty();
         (!lines.is_empty() || dropped > 0).then_some((lines, dropped))
     }
 
@@ -185,6 +197,32 @@ mod tests {
         drop(flush);
         assert_eq!(reading.join().unwrap(), lines.concat());
         assert_eq!(reports.try_iter().count(), 0);
+    }
+
+    #[test]
+    fn all_lines_are_written_when_waiting_for_them_ends() {
+        #[derive(Clone, Default)]
+        struct Slow(Arc<Mutex<Vec<u8>>>);
+
+        impl Write for Slow {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                thread::yield_now();
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let written = Slow::default();
+        let (output, _flush) = Output::start(written.clone(), |_| ()).unwrap();
+        for number in 0..100 {
+            output.write(line(number).as_bytes());
+            output.wait_until_written(Duration::from_secs(60));
+            assert_eq!(written.0.lock().unwrap().len(), 1000 * (number + 1));
+        }
     }
 
     #[test]
