@@ -74,12 +74,15 @@ pub fn start_with(
     Ok(())
 }
 
+/// Writes a line without blocking.
+type WriteLine = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// Writes lines in this format.
 #[derive(Clone)]
 struct Lines {
     format: LogFormat,
     colours: bool,
-    write: Arc<dyn Fn(&[u8]) + Send + Sync>,
+    write: WriteLine,
 }
 
 impl Lines {

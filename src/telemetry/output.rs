@@ -220,7 +220,7 @@ mod tests {
         let (output, _flush) = Output::start(written.clone(), |_| ()).unwrap();
         for number in 0..100 {
             output.write(line(number).as_bytes());
-            output.wait_until_written(Duration::from_secs(60));
+            output.wait_until_written(Duration::from_mins(1));
             assert_eq!(written.0.lock().unwrap().len(), 1000 * (number + 1));
         }
     }

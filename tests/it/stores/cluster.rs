@@ -117,11 +117,6 @@ impl Cluster {
         cluster
     }
 
-    /// Its folder, which nobody but the database's user may read.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// Writes a file that only the database's user may read; returns its path.
     pub(crate) fn keep(&self, name: &str, text: &[u8]) -> PathBuf {
         let path = self.folder.join(name);
