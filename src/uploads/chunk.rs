@@ -49,10 +49,12 @@ async fn place_now(
     request: &ChunkRequest,
     bound: u64,
 ) -> Result<Slot, Refusal> {
-    let Some(entry) = place::open_or_begin(shared, id, request, None).await? else {
+    // While this sender exists, the upload isn't withdrawn.
+    let entry = shared.entries.get(id);
+    let sender = Sender::new(shared, Arc::clone(&entry), request.declared.index);
+    if !place::open_or_begin(shared, &entry, request, None).await? {
         return Ok(Slot::Spool(room::spool_of_chunk(shared, &request.user, Some(id)).await?));
-    };
-    let sender = Sender::new(shared, entry, request.declared.index);
+    }
     match place::wait_for_place(shared, sender, &request.declared, None, bound).await? {
         WaitOutcome::Granted(granted) => Ok(granted.slot()),
         WaitOutcome::Recorded(part) => {
@@ -163,11 +165,12 @@ async fn record_spooled(
         return place::commit_part(shared, sender, *of, declared, written.at(0), placed, None)
             .await;
     }
-    let entry = place::open_or_begin(shared, id, request, Some(written.size))
-        .await?
-        .ok_or(Refusal::Placement(PlacementError::TotalPartsMissing))?;
     // While this sender exists, the upload isn't withdrawn. If no chunk is recorded, it is when its last sender ends.
+    let entry = shared.entries.get(id);
     let _sender = Sender::new(shared, Arc::clone(&entry), declared.index);
+    if !place::open_or_begin(shared, &entry, request, Some(written.size)).await? {
+        return Err(Refusal::Placement(PlacementError::TotalPartsMissing));
+    }
     name_upload(shared, &entry, request).await?;
     for _ in 0..ATTEMPTS {
         let sender = Sender::new(shared, Arc::clone(&entry), declared.index);

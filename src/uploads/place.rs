@@ -32,15 +32,15 @@ pub(super) struct Placed {
     pub(super) even_size: Option<u64>,
 }
 
-/// Returns the upload's entry with its record loaded. If the uuid is new, the upload is begun, or `None` is returned if
-/// `totalparts`, or how much to reserve, isn't known yet. `size` is the part's size, once its bytes have arrived.
+/// Loads the upload's record. If the uuid is new, begins the upload, or returns `false` if `totalparts`, or how much to
+/// reserve, isn't known yet. `size` is the part's size, once its bytes have arrived. The caller's sender is registered,
+/// so that the upload isn't withdrawn before the caller uses it.
 pub(super) async fn open_or_begin(
     shared: &Arc<Shared>,
-    id: UploadId,
+    entry: &Arc<Entry>,
     request: &ChunkRequest,
     size: Option<u64>,
-) -> Result<Option<Arc<Entry>>, Refusal> {
-    let entry = shared.entries.get(id);
+) -> Result<bool, Refusal> {
     if entry.look(|record| record.state.parent().is_some()) == Some(true) {
         entry.forget(); // a thumbnail is deleted with its media, and this entry isn't notified
     }
@@ -50,27 +50,27 @@ pub(super) async fn open_or_begin(
             entry.look(|record| (record.user.clone(), record.state.standing()))
         {
             let is_mine = user.as_ref().is_none_or(|user| *user == request.user);
-            if is_mine || !records::is_stale(shared, &entry).await? {
+            if is_mine || !records::is_stale(shared, entry).await? {
                 break (user, standing);
             }
         }
-        let (this, opened, request) = (Arc::clone(shared), Arc::clone(&entry), request.clone());
+        let (this, opened, request) = (Arc::clone(shared), Arc::clone(entry), request.clone());
         if !detached(async move { load_or_begin(&this, &opened, &request, size).await }).await? {
-            return Ok(None);
+            return Ok(false);
         }
     };
     // An erased uuid has no owner and is used up.
     if user.is_some_and(|user| user != request.user) {
         return Err(Refusal::NotFound);
     }
-    if let Some(refusal) = records::gone(shared, id, standing).await {
+    if let Some(refusal) = records::gone(shared, entry.id, standing).await {
         return Err(refusal);
     }
     let in_order = entry.look(|record| match &record.state {
         State::Receiving(unfinished) => unfinished.append.is_some(),
         _ => false,
     });
-    if in_order == Some(true) { Err(Refusal::SentInOrder) } else { Ok(Some(entry)) }
+    if in_order == Some(true) { Err(Refusal::SentInOrder) } else { Ok(true) }
 }
 
 async fn load_or_begin(

@@ -86,6 +86,17 @@ async fn after_a_refused_first_chunk_the_upload_may_begin_otherwise() {
     assert_eq!(user.finish(&uuid).await, "abc");
 }
 
+/// Its place depends on its size, so its bytes are stored apart, and its upload has no chunk in the meantime.
+#[tokio::test]
+async fn an_upload_whose_first_chunk_is_placed_late_is_not_withdrawn() {
+    let server = Server::with(Settings { max_unfinished: 1000, ..Settings::default() }).await;
+    let user = server.user(1);
+    for _ in 0..300 {
+        let last = Form::chunk(2, 3, "abcdefghi").uuid(&new_uuid()).field("totalfilesize", 27);
+        user.upload(last).await.ok();
+    }
+}
+
 #[tokio::test]
 async fn what_a_crash_leaves_without_chunks_is_withdrawn_within_hours() {
     let server = narrow().await;
