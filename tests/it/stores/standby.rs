@@ -187,7 +187,7 @@ async fn commits_that_hang_take_no_more_connections_than_there_may_be() {
     };
     let store = PostgresStore::open(options, Durability::default()).await.expect("it opens");
     block_in_place(|| pair.standby.kill());
-    for user in 1..12 {
+    for user in 1..12_i64 {
         // Of one user's, the second would wait for the first, not for the standby.
         let begun = store.begin_upload(upload(user, 1), NO_CAP, 6).await;
         assert!(matches!(begun, Err(Error::Unavailable(_))), "{begun:?}");
@@ -195,7 +195,7 @@ async fn commits_that_hang_take_no_more_connections_than_there_may_be() {
     let (all, _) = block_in_place(|| connections(&pair.primary));
     assert!(all <= 3, "{all} connections");
     block_in_place(|| pair.standby.start_again());
-    eventually("it goes on", async || store.begin_upload(upload(20, 1), NO_CAP, 7).await.is_ok())
+    eventually("it goes on", async || store.begin_upload(upload(20_i64, 1), NO_CAP, 7).await.is_ok())
         .await;
 }
 
