@@ -195,8 +195,10 @@ async fn commits_that_hang_take_no_more_connections_than_there_may_be() {
     let (all, _) = block_in_place(|| connections(&pair.primary));
     assert!(all <= 3, "{all} connections");
     block_in_place(|| pair.standby.start_again());
-    eventually("it goes on", async || store.begin_upload(upload(20_i64, 1), NO_CAP, 7).await.is_ok())
-        .await;
+    eventually("it goes on", async || {
+        store.begin_upload(upload(20_i64, 1), NO_CAP, 7).await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
