@@ -179,13 +179,20 @@ async fn a_database_that_waits_for_its_standby_is_not_ready_until_that_is_back()
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_that_hang_take_no_more_connections_than_there_may_be() {
     let pair = block_in_place(Pair::start);
+    drop(open(&pair.url("")).await); // which makes the tables, however long it takes
     let options = PostgresOptions {
-        retry_timeout: Duration::from_millis(100),
+        retry_timeout: Duration::from_secs(1),
         statement_timeout: Duration::from_millis(100),
         connections: 3,
         ..options(&pair.url(""))
     };
-    let store = PostgresStore::open(options, Durability::default()).await.expect("it opens");
+    let mut opened = None;
+    eventually("it opens", async || {
+        opened = PostgresStore::open(options.clone(), Durability::default()).await.ok();
+        opened.is_some()
+    })
+    .await;
+    let store = opened.expect("it does");
     block_in_place(|| pair.standby.kill());
     for user in 1..12_i64 {
         // Of one user's, the second would wait for the first, not for the standby.
