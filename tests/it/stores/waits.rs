@@ -161,7 +161,7 @@ async fn a_row_that_is_held_for_longer_than_a_statement_may_take_is_waited_for()
     let url = Cluster::shared().database("held");
     let options = PostgresOptions {
         retry_timeout: Duration::from_mins(2),
-        statement_timeout: Duration::from_millis(200),
+        statement_timeout: Duration::from_secs(2), // longer than the pauses in between, in which nobody waits
         ..options(&url)
     };
     let store = PostgresStore::open(options, Durability::default()).await.expect("it opens");
