@@ -159,7 +159,9 @@ impl Visit for Line<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.number(field.name(), value);
+        if !is_origin(field) {
+            self.number(field.name(), value);
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -169,17 +171,22 @@ impl Visit for Line<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             MESSAGE => self.message(value),
+            _ if is_origin(field) => {}
             name => self.text(name, value),
         }
     }
 
     /// For values recorded with `Display`, `value` is a wrapper whose `Debug` output is the displayed text.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Where a record of another crate's `log` comes from. Its target is that of the line.
-        if !field.name().starts_with("log.") {
+        if !is_origin(field) {
             self.displayed(field.name(), format_args!("{value:?}"));
         }
     }
+}
+
+/// Whether a field says where a record of the `log` crate comes from. Lines show only its target, as their own.
+fn is_origin(field: &Field) -> bool {
+    field.name().starts_with("log.")
 }
 
 /// The codes for less important text, for this level, and for the end of both (ECMA-48, section 8.3.117).
