@@ -217,7 +217,7 @@ async fn commands_that_only_look_find_the_primary_among_several_hosts() {
         let hosts = format!("127.0.0.1:{first},127.0.0.1:{second}");
         let options = options(&format!("postgres://haversack@{hosts}/haversack{parameters}"));
         let found = check(&options).await.expect("it can be looked at");
-        assert!(found.contains(&Finding::Good("role: it takes changes".into())), "{found:?}");
+        assert!(found.contains(&Finding::Good("role: accepts changes".into())), "{found:?}");
         let store = PostgresStore::open_read_only(options).await.expect("it opens");
         state(&store, kept.id).await;
         let removed = store.remove(kept.id, false, 6, 0).await;

@@ -140,7 +140,7 @@ async fn a_database_is_known_by_its_certificate() {
     let said = refused(guarded.options("other.example.org", &guarded.authority)).await;
     assert_says(&said, &["certificate not valid for name", "other.example.org", NAME]);
     let said = refused(PostgresOptions { ca_file: None, ..right.clone() }).await;
-    assert_says(&said, &["verify-full needs a file of certificates"]);
+    assert_says(&said, &["requires a file of CA certificates"]);
     let plain = options(&guarded.url("", NAME, "disable"));
     let plain = PostgresOptions { password: Some(PASSWORD.into()), ..plain };
     assert_says(&refused(plain).await, &["no encryption"]);
