@@ -3,6 +3,7 @@
 //!
 //! Logging never blocks and never fails, whatever happens to standard error.
 
+mod as_display;
 mod context;
 mod level;
 mod line;

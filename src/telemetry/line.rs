@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer as _};
 use tracing::Level;
 use tracing::field::{Field, Visit};
 
+use super::as_display::AsDisplay;
 use super::context::RequestContext;
 
 /// The format of log lines.
@@ -82,7 +83,7 @@ impl<'a> Line<'a> {
         self.name(name);
         match self.format {
             LogFormat::Json => self.json(value),
-            LogFormat::Text => self.put(format_args!("{value:?}")),
+            LogFormat::Text => self.put(format_args!("{}", AsDisplay(&value))),
         }
     }
 
@@ -120,9 +121,9 @@ impl<'a> Line<'a> {
 
     fn ids_as_text(&mut self) {
         let Some(RequestContext { id, traceparent, .. }) = self.request else { return };
-        self.put(format_args!("request{{request_id={id:?}"));
+        self.put(format_args!("request{{request_id={}", AsDisplay(id)));
         if let Some(traceparent) = traceparent {
-            self.put(format_args!(" traceparent={traceparent:?}"));
+            self.put(format_args!(" traceparent={}", AsDisplay(traceparent)));
         }
         self.put(format_args!("}}: "));
     }
@@ -179,7 +180,7 @@ impl Visit for Line<'_> {
     /// For values recorded with `Display`, `value` is a wrapper whose `Debug` output is the displayed text.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if !is_origin(field) {
-            self.displayed(field.name(), format_args!("{value:?}"));
+            self.displayed(field.name(), AsDisplay(value));
         }
     }
 }

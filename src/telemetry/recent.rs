@@ -10,6 +10,8 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
+use super::as_display::AsDisplay;
+
 /// Number of errors that are kept.
 const KEPT: usize = 20;
 
@@ -58,8 +60,8 @@ impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let space = if self.0.is_empty() { "" } else { " " };
         let _ = match field.name() {
-            "message" => write!(self.0, "{space}{value:?}"),
-            name => write!(self.0, "{space}{name}={value:?}"),
+            "message" => write!(self.0, "{space}{}", AsDisplay(value)),
+            name => write!(self.0, "{space}{name}={}", AsDisplay(value)),
         };
     }
 }
