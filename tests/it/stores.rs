@@ -148,6 +148,7 @@ macro_rules! on_every_store_of_records {
                 the_last_byte_adds_the_job_that_finishes,
                 an_upload_is_either_indexed_or_in_order,
                 joining_partial_uploads_moves_no_bytes,
+                a_joined_upload_that_restarts_keeps_its_job,
                 only_complete_partial_uploads_are_joined,
                 a_copy_replaces_the_joined_blobs,
             },

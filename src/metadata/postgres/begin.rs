@@ -95,7 +95,11 @@ pub(super) async fn restart_upload(
     let before = extents::forget(pg, upload.number(), upload.blob).await?;
     extents::delete(pg, &before, of.upload).await?;
     parts::forget_all(pg, upload.number()).await?;
-    jobs::forget(pg, JobKind::Finish, of.upload.to_bytes(), None).await?;
+    // No client can send the bytes of a joined upload again: the job that finishes it removes it.
+    let is_joined = "SELECT 1 FROM uploads WHERE seq = $1 AND partials IS NOT NULL";
+    if !query::exists(pg, is_joined, &[&upload.number()]).await? {
+        jobs::forget(pg, JobKind::Finish, of.upload.to_bytes(), None).await?;
+    }
     let restart = "
         UPDATE uploads
         SET generation = $2, blob = $3, epoch = epoch + 1, even_size = NULL, parts = 0, received = 0, max_end = 0,

@@ -317,7 +317,11 @@ pub(super) fn restart_upload(
     let before = extents::forget(tx, of.upload)?;
     extents::delete(tx, &before, of.upload)?;
     parts::forget_all(tx, of.upload)?;
-    jobs::forget(tx, JobKind::Finish, of.upload.to_bytes(), None)?;
+    // No client can send the bytes of a joined upload again: the job that finishes it removes it.
+    let is_joined = "SELECT 1 FROM uploads WHERE id = ? AND partials IS NOT NULL";
+    if !tx.prepare_cached(is_joined)?.exists([of.upload])? {
+        jobs::forget(tx, JobKind::Finish, of.upload.to_bytes(), None)?;
+    }
     tx.prepare_cached(
         "UPDATE uploads SET generation = ?2, blob = ?3, epoch = epoch + 1, even_size = NULL, named = 0, media_type = NULL, received = NULL,
                 received_md5 = NULL, patches = NULL, suspect = 0

@@ -295,12 +295,16 @@ impl Trial {
             upload.check_kept(&server.host, &mut broken);
         }
         for upload in &mut self.uploads {
+            let mut stopped_by = None;
             let went_on = (0..PATIENCE).any(|_| match upload.drive(&self.rig, &server.host) {
                 Ok(()) => true,
                 Err(Stopped::Broken(what)) => panic!("{what}"),
-                Err(_) => false,
+                Err(stopped) => {
+                    stopped_by = Some(stopped);
+                    false
+                }
             });
-            assert!(went_on, "{upload} can't go on: {}", server.stderr());
+            assert!(went_on, "{upload} can't go on: {stopped_by:?}: {}", server.stderr());
             upload.check(&server.host, u64::MAX, Level::Chunk, &mut broken);
         }
         let Broken { lost, spoiled } = broken;

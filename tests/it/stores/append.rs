@@ -1,6 +1,6 @@
 //! The contract of a `MetadataStore`: appending bytes, and joining partial uploads.
 
-use haversack::ids::{BlobId, LeaseId};
+use haversack::ids::{BlobId, GenerationId, LeaseId};
 use haversack::metadata::jobs::{JobKind, Outcome};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{
@@ -177,6 +177,18 @@ pub(crate) async fn joining_partial_uploads_moves_no_bytes(records: &impl Record
     assert_eq!(other_order, Joined::NotAPiece(first.id));
     let unclaimed = store.unclaimed(vec![of_first, of_second]).await.expect("no error");
     assert_eq!(unclaimed, []);
+}
+
+/// Its clients can't send it again, so the job must remove it, also after a crash.
+pub(crate) async fn a_joined_upload_that_restarts_keeps_its_job(records: &impl Records) {
+    let store = records.open();
+    let (partial, new) = (received(&*store, 6).await, joined(ANNA));
+    let outcome = join(&*store, &new, &[&partial]).await;
+    assert!(matches!(outcome, Joined::Joined { job: Some(_) }), "{outcome:?}");
+    let next = GenerationId::random();
+    assert!(store.restart_upload(new.generation(), next, None).await.expect("no error"));
+    let (jobs, _) = store.list_jobs(0, 10, 0).await.expect("no error");
+    assert!(jobs.iter().any(|job| job.kind == "finish"), "{jobs:?}");
 }
 
 pub(crate) async fn only_complete_partial_uploads_are_joined(records: &impl Records) {
