@@ -128,6 +128,22 @@ pub struct NewSingle {
 }
 
 impl NewSingle {
+    /// Returns the upload that becomes the File in the same transaction.
+    pub fn upload(&self) -> NewUpload {
+        NewUpload {
+            id: self.id,
+            user: self.user.clone(),
+            generation: GenerationId::random(),
+            blob: self.file.extents.single_blob(),
+            total_parts: 1,
+            append: None,
+            reserved: self.file.size,
+            filename: None,
+            declared_type: self.declared_type.clone(),
+            parent: self.parent,
+        }
+    }
+
     /// Returns the File that it becomes when it is stored at `now` (unix seconds).
     pub fn stored(self, now: u64) -> StoredFile {
         StoredFile {
@@ -179,6 +195,25 @@ pub struct NewPicture {
     pub crc32: u32,
     /// Its media type and its dimensions in pixels.
     pub facts: Facts,
+}
+
+impl NewPicture {
+    /// Returns the upload that becomes the thumbnail of `media` in the same transaction. It doesn't count against the
+    /// quota of `user`.
+    pub fn upload(&self, user: UserId, media: UploadId) -> NewUpload {
+        NewUpload {
+            id: self.id,
+            user,
+            generation: GenerationId::random(),
+            blob: self.extents.single_blob(),
+            total_parts: 1,
+            append: None,
+            reserved: 0,
+            filename: None,
+            declared_type: None,
+            parent: Some(media),
+        }
+    }
 }
 
 /// The outcome of [`MetadataStore::remove`](super::MetadataStore::remove).

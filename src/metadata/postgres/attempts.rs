@@ -62,10 +62,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Runs a step in a transaction, and retries it while it fails for a temporary reason.
 macro_rules! step {
     ($database:expr, $tx:ident => $work:expr) => {{
-        let mut attempts = crate::metadata::postgres::attempts::Attempts::begin(
-            &$database.metrics.write,
-            $database,
-        );
+        let mut attempts = crate::metadata::postgres::attempts::Attempts::write($database);
         loop {
             match attempts.begin_transaction().await? {
                 Err(committed) => break Ok(committed),
@@ -86,10 +83,7 @@ pub(super) use step;
 /// for a temporary reason. `$again` is whether an earlier attempt may have been committed.
 macro_rules! statement {
     ($operation:ident, $database:expr, |$tx:ident, $again:ident| $work:expr) => {{
-        let mut attempts = crate::metadata::postgres::attempts::Attempts::begin(
-            &$database.metrics.$operation,
-            $database,
-        );
+        let mut attempts = crate::metadata::postgres::attempts::Attempts::$operation($database);
         loop {
             let connection = attempts.connection().await?;
             let ($tx, $again) = (&*connection, attempts.is_repeated());
@@ -192,12 +186,22 @@ pub(super) struct Attempts<'a, T> {
 }
 
 impl<'a, T> Attempts<'a, T> {
-    pub(super) fn begin(operation: &'a OperationMetrics, database: &'a Database) -> Self {
+    /// Begins the attempts at a step that only reads.
+    pub(super) fn read(database: &'a Database) -> Self {
+        Self::begin(database, &database.metrics.read, false)
+    }
+
+    /// Begins the attempts at a step that changes something.
+    pub(super) fn write(database: &'a Database) -> Self {
+        Self::begin(database, &database.metrics.write, true)
+    }
+
+    fn begin(database: &'a Database, operation: &'a OperationMetrics, is_write: bool) -> Self {
         let begun = Instant::now();
         Self {
             database,
             operation,
-            is_write: std::ptr::eq(operation, &raw const database.metrics.write),
+            is_write,
             begun,
             deadline: begun + database.options.retry_timeout,
             pause: MIN_PAUSE,

@@ -8,11 +8,11 @@ use super::pictures::{self, Older};
 use super::values::N;
 use super::{begin, extents, jobs, join, parts, query, room, rows};
 use crate::filename::Filename;
-use crate::ids::{GenerationId, UploadId, UserId};
+use crate::ids::{UploadId, UserId};
 use crate::metadata::jobs::{Job, JobKind, NewJob};
 use crate::metadata::packed::{pack, pack_embedded, pack_patches};
 use crate::metadata::quota::Quota;
-use crate::metadata::{Finalizing, NewFile, NewSingle, NewUpload, Role, Snapshot, Stored};
+use crate::metadata::{Finalizing, NewFile, NewSingle, Role, Snapshot, Stored};
 use crate::part::Part;
 
 pub(super) async fn finish_upload(
@@ -160,18 +160,7 @@ pub(super) async fn store_single(
     if let Err(over) = quota.check(usage, new.file.size, files) {
         return Ok(Stored::Over(over));
     }
-    let upload = NewUpload {
-        id: new.id,
-        user: new.user.clone(),
-        generation: GenerationId::random(),
-        blob: new.file.extents.single_blob(),
-        total_parts: 1,
-        append: None,
-        reserved: new.file.size,
-        filename: None,
-        declared_type: new.declared_type.clone(),
-        parent: new.parent,
-    };
+    let upload = new.upload();
     let Some(seq) = begin::insert(pg, &upload, new.role, now).await? else {
         return Ok(Stored::Exists); // another transaction has used the uuid meanwhile
     };

@@ -7,11 +7,11 @@ use super::begin::insert;
 use super::locked::{self, Locked};
 use super::values::N;
 use super::{extents, forget, jobs, query};
-use crate::ids::{BlobId, GenerationId, LeaseId, UploadId};
+use crate::ids::{BlobId, LeaseId, UploadId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::metadata::jobs::JobKind;
 use crate::metadata::packed::{FINISHED, REPLACED, pack_embedded};
-use crate::metadata::{NewPicture, NewUpload, Role};
+use crate::metadata::{NewPicture, Role};
 
 pub(super) async fn end_drawing(
     pg: &Pg,
@@ -87,18 +87,7 @@ async fn add_thumbnail(
     synced: bool,
     now: u64,
 ) -> Result<(), Error> {
-    let upload = NewUpload {
-        id: picture.id,
-        user: of.user.clone(),
-        generation: GenerationId::random(),
-        blob: picture.extents.single_blob(),
-        total_parts: 1,
-        append: None,
-        reserved: 0,
-        filename: None,
-        declared_type: None,
-        parent: Some(of.id),
-    };
+    let upload = picture.upload(of.user.clone(), of.id);
     let Some(seq) = insert(pg, &upload, Role::Thumbnail, now).await? else {
         return delete_picture(pg, Some(picture)).await; // never happens: random uuids are unique
     };

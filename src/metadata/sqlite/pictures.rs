@@ -7,11 +7,11 @@ use super::forget::forget_bytes;
 use super::insert::insert;
 use super::jobs;
 use super::rows;
-use crate::ids::{BlobId, GenerationId, LeaseId, UploadId, UserId};
+use crate::ids::{BlobId, LeaseId, UploadId, UserId};
 use crate::media::privacy::EmbeddedMetadata;
 use crate::metadata::jobs::JobKind;
 use crate::metadata::packed::{REPLACED, pack_embedded};
-use crate::metadata::{NewPicture, NewUpload, Role, State, StoredFile};
+use crate::metadata::{NewPicture, Role, State, StoredFile};
 
 pub(super) fn end_drawing(
     tx: &Connection,
@@ -83,18 +83,7 @@ fn add_thumbnail(
     synced: bool,
     now: u64,
 ) -> rusqlite::Result<()> {
-    let upload = NewUpload {
-        id: picture.id,
-        user: of.user.clone(),
-        generation: GenerationId::random(),
-        blob: picture.extents.single_blob(),
-        total_parts: 1,
-        append: None,
-        reserved: 0,
-        filename: None,
-        declared_type: None,
-        parent: Some(of.id),
-    };
+    let upload = picture.upload(of.user.clone(), of.id);
     insert(tx, &upload, Role::Thumbnail, now)?;
     tx.prepare_cached("UPDATE uploads SET state = 1, generation = NULL WHERE id = ?")?
         .execute([picture.id])?;

@@ -259,18 +259,7 @@ pub(super) fn store_single(
         return Ok(Stored::Over(over));
     }
     pictures::replace(tx, &older, now)?;
-    let upload = NewUpload {
-        id: new.id,
-        user: new.user.clone(),
-        generation: GenerationId::random(),
-        blob: new.file.extents.single_blob(),
-        total_parts: 1,
-        append: None,
-        reserved: new.file.size,
-        filename: None,
-        declared_type: new.declared_type.clone(),
-        parent: new.parent,
-    };
+    let upload = new.upload();
     insert(tx, &upload, new.role, now)?;
     make_file(tx, new.id, &new.file, synced, now)?;
     Ok(Stored::Stored)
