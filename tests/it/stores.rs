@@ -21,6 +21,7 @@ mod memory;
 mod moved;
 mod pictures;
 pub(crate) mod postgres;
+mod proxy;
 mod quotas;
 mod races;
 pub(crate) mod records;

@@ -13,12 +13,11 @@ use haversack::metadata::{
     Reserved, Stored,
 };
 use haversack::storage::{Durability, Extents};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::append::{bytes, joined, piece};
 use super::cluster::Cluster;
 use super::postgres::options;
+use super::proxy;
 use super::records::{
     ANNA, InBlob, NO_CAP, begin, file_of, finished, picture, plain_part, received, single,
     snapshot, take_drawing, unfinished, upload,
@@ -32,43 +31,18 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// Forwards connections to this port, and returns its own port.
-    async fn to(&self, port: u16) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let own = listener.local_addr().expect("bound").port();
-        let proxy = self.clone();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(("127.0.0.1", port)).await.expect("the database");
-                tokio::spawn(proxy.clone().forward(client, server));
-            }
-        });
-        own
-    }
-
-    async fn forward(self, client: TcpStream, server: TcpStream) {
-        let (mut from_client, mut to_client) = client.into_split();
-        let (mut from_server, mut to_server) = server.into_split();
-        let requests = tokio::spawn(async move {
-            let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
-        });
-        let mut buffer = vec![0; 1 << 16];
-        while let Ok(size @ 1..) = from_server.read(&mut buffer).await {
-            let reply = &buffer[..size];
-            // The command tags that end a step: COMMIT, or a single statement.
-            let is_end = [&b"COMMIT\0"[..], b"SELECT 1\0", b"INSERT 0 1\0"]
-                .iter()
-                .any(|tag| reply.windows(tag.len()).any(|window| window == *tag));
-            let is_idle = reply.ends_with(b"Z\0\0\0\x05I"); // no transaction is open
-            if is_end && is_idle && self.drop_next.swap(false, Ordering::SeqCst) {
-                self.dropped.store(true, Ordering::SeqCst);
-                break;
-            }
-            if to_client.write_all(reply).await.is_err() {
-                break;
-            }
+    /// Whether to pass on what the database sends.
+    fn passes(&self, reply: &[u8]) -> bool {
+        // The command tags that end a step: COMMIT, or a single statement.
+        let is_end = [&b"COMMIT\0"[..], b"SELECT 1\0", b"INSERT 0 1\0"]
+            .iter()
+            .any(|tag| reply.windows(tag.len()).any(|window| window == *tag));
+        let is_idle = reply.ends_with(b"Z\0\0\0\x05I"); // no transaction is open
+        let drops = is_end && is_idle && self.drop_next.swap(false, Ordering::SeqCst);
+        if drops {
+            self.dropped.store(true, Ordering::SeqCst);
         }
-        requests.abort();
+        !drops
     }
 
     /// Runs a step and drops the reply to its commit.
@@ -84,7 +58,12 @@ impl Proxy {
 async fn store_behind_a_proxy() -> (PostgresStore, Proxy) {
     let (url, proxy) = (Cluster::shared().fresh(), Proxy::default());
     let port: u16 = Cluster::shared().port();
-    let own = proxy.to(port).await;
+    let watched = proxy.clone();
+    let watch = move || {
+        let proxy = watched.clone();
+        move |reply: &[u8]| proxy.passes(reply)
+    };
+    let own = proxy::forward(port, watch).await;
     let url = url.replace(&format!(":{port}/"), &format!(":{own}/"));
     let opened = PostgresStore::open(options(&url), Durability::default()).await;
     (opened.expect("the store opens"), proxy)

@@ -85,6 +85,15 @@ fn patient(config: &mut Config) {
     config.database.as_mut().expect("a database").retry_timeout = Duration::from_mins(2);
 }
 
+/// Once the server is ready, the second chunk of the first user's upload finishes it.
+async fn goes_on(server: &Server, uuid: &str) {
+    let (anna, anybody) = (server.user(1), server.anonymous());
+    let ready = async || anybody.get("/health/ready").await.status == 200;
+    eventually("it is ready", ready).await;
+    anna.upload(Form::chunk(1, 2, "56789").uuid(uuid)).await.ok();
+    assert_eq!(anna.finish(uuid).await, "0123456789");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_during_a_fail_over_are_told_to_come_back_and_later_ones_go_on() {
     let pair = block_in_place(Pair::start);
@@ -99,10 +108,7 @@ async fn requests_during_a_fail_over_are_told_to_come_back_and_later_ones_go_on(
     }
     anybody.get("/health/ready").await.refused(503, "not_ready");
     block_in_place(|| pair.standby.promote());
-    let ready = async || anybody.get("/health/ready").await.status == 200;
-    eventually("it is ready", ready).await;
-    anna.upload(Form::chunk(1, 2, "56789").uuid(&uuid)).await.ok();
-    assert_eq!(anna.finish(&uuid).await, "0123456789");
+    goes_on(&server, &uuid).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,10 +151,7 @@ async fn a_database_that_takes_no_changes_is_not_ready_and_answers_questions() {
     assert!(unready.message.contains("the database accepts no changes"), "{unready:?}");
     assert_eq!(unready.json["checks"]["files"], "ready");
     block_in_place(|| pair.standby.promote());
-    let ready = async || anybody.get("/health/ready").await.status == 200;
-    eventually("it is ready", ready).await;
-    anna.upload(Form::chunk(1, 2, "56789").uuid(&uuid)).await.ok();
-    assert_eq!(anna.finish(&uuid).await, "0123456789");
+    goes_on(&server, &uuid).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use haversack::config::{Config, Settings};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::cluster::Cluster;
+use super::proxy;
 use crate::harness::{Client, Form, Server};
 use crate::measured::figures;
 
@@ -22,46 +21,30 @@ struct Meter(Arc<AtomicU64>);
 impl Meter {
     /// Forwards connections to this port; returns its own.
     async fn to(&self, port: u16) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let own = listener.local_addr().expect("bound").port();
         let meter = self.clone();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(("127.0.0.1", port)).await.expect("the database");
-                for stream in [&client, &server] {
-                    stream.set_nodelay(true).expect("set");
-                }
-                tokio::spawn(meter.clone().forward(client, server));
+        let watch = move || {
+            let (meter, mut unread) = (meter.clone(), Vec::new());
+            move |reply: &[u8]| {
+                meter.see(&mut unread, reply);
+                true
             }
-        });
-        own
+        };
+        proxy::forward(port, watch).await
     }
 
-    async fn forward(self, client: TcpStream, server: TcpStream) {
-        let (mut from_client, mut to_client) = client.into_split();
-        let (mut from_server, mut to_server) = server.into_split();
-        let requests = tokio::spawn(async move {
-            let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
-        });
-        let (mut buffer, mut unread) = (vec![0; 1 << 16], Vec::new());
-        while let Ok(size @ 1..) = from_server.read(&mut buffer).await {
-            unread.extend(&buffer[..size]);
-            // A tag of one byte, and a length that includes itself.
-            while let Some((length, _)) =
-                unread.get(1..).and_then(|rest| rest.split_first_chunk::<4>())
-            {
-                let end = 1 + u32::from_be_bytes(*length) as usize;
-                if unread.len() < end {
-                    break;
-                }
-                self.0.fetch_add(u64::from(unread[0] == b'Z'), Ordering::SeqCst);
-                unread.drain(..end);
-            }
-            if to_client.write_all(&buffer[..size]).await.is_err() {
+    /// Counts the messages that are complete with this.
+    fn see(&self, unread: &mut Vec<u8>, reply: &[u8]) {
+        unread.extend(reply);
+        // A tag of one byte, and a length that includes itself.
+        while let Some((length, _)) = unread.get(1..).and_then(|rest| rest.split_first_chunk::<4>())
+        {
+            let end = 1 + u32::from_be_bytes(*length) as usize;
+            if unread.len() < end {
                 break;
             }
+            self.0.fetch_add(u64::from(unread[0] == b'Z'), Ordering::SeqCst);
+            unread.drain(..end);
         }
-        requests.abort();
     }
 
     /// How many statements this takes.
