@@ -32,7 +32,7 @@ use crate::storage::measured::MeasuredStore;
 use crate::uploads::Uploads;
 
 use directory::{FULL, IN_USE, is_full};
-pub use directory::{data_dir_error, is_in_use, lock, refuse_if_in_use, refuse_if_unused};
+pub use directory::{Lock, data_dir_error, is_in_use, lock, refuse_if_in_use, refuse_if_unused};
 pub use records::open_read_only;
 use state::OldestJobs;
 pub use state::{Disk, Jobs as JobsOfKind, State, StateReader};
@@ -57,7 +57,7 @@ pub struct App {
     metadata: Arc<dyn MetadataStore>,
     started: Instant,
     /// Held as long as the application exists, because no other process may use the data directory.
-    lock: File,
+    lock: Lock,
 }
 
 impl App {

@@ -50,8 +50,19 @@ pub fn data_dir_error(dir: &Path, error: &dyn std::fmt::Display) -> ConfigError 
     ConfigError(format!("data directory {}: {error}", dir.display()))
 }
 
+/// The lock of a data directory, released when this is dropped.
+pub struct Lock(pub(super) File);
+
+impl Drop for Lock {
+    /// A process that is just being started has a copy of the open file until it runs its own program, so closing the
+    /// file here isn't enough: the lock would be held until then (flock(2)).
+    fn drop(&mut self) {
+        let _ = self.0.unlock(); // if this fails, closing the file releases the lock
+    }
+}
+
 /// Takes the data directory's lock. Returns `None` if another process holds it.
-pub fn lock(dir: &Path) -> Result<Option<File>, ConfigError> {
+pub fn lock(dir: &Path) -> Result<Option<Lock>, ConfigError> {
     let path = dir.join(LOCK);
     let failed = |error: std::io::Error| ConfigError(format!("{}: {error}", path.display()));
     let file = OpenOptions::new()
@@ -62,8 +73,23 @@ pub fn lock(dir: &Path) -> Result<Option<File>, ConfigError> {
         .open(&path)
         .map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(Lock(file))),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_lock_is_free_although_a_starting_process_has_a_copy_of_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock(dir.path()).unwrap().unwrap();
+        let _copy = held.0.try_clone().unwrap();
+        assert!(lock(dir.path()).unwrap().is_none());
+        drop(held);
+        assert!(lock(dir.path()).unwrap().is_some());
     }
 }

@@ -21,12 +21,12 @@ impl App {
             ),
             Err(error) => tracing::warn!(%error, "can't tell how the previous server ended"),
         }
-        mark(&self.lock, &std::process::id().to_string());
+        mark(&self.lock.0, &std::process::id().to_string());
     }
 
     /// Marks that the server was shut down cleanly.
     pub fn end_run(&self) {
-        mark(&self.lock, "");
+        mark(&self.lock.0, "");
     }
 }
 
