@@ -131,6 +131,8 @@ test('from a preview arrows and buttons lead to the next file and back', TIMEOUT
   await shown('second.mp4');
   await page.keyboard.press('Escape');
   await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  // The close event, which moves the focus, comes after the dialog is hidden.
+  await page.locator('.tile:focus-within[data-name="second.mp4"]').waitFor();
   const focused = await page.evaluate(() => document.activeElement.closest('.tile')?.dataset.name);
   assert.equal(focused, 'second.mp4', 'the focus is on the file that was seen last');
 });
