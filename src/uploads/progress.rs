@@ -78,9 +78,10 @@ pub(super) async fn progress(
     };
     if matches!(&record.state, State::Receiving(upload) if upload.append.is_some()) {
         stop_senders(shared, record.id).await?;
-        record = records::record(shared, record.id, user).await?;
     }
+    // Before the record: a removal forgets the pieces, so a record that is still there has these.
     let pieces = shared.metadata.pieces(record.id).await?;
+    record = records::record(shared, record.id, user).await?;
     match record.state {
         State::Receiving(upload) => {
             let (offset, total_size) = (upload.layout.end(), upload.layout.total_size);

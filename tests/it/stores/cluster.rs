@@ -238,16 +238,21 @@ impl Cluster {
         file.lines().next()?.parse().ok()
     }
 
-    /// Starts the server again.
+    /// Starts the server again. It refuses to start as long as a process of the one before holds its shared memory.
     pub(crate) fn start_again(&self) {
-        self.pg_ctl(&["start", "-l", "/dev/null"]);
+        self.wait_until("it starts again", || self.run_pg_ctl(&["start", "-l", "/dev/null"]));
     }
 
     fn pg_ctl(&self, arguments: &[&str]) {
+        assert!(self.run_pg_ctl(arguments), "{arguments:?}");
+    }
+
+    /// Returns whether it succeeded.
+    fn run_pg_ctl(&self, arguments: &[&str]) -> bool {
         let mut pg_ctl = command("pg_ctl");
         pg_ctl.args(arguments).args(["-w", "-s", "-D"]).arg(self.folder.join("data"));
         pg_ctl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        assert!(pg_ctl.status().expect("it runs").success(), "{arguments:?}");
+        pg_ctl.status().expect("it runs").success()
     }
 }
 

@@ -6,6 +6,7 @@
 //!   bytes aren't UTF-8. So names here are plain, and a name that multer can't read isn't compared.
 //! - multer takes the last of repeated headers, requires no Content-Disposition type, and finds
 //!   `name=` anywhere in the value. We refuse these.
+//! - multer finds `filename=` anywhere in the value, even within a quoted name. There, we don't.
 //! - multer takes the first boundary anywhere in a line, and ignores anything after the closing one.
 //!   We require a boundary to begin its line and to end properly.
 //! - multer accepts headers that end in LF alone; we don't.
@@ -38,7 +39,9 @@ fn multer_reads(body: &[u8], sizes: &[usize]) -> Option<Vec<Content>> {
 fn same(ours: &Part, theirs: &Content) -> bool {
     let (name, filename, data) = theirs;
     let name_agrees = name.as_ref().is_none_or(|name| *name == ours.head.name);
-    let filename_agrees = filename.is_none() || *filename == ours.head.filename;
+    let filename_agrees = filename.is_none()
+        || *filename == ours.head.filename
+        || ours.head.name.contains("filename=");
     name_agrees && filename_agrees && *data == ours.data
 }
 

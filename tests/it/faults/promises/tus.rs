@@ -184,7 +184,23 @@ impl Upload {
         self.wait_by_tus(host, &id).map(|_| true)
     }
 
+    /// Begins anew once it learns that the pieces, or what they were joined into, are gone.
     fn send_pieces(
+        &self,
+        host: &str,
+        ids: &mut Ids,
+        note: impl FnMut(Event),
+    ) -> Result<bool, Stopped> {
+        match self.send_and_join(host, ids, note) {
+            Err(stopped) if is_unknown(&stopped) => {
+                *ids = Ids::default();
+                Err(Stopped::Refused { status: 503, body: Value::Null })
+            }
+            sent => sent,
+        }
+    }
+
+    fn send_and_join(
         &self,
         host: &str,
         ids: &mut Ids,
@@ -212,21 +228,12 @@ impl Upload {
         let addresses = ids.pieces.iter().flatten().map(|id| format!("{TUS}{id}"));
         let concat = format!("final;{}", addresses.collect::<Vec<_>>().join(" "));
         note(Event::DoneSent);
-        let joined = self.tus(host, "POST", TUS, |request| {
+        let reply = self.tus(host, "POST", TUS, |request| {
             request.header("Upload-Concat", &concat).header("Upload-Metadata", &name())
-        });
-        let waited = joined.and_then(|reply| {
-            let id = uuid_in(&reply);
-            ids.whole = Some(id.clone());
-            self.wait_by_tus(host, &id).map(|_| true)
-        });
-        match waited {
-            Err(stopped) if is_unknown(&stopped) => {
-                *ids = Ids::default(); // what they were joined into is gone: from the beginning
-                Err(Stopped::Refused { status: 503, body: Value::Null })
-            }
-            waited => waited,
-        }
+        })?;
+        let id = uuid_in(&reply);
+        ids.whole = Some(id.clone());
+        self.wait_by_tus(host, &id).map(|_| true)
     }
 
     /// Number of chunks to send.

@@ -16,10 +16,12 @@ pub(super) fn explain(worlds: &[World], calls: &[Call], taken: &[bool]) -> Vec<W
     }
     let mut worlds = worlds.to_vec();
     if calls.len() > 1 {
-        // A first chunk begins its upload before it counts; other requests may see it in between.
+        // A first chunk begins its upload before it counts, and the size that a PATCH declares is recorded before its
+        // bytes; other requests may see that in between.
         let begun = calls.iter().zip(taken).filter(|(_, taken)| !**taken).flat_map(|(call, _)| {
             worlds.iter().flat_map(|world| match &call.request {
                 Request::Chunk(user, chunk) => world.only_begun(*user, chunk),
+                Request::Patch(user, patch) => world.only_sized(*user, patch),
                 _ => Vec::new(),
             })
         });

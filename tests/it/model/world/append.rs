@@ -206,6 +206,16 @@ impl World {
         }
     }
 
+    /// What bytes at the end of an upload may leave before they count: the size that they declare.
+    pub(crate) fn only_sized(&self, user: User, patch: &Patch) -> Vec<World> {
+        let Some(State::Appending(upload)) = self.state(Some(user), patch.key) else {
+            return Vec::new();
+        };
+        let is_its_place = upload.joined.is_empty() && upload.bytes.len() == patch.offset;
+        let sized = upload.sized(patch).filter(|_| is_its_place);
+        sized.into_iter().map(|sized| self.with(patch.key, State::Appending(sized))).collect()
+    }
+
     /// What may count of a request that was cut off, or ended by a newer one: any number of its first bytes, and the size
     /// that it declares.
     pub(crate) fn broken_off(&self, user: User, patch: &Patch) -> Vec<World> {
