@@ -324,11 +324,12 @@ pub(super) async fn counts(pg: &Pg, now: u64) -> Result<Vec<JobCount>, Error> {
     rows.iter().map(count).collect()
 }
 
+/// Passes over jobs that another transaction is changing: it may be about to wait for a job that is locked here.
 pub(super) async fn retry(pg: &Pg, id: Option<JobId>, now: u64) -> Result<u64, Error> {
     let sql = "UPDATE jobs SET set_aside = false, deaths = 0, failures = 0, run_at = least(run_at, $2)
                WHERE n IN (SELECT n FROM jobs
                            WHERE (set_aside OR failures > 0) AND lease IS NULL AND ($1::uuid IS NULL OR id = $1)
-                           ORDER BY n FOR UPDATE)";
+                           FOR UPDATE SKIP LOCKED)";
     query::execute(pg, sql, &[&id, &N(now)]).await
 }
 

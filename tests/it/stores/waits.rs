@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use futures_util::future::{self, Either};
 use haversack::ids::UploadId;
+use haversack::metadata::jobs::{JobKind, JobQueue, Outcome};
 use haversack::metadata::postgres::{PostgresOptions, PostgresStore};
 use haversack::metadata::quota::Quota;
 use haversack::metadata::{Error, MetadataStore, NewSingle, Recorded, Removed, State, Stored};
 use haversack::storage::Durability;
 
 use super::cluster::Cluster;
-use super::postgres::options;
-use super::records::{NO_CAP, begin, plain_part, single, state, upload};
+use super::postgres::{open, options};
+use super::records::{NO_CAP, begin, finish, plain_part, single, state, upload};
 use crate::harness::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,6 +103,31 @@ async fn no_thumbnail_outlives_its_media_that_is_removed_meanwhile() {
     for id in [media.id, thumbnail.id] {
         assert!(matches!(state(&store, id).await, State::Removed));
     }
+    driving.abort();
+}
+
+/// A removal forgets the job of a media before the older one of its thumbnail, so whoever waits for them in another order
+/// may wait for a removal that waits for him.
+#[tokio::test(flavor = "multi_thread")]
+async fn retrying_jobs_waits_for_nobody_who_changes_one() {
+    let url = Cluster::shared().database("retrying");
+    let store = open(&url).await;
+    let media = upload(1, 1);
+    begin(&store, &media, 5).await;
+    let thumbnail = single(1, Some(media.id));
+    store.store_single(thumbnail.clone(), Quota::NONE, 5).await.expect("stored");
+    finish(&store, &media, 5).await;
+    for job in store.take_jobs(&[JobKind::Thumbnail], &[], 9, 6, 7).await.expect("taken") {
+        let failed = Outcome::Failed { error: "no".into(), retry_at: 99 };
+        assert!(store.settle_job(job.id, job.lease, failed).await.expect("settled"));
+    }
+    let (client, connection) =
+        tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("connected");
+    let driving = tokio::spawn(connection);
+    let hold = format!("BEGIN; SELECT 1 FROM jobs WHERE subject = '{}' FOR UPDATE", thumbnail.id);
+    client.batch_execute(&hold).await.expect("held");
+    assert_eq!(store.retry_jobs(None, 8).await.expect("no error"), 1, "the job of the media");
+    client.batch_execute("COMMIT").await.expect("let go");
     driving.abort();
 }
 
